@@ -1,0 +1,1 @@
+"""What every other room stands on: errors, voxel sizes, normalisation, settings, random streams, block geometry."""

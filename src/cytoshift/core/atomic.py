@@ -1,0 +1,51 @@
+"""Write beside, then rename: a file is whole or absent, whatever kills the process."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` when the block succeeds, remove it when it fails.
+
+    Works for a file or a folder (make the folder at the yielded path). An existing `path` is replaced at the
+    end only. Raises UserError where the folder cannot be written to.
+
+    The temporary name keeps the suffix of `path`, because writers choose a format by it.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        discard(temporary)
+        yield temporary
+        if path.is_dir():
+            old = path.with_name(f".{path.name}.{os.getpid()}.old")
+            discard(old)
+            path.rename(old)
+            temporary.rename(path)
+            discard(old)
+        else:
+            os.replace(temporary, path)
+    except OSError as error:
+        discard(temporary)
+        if isinstance(error, FileNotFoundError | FileExistsError) and error.filename != str(temporary):
+            raise
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot write {path}: {reason}; free space or choose another output with -o") from error
+    except BaseException:
+        discard(temporary)
+        raise
+
+
+def discard(path: Path) -> None:
+    """Remove a file or a folder if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,26 @@
+"""What travels from the data room to a method. Shapes: B batch, C image channels, K representation
+channels, *S spatial axes, (Y, X) or (Z, Y, X)."""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:  # the core stays importable without torch
+    from torch import Tensor
+
+
+class Labelled(NamedTuple):
+    """Images of one domain with their ground truth."""
+
+    image: "Tensor"  # (B, C, *S) float32, normalised
+    target: "Tensor"  # (B, K, *S) float32, channels of the representation in [0, 1]
+
+
+class Unlabelled(NamedTuple):
+    """Images of one domain without ground truth."""
+
+    image: "Tensor"  # (B, C, *S) float32, normalised
+
+
+class Masks(NamedTuple):
+    """Synthetic ground truth that no photograph belongs to."""
+
+    target: "Tensor"  # (B, K, *S) float32 in [0, 1]

@@ -1,0 +1,70 @@
+"""Intensities to [-1, 1] (or z-scores), measured once per volume or data set and stored with the model."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import UserError
+from .settings import Settings
+
+# Enough for a percentile to the fourth digit; a terabyte need not be sorted.
+SAMPLE = 4_000_000
+
+
+@dataclass(frozen=True)
+class Scale:
+    """normalised = (raw - offset) * gain, clipped to `clip`; numbers only, so that a model file can hold it."""
+
+    offset: float
+    gain: float
+    clip: tuple[float, float]
+
+    def __call__(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Raw intensities (any shape, any real dtype) to float32."""
+        out = (raw.astype(np.float32) - np.float32(self.offset)) * np.float32(self.gain)
+        return np.clip(out, *self.clip, out=out)
+
+
+class Normalisation(Settings):
+    """How raw intensities are brought to the range the networks see.
+
+    kind: percentile (low..high percentile -> [-1, 1]), minmax (-> [-1, 1]) or zscore (clipped at +-`reach` sigma).
+    per: "image" measures every volume (or 2D image) on its own, "dataset" all of them together; never a tile.
+    invert: for dark objects on a bright background.
+    """
+
+    kind: Literal["percentile", "minmax", "zscore"] = "percentile"
+    low: float = 0.5
+    high: float = 99.8
+    reach: float = 5.0
+    per: Literal["image", "dataset"] = "image"
+    invert: bool = False
+
+    def measure(self, volumes: Iterable[NDArray[np.generic]]) -> Scale:
+        """The numbers of one volume, or of several that share them. Not-a-number voxels are refused."""
+        values = np.concatenate([sample(v) for v in volumes])
+        if not np.isfinite(values).all():
+            raise UserError("the image holds NaN or infinite values; replace them (for example by the background)")
+        if self.kind == "zscore":
+            offset, spread = float(values.mean()), float(values.std())
+            gain, clip = 1 / spread if spread > 0 else 0.0, (-self.reach, self.reach)
+        else:
+            ends = (self.low, self.high) if self.kind == "percentile" else (0.0, 100.0)
+            low, high = (float(q) for q in np.percentile(values, ends))
+            if high <= low:  # an almost empty image: its percentiles meet, its extremes need not
+                low, high = float(values.min()), float(values.max())
+            offset, clip = (low + high) / 2, (-1.0, 1.0)
+            gain = 2 / (high - low) if high > low else 0.0
+        return Scale(offset, -gain if self.invert else gain, clip)
+
+
+def sample(volume: NDArray[np.generic]) -> NDArray[np.float32]:
+    """At most SAMPLE voxels on a regular grid: deterministic, and every region is heard."""
+    array = volume
+    if (size := int(np.prod(array.shape))) > SAMPLE:
+        step = int(np.ceil((size / SAMPLE) ** (1 / len(array.shape))))
+        array = array[tuple(slice(step // 2, None, step) for _ in array.shape)]
+    return np.asarray(array, dtype=np.float32).ravel()

@@ -1,0 +1,71 @@
+"""Settings: frozen, checked, and refused where a key is unknown."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .errors import UserError
+
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Base of every group of settings. Unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def parse(kind: type[S], data: Any, where: str = "settings") -> S:
+    """Checked settings, or one sentence that names the key, what stood there and what fits."""
+    try:
+        return kind.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the whole"
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(fields_at(kind, first["loc"][:-1]))
+            raise UserError(f"{where}: '{key}' is not a setting; there are {known}") from None
+        if first["type"] == "missing":
+            raise UserError(f"{where}: '{key}' is missing; set {key}=...") from None
+        message = first["msg"].removeprefix("Value error, ")
+        got = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
+        raise UserError(f"{where}: {key}{got}: {message[0].lower() + message[1:]}") from None
+
+
+def fields_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the settings in the group that `path` leads to."""
+    for part in path:
+        field = kind.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        kind = inner
+    return sorted(kind.model_fields)
+
+
+def read_yaml(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """A YAML mapping from a file, with `group.key=value` laid over it (values are YAML too)."""
+    try:
+        data = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"settings file {path} does not exist; write one with 'cytoshift new'") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        at = "" if line is None else f" at line {line + 1}"
+        raise UserError(f"{path} is not valid YAML{at}; compare it with one written by 'cytoshift new'") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path} holds no mapping of settings; compare it with one written by 'cytoshift new'")
+    for override in overrides or []:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise UserError(f"'{override}' is not key=value; write for example train.steps=500")
+        *groups, last = key.split(".")
+        target = data
+        for group in groups:
+            target = target.setdefault(group, {})
+            if not isinstance(target, dict):
+                raise UserError(f"'{key}': '{group}' is a value, not a group of settings")
+        target[last] = yaml.safe_load(value)
+    return data

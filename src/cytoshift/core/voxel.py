@@ -1,0 +1,72 @@
+"""The size of a voxel, so that nothing downstream counts in pixels by accident."""
+
+from dataclasses import dataclass
+
+from .errors import UserError
+
+PIXEL = "px"
+MICROMETRE = "um"
+# What file formats call a unit, in micrometres.
+UNITS = {
+    "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "micrometre": 1.0,
+    "\\u00b5m": 1.0, "nm": 1e-3, "nanometer": 1e-3, "nanometre": 1e-3, "mm": 1e3, "millimeter": 1e3,
+    "millimetre": 1e3, "cm": 1e4, "centimeter": 1e4, "m": 1e6, "meter": 1e6, "metre": 1e6,
+    "angstrom": 1e-4, "å": 1e-4, "inch": 25400.0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Voxel:
+    """Extent of one voxel along each spatial axis, in array order: (y, x) or (z, y, x).
+
+    `unit` is "um", or "px" for an image whose physical size nobody declared (then `size` still carries the
+    anisotropy, in multiples of the finest axis).
+    """
+
+    size: tuple[float, ...]
+    unit: str = PIXEL
+
+    def __post_init__(self) -> None:
+        if self.unit not in (PIXEL, MICROMETRE):
+            raise UserError(f"voxel unit '{self.unit}' is not '{MICROMETRE}' or '{PIXEL}'; convert with Voxel.of()")
+        if len(self.size) not in (2, 3) or not all(0 < s < float("inf") for s in self.size):
+            raise UserError(f"voxel size {self.size} needs two or three positive numbers, (z, y, x) or (y, x)")
+
+    @classmethod
+    def of(cls, size: tuple[float, ...], unit: str) -> "Voxel":
+        """From a unit as files spell it ("micron", "nm", "px"); lengths become micrometres.
+
+        >>> Voxel.of((50, 4.6, 4.6), "nm")
+        Voxel(size=(0.05, 0.0046, 0.0046), unit='um')
+        """
+        name = unit.strip().lower()
+        if name in (PIXEL, "pixel", "pixels"):
+            return cls(tuple(float(s) for s in size), PIXEL)
+        if name not in UNITS:
+            raise UserError(f"unit '{unit}' is not known; use um, nm, mm or px")
+        return cls(tuple(round(s * UNITS[name], 12) for s in size), MICROMETRE)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.size)
+
+    @property
+    def volume(self) -> float:
+        """Area (2D) or volume (3D) of one voxel, in unit ** ndim."""
+        product = 1.0
+        for s in self.size:
+            product *= s
+        return product
+
+    @property
+    def anisotropy(self) -> tuple[float, ...]:
+        """Extents in multiples of the finest axis."""
+        finest = min(self.size)
+        return tuple(s / finest for s in self.size)
+
+    def voxels(self, length: float) -> tuple[float, ...]:
+        """How many voxels a length (in `unit`) spans along each axis."""
+        return tuple(length / s for s in self.size)
+
+    def __str__(self) -> str:
+        return " x ".join(f"{s:g}" for s in self.size) + f" {self.unit}"
