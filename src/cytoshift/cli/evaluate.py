@@ -1,0 +1,224 @@
+"""`cytoshift evaluate`: how well labels agree with the truth, as a table and as JSON."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..core.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..data.volumes import ImageSource, Volume
+    from ..metrics.report import Report
+
+Pairs = list[tuple["Volume", "Volume"]]
+ROWS = {
+    "dice": "Dice", "precision": "precision", "recall": "recall", "iou": "IoU",
+    "object_precision": "object precision at IoU {}", "object_recall": "object recall at IoU {}",
+    "object_f1": "object F1 at IoU {}",
+    "ap_50": "AP-50", "ap_75": "AP-75", "map": "mAP 50-95", "pq": "PQ", "sq": "SQ", "rq": "RQ",
+    "rand_error": "adapted Rand error (0 is best)", "rand_precision": "adapted Rand precision",
+    "rand_recall": "adapted Rand recall", "voi_split": "VOI split, bits (0 is best)",
+    "voi_merge": "VOI merge, bits (0 is best)", "seg": "CTC SEG", "det": "CTC DET", "op_csb": "CTC OP_csb",
+}  # fmt: skip
+SCORED = ("ap_50", "ap_75", "map")  # these exist once per confidence
+PER_IMAGE = {
+    "truth_objects": "true", "pred_objects": "pred", "dice": "Dice", "precision": "prec.", "recall": "recall",
+    "object_f1": "F1@{}", "ap_50": "AP-50", "pq": "PQ",
+}  # fmt: skip
+SHOWN = 40  # images; the JSON lists them all
+READING = {
+    "images": "one entry per image",
+    "mean": "mean of the images' numbers: each image weighs the same",
+    "pooled": "all images as if they lay side by side in one: each object, or voxel, weighs the same",
+}
+
+
+def evaluate(
+    pred: Annotated[str, typer.Argument(help="Predicted labels: a file, a folder or a glob.")],
+    truth: Annotated[str, typer.Argument(help="True labels: a file, or a folder or glob of the same names.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number of every image here.")] = None,
+    iou: Annotated[float, typer.Option(help="IoU from which an object counts as found.")] = 0.5,
+    confidence: Annotated[
+        list[str] | None,
+        typer.Option(help="Image (or folder of the same names) whose mean over an object ranks it for AP; repeatable."),
+    ] = None,
+    axes: Annotated[str | None, typer.Option(help="Axes of the files where they do not say, such as zyx.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Channel that holds the labels, where there are several.")] = None,
+) -> None:
+    """Compare labels with the truth.
+
+    Prints Dice, precision, recall and IoU of the foreground; precision, recall and F1 of objects; AP (larger objects
+    first), PQ, adapted Rand, VOI and the SEG, DET and OP_csb of the Cell Tracking Challenge.
+    """
+    from ..data.volumes import declared, open_labels, open_volumes
+    from ..metrics.matching import refuse_threshold
+
+    refuse_threshold(iou)
+    preds, truths = (open_any(open_labels, declared(path, axes, channel)) for path in (pred, truth))
+    pairs = paired(preds, truths, pred, truth)
+    maps = {
+        name: paired([p for p, _ in pairs], open_any(open_volumes, declared(path, axes)), pred, path)
+        for name, path in named(confidence or []).items()
+    }
+    reports, together = compare(pairs, maps, iou)
+    result = summary(pred, truth, reports, together)
+    if json_file:
+        from ..core.atomic import replacing
+
+        with replacing(json_file) as temporary:
+            temporary.write_text(json.dumps(result, indent=1))
+    show(result)
+
+
+def open_any(how: Callable[["ImageSource"], list["Volume"]], source: "ImageSource") -> list["Volume"]:
+    """Voxel sizes play no part in a comparison of voxels, so a file that does not say its own gets any."""
+    errors = []
+    for extents in (None, (1.0, 1.0, 1.0), (1.0, 1.0)):
+        unit = None if extents is None else "px"
+        try:
+            return how(source.model_copy(update={"voxel": extents, "unit": unit}))
+        except UserError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def compare(pairs: Pairs, maps: dict[str, Pairs], iou: float) -> tuple[dict[str, "Report"], "Report"]:
+    """Report of every image by the name of its prediction, and of all together.
+
+    pairs: prediction and truth. maps: by score, prediction and confidence, in the same order.
+    """
+    from ..labels.overlap import overlap_by_slabs
+    from ..metrics.report import pooled, report
+    from ..metrics.scores import mean_over_objects
+
+    tables, scores = [], []
+    for index, (one, other) in enumerate(pairs):
+        tables.append(overlap_by_slabs(other.array, one.array))
+        ranked = {name: found[index][1] for name, found in maps.items()}
+        scores.append({name: mean_over_objects(values.load(), one.load()) for name, values in ranked.items()})
+    reports = {p.name: report(table, score, iou) for (p, _), table, score in zip(pairs, tables, scores)}
+    return reports, pooled(tables, scores, iou)
+
+
+def named(confidence: list[str]) -> dict[str, str]:
+    """Score name -> path; the name is the file's or folder's."""
+    from ..metrics.scores import VOXEL_COUNT
+
+    names = [Path(path.split("::")[0].rstrip("/")).name.split(".")[0] for path in confidence]
+    for name in names:
+        if names.count(name) > 1 or name == VOXEL_COUNT:
+            raise UserError(
+                f"--confidence '{name}' is taken already; rename the file or folder, its name is the score's"
+            )
+    return dict(zip(names, confidence))
+
+
+def paired(preds: list["Volume"], truths: list["Volume"], pred: str, truth: str) -> Pairs:
+    """Two files belong together whatever their names (frame by frame); in folders, images of the same name do.
+
+    Raises UserError where one has no partner, or another shape than its partner.
+    """
+    from ..data.find import find
+
+    if find(pred).name is None and find(truth).name is None:
+        if len(preds) != len(truths):
+            raise UserError(f"{pred} holds {len(preds)} images, {truth} {len(truths)}; give files of the same frames")
+        pairs = list(zip(preds, truths))
+    else:
+        partners = {volume.name: volume for volume in truths}
+        refuse_lonely({p.name for p in preds}, set(partners), pred, truth)
+        pairs = [(p, partners[p.name]) for p in preds]
+    for one, other in pairs:
+        if tuple(one.array.shape) != tuple(other.array.shape):
+            raise UserError(
+                f"{one.origin} has shape {tuple(one.array.shape)}, {other.origin} {tuple(other.array.shape)};"
+                " compare images of one grid of voxels"
+            )
+    return pairs
+
+
+def refuse_lonely(preds: set[str], truths: set[str], pred: str, truth: str) -> None:
+    """Raises UserError where a name stands on one side only."""
+    for names, here, there in ((preds - truths, pred, truth), (truths - preds, truth, pred)):
+        if names:
+            listed = ", ".join(f"'{name}'" for name in sorted(names)[:3]) + (", .." if len(names) > 3 else "")
+            raise UserError(
+                f"{len(names)} of the images in {here} have no partner of the same name in {there} ({listed});"
+                " rename them or give one file each"
+            )
+
+
+def summary(pred: str, truth: str, reports: dict[str, "Report"], together: "Report") -> dict[str, Any]:
+    """What goes into the JSON file."""
+    from ..metrics.report import mean_of
+
+    return {
+        "pred": pred,
+        "truth": truth,
+        "iou": together.threshold,
+        "reading": READING,
+        "mean": mean_of(list(reports.values())),
+        "pooled": together.as_dict(),
+        "images": [{"name": name, **one.as_dict()} for name, one in reports.items()],
+    }
+
+
+def show(result: dict[str, Any]) -> None:
+    """Tables for a person."""
+    from rich.console import Console
+
+    console, images = Console(), result["images"]
+    if 1 < len(images) <= SHOWN:
+        console.print(image_table(images, result["iou"]))
+    console.print(summary_table(result))
+
+
+def image_table(images: list[dict[str, Any]], iou: float) -> "Table":
+    """One row per image."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(box=SIMPLE, padding=(0, 0, 0, 1))
+    table.add_column("image", overflow="fold")
+    for head in PER_IMAGE.values():
+        table.add_column(head.format(f"{iou:g}"), justify="right", no_wrap=True)
+    for image in images:
+        table.add_row(image["name"], *(number(image[key]) for key in PER_IMAGE))
+    return table
+
+
+def summary_table(result: dict[str, Any]) -> "Table":
+    """One row per measure."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    images, mean, pooled = result["images"], result["mean"], result["pooled"]
+    several = len(images) > 1
+    table = Table(f"{pooled['truth_objects']} true, {pooled['pred_objects']} predicted objects", box=SIMPLE)
+    for head in (f"mean of {len(images)} images", "pooled") if several else ("",):
+        table.add_column(head, justify="right")
+    for key, text in rows(mean).items():
+        values = (mean[key], pooled[key]) if several else (pooled[key],)
+        table.add_row(text.format(f"{result['iou']:g}"), *map(number, values))
+    return table
+
+
+def rows(numbers: dict[str, float]) -> dict[str, str]:
+    """Key and text of each line; AP by further confidences stands below the one by size."""
+    found = {}
+    for key, text in ROWS.items():
+        found[key] = text
+        if key == SCORED[-1]:
+            for extra in numbers:
+                known = next((k for k in SCORED if extra.startswith(f"{k}_")), None)
+                found |= {extra: f"{ROWS[known]} by {extra.removeprefix(f'{known}_')}"} if known else {}
+    return found
+
+
+def number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4f}"

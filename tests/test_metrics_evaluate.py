@@ -1,0 +1,113 @@
+"""`cytoshift evaluate` on files."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from cytoshift.cli.evaluate import evaluate as verb
+from cytoshift.cli.main import app
+from cytoshift.core.errors import UserError
+from cytoshift.metrics.report import evaluate, mean_of
+
+TRUTH = np.zeros((8, 8), np.uint16)
+TRUTH[1:4, 1:4], TRUTH[5:7, 2:7] = 1, 2
+PRED = np.where(TRUTH == 2, 900, 0).astype(np.uint16)
+
+
+def save(path, labels):
+    path.parent.mkdir(exist_ok=True)
+    tifffile.imwrite(path, labels)
+    return str(path)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name, pred in (("a", PRED), ("b", TRUTH)):
+        save(tmp_path / "pred" / f"{name}.tif", pred)
+        save(tmp_path / "truth" / f"{name}.tif", TRUTH)
+    return str(tmp_path / "pred"), str(tmp_path / "truth")
+
+
+def run(*arguments):
+    return CliRunner(env={"COLUMNS": "100"}).invoke(app, ["evaluate", *arguments], catch_exceptions=False)
+
+
+def test_two_files_of_any_name(tmp_path):
+    out = tmp_path / "numbers.json"
+    result = run(
+        save(tmp_path / "seg.tif", PRED), save(tmp_path / "manual.tif", TRUTH), "--json", str(out), "--iou", "0.7"
+    )
+    assert result.exit_code == 0
+    assert "2 true, 1 predicted" in result.output and "object F1 at IoU 0.7" in result.output
+    written = json.loads(out.read_text())
+    expected = evaluate(TRUTH, PRED, threshold=0.7).as_dict()
+    assert written["pooled"] == expected and written["images"] == [{"name": "seg", **expected}]
+    assert written["iou"] == 0.7
+
+
+def test_folders_of_the_same_names(folders, tmp_path):
+    out = tmp_path / "numbers.json"
+    result = run(*folders, "--json", str(out))
+    assert result.exit_code == 0
+    assert "mean of 2 images" in result.output and "pooled" in result.output
+    written = json.loads(out.read_text())
+    one, two = evaluate(TRUTH, PRED), evaluate(TRUTH, TRUTH)
+    assert [image["name"] for image in written["images"]] == ["a", "b"]
+    assert written["mean"] == mean_of([one, two])
+    assert written["pooled"]["dice"] == pytest.approx(2 * 29 / (38 + 29))
+    assert written["pooled"]["object_recall"] == 3 / 4
+    assert set(written["reading"]) == {"images", "mean", "pooled"}
+
+
+def test_confidence_ranks_objects(tmp_path):
+    """Two objects, one of them wrong and larger: by size it comes first, by confidence last."""
+    pred = PRED.copy()
+    pred[0, :8] = pred[4, :8] = 5
+    paths = save(tmp_path / "pred.tif", pred), save(tmp_path / "truth.tif", TRUTH)
+    sure = save(tmp_path / "sure.tif", (pred == 900).astype(np.float32))
+    out = tmp_path / "numbers.json"
+    result = run(*paths, "--json", str(out), "--confidence", sure)
+    assert "AP-50 by sure" in result.output
+    pooled = json.loads(out.read_text())["pooled"]
+    assert pooled["ap_50"] == pytest.approx(51 / 101 / 2) and pooled["ap_50_sure"] == pytest.approx(51 / 101)
+
+
+def test_stacks_without_a_voxel_size(tmp_path):
+    for name in ("pred", "truth"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.stack([TRUTH] * 3), imagej=True, metadata={"axes": "ZYX"})
+    np.save(tmp_path / "plain.npy", np.stack([TRUTH] * 3))
+    assert run(str(tmp_path / "pred.tif"), str(tmp_path / "truth.tif")).exit_code == 0
+    assert run(str(tmp_path / "plain.npy"), str(tmp_path / "truth.tif"), "--axes", "zyx").exit_code == 0
+    with pytest.raises(UserError, match="--axes"):
+        verb(str(tmp_path / "plain.npy"), str(tmp_path / "truth.tif"))
+
+
+def test_lonely_names(folders, tmp_path):
+    save(tmp_path / "pred" / "c.tif", PRED)
+    with pytest.raises(UserError, match=r"1 of the images in .*pred have no partner .* \('c'\)"):
+        verb(*folders)
+    with pytest.raises(UserError, match=r"1 of the images in .*pred have no partner .* \('c'\)"):
+        verb(folders[1], folders[0])
+    with pytest.raises(UserError, match="no partner"):
+        verb(str(tmp_path / "pred" / "c.tif"), folders[1])
+
+
+def test_what_does_not_fit(tmp_path):
+    pred, truth = save(tmp_path / "p.tif", PRED[:5]), save(tmp_path / "t.tif", TRUTH)
+    with pytest.raises(UserError, match=r"p.tif has shape \(5, 8\), .*t.tif \(8, 8\)"):
+        verb(pred, truth)
+    with pytest.raises(UserError, match="whole numbers"):
+        verb(save(tmp_path / "f.tif", TRUTH.astype(np.float32)), truth)
+    with pytest.raises(UserError, match="does not exist"):
+        verb(str(tmp_path / "nothing.tif"), truth)
+    with pytest.raises(UserError, match="threshold"):
+        verb(truth, truth, iou=1.5)
+    with pytest.raises(UserError, match="--confidence 'voxel_count'"):
+        verb(truth, truth, confidence=[save(tmp_path / "voxel_count.tif", TRUTH)])
+    frames = save(tmp_path / "frames.tif", TRUTH)
+    tifffile.imwrite(frames, np.stack([TRUTH, TRUTH]), imagej=True, metadata={"axes": "TYX"})
+    with pytest.raises(UserError, match="2 images"):
+        verb(frames, truth)
