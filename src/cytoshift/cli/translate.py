@@ -1,0 +1,38 @@
+"""cytoshift translate: a trained AD-GAN run backwards, and on the way between its two domains."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def translate(
+    model: Annotated[Path, typer.Argument(help="model folder of an AD-GAN run")],
+    labels: Annotated[str, typer.Argument(help="label image(s): a file, a folder or a glob")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="folder for the pictures and images")],
+    steps: Annotated[int, typer.Option(help="styles between mask (0) and image (1), both included")] = 2,
+    axes: Annotated[str | None, typer.Option(help="axes of the labels, for example zyx")] = None,
+    voxel: Annotated[str | None, typer.Option(help="voxel size, for example 0.5,0.2,0.2")] = None,
+    unit: Annotated[str | None, typer.Option(help="unit of --voxel: um, nm or px")] = None,
+) -> None:
+    """Draw microscope images from label images (AD-GAN 4.6), or the series of styles between the two (5.5)."""
+    from ..core.errors import UserError
+    from ..data.volumes import ImageSource, open_labels
+    from ..data.write import write_image
+    from ..draw import save_png, sheet, thumbnail
+    from ..model import Segmenter
+    from ..predict.translate import draw_styles
+
+    if steps < 2:
+        raise UserError(f"--steps {steps} asked for, a series has a beginning and an end; pass 2 or more")
+    segmenter = Segmenter.load(model)
+    size = tuple(float(s) for s in voxel.split(",")) if voxel else None
+    rows, names = [], []
+    for volume in open_labels(ImageSource(paths=labels, axes=axes, voxel=size, unit=unit)):
+        series = draw_styles(segmenter, volume, steps)
+        write_image(out / f"{volume.name}.tif", series[-1], volume.voxel, volume.axes)
+        rows.append([thumbnail(image, volume.voxel, limits=(-1.0, 1.0)) for image in series])
+        names.append(volume.name)
+    titles = [f"style {i / (steps - 1):.2f}" for i in range(steps)]
+    save_png(out / "styles.png", sheet(rows[:8], titles=titles, captions=names[:8]))
+    typer.echo(f"{len(rows)} translated, {out / 'styles.png'}")

@@ -1,0 +1,1 @@
+"""Tensors to a scalar. Weights of terms belong to the methods."""

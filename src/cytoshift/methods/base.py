@@ -1,0 +1,66 @@
+"""A method = its networks, the players that own them, and one training step.
+
+`step` is a generator. Each `yield` is one optimiser step of one player; when the generator resumes,
+that step has been taken. So the body reads in the order in which things happen, intermediate images
+stay local variables, and what is summed is what is logged.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ..core.settings import Settings
+from ..nets.spec import NetSpec
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Lower the sum of `terms` by moving the parameters of `moves`, and no others."""
+
+    terms: dict[str, Tensor]
+    moves: nn.Module
+
+
+@dataclass(frozen=True)
+class Update:
+    """One step of one player's optimiser. The gradients of its objectives add up."""
+
+    player: str
+    objectives: tuple[Objective, ...]
+
+
+def only(moves: nn.Module, **terms: Tensor) -> Objective:
+    return Objective(terms, moves)
+
+
+class Method(nn.Module):
+    Batch: ClassVar[type]  # NamedTuple: which domains a step eats, and how they are labelled
+    Options: ClassVar[type[Settings]]  # the lambdas of the paper and its ablations, with its values
+    presets: ClassVar[dict[str, dict[str, Any]]]  # named settings of a run, as far as the paper fixes them
+
+    @abstractmethod
+    def players(self) -> dict[str, nn.Module]:
+        """Who moves; one optimiser each. Every trained parameter belongs to one player."""
+
+    @abstractmethod
+    def step(self, batch: Any, progress: float) -> Iterator[Update]:
+        """`progress` runs from 0 to 1 over the training."""
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """What is shipped: target image (B, C, *S) -> representation logits (B, K, *S)."""
+
+    @abstractmethod
+    def shipped(self) -> NetSpec:
+        """What `network()` is built from."""
+
+    @abstractmethod
+    def look(self, batch: Any) -> dict[str, Tensor]:
+        """Named pictures (B, 1, *S) in [-1, 1] for the sheet of translated samples."""
+
+    def update(self, player: str, *objectives: Objective, **terms: Tensor) -> Update:
+        mine = (Objective(terms, self.players()[player]),) if terms else ()
+        return Update(player, mine + objectives)

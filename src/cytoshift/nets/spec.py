@@ -1,0 +1,31 @@
+"""What a shipped network is built from: frozen data, so that a model file needs no training code."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ..core.settings import Settings
+from .translator import Decoder, Encoder, Translator
+
+
+class TranslatorSpec(Settings):
+    """AD-GAN's encoder and decoder. The paper: width 64 in 2D and 32 in 3D, 4 blocks, stem 7, hidden 256."""
+
+    kind: Literal["translator"] = "translator"
+    ndim: Literal[2, 3]
+    channels: int = Field(1, ge=1)
+    width: int = Field(64, ge=1)
+    blocks: int = Field(4, ge=1)
+    stem: int = Field(7, ge=1)
+    hidden: int = Field(256, ge=1)
+    adaptive_encoder: bool = True
+
+    def build(self) -> Translator:
+        encoder = Encoder(
+            self.ndim, self.channels, self.width, self.blocks, self.stem, self.hidden, self.adaptive_encoder
+        )
+        return Translator(encoder, Decoder(self.ndim, self.channels, self.width, self.blocks, self.stem, self.hidden))
+
+
+# Becomes a union told apart by `kind` with the second network that is shipped.
+NetSpec = TranslatorSpec

@@ -1,0 +1,106 @@
+"""The unified encoder and decoder of AD-GAN (Tables 5 to 7 of its appendix), in 2D and 3D.
+
+Both are told the domain by a code (B, domains): one-hot inside a domain, a mixture on the way between two.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from .adain import AdaIN, Style
+from .nd import CONV, CONV_TRANSPOSE, reflected_conv
+
+IMAGE, MASK = 0, 1
+
+
+class Residual(nn.Module):
+    """x + AdaIN(conv(ReLU(AdaIN(conv(x))))), without a ReLU after the sum."""
+
+    def __init__(self, ndim: int, width: int):
+        super().__init__()
+        self.convs = nn.ModuleList(reflected_conv(ndim, width, width, 3) for _ in range(2))
+        self.norms = nn.ModuleList(AdaIN(width) for _ in range(2))
+
+    def forward(self, x: Tensor, affine: Iterator[Tensor]) -> Tensor:
+        out = self.norms[0](self.convs[0](x), next(affine)).relu()
+        return x + self.norms[1](self.convs[1](out), next(affine))
+
+
+class Encoder(nn.Module):
+    """(B, cin, *S), code (B, domains) -> content (B, 4 width, *S / 4).
+
+    `adaptive=False` is the paper's ablation "AdaIN in Encoder": plain instance norm, the domain is not told.
+    """
+
+    def __init__(self, ndim: int, cin: int, width: int, blocks: int, stem: int, hidden: int, adaptive: bool = True):
+        super().__init__()
+        widths = [width, 2 * width, 4 * width]
+        self.convs = nn.ModuleList(
+            [
+                reflected_conv(ndim, cin, width, stem),
+                CONV[ndim](width, 2 * width, 3, stride=2, padding=1),
+                CONV[ndim](2 * width, 4 * width, 3, stride=2, padding=1),
+            ]
+        )
+        self.norms = nn.ModuleList(AdaIN(w) for w in widths)
+        self.blocks = nn.ModuleList(Residual(ndim, 4 * width) for _ in range(blocks))
+        self.style = Style(2, hidden, widths + [4 * width] * 2 * blocks)
+        self.adaptive = adaptive
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        affine = self.style(code if self.adaptive else torch.ones_like(code))
+        for conv, norm in zip(self.convs, self.norms):
+            x = norm(conv(x), next(affine)).relu()
+        for block in self.blocks:
+            x = block(x, affine)
+        return x
+
+
+class Decoder(nn.Module):
+    """content (B, 4 width, *S / 4), code (B, domains) -> (B, cout, *S) before the tanh."""
+
+    def __init__(self, ndim: int, cout: int, width: int, blocks: int, stem: int, hidden: int):
+        super().__init__()
+        widths = [2 * width, width]
+        self.blocks = nn.ModuleList(Residual(ndim, 4 * width) for _ in range(blocks))
+        self.convs = nn.ModuleList(
+            CONV_TRANSPOSE[ndim](2 * w, w, 3, stride=2, padding=1, output_padding=1) for w in widths
+        )
+        self.norms = nn.ModuleList(AdaIN(w) for w in widths)
+        self.head = reflected_conv(ndim, width, cout, stem)
+        self.style = Style(2, hidden, [4 * width] * 2 * blocks + widths)
+
+    def forward(self, content: Tensor, code: Tensor) -> Tensor:
+        affine = self.style(code)
+        x = content
+        for block in self.blocks:
+            x = block(x, affine)
+        for conv, norm in zip(self.convs, self.norms):
+            x = norm(conv(x), next(affine)).relu()
+        return self.head(x)
+
+
+def code(like: Tensor, domain: int) -> Tensor:
+    """One-hot code (B, 2) of one domain for every sample of `like`."""
+    out = like.new_zeros(len(like), 2)
+    out[:, domain] = 1
+    return out
+
+
+class Translator(nn.Module):
+    """What AD-GAN ships: image -> logits of the mask; and every other way between its two domains."""
+
+    multiple = 4
+
+    def __init__(self, encode: Encoder, decode: Decoder):
+        super().__init__()
+        self.encode, self.decode = encode, decode
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 1, *S) in [-1, 1] -> (B, 1, *S) logits. sigmoid(2 u) = (tanh(u) + 1) / 2: the mask's gray value."""
+        return 2 * self.decode(self.encode(image, code(image, IMAGE)), code(image, MASK))
+
+    def translate(self, x: Tensor, start: int, end: Tensor) -> Tensor:
+        """x (B, 1, *S) of domain `start` drawn in the style of the code `end` (B, 2), in [-1, 1] (paper 4.6, 5.5)."""
+        return self.decode(self.encode(x, code(x, start)), end).tanh()

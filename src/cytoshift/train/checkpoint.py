@@ -1,0 +1,41 @@
+"""A checkpoint holds all that a step depends on; the data do not need any, they are a function of the step."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..core.atomic import replacing
+from ..core.errors import UserError
+
+
+def save(path: Path, step: int, elapsed: float, parts: dict[str, Any]) -> None:
+    """parts: anything with state_dict(). elapsed: seconds of training so far. Atomic."""
+    state = {"step": step, "elapsed": elapsed} | {name: part.state_dict() for name, part in parts.items()}
+    with replacing(path) as beside:
+        torch.save(state, beside)
+
+
+def load(path: Path, parts: dict[str, Any]) -> tuple[int, float]:
+    """Restore every part in place; return (step, elapsed), or (0, 0) where there is no checkpoint yet."""
+    if not path.exists():
+        return 0, 0.0
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for name, part in parts.items():
+            restore(part, state[name])
+    except (RuntimeError, KeyError, EOFError, ValueError) as error:
+        raise UserError(f"checkpoint {path} does not fit this run ({first_line(error)}); choose another -o") from None
+    return int(state["step"]), float(state["elapsed"])
+
+
+def restore(part: Any, state: dict[str, Any]) -> None:
+    if isinstance(part, nn.Module):
+        part.load_state_dict(state, strict=True)
+    else:
+        part.load_state_dict(state)
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

@@ -1,0 +1,109 @@
+"""What a run leaves to look at: log.jsonl, TensorBoard curves, sheets of translated samples, a progress line."""
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from ..draw import save_png, sheet, thumbnail
+
+SIZE = 192  # pixels of one picture of a sheet
+
+
+class Log:
+    """Writes only in the main process; lines after the step a run continues from are dropped, not doubled."""
+
+    def __init__(self, out: Path, start: int, steps: int, main: bool, quiet: bool):
+        self.out, self.main, self.steps = out, main, steps
+        self.console = Console(stderr=True, quiet=quiet or not main)
+        self.path = out / "log.jsonl"
+        self.progress: Progress | None = None
+        self.task = TaskID(0)
+        self.writer: SummaryWriter | None = None
+        if not main:
+            return
+        keep_until(self.path, start)
+        self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=start + 1)
+        if self.console.is_terminal and not quiet:
+            self.progress = Progress(
+                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
+                TextColumn("{task.fields[speed]}"), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+                console=self.console,
+            )  # fmt: skip
+            self.task = self.progress.add_task("training", total=steps, completed=start, speed="")
+
+    def __enter__(self) -> "Log":
+        if self.progress:
+            self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.progress:
+            self.progress.stop()
+        if self.writer:
+            self.writer.close()
+
+    def step(self, step: int, numbers: dict[str, float], voxels_per_second: float, eta: float) -> None:
+        """One line of log.jsonl, one point of every curve, one line or a longer bar for the person waiting."""
+        if not self.main:
+            return
+        self.write({"step": step, **{k: float(f"{v:.6g}") for k, v in numbers.items()}})
+        if self.writer:
+            for name, value in numbers.items():
+                self.writer.add_scalar(name, value, step)
+        speed = f"{voxels_per_second / 1e6:.2f} Mvoxel/s"
+        if self.progress:
+            self.progress.update(self.task, completed=step, speed=speed)
+        else:
+            terms = " ".join(f"{k.split('/')[-1]} {v:.3g}" for k, v in numbers.items() if "/" in k)
+            line = f"step {step}/{self.steps}  {speed}  ETA {eta:.0f} s  {terms}"
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        """A sentence for the console and, as {"note": ...}, for the log."""
+        if self.main:
+            self.write({"note": text})
+            self.console.print(text, highlight=False, soft_wrap=True)
+
+    def pictures(self, step: int, images: dict[str, Tensor]) -> None:
+        """A sheet: one row per sample, one column per name; volumes show their middle slice."""
+        if not self.main:
+            return
+        arrays = {name: value.float().cpu().numpy() for name, value in images.items()}
+        count = min(len(next(iter(arrays.values()))), 4)
+        # Black is -1 and white is 1, without stretching: a faint mask shall look faint.
+        cells = [[thumbnail(v[i, 0], size=SIZE, limits=(-1.0, 1.0)) for v in arrays.values()] for i in range(count)]
+        save_png(self.out / "samples" / f"step_{step:06d}.png", sheet(cells, titles=list(arrays)))
+
+    def write(self, row: dict[str, Any]) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def keep_until(path: Path, step: int) -> None:
+    """Drop the lines of log.jsonl that a killed run wrote after its last checkpoint."""
+    if not path.exists():
+        return
+    kept, last = [], 0
+    for line in path.read_text().splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:  # the line at which the process was killed
+            break
+        last = row.get("step", last)
+        if last > step:
+            break
+        kept.append(line)
+    temporary = path.with_suffix(".part")
+    temporary.write_text("".join(line + "\n" for line in kept))
+    os.replace(temporary, path)
+
+

@@ -1,0 +1,72 @@
+"""run.yaml: everything a training needs, checked before anything is read."""
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ..core.normalise import Normalisation
+from ..core.settings import Settings
+from ..data.augment import Augment
+from ..data.volumes import ImageSource
+from ..represent import RepresentationSettings
+from ..synth import Prior
+
+
+class Data(Settings):
+    """images: what to learn from. voxel: size the networks work at, in the images' unit (None: as the images are)."""
+
+    images: ImageSource
+    normalise: Normalisation = Normalisation()
+    voxel: tuple[float, ...] | None = None
+    augment: Augment = Augment()
+
+
+class Train(Settings):
+    """How to train.
+
+    steps: optimiser steps of every player. decay_from: part of the training after which the learning rate falls
+    linearly to zero. ema: decay of the running mean of the weights that is shipped (0 ships the last weights).
+    precision: Fabric's ("32", "bf16-mixed"). max_minutes: stop there, counted over restarts; the learning rate
+    then falls with the time. accelerator, devices, nodes: Fabric's. workers: processes that prepare batches.
+    """
+
+    steps: int = Field(2000, ge=1)
+    batch: int = Field(4, ge=1)
+    lr: float = Field(4e-4, gt=0)
+    betas: tuple[float, float] = (0.5, 0.99)
+    weight_decay: float = Field(1e-4, ge=0)
+    decay_from: float = Field(0.5, ge=0, le=1)
+    ema: float = Field(0.99, ge=0, lt=1)
+    precision: Literal["32", "bf16-mixed"] = "bf16-mixed"
+    max_minutes: float | None = Field(None, gt=0)
+    accelerator: str = "auto"
+    devices: int = Field(1, ge=1)
+    nodes: int = Field(1, ge=1)
+    workers: int = Field(0, ge=0)
+    log_every: int = Field(10, ge=1)
+    sheet_every: int = Field(100, ge=1)
+    checkpoint_every: int = Field(50, ge=1)
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) else value  # YAML reads 32 as a number
+
+
+class Run(Settings):
+    """One training run."""
+
+    method: Literal["adgan"]
+    seed: int = 0
+    data: Data
+    patch: tuple[int, ...]
+    prior: Prior
+    represent: RepresentationSettings
+    options: dict[str, Any] = {}  # of the method; checked by its own Options
+    train: Train = Train()
+
+    @model_validator(mode="after")
+    def patch_has_room(self) -> "Run":
+        if len(self.patch) not in (2, 3) or any(n < 24 or n % 4 for n in self.patch):
+            raise ValueError(f"patch {self.patch} needs two or three sizes, multiples of 4 and at least 24")
+        return self

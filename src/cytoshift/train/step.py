@@ -1,0 +1,96 @@
+"""One training step of any method."""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ..methods.base import Method
+
+
+class Diverged(ArithmeticError):
+    """A loss term stopped being a number."""
+
+    def __init__(self, term: str):
+        super().__init__(term)
+        self.term = term
+
+
+def train_step(
+    method: Method, optimizers: dict[str, torch.optim.Optimizer], batch: Any, progress: float, autocast: Any
+) -> dict[str, Tensor]:
+    """Take every update of one step; return all loss terms by "player/name".
+
+    `autocast()` gives the context in which the method's own lines run (Fabric's precision); gradients are taken
+    outside of it. Only the parameters that an objective moves get a gradient, nothing is computed for the others.
+    Raises Diverged before the optimiser has moved anything by a term that is not finite.
+    """
+    terms: dict[str, Tensor] = {}
+    body = method.step(batch, progress)
+    while (update := advance(body, autocast())) is not None:
+        optimizer = optimizers[update.player]
+        optimizer.zero_grad(set_to_none=True)
+        for i, objective in enumerate(update.objectives):
+            mine = {f"{update.player}/{name}": value for name, value in objective.terms.items()}
+            for name, value in mine.items():
+                if not torch.isfinite(value.detach()):
+                    raise Diverged(name)
+            moved = [p for p in objective.moves.parameters() if p.requires_grad]
+            last = i + 1 == len(update.objectives)
+            torch.stack(list(mine.values())).sum().backward(inputs=moved, retain_graph=not last)
+            terms |= {name: value.detach() for name, value in mine.items()}
+        share_gradients(method.players()[update.player])
+        optimizer.step()
+    return terms
+
+
+def advance(body: Any, context: AbstractContextManager) -> Any:
+    """The method's lines up to its next update; None at its end."""
+    with context:
+        return next(body, None)
+
+
+def share_gradients(player: nn.Module) -> None:
+    """Average gradients over processes: what DDP does, without tying a method to one forward and one backward."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return
+    gradients = [p.grad for p in player.parameters() if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients])):
+        gradient.copy_(mean.view_as(gradient))
+
+
+class Mean(nn.Module):
+    """Running mean of a network's weights (EMA): what is shipped, because a GAN's last step is a random one.
+
+    The mean is young at first: at step s its decay is at most s / (s + 10).
+    """
+
+    def __init__(self, network: nn.Module, decay: float):
+        super().__init__()
+        self.decay = decay
+        self.weights = nn.ParameterList(p.detach().clone() for p in network.parameters())
+        self.requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        decay = min(self.decay, step / (step + 10))
+        for mean, now in zip(self.weights, network.parameters()):
+            mean.lerp_(now, 1 - decay)
+
+    @torch.no_grad()
+    def swap(self, network: nn.Module) -> None:
+        """Exchange the network's weights for the mean; a second call undoes it."""
+        for mean, now in zip(self.weights, network.parameters()):
+            kept = now.clone()
+            now.copy_(mean)
+            mean.copy_(kept)
+
+
+def rate(progress: float, decay_from: float) -> float:
+    """Factor of the learning rate: 1 up to `decay_from`, then linearly to 0 at the end (AD-GAN, 4.2)."""
+    return 1.0 if progress < decay_from else (1 - progress) / (1 - decay_from) if decay_from < 1 else 1.0

@@ -1,0 +1,143 @@
+"""The loop: continued after a kill it gives the same weights; bad settings and bad numbers are one sentence."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+import yaml
+from cytoshift.core.errors import UserError
+from cytoshift.core.settings import parse
+from cytoshift.model import Segmenter
+from cytoshift.train import monitor
+from cytoshift.train.fit import fit
+from cytoshift.train.settings import Run
+
+TINY = {"width": 4, "critic": 4, "hidden": 8, "blocks": 1, "stem": 3, "pool": 4}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for i in range(2):
+        image = rng.normal(100, 5, (40, 52))
+        image[8:20, 10:24] += 80
+        image[25:33, 30:40] += 60
+        tifffile.imwrite(folder / f"{i}.tif", image.astype(np.uint16))
+    return folder
+
+
+def settings(images, ndim=2, **train):
+    data = {
+        "method": "adgan",
+        "data": {"images": {"paths": str(images)}},
+        "patch": (32,) * ndim,
+        "prior": {"diameter": [6, 12], "density": [0.002, 0.01]},
+        "represent": {"kind": "ternary"},
+        "options": TINY,
+        "train": {"steps": 6, "batch": 2, "log_every": 2, "sheet_every": 3, "checkpoint_every": 2, "accelerator": "cpu"}
+        | train,
+    }
+    return parse(Run, data)
+
+
+def weights(folder):
+    segmenter = Segmenter.load(folder)
+    return {k: v.clone() for k, v in segmenter.network.state_dict().items()}
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_a_run_leaves_what_it_promises(images, tmp_path):
+    model = fit(settings(images), tmp_path / "run", quiet=True)
+    assert model == tmp_path / "run" / "model"
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    steps = [row["step"] for row in rows if "step" in row]
+    assert steps == [2, 4, 6]
+    assert {"generators/reconstruct", "generators/cycle", "critic/translated", "lr"} <= rows[0].keys()
+    assert sorted(p.name for p in (tmp_path / "run" / "samples").iterdir()) == ["step_000003.png", "step_000006.png"]
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    assert yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())["method"] == "adgan"
+
+
+def test_continued_run_equals_a_run_in_one_go(images, tmp_path):
+    whole = weights(fit(settings(images), tmp_path / "whole", quiet=True))
+    fit(settings(images, steps=6, max_minutes=1e-9), tmp_path / "parts", quiet=True)  # stops at once
+    again = weights(fit(settings(images), tmp_path / "parts", quiet=True))
+    assert same(whole, again)
+
+
+def test_killed_run_continues_to_the_same_weights(images, tmp_path):
+    """kill -9 in the middle, the same command again: bit-identical weights (issue: train, on CPU)."""
+    run = settings(images, steps=30, checkpoint_every=1)
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(run.model_dump(mode="json")))
+    command = [sys.executable, "-m", "cytoshift", "train", str(tmp_path / "run.yaml"), "--quiet", "-o"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, env=environment)
+    process = subprocess.Popen([*command, str(tmp_path / "killed")], env=environment)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "killed" / "checkpoints" / "last.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "model").exists()
+    subprocess.run([*command, str(tmp_path / "killed")], check=True, env=environment)
+    assert same(weights(tmp_path / "whole" / "model"), weights(tmp_path / "killed" / "model"))
+    lines = (tmp_path / "killed" / "log.jsonl").read_text().splitlines()
+    steps = [json.loads(line)["step"] for line in lines]
+    assert steps == sorted(set(steps))
+
+
+def test_other_settings_in_the_same_folder_are_refused(images, tmp_path):
+    fit(settings(images, steps=2), tmp_path / "run", quiet=True)
+    with pytest.raises(UserError, match=r"holds a run with other settings \(train.lr: 0.0004, asked for 0.01\)"):
+        fit(settings(images, steps=2, lr=0.01), tmp_path / "run", quiet=True)
+
+
+def test_more_steps_continue_a_finished_run(images, tmp_path):
+    fit(settings(images, steps=2), tmp_path / "run", quiet=True)
+    fit(settings(images, steps=4), tmp_path / "run", quiet=True)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4]
+
+
+def test_no_number_stops_with_a_reason(images, tmp_path):
+    with pytest.raises(UserError, match=r"is not a number at step \d+; .* go on in another -o with train.lr="):
+        fit(settings(images, lr=1e30, precision="32", steps=20), tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_two_processes_see_the_joint_batch(images, tmp_path):
+    """Two processes with a batch of 1 against one with a batch of 2: the same losses but for the order of sums."""
+    run = settings(images, steps=3, batch=1, devices=2, log_every=1, precision="32")
+    one = settings(images, steps=3, batch=2, log_every=1, precision="32")
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(run.model_dump(mode="json")))
+    command = [sys.executable, "-m", "cytoshift", "train", str(tmp_path / "two.yaml"), "-o", str(tmp_path / "two")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, "--quiet"], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    fit(one, tmp_path / "one", quiet=True)
+    a, b = weights(tmp_path / "one" / "model"), weights(tmp_path / "two" / "model")
+    for key in a:
+        assert torch.allclose(a[key], b[key], atol=2e-3), key
+
+
+def test_monitor_says_what_no_loss_says():
+    rng = np.random.default_rng(0)
+    image = rng.uniform(-1, 1, (4, 32, 32))
+    prior = np.where(rng.random((4, 32, 32)) < 0.2, 1.0, -1.0)
+    good = np.where(image > 0.6, 1.0, -1.0)
+    assert monitor.complaint(monitor.look(image, good, prior)) is None
+    assert "negative" in monitor.complaint(monitor.look(image, -image, prior))
+    assert "empty" in monitor.complaint(monitor.look(image, -np.ones_like(image), prior))
+    assert "full" in monitor.complaint(monitor.look(image, np.ones_like(image), prior))
+    assert "collapsed" in monitor.complaint(monitor.look(image, np.repeat(good[:1], 4, 0), prior))
