@@ -1,0 +1,117 @@
+"""`cytoshift info`: what would be read from these files, before anything is done with it."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.table import Table
+
+    from ..data.volumes import Volume
+
+ROWS = 12  # images listed, and shown, of a long folder
+LONGEST = 2048  # voxels read along each axis of the shown plane
+
+
+def info(
+    paths: Annotated[list[str], typer.Argument(help="File, folder or glob; file.h5::raw names a dataset.")],
+    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
+    channel: Annotated[str | None, typer.Option(help="Number of a channel, or luminance of RGB.")] = None,
+    level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
+    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10.")] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Read object ids instead of intensities.")] = False,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Where the thumbnail goes.")] = Path("thumbnail.png"),
+) -> None:
+    """Print how images are understood (axes, voxel size, type, channel) and write a thumbnail of them."""
+    from rich.console import Console
+
+    from ..data.volumes import declared, open_labels, open_volumes
+    from ..draw import save_png
+
+    source = declared(list(paths), axes, channel, level, voxel, unit, frames)
+    volumes = open_labels(source) if labels else open_volumes(source)
+    shown = [Shown(volume, labels) for volume in volumes[:ROWS]]
+    console = Console(highlight=False)
+    console.print(one(volumes[0], shown[0]) if len(volumes) == 1 else many(volumes, shown))
+    picture = save_png(output, together(shown))
+    console.print(f"thumbnail {picture}", markup=False, soft_wrap=True)
+
+
+class Shown:
+    """The middle plane of a volume; nothing else of it is read."""
+
+    def __init__(self, volume: "Volume", labels: bool) -> None:
+        from ..core.voxel import Voxel
+
+        self.name, self.labels = volume.name, labels
+        step = max(-(-max(volume.shape[-2:]) // LONGEST), 1)
+        middle = () if volume.axes == "yx" else (volume.shape[0] // 2,)
+        self.plane = volume.array[(*middle, slice(None, None, step), slice(None, None, step))]
+        self.voxel = Voxel(tuple(s * step for s in volume.voxel.size[-2:]), volume.voxel.unit)
+
+    @property
+    def range(self) -> str:
+        return f"{self.plane.min():g} to {self.plane.max():g}"
+
+    def picture(self, size: int) -> "NDArray[np.uint8]":
+        from ..draw import colour_labels, thumbnail
+
+        return (colour_labels if self.labels else thumbnail)(self.plane, self.voxel, size=size)
+
+
+def one(volume: "Volume", shown: Shown) -> "Table":
+    """Everything about one image, a line each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    extent = " x ".join(f"{n * s:.4g}" for n, s in zip(volume.shape, volume.voxel.size))
+    plane = "" if volume.axes == "yx" else " in the middle plane"
+    table = Table(show_header=False, box=None)
+    for name, value in (
+        ("image", volume.name),
+        ("from", volume.origin),
+        ("axes", f"{volume.axes}, {' x '.join(map(str, volume.shape))} voxels"),
+        ("voxel", f"{volume.voxel}, all of it {extent} {volume.voxel.unit}"),
+        ("type", f"{volume.dtype}, {shown.range}{plane}"),
+        ("memory", f"{volume.array.nbytes / 2**20:.3g} MiB"),
+    ):
+        table.add_row(name, Text(value, overflow="fold"))
+    return table
+
+
+def many(volumes: list["Volume"], shown: list[Shown]) -> "Table":
+    """A row per image, the first ROWS of them."""
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    left = len(volumes) - len(shown)
+    folder = f"{Path(volumes[0].origin).parent}{os.sep}"
+    folder = folder if all(volume.origin.startswith(folder) for volume in volumes) else ""
+    title = f"{len(volumes)} images" + (f" in {folder}" if folder else "")
+    table = Table(title=escape(title), caption=f"and {left} more" if left else None)
+    for column in ("image", "axes", "voxels", "voxel size", "type", "values", "from"):
+        table.add_column(column, overflow="fold")
+    for volume, view in zip(volumes, shown):
+        size = " x ".join(map(str, volume.shape))
+        cells = (volume.name, volume.axes, size, str(volume.voxel), str(volume.dtype), view.range)
+        table.add_row(*(Text(cell) for cell in (*cells, volume.origin.removeprefix(folder))))
+    return table
+
+
+def together(shown: list[Shown]) -> "NDArray[np.uint8]":
+    """One large thumbnail, or a sheet of small ones."""
+    from ..draw import sheet
+
+    if len(shown) == 1:
+        return shown[0].picture(512)
+    rows = [shown[i : i + 4] for i in range(0, len(shown), 4)]
+    pictures = [[view.picture(240) for view in row] + [None] * (4 - len(row)) for row in rows]
+    captions = [[view.name for view in row] + [""] * (4 - len(row)) for row in rows]
+    return sheet(pictures, captions=captions)

@@ -1,0 +1,89 @@
+"""Paths as people give them: a file, a folder, a glob, and the part of a file behind '::'."""
+
+import glob
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.errors import UserError
+from .formats import SUFFIXES, is_zarr
+from .picture import stem
+
+
+@dataclass(frozen=True)
+class Found:
+    """Files that one argument of the user stands for."""
+
+    files: tuple[Path, ...]  # in natural order
+    part: str | None  # what stood behind '::'
+    name: str | None  # of the whole set, where the argument stands for several files
+
+
+def find(argument: str) -> Found:
+    """The image files (or Zarr folders) meant by a path, a folder or a glob. Raises UserError where there are none."""
+    head, _, tail = argument.partition("::")
+    part, path = tail or None, Path(head).expanduser()
+    if path.is_dir() and not is_image(path):
+        return Found(tuple(inside(path)), part, path.resolve().name)
+    if path.exists():
+        return Found((path,), part, None)
+    if not glob.has_magic(head):
+        raise UserError(f"{head} does not exist; check the path")
+    matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
+    files = tuple(sorted((file for file in matches if is_image(file)), key=natural))
+    if not files:
+        what = f"is an image ({', '.join(SUFFIXES)})" if matches else "is there"
+        raise UserError(f"nothing that matches {head} {what}; check the pattern")
+    return Found(files, part, set_name(files))
+
+
+def set_name(files: tuple[Path, ...]) -> str:
+    """What the names of several files begin with, or else their folder."""
+    stems = [stem(file) for file in files]
+    shared = os.path.commonprefix(stems).rstrip("0123456789_-. ")  # noqa: RUF071 (letters are meant, not folders)
+    return shared or files[0].resolve().parent.name
+
+
+def is_image(path: Path) -> bool:
+    """A file with a suffix that can be read, or a Zarr folder; hidden files are nobody's images."""
+    if path.name.startswith("."):
+        return False
+    if path.is_dir():
+        return path.suffix.lower() == ".zarr" or is_zarr(path)
+    return path.suffix.lower() in SUFFIXES
+
+
+def inside(folder: Path) -> list[Path]:
+    """Images directly in a folder, in natural order."""
+    entries = list(folder.iterdir())
+    files = sorted((entry for entry in entries if is_image(entry)), key=natural)
+    if files:
+        return files
+    folders = sorted(entry.name for entry in entries if entry.is_dir())
+    if folders:
+        raise UserError(f"{folder} holds no image, but the folders {', '.join(folders[:5])}; pass one of these")
+    what = "is empty" if not entries else f"holds no image ({', '.join(SUFFIXES)})"
+    raise UserError(f"{folder} {what}; pass the folder that the images lie in")
+
+
+def natural(path: Path) -> list[tuple[int, str]]:
+    """Sorting key that puts slice_2 before slice_10."""
+    return [(int(run), "") if run.isdecimal() else (-1, run) for run in re.split(r"(\d+)", str(path).lower())]
+
+
+def unique(names: Iterable[str], paths: Iterable[Path]) -> list[str]:
+    """Names that differ: those of files that share theirs get the folder in front, or the suffix behind as well."""
+    names, paths = list(names), list(paths)
+    ways = (
+        lambda name, path: name,
+        lambda name, path: f"{path.resolve().parent.name}_{name}",
+        lambda name, path: f"{path.resolve().parent.name}_{name}_{path.suffix[1:].lower()}",
+    )
+    for way in ways:
+        made = [way(name, path) for name, path in zip(names, paths)]
+        if len(set(made)) == len(made):
+            return made
+    twice = next(path for name, path in zip(made, paths) if made.count(name) > 1)
+    raise UserError(f"{twice} is listed twice, or shares its name and folder with another; name every image once")

@@ -1,0 +1,78 @@
+"""One file per family of formats: path -> pictures, with what the file says and nothing guessed."""
+
+from pathlib import Path
+
+from ...core.errors import UserError
+from ..picture import Picture
+
+TIFF = (".tif", ".tiff", ".btf", ".tf8")
+PHOTO = (".png", ".jpg", ".jpeg")
+HDF5 = (".h5", ".hdf5", ".hdf")
+NUMPY = (".npy",)
+ZARR = (".zarr",)
+VENDOR = (".czi", ".nd2", ".lif")
+MARKS = ("zarr.json", ".zgroup", ".zarray")  # one of these makes a folder Zarr
+SUFFIXES = TIFF + PHOTO + NUMPY + HDF5 + ZARR + VENDOR
+
+
+def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool = False) -> list[Picture]:
+    """Every image of one file (or Zarr folder).
+
+    part: what stands behind '::', a dataset of HDF5, a group of Zarr, or the number of a series or scene.
+    level: of a pyramid, 0 the finest. labels: colours of a palette are object ids, and the labels of an OME-Zarr
+    image are meant, not the image.
+    Raises UserError where the suffix is not supported, the file is damaged, or `part` or `level` is not there.
+    """
+    # Each family is imported where it is needed: zarr and h5py cost half a second that a folder of TIFFs need not pay.
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        from . import ngff
+
+        return ngff.pictures(path, part, level, labels)
+    if suffix in TIFF:
+        from . import tiff
+
+        return tiff.pictures(path, part, level, labels)
+    if suffix in HDF5:
+        from . import hdf5
+
+        return hdf5.pictures(path, part, level)
+    if suffix in VENDOR:
+        from . import vendor
+
+        return vendor.pictures(path, part, level)
+    if suffix in PHOTO + NUMPY:
+        from . import photo
+
+        if part is not None:
+            raise UserError(f"'{part}' asked for, but {path} holds one image only; leave '::{part}' out")
+        one_level(path, level)
+        return [photo.numpy_file(path) if suffix in NUMPY else photo.photo(path, labels)]
+    raise UserError(
+        f"{path} has the suffix '{suffix}', read are {', '.join(SUFFIXES)}; convert it, for example to TIFF"
+    )
+
+
+def is_zarr(folder: Path) -> bool:
+    """Whether a folder holds a Zarr group or array, whatever it is called."""
+    return any((folder / mark).is_file() for mark in MARKS)
+
+
+def one_level(path: Path, level: int) -> None:
+    """Refuse a pyramid level of a format that has none."""
+    if level != 0:
+        raise UserError(f"level {level} asked for, but {path} is no pyramid; leave --level out")
+
+
+def upto(count: int) -> str:
+    """The numbers of `count` things, for a sentence."""
+    return "0" if count == 1 else f"0 to {count - 1}"
+
+
+def numbered(path: Path, part: str | None, count: int, what: str) -> list[int]:
+    """Which series (or scenes) of `count` are meant: all, or the one that stands behind '::'."""
+    if part is None:
+        return list(range(count))
+    if not part.isdecimal() or int(part) >= count:
+        raise UserError(f"{what} '{part}' asked for, {path} has {count}; write {path.name}::{upto(count)}")
+    return [int(part)]

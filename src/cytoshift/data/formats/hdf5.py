@@ -1,0 +1,69 @@
+"""HDF5: `file.h5::raw`."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.errors import UserError
+from ..picture import AXES, UNKNOWN, Picture, known, reading, stem
+from . import one_level
+
+
+@dataclass(frozen=True)
+class Hdf5Array:
+    """One dataset; the file is opened anew for each read."""
+
+    path: Path
+    key: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        with reading(self.path), h5py.File(self.path, "r") as file:
+            return np.asarray(file[self.key][region])
+
+
+def pictures(path: Path, part: str | None, level: int) -> list[Picture]:
+    """The dataset named behind '::', or the only one there is."""
+    one_level(path, level)
+    with reading(path), h5py.File(path, "r") as file:
+        keys = datasets(file)
+        stock = ", ".join(keys) or "no dataset"
+        if part is None and len(keys) != 1:
+            cure = f"write {path.name}::{keys[0]}" if keys else "save an array into it"
+            raise UserError(f"which dataset of {path} is meant is not said, it has {stock}; {cure}")
+        key = keys[0] if part is None else part.strip("/")
+        if key not in keys:
+            raise UserError(f"dataset '{key}' asked for, {path} has {stock}; write one of these behind '::'")
+        dataset = file[key]
+        axes, extents, units = metadata(dataset)
+        array = Hdf5Array(path, key, dataset.shape, dataset.dtype)
+        return [Picture(array, axes, stem(path), f"{path}::{key}", extents, units)]
+
+
+def datasets(group: h5py.Group, prefix: str = "") -> list[str]:
+    """Paths of all datasets below a group."""
+    found = []
+    for name, item in group.items():
+        if isinstance(item, h5py.Dataset):
+            found.append(prefix + name)
+        elif isinstance(item, h5py.Group):
+            found += datasets(item, f"{prefix}{name}/")
+    return found
+
+
+def metadata(dataset: h5py.Dataset) -> tuple[str, dict[str, float], dict[str, str]]:
+    """Axes from ilastik's axistags or from dimension labels; voxel extents from element_size_um (z, y, x)."""
+    axes = UNKNOWN * dataset.ndim
+    labels = [dimension.label for dimension in dataset.dims]
+    if "axistags" in dataset.attrs:
+        labels = [tag.get("key", "") for tag in json.loads(dataset.attrs["axistags"]).get("axes", [])]
+    if len(labels) == dataset.ndim and all(len(label) == 1 and label.lower() in AXES for label in labels):
+        axes = "".join(labels).lower()
+    size = [known(float(s)) for s in np.atleast_1d(dataset.attrs.get("element_size_um", []))]
+    extents = {axis: s for axis, s in zip("zyx"[-len(size) :], size) if s} if len(size) in (2, 3) else {}
+    return axes, extents, dict.fromkeys(extents, "um")

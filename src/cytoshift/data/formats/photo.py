@@ -1,0 +1,106 @@
+"""PNG and JPEG, which say their colours but no voxel size, and NumPy's npy, which says nothing but shape and dtype."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.errors import UserError
+from ..picture import RGB, UNKNOWN, Picture, reading, stem
+
+# Pillow's modes -> axes, dtype, colours. Pillow scales 2- and 4-bit gray to 8 bits; 16-bit colours are decoded apart.
+MODES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "1": ("yx", "bool", ()),
+    "L": ("yx", "uint8", ()),
+    "I;16": ("yx", "uint16", ()),
+    "I;16B": ("yx", "uint16", ()),
+    "I": ("yx", "uint16", ()),  # what older Pillow calls a 16-bit gray PNG
+    "LA": ("yxs", "uint8", ("gray",)),
+    "RGB": ("yxs", "uint8", RGB),
+    "RGBA": ("yxs", "uint8", RGB),
+    "P": ("yxs", "uint8", RGB),
+}
+DEEP_PNG = {2: ("yxs", 3, RGB), 4: ("yxs", 2, ("gray",)), 6: ("yxs", 4, RGB)}  # by colour type, with 16 bits per sample
+
+
+@dataclass(frozen=True)
+class PhotoArray:
+    """A PNG or JPEG; the format can only be decoded whole."""
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    mode: str  # of Pillow to convert to, or "deep" for 16-bit colours, which Pillow would cut to 8 bits
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        from PIL import Image
+
+        with reading(self.path):
+            if self.mode == "deep":
+                import imagecodecs
+
+                data = np.asarray(imagecodecs.png_decode(self.path.read_bytes()))
+            else:
+                with Image.open(self.path) as image:
+                    data = np.asarray(image if image.mode == self.mode else image.convert(self.mode))
+            return data.reshape(self.shape).astype(self.dtype, copy=False)[region]
+
+
+def photo(path: Path, labels: bool) -> Picture:
+    """A PNG or JPEG from its header. The colours of a palette count; of labels, the palette's indices are the ids."""
+    from PIL import Image, UnidentifiedImageError
+
+    if labels and path.suffix.lower() != ".png":
+        raise UserError(f"labels in {path} went through JPEG, which changes numbers; save them as PNG or TIFF")
+    with reading(path):
+        try:
+            with Image.open(path) as image:
+                mode, (width, height) = image.mode, image.size
+        except UnidentifiedImageError:
+            raise UserError(f"{path} is no PNG or JPEG inside; copy or save it again") from None
+        except Image.DecompressionBombError:
+            raise UserError(f"{path} is too large for a PNG or JPEG; save it as tiled TIFF or OME-Zarr") from None
+        header = path.read_bytes()[:26]
+    deep = DEEP_PNG.get(header[25]) if header[:4] == b"\x89PNG" and header[24] == 16 else None
+    if deep is not None:
+        axes, samples, colours = deep
+        array = PhotoArray(path, (height, width, samples), np.dtype(np.uint16), "deep")
+    elif labels and mode == "P":
+        axes, colours = "yx", ()
+        array = PhotoArray(path, (height, width), np.dtype(np.uint8), "P")
+    elif mode in MODES:
+        axes, dtype, colours = MODES[mode]
+        decoded = "RGB" if mode == "P" else mode
+        shape = (height, width, len(decoded)) if axes == "yxs" else (height, width)
+        array = PhotoArray(path, shape, np.dtype(dtype), decoded)
+    else:
+        raise UserError(f"{path} has the colour mode {mode}; save it as gray or RGB")
+    return Picture(array, axes, stem(path), str(path), colours=colours)
+
+
+@dataclass(frozen=True)
+class NumpyArray:
+    """An npy file, mapped into memory for each read."""
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        with reading(self.path):
+            return np.array(np.load(self.path, mmap_mode="r", allow_pickle=False)[region])
+
+
+def numpy_file(path: Path) -> Picture:
+    """An npy file. Arrays of Python objects are refused: reading them would run code from the file."""
+    with reading(path):
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(file)
+        if dtype.hasobject:
+            raise UserError(f"{path} holds Python objects, which are never loaded; save an array of plain numbers")
+        if 0 not in shape:
+            np.load(path, mmap_mode="r", allow_pickle=False)  # refuses a file that is shorter than its header says
+    return Picture(NumpyArray(path, tuple(shape), dtype), UNKNOWN * len(shape), stem(path), str(path))

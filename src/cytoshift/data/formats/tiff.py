@@ -1,0 +1,202 @@
+"""TIFF: plain, ImageJ hyperstack, OME, BigTIFF, tiled, with a pyramid."""
+
+import logging
+import threading
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+
+from ...core.errors import UserError
+from ..picture import AXES, RGB, UNKNOWN, Picture, known, reading, stem
+from . import numbered, upto
+
+
+@dataclass(frozen=True)
+class TiffArray:
+    """One level of one series, every axis kept. Opens the file anew for each read: a folder of thousands would
+    run out of handles otherwise, and opening costs about a millisecond beside the decoding."""
+
+    path: Path
+    series: int
+    level: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        with opened(self.path) as file:
+            series = file.series[self.series]
+            page = series.levels[self.level].keyframe
+            if all(s == slice(0, n, 1) for s, n in zip(region, self.shape)):
+                return series.asarray(level=self.level, squeeze=False)
+            if page.is_memmappable and self.level == 0 and series.dataoffset is not None:
+                whole = series.asarray(out="memmap", squeeze=False)
+                return np.array(whole[region])
+            # The strips of a page are many and small: one chunk per page, unless it is tiled.
+            mode = "strile" if page.is_tiled else "page"
+            store = series.aszarr(level=self.level, squeeze=False, chunkmode=mode)
+            return np.asarray(zarr.open_array(store, mode="r")[region])
+
+
+def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Picture]:
+    """One picture per series. Colour maps of plain TIFFs are refused for images, and are object ids for labels."""
+    with opened(path) as file:
+        chosen = numbered(path, part, len(file.series), "series")
+        alone = len(file.series) == 1
+        return [picture(file, path, index, level, labels, alone) for index in chosen]
+
+
+def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels: bool, alone: bool = True) -> Picture:
+    series = file.series[index]
+    page = series.keyframe
+    if not 0 <= level < len(series.levels):
+        raise UserError(
+            f"level {level} asked for, {path} has {len(series.levels)}; pass --level {upto(len(series.levels))}"
+        )
+    plain = series.kind not in ("imagej", "ome")
+    if plain and not labels and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        raise UserError(f"{path} stores colours by a palette, its numbers are no intensities; save it as gray or RGB")
+    chosen = series.levels[level]
+    shape = tuple(chosen.get_shape(squeeze=False))
+    axes = "".join(a if a in AXES else UNKNOWN for a in series.get_axes(squeeze=False).lower())
+    extents, units, channels = calibration(file, index)
+    finest = dict(zip(axes, series.get_shape(squeeze=False)))
+    extents = {a: e * finest[a] / dict(zip(axes, shape))[a] for a, e in extents.items() if a in finest}
+    steps = f", level {level} of {len(series.levels)}" if len(series.levels) > 1 else ""
+    return Picture(
+        array=TiffArray(path, index, level, shape, np.dtype(chosen.dtype)),
+        axes=axes,
+        name=stem(path) if alone else f"{stem(path)}_s{index}",
+        origin=f"{path}{'' if alone else f', series {index} of {len(file.series)}'}{steps}",
+        extents=extents,
+        units=units,
+        channels=channels,
+        colours=colours(page),
+        members=members(series, index) if series.is_multifile else (),
+    )
+
+
+def colours(page: tifffile.TiffPage) -> tuple[str, ...]:
+    """What the samples of a pixel are, without the alpha behind them; () where the file does not say."""
+    if page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR) and page.samplesperpixel >= 3:
+        return RGB
+    alpha = tifffile.EXTRASAMPLE.ASSOCALPHA, tifffile.EXTRASAMPLE.UNASSALPHA
+    return ("gray",) if page.samplesperpixel == 2 and page.extrasamples and page.extrasamples[0] in alpha else ()
+
+
+def members(series: tifffile.TiffPageSeries, index: int) -> tuple[str, ...]:
+    files = {page.parent.filehandle.path for page in series.pages if page is not None}
+    return (*sorted(files), str(index))
+
+
+def calibration(file: tifffile.TiffFile, index: int) -> tuple[dict[str, float], dict[str, str], tuple[str, ...]]:
+    """Voxel extents, their units and the channels' names, as far as the metadata of the series say.
+
+    The resolution tags of a plain TIFF are left alone: they are dots per inch for a printer more often than not.
+    """
+    kind = file.series[index].kind
+    if kind == "ome":
+        return ome(file.ome_metadata or "", index)
+    if kind == "imagej":
+        return imagej(file)
+    if kind == "shaped":
+        said = file.shaped_metadata[index] if file.shaped_metadata and index < len(file.shaped_metadata) else {}
+        size, unit = said.get("voxel"), said.get("unit")
+        if isinstance(size, list) and isinstance(unit, str):
+            axes = "zyx"[-len(size) :]
+            return dict(zip(axes, map(float, size))), dict.fromkeys(axes, unit), ()
+    return {}, {}, ()
+
+
+def imagej(file: tifffile.TiffFile) -> tuple[dict[str, float], dict[str, str], tuple[str, ...]]:
+    """ImageJ keeps voxels per unit in the resolution tags, and z and the unit's name in its own metadata.
+
+    Without a unit the numbers mean nothing (72 dots per inch is common), so they are dropped.
+    """
+    said = file.imagej_metadata or {}
+    units, extents = {}, {}
+    unit = said.get("unit")
+    for axis, code in (("y", 283), ("x", 282)):
+        tag = file.pages.first.tags.get(code)
+        per_unit = tag.value[0] / tag.value[1] if tag and tag.value[0] and tag.value[1] else None
+        if per_unit and known(per_unit):  # a ratio of 32-bit integers: seven digits are what it holds
+            extents[axis] = float(f"{1 / per_unit:.7g}")
+    if (spacing := known(said.get("spacing"))) is not None:
+        extents["z"] = spacing
+    for axis in extents:
+        name = said.get(f"{axis}unit", unit)
+        if isinstance(name, str):
+            units[axis] = name
+    if unit is None:  # the z spacing alone still tells the anisotropy, in a unit that has to be declared
+        extents = {a: e for a, e in extents.items() if a == "z"}
+    names = said.get("Labels", [])
+    channels = said.get("channels", 1)
+    same = isinstance(names, list) and len(names) == channels and channels > 1
+    return extents, units, tuple(str(name) for name in names) if same else ()
+
+
+def ome(xml: str, index: int) -> tuple[dict[str, float], dict[str, str], tuple[str, ...]]:
+    """PhysicalSizeX, Y, Z of the image (in micrometres unless PhysicalSizeXUnit says otherwise) and channel names."""
+    root = ElementTree.fromstring(xml)
+    images = [child for child in root if child.tag.endswith("}Image") or child.tag == "Image"]
+    if index >= len(images):
+        return {}, {}, ()
+    image = images[index]
+    pixels = next((child for child in image if child.tag.endswith("Pixels")), None)
+    if pixels is None:
+        return {}, {}, ()
+    extents, units = {}, {}
+    for axis in "zyx":
+        name = f"PhysicalSize{axis.upper()}"
+        unit = pixels.get(f"{name}Unit", "µm")
+        extent = known(pixels.get(name))
+        if extent is not None and unit != "reference frame":
+            extents[axis], units[axis] = extent, unit
+    channels = [child for child in pixels if child.tag.endswith("Channel")]
+    names = tuple(channel.get("Name") or channel.get("ID") or "" for channel in channels)
+    return extents, units, names
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    """The file, refused where tifffile finds it incomplete.
+
+    tifffile reads what is left of a file that was cut short, fills missing pages with zeros, and says so to its
+    log only.
+    """
+    with reading(path), Complaints() as complaints, tifffile.TiffFile(path) as file:
+        if not file.series:
+            raise UserError(f"{path} holds no image; copy or save it again")
+        if complaints.said:
+            reason = complaints.said[0]
+            raise UserError(f"{path} is incomplete ({reason}); copy or save it again, with all files that belong to it")
+        yield file
+
+
+class Complaints(logging.Handler):
+    """What tifffile logs in this thread about missing or inconsistent pages."""
+
+    SERIOUS = ("page offset", "series", "missing", "corrupted file", "failed to read", "incomplete", "circular")
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.thread = threading.get_ident()
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if record.thread == self.thread and any(word in message for word in self.SERIOUS):
+            self.said.append(message.rpartition("> ")[2][:120])
+
+    def __enter__(self) -> "Complaints":
+        logging.getLogger("tifffile").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("tifffile").removeHandler(self)

@@ -1,0 +1,83 @@
+"""CZI, ND2 and LIF through bioio's readers, the extra `formats`."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.errors import UserError
+from ..picture import AXES, RGB, UNKNOWN, Picture, known, reading, stem
+from . import numbered, one_level
+
+
+@dataclass(frozen=True)
+class VendorArray:
+    """One scene. The reader is made anew for each read: readers are not safe to share between threads."""
+
+    path: Path
+    scene: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        with reading(self.path):
+            reader = opened(self.path)
+            reader.set_scene(self.scene)
+            lazy = reader.get_image_dask_data(reader.dims.order)
+            return np.asarray(lazy[region].compute(scheduler="synchronous"))
+
+
+def pictures(path: Path, part: str | None, level: int) -> list[Picture]:
+    """One picture per scene, or the scene whose number stands behind '::'."""
+    one_level(path, level)
+    with reading(path):
+        reader = opened(path)
+        scenes = reader.scenes
+        chosen = numbered(path, part, len(scenes), "scene")
+        return [picture(path, reader, scene, len(scenes)) for scene in chosen]
+
+
+def opened(path: Path) -> Any:
+    """bioio's reader of the suffix, or one sentence that says how to install it."""
+    kind = path.suffix.lower()[1:]
+    try:
+        reader = importlib.import_module(f"bioio_{kind}").Reader
+        exceptions = importlib.import_module("bioio_base.exceptions")
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{path} is a {kind.upper()} file, which needs the extra 'formats' ({error.name} is missing); "
+            "run pip install 'cytoshift[formats]'"
+        ) from None
+    try:
+        return reader(path)
+    except exceptions.UnsupportedFileFormatError as error:
+        raise UserError(f"{path} is no {kind.upper()} file inside, or is cut short; copy or save it again") from error
+
+
+def calibrated_nd2(path: Path) -> str:
+    """Axes whose voxel size an ND2 file knows; for the others its reader says 1."""
+    with importlib.import_module("nd2").ND2File(path) as file:
+        channels = getattr(file.metadata, "channels", None)
+        known_axes = channels[0].volume.axesCalibrated if channels else (False, False, False)
+    return "".join(a for a, is_known in zip("xyz", known_axes) if is_known)
+
+
+def picture(path: Path, reader: Any, scene: int, count: int) -> Picture:
+    reader.set_scene(scene)
+    order = reader.dims.order.lower()
+    axes = "".join(a if a in AXES else UNKNOWN for a in order)
+    sizes = {a: known(e) for a, e in zip("zyx", reader.physical_pixel_sizes)}
+    extents = {a: e for a, e in sizes.items() if e and (path.suffix.lower() != ".nd2" or a in calibrated_nd2(path))}
+    return Picture(
+        array=VendorArray(path, scene, tuple(reader.shape), np.dtype(reader.dtype)),
+        axes=axes,
+        name=stem(path) if count == 1 else f"{stem(path)}_s{scene}",
+        origin=f"{path}, scene {scene} of {count} ({reader.scenes[scene]})",
+        extents=extents,
+        units=dict.fromkeys(extents, "um"),
+        channels=tuple(str(name) for name in reader.channel_names or ()),
+        colours=RGB if "s" in axes else (),
+    )

@@ -1,0 +1,139 @@
+"""Lazy views: the spatial axes of a stored array, in order, one channel and one frame of it."""
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from ..core.errors import UserError
+from .picture import Stored
+
+Index = Any  # int, slice, Ellipsis or a tuple of them
+# Rec. 709, the weights of scikit-image's rgb2gray.
+LUMINANCE = (0.2125, 0.7154, 0.0721)
+
+
+class Lazy:
+    """Basic indexing (slices with a positive step, integers, an ellipsis) over a `fetch` of slices."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        raise NotImplementedError
+
+    @property
+    def dtype(self) -> np.dtype:
+        raise NotImplementedError
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        raise NotImplementedError
+
+    def __getitem__(self, index: Index) -> NDArray[np.generic]:
+        region, dropped = complete(index, self.shape)
+        lengths = tuple(len(range(s.start, s.stop, s.step)) for s in region)
+        if 0 in lengths:
+            data = np.empty(lengths, self.dtype)
+        else:
+            data = np.ascontiguousarray(self.fetch(region), dtype=self.dtype)
+        return data.squeeze(axis=dropped) if dropped else data
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[np.generic]:
+        if copy is False:
+            raise ValueError("a lazy volume can be read only by a copy")
+        data = self[...]
+        return data if dtype is None else data.astype(dtype, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class View(Lazy):
+    """Spatial axes of `stored`.
+
+    fixed: per stored axis, the index to take, or None for a spatial axis (and for the colours of a luminance).
+    order: stored axes that become the axes of the view.
+    colours: the stored axis of red, green and blue to weigh into their luminance, or None.
+    labels: object ids, none of which may be negative.
+    """
+
+    stored: Stored
+    fixed: tuple[int | None, ...]
+    order: tuple[int, ...]
+    colours: int | None = None
+    labels: bool = False
+    origin: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.stored.shape[axis] for axis in self.order)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Native byte order, which is the only one that torch takes; a mask of true and false counts as 0 and 1."""
+        native = np.dtype(self.stored.dtype).newbyteorder("=")
+        return np.dtype(np.uint8) if native.kind == "b" else native
+
+    def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        wanted = [slice(0, 3) if at is None else slice(at, at + 1) for at in self.fixed]
+        for axis, part in zip(self.order, region):
+            wanted[axis] = part
+        data = self.stored.read(tuple(wanted))
+        if self.colours is not None:
+            grey = np.tensordot(data, np.asarray(LUMINANCE), axes=(self.colours, 0))
+            grey = grey if self.dtype.kind == "f" else np.rint(grey)
+            data = np.expand_dims(grey.astype(self.dtype), self.colours)
+        rest = tuple(axis for axis in range(data.ndim) if axis not in self.order)
+        data = data.transpose((*self.order, *rest)).reshape([data.shape[axis] for axis in self.order])
+        if self.labels and data.dtype.kind == "i" and data.min() < 0:
+            raise UserError(f"labels in {self.origin} hold {data.min()}; objects are 1, 2, 3 ... on background 0")
+        return data
+
+
+@dataclass(frozen=True, eq=False)
+class Stack(Lazy):
+    """Images of one shape, one behind the other along a new first axis."""
+
+    slices: Sequence[Lazy | NDArray[np.generic]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.slices), *map(int, self.slices[0].shape))
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.slices[0].dtype
+
+    def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        return np.stack([image[region[1:]] for image in self.slices[region[0]]])
+
+
+def complete(index: Index, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[int, ...]]:
+    """One slice per axis with numbers for start, stop and step; and the axes that an integer removes."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if Ellipsis in parts:
+        at = parts.index(Ellipsis)
+        parts[at : at + 1] = [slice(None)] * (len(shape) - len(parts) + 1)
+    parts += [slice(None)] * (len(shape) - len(parts))
+    if len(parts) != len(shape):
+        raise IndexError(f"{len(parts)} indices for an array of {len(shape)} axes")
+    region: list[slice] = []
+    dropped: list[int] = []
+    for axis, (part, n) in enumerate(zip(parts, shape)):
+        if isinstance(part, slice):
+            start, stop, step = part.indices(n)
+            if step < 1:
+                raise IndexError("a lazy volume is read forwards: the step of a slice must be positive")
+            region.append(slice(start, max(stop, start), step))
+        else:
+            at = range(n)[operator.index(part)]  # negative counts from the end, out of range raises
+            region.append(slice(at, at + 1, 1))
+            dropped.append(axis)
+    return tuple(region), tuple(dropped)

@@ -1,0 +1,85 @@
+"""What a file says of one array in it, before the user has declared anything about it."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import UserError
+
+AXES = "tczyxs"  # time, channel, z, y, x, samples of a colour
+UNKNOWN = "?"  # an axis whose meaning the file does not say
+RGB = ("red", "green", "blue")
+
+# What the format libraries raise on a file that is damaged, cut short or not what its suffix says.
+DAMAGE = (
+    OSError, EOFError, struct.error, ValueError, RuntimeError, LookupError, ArithmeticError, TypeError, AssertionError
+)  # fmt: skip
+
+
+class Stored(Protocol):
+    """An array on disk. Holds no open handle, so that threads can share it and workers receive it pickled."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        """The region, one slice per axis with start, stop and a positive step; the axes stay as many."""
+        ...
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One array of a file, with whatever the file says about it and nothing else."""
+
+    array: Stored
+    axes: str  # one letter of AXES per axis, or UNKNOWN
+    name: str  # becomes the name of the volume
+    origin: str  # path, and which part of the file this is, for a human
+    extents: dict[str, float] = field(default_factory=dict)  # of one voxel, by axis, in `units`
+    units: dict[str, str] = field(default_factory=dict)  # by axis, as the file spells them
+    channels: tuple[str, ...] = ()  # names along axis c
+    members: tuple[str, ...] = ()  # files and series that hold it, where it is spread over several files
+    colours: tuple[str, ...] = ()  # names along axis s that hold colour (an alpha sample behind them is left out)
+
+
+@contextmanager
+def reading(path: Path | str) -> Iterator[None]:
+    """Turn what a format library raises on a damaged file into one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist or misses a part; check the path") from error
+    except PermissionError as error:
+        raise UserError(f"{path} may not be read; change its permissions") from error
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UserError(
+            f"{path} cannot be read ({reason}); it is damaged or cut short, copy or save it again"
+        ) from error
+
+
+def stem(path: Path) -> str:
+    """File name without the suffix of its format: 'a.b' for 'a.b.ome.tif'."""
+    name = Path(path).name
+    name = name[: -len(path.suffix)] if path.suffix else name
+    return name[:-4] if name.lower().endswith(".ome") and len(name) > 4 else name
+
+
+def known(extent: float | str | None) -> float | None:
+    """A voxel extent of a file, or None where it holds a placeholder: nothing, zero, negative or not a number."""
+    try:
+        value = float(extent) if extent is not None else 0.0
+    except ValueError:
+        return None
+    return value if 0 < value < float("inf") else None

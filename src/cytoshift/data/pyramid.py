@@ -1,0 +1,61 @@
+"""Coarser copies of an image or of labels, each half as fine as the last along the axes that are still the finest."""
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+SMALLEST = 256  # an image that fits into this many voxels along every axis needs no coarser copy
+
+
+def pyramid(
+    image: NDArray[np.generic], size: tuple[float, ...], labels: bool
+) -> list[tuple[NDArray[np.generic], tuple[int, ...]]]:
+    """The image and its coarser copies, with their voxels' extent in multiples of the finest voxel's.
+
+    image: (Y, X) or (Z, Y, X). size: extent of its voxels; a coarse z axis is left alone until y and x are as coarse.
+    labels: ids are voted for and never averaged.
+    """
+    factors = (1,) * image.ndim
+    levels = [(image, factors)]
+    while max(image.shape) > SMALLEST:
+        extents = [s * f for s, f in zip(size, factors)]
+        finest = min(e for e, n in zip(extents, image.shape) if n > 1)
+        # An axis is halved as long as that does not make its voxels longer than those of the finest axis will be.
+        steps = tuple(2 if n > 1 and e < 1.5 * finest else 1 for e, n in zip(extents, image.shape))
+        image = (mode if labels else mean)(image, steps)
+        factors = tuple(f * s for f, s in zip(factors, steps))
+        levels.append((image, factors))
+    return levels
+
+
+def mode(labels: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.generic]:
+    """The most frequent id of every block of `steps` voxels; of ids that are equally frequent, the first in C order.
+
+    >>> mode(np.array([[1, 1, 0, 2], [1, 0, 0, 2]]), (2, 2))
+    array([[1, 0]])
+    """
+    members = children(labels, steps)
+    votes = np.zeros((len(members), *members[0].shape), dtype=np.uint8)
+    for i, a in enumerate(members):
+        for b in members:
+            votes[i] += a == b
+    winner = votes.argmax(axis=0)
+    return np.choose(winner, members).astype(labels.dtype, copy=False)
+
+
+def mean(image: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.generic]:
+    """The mean of every block of `steps` voxels, rounded where the dtype is an integer."""
+    members = children(image, steps)
+    total = np.zeros(members[0].shape, dtype=np.float64)
+    for member in members:
+        total += member.astype(np.float64)
+    total /= len(members)
+    return (total if image.dtype.kind == "f" else np.rint(total)).astype(image.dtype)
+
+
+def children(array: NDArray[np.generic], steps: tuple[int, ...]) -> list[NDArray[np.generic]]:
+    """The voxels of every block, one strided array per place in the block; the last block repeats the border."""
+    padding = [(0, -n % s) for n, s in zip(array.shape, steps)]
+    padded = np.pad(array, padding, mode="edge") if any(after for _, after in padding) else array
+    return [padded[tuple(slice(o, None, s) for o, s in zip(at, steps))] for at in product(*map(range, steps))]

@@ -1,0 +1,264 @@
+"""Images as lazy volumes. Axes, voxel size, dtype and channel are read from the file or declared, never guessed."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import field_validator
+
+from ..core.errors import UserError
+from ..core.settings import Settings, parse
+from ..core.voxel import PIXEL, UNITS, Voxel
+from .find import Found, find, natural, set_name, unique
+from .formats import pictures
+from .lazy import Lazy, Stack, View
+from .picture import AXES, Picture
+from .settle import choose_channel, choose_frames, settle, stacking, voxel_size
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """One image: spatial axes only, one channel, one frame; nothing is read before the array is indexed.
+
+    array: shape (Y, X) or (Z, Y, X) and dtype as stored; index it by slices, or take all by `load`.
+    """
+
+    name: str  # unique in what was opened, fit for a file name
+    array: Lazy | NDArray[np.generic]  # an image that is in memory already is as good
+    axes: Literal["yx", "zyx"]
+    voxel: Voxel
+    origin: str  # file, series, level, channel and frame, for a human
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.array.dtype
+
+    def load(self) -> NDArray[np.generic]:
+        """The whole image in memory."""
+        return np.asarray(self.array[...])
+
+
+class ImageSource(Settings):
+    """Which images, and what their files do not say about them.
+
+    paths: file, folder or glob, or several; `file.h5::raw` names a dataset, `image.zarr::labels/nuclei` a group,
+        `scenes.lif::2` a scene.
+    axes: a letter per axis, of t (time), c (channel), z, y, x and s (samples of a colour). `zyx` over a folder of 2D
+        files makes one stack of them, in natural order.
+    channel: number along c (or s), or "luminance" of an RGB image.
+    level: of a pyramid, 0 the finest. voxel: extents (z, y, x) or (y, x) in `unit`, of the level that is read.
+    frames: numbers along t; all of them without it. Every frame is a volume of its own.
+    """
+
+    paths: str | list[str]
+    axes: str | None = None
+    channel: int | Literal["luminance"] | None = None
+    level: int = 0
+    voxel: tuple[float, ...] | None = None
+    unit: str | None = None
+    frames: tuple[int, ...] | None = None
+
+    @field_validator("paths", mode="before")
+    @classmethod
+    def _paths(cls, value: Any) -> Any:
+        many = isinstance(value, list | tuple)
+        if not all(isinstance(path, str | Path) for path in (value if many else [value])):
+            raise ValueError("a path or a list of paths is needed")
+        return [str(path) for path in value] if many else str(value)
+
+    @field_validator("channel", mode="before")
+    @classmethod
+    def _channel(cls, value: Any) -> Any:
+        if value is not None and value != "luminance" and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ValueError("a channel is a number, or luminance of an RGB image; write for example 0")
+        return value
+
+    @field_validator("axes")
+    @classmethod
+    def _axes(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        axes = value.lower()
+        strangers = [a for a in axes if a not in AXES]
+        if strangers:
+            raise ValueError(f"'{strangers[0]}' is no axis; use letters of {AXES}, for example zyx")
+        if len(set(axes)) != len(axes):
+            raise ValueError("a letter stands there twice; every axis has one of its own, for example zyx")
+        if not {"y", "x"} <= set(axes):
+            raise ValueError("an image needs y and x; write for example zyx")
+        return axes
+
+    @field_validator("unit")
+    @classmethod
+    def _unit(cls, value: str | None) -> str | None:
+        if value is not None and value.strip().lower() not in (PIXEL, "pixel", "pixels", *UNITS):
+            raise ValueError("not a unit of length; use um, nm, mm or px")
+        return value
+
+    @field_validator("voxel")
+    @classmethod
+    def _voxel(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if value is not None and (len(value) not in (2, 3) or not all(extent > 0 for extent in value)):
+            raise ValueError("two or three positive numbers are needed, (y, x) or (z, y, x)")
+        return value
+
+
+def declared(
+    paths: str | Path | list[str] | list[Path],
+    axes: str | None = None,
+    channel: str | int | None = None,
+    level: int = 0,
+    voxel: str | None = None,
+    unit: str | None = None,
+    frames: str | None = None,
+) -> ImageSource:
+    """An ImageSource from the words of a command line, such as --voxel 2,1,1 and --frames 0,5. Raises UserError."""
+    numbers = None if voxel is None else [number(part, float, "voxel", "2,1,1") for part in voxel.split(",")]
+    chosen = None if frames is None else [number(part, int, "frames", "0,5") for part in frames.split(",")]
+    if isinstance(channel, str) and channel != "luminance":
+        channel = int(number(channel, int, "channel", "0 or --channel luminance"))
+    said = {"paths": paths, "axes": axes, "channel": channel, "level": level, "voxel": numbers, "unit": unit}
+    return parse(ImageSource, {**said, "frames": chosen}, "image options")
+
+
+def number(word: str, kind: type[int] | type[float], what: str, example: str) -> float:
+    try:
+        return kind(word)
+    except ValueError:
+        whole = "whole " if kind is int else ""
+        raise UserError(f"{what} '{word}' is not a {whole}number; write for example --{what} {example}") from None
+
+
+def open_volumes(source: ImageSource | str | Path) -> list[Volume]:
+    """Every image that `source` stands for, in natural order; a file with several series or frames gives several.
+
+    Raises UserError where something is missing, damaged or ambiguous; the sentence names the flag that settles it.
+    """
+    volumes = opened(source, labels=False)
+    for what, values in (("axes", [v.axes for v in volumes]), ("dtypes", [v.dtype.name for v in volumes])):
+        odd = next((i for i, value in enumerate(values) if value != values[0]), None)
+        if odd is not None:
+            pair = f"{volumes[0].origin} is {values[0]}, {volumes[odd].origin} is {values[odd]}"
+            raise UserError(f"the images differ in their {what}: {pair}; open them apart")
+    return volumes
+
+
+def open_labels(source: ImageSource | str | Path) -> list[Volume]:
+    """Like `open_volumes` for object ids: whole numbers are required, colours refused.
+
+    A mask of true and false (or one bit) is read as one object, 1. The indices of a palette are the ids. Of an
+    OME-Zarr image, its labels are opened. Ids below zero raise UserError when they are read.
+    """
+    return opened(source, labels=True)
+
+
+def opened(source: ImageSource | str | Path, labels: bool) -> list[Volume]:
+    if not isinstance(source, ImageSource):
+        source = parse(ImageSource, {"paths": source}, "image options")
+    arguments = [source.paths] if isinstance(source.paths, str) else source.paths
+    if not arguments:
+        raise UserError("no path is given; pass a file, a folder or a glob")
+    found = together([find(argument) for argument in arguments])
+    pairs = [pair for one in found for pair in of_set(one, source, labels)]
+    names = unique([volume.name for _, volume in pairs], [path for path, _ in pairs])
+    return [replace(volume, name=name) for name, (_, volume) in zip(names, pairs)]
+
+
+def of_set(found: Found, source: ImageSource, labels: bool) -> list[tuple[Path, Volume]]:
+    """Volumes of the files that one argument stands for, each with the file it comes from."""
+    stored: list[tuple[Path, Picture]] = []
+    for path in found.files:
+        for picture in pictures(path, found.part, source.level, labels):
+            # Every file of a multi-file OME set opens the whole set.
+            if not picture.members or all(picture.members != other.members for _, other in stored):
+                stored.append((path, picture))
+    if found.name is not None and source.axes and stacking(stored[0][1], source.axes):
+        single = source.model_copy(update={"axes": source.axes[1:], "voxel": (1.0, 1.0), "unit": PIXEL})
+        slices = [volume for _, picture in stored for volume in of_picture(picture, single, labels)]
+        if source.axes[0] == "z":
+            return [(stored[0][0], stacked(found.name, slices, source, stored[0][1]))]
+        source = source.model_copy(update={"axes": source.axes[1:]})
+    return [(path, volume) for path, picture in stored for volume in of_picture(picture, source, labels)]
+
+
+def of_picture(picture: Picture, source: ImageSource, labels: bool) -> list[Volume]:
+    """One volume per frame of a stored array."""
+    check_numbers(picture, labels)
+    axes = settle(picture, source.axes)
+    spatial: Literal["yx", "zyx"] = "zyx" if "z" in axes else "yx"
+    if not {"y", "x"} <= set(axes):
+        raise UserError(f"{picture.origin} has the axes '{axes}', an image needs y and x; pass --axes")
+    if labels and "s" in axes and len(picture.colours) > 1:
+        raise UserError(f"labels in {picture.origin} are RGB colours; save the object ids as one gray channel")
+    channel_axis, channel = choose_channel(picture, axes, source.channel)
+    steps = picture.array.shape[axes.index("t")] if "t" in axes else 1
+    shape = tuple(picture.array.shape[axes.index(a)] for a in spatial)
+    voxel = voxel_size(picture, spatial, shape, source.voxel, source.unit)
+    volumes = []
+    for frame in choose_frames(picture, steps, source.frames):
+        at = {"t": frame, channel_axis: channel}
+        fixed = tuple(None if a in spatial else at.get(a, 0) for a in axes)
+        colours = axes.index("s") if channel is None else None
+        order = tuple(axes.index(a) for a in spatial)
+        words = [picture.origin]
+        if channel is None:
+            words.append("luminance of RGB")
+        elif channel_axis and picture.array.shape[axes.index(channel_axis)] > 1:
+            names = picture.colours if channel_axis == "s" else picture.channels
+            words.append(f"channel {channel}" + (f" ({names[channel]})" if channel < len(names) else ""))
+        if steps > 1:
+            words.append(f"frame {frame} of {steps}")
+        name = f"{picture.name}_t{frame:0{len(str(steps - 1))}d}" if steps > 1 else picture.name
+        origin = ", ".join(words)
+        view = View(picture.array, fixed, order, colours, labels, origin)
+        volumes.append(Volume(name, view, spatial, voxel, origin))
+    return volumes
+
+
+def stacked(name: str, slices: list[Volume], source: ImageSource, first: Picture) -> Volume:
+    """2D files as the slices of one stack."""
+    for image in slices:
+        if image.axes != "yx":
+            raise UserError(f"{image.origin} is no 2D image, axes '{source.axes}' stack 2D files; leave --axes out")
+        for what in ("shape", "dtype"):
+            if getattr(image, what) != getattr(slices[0], what):
+                pair = f"{slices[0].origin} has {getattr(slices[0], what)}, {image.origin} {getattr(image, what)}"
+                raise UserError(f"slices of one stack differ in their {what}: {pair}; take out what does not belong")
+    stack = Stack(tuple(image.array for image in slices))
+    origin = f"{len(slices)} slices, {slices[0].origin} to {slices[-1].origin}"
+    voxel = voxel_size(replace(first, origin=origin), "zyx", stack.shape, source.voxel, source.unit)
+    return Volume(name, stack, "zyx", voxel, origin)
+
+
+def together(found: list[Found]) -> list[Found]:
+    """Files that were named one by one become one set: a shell spells a glob out, and puts s_10 before s_2."""
+    single = [one for one in found if one.name is None]
+    if len(single) < 2 or len({one.part for one in single}) > 1:
+        return found
+    files = tuple(sorted((file for one in single for file in one.files), key=natural))
+    return [Found(files, single[0].part, set_name(files)), *(one for one in found if one.name is not None)]
+
+
+def check_numbers(picture: Picture, labels: bool) -> None:
+    """Refuse what is no intensity, or no object id, and arrays without any."""
+    dtype, origin = picture.array.dtype, picture.origin
+    if 0 in picture.array.shape:
+        raise UserError(f"{origin} is empty, its shape is {picture.array.shape}; save it again")
+    if len(picture.array.shape) < 2:
+        raise UserError(f"{origin} has the shape {picture.array.shape}, an image needs y and x; pass another array")
+    if labels and dtype.kind not in "uib":
+        raise UserError(f"labels in {origin} are {dtype}, object ids are whole numbers; save them as uint16 or uint32")
+    if labels:
+        return
+    if dtype.kind == "b":
+        raise UserError(f"{origin} holds true and false only, an image has intensities; save it as uint8 if it is one")
+    if dtype.kind == "c":
+        raise UserError(f"{origin} holds complex numbers; save their magnitude as float32")
+    if dtype.kind not in "uif":
+        raise UserError(f"{origin} has the dtype {dtype}, which is no intensity; save it as integers or float32")

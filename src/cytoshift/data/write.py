@@ -1,0 +1,162 @@
+"""Results as files that other programs open, with the calibration of the image they belong to."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.atomic import replacing
+from ..core.errors import UserError
+from ..core.voxel import MICROMETRE, Voxel
+from ..labels.dtypes import smallest_dtype
+from .formats import is_zarr
+from .picture import stem
+from .pyramid import pyramid
+
+CLASSIC = 2**32 - 2**25  # bytes of pixels that fit into a TIFF with 32-bit offsets, headers aside
+IMAGEJ = (np.uint8, np.uint16, np.float32)  # what ImageJ's own TIFFs hold
+CHUNK = {2: (1024, 1024), 3: (64, 128, 128)}
+Ngff = Literal["0.4", "0.5"]
+
+
+def write_labels(path: Path, labels: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5") -> Path:
+    """Write object ids as calibrated TIFF or OME-Zarr, whole or not at all.
+
+    path: `.tif` or `.tiff` (an ImageJ TIFF, or OME for `.ome.tif` and for what ImageJ's cannot hold; BigTIFF above
+        4 GB), or `.zarr` (an NGFF multiscale image marked as labels). `image.ome.zarr::labels/nuclei` puts the labels
+        into the OME-Zarr image that they belong to.
+    labels: (Y, X) or (Z, Y, X) integers from 0, stored with the smallest unsigned dtype that holds them all.
+    ngff: version of OME-Zarr, 0.5 on Zarr v3 or 0.4 on Zarr v2; labels of an image take the image's.
+    Raises UserError for ids that are not whole numbers from 0 and for suffixes and places that cannot be written.
+    """
+    labels = np.asarray(labels)
+    check(labels, voxel, axes, "labels")
+    if labels.dtype.kind not in "uib":
+        raise UserError(f"labels are {labels.dtype}, object ids are whole numbers; round them to an integer dtype")
+    if labels.min() < 0:
+        raise UserError(f"labels hold {labels.min()}, object ids start at 0; renumber them")
+    return write(Path(path), labels.astype(smallest_dtype(int(labels.max())), copy=False), voxel, axes, ngff, True)
+
+
+def write_image(path: Path, image: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5") -> Path:
+    """Write an image, (Y, X) or (Z, Y, X) of uint8, uint16 or float32, to the places that `write_labels` knows."""
+    image = np.asarray(image)
+    check(image, voxel, axes, "image")
+    if image.dtype.newbyteorder("=") not in IMAGEJ:
+        raise UserError(f"image is {image.dtype}, written are uint8, uint16 and float32; convert it to one of these")
+    return write(Path(path), image, voxel, axes, ngff, False)
+
+
+def check(array: NDArray[np.generic], voxel: Voxel, axes: str, what: str) -> None:
+    if axes not in ("yx", "zyx") or array.ndim != len(axes) or voxel.ndim != len(axes):
+        raise UserError(f"{what} of shape {array.shape} with axes '{axes}' and voxel size {voxel} cannot be written; "
+                        "all three need one entry per axis of yx or zyx")  # fmt: skip
+    if array.size == 0:
+        raise UserError(f"{what} of shape {array.shape} hold nothing to write; check the step before")
+
+
+def write(path: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff, labels: bool) -> Path:
+    head, inside, part = str(path).partition("::")
+    suffix = Path(head).suffix.lower()
+    if inside and labels:
+        return write_into(Path(head), part, array, voxel, axes)
+    if suffix in (".tif", ".tiff") and not inside:
+        with replacing(path) as temporary:
+            write_tiff(temporary, array, voxel, axes, ome=Path(path.stem).suffix.lower() == ".ome")
+    elif suffix == ".zarr" and not inside:
+        with replacing(path) as temporary:
+            write_ngff(temporary, array, voxel, axes, ngff, labels, stem(path))
+    else:
+        raise UserError(f"{path} cannot be written as '{suffix}'; choose .tif, .ome.tif or .ome.zarr")
+    return path
+
+
+def write_tiff(path: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ome: bool) -> None:
+    """ImageJ's own TIFF where it can hold the array, or else OME-TIFF, or else (64-bit ids) tifffile's JSON."""
+    import tifffile
+
+    physical = voxel.unit == MICROMETRE
+    big = array.nbytes > CLASSIC
+    common: dict[str, Any] = {"photometric": "minisblack", "compression": "zlib"}
+    metadata: dict[str, Any] = {"axes": axes.upper()}
+    if array.dtype.itemsize == 8:  # neither ImageJ nor OME knows 64-bit integers
+        metadata |= {"voxel": list(voxel.size), "unit": voxel.unit}
+        tifffile.imwrite(path, array, bigtiff=big, metadata=metadata, **common)
+    elif ome or big or array.dtype not in IMAGEJ:
+        for axis, size in zip(axes.upper(), voxel.size):
+            metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm" if physical else "pixel"}
+        tifffile.imwrite(path, array, ome=True, bigtiff=big, metadata=metadata, **common)
+    else:
+        metadata |= {"unit": "micron" if physical else "pixel"}
+        metadata |= {"spacing": voxel.size[0]} if len(axes) == 3 else {}
+        per_unit = (1 / voxel.size[-1], 1 / voxel.size[-2])
+        tifffile.imwrite(path, array, imagej=True, resolution=per_unit, metadata=metadata, **common)
+
+
+def write_ngff(
+    folder: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff, labels: bool, name: str
+) -> None:
+    """A multiscale image in a new folder; the metadata are written, and checked, by ome-zarr."""
+    import zarr
+
+    writer, version = ome_zarr(ngff)
+    zarr_format: Literal[2, 3] = 2 if ngff == "0.4" else 3
+    physical = {"unit": "micrometer"} if voxel.unit == MICROMETRE else {}
+    group = zarr.create_group(folder, zarr_format=zarr_format)
+    datasets = []
+    for number, (level, factors) in enumerate(pyramid(array, voxel.size, labels)):
+        stored = group.create_array(
+            str(number),
+            shape=level.shape,
+            dtype=level.dtype.name,  # by name: Zarr does not know C's unsigned long long as a uint64
+            chunks=tuple(min(c, n) for c, n in zip(CHUNK[level.ndim], level.shape)),
+            chunk_key_encoding={"name": "v2" if zarr_format == 2 else "default", "separator": "/"},
+            dimension_names=list(axes) if zarr_format == 3 else None,
+        )
+        stored[...] = level
+        scale = [s * f for s, f in zip(voxel.size, factors)]
+        # The centre of a coarse voxel lies between the centres of the fine ones that it stands for.
+        shift = [s * (f - 1) / 2 for s, f in zip(voxel.size, factors)]
+        steps = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
+        datasets.append({"path": str(number), "coordinateTransformations": steps if any(shift) else steps[:1]})
+    named = [{"name": axis, "type": "space", **physical} for axis in axes]
+    writer.write_multiscales_metadata(group, datasets, fmt=version, axes=named, name=name)
+    if labels:
+        writer.add_metadata(group, {"image-label": {"version": ngff}}, fmt=version)
+    if not physical:
+        group.attrs["cytoshift"] = {"unit": voxel.unit}
+
+
+def write_into(image: Path, part: str, labels: NDArray[np.generic], voxel: Voxel, axes: str) -> Path:
+    """Labels of an OME-Zarr image, where NGFF keeps them: image/labels/<name>."""
+    import zarr
+
+    folder, _, name = part.strip("/").rpartition("/")
+    if folder != "labels" or not name:
+        raise UserError(
+            f"labels cannot be written to '{part}' of {image}; name a place like {image.name}::labels/nuclei"
+        )
+    if not is_zarr(image):
+        raise UserError(f"{image} is no OME-Zarr image to put labels into; leave '::{part}' out to write them alone")
+    ngff: Ngff = "0.4" if (image / ".zgroup").is_file() else "0.5"
+    with replacing(image / "labels" / name) as temporary:
+        write_ngff(temporary, labels, voxel, axes, ngff, True, name)
+    writer, version = ome_zarr(ngff)
+    group = zarr.open_group(image, mode="r+").require_group("labels")
+    names = writer.get_metadata(group).get("labels", [])
+    stated = {} if ngff == "0.4" else {"version": ngff}
+    writer.add_metadata(group, {"labels": [*names, *([] if name in names else [name])], **stated}, fmt=version)
+    return image / "labels" / name
+
+
+def ome_zarr(ngff: Ngff) -> tuple[Any, Any]:
+    """The writer of the ome-zarr library, and its description of a version of the format."""
+    import warnings
+
+    with warnings.catch_warnings():  # a default argument in the library is made from a class that it deprecates
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from ome_zarr import format as versions
+        from ome_zarr import writer
+
+    return writer, versions.FormatV04() if ngff == "0.4" else versions.FormatV05()
