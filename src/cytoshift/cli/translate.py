@@ -17,7 +17,7 @@ def translate(
 ) -> None:
     """Draw microscope images from label images (AD-GAN 4.6), or the series of styles between the two (5.5)."""
     from ..core.errors import UserError
-    from ..data.volumes import ImageSource, open_labels
+    from ..data.volumes import declared, open_labels
     from ..data.write import write_image
     from ..draw import save_png, sheet, thumbnail
     from ..model import Segmenter
@@ -26,9 +26,8 @@ def translate(
     if steps < 2:
         raise UserError(f"--steps {steps} asked for, a series has a beginning and an end; pass 2 or more")
     segmenter = Segmenter.load(model)
-    size = tuple(float(s) for s in voxel.split(",")) if voxel else None
     rows, names = [], []
-    for volume in open_labels(ImageSource(paths=labels, axes=axes, voxel=size, unit=unit)):
+    for volume in open_labels(declared(labels, axes=axes, voxel=voxel, unit=unit)):
         series = draw_styles(segmenter, volume, steps)
         write_image(out / f"{volume.name}.tif", series[-1], volume.voxel, volume.axes)
         rows.append([thumbnail(image, volume.voxel, limits=(-1.0, 1.0)) for image in series])

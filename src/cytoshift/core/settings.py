@@ -1,7 +1,7 @@
 """Settings: frozen, checked, and refused where a key is unknown."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -29,20 +29,34 @@ def parse(kind: type[S], data: Any, where: str = "settings") -> S:
             raise UserError(f"{where}: '{key}' is not a setting; there are {known}") from None
         if first["type"] == "missing":
             raise UserError(f"{where}: '{key}' is missing; set {key}=...") from None
+        if first["type"] == "union_tag_not_found":
+            raise UserError(f"{where}: '{key}' does not say which one; set {key}.kind=...") from None
         message = first["msg"].removeprefix("Value error, ")
         got = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
         raise UserError(f"{where}: {key}{got}: {message[0].lower() + message[1:]}") from None
 
 
 def fields_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Names of the settings in the group that `path` leads to."""
-    for part in path:
-        field = kind.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        kind = inner
-    return sorted(kind.model_fields)
+    """Names of the settings in the group that `path` leads to, through lists and unions of groups."""
+    here = [kind]
+    for part in (str(p) for p in path if not isinstance(p, int)):
+        inside = [g for h in here if part in h.model_fields for g in groups(h.model_fields[part].annotation)]
+        chosen = [g for g in here if part in tags(g)]  # of a union, the path names the branch
+        here = inside or chosen or here
+    return sorted({name for group in here for name in group.model_fields})
+
+
+def groups(annotation: Any) -> list[type[BaseModel]]:
+    """The groups of settings that a field's type mentions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [group for part in get_args(annotation) for group in groups(part)]
+
+
+def tags(group: type[BaseModel]) -> set[str]:
+    """What a branch of a union may be called: its name, a key of its own, or the value of its literal `kind`."""
+    kind = group.model_fields.get("kind")
+    return {group.__name__.lower(), *group.model_fields, *(get_args(kind.annotation) if kind else ())}
 
 
 def read_yaml(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:

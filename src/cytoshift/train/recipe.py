@@ -1,17 +1,28 @@
 """From raw images to the settings of a run: what a user of AD-GAN would otherwise find by hand."""
 
+import math
+import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import yaml
 
-from ..data.volumes import ImageSource, Volume
-from ..measure import Measured
+from ..core.errors import UserError
+from ..core.rng import stream
+from ..core.settings import parse
+from ..core.voxel import Voxel
+from ..data.domains import IN_MEMORY
+from ..data.resample import working_shape
+from ..data.volumes import ImageSource, Volume, open_volumes
+from ..measure.estimate import estimate
+from ..measure.measured import Measured
+from ..methods import METHODS
+from ..synth import Lognormal, Prior, draw_labels
+from .settings import Run
 
 Polarity = Literal["auto", "bright", "dark"]
-MOST_IMAGES = 32  # measured, evenly over the set
-MOST_VOXELS = 16_000_000  # of one image, around its middle
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,10 @@ AIMS = {
     ("paper-2d", 2): Aim(18, 36, 70, (256, 256)),
     ("paper-3d", 3): Aim(15, 26, 70, (64, 128, 128)),
 }
+STEPS = 2000
+ROUND = 1.15  # objects stretched along z by less than this count as not stretched
+LONGEST = 3.0  # times as long as wide, at most: beyond, two objects were taken for one
+ROUNDS, DRAWN = 3, 32  # of masks drawn to find the density that covers what is covered
 FINER = 2.0  # an image is stretched at most by this: beyond, nothing is added but work
 SHORTEST = 24  # voxels: what the networks can take
 COARSE = 3.0  # a coarse z is stretched at most by this
@@ -39,39 +54,34 @@ COARSE = 3.0  # a coarse z is stretched at most by this
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What is known of a set of images before anything was learnt. arrays: what was measured of which volume."""
+    """What is known of a set of images before anything was learnt."""
 
     source: ImageSource
     volumes: list[Volume]
-    arrays: list[tuple[Volume, NDArray[np.generic]]]
     measured: Measured
+    declared: bool  # whether the user said the polarity
 
     @property
     def dark(self) -> bool:
-        return self.measured.inverted
+        return self.measured.polarity == "dark"
+
+    def sentence(self) -> str:
+        """The measurement for a person."""
+        seen, unit = self.measured, self.measured.unit
+        low, middle, high = (f"{seen.whole_diameters[q]:.3g}" for q in (5, 50, 95))
+        return (
+            f"{seen.objects} {seen.polarity} objects in {len(seen.images)} of {len(self.volumes)} images: diameter "
+            f"{middle} {unit} (90 % within {low} to {high}), {seen.density[50]:.3g} per {unit}^{seen.ndim}, "
+            f"{100 * seen.foreground:.0f} % of the field; confidence {seen.confidence:.2f} of 1"
+        )
 
 
 def look(source: ImageSource, polarity: Polarity = "auto") -> Survey:
-    """Open the images and measure them; of many, MOST_IMAGES evenly spread, of large ones the middle.
-
-    Raises UserError where nothing is found, or nothing that looks like objects.
-    """
+    """Open the images and measure them. Raises UserError where nothing is found, or nothing that could be measured."""
     volumes = open_volumes(source)
-    count = min(len(volumes), MOST_IMAGES)
-    chosen = [volumes[int((i + 0.5) * len(volumes) / count)] for i in range(count)]
-    arrays = [(volume, middle(volume)) for volume in chosen]
-    inverted = None if polarity == "auto" else polarity == "dark"
-    return Survey(source, volumes, arrays, estimate([a for _, a in arrays], [v.voxel for v in chosen], inverted))
-
-
-def middle(volume: Volume) -> NDArray[np.generic]:
-    """The volume, or of a large one a centred part of MOST_VOXELS, cut alike along every axis that is long."""
-    shape = list(volume.shape)
-    while math.prod(shape) > MOST_VOXELS:
-        longest = shape.index(max(shape))
-        shape[longest] = max(int(shape[longest] * 0.9), 1)
-    window = tuple(slice((n - s) // 2, (n - s) // 2 + s) for n, s in zip(volume.shape, shape))
-    return volume.array[window]
+    arrays = [v.load() if v.array.nbytes <= IN_MEMORY // len(volumes) else v.array for v in volumes]
+    measured = estimate(arrays, [v.voxel for v in volumes], None if polarity == "auto" else polarity)
+    return Survey(source, volumes, measured, polarity != "auto")
 
 
 def recipe(
@@ -87,11 +97,18 @@ def settings(
     represent: Literal["ternary", "semantic"] = "ternary", seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run from a survey. Raises UserError where method and preset do not fit the images."""
+    if not survey.measured.objects:
+        raise UserError(
+            f"no {survey.measured.polarity} objects stand out in {survey.volumes[0].origin} and the "
+            f"{len(survey.volumes) - 1} other images; look at them, or declare the other --polarity"
+        )
     ndim = survey.volumes[0].voxel.ndim
     fixed = preset_of(method, preset, ndim)
     aim = AIMS[preset, ndim]
-    working = working_voxel(survey, aim)
+    working = resolution(survey, aim)
     own = {volume.voxel for volume in survey.volumes}
+    sizes = patch(survey, working, fixed.get("patch", aim.patch))
+    masks = {"edge": "half"} if represent == "ternary" else {"split": "distance"}
     return parse(
         Run,
         {
@@ -103,11 +120,11 @@ def settings(
                 "voxel": None if own == {working} else working.size,
                 "augment": {"flips": True, "turns": True, "gamma": 0.0},
             },
-            "patch": patch(survey, working, fixed.get("patch", aim.patch)),
-            "prior": prior(survey.measured, working),
-            "represent": {"kind": represent, "smallest": rounded(survey.measured.quantile(0.05))},
-            "options": fixed["options"],
-            "train": fixed["train"],
+            "patch": sizes,
+            "prior": prior(survey, working, sizes).model_dump(mode="json", exclude_unset=True),
+            "represent": {"kind": represent, **masks, "smallest": rounded(survey.measured.diameters[5])},
+            "options": dict(fixed["options"]),
+            "train": {"steps": STEPS, **fixed["train"]},
         },
         "the measured settings",
     )
@@ -117,20 +134,21 @@ def preset_of(method: str, name: str, ndim: int) -> Mapping[str, Any]:
     if method not in METHODS:
         raise UserError(f"method '{method}' asked for, there are {', '.join(METHODS)}; pass one of them")
     presets = METHODS[method].presets
-    fitting = [known for known in presets if (known, ndim) in AIMS]
+    fitting = [preset for preset in presets if (preset, ndim) in AIMS]
     if name not in fitting:
-        raise UserError(f"preset '{name}' asked for, {method} has {', '.join(fitting)} for {ndim}D images; pass --preset")
+        known = ", ".join(fitting)
+        raise UserError(f"preset '{name}' asked for, {method} has {known} for {ndim}D images; pass --preset")
     return presets[name]
 
 
-def working_voxel(survey: Survey, aim: Aim) -> Voxel:
+def resolution(survey: Survey, aim: Aim) -> Voxel:
     """The voxel size to learn at: cubic, and the median object `aim` voxels across.
 
     Images are not resampled without need: what lies in between `least` and `most` stays as it is. In 3D a coarse z
     is stretched to cubic voxels, as in the paper ("normalised to the same spacing"), up to COARSE.
     """
     voxels = [volume.voxel for volume in survey.volumes]
-    unit, median = voxels[0].unit, survey.measured.median
+    unit, median = voxels[0].unit, survey.measured.whole_diameters[50]
     own = float(np.median([min(voxel.size) for voxel in voxels]))
     across = median / own
     fine = own if aim.least <= across <= aim.most else max(median / aim.best, own / FINER)
@@ -152,3 +170,150 @@ def patch(survey: Survey, working: Voxel, wish: tuple[int, ...]) -> tuple[int, .
         fits = min(n * min(working.size) / step, max(room, SHORTEST))
         sizes.append(max(int(fits) // 4 * 4, SHORTEST))
     return tuple(sizes)
+
+
+def prior(survey: Survey, working: Voxel, patch: tuple[int, ...]) -> Prior:
+    """Synthetic objects as large, as many and as long as those that were seen.
+
+    Diameters are those of whole objects, since masks are cut at the border like images. The density range spans the
+    images, and is scaled until drawn masks cover as much of their field as the objects of the images do.
+    """
+    seen = survey.measured
+    sizes, numbers = seen.whole_diameters, seen.density
+    median = sizes[50]
+    axial = min(max(seen.axial_elongation or 1.0, 0.5), 2.0)
+    if max(axial, 1 / axial) < ROUND:
+        axial = 1.0
+    guess = Prior(
+        diameter=Lognormal(
+            median=rounded(median),
+            # the quartiles of a normal law lie 1.349 standard deviations apart
+            spread=rounded(min(max(math.log(sizes[75] / sizes[25]) / 1.349, 0.05), 0.6)),
+            clip=(rounded(min(0.9 * sizes[5] / median, 1.0)), rounded(max(1.1 * sizes[95] / median, 1.0))),
+        ),
+        elongation=elongation(seen, axial),
+        axial=rounded(axial),
+        irregularity=0.03,
+        density=density(numbers),
+        clustering=0.3,
+        min_gap=0.0,
+        border="window",
+        unit=working.unit,
+    )  # fmt: skip
+    return covering(guess, seen.foreground, working, patch)
+
+
+def elongation(seen: Measured, axial: float) -> tuple[float, float]:
+    """Range of long over short axis that gives the ratios seen."""
+    if seen.ndim == 2:
+        low, high = seen.elongation[5], seen.elongation[95]
+    else:  # the longest over the shortest of three axes: of two uniform draws, the larger has its median at 0.707
+        low = 1.0
+        high = 1 + (seen.elongation[50] / max(axial, 1 / axial) - 1) / 0.707
+    low = min(max(low, 1.0), LONGEST)
+    return rounded(low), rounded(min(max(high, low, 1.1), LONGEST))
+
+
+def density(numbers: Mapping[int, float]) -> tuple[float, float]:
+    """Objects per area or volume: the images' 5 % to 95 % quantile, and at least half as much again as the least."""
+    low, high = numbers[5], numbers[95]
+    middle = (low + high) / 2
+    return rounded(min(low, 0.8 * middle)), rounded(max(high, 1.2 * middle))
+
+
+def covering(guess: Prior, share: float, working: Voxel, patch: tuple[int, ...]) -> Prior:
+    """`guess` with its density scaled so that masks are covered to `share` on average.
+
+    Objects that reach in from outside, give way to others or are clipped in size make any formula wrong; a few
+    dozen drawn masks do not. A crowd in which no more find room is left as it is.
+    """
+    for round_ in range(ROUNDS):
+        drawn = [draw_labels(guess, patch, working, stream(0, "cover", round_, i)) > 0 for i in range(DRAWN)]
+        factor = min(max(share / max(float(np.mean(drawn)), 1e-6), 0.5), 2.0)
+        low, high = guess.density  # type: ignore[misc]  # a range, as made above
+        guess = guess.model_copy(update={"density": (rounded(low * factor), rounded(high * factor))})
+    return guess
+
+
+def rounded(value: float, digits: int = 3) -> float:
+    """To significant digits: a person reads the file.
+
+    >>> rounded(0.00123456)
+    0.00123
+    """
+    return float(f"{value:.{digits}g}")
+
+
+def laid_over(data: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` with `extra` over it: groups go into groups, and "train.steps" is steps of the group train.
+
+    >>> laid_over({"train": {"lr": 1, "steps": 2}}, {"train.steps": 3})
+    {'train': {'lr': 1, 'steps': 3}}
+    """
+    out = dict(data)
+    for key, value in extra.items():
+        first, dot, rest = key.partition(".")
+        inner = {rest: value} if dot else value
+        whole = isinstance(inner, Mapping) and isinstance(out.get(first), dict)
+        out[first] = laid_over(out[first], inner) if whole else inner
+    return out
+
+
+def commented(run: Run, survey: Survey) -> str:
+    """run.yaml: what was set, group by group, each with what it is and where its numbers come from."""
+    plain = run.model_dump(mode="json", exclude_unset=True)
+    words = comments(run, survey)
+    parts = [comment(f"{survey.sentence()}.", *(f"Note: {note}." for note in survey.measured.notes))]
+    for key, value in plain.items():
+        if isinstance(value, dict | list):
+            text = yaml.safe_dump({key: value}, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
+        else:
+            text = f"{key}: {value}\n"
+        parts.append(comment(*words.get(key, ())) + text)
+    return "\n".join(parts)
+
+
+def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
+    """Words on each group of settings, a paragraph per line."""
+    seen, own = survey.measured, survey.volumes[0].voxel
+    unit, median = seen.unit, seen.whole_diameters[50]
+    step = min(run.data.voxel or own.size)
+    at = f"as they are, at {own}" if run.data.voxel is None else f"at this size in {unit}, not at their own {own}"
+    polarity = "declared" if survey.declared else f"measured, confidence {seen.polarity_confidence:.2f}"
+    ternary = run.represent.kind == "ternary"
+    return {
+        "seed": ("Another number is another training.",),
+        "data": (
+            "The images, and how they are read.",
+            f"normalise: these percentiles of each image become -1 and 1; objects are {seen.polarity} ({polarity}).",
+            f"voxel: the images are learnt from {at}: the median object is {median / step:.0f} voxels across.",
+            "augment: patches are mirrored and turned; gamma changes the contrast.",
+        ),
+        "patch": (
+            f"What the networks see at once, in voxels: {min(run.patch) * step / median:.1f} median objects along its "
+            "shortest side.",
+        ),
+        "prior": (
+            "How synthetic masks are drawn; the preview beside this file shows some.",
+            f"diameter: median ({unit}) and spread of the logarithm of the whole objects seen; clip: in medians.",
+            f"density: objects per {unit}^{seen.ndim}, least and most over the images, scaled until masks are covered "
+            f"like the images ({100 * seen.foreground:.1f} %).",
+            "elongation: long over short axis, as seen; axial: stretch along z, as seen.",
+            "irregularity (of the outline), clustering (chance to touch another): usual values, not measured.",
+        ),
+        "represent": (
+            "How the networks see a mask.",
+            *(["edge: half: gray to half of each object's depth (the authors' code); or a width."] * ternary),
+            f"smallest: equivalent diameter of the smallest object, in {unit}; 5 % of those seen are smaller.",
+        ),
+        "options": (
+            "Of the method: widths of the networks. To add: the paper's weights (reconstruct, cycle, content, "
+            "adversarial) and its ablations (aligned, adaptive_encoder).",
+        ),
+        "train": ("How long and how fast. 'max_minutes: 30' stops there, the learning rate then falls with the time.",),
+    }
+
+
+def comment(*paragraphs: str) -> str:
+    lines = [line for text in paragraphs for line in textwrap.wrap(text, 106, break_on_hyphens=False)]
+    return "".join(f"# {line}\n" for line in lines)

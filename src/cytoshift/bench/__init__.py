@@ -1,0 +1,1 @@
+"""Data set x method x seed -> a table with pictures."""

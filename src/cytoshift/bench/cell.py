@@ -1,0 +1,121 @@
+"""One data set, one method, one seed: segmented, scored, and written down once it is whole.
+
+OUT/cells/<data set>/<method>[-seed<n>]-<hash>/run.yaml, run/   of a training, which continues where it stopped
+                                              /labels/*.tif     what was segmented
+                                              /cell.json        the numbers; it is there when all is done
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..core.atomic import replacing
+from ..core.settings import parse, read_yaml
+from ..data.volumes import ImageSource, Volume
+from ..data.write import write_labels
+from ..labels.overlap import overlap
+from ..metrics.report import mean_of, report
+from ..model import Segmenter
+from ..predict.run import segment
+from ..train import checkpoint
+from ..train.fit import fit
+from ..train.recipe import laid_over, look, recipe
+from ..train.settings import Run
+from .classical import classical
+from .data import Material, digest
+from .spec import Contender, Dataset, Floor, Shipped, Trained
+
+Segment = Callable[[Volume], NDArray[np.integer]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """seed: None for what does not train."""
+
+    dataset: Dataset
+    contender: Contender
+    seed: int | None
+
+    @property
+    def title(self) -> str:
+        return " · ".join(
+            [self.dataset.name, self.contender.name, *([] if self.seed is None else [f"seed {self.seed}"])]
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """All of the spec that the numbers depend on."""
+        dataset = self.dataset.model_dump(mode="json", exclude={"pictures"})
+        return {"dataset": dataset, "method": self.contender.model_dump(mode="json"), "seed": self.seed}
+
+    def folder(self, out: Path, files: list[tuple[str, int]]) -> Path:
+        """Other settings, or other files, are another folder: a result is never mistaken for that of a former spec."""
+        seed = "" if self.seed is None else f"-seed{self.seed}"
+        name = f"{self.contender.name}{seed}-{digest([self.settings(), files])}"
+        return out / "cells" / self.dataset.name / name
+
+
+def run_cell(cell: Cell, material: Material, out: Path, quiet: bool = False) -> dict[str, Any]:
+    """The numbers of a cell; of a finished one, those that are there."""
+    folder = cell.folder(out, material.files)
+    done = folder / "cell.json"
+    if done.exists():
+        return dict(json.loads(done.read_text()))
+    way, training = prepare(cell, material, folder, quiet)
+    reports, seconds = [], []
+    for pair in material.pairs:
+        start = time.perf_counter()
+        labels = way(pair.image)
+        seconds.append(time.perf_counter() - start)
+        write_labels(folder / "labels" / f"{pair.image.name}.tif", labels, pair.image.voxel, pair.image.axes)
+        reports.append(report(overlap(pair.truth(), labels)))
+    names = [pair.image.name for pair in material.pairs]
+    numbers = {
+        "settings": cell.settings(),
+        "cytoshift": __version__,
+        **training,
+        "segment_seconds": median(seconds),
+        "mean": mean_of(reports),
+        "images": [{"name": n, "seconds": s, **one.as_dict()} for n, s, one in zip(names, seconds, reports)],
+    }
+    with replacing(done) as beside:
+        beside.write_text(json.dumps(numbers, indent=1))
+    return numbers
+
+
+def prepare(cell: Cell, material: Material, folder: Path, quiet: bool) -> tuple[Segment, dict[str, Any]]:
+    """A function that segments an image, and what its training took."""
+    contender = cell.contender
+    if isinstance(contender, Floor):
+        dark = look(material.train, cell.dataset.polarity).dark
+        return lambda image: classical(image.load(), image.voxel, contender, dark), {}
+    if isinstance(contender, Shipped):
+        segmenter = Segmenter.load(Path(contender.model))
+        return lambda image: segment(segmenter, image), {}
+    run = settings_of(cell, contender, material.train, folder / "run.yaml")
+    trained = Segmenter.load(fit(run, folder / "run", quiet))
+    steps, elapsed = checkpoint.load(folder / "run" / "checkpoints" / "last.pt", {})
+    return lambda image: segment(trained, image), {"steps": steps, "train_minutes": elapsed / 60}
+
+
+def settings_of(cell: Cell, contender: Trained, train: ImageSource, path: Path) -> Run:
+    """What 'cytoshift new' would write for the training images, and the spec's own settings over it.
+
+    Written once: a training that was stopped continues with the very numbers it began with.
+    """
+    if not path.exists():
+        wish = recipe(
+            train, contender.preset, method=contender.method, polarity=cell.dataset.polarity,
+            represent=contender.represent, seed=cell.seed or 0,
+        ).model_dump(mode="json")  # fmt: skip
+        with replacing(path) as beside:
+            beside.write_text(yaml.safe_dump(laid_over(wish, contender.settings), sort_keys=False))
+    return parse(Run, read_yaml(path), str(path))

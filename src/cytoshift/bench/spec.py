@@ -1,0 +1,138 @@
+"""What is compared: data sets, methods, seeds. A spec is a YAML file without a path of any one machine."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from ..core.errors import UserError
+from ..core.settings import Settings, parse, read_yaml
+from .classical import Classical
+
+Paths = str | list[str]
+Polarity = Literal["auto", "bright", "dark"]
+
+
+def plain(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
+        raise ValueError("a name becomes a folder; use letters, digits, '.', '_' and '-'")
+    return value
+
+
+class Entry(Settings):
+    """What every data set and every method has: a name of its own."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def fit_for_a_folder(cls, value: str) -> str:
+        return plain(value)
+
+
+class Files(Entry):
+    """Images on disk; paths are relative to the data root, which the command line gives.
+
+    images, labels: what is segmented, and its truth, matched by name (one and one need not share it).
+    train: images to learn from; None: `images` themselves. Their truth is never opened.
+    mask_above: the truth is a gray mask, objects are the connected parts above this value.
+    polarity: bright objects, dark ones, or measured on the training images. The others: as in ImageSource.
+    pictures: how many images are shown.
+    """
+
+    images: Paths
+    labels: Paths
+    train: Paths | None = None
+    axes: str | None = None
+    channel: int | Literal["luminance"] | None = None
+    level: int = 0
+    voxel: tuple[float, ...] | None = None
+    unit: str | None = None
+    mask_above: float | None = None
+    polarity: Polarity = "auto"
+    pictures: int = Field(4, ge=0)
+
+
+class Phantoms(Entry):
+    """Images that the spec makes itself: a preset of synth. images: how many to segment; train: how many to learn from.
+
+    The seed is that of the images; the seeds of the spec are those of the trainings.
+    """
+
+    preset: str
+    images: int = Field(4, ge=1)
+    train: int = Field(8, ge=1)
+    shape: tuple[int, ...] | None = None
+    seed: int = 0
+    polarity: Polarity = "auto"
+    pictures: int = Field(4, ge=0)
+
+
+class Floor(Entry, Classical):
+    """The classical pipeline."""
+
+    kind: Literal["classical"]
+
+
+class Trained(Entry):
+    """A training per data set and seed, from the settings that 'cytoshift new' would write.
+
+    preset, represent: as of 'cytoshift new'. settings: laid over them, as groups or as "train.steps: 500".
+    """
+
+    kind: Literal["train"]
+    method: Literal["adgan"] = "adgan"
+    preset: str = "laptop"
+    represent: Literal["ternary", "semantic"] = "ternary"
+    settings: dict[str, Any] = {}
+
+
+class Shipped(Entry):
+    """A trained model as it is. model: its folder, relative to the working folder."""
+
+    kind: Literal["model"]
+    model: str
+
+
+Dataset = Annotated[
+    Annotated[Files, Tag("files")] | Annotated[Phantoms, Tag("phantoms")],
+    Discriminator(lambda value: "phantoms" if has(value, "preset") else "files"),
+]
+Contender = Annotated[Floor | Trained | Shipped, Field(discriminator="kind")]
+
+
+def has(value: Any, key: str) -> bool:
+    return key in value if isinstance(value, dict) else hasattr(value, key)
+
+
+class Spec(Settings):
+    """One table per data set. seeds: of the trainings; what does not train runs once."""
+
+    title: str
+    note: str = ""
+    datasets: list[Dataset] = Field(min_length=1)
+    methods: list[Contender] = Field(min_length=1)
+    seeds: list[int] = Field([0], min_length=1)
+
+    @model_validator(mode="after")
+    def names_differ(self) -> "Spec":
+        names = [entry.name for entry in [*self.datasets, *self.methods]]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"the name '{twice}' stands there twice; give every data set and method its own")
+        return self
+
+
+def read_spec(path: Path) -> Spec:
+    """A checked spec. Raises UserError with the key that does not fit."""
+    return parse(Spec, read_yaml(path), str(path))
+
+
+def choose(spec: Spec, only: list[str]) -> tuple[list[Dataset], list[Contender]]:
+    """Data sets and methods that `only` names; of the kind that no name belongs to, all."""
+    every = [entry.name for entry in [*spec.datasets, *spec.methods]]
+    if strange := next((name for name in only if name not in every), None):
+        raise UserError(f"--only {strange} asked for, the spec has {', '.join(every)}; pass one of them")
+    datasets = [d for d in spec.datasets if d.name in only]
+    methods = [m for m in spec.methods if m.name in only]
+    return datasets or spec.datasets, methods or spec.methods

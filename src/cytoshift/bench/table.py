@@ -1,0 +1,127 @@
+"""Numbers of finished cells -> results.json and a table in Markdown."""
+
+import os
+import platform
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from ..core.atomic import replacing
+from .cell import Cell
+from .spec import Spec
+
+SCORES = {
+    "dice": "Dice", "precision": "precision", "recall": "recall", "f1_50": "F1@0.5", "ap_50": "AP-50", "pq": "PQ",
+}  # fmt: skip
+COSTS = {"train_minutes": "train minutes", "segment_seconds": "segment seconds"}
+READING = (
+    "Scores are means over the images; mean ± standard deviation over the seeds where there are several. Dice, "
+    "precision and recall count pixels, F1@0.5 and PQ objects matched at an IoU of 0.5, AP-50 ranks objects by size. "
+    "Segment seconds are the median per image. The truth is opened for scoring only."
+)
+
+Row = dict[str, Any]
+
+
+def gathered(cells: Iterable[Cell], out: Path, read: Any) -> list[Row]:
+    """Numbers of those cells that are done, in the order of the spec; read: path -> parsed cell.json."""
+    rows: list[Row] = []
+    for cell in cells:
+        paths = (out / "cells" / cell.dataset.name).glob("*/cell.json")
+        found = [path for path in paths if read(path)["settings"] == cell.settings()]
+        if found:  # the same settings on files that have changed since: the newest counts
+            rows.append(read(max(found, key=lambda path: path.stat().st_mtime)))
+    return rows
+
+
+def summary(spec: Spec, rows: list[Row]) -> dict[str, Any]:
+    """What goes into results.json: per data set and method the mean and deviation over seeds, and every cell."""
+    table = []
+    for dataset in spec.datasets:
+        for method in spec.methods:
+            mine = [r for r in rows if where(r) == (dataset.name, method.name)]
+            if mine:
+                table.append({"dataset": dataset.name, "method": method.name, "seeds": len(mine), **columns(mine)})
+    return {"title": spec.title, "machine": machine(), "table": table, "cells": rows}
+
+
+def where(row: Row) -> tuple[str, str]:
+    return row["settings"]["dataset"]["name"], row["settings"]["method"]["name"]
+
+
+def columns(rows: list[Row]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation (n - 1) over the cells of one data set and method."""
+    values = {name: [row["mean"][name] for row in rows] for name in SCORES}
+    values |= {name: [row[name] for row in rows if name in row] for name in COSTS}
+    return {
+        name: {"mean": fmean(v), **({"sd": stdev(v)} if len(v) > 1 else {})} for name, v in values.items() if v
+    }  # fmt: skip
+
+
+def machine() -> dict[str, Any]:
+    """What the minutes were taken on."""
+    import torch
+
+    return {
+        "cpu": processor(),
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def processor() -> str:
+    path = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.+)", path.read_text()) if path.exists() else None
+    return found.group(1) if found else platform.processor() or platform.machine()
+
+
+def markdown(spec: Spec, results: dict[str, Any], pictures: dict[str, Path]) -> str:
+    """One table per data set; pictures: data set -> path of its sheet, relative to the page."""
+    lines = [f"## {spec.title}", ""]
+    if spec.note:
+        lines += [spec.note.strip(), ""]
+    heads = ["method", "seeds", *SCORES.values(), *COSTS.values()]
+    for dataset in spec.datasets:
+        mine = [row for row in results["table"] if row["dataset"] == dataset.name]
+        if not mine:
+            continue
+        images = next(r["images"] for r in results["cells"] if r["settings"]["dataset"]["name"] == dataset.name)
+        objects = sum(image["truth_objects"] for image in images)
+        count = f"{len(images)} image{'s' * (len(images) > 1)}, {objects} objects"
+        lines += [f"### {dataset.name} ({count})", "", bar(heads), bar(["---"] + ["---:"] * (len(heads) - 1))]
+        for row in mine:
+            scores = [spread(row.get(name), 3) for name in SCORES] + [spread(row.get(name), 1) for name in COSTS]
+            lines.append(bar([row["method"], str(row["seeds"]), *scores]))
+        lines.append("")
+        if dataset.name in pictures:
+            lines += [f"![{dataset.name}: truth blue, prediction amber, both white]({pictures[dataset.name]})", ""]
+    on = results["machine"]
+    lines += [READING, f"Measured on {on['cores']} cores of {on['cpu']} with torch {on['torch']}.", ""]
+    return "\n".join(lines)
+
+
+def bar(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def spread(value: dict[str, float] | None, digits: int) -> str:
+    if value is None:
+        return ""
+    mean = f"{value['mean']:.{digits}f}"
+    return mean + (f" ± {value['sd']:.{digits}f}" if "sd" in value else "")
+
+
+def into_page(page: Path, spec: Spec, text: str) -> None:
+    """Put a table into a page of many: the part between this spec's own marks is replaced, the rest stays."""
+    name = re.sub(r"[^a-z0-9]+", "-", spec.title.lower()).strip("-")
+    start, end = f"<!-- bench {name} -->", f"<!-- end {name} -->"
+    part = f"{start}\n{text}{end}\n"
+    head = "# Results\n\nWritten by `cytoshift bench --page`; the specs stand in `benchmarks/specs`.\n\n"
+    old = page.read_text() if page.exists() else head
+    before, found, rest = old.partition(start)
+    new = before + part + rest.partition(f"{end}\n")[2] if found else f"{old.rstrip()}\n\n{part}"
+    with replacing(page) as beside:
+        beside.write_text(new)

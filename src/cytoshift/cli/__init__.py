@@ -1,0 +1,1 @@
+"""What people type: one file per verb, each light until it runs."""

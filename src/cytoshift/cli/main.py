@@ -1,0 +1,89 @@
+"""The command line. A verb is the function of its name in the file of its name; its heavy imports stand inside it."""
+
+import errno
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..core.errors import UserError
+
+INTERRUPTED = 130  # what a shell expects after Ctrl-C
+CURES = {
+    errno.ENOSPC: "free some space or choose another output with -o",
+    errno.EDQUOT: "free some of your quota or choose another output with -o",
+    errno.EACCES: "change its permissions or choose another path",
+    errno.EPERM: "change its permissions or choose another path",
+    errno.EROFS: "choose another output with -o",
+}
+# What torch says, in a RuntimeError of no class of its own, where numpy raises MemoryError.
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+
+# Help is plain text: where typer reads it as markup, the brackets of `run.yaml [key=value ...]` vanish.
+app = typer.Typer(
+    name="cytoshift", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cytoshift {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def cytoshift(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Segment microscopy that nobody has labelled, in 2D and 3D."""
+
+
+for verb in ("info", "new", "synth", "train", "segment", "translate", "evaluate", "bench", "demo", "doctor"):
+    if find_spec(f"cytoshift.cli.{verb}"):
+        app.command()(getattr(import_module(f"cytoshift.cli.{verb}"), verb))
+
+
+def main() -> None:
+    """Run a verb. What the user or the machine can mend is one sentence; a bug keeps its traceback.
+
+    Exit codes: 0 done, 1 the machine gave up (memory, disk, permissions), 2 a wish that cannot be met, 130 Ctrl-C.
+    """
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            complain("stopped by Ctrl-C; train and bench continue when the same command is given again")
+        raise
+    except UserError as error:
+        complain(str(error))
+        sys.exit(2)
+    except (MemoryError, RuntimeError, OSError) as error:
+        if (sentence := machine_limit(error)) is None:
+            raise
+        complain(sentence)
+        sys.exit(1)
+
+
+def machine_limit(error: MemoryError | RuntimeError | OSError) -> str | None:
+    """The sentence about memory, disk or permissions that have run out; None where the error says something else."""
+    if isinstance(error, OSError):
+        if error.errno not in CURES:
+            return None
+        return f"cannot use {error.filename or 'the disk'}: {error.strerror}; {CURES[error.errno]}"
+    if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
+        return "the memory of this machine ran out; take smaller tiles, patches or batches, or close other programs"
+    return None
+
+
+def complain(sentence: str) -> None:
+    """In red where somebody watches."""
+    typer.secho(f"cytoshift: {sentence}", fg="red", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Objects measured in raw images that nobody has labelled.
+
+1. Scale space of every image: size and strength of its structures, and which side of the histogram is the compact one.
+2. Polarity: the images' votes together.
+3. Outlines of the objects at the scale of each image, their sizes, shapes and number.
+4. How far to trust it: signal over noise, polarity, agreement of 1 with 3, number of objects.
+
+Nothing is set per data set: all lengths follow from step 1.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import UserError
+from ..core.voxel import Voxel
+from .grid import BUDGET, binned, coarser, factors_for, samples
+from .light import blurred, cooled, levelled
+from .measured import ImageMeasure, Measured, Polarity, quantiles
+from .notes import notes_on
+from .objects import Objects, objects, softness
+from .regions import SMOOTH, regions
+from .scale import Look, look
+
+SMALLEST_SIDE = 16  # voxels; less shows no object with surroundings
+RESOLVED = 24  # samples across an object are enough to outline it; finer images are binned
+SILENT = 1.0  # contrast over noise at the best scale, below which an image is said to show nothing
+IMAGES = 200  # more images than this are thinned out evenly
+ENOUGH_WHOLE = 5  # uncut objects that make a distribution
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image at the end of step 3: outlines, on the boxes that were looked at."""
+
+    look: Look
+    objects: Objects
+    softness: float | None
+
+
+def estimate(
+    images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: Polarity | None = None
+) -> Measured:
+    """Polarity, sizes, density and shape of the objects in raw images (each (*S), any real dtype), without labels.
+
+    voxels: one per image, the same unit; polarity: where the user knows it. Raises UserError for images that cannot
+    be measured (no image, constant, NaN, too small, axes that differ). Noise without objects is measured all the same
+    and comes with a confidence near 0 and the reason.
+    """
+    check(images, voxels, polarity)
+    chosen = thinned(len(images))
+    looks = [looked(images[i], voxels[i]) for i in chosen]
+    vote, trust = verdict(looks)
+    polarity = polarity or vote
+    silent = [one.signal < SILENT for one in looks]
+    if all(silent):  # then the best effort, and a confidence that says so
+        silent = [False] * len(looks)
+    seen = [
+        blank(images[i], voxels[i], one) if quiet else outline_image(images[i], voxels[i], one, polarity)
+        for i, one, quiet in zip(chosen, looks, silent)
+    ]
+    return pooled(seen, voxels[0], polarity, vote, trust, len(images))
+
+
+def check(images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: str | None) -> None:
+    """Refuse what cannot be measured, each with its own sentence."""
+    if polarity not in (None, "bright", "dark"):
+        raise UserError(f"polarity '{polarity}' is not known; use bright or dark, or leave it out to have it measured")
+    if not len(images):
+        raise UserError("objects are to be measured, but there is no image; give at least one")
+    if len(images) != len(voxels):
+        raise UserError(f"{len(images)} images but {len(voxels)} voxel sizes; give one voxel size for each image")
+    if len({(voxel.ndim, voxel.unit) for voxel in voxels}) > 1:
+        raise UserError("the images differ in dimensions or unit of length; measure 2D and 3D, um and px apart")
+    for number, (image, voxel) in enumerate(zip(images, voxels)):
+        if image.ndim != voxel.ndim:
+            raise UserError(
+                f"image {number} has shape {image.shape}, its voxel {voxel.ndim} axes; pick one channel and one frame"
+            )
+        if min(image.shape[-2:]) < SMALLEST_SIDE:
+            raise UserError(
+                f"image {number} is {' x '.join(map(str, image.shape))} voxels, too small to hold objects and their "
+                f"surroundings; give at least {SMALLEST_SIDE} in the plane"
+            )
+        if np.iscomplexobj(image):
+            raise UserError(f"image {number} is complex; take its magnitude first")
+
+
+def thinned(count: int) -> list[int]:
+    """Indices of at most IMAGES images, spread evenly."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, IMAGES))})
+
+
+def looked(image: NDArray[np.generic], voxel: Voxel) -> Look:
+    """Step 1 for one image, at its full resolution, on boxes where it is large."""
+    boxes = [np.asarray(image[box], dtype=np.float32) for box in samples(image.shape, voxel)]
+    if not all(np.isfinite(box).all() for box in boxes):
+        raise UserError("the image holds NaN or infinite values; replace them (for example by the background)")
+    if all(box.max() == box.min() for box in boxes):
+        return Look(diameter=min(n * s for n, s in zip(image.shape, voxel.size)), signal=0.0, asymmetry=0.0)
+    return look([levelled(cooled(box)) for box in boxes], voxel)
+
+
+def verdict(looks: Sequence[Look]) -> tuple[Polarity, float]:
+    """Step 2: polarity and how sure (0..1), from all images together (Stouffer's sum of standard scores).
+
+    A score counts for five standard errors at most, so that no single image outvotes the others. The sureness is what
+    Sellke, Bayarri and Berger (Am. Stat. 55, 2001) leave at most to chance with a p value, from even odds (0) on.
+    """
+    scores = np.clip([one.asymmetry for one in looks if one.signal >= SILENT] or [0.0], -5, 5)
+    together = float(scores.sum() / math.sqrt(len(scores)))
+    agreeing = float(np.abs(scores[np.sign(scores) == np.sign(together)]).sum() / max(np.abs(scores).sum(), 1e-12))
+    p = max(math.erfc(abs(together) / math.sqrt(2)), 1e-300)
+    odds = -math.e * p * math.log(p) if p < 1 / math.e else 1.0
+    trust = (1 - odds) / (1 + odds) * max(2 * agreeing - 1, 0)
+    return ("dark" if together < 0 else "bright"), trust
+
+
+def outline_image(image: NDArray[np.generic], voxel: Voxel, seen: Look, polarity: Polarity) -> Seen:
+    """Step 3 for one image."""
+    parts, soft = [], []
+    for box, array, labels, grid in outlines(image, voxel, seen, polarity):
+        inner = tuple((where.start > 0, where.stop < size) for where, size in zip(box, image.shape))
+        parts.append(objects(labels, grid, inner))
+        smooth = blurred(array, grid, SMOOTH * seen.diameter)
+        soft.append(softness(smooth, labels, grid, seen.diameter / 6))
+    known = [value for value in soft if value is not None]
+    return Seen(seen, Objects.joined(parts), float(np.median(known)) if known else None)
+
+
+Outline = tuple[tuple[slice, ...], NDArray[np.float32], NDArray[np.int32], Voxel]
+
+
+def outlines(image: NDArray[np.generic], voxel: Voxel, seen: Look, polarity: Polarity) -> list[Outline]:
+    """(where in the image, the levelled image there on its working grid, labels on that grid, its voxel), per box."""
+    factors = factors_for(voxel, seen.diameter / RESOLVED, image.shape)
+    grid = coarser(voxel, factors)
+    found = []
+    for box in samples(image.shape, voxel, BUDGET * math.prod(factors)):
+        array = levelled(binned(cooled(np.asarray(image[box], dtype=np.float32)), factors))
+        array = -array if polarity == "dark" else array
+        found.append((box, array, regions(array, grid, seen.diameter, seen.signal), grid))
+    return found
+
+
+def blank(image: NDArray[np.generic], voxel: Voxel, seen: Look) -> Seen:
+    """An image that shows nothing: no objects in all its field."""
+    none = np.zeros(0)
+    field = image.size * voxel.volume
+    return Seen(seen, Objects(none, none, none, none, none.astype(bool), none, 0.0, field), None)
+
+
+def pooled(
+    seen: Sequence[Seen], voxel: Voxel, polarity: Polarity, vote: Polarity, trust: float, given: int
+) -> Measured:
+    """Step 4: all images in one result."""
+    every = Objects.joined(one.objects for one in seen)
+    count = round(float(every.share.sum()))
+    diameters = quantiles(every.diameter)
+    enough = int(every.whole.sum()) >= ENOUGH_WHOLE
+    whole = quantiles(every.diameter[every.whole], 1 / every.chance[every.whole]) if enough else diameters
+    shaped = every.whole if enough else np.ones(len(every.whole), dtype=bool)
+    heard = [one for one in seen if len(one.objects.diameter)]
+    signal = float(np.median([one.look.signal for one in heard or seen]))
+    ratio = median_of(heard, lambda one: scale_ratio(one, voxel.ndim))
+    evidence = {
+        "polarity": trust,
+        # 0 for noise alone, 0.9 from a contrast of four times the noise
+        "signal": 1 - math.exp(-((signal / 2.6) ** 2)),
+        "agreement": math.exp(-abs(math.log(ratio))) if ratio else 0.0,
+        "number": count / (count + 3),
+        "contrast_to_noise": signal,
+        "characteristic_diameter": median_of(heard, lambda one: one.look.diameter) or 0.0,
+        "silent_images": float(sum(one.look.signal < SILENT for one in seen)),
+    }
+    measured = Measured(
+        unit=voxel.unit,
+        ndim=voxel.ndim,
+        polarity=polarity,
+        polarity_confidence=trust if polarity == vote else 0.0,
+        objects=count,
+        diameters=diameters,
+        whole_diameters=whole,
+        density=quantiles([float(one.objects.share.sum()) / one.objects.field for one in seen]),
+        foreground=float(np.mean([one.objects.covered / one.objects.field for one in seen])),
+        elongation=quantiles(every.elongation[shaped]),
+        axial_elongation=float(np.median(every.axial[shaped])) if voxel.ndim == 3 and count else None,
+        axial_softness=median_of(heard, lambda one: one.softness) if voxel.ndim == 3 else None,
+        confidence=min(evidence[name] for name in ("polarity", "signal", "agreement", "number")),
+        evidence=evidence,
+        images=tuple(summary(one) for one in seen),
+        notes=(),
+    )
+    return replace(measured, notes=notes_on(measured, voxel, vote, given, enough))
+
+
+def scale_ratio(one: Seen, ndim: int) -> float:
+    """Diameter in the scale space over that of the outlined objects, both as the volume weighs them."""
+    return one.look.diameter / quantiles(one.objects.diameter, one.objects.diameter**ndim)[50]
+
+
+def median_of(seen: Sequence[Seen], what: Callable[[Seen], float | None]) -> float | None:
+    """Median over the images that have it."""
+    values = [value for one in seen if (value := what(one)) is not None]
+    return float(np.median(values)) if values else None
+
+
+def summary(one: Seen) -> ImageMeasure:
+    """The numbers of one image."""
+    found = one.objects
+    return ImageMeasure(
+        objects=float(found.share.sum()),
+        diameter=float(np.median(found.diameter)) if len(found.diameter) else None,
+        density=float(found.share.sum()) / found.field,
+        foreground=found.covered / found.field,
+    )

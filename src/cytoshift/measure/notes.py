@@ -1,0 +1,74 @@
+"""What a person should know before trusting a measurement, one sentence each."""
+
+from ..core.voxel import Voxel
+from .measured import Measured, Polarity
+
+DOUBT = 0.5  # reasons of confidence below this are named
+FEW = 10
+COARSE = 5  # voxels across the median object
+SPREAD = 5  # of the 95 % over the 5 % quantile of diameters
+STRETCHED = 1.5
+
+
+def notes_on(measured: Measured, voxel: Voxel, vote: Polarity, given: int, enough: bool) -> tuple[str, ...]:
+    """Notes on `measured`. vote: the polarity the images speak for; given: images before they were thinned out;
+    enough: whether enough objects are whole."""
+    return tuple(doubts(measured, vote) + sample(measured, given, enough) + shape(measured, voxel))
+
+
+def doubts(measured: Measured, vote: Polarity) -> list[str]:
+    """Why the confidence is what it is."""
+    seen = measured.evidence
+    notes = []
+    if seen["signal"] < DOUBT:
+        notes.append(
+            f"structures stand out from the noise only {seen['contrast_to_noise']:.2g} times: "
+            "there may be nothing in these images"
+        )
+    if seen["polarity"] < DOUBT:
+        notes.append(
+            "bright and dark structures look alike, as in noise: look at the images and declare the polarity yourself"
+        )
+    elif vote != measured.polarity:
+        notes.append(f"polarity is declared {measured.polarity}, but the compact structures are the {vote} ones")
+    if measured.objects and seen["agreement"] < DOUBT:
+        notes.append(
+            f"two ways of measuring disagree: the texture is {seen['characteristic_diameter']:.3g} {measured.unit} "
+            f"wide, the outlined objects {measured.diameters[50]:.3g}"
+        )
+    return notes
+
+
+def sample(measured: Measured, given: int, enough: bool) -> list[str]:
+    """What the numbers rest on."""
+    notes = []
+    silent = round(measured.evidence["silent_images"])
+    if len(measured.images) < given:
+        notes.append(f"{len(measured.images)} of {given} images were measured, spread evenly")
+    if silent:
+        notes.append(f"{silent} of {len(measured.images)} images show nothing above their noise")
+    if measured.objects < FEW:
+        notes.append(f"only {measured.objects} objects were found: quantiles are rough")
+    if not enough and measured.objects:
+        notes.append("almost every object is cut by the border: whole ones are larger than these diameters say")
+    return notes
+
+
+def shape(measured: Measured, voxel: Voxel) -> list[str]:
+    """What in the sizes and shapes asks for a second look."""
+    if not measured.objects:
+        return []
+    notes = []
+    low, middle, high = (measured.diameters[q] for q in (5, 50, 95))
+    if middle < COARSE * min(voxel.size):
+        notes.append(f"objects are only {middle / min(voxel.size):.1f} voxels wide: shapes cannot be told")
+    if high > SPREAD * low:
+        notes.append(f"sizes differ {high / low:.0f}-fold: are these images of one kind, and free of debris?")
+    axial = measured.axial_elongation
+    if axial is not None and not 1 / STRETCHED < axial < STRETCHED:
+        how = "longer" if axial > 1 else "shorter"
+        notes.append(
+            f"objects are {max(axial, 1 / axial):.1f} times {how} along z than in the plane: "
+            "axial blur, flat cells, or a wrong voxel size"
+        )
+    return notes

@@ -1,0 +1,140 @@
+"""Bright objects of about a known diameter, outlined without labels; every length follows from that diameter.
+
+1. Background: a grey opening wider than any object, smoothed, is taken off (tissue, out-of-focus glow).
+2. Objects: Otsu's threshold; and what lies below it but answers the Laplacian of the objects' own scale well.
+3. Outline: in the territory of each object, its own threshold half-way between inside and outside, so that dim objects
+   beside bright ones keep their size.
+4. Split: watershed of the distance transform, seeded where the Laplacian is positive (valleys of intensity cut, as
+   waists do) at maxima a tenth above their saddles; then pieces that are one ellipse together are merged.
+
+Lengths are multiples of the diameter, so an image and its enlargement give the same objects. The fractions below are
+geometry (an outline is smoothed at a sixteenth of an object), the same for every image.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+from skimage.segmentation import expand_labels, watershed
+
+from ..core.voxel import Voxel
+from .ellipse import merge_ellipses
+from .light import background, blurred
+from .saddle import faces, lasting
+
+SMOOTH = 1 / 16  # noise and texture finer than this much of a diameter do not move an outline
+STEADY = 2.5  # contrast over noise of the image that is thresholded, at least
+REACH = 1 / 2  # how far an object's surroundings reach
+SADDLE = 0.1  # two cores with a waist less than this below the slimmer one's (log) radius are one
+WEAKEST = 1 / 4  # of the typical object's answer: weaker ones are out of focus or debris
+SUREST = 6  # standard errors of the background's answers that a weak object must exceed
+SMALLEST = 1 / 5  # of the diameter: debris
+
+
+def regions(image: NDArray[np.float32], voxel: Voxel, diameter: float, signal: float = math.inf) -> NDArray[np.int32]:
+    """Labels 1..N (*S) of the objects in `image` (*S), bright on dark, of which most are about `diameter` wide.
+
+    signal: contrast of the objects over the noise at their scale (`Look.signal`); where it is low, more is smoothed.
+    """
+    # Noise falls as sigma ** (-n / 2): this sigma leaves one part of noise to STEADY parts of contrast.
+    matched = diameter / (2 * math.sqrt(voxel.ndim))
+    sigma = min(max(SMOOTH * diameter, matched * (STEADY / signal) ** (2 / voxel.ndim)), matched / 2)
+    flat = image - background(image, voxel, diameter)
+    smooth = blurred(flat, voxel, sigma)
+    if smooth.max() <= smooth.min():
+        return np.zeros(image.shape, dtype=np.int32)
+    curved = laplacian(flat, voxel, 2 * sigma)
+    level = float(threshold_otsu(smooth))
+    found = split(smooth > level, curved, voxel, diameter)
+    found = with_weak(found, flat, voxel, diameter)
+    if not found.any():
+        return found
+    mask = outlined(found, smooth, level, voxel, diameter)
+    return split(mask, curved, voxel, diameter)
+
+
+def laplacian(image: NDArray[np.float32], voxel: Voxel, sigma: float) -> NDArray[np.float32]:
+    """Scale-normalised Laplacian of Gaussian, positive on bright structures."""
+    total = np.zeros(image.shape, dtype=np.float32)
+    for axis in range(image.ndim):
+        order = [2 if a == axis else 0 for a in range(image.ndim)]
+        second = ndimage.gaussian_filter(image, voxel.voxels(sigma), order=order, mode="nearest")
+        total -= second * np.float32((sigma / voxel.size[axis]) ** 2)
+    return total
+
+
+def split(mask: NDArray[np.bool_], curved: NDArray[np.float32], voxel: Voxel, diameter: float) -> NDArray[np.int32]:
+    """Labels of the objects in a mask: step 4 above. `curved`: the Laplacian that is negative in valleys."""
+    core = mask & (curved > 0)
+    depth = ndimage.distance_transform_edt(core, sampling=voxel.size).astype(np.float32)
+    depth = blurred(depth, voxel, SMOOTH * diameter)
+    # In the logarithm a fixed height is a fixed ratio of the core's radius to that of its waist.
+    height = np.log(np.maximum(depth, 0.3 * min(voxel.size)))
+    seeds, count = ndimage.label(core & (depth == ndimage.maximum_filter(depth, 3)), np.ones((3,) * mask.ndim))
+    pieces = watershed(-depth, seeds, mask=mask)
+    peaks = highest(height, seeds, count)
+    pieces = lasting(peaks, *faces(pieces, height), SADDLE)[pieces]
+    return sieved(merge_ellipses(pieces, voxel), voxel, SMALLEST * diameter)
+
+
+def highest(values: NDArray[np.float32], labels: NDArray[np.integer], count: int) -> NDArray[np.float64]:
+    """(count + 1,) greatest value in each label, -inf for the background."""
+    found = np.full(count + 1, -np.inf)
+    inside = labels > 0
+    np.maximum.at(found, labels[inside], values[inside])
+    return found
+
+
+def sieved(labels: NDArray[np.int32], voxel: Voxel, smallest: float) -> NDArray[np.int32]:
+    """Labels with an equivalent diameter of at least `smallest`, numbered anew."""
+    keep = equivalent(np.bincount(labels.ravel()) * voxel.volume, voxel.ndim) >= smallest
+    keep[0] = False
+    return (np.cumsum(keep) * keep).astype(np.int32)[labels]
+
+
+def equivalent(volume: NDArray[Any], ndim: int) -> NDArray[Any]:
+    """Diameter of the disk (2D, sqrt(4 A / pi)) or ball (3D, (6 V / pi)^(1/3)) of that area or volume."""
+    return np.sqrt(4 * volume / np.pi) if ndim == 2 else np.cbrt(6 * volume / np.pi)
+
+
+def with_weak(found: NDArray[np.int32], flat: NDArray[np.float32], voxel: Voxel, diameter: float) -> NDArray[np.int32]:
+    """Add the objects that a threshold set by bright ones has missed: step 2, second half."""
+    if not found.any():
+        return found
+    answer = laplacian(flat, voxel, diameter / (2 * np.sqrt(voxel.ndim)))
+    typical = float(np.median(highest(answer, found, int(found.max()))[1:]))
+    far = ndimage.distance_transform_edt(found == 0, sampling=voxel.size) > diameter / 4
+    if not far.any():
+        return found
+    quiet = answer[far]
+    noise = 1.4826 * float(np.median(np.abs(quiet - np.median(quiet))))
+    islands, count = ndimage.label(far & (answer > 0))
+    best = highest(answer, islands, count)
+    weak = (best >= max(WEAKEST * typical, SUREST * noise))[islands]
+    seeds, _ = ndimage.label(weak & (answer == ndimage.maximum_filter(answer, 3)))
+    more = watershed(-answer, seeds, mask=weak)
+    return np.where(more > 0, more + found.max(), found).astype(np.int32)
+
+
+def outlined(
+    labels: NDArray[np.int32], smooth: NDArray[np.float32], level: float, voxel: Voxel, diameter: float
+) -> NDArray[np.bool_]:
+    """Mask of all objects, each by the threshold of its own territory: step 3. `level`: the threshold of all."""
+    territory = expand_labels(labels, distance=REACH * diameter, spacing=voxel.size)
+    count = int(labels.max()) + 1
+    inside, outside = labels.ravel(), np.where(labels > 0, 0, territory).ravel()
+    sizes = [np.bincount(where, minlength=count) for where in (inside, outside)]
+    means = [
+        np.bincount(where, smooth.ravel(), minlength=count) / np.maximum(size, 1)
+        for where, size in zip((inside, outside), sizes)
+    ]
+    # An object hemmed in by others has no outside of its own: it keeps the threshold of all.
+    threshold = np.where(sizes[1] > sizes[0] / 10, (means[0] + means[1]) / 2, np.minimum(level, means[0]))
+    mask = (territory > 0) & (smooth > threshold[territory])
+    mask = ndimage.gaussian_filter(mask.astype(np.float32), voxel.voxels(SMOOTH * diameter), mode="nearest") > 0.5
+    holes, _ = ndimage.label(~mask)
+    small = equivalent(np.bincount(holes.ravel()) * voxel.volume, voxel.ndim) < diameter / 2
+    return mask | small[holes]

@@ -1,0 +1,5 @@
+"""The trained segmenter: all that stands between a raw image and its instances, as a folder that a person can open."""
+
+from .segmenter import Segmenter
+
+__all__ = ["Segmenter"]

@@ -1,0 +1,184 @@
+"""A trained model in memory, and as `model.json` and `weights.safetensors` in a folder. No pickle, no code."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from .. import __version__
+from ..core.atomic import replacing
+from ..core.errors import UserError
+from ..core.normalise import Normalisation, Scale
+from ..core.settings import Settings, parse
+from ..core.voxel import Voxel
+from ..nets.spec import NetSpec
+from ..represent import RepresentationSettings
+
+FORMAT = 1  # of model.json; raised when an older reader would misread it
+JSON, WEIGHTS = "model.json", "weights.safetensors"
+
+
+class VoxelEntry(Settings):
+    size: tuple[float, ...]
+    unit: str
+
+
+class ScaleEntry(Settings):
+    offset: float
+    gain: float
+    clip: tuple[float, float]
+
+
+class ModelFile(Settings):
+    """`model.json`, in the order in which it is written."""
+
+    format: Literal[1] = 1
+    cytoshift: str
+    axes: Literal["yx", "zyx"]
+    voxel: VoxelEntry
+    normalisation: Normalisation
+    scale: ScaleEntry | None
+    network: NetSpec
+    representation: RepresentationSettings
+    card: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenter:
+    """What turns raw images into instances.
+
+    spec: what the network is built from. network: (B, 1, *S) normalised image -> (B, K, *S) logits.
+    normalisation: how raw intensities are brought to its range; scale: the numbers of a whole data set, where
+        `normalisation.per` is "dataset". voxel: the size the network works at; axes: "yx" or "zyx".
+    representation: activates and decodes the channels, with its thresholds in the unit of `voxel`.
+    card: what a person wants to know (method, data, settings, date); JSON values, nothing is computed from it.
+    """
+
+    spec: NetSpec
+    network: nn.Module
+    normalisation: Normalisation
+    scale: Scale | None
+    voxel: Voxel
+    axes: str
+    representation: RepresentationSettings
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.spec.ndim == self.voxel.ndim == len(self.axes):
+            raise UserError(
+                f"the model contradicts itself: a {self.spec.ndim}D network, axes '{self.axes}', voxel size "
+                f"{self.voxel}; train it again"
+            )
+        if (self.normalisation.per == "dataset") != (self.scale is not None):
+            raise UserError(
+                f"the model contradicts itself: normalised per {self.normalisation.per}, "
+                f"{'without' if self.scale is None else 'with'} the numbers of a data set; train it again"
+            )
+
+    def save(self, folder: Path) -> Path:
+        """Write the folder, whole or not at all; one that is there is replaced. Returns it.
+
+        Raises UserError where it cannot be written.
+        """
+        folder = Path(folder)
+        content = ModelFile(
+            cytoshift=__version__,
+            axes="zyx" if self.axes == "zyx" else "yx",
+            voxel=VoxelEntry(size=self.voxel.size, unit=self.voxel.unit),
+            normalisation=self.normalisation,
+            scale=None if self.scale is None else ScaleEntry(**asdict(self.scale)),
+            network=self.spec,
+            representation=self.representation,
+            card=self.card,
+        )
+        # Cloned, because one buffer may carry several tensors and the file format refuses that.
+        weights = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
+        with replacing(folder) as beside:
+            beside.mkdir()
+            (beside / JSON).write_text(json.dumps(content.model_dump(mode="json"), indent=2) + "\n")
+            save_file(weights, beside / WEIGHTS)
+        return folder
+
+    @classmethod
+    def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
+        """Read a folder that `save` wrote; the network comes in inference mode, on `device`.
+
+        Executes nothing from the folder and needs no training code. Raises UserError, one sentence, where a file
+        is missing, damaged or from a newer version, and where weights and network do not fit.
+        """
+        folder = Path(folder)
+        content = read(folder)
+        # Built without memory, so that a damaged size cannot ask for any: the weights bring it.
+        with torch.device("meta"):
+            network = content.network.build()
+        weights = read_weights(folder / WEIGHTS)
+        wanted = network.state_dict()
+        refuse_misfits(folder, wanted, weights)
+        # Copied out of the file: how a memory map is aligned would reach the last bits of what the network gives.
+        network.load_state_dict({n: t.to(wanted[n].dtype, copy=True) for n, t in weights.items()}, assign=True)
+        network.to(device).eval().requires_grad_(False)
+        return cls(
+            spec=content.network,
+            network=network,
+            normalisation=content.normalisation,
+            scale=None if content.scale is None else Scale(**content.scale.model_dump()),
+            voxel=Voxel(content.voxel.size, content.voxel.unit),
+            axes=content.axes,
+            representation=content.representation,
+            card=content.card,
+        )
+
+
+def read(folder: Path) -> ModelFile:
+    """The checked content of model.json."""
+    path = folder / JSON
+    if not folder.is_dir():
+        raise UserError(f"model folder {folder} does not exist; pass the folder 'model' of a run of 'cytoshift train'")
+    if not path.is_file():
+        inner = folder / "model"
+        cure = f"pass {inner}" if (inner / JSON).is_file() else "pass the folder 'model' of a finished run"
+        raise UserError(f"{folder} is no model, it holds no {JSON}; {cure}")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise UserError(f"{path} is damaged, it is no JSON; copy the model folder again") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path} is damaged, it holds no mapping; copy the model folder again")
+    version = data.get("format")
+    if version != FORMAT:
+        raise UserError(
+            f"{path} has the format {version!r}, cytoshift {__version__} reads {FORMAT}; install the version that "
+            f"wrote it ({data.get('cytoshift', 'not named')})"
+        )
+    return parse(ModelFile, data, str(path))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"{path} is missing, the model has no weights; copy the whole model folder")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged ({error}); copy the model folder again") from None
+
+
+def refuse_misfits(folder: Path, wanted: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
+    """Raises UserError at the first tensor that is missing, unknown, of another shape or another kind of number."""
+    cure = f"{JSON} and {WEIGHTS} are not of one model; copy the model folder again"
+    for name, want in wanted.items():
+        if name not in weights:
+            raise UserError(f"{folder}: the network needs the weight '{name}', which is not there; {cure}")
+        got = weights[name]
+        if got.shape != want.shape:
+            shapes = f"the shape {tuple(got.shape)}, the network needs {tuple(want.shape)}"
+            raise UserError(f"{folder}: weight '{name}' has {shapes}; {cure}")
+        if got.is_floating_point() != want.is_floating_point():
+            raise UserError(f"{folder}: weight '{name}' holds {got.dtype}, the network needs {want.dtype}; {cure}")
+    for name in weights:
+        if name not in wanted:
+            raise UserError(f"{folder}: weight '{name}' belongs to no part of the network; {cure}")

@@ -1,0 +1,1 @@
+"""A segmenter applied to volumes: normalised once, tiled, blended, decoded on the volume's own grid."""

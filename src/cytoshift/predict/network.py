@@ -1,0 +1,126 @@
+"""A network over an image of any size: whole where it fits, in tiles that agree where it does not."""
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from ..core.errors import UserError
+from ..core.settings import Settings
+from ..model import Segmenter
+from .norms import Pooled
+from .tiles import fitting, spread, tiles
+
+Precision = Literal["auto", "32", "bf16"]
+Progress = Callable[[int, int], None]  # tiles done, tiles in all
+LEAST = 4  # a padded axis has so many multiples at least: the coarsest level of a network must have room to reflect
+WINDOWS = 4  # go through the network together when statistics are measured ...
+ROUNDS = 8  # ... so many times at most; fewer where they would see more than the image has
+
+
+class Tiling(Settings):
+    """How an image is cut for the network. Voxels are those of the working grid.
+
+    voxels: the network sees so many at once at most, which bounds its memory. An image that is not larger goes
+        through whole, a larger one in tiles of a quarter, four of which are seen together when statistics are
+        measured. tile: another size of the largest tile; a smaller image goes through whole.
+    overlap: of neighbouring tiles. batch: tiles that go through together.
+    precision: "auto" takes bfloat16 where the processor computes in it, 32 bits elsewhere.
+    """
+
+    voxels: int = Field(2**21, ge=1)
+    tile: tuple[int, ...] | None = None
+    overlap: int = Field(12, ge=0)
+    batch: int = Field(1, ge=1)
+    precision: Precision = "auto"
+
+
+def probabilities(
+    segmenter: Segmenter, image: NDArray[np.float32], tiling: Tiling, progress: Progress | None = None
+) -> NDArray[np.float32]:
+    """Normalised image (*S) on the working grid -> activated channels (K, *S), each tile blended into the next."""
+    step = multiple(segmenter)
+    padded = pad(image, step)
+    size = largest(padded.shape, tiling, step)
+    pieces = tiles(padded.shape, size, tiling.overlap, step)
+    pooled = measure(segmenter, padded, size, tiling.precision) if len(pieces) > 1 else None
+    out: NDArray[np.float32] | None = None
+    for first in range(0, len(pieces), tiling.batch):
+        group = pieces[first : first + tiling.batch]
+        channels = forward(segmenter, [padded[piece.region] for piece in group], tiling.precision, pooled)
+        if out is None:
+            out = np.zeros((channels.shape[1], *padded.shape), dtype=np.float32)
+        for piece, drawn in zip(group, channels):
+            out[(slice(None), *piece.region)] += drawn * piece.weight
+        if progress is not None:
+            progress(first + len(group), len(pieces))
+    assert out is not None, "an image has at least one tile"
+    return out[(slice(None), *(slice(n) for n in image.shape))]
+
+
+def largest(shape: tuple[int, ...], tiling: Tiling, step: tuple[int, ...]) -> tuple[int, ...]:
+    """The size of tiles for a padded image; its own shape where it goes through whole."""
+    if tiling.tile is None:
+        whole = int(np.prod(shape)) <= tiling.voxels
+        return shape if whole else fitting(shape, tiling.voxels // WINDOWS, step)
+    if len(tiling.tile) != len(shape) or min(tiling.tile) < 1:
+        raise UserError(f"tile {tiling.tile} needs {len(shape)} positive sizes, in the order of the image's axes")
+    return up(tuple(max(t, LEAST * m) for t, m in zip(tiling.tile, step)), step)
+
+
+def measure(segmenter: Segmenter, padded: NDArray[np.float32], size: tuple[int, ...], precision: Precision) -> Pooled:
+    """Statistics of the instance norms for a whole image, from windows as large as its tiles.
+
+    Windows of tile size, because near its rim a window is not what the image is.
+    """
+    size = tuple(min(t, n) for t, n in zip(size, padded.shape))
+    rounds = min(max(round(padded.size / (WINDOWS * int(np.prod(size)))), 1), ROUNDS)
+    places = spread(padded.shape, size, multiple(segmenter))
+    pooled = Pooled()
+    for _ in range(rounds):
+        forward(segmenter, [padded[place] for place in islice(places, WINDOWS)], precision, pooled)
+    pooled.freeze()
+    return pooled
+
+
+def forward(
+    segmenter: Segmenter, images: list[NDArray[np.float32]], precision: Precision, pooled: Pooled | None
+) -> NDArray[np.float32]:
+    """Images (*tile) of one shape through the network together: (B, K, *tile) activated, float32."""
+    device = next(segmenter.network.parameters()).device
+    x = torch.from_numpy(np.stack(images))[:, None].to(device)
+    half = precision == "bf16" or (precision == "auto" and computes_bf16(device))
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
+        if pooled is None:
+            logits: Tensor = segmenter.network(x)
+        else:
+            with pooled:
+                logits = segmenter.network(x)
+    return segmenter.representation.activate(logits.float()).cpu().numpy()
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed by the hardware; elsewhere it is emulated, and slower than 32 bits."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def multiple(segmenter: Segmenter) -> tuple[int, ...]:
+    """What each axis of the network's input must be a multiple of."""
+    return tuple(int(m) for m in np.broadcast_to(np.asarray(segmenter.network.multiple), len(segmenter.axes)))
+
+
+def pad(image: NDArray[np.float32], step: tuple[int, ...]) -> NDArray[np.float32]:
+    """Reflected beyond its ends up to a multiple of `step`, and to LEAST steps where it is smaller."""
+    target = up(tuple(max(n, LEAST * m) for n, m in zip(image.shape, step)), step)
+    return np.pad(image, [(0, t - n) for n, t in zip(image.shape, target)], mode="reflect")
+
+
+def up(shape: tuple[int, ...], step: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(-(-n // m) * m for n, m in zip(shape, step))

@@ -1,0 +1,78 @@
+"""Instance norm with the statistics of the whole volume, so that its tiles agree.
+
+Instance norm centres and scales every feature by the mean and variance of what it sees. Of a volume in tiles it sees
+one tile: a dim object in a tile of dim ones comes out bright, and in an empty tile the noise is scaled up until it
+looks like objects. So it is told the statistics, in two passes:
+
+  (1) measure   windows spread over the volume go through the network together, as a batch; every instance norm pools
+                its mean and variance over the batch, uses them, and notes them
+  (2) predict   tile by tile, the noted numbers in the place of the tile's own
+
+In (1) all layers see the same windows, so their numbers fit each other. Numbers that each tile has found alone and
+that are averaged afterwards do not: layer by layer they drift apart, and a second round of that diverges.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+
+class Pooled(TorchFunctionMode):
+    """While entered, instance norm pools over the batch and notes what it finds; once frozen, it uses the notes.
+
+    Layers are told apart by the order of their calls, so it works for every network that calls
+    torch.nn.functional.instance_norm (as torch.nn.InstanceNorm2d and 3d do) in the same order for every input.
+    Bracket each forward pass on its own by `with pooled:`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[list[tuple[Tensor, Tensor]]] = []  # per layer and batch, mean and variance (C,)
+        self.frozen: list[tuple[Tensor, Tensor]] | None = None  # per layer
+        self.layer = 0
+
+    def __enter__(self) -> "Pooled":
+        self.layer = 0
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is not F.instance_norm:
+            return func(*args, **(kwargs or {}))
+        return self.normalise(*args, **(kwargs or {}))
+
+    def normalise(
+        self, input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
+        weight: Tensor | None = None, bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> Tensor:  # fmt: skip
+        """In the place of F.instance_norm, whose signature it has: (B, C, *S) -> (B, C, *S)."""
+        if not use_input_stats and running_mean is not None and running_var is not None:
+            mean, var = running_mean, running_var  # such a layer is told its statistics by its own weights
+        else:
+            mean, var = self.statistics(input)
+        return F.batch_norm(input, mean, var, weight, bias, False, momentum, eps)
+
+    def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance (C,) for the layer whose turn it is."""
+        layer, self.layer = self.layer, self.layer + 1
+        if self.frozen is not None:
+            return self.frozen[layer]
+        var, mean = torch.var_mean(x.float(), [axis for axis in range(x.ndim) if axis != 1], correction=0)
+        if layer == len(self.notes):
+            self.notes.append([])
+        self.notes[layer].append((mean, var))
+        return mean, var
+
+    def freeze(self) -> None:
+        """From now on, use the notes: the variance over several batches is that within and that between them."""
+        self.frozen = []
+        for notes in self.notes:
+            means, variances = torch.stack([m for m, _ in notes]), torch.stack([v for _, v in notes])
+            self.frozen.append((means.mean(0), variances.mean(0) + means.var(0, correction=0)))

@@ -1,0 +1,87 @@
+"""Overlapping tiles of equal size, blended by weights that sum to one.
+
+image   |------------------------------|
+tile a  |aaaaaaaa==|                        weight 1, falling over the overlap ...
+tile b          |==bbbbbbbb==|              ... in which that of b rises by as much
+tile c                    |==cccccccccc|
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.blocks import Slices
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    region: Slices  # where it lies in the image
+    weights: tuple[NDArray[np.float32], ...]  # one (n,) per axis, n its length along that axis
+
+    @property
+    def weight(self) -> NDArray[np.float32]:
+        """The product of the axes' weights, (*tile)."""
+        out = np.ones((1,) * len(self.weights), dtype=np.float32)
+        for axis, along in enumerate(self.weights):
+            out = out * along.reshape([-1 if a == axis else 1 for a in range(len(self.weights))])
+        return out
+
+
+def tiles(shape: tuple[int, ...], size: tuple[int, ...], overlap: int, step: tuple[int, ...]) -> list[Tile]:
+    """Cover an image by tiles of one size; the sum of the weights is 1 in every voxel.
+
+    shape: of the image; size: largest tile, made smaller where as many smaller ones do. overlap: at least, in
+    voxels, half a tile at most. step: shape and size are multiples of it, and so is the place of every tile: a
+    strided network then samples the same voxels in all of them.
+    """
+    axes = [cuts(n, t, overlap, m) for n, t, m in zip(shape, size, step)]
+    return [Tile(tuple(s for s, _ in parts), tuple(w for _, w in parts)) for parts in product(*axes)]
+
+
+def cuts(length: int, size: int, overlap: int, step: int) -> list[tuple[slice, NDArray[np.float32]]]:
+    """Slices and weights along one axis."""
+    if size >= length:
+        return [(slice(0, length), np.ones(length, dtype=np.float32))]
+    overlap = min(overlap, size // 2)
+    count = -(-(length - overlap) // (size - overlap))
+    size = -(-(length + (count - 1) * overlap) // (count * step)) * step
+    starts = [round(i * (length - size) / (count - 1) / step) * step for i in range(count)]
+    places = np.arange(size) + 0.5
+    ramp = np.sin(np.pi / 2 * np.clip(np.minimum(places, size - places) / max(overlap, 1), 0, 1)) ** 2
+    total = np.zeros(length)
+    for start in starts:
+        total[start : start + size] += ramp
+    return [(slice(s, s + size), (ramp / total[s : s + size]).astype(np.float32)) for s in starts]
+
+
+def fitting(shape: tuple[int, ...], voxels: int, step: tuple[int, ...]) -> tuple[int, ...]:
+    """The largest tile of at most `voxels` voxels, as cubic as the image allows, in multiples of `step`."""
+    size = list(shape)
+    rest = float(voxels)
+    by_length = sorted(range(len(shape)), key=lambda axis: shape[axis])
+    for done, axis in enumerate(by_length):  # what a short axis leaves over goes to the longer ones
+        side = rest ** (1 / (len(shape) - done))
+        size[axis] = min(shape[axis], max(int(side // step[axis]), 1) * step[axis])
+        rest /= size[axis]
+    return tuple(size)
+
+
+def spread(shape: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]) -> Iterator[Slices]:
+    """Endless places of a window of that size, evenly spread over the image, the same every time.
+
+    The sequence of Roberts (2018), which has low discrepancy in any number of dimensions: place i of axis a is the
+    fractional part of 1/2 + i / g^(a + 1), with g^(d + 1) = g + 1. Centres run over the whole image, so that its rim
+    is seen as often as its middle.
+    """
+    ratio = {1: 1.618033988749895, 2: 1.324717957244746, 3: 1.2207440846057596}[len(shape)]
+    index = 0
+    while True:
+        starts = []
+        for axis, (n, w, m) in enumerate(zip(shape, size, step)):
+            centre = (0.5 + index * ratio ** -(axis + 1)) % 1.0 * n
+            starts.append(min(max(int((centre - w / 2) // m) * m, 0), n - w))
+        yield tuple(slice(s, s + w) for s, w in zip(starts, size))
+        index += 1

@@ -1,0 +1,14 @@
+"""Labels <-> channels: encode, activate, loss and decode of one representation stand side by side."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .base import Representation
+from .semantic import Semantic
+from .ternary import Ternary
+
+# One more representation is one more name here; a settings file tells them apart by `kind`.
+RepresentationSettings = Annotated[Semantic | Ternary, Field(discriminator="kind")]
+
+__all__ = ["Representation", "RepresentationSettings", "Semantic", "Ternary"]

@@ -1,0 +1,101 @@
+"""What every representation offers, and the steps that their decoders share."""
+
+import math
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.voxel import Voxel
+from ..labels.filters import fill_holes
+
+if TYPE_CHECKING:  # a settings file is checked without torch
+    from torch import Tensor
+
+Labels = NDArray[np.int32]
+Channels = NDArray[np.float32]
+
+
+class Representation(Protocol):
+    """A way to write instances as channels that a network can draw. Shapes: K channels, *S spatial axes.
+
+    Its settings, thresholds included, are plain data that go into run.yaml and model.json. Lengths are in the unit
+    of the voxel size that the methods are handed.
+    """
+
+    channels: ClassVar[tuple[str, ...]]
+
+    def encode(self, labels: NDArray[np.generic], voxel: Voxel) -> Channels:
+        """Label image (*S), 0 is background, objects may touch -> target channels (K, *S) in [0, 1]."""
+        ...
+
+    def activate(self, logits: "Tensor") -> "Tensor":
+        """What a network gives, (B, K, *S), to the range of `encode`."""
+        ...
+
+    def loss(self, logits: "Tensor", target: "Tensor") -> "Tensor":
+        """Supervised loss of (B, K, *S) logits against encoded targets; a scalar."""
+        ...
+
+    def foreground(self, channels: Channels) -> Channels:
+        """Channels (K, *S) -> how likely each voxel is part of some object, (*S) in [0, 1]."""
+        ...
+
+    def decode(self, channels: Channels, voxel: Voxel) -> Labels:
+        """Channels (K, *S) in [0, 1] -> instances (*S), 1..N, each face-connected.
+
+        A function of each neighbourhood alone: no statistics of the array enter, so a block decodes like the
+        whole, away from its rim.
+        """
+        ...
+
+    def with_threshold(self, threshold: float) -> Self:
+        """The same decoder with another foreground threshold in (0, 1)."""
+        ...
+
+
+def smoothed(values: Channels, voxel: Voxel) -> Channels:
+    """values (*S) with a Gaussian of one voxel of the finest axis, as wide in space along the others.
+
+    The grain of a network and the steps of a voxel lattice have that size, whatever the objects'.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(values, [1 / a for a in voxel.anisotropy], mode="nearest"), dtype=np.float32)
+
+
+def components(mask: NDArray[np.bool_]) -> tuple[Labels, int]:
+    """Face-connected components 1..N of (*S), and N."""
+    from scipy.ndimage import label
+
+    out = np.empty(mask.shape, dtype=np.int32)
+    return out, int(label(mask, output=out))
+
+
+def hysteresis(low: NDArray[np.bool_], sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The face-connected components of `low` that hold a voxel of `sure`; both (*S)."""
+    pieces, count = components(low)
+    stays = np.zeros(count + 1, dtype=bool)
+    stays[pieces[sure]] = True
+    stays[0] = False
+    return stays[pieces]
+
+
+def without_holes(mask: NDArray[np.bool_], smallest: float | None, voxel: Voxel) -> NDArray[np.bool_]:
+    """Background that the mask encloses and that is too small for an object is no background.
+
+    Without a `smallest` diameter nobody knows what too small is, and the mask stays as it is.
+    """
+    if smallest is None:
+        return mask
+    filled = fill_holes(mask.astype(np.uint8), voxel, ball(smallest, voxel.ndim))
+    return filled.astype(bool)
+
+
+def ball(diameter: float, ndim: int) -> float:
+    """Area (2D) or volume (3D) of the disc or ball of that diameter.
+
+    >>> round(ball(2.0, 2), 5)
+    3.14159
+    """
+    return math.pi * diameter**2 / 4 if ndim == 2 else math.pi * diameter**3 / 6

@@ -1,0 +1,67 @@
+"""What a spec may say, and the sentence for what it may not; the specs of the project."""
+
+from pathlib import Path
+
+import pytest
+
+from cytoshift.bench.spec import Files, Floor, Phantoms, Spec, Trained, choose, read_spec
+from cytoshift.core.errors import UserError
+from cytoshift.core.settings import parse
+
+SPECS = sorted((Path(__file__).parents[1] / "benchmarks" / "specs").glob("*.yaml"))
+GOOD = {
+    "title": "A test",
+    "datasets": [{"name": "a", "images": "i", "labels": "l"}, {"name": "b", "preset": "sparse-2d"}],
+    "methods": [{"name": "floor", "kind": "classical"}, {"name": "gan", "kind": "train", "settings": {"seed": 3}}],
+}
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
+def test_the_specs_of_the_project_are_specs_and_name_no_machine(path):
+    spec = read_spec(path)
+    assert any(isinstance(method, Floor) for method in spec.methods)
+    for dataset in spec.datasets:
+        for paths in (dataset.images, dataset.labels, dataset.train) if isinstance(dataset, Files) else ():
+            for one in [paths] if isinstance(paths, str) else paths or []:
+                assert not Path(one).is_absolute() and ".." not in Path(one).parts
+
+
+def test_entries_are_told_apart_by_what_they_say():
+    spec = parse(Spec, GOOD)
+    assert [type(entry) for entry in (*spec.datasets, *spec.methods)] == [Files, Phantoms, Floor, Trained]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            {"datasets": [{"name": "a", "images": "i", "labels": "l", "chanel": 1}]},
+            "'datasets.0.files.chanel' is not a",
+        ),
+        ({"datasets": [{"name": "a", "images": "i"}]}, "'datasets.0.files.labels' is missing; set"),
+        ({"datasets": []}, "datasets = []: list should have at least 1 item"),
+        ({"methods": [{"name": "c"}]}, "'methods.0' does not say which one; set methods.0.kind=..."),
+        ({"methods": [{"name": "c", "kind": "classical", "sgma": 1}]}, "there are kind, name, saddle, sigma, smallest"),
+        ({"methods": [{"name": "a", "kind": "classical"}]}, "the name 'a' stands there twice"),
+        ({"methods": [{"name": "../a", "kind": "classical"}]}, "a name becomes a folder"),
+        ({"methods": [{"name": "c", "kind": "train", "method": "unet"}]}, "input should be 'adgan'"),
+    ],
+)
+def test_a_wrong_spec_is_one_sentence(change, sentence):
+    with pytest.raises(UserError, match=r"^spec\.yaml: ") as caught:
+        parse(Spec, GOOD | change, "spec.yaml")
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("only", "left"),
+    [([], "ab floor gan"), (["a"], "a floor gan"), (["gan", "b"], "b gan"), (["floor"], "ab floor")],
+)
+def test_only_keeps_what_it_names(only, left):
+    datasets, methods = choose(parse(Spec, GOOD), only)
+    assert f"{''.join(d.name for d in datasets)} {' '.join(m.name for m in methods)}" == left
+
+
+def test_only_does_not_swallow_a_slip():
+    with pytest.raises(UserError, match=r"--only flor asked for, the spec has a, b, floor, gan"):
+        choose(parse(Spec, GOOD), ["flor"])

@@ -1,0 +1,126 @@
+"""The command line: what reaches the user when things go wrong, and the doctor."""
+
+import errno
+import json
+import os
+
+import pytest
+import typer
+
+from cytoshift.cli import doctor, main
+from cytoshift.core.errors import UserError
+
+
+def run(monkeypatch, capsys, failure: BaseException) -> tuple[int, str]:
+    """Exit code and stderr of a verb that fails."""
+
+    def verb() -> None:
+        raise failure
+
+    app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(verb)
+    monkeypatch.setattr(main, "app", app)
+    monkeypatch.setattr("sys.argv", ["cytoshift"])
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    return end.value.code, capsys.readouterr().err
+
+
+def os_error(code: int) -> OSError:
+    return OSError(code, os.strerror(code), "out/labels.tif")
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "sentence"),
+    [
+        (UserError("axis 'z' asked for, image has 'cyx'; pass --axes"), 2, "axis 'z' asked for, image has 'cyx'"),
+        (KeyboardInterrupt(), 130, "stopped by Ctrl-C"),
+        (MemoryError(), 1, "the memory of this machine ran out"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            1,
+            "the memory of this machine ran out",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"), 1, "the memory of this machine ran out"),
+        (os_error(errno.ENOSPC), 1, "cannot use out/labels.tif: No space left on device; free some space"),
+        (os_error(errno.EACCES), 1, "cannot use out/labels.tif: Permission denied; change its permissions"),
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "cannot use the disk: No space left on device"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_sentence(monkeypatch, capsys, failure, code, sentence):
+    got, printed = run(monkeypatch, capsys, failure)
+    assert got == code
+    assert printed.startswith(f"cytoshift: {sentence}")
+    assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("bug", [ValueError("shapes differ"), RuntimeError("mat1 and mat2"), os_error(errno.EBADF)])
+def test_a_bug_keeps_its_traceback(monkeypatch, capsys, bug):
+    with pytest.raises(type(bug)) as caught:
+        run(monkeypatch, capsys, bug)
+    assert caught.value is bug
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "out", "err"),
+    [
+        (["--version"], 0, "cytoshift 0.", ""),
+        (["--help"], 0, "Usage: cytoshift", ""),
+        (["segmemt"], 2, "", "No such command 'segmemt'"),
+        (["doctor", "--jsom"], 2, "", "No such option: --jsom"),
+    ],
+)
+def test_words_on_the_command_line(monkeypatch, capsys, words, code, out, err):
+    monkeypatch.setattr("sys.argv", ["cytoshift", *words])
+    with pytest.raises(SystemExit) as end:
+        main.main()
+    printed = capsys.readouterr()
+    assert end.value.code == code
+    assert out in printed.out and err in printed.err
+
+
+def consult(capsys, as_json: bool = False) -> tuple[int, str]:
+    with pytest.raises(typer.Exit) as end:
+        doctor.doctor(as_json)
+    return end.value.exit_code, capsys.readouterr().out
+
+
+def test_the_doctor_finds_this_machine_fit(capsys):
+    code, printed = consult(capsys, as_json=True)
+    findings = json.loads(printed)
+    assert code == 0 and findings["usable"] and findings["problems"] == []
+    assert findings["versions"]["torch"] and findings["devices"]["threads"] >= 1
+    assert {(c["device"], c["ndim"]) for c in findings["convolutions"]} >= {("cpu", 2), ("cpu", 3)}
+    assert findings["system"]["free_disk_gib"].keys() >= {os.getcwd()}
+
+
+def spoilt(device: str, ndim: int) -> doctor.Convolution:
+    wrong = float("nan") if ndim == 3 else 1e-3
+    return doctor.Convolution(device, ndim, {"fp32": 1e-6, "bf16": wrong}, {"fp32": 1.0, "bf16": 9.0})
+
+
+def test_the_doctor_refuses_wrong_convolutions_and_mentions_slow_ones(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "try_convolution", spoilt)
+    code, printed = consult(capsys)
+    text = " ".join(printed.split())
+    assert code == 1
+    assert "3D convolutions on cpu are wrong" in text and "Cytoshift cannot work here" in text
+    assert "2D convolutions on cpu in bf16 have 0.11 x the speed of fp32" in text
+
+
+def test_the_doctor_says_how_to_get_what_is_missing(monkeypatch, capsys):
+    there = doctor.installed
+    monkeypatch.setattr(doctor, "installed", lambda name: None if name in ("h5py", "napari") else there(name))
+    code, printed = consult(capsys)
+    text = " ".join(printed.split())
+    assert code == 1
+    assert "h5py is missing, h5py>=3.11 is needed; pip install 'h5py>=3.11'" in text
+    assert "[napari] lacks napari" in text and "pip install 'cytoshift[napari]'" in text
+    assert "conv2d" not in text  # nothing is tried on half an installation
+
+
+def test_the_doctor_names_a_library_that_does_not_load(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "COMPILED", ("cytoshift_broken_wheel",))
+    code, printed = consult(capsys)
+    assert code == 1
+    assert "cytoshift_broken_wheel does not load (No module named" in " ".join(printed.split())
