@@ -11,10 +11,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..data.volumes import Volume
+    from ..model import Segmenter
+    from ..train.settings import Run
+
+    Mask = NDArray[np.float32]
+
 PRESET = "dense-2d"
 IMAGES = 8
 SHOWN = 3  # rows of the overview
 SIZE = 256  # pixels of its pictures
+COLUMNS = {
+    "dice": "Dice", "precision": "precision", "recall": "recall", "f1_50": "F1@0.5", "ap_50": "AP-50", "pq": "PQ",
+}  # fmt: skip
 
 
 def demo(
@@ -55,9 +64,8 @@ def demo(
         lambda: evaluate.evaluate(str(pred), str(labels), report),
     )
     scores = json.loads(report.read_text())
-    floor = overview(out, scores)
-    show(scores["mean"], floor)
     mean = scores["mean"]
+    show(mean, overview(out, scores))
     typer.echo(f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f} · {out / 'overview.png'}")
 
 
@@ -69,3 +77,64 @@ def stage(title: str, command: str, work: Callable[[], Any], done: Path | None =
         typer.echo(f"{done} is there already; remove it to have this made again")
     else:
         work()
+
+
+def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:
+    """Draw OUT/overview.png; return the mean scores of the classical pipeline on the same images."""
+    from ..bench.classical import classical
+    from ..core.settings import parse, read_yaml
+    from ..data.volumes import open_labels, open_volumes
+    from ..draw import outline, save_png, sheet, thumbnail
+    from ..metrics.report import evaluate, mean_of
+    from ..model import Segmenter
+    from ..train.settings import Run
+
+    run, segmenter = parse(Run, read_yaml(out / "run.yaml")), Segmenter.load(out / "run" / "model")
+    truths, preds = ({v.name: v for v in open_labels(out / name)} for name in ("data/labels", "pred"))
+    of = {image["name"]: image for image in scores["images"]}
+    rows, captions, reports = [], [], []
+    for index, volume in enumerate(open_volumes(out / "data" / "images")):
+        image, truth = volume.load(), truths[volume.name].load()
+        floor = classical(image, volume.voxel)
+        reports.append(evaluate(truth, floor))
+        if index < SHOWN:
+            drawn, seen = masks(run, segmenter, volume, index)
+            gray = [thumbnail(mask, volume.voxel, size=SIZE, limits=(0.0, 1.0), bar=False) for mask in (drawn, seen)]
+            found = [outline(image, o, truth, volume.voxel, size=SIZE) for o in (preds[volume.name].load(), floor)]
+            rows.append([thumbnail(image, volume.voxel, size=SIZE), *gray, *found])
+            captions.append([volume.name, "", "", numbers(of[volume.name]), numbers(reports[-1].as_dict())])
+    titles = ["image", "a synthetic mask", "image turned into a mask", "instances", "classical: Otsu and watershed"]
+    heading = "Learnt from the images alone. Instances: prediction amber, truth blue, both white."
+    save_png(out / "overview.png", sheet(rows, titles=titles, captions=captions, heading=heading))
+    return mean_of(reports)
+
+
+def masks(run: "Run", segmenter: "Segmenter", volume: "Volume", index: int) -> "tuple[Mask, Mask]":
+    """A mask as the training drew them, and the image as the network turns it into one; both (Y, X) in [0, 1]."""
+    from ..core.rng import stream
+    from ..predict.run import Options, inferred, measured
+    from ..synth import draw_labels
+
+    raw = volume.load()
+    labels = draw_labels(run.prior, raw.shape, volume.voxel, stream(run.seed, "overview", index))
+    scale = measured(segmenter, volume.name, raw)
+    seen = inferred(segmenter, scale(raw), volume.voxel, Options(), None)
+    return run.represent.encode(labels, volume.voxel)[0], seen[0]
+
+
+def numbers(report: dict[str, float]) -> str:
+    return f"Dice {report['dice']:.3f}, F1@0.5 {report['f1_50']:.3f}"
+
+
+def show(mean: dict[str, float], floor: dict[str, float]) -> None:
+    """Both ways side by side."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"\nmean of {IMAGES} images", title_justify="left")
+    table.add_column("")
+    for head in COLUMNS.values():
+        table.add_column(head, justify="right")
+    for name, row in (("AD-GAN, without labels", mean), ("classical", floor)):
+        table.add_row(name, *(f"{row[key]:.3f}" for key in COLUMNS))
+    Console().print(table)

@@ -1,7 +1,7 @@
 """cytoshift new: settings of a run, from what the raw images show."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,8 +27,10 @@ def new(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the settings go.")] = Path("run.yaml"),
     axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
     channel: Annotated[str | None, typer.Option(help="Number of a channel, or luminance of RGB.")] = None,
+    level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
     voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10.")] = None,
     polarity: Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured.")] = "auto",
     preset: Annotated[str, typer.Option(help="laptop, or the paper's: paper-2d, paper-3d.")] = "laptop",
     represent: Annotated[str, typer.Option(help="Masks: ternary (edge and core) or semantic.")] = "ternary",
@@ -43,8 +45,10 @@ def new(
     picture = out.with_suffix(".png")
     if not overwrite and (there := next((path for path in (out, picture) if path.exists()), None)):
         raise UserError(f"{there} is there already; pass --overwrite to replace it or another -o")
-    survey = look(declared(list(images), axes, channel, voxel=voxel, unit=unit), one_of(polarity, POLARITIES))
-    run = settings(survey, preset, method=method, represent=one_of(represent, REPRESENTATIONS))
+    source = declared(one_or_many(images), axes, channel, level, voxel, unit, frames)
+    look_for, draw_as = one_of(polarity, POLARITIES, "--polarity"), one_of(represent, REPRESENTATIONS, "--represent")
+    survey = look(source, look_for)
+    run = settings(survey, preset, method=method, represent=draw_as)
     with replacing(out) as beside:
         beside.write_text(commented(run, survey))
     save_png(picture, preview(run, survey))
@@ -52,10 +56,15 @@ def new(
     typer.echo(f"settings in {out}, masks drawn with them in {picture}; next: cytoshift train {out}")
 
 
-def one_of(word: str, known: tuple[str, ...]) -> str:
+def one_of(word: str, known: tuple[str, ...], flag: str) -> Any:
     if word not in known:
-        raise UserError(f"'{word}' asked for, there are {', '.join(known)}; pass one of them")
+        raise UserError(f"{flag} {word} asked for, there are {', '.join(known)}; pass one of them")
     return word
+
+
+def one_or_many(paths: list[str]) -> str | list[str]:
+    """A single path stands alone in run.yaml."""
+    return paths[0] if len(paths) == 1 else list(paths)
 
 
 def preview(run: "Run", survey: "Survey") -> "NDArray[np.uint8]":

@@ -100,7 +100,7 @@ def looked(image: NDArray[np.generic], voxel: Voxel) -> Look:
     if not all(np.isfinite(box).all() for box in boxes):
         raise UserError("the image holds NaN or infinite values; replace them (for example by the background)")
     if all(box.max() == box.min() for box in boxes):
-        return Look(diameter=min(n * s for n, s in zip(image.shape, voxel.size)), signal=0.0, asymmetry=0.0)
+        return Look(diameter=min(n * s for n, s in zip(image.shape, voxel.size)), power=0.0, signal=0.0, asymmetry=0.0)
     return look([levelled(cooled(box)) for box in boxes], voxel)
 
 
@@ -142,7 +142,7 @@ def outlines(image: NDArray[np.generic], voxel: Voxel, seen: Look, polarity: Pol
     for box in samples(image.shape, voxel, BUDGET * math.prod(factors)):
         array = levelled(binned(cooled(np.asarray(image[box], dtype=np.float32)), factors))
         array = -array if polarity == "dark" else array
-        found.append((box, array, regions(array, grid, seen.diameter, seen.signal), grid))
+        found.append((box, array, regions(array, grid, seen.diameter, seen.power), grid))
     return found
 
 

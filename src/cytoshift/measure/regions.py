@@ -34,14 +34,14 @@ SUREST = 6  # standard errors of the background's answers that a weak object mus
 SMALLEST = 1 / 5  # of the diameter: debris
 
 
-def regions(image: NDArray[np.float32], voxel: Voxel, diameter: float, signal: float = math.inf) -> NDArray[np.int32]:
+def regions(image: NDArray[np.float32], voxel: Voxel, diameter: float, power: float = math.inf) -> NDArray[np.int32]:
     """Labels 1..N (*S) of the objects in `image` (*S), bright on dark, of which most are about `diameter` wide.
 
-    signal: contrast of the objects over the noise at their scale (`Look.signal`); where it is low, more is smoothed.
+    power: contrast of the objects over the noise at their scale (`Look.power`); where it is low, more is smoothed.
     """
     # Noise falls as sigma ** (-n / 2): this sigma leaves one part of noise to STEADY parts of contrast.
     matched = diameter / (2 * math.sqrt(voxel.ndim))
-    sigma = min(max(SMOOTH * diameter, matched * (STEADY / signal) ** (2 / voxel.ndim)), matched / 2)
+    sigma = min(max(SMOOTH * diameter, matched * (STEADY / power) ** (2 / voxel.ndim)), matched / 2)
     flat = image - background(image, voxel, diameter)
     smooth = blurred(flat, voxel, sigma)
     if smooth.max() <= smooth.min():

@@ -22,18 +22,21 @@ LARGEST = 1 / 1.5
 # Of several peaks of energy the finest counts that has this share of the greatest (half its contrast): objects come
 # in tissues, clusters and glow, and those are coarser than what is looked for.
 WORTH = 1 / 4
+LOUDEST = 1000.0  # contrast over noise of an image without noise
 
 
 @dataclass(frozen=True)
 class Look:
     """What the scale space of one image (or of boxes of it) says.
 
-    diameter: in the voxel's unit, of the structures that carry most contrast; signal: contrast of those structures
-    over the pixel noise that is left at their scale; asymmetry: > 0 where bright, < 0 where dark structures are the
+    diameter: in the voxel's unit, of the structures that carry most contrast; power: contrast over
+    pixel noise at their scale, root mean square over the field; signal: the same where the structures are, however few
+    (both at most LOUDEST); asymmetry: > 0 where bright, < 0 where dark structures are the
     compact ones, in standard errors (how many structures fit in the image sets the error).
     """
 
     diameter: float
+    power: float
     signal: float
     asymmetry: float
 
@@ -46,22 +49,25 @@ def look(boxes: list[NDArray[np.float32]], voxel: Voxel) -> Look:
         for diameter, response in responses(box, voxel):
             levels.setdefault(diameter, []).append((*moments(response), spread(response)))
     if len(levels) < 3:
-        return Look(extent(largest.shape, voxel) / 2, 0.0, 0.0)
+        return Look(extent(largest.shape, voxel) / 2, 0.0, 0.0, 0.0)
     diameters = np.array(list(levels))
     # Mean over the boxes; a box too small for a level is not heard there.
-    square, cube, robust = (np.array([np.mean([m[i] for m in levels[d]]) for d in levels]) for i in (0, 1, 3))
+    square, cube, fourth, robust = (np.array([np.mean([m[i] for m in levels[d]]) for d in levels]) for i in range(4))
     noise = robust[0] ** 2 * (diameters[0] / diameters) ** voxel.ndim
     energy = np.maximum(square - noise, 0)
     peak = finest_peak(energy)
     if energy[peak] <= 0:
-        return Look(float(diameters[peak]), 0.0, 0.0)
+        return Look(float(diameters[peak]), 0.0, 0.0, 0.0)
     diameter = refined(np.log(diameters), energy, peak)
     # The skewness of so many independent normal numbers has this error. Answers half a diameter apart count as
     # independent: on correlated noise in 2D and 3D the score then has a standard deviation of 0.9 to 1.0.
     count = sum(box.size for box in boxes) * voxel.volume / (diameter / 2) ** voxel.ndim
     skewness = cube[peak] / square[peak] ** 1.5
-    signal = math.sqrt(energy[peak] / noise[peak]) if noise[peak] > 0 else math.inf
-    return Look(diameter, signal, float(skewness / math.sqrt(6 / max(count, 1.0))))
+    least = max(noise[peak], square[peak] / LOUDEST**2)
+    power = math.sqrt(energy[peak] / least)
+    # The answer where the energy is: the fourth over the second moment, of which normal noise has three.
+    signal = min(math.sqrt(max(fourth[peak] / (3 * square[peak] * least) - 1, 0)), LOUDEST)
+    return Look(diameter, power, signal, float(skewness / math.sqrt(6 / max(count, 1.0))))
 
 
 def extent(shape: tuple[int, ...], voxel: Voxel) -> float:
@@ -91,10 +97,10 @@ def responses(image: NDArray[np.float32], voxel: Voxel) -> list[tuple[float, NDA
 
 
 def moments(response: NDArray[np.float32]) -> tuple[float, float, float]:
-    """Second and third central moment, and the number of values."""
+    """Second, third and fourth central moment."""
     centred = response - response.mean(dtype=np.float64)
     square = centred**2
-    return float(square.mean()), float((square * centred).mean()), float(response.size)
+    return float(square.mean()), float((square * centred).mean()), float((square**2).mean())
 
 
 def spread(values: NDArray[np.float32]) -> float:

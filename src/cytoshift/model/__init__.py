@@ -1,5 +1,5 @@
 """The trained segmenter: all that stands between a raw image and its instances, as a folder that a person can open."""
 
-from .segmenter import Segmenter
+from .segmenter import Segmenter, fingerprint
 
-__all__ = ["Segmenter"]
+__all__ = ["Segmenter", "fingerprint"]

@@ -1,5 +1,6 @@
 """A trained model in memory, and as `model.json` and `weights.safetensors` in a folder. No pickle, no code."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -132,6 +133,14 @@ class Segmenter:
             representation=content.representation,
             card=content.card,
         )
+
+
+def fingerprint(folder: Path | str) -> str:
+    """A digest of a model folder: two that are equal give the same instances."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in (JSON, WEIGHTS):
+        digest.update((Path(folder) / name).read_bytes())
+    return digest.hexdigest()
 
 
 def read(folder: Path) -> ModelFile:

@@ -1,0 +1,216 @@
+"""cytoshift segment: a trained model over raw images, to labels, a table and a picture."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..core.errors import UserError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    import torch
+
+    from ..data.volumes import Volume
+    from ..model import Segmenter
+    from ..predict.outputs import Outputs, Table
+    from ..predict.run import Options
+
+SHOWN = 8  # images in the overview
+SIZE = 320  # pixels of a picture's longer side
+
+
+def segment(
+    model: Annotated[Path, typer.Argument(help="Model folder, as written by 'cytoshift train'.")],
+    images: Annotated[
+        list[str], typer.Argument(help="Raw images: file, folder or glob; file.h5::raw names a dataset.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="A .tif or .ome.zarr for one image, or a folder.")],
+    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
+    channel: Annotated[str | None, typer.Option(help="Number of a channel, or luminance of RGB.")] = None,
+    level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
+    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Of the foreground, 0 to 1; default: the model's.")] = None,
+    min_size: Annotated[
+        float | None, typer.Option(help="Least area or volume in the voxel's unit; default: the model's; 0: all.")
+    ] = None,
+    max_hole: Annotated[float | None, typer.Option(help="Holes up to this are filled; default: all; 0: none.")] = None,
+    tile: Annotated[
+        str | None, typer.Option(help="Largest tile in voxels, z,y,x or y,x; smaller takes less memory.")
+    ] = None,
+    overlap: Annotated[int | None, typer.Option(help="Of neighbouring tiles, in voxels.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Tiles that go through the network together.")] = None,
+    precision: Annotated[str | None, typer.Option(help="32, bf16 or auto: bf16 where the hardware has it.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Segment raw images: instance labels, a table of objects and a picture.
+
+    Stopped, the same command on the same folder goes on with the images that are not finished.
+    """
+    from ..core.settings import parse
+    from ..data.volumes import declared, open_volumes
+    from ..model import Segmenter, fingerprint
+    from ..predict.outputs import Outputs
+    from ..predict.run import Options, refuse_strangers
+
+    wishes = {
+        "threshold": threshold, "min_size": min_size, "max_hole": max_hole, "tile": whole_numbers(tile),
+        "overlap": overlap, "batch": batch, "precision": precision,
+    }  # fmt: skip
+    options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
+    segmenter = Segmenter.load(model, chosen(device))
+    volumes = open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames))
+    for volume in volumes:
+        refuse_strangers(segmenter, volume)
+    request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
+    outputs = Outputs(out, volumes, request, overwrite)
+    started = time.perf_counter()
+    todo = [volume for volume in volumes if not outputs.finished(volume)]
+    with Bar(sum(size(volume) for volume in todo), quiet) as bar:
+        run(segmenter, todo, outputs, options, bar)
+    table = outputs.join()
+    picture(outputs, table)
+    typer.echo(summary(volumes, todo, table, time.perf_counter() - started))
+    typer.echo(f"labels in {out}, objects in {outputs.table}, picture {outputs.picture}")
+
+
+def run(segmenter: "Segmenter", todo: list["Volume"], outputs: "Outputs", options: "Options", bar: "Bar") -> None:
+    """One image after the other, each whole on disk before the next."""
+    from ..predict.run import predict
+
+    for volume in todo:
+        bar.begin(volume)
+        outputs.write(volume, predict(segmenter, volume, options, bar.tiles))
+        bar.end(volume)
+
+
+def whole_numbers(words: str | None) -> list[int] | None:
+    """ "64,128,128" as numbers."""
+    if words is None:
+        return None
+    try:
+        return [int(word) for word in words.split(",")]
+    except ValueError:
+        raise UserError(f"--tile {words} is no list of whole numbers; write for example --tile 64,128,128") from None
+
+
+def chosen(device: str) -> "torch.device":
+    """The device of that name; auto takes a CUDA card where there is one."""
+    import torch
+
+    cards = torch.cuda.device_count()
+    if device == "auto":
+        return torch.device("cuda" if cards else "cpu")
+    try:
+        wish = torch.device(device)
+    except RuntimeError:
+        wish = None
+    if wish is None or wish.type not in ("cpu", "cuda"):
+        raise UserError(f"device '{device}' is not known; pass cpu, cuda, cuda:1 or auto")
+    if wish.type == "cuda" and (wish.index or 0) >= cards:
+        raise UserError(f"device '{device}' asked for, this machine has {cards} CUDA cards; pass --device cpu")
+    return wish
+
+
+def size(volume: "Volume") -> int:
+    voxels = 1
+    for n in volume.shape:
+        voxels *= n
+    return voxels
+
+
+class Bar:
+    """Progress over all images, in voxels; nothing where nobody watches."""
+
+    def __init__(self, voxels: int, quiet: bool):
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn())
+        self.progress: Progress = Progress(
+            TextColumn("{task.description}"), *columns, console=console, transient=True,
+            disable=quiet or not console.is_terminal,
+        )  # fmt: skip
+        self.task = self.progress.add_task("", total=voxels)
+        self.done, self.voxels = 0, 0
+
+    def begin(self, volume: "Volume") -> None:
+        self.voxels = size(volume)
+        self.progress.update(self.task, description=volume.name)
+
+    def tiles(self, done: int, total: int) -> None:
+        self.progress.update(self.task, completed=self.done + self.voxels * done / total)
+
+    def end(self, volume: "Volume") -> None:
+        self.done += self.voxels
+        self.progress.update(self.task, completed=self.done)
+
+    def __enter__(self) -> "Bar":
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+    ) -> None:
+        self.progress.stop()
+
+
+def picture(outputs: "Outputs", table: "Table") -> None:
+    """Images beside their outlines and their objects in colours; of many images, some from first to last."""
+    from ..data.volumes import open_labels
+    from ..draw import colour_labels, outline, save_png, sheet, thumbnail
+
+    count = min(SHOWN, len(outputs.volumes))
+    rows, captions = [], []
+    for volume in (outputs.volumes[i * len(outputs.volumes) // count] for i in range(count)):
+        image = volume.load()
+        labels = open_labels(outputs.labels(volume))[0].load()
+        rows.append([
+            thumbnail(image, volume.voxel, size=SIZE),
+            outline(image, labels, voxel=volume.voxel, size=SIZE),
+            colour_labels(labels, volume.voxel, size=SIZE),
+        ])  # fmt: skip
+        captions.append(f"{volume.name}: {described(table.of(volume.name), volume.voxel.unit)}")
+    flat = len(outputs.volumes[0].axes) == 2
+    save_png(outputs.picture, sheet(rows, ["image" if flat else "middle plane", "outlines", "objects"], captions))
+
+
+def described(table: "Table", unit: str) -> str:
+    """How many objects, how large, how sure."""
+    import numpy as np
+
+    if not table.rows:
+        return "0 objects"
+    diameter, confidence = np.median(table.numbers("diameter")), table.numbers("confidence").mean()
+    return f"{len(table.rows)} objects, median diameter {diameter:.3g} {unit}, mean confidence {confidence:.2f}"
+
+
+def summary(volumes: list["Volume"], todo: list["Volume"], table: "Table", seconds: float) -> str:
+    """The last line: what was found, and what it took."""
+    words = f"{len(volumes)} image{'s' * (len(volumes) > 1)}: {described(table, volumes[0].voxel.unit)}"
+    if len(todo) < len(volumes):
+        words += f"; {len(volumes) - len(todo)} had been finished before"
+    if not todo:
+        return words
+    rate = sum(size(volume) for volume in todo) / 1e6 / seconds
+    memory = peak_memory()
+    return f"{words}; {seconds:.1f} s, {rate:.3g} Mvoxel/s" + (f", peak memory {memory:.2f} GB" if memory else "")
+
+
+def peak_memory() -> float | None:
+    """Most memory that this process has held, in GB; None where the system does not tell."""
+    import sys
+
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used * (1 if sys.platform == "darwin" else 1024) / 1e9

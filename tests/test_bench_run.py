@@ -1,0 +1,108 @@
+"""A small spec from its first cell to its table, stopped and continued."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from cytoshift.bench import cell as cells
+from cytoshift.bench.data import material
+from cytoshift.bench.run import bench, cells_of
+from cytoshift.bench.spec import Files, Spec
+from cytoshift.core.errors import UserError
+from cytoshift.core.settings import parse
+
+TINY = {"width": 2, "critic": 2, "hidden": 4, "blocks": 1, "stem": 3}
+SPEC = {
+    "title": "Tiny",
+    "datasets": [{"name": "made", "preset": "sparse-2d", "images": 1, "train": 1, "shape": [96, 96]}],
+    "methods": [
+        {"name": "floor", "kind": "classical"},
+        {
+            "name": "gan",
+            "kind": "train",
+            "settings": {"train.steps": 2, "train.precision": "32", "patch": [32, 32], "options": TINY},
+        },
+    ],
+    "seeds": [0, 1],
+}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    out = tmp_path_factory.mktemp("bench")
+    said = []
+    table = bench(parse(Spec, SPEC), out, say=said.append, quiet=True)
+    return out, table, said
+
+
+def test_it_leaves_a_table_numbers_and_pictures(done):
+    out, table, said = done
+    assert [line.partition(":")[0] for line in said] == ["made · floor", "made · gan · seed 0", "made · gan · seed 1"]
+    results = json.loads((out / "results.json").read_text())
+    assert [(row["method"], row["seeds"]) for row in results["table"]] == [("floor", 1), ("gan", 2)]
+    assert "| gan | 2 |" in table.read_text() and (out / "pictures" / "made.png").stat().st_size > 1000
+    assert str(out) not in table.read_text() + json.dumps(results)  # no path of this machine
+
+
+def test_what_is_finished_is_not_done_again(done, monkeypatch):
+    out, _, _ = done
+    monkeypatch.setattr(cells, "prepare", None)
+    bench(parse(Spec, SPEC), out, say=lambda line: None, quiet=True)
+
+
+def test_a_training_that_was_killed_goes_on(done, monkeypatch):
+    out, _, _ = done
+    spec = parse(Spec, SPEC)
+    first = cells_of(spec, spec.datasets, spec.methods)[1]
+    here = material(spec.datasets[0], None, out / "data")
+    folder = first.folder(out, here.files)
+    before = json.loads((folder / "cell.json").read_text())
+    (folder / "cell.json").unlink()
+    starts = []
+    monkeypatch.setattr("cytoshift.train.fit.train_step", lambda *args: starts.append(args))  # no step is left to take
+    again = cells.run_cell(first, here, out, quiet=True)
+    assert starts == [] and again["mean"] == before["mean"] and again["steps"] == 2
+
+
+def test_only_runs_what_it_names_and_the_table_keeps_the_rest(done):
+    out, table, _ = done
+    said = []
+    bench(parse(Spec, SPEC), out, only=["floor"], say=said.append, quiet=True)
+    assert len(said) == 1 and "| gan | 2 |" in table.read_text()
+
+
+def test_a_cell_that_fails_does_not_stop_the_others(tmp_path):
+    missing = {"name": "gone", "kind": "model", "model": str(tmp_path / "nowhere")}
+    spec = parse(Spec, SPEC | {"methods": [missing, SPEC["methods"][0]]})
+    said = []
+    with pytest.raises(UserError, match=r"1 of the cells failed, .* made · gone: model folder"):
+        bench(spec, tmp_path, say=said.append, quiet=True)
+    assert said[-1].startswith("made · floor: Dice") and "| floor |" in (tmp_path / "results.md").read_text()
+
+
+def files(folder, truth_name="a"):
+    (folder / "images").mkdir()
+    (folder / "labels").mkdir()
+    image = np.zeros((32, 32), np.uint8)
+    image[8:16, 8:16] = 200
+    tifffile.imwrite(folder / "images" / "a.tif", image)
+    tifffile.imwrite(folder / "labels" / f"{truth_name}.tif", image)
+    return Files(name="x", images="images", labels="labels", mask_above=127)
+
+
+def test_files_are_matched_and_a_gray_mask_becomes_objects(tmp_path):
+    found = material(files(tmp_path, "b"), tmp_path, tmp_path / "made")
+    truth = found.pairs[0].truth()
+    assert truth.max() == 1 and (truth > 0).sum() == 64
+    assert [name for name, _ in found.files] == ["images/a.tif", "labels/b.tif"]
+
+
+def test_images_without_partner_and_specs_without_root_are_refused(tmp_path):
+    dataset = files(tmp_path)
+    tifffile.imwrite(tmp_path / "images" / "c.tif", np.zeros((32, 32), np.uint8))
+    with pytest.raises(UserError, match=r"'x': image 'c' has no labels of its name"):
+        material(dataset, tmp_path, tmp_path / "made")
+    with pytest.raises(UserError, match=r"'x' is on disk; pass --data"):
+        material(dataset, None, tmp_path / "made")

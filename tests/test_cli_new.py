@@ -1,0 +1,129 @@
+"""cytoshift new: a run.yaml that says where its numbers come from, and the sentences where it cannot."""
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from cytoshift.cli.new import new
+from cytoshift.core.errors import UserError
+from cytoshift.core.settings import parse, read_yaml
+from cytoshift.core.voxel import Voxel
+from cytoshift.data.volumes import ImageSource
+from cytoshift.data.write import write_image
+from cytoshift.synth import Lognormal, Prior, draw_labels
+from cytoshift.synth.phantoms import phantom
+from cytoshift.train.recipe import covering, density, laid_over, look, recipe, rounded
+from cytoshift.train.settings import Run
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory):
+    """Folder of two sparse phantoms, and their truth's median diameter."""
+    folder = tmp_path_factory.mktemp("flat")
+    sizes = []
+    for i in range(2):
+        image, labels, voxel = phantom("sparse-2d", 1, (192, 192), i)
+        write_image(folder / f"{i}.tif", image, voxel, "yx")
+        sizes += [2 * np.sqrt((labels == k).sum() * voxel.volume / np.pi) for k in range(1, labels.max() + 1)]
+    return folder, float(np.median(sizes))
+
+
+@pytest.fixture(scope="module")
+def written(flat, tmp_path_factory):
+    out = tmp_path_factory.mktemp("new") / "run.yaml"
+    new("adgan", [str(flat[0])], out)
+    return out
+
+
+def test_what_is_written_is_a_run_with_the_objects_of_the_images(written, flat):
+    run = parse(Run, read_yaml(written))
+    assert run.data.images.paths == str(flat[0])
+    assert run.prior.diameter.median == pytest.approx(flat[1], rel=0.25) and run.prior.unit == "um"
+    assert run.data.normalise.invert is False and run.patch == (128, 128)
+    assert run.represent.kind == "ternary" and run.represent.smallest < run.prior.diameter.median
+    assert run.options["width"] == 16 and run.train.steps == 2000
+
+
+def test_every_group_is_explained(written):
+    text = written.read_text()
+    for group in ("data", "patch", "prior", "represent", "options", "train"):
+        before = text[: text.index(f"\n{group}:")]
+        assert before.splitlines()[-1].startswith("# ")
+    assert "bright objects in 2 of 2 images" in " ".join(text.splitlines()[0:2])
+    assert max(len(line) for line in text.splitlines()) < 130
+
+
+def test_the_preview_stands_beside_it(written):
+    picture = np.asarray(Image.open(written.with_suffix(".png")))
+    assert picture.ndim == 3 and picture.shape[1] > 3 * 320 and picture.std() > 20
+
+
+def test_settings_are_not_replaced_by_accident(written, flat):
+    with pytest.raises(UserError, match=r"run.yaml is there already; pass --overwrite"):
+        new("adgan", [str(flat[0])], written)
+
+
+@pytest.mark.parametrize(
+    ("wish", "sentence"),
+    [
+        ({"method": "adgun"}, r"method 'adgun' asked for, there are adgan"),
+        ({"preset": "paper-3d"}, r"preset 'paper-3d' asked for, adgan has paper-2d, laptop for 2D images"),
+        ({"polarity": "white"}, r"--polarity white asked for, there are auto, bright, dark"),
+        ({"represent": "bcd"}, r"--represent bcd asked for, there are ternary, semantic"),
+        ({"images": ["nowhere"]}, r"nowhere"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(flat, tmp_path, wish, sentence):
+    with pytest.raises(UserError, match=sentence):
+        new(**{"method": "adgan", "images": [str(flat[0])], "out": tmp_path / "r.yaml", **wish})
+    assert not (tmp_path / "r.yaml").exists()
+
+
+def test_dark_objects_are_inverted(tmp_path):
+    image, _, voxel = phantom("sparse-2d", 1, (192, 192))
+    write_image(tmp_path / "dark.tif", 255 - image, voxel, "yx")
+    run = recipe(ImageSource(paths=str(tmp_path / "dark.tif")), represent="semantic")
+    assert run.data.normalise.invert is True and run.represent.kind == "semantic"
+
+
+def test_a_volume_is_learnt_from_at_cubic_voxels(tmp_path):
+    image, _, voxel = phantom("hl60-3d-00", 0, (40, 96, 96))
+    write_image(tmp_path / "stack.tif", image, voxel, "zyx")
+    run = recipe(ImageSource(paths=str(tmp_path / "stack.tif")))
+    working = run.data.voxel
+    assert len(set(working)) == 1 and 9 <= run.prior.diameter.median / working[0] <= 20
+    assert len(run.patch) == 3 and all(n % 4 == 0 and n >= 24 for n in run.patch)
+    assert run.patch[0] * working[0] <= 40 * voxel.size[0] + 4 * working[0]
+
+
+def test_large_objects_are_shrunk_to_what_the_networks_see(tmp_path):
+    y, x = np.indices((600, 600))
+    image = np.zeros((600, 600), np.uint8)
+    for row in range(75, 600, 150):
+        for column in range(75, 600, 150):
+            image[(y - row) ** 2 + (x - column) ** 2 < 45**2] = 200
+    rng = np.random.default_rng(0)
+    tifffile.imwrite(tmp_path / "large.tif", image + rng.integers(0, 20, image.shape, dtype=np.uint8))
+    run = recipe(ImageSource(paths=str(tmp_path / "large.tif"), voxel=(1.0, 1.0), unit="px"))
+    assert run.prior.diameter.median == pytest.approx(90, rel=0.1)
+    assert run.data.voxel == (pytest.approx(5, rel=0.1),) * 2
+
+
+def test_masks_come_to_cover_what_images_cover():
+    voxel, patch = Voxel((1.0, 1.0)), (96, 96)
+    guess = Prior(diameter=Lognormal(median=12), density=(1e-3, 2e-3), clustering=0.3)
+    found = covering(guess, 0.12, voxel, patch)
+    drawn = [draw_labels(found, patch, voxel, np.random.default_rng(i)) > 0 for i in range(64)]
+    assert np.mean(drawn) == pytest.approx(0.12, rel=0.15)
+
+
+def test_small_things():
+    assert density({5: 1.0, 50: 1.0, 95: 1.0}) == (0.8, 1.2) and density({5: 1.0, 50: 2.0, 95: 4.0}) == (1.0, 4.0)
+    assert rounded(0.00123456) == 0.00123
+    assert laid_over({"a": {"b": 1}, "c": 2}, {"a": {"d": 3}, "c": 4}) == {"a": {"b": 1, "d": 3}, "c": 4}
+    assert laid_over({"a": {"kind": "x"}}, {"a.b.c": 1}) == {"a": {"kind": "x", "b": {"c": 1}}}
+
+
+def test_a_survey_says_what_it_saw(flat):
+    assert look(ImageSource(paths=str(flat[0])), "bright").sentence().startswith(("1", "2", "3", "4", "5"))
