@@ -7,16 +7,24 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test slow bench format wheel clean
+.PHONY: demo test style types contracts units slow bench format wheel clean
 
 demo: $(READY)  ## phantoms, training without labels, segmentation, a picture: a few minutes on two cores
 	$(BIN)/cytoshift demo -o demo
 
-test: $(READY)  ## what has to pass before a change is kept
+test: style types contracts units  ## what has to pass before a change is kept; `make -k test` shows all that fails
+
+style: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: $(READY)
 	$(BIN)/mypy
+
+contracts: $(READY)
 	$(BIN)/lint-imports --no-logo
+
+units: $(READY)
 	$(BIN)/pytest
 
 slow: $(READY)  ## the tests that train: minutes each

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from cytoshift.bench.run import cells_of
 from cytoshift.bench.spec import Spec
 from cytoshift.bench.table import columns, gathered, into_page, markdown, spread, summary
-from cytoshift.bench.run import cells_of
 from cytoshift.core.settings import parse
 
 SPEC = parse(

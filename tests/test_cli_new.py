@@ -68,7 +68,7 @@ def test_settings_are_not_replaced_by_accident(written, flat):
     ("wish", "sentence"),
     [
         ({"method": "adgun"}, r"method 'adgun' asked for, there are adgan"),
-        ({"preset": "paper-3d"}, r"preset 'paper-3d' asked for, adgan has paper-2d, laptop for 2D images"),
+        ({"preset": "paper-3d"}, r"preset 'paper-3d' asked for, adgan has paper-2d, laptop-2d for 2D images"),
         ({"polarity": "white"}, r"--polarity white asked for, there are auto, bright, dark"),
         ({"represent": "bcd"}, r"--represent bcd asked for, there are ternary, semantic"),
         ({"images": ["nowhere"]}, r"nowhere"),
@@ -113,7 +113,7 @@ def test_large_objects_are_shrunk_to_what_the_networks_see(tmp_path):
 def test_masks_come_to_cover_what_images_cover():
     voxel, patch = Voxel((1.0, 1.0)), (96, 96)
     guess = Prior(diameter=Lognormal(median=12), density=(1e-3, 2e-3), clustering=0.3)
-    found = covering(guess, 0.12, voxel, patch)
+    found = covering(guess, (1e-3, 2e-3), 0.12, voxel, patch)
     drawn = [draw_labels(found, patch, voxel, np.random.default_rng(i)) > 0 for i in range(64)]
     assert np.mean(drawn) == pytest.approx(0.12, rel=0.15)
 

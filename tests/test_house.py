@@ -121,6 +121,12 @@ def test_what_the_source_imports_is_declared():
     assert {module for module, names in needed.items() if not names & known} == set()
 
 
+def test_what_is_required_is_imported():
+    installed = metadata.packages_distributions()
+    used = {distribution(name) for module in imported() for name in installed.get(module, [])}
+    assert set(declared()[""]) - used == {"tensorboard"}  # torch's writer imports that
+
+
 def test_what_is_required_is_pinned_for_those_who_want_what_was_tested():
     pinned = {
         distribution(line.partition("==")[0])

@@ -22,15 +22,15 @@ everywhere = pytest.mark.parametrize(("name", "ndim"), [(m, n) for m in METHODS 
 def build(name, ndim, **options):
     torch.manual_seed(0)
     kind = METHODS[name]
-    return kind(ndim, kind.Options(**SMALL[name] | options), seed=0)
+    return kind(ndim, kind.settings(**SMALL[name] | options), seed=0)
 
 
 def batch_of(method, ndim, seed=0):
     generator = torch.Generator().manual_seed(seed)
     draw = lambda: torch.rand(SHAPES[ndim], generator=generator)
     made = {Unlabelled: lambda: Unlabelled(2 * draw() - 1), Masks: lambda: Masks((draw() > 0.7).float())}
-    kinds = method.Batch.__annotations__.values()
-    return method.Batch(*(made[kind]() for kind in kinds))
+    kinds = method.batch.__annotations__.values()
+    return method.batch(*(made[kind]() for kind in kinds))
 
 
 def optimizers_of(method, lr=1e-3):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .data.volumes import open_labels as open_labels
     from .data.volumes import open_volumes as open_volumes
     from .data.write import write_labels as write_labels
-    from .measure import estimate as estimate
+    from .measure.estimate import estimate as estimate
     from .metrics.report import evaluate as evaluate
     from .model.segmenter import Segmenter
     from .predict.run import segment as segment
@@ -40,7 +40,7 @@ __all__ = [
 
 HOMES = {
     "UserError": ("core.errors", "UserError"),
-    "estimate": ("measure", "estimate"),
+    "estimate": ("measure.estimate", "estimate"),
     "evaluate": ("metrics.report", "evaluate"),
     "fit": ("train.fit", "fit"),
     "load": ("model.segmenter", "Segmenter.load"),

@@ -95,7 +95,8 @@ def prepare(cell: Cell, material: Material, folder: Path, quiet: bool) -> tuple[
     """A function that segments an image, and what its training took."""
     contender = cell.contender
     if isinstance(contender, Floor):
-        dark = look(material.train, cell.dataset.polarity).dark
+        polarity = cell.dataset.polarity
+        dark = look(material.train).dark if polarity == "auto" else polarity == "dark"
         return lambda image: classical(image.load(), image.voxel, contender, dark), {}
     if isinstance(contender, Shipped):
         segmenter = Segmenter.load(Path(contender.model))

@@ -78,7 +78,7 @@ def reader(truth: Volume, mask_above: float | None) -> Callable[[], Labels]:
             return relabel(array)
         from skimage.measure import label
 
-        return np.asarray(label(array > mask_above), np.int32)
+        return np.asarray(label(np.greater(array, mask_above)), np.int32)
 
     return read
 

@@ -35,13 +35,14 @@ def bench(
     for dataset in datasets:
         here = material(dataset, data, out / "data")
         for cell in cells_of(spec, [dataset], methods):
+            before = bool(finished([cell], here, out))
             try:
                 numbers = run_cell(cell, here, out, quiet)
             except UserError as error:
                 failures.append(f"{cell.title}: {error}")
                 say(failures[-1])
                 continue
-            say(line(cell, numbers))
+            say(line(cell, numbers) + ", from before" * before)
             write(spec, out, page)
         draw(here, finished(cells_of(spec, [dataset], spec.methods), here, out), out)
     table = write(spec, out, page)

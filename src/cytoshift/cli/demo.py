@@ -1,6 +1,7 @@
 """cytoshift demo: the whole way once, on images made on the spot, with the commands to go it alone."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,26 +42,31 @@ def demo(
     images, labels, model = data / "images", data / "labels", run / "model"
     stage(
         "phantoms: images like a microscope's, with exact truth",
-        f"synth {PRESET} -n {IMAGES} -o {data}",
+        ["synth", PRESET, "-n", IMAGES, "-o", data],
         lambda: synth.synth(PRESET, data, IMAGES),
         data / "contact.png",
     )
     stage(
         "settings, measured on the raw images; no label is read",
-        f"new adgan --images {images} -o {settings}",
+        ["new", "adgan", "--images", images, "-o", settings],
         lambda: new.new("adgan", [str(images)], settings, overwrite=True),
         settings.with_suffix(".png"),
     )
     stage(
         f"training without labels, at most {minutes:g} minutes",
-        f"train {settings} -o {run} --max-minutes {minutes:g}",
+        ["train", settings, "-o", run, "--max-minutes", f"{minutes:g}"],
         lambda: train.train(settings, out=run, max_minutes=minutes),
         model / "model.json",
     )
-    stage("instances", f"segment {model} {images} -o {pred}", lambda: segment.segment(model, [str(images)], pred))
+    again = pred.exists()  # perhaps of another training: made anew in seconds
+    stage(
+        "instances",
+        ["segment", model, images, "-o", pred, *["--overwrite"] * again],
+        lambda: segment.segment(model, [str(images)], pred, overwrite=again),
+    )
     stage(
         "scores: only now is the truth opened",
-        f"evaluate {pred} {labels} --json {report}",
+        ["evaluate", pred, labels, "--json", report],
         lambda: evaluate.evaluate(str(pred), str(labels), report),
     )
     scores = json.loads(report.read_text())
@@ -69,10 +75,10 @@ def demo(
     typer.echo(f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f} · {out / 'overview.png'}")
 
 
-def stage(title: str, command: str, work: Callable[[], Any], done: Path | None = None) -> None:
+def stage(title: str, words: list[Any], work: Callable[[], Any], done: Path | None = None) -> None:
     """Say what comes and how to do it alone, then do it, unless its last file is there."""
     typer.secho(f"\n{title}", bold=True)
-    typer.secho(f"$ cytoshift {command}", fg="cyan")
+    typer.secho(f"$ cytoshift {shlex.join(map(str, words))}", fg="cyan")
     if done is not None and done.exists():
         typer.echo(f"{done} is there already; remove it to have this made again")
     else:

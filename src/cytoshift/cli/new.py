@@ -32,7 +32,7 @@ def new(
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
     frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10.")] = None,
     polarity: Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured.")] = "auto",
-    preset: Annotated[str, typer.Option(help="laptop, or the paper's: paper-2d, paper-3d.")] = "laptop",
+    preset: Annotated[str, typer.Option(help="laptop, or the sizes of the paper: paper.")] = "laptop",
     represent: Annotated[str, typer.Option(help="Masks: ternary (edge and core) or semantic.")] = "ternary",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace settings that are there.")] = False,
 ) -> None:

@@ -4,7 +4,7 @@ So a run that was killed goes on where it stopped, any number of workers or proc
 and a sample that made trouble can be drawn again.
 """
 
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from ..core.batch import Masks, Unlabelled
 from ..core.errors import UserError
-from ..core.normalise import Normalisation, Scale
+from ..core.normalise import Normalisation, Scale, sample
 from ..core.rng import stream
 from ..core.voxel import Voxel
 from ..represent import Representation
@@ -24,20 +24,26 @@ from .volumes import Volume
 
 # Up to this many bytes of raw images are kept in memory; larger ones are read patch by patch.
 IN_MEMORY = 2_000_000_000
+# A patch with less of it in the foreground is empty; so many are drawn until one is not.
+EMPTY, DRAWS = 0.005, 8
 
 
 class Domain(Protocol):
     """`kind` is a NamedTuple of core.batch; a sample is one array (C or K, *S) for each of its fields."""
 
-    kind: type
+    kind: ClassVar[type]
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]: ...
 
 
 class Images:
-    """Random patches of unlabelled volumes at the working voxel size, normalised by numbers of the whole volume."""
+    """Random patches of unlabelled volumes at the working voxel size, normalised by numbers of the whole volume.
 
-    kind = Unlabelled
+    Patches without any foreground are drawn again, here and among the masks: instance norm scales the noise of an
+    empty patch up to full contrast, and the networks would learn to find objects in it.
+    """
+
+    kind: ClassVar[type] = Unlabelled
 
     def __init__(
         self, volumes: list[Volume], normalise: Normalisation, working: Voxel, patch: tuple[int, ...], seed: int,
@@ -49,9 +55,10 @@ class Images:
                 "declare the images' voxel size and unit"
             )
         total = sum(int(np.prod(v.array.shape)) * v.array.dtype.itemsize for v in volumes)
-        self.arrays = [v.load() if total <= IN_MEMORY else v.array for v in volumes]
+        self.arrays: list[Any] = [v.load() if total <= IN_MEMORY else v.array for v in volumes]
         self.voxels = [v.voxel for v in volumes]
         self.scales = scales(self.arrays, [v.name for v in volumes], normalise)
+        self.levels = [level(scale(sample(array))) for scale, array in zip(self.scales, self.arrays)]
         self.working, self.patch, self.seed, self.augment = working, patch, seed, augment or Augment()
         # A volume is chosen in proportion to its physical size, so that every region is equally likely.
         extents = np.array([np.prod(a.shape) * v.volume for a, v in zip(self.arrays, self.voxels)])
@@ -62,7 +69,10 @@ class Images:
         which = int(rng.choice(len(self.arrays), p=self.chances))
         array, voxel = self.arrays[which], self.voxels[which]
         size = tuple(max(round(n * w / o), 1) for n, w, o in zip(self.patch, self.working.size, voxel.size))
-        image = self.scales[which](crop(array, size, rng))
+        for _ in range(DRAWS):
+            image = self.scales[which](crop(array, size, rng))
+            if float((image > self.levels[which]).mean()) >= EMPTY:
+                break
         image = resample(image, self.patch)
         if self.augment.gamma:
             image = change_gamma(image, 2.0 ** rng.uniform(-self.augment.gamma, self.augment.gamma))
@@ -72,7 +82,7 @@ class Images:
 class SyntheticMasks:
     """Masks drawn from the prior on the fly, encoded as the networks see them."""
 
-    kind = Masks
+    kind: ClassVar[type] = Masks
 
     def __init__(
         self, prior: Prior, representation: Representation, working: Voxel, patch: tuple[int, ...], seed: int
@@ -81,7 +91,11 @@ class SyntheticMasks:
         self.patch, self.seed = patch, seed
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
-        labels = draw_labels(self.prior, self.patch, self.working, stream(self.seed, "masks", index))
+        rng = stream(self.seed, "masks", index)
+        for _ in range(DRAWS):
+            labels = draw_labels(self.prior, self.patch, self.working, rng)
+            if float((labels > 0).mean()) >= EMPTY:
+                break
         return (self.representation.encode(labels, self.working),)
 
 
@@ -115,6 +129,13 @@ def scales(arrays: list[Any], names: list[str], normalise: Normalisation) -> lis
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
     return measured
+
+
+def level(values: NDArray[np.float32]) -> float:
+    """Otsu's threshold of a volume's normalised intensities: above it lies what is bright in this volume."""
+    from skimage.filters import threshold_otsu
+
+    return float(threshold_otsu(values)) if values.max() > values.min() else float(values.max())
 
 
 def crop(array: Any, size: tuple[int, ...], rng: np.random.Generator) -> NDArray:

@@ -32,8 +32,12 @@ class Lazy:
         return len(self.shape)
 
     @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    @property
     def nbytes(self) -> int:
-        return int(np.prod(self.shape)) * self.dtype.itemsize
+        return self.size * self.dtype.itemsize
 
     def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         raise NotImplementedError

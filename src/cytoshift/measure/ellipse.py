@@ -8,7 +8,6 @@ up, so the ratio of a union costs nothing.
 
 import heapq
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,51 +70,79 @@ def merge_ellipses(labels: NDArray[np.integer], voxel: Voxel) -> NDArray[np.int3
 
     labels: (*S), 0 background, every label of 1..N in use. Returns (*S) with labels 1..M. What is gained is the
     ellipticity of the union less the volume-weighted mean of the parts': texture inside an object makes splits that
-    this undoes, touching objects stay apart. There is no threshold in it.
+    this undoes, touching objects stay apart. There is no threshold in it. Unions are of two regions, or of three that
+    touch each other: two of the three slices of a round object are no ellipse yet.
     """
     pairs = faces(labels)[0]
     if not len(pairs):
         return labels.astype(np.int32)
-    start = moments(labels, voxel)
-    count = len(start.volume)
-    room = 2 * count  # every merger makes a new region
-    known = Moments(*(np.concatenate([m, np.zeros_like(m)]) for m in (start.volume, start.first, start.second)))
-    ratio = np.zeros(room)
-    ratio[:count] = start.ellipticity()
-    touching: dict[int, set[int]] = {}
-    for a, b in pairs.tolist():
-        touching.setdefault(a, set()).add(b)
-        touching.setdefault(b, set()).add(a)
-    queue: list[tuple[float, int, int]] = []
+    names = Mergers(moments(labels, voxel), pairs).settled()
+    return np.unique(names, return_inverse=True)[1].astype(np.int32)[labels]
 
-    def consider(candidates: Iterable[tuple[int, int]]) -> None:
-        a, b = (np.array(side, dtype=np.intp) for side in zip(*candidates))
-        union = known[a] + known[b]
-        share = known.volume[a] / union.volume
-        gain = union.ellipticity() - share * ratio[a] - (1 - share) * ratio[b]
-        for g, i, j in zip(gain.tolist(), a.tolist(), b.tolist()):
-            if g > 0:
-                heapq.heappush(queue, (-g, i, j))
 
-    consider([(a, b) for a, b in pairs.tolist()])
-    into = np.arange(room)
-    new = count
-    while queue:
-        _, a, b = heapq.heappop(queue)
-        if into[a] != a or into[b] != b:
-            continue  # one of them has been merged since
-        pair = np.array([[a], [b]], dtype=np.intp)
-        union = known[pair[0]] + known[pair[1]]
+class Mergers:
+    """Regions, who touches whom, and a queue of unions worth making. A union is a region younger than its parts."""
+
+    def __init__(self, start: Moments, pairs: NDArray[np.int64]) -> None:
+        """start: moments of regions 0..N-1; pairs: (P, 2) that touch."""
+        self.count = len(start.volume)
+        parts = (start.volume, start.first, start.second)
+        self.known = Moments(*(np.concatenate([part, np.zeros_like(part)]) for part in parts))  # at most N unions
+        self.ratio = np.concatenate([start.ellipticity(), np.zeros(self.count)])
+        self.into = np.arange(2 * self.count)
+        self.touching: dict[int, set[int]] = {}
+        for a, b in pairs.tolist():
+            self.touching.setdefault(a, set()).add(b)
+            self.touching.setdefault(b, set()).add(a)
+        self.queue: list[tuple[float, tuple[int, ...]]] = []
+        self.consider([(a, b) for a, b in pairs.tolist()])
+        self.consider([(a, b, c) for a, b in pairs.tolist() for c in self.common(a, b) if c > b])
+
+    def common(self, a: int, b: int) -> list[int]:
+        """Regions that touch both, in order."""
+        return sorted(self.touching[a] & self.touching[b])
+
+    def union(self, groups: NDArray[np.intp]) -> Moments:
+        """Moments of the unions of `groups` (G, k)."""
+        total = self.known[groups[:, 0]]
+        for column in groups.T[1:]:
+            total = total + self.known[column]
+        return total
+
+    def consider(self, candidates: list[tuple[int, ...]]) -> None:
+        """Queue those of `candidates` (all of one length) that would gain."""
+        if not candidates:
+            return
+        groups = np.array(candidates, dtype=np.intp)
+        union = self.union(groups)
+        parts = (self.known.volume[groups] * self.ratio[groups]).sum(axis=1) / union.volume
+        for gain, group in zip((union.ellipticity() - parts).tolist(), candidates):
+            if gain > 0:
+                heapq.heappush(self.queue, (-gain, group))
+
+    def settled(self) -> NDArray[np.intp]:
+        """Make the unions; returns (N,) the last union that each region is part of."""
+        new = self.count
+        while self.queue:
+            _, group = heapq.heappop(self.queue)
+            if all(self.into[part] == part for part in group):  # none of them has been merged since
+                self.merge(group, new)
+                new += 1
+        for region in range(new - 1, -1, -1):  # unions are younger: one pass from the youngest
+            self.into[region] = self.into[self.into[region]]
+        return self.into[: self.count]
+
+    def merge(self, group: tuple[int, ...], new: int) -> None:
+        """Replace the regions of `group` by their union `new`, and consider what it could join."""
+        union = self.union(np.array([group], dtype=np.intp))
+        known = self.known
         known.volume[new], known.first[new], known.second[new] = union.volume[0], union.first[0], union.second[0]
-        ratio[new] = union.ellipticity()[0]
-        into[a] = into[b] = new
-        touching[new] = (touching[a] | touching[b]) - {a, b}
-        for other in touching[new]:
-            touching[other] -= {a, b}
-            touching[other].add(new)
-        if touching[new]:
-            consider([(other, new) for other in sorted(touching[new])])
-        new += 1
-    for region in range(new - 1, -1, -1):  # parents are younger: one pass from the youngest
-        into[region] = into[into[region]]
-    return np.unique(into[:count], return_inverse=True)[1].astype(np.int32)[labels]
+        self.ratio[new] = union.ellipticity()[0]
+        self.into[list(group)] = new
+        around = set().union(*(self.touching[part] for part in group)) - set(group)
+        self.touching[new] = around
+        for other in around:
+            self.touching[other] -= set(group)
+            self.touching[other].add(new)
+        self.consider([(other, new) for other in sorted(around)])
+        self.consider([(a, b, new) for a in sorted(around) for b in self.common(a, new) if b > a])

@@ -47,8 +47,8 @@ def estimate(
     """Polarity, sizes, density and shape of the objects in raw images (each (*S), any real dtype), without labels.
 
     voxels: one per image, the same unit; polarity: where the user knows it. Raises UserError for images that cannot
-    be measured (no image, constant, NaN, too small, axes that differ). Noise without objects is measured all the same
-    and comes with a confidence near 0 and the reason.
+    be measured (no image, NaN, too small, axes that differ) and where no object is found. Noise that looks like objects
+    is measured all the same and comes with a confidence near 0 and the reason.
     """
     check(images, voxels, polarity)
     chosen = thinned(len(images))
@@ -62,6 +62,11 @@ def estimate(
         blank(images[i], voxels[i], one) if quiet else outline_image(images[i], voxels[i], one, polarity)
         for i, one, quiet in zip(chosen, looks, silent)
     ]
+    if not any(len(one.objects.diameter) for one in seen):
+        raise UserError(
+            f"objects are to be measured, but none stands out from the noise in {len(chosen)} "
+            f"image{'s' * (len(chosen) > 1)}; check the channel, or give their diameter and density by hand"
+        )
     return pooled(seen, voxels[0], polarity, vote, trust, len(images))
 
 
@@ -100,7 +105,13 @@ def looked(image: NDArray[np.generic], voxel: Voxel) -> Look:
     if not all(np.isfinite(box).all() for box in boxes):
         raise UserError("the image holds NaN or infinite values; replace them (for example by the background)")
     if all(box.max() == box.min() for box in boxes):
-        return Look(diameter=min(n * s for n, s in zip(image.shape, voxel.size)), power=0.0, signal=0.0, asymmetry=0.0)
+        return Look(
+            diameter=min(n * s for n, s in zip(image.shape, voxel.size)),
+            power=0.0,
+            signal=0.0,
+            noise=0.0,
+            asymmetry=0.0,
+        )
     return look([levelled(cooled(box)) for box in boxes], voxel)
 
 
@@ -142,7 +153,7 @@ def outlines(image: NDArray[np.generic], voxel: Voxel, seen: Look, polarity: Pol
     for box in samples(image.shape, voxel, BUDGET * math.prod(factors)):
         array = levelled(binned(cooled(np.asarray(image[box], dtype=np.float32)), factors))
         array = -array if polarity == "dark" else array
-        found.append((box, array, regions(array, grid, seen.diameter, seen.power), grid))
+        found.append((box, array, regions(array, grid, seen), grid))
     return found
 
 

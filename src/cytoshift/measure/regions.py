@@ -24,32 +24,37 @@ from ..core.voxel import Voxel
 from .ellipse import merge_ellipses
 from .light import background, blurred
 from .saddle import faces, lasting
+from .scale import Look
 
 SMOOTH = 1 / 16  # noise and texture finer than this much of a diameter do not move an outline
 STEADY = 2.5  # contrast over noise of the image that is thresholded, at least
 REACH = 1 / 2  # how far an object's surroundings reach
 SADDLE = 0.1  # two cores with a waist less than this below the slimmer one's (log) radius are one
+SURE = 3.5  # standard errors of the noise that an object's answer must exceed
 WEAKEST = 1 / 4  # of the typical object's answer: weaker ones are out of focus or debris
-SUREST = 6  # standard errors of the background's answers that a weak object must exceed
+SUREST = 6  # of the background's own answers that a weak object must exceed: texture
 SMALLEST = 1 / 5  # of the diameter: debris
 
 
-def regions(image: NDArray[np.float32], voxel: Voxel, diameter: float, power: float = math.inf) -> NDArray[np.int32]:
-    """Labels 1..N (*S) of the objects in `image` (*S), bright on dark, of which most are about `diameter` wide.
+def regions(image: NDArray[np.float32], voxel: Voxel, seen: Look) -> NDArray[np.int32]:
+    """Labels 1..N (*S) of the objects in `image` (*S), bright on dark, given what its scale space has shown.
 
-    power: contrast of the objects over the noise at their scale (`Look.power`); where it is low, more is smoothed.
+    The noisier the image, the more is smoothed.
     """
+    diameter, matched = seen.diameter, seen.diameter / (2 * math.sqrt(voxel.ndim))
     # Noise falls as sigma ** (-n / 2): this sigma leaves one part of noise to STEADY parts of contrast.
-    matched = diameter / (2 * math.sqrt(voxel.ndim))
-    sigma = min(max(SMOOTH * diameter, matched * (STEADY / power) ** (2 / voxel.ndim)), matched / 2)
+    needed = matched * (STEADY / max(seen.power, 1e-6)) ** (2 / voxel.ndim)
+    sigma = min(max(SMOOTH * diameter, needed), matched / 2)
     flat = image - background(image, voxel, diameter)
     smooth = blurred(flat, voxel, sigma)
     if smooth.max() <= smooth.min():
         return np.zeros(image.shape, dtype=np.int32)
     curved = laplacian(flat, voxel, 2 * sigma)
+    answer = laplacian(flat, voxel, matched)
     level = float(threshold_otsu(smooth))
     found = split(smooth > level, curved, voxel, diameter)
-    found = with_weak(found, flat, voxel, diameter)
+    sure = highest(answer, found) >= SURE * seen.noise
+    found = with_weak(renumbered(found, sure), answer, voxel, diameter)
     if not found.any():
         return found
     mask = outlined(found, smooth, level, voxel, diameter)
@@ -73,16 +78,16 @@ def split(mask: NDArray[np.bool_], curved: NDArray[np.float32], voxel: Voxel, di
     depth = blurred(depth, voxel, SMOOTH * diameter)
     # In the logarithm a fixed height is a fixed ratio of the core's radius to that of its waist.
     height = np.log(np.maximum(depth, 0.3 * min(voxel.size)))
-    seeds, count = ndimage.label(core & (depth == ndimage.maximum_filter(depth, 3)), np.ones((3,) * mask.ndim))
+    seeds, _ = ndimage.label(core & (depth == ndimage.maximum_filter(depth, 3)), np.ones((3,) * mask.ndim))
     pieces = watershed(-depth, seeds, mask=mask)
-    peaks = highest(height, seeds, count)
+    peaks = highest(height, seeds)
     pieces = lasting(peaks, *faces(pieces, height), SADDLE)[pieces]
     return sieved(merge_ellipses(pieces, voxel), voxel, SMALLEST * diameter)
 
 
-def highest(values: NDArray[np.float32], labels: NDArray[np.integer], count: int) -> NDArray[np.float64]:
-    """(count + 1,) greatest value in each label, -inf for the background."""
-    found = np.full(count + 1, -np.inf)
+def highest(values: NDArray[np.float32], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+    """(N + 1,) greatest value in each label 0..N, -inf for the background."""
+    found = np.full(int(labels.max()) + 1, -np.inf)
     inside = labels > 0
     np.maximum.at(found, labels[inside], values[inside])
     return found
@@ -90,8 +95,12 @@ def highest(values: NDArray[np.float32], labels: NDArray[np.integer], count: int
 
 def sieved(labels: NDArray[np.int32], voxel: Voxel, smallest: float) -> NDArray[np.int32]:
     """Labels with an equivalent diameter of at least `smallest`, numbered anew."""
-    keep = equivalent(np.bincount(labels.ravel()) * voxel.volume, voxel.ndim) >= smallest
-    keep[0] = False
+    return renumbered(labels, equivalent(np.bincount(labels.ravel()) * voxel.volume, voxel.ndim) >= smallest)
+
+
+def renumbered(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Labels (*S) of 0..N with `keep` (N + 1,), as 1..M; 0 stays the background."""
+    keep = keep & (np.arange(len(keep)) > 0)
     return (np.cumsum(keep) * keep).astype(np.int32)[labels]
 
 
@@ -100,20 +109,21 @@ def equivalent(volume: NDArray[Any], ndim: int) -> NDArray[Any]:
     return np.sqrt(4 * volume / np.pi) if ndim == 2 else np.cbrt(6 * volume / np.pi)
 
 
-def with_weak(found: NDArray[np.int32], flat: NDArray[np.float32], voxel: Voxel, diameter: float) -> NDArray[np.int32]:
-    """Add the objects that a threshold set by bright ones has missed: step 2, second half."""
-    if not found.any():
-        return found
-    answer = laplacian(flat, voxel, diameter / (2 * np.sqrt(voxel.ndim)))
-    typical = float(np.median(highest(answer, found, int(found.max()))[1:]))
+def with_weak(
+    found: NDArray[np.int32], answer: NDArray[np.float32], voxel: Voxel, diameter: float
+) -> NDArray[np.int32]:
+    """Add the objects that a threshold set by bright ones has missed: step 2, second half.
+
+    answer: the Laplacian at the objects' own scale.
+    """
     far = ndimage.distance_transform_edt(found == 0, sampling=voxel.size) > diameter / 4
-    if not far.any():
+    if not found.any() or not far.any():
         return found
+    typical = float(np.median(highest(answer, found)[1:]))
     quiet = answer[far]
     noise = 1.4826 * float(np.median(np.abs(quiet - np.median(quiet))))
-    islands, count = ndimage.label(far & (answer > 0))
-    best = highest(answer, islands, count)
-    weak = (best >= max(WEAKEST * typical, SUREST * noise))[islands]
+    islands, _ = ndimage.label(far & (answer > 0))
+    weak = (highest(answer, islands) >= max(WEAKEST * typical, SUREST * noise))[islands]
     seeds, _ = ndimage.label(weak & (answer == ndimage.maximum_filter(answer, 3)))
     more = watershed(-answer, seeds, mask=weak)
     return np.where(more > 0, more + found.max(), found).astype(np.int32)

@@ -29,15 +29,16 @@ LOUDEST = 1000.0  # contrast over noise of an image without noise
 class Look:
     """What the scale space of one image (or of boxes of it) says.
 
-    diameter: in the voxel's unit, of the structures that carry most contrast; power: contrast over
-    pixel noise at their scale, root mean square over the field; signal: the same where the structures are, however few
-    (both at most LOUDEST); asymmetry: > 0 where bright, < 0 where dark structures are the
-    compact ones, in standard errors (how many structures fit in the image sets the error).
+    diameter: in the voxel's unit, of the structures that carry most contrast. power: contrast over pixel noise at
+    their scale, root mean square over the field; signal: the same where the structures are, however few (both at most
+    LOUDEST). noise: standard deviation that pixel noise alone gives the Laplacian there. asymmetry: > 0 where bright,
+    < 0 where dark structures are the compact ones, in standard errors (how many fit in the image sets the error).
     """
 
     diameter: float
     power: float
     signal: float
+    noise: float
     asymmetry: float
 
 
@@ -49,7 +50,7 @@ def look(boxes: list[NDArray[np.float32]], voxel: Voxel) -> Look:
         for diameter, response in responses(box, voxel):
             levels.setdefault(diameter, []).append((*moments(response), spread(response)))
     if len(levels) < 3:
-        return Look(extent(largest.shape, voxel) / 2, 0.0, 0.0, 0.0)
+        return Look(extent(largest.shape, voxel) / 2, 0.0, 0.0, 0.0, 0.0)
     diameters = np.array(list(levels))
     # Mean over the boxes; a box too small for a level is not heard there.
     square, cube, fourth, robust = (np.array([np.mean([m[i] for m in levels[d]]) for d in levels]) for i in range(4))
@@ -57,7 +58,7 @@ def look(boxes: list[NDArray[np.float32]], voxel: Voxel) -> Look:
     energy = np.maximum(square - noise, 0)
     peak = finest_peak(energy)
     if energy[peak] <= 0:
-        return Look(float(diameters[peak]), 0.0, 0.0, 0.0)
+        return Look(float(diameters[peak]), 0.0, 0.0, math.sqrt(noise[peak]), 0.0)
     diameter = refined(np.log(diameters), energy, peak)
     # The skewness of so many independent normal numbers has this error. Answers half a diameter apart count as
     # independent: on correlated noise in 2D and 3D the score then has a standard deviation of 0.9 to 1.0.
@@ -67,7 +68,7 @@ def look(boxes: list[NDArray[np.float32]], voxel: Voxel) -> Look:
     power = math.sqrt(energy[peak] / least)
     # The answer where the energy is: the fourth over the second moment, of which normal noise has three.
     signal = min(math.sqrt(max(fourth[peak] / (3 * square[peak] * least) - 1, 0)), LOUDEST)
-    return Look(diameter, power, signal, float(skewness / math.sqrt(6 / max(count, 1.0))))
+    return Look(diameter, power, signal, math.sqrt(noise[peak]), float(skewness / math.sqrt(6 / max(count, 1.0))))
 
 
 def extent(shape: tuple[int, ...], voxel: Voxel) -> float:

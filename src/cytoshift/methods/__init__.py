@@ -4,3 +4,5 @@ from .adgan import ADGAN
 from .base import Method
 
 METHODS: dict[str, type[Method]] = {"adgan": ADGAN}
+
+__all__ = ["METHODS", "Method"]

@@ -37,9 +37,12 @@ def only(moves: nn.Module, **terms: Tensor) -> Objective:
 
 
 class Method(nn.Module):
-    Batch: ClassVar[type]  # NamedTuple: which domains a step eats, and how they are labelled
-    Options: ClassVar[type[Settings]]  # the lambdas of the paper and its ablations, with its values
+    batch: ClassVar[type]  # NamedTuple: which domains a step eats, and how they are labelled
+    settings: ClassVar[type[Settings]]  # the lambdas of the paper and its ablations, with its values
     presets: ClassVar[dict[str, dict[str, Any]]]  # named settings of a run, as far as the paper fixes them
+
+    def __init__(self, ndim: int, options: Any, seed: int = 0):
+        super().__init__()
 
     @abstractmethod
     def players(self) -> dict[str, nn.Module]:

@@ -9,7 +9,7 @@ from .translator import Decoder, Encoder, Translator
 
 
 class TranslatorSpec(Settings):
-    """AD-GAN's encoder and decoder. The paper: width 64 in 2D and 32 in 3D, 4 blocks, stem 7, hidden 256."""
+    """AD-GAN's encoder and decoder. The paper: width 64 in 2D and 32 in 3D, 4 blocks, stem 7, hidden 256, up 3."""
 
     kind: Literal["translator"] = "translator"
     ndim: Literal[2, 3]
@@ -18,13 +18,12 @@ class TranslatorSpec(Settings):
     blocks: int = Field(4, ge=1)
     stem: int = Field(7, ge=1)
     hidden: int = Field(256, ge=1)
+    up: Literal[3, 4] = 3
     adaptive_encoder: bool = True
 
     def build(self) -> Translator:
-        encoder = Encoder(
-            self.ndim, self.channels, self.width, self.blocks, self.stem, self.hidden, self.adaptive_encoder
-        )
-        return Translator(encoder, Decoder(self.ndim, self.channels, self.width, self.blocks, self.stem, self.hidden))
+        shared = (self.ndim, self.channels, self.width, self.blocks, self.stem, self.hidden)
+        return Translator(Encoder(*shared, self.adaptive_encoder), Decoder(*shared, self.up))
 
 
 # Becomes a union told apart by `kind` with the second network that is shipped.

@@ -64,12 +64,12 @@ class Outputs:
                 discard(self.labels(volume))
         elif path.exists():
             there = read_request(path)
-            changed = [key for key in request if there.get(key) != request[key]]
-            changed += [f"image {n}" for n, origin in images.items() if there["images"].get(n, origin) != origin]
+            changed = differences({**there, "images": {n: there["images"].get(n, o) for n, o in images.items()}},
+                                  request | {"images": images})  # fmt: skip
             if changed:
                 raise UserError(
-                    f"{self.out} holds results of another request ({changed[0]} differs); pass --overwrite to replace "
-                    f"them or another -o"
+                    f"{self.out} holds results of another request ({changed[0]}); pass --overwrite to replace them or "
+                    f"another -o"
                 )
             images = there["images"] | images
         elif strangers := [self.labels(volume) for volume in self.volumes if self.finished(volume)]:
@@ -143,6 +143,19 @@ def write_rows(path: Path, image: str, prediction: Prediction) -> None:
     columns = prediction.table.columns() | {"confidence": prediction.confidence}
     words = [[f"{value:.6g}" if v.dtype.kind == "f" else str(value) for value in v] for v in columns.values()]
     Table(["image", *columns], [[image, *row] for row in zip(*words)]).write(path)
+
+
+def differences(there: dict[str, Any], wish: dict[str, Any]) -> list[str]:
+    """In words, as "threshold was 0.3, now 0.5"; of nested groups the innermost name is told."""
+    found = []
+    for key, value in wish.items():
+        old = there.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            found += differences(old, value)
+        elif old != value:
+            found.append(f"{key} was {'the default' if old is None else old}, "
+                         f"now {'the default' if value is None else value}")  # fmt: skip
+    return found
 
 
 def read_request(path: Path) -> dict[str, Any]:

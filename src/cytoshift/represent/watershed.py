@@ -29,6 +29,7 @@ def grow(markers: NDArray[np.integer], priority: NDArray[np.integer], mask: NDAr
 
     markers (*S), 0 where there is none; priority (*S) integers 0 to 32767, low ones are flooded first; ties in order
     of arrival, so a plateau is shared evenly. Parts of the mask without any marker stay 0. Returns (*S) int32.
+    The labels are those of skimage.segmentation.watershed but for ties; a queue per level stands for its heap.
     """
     shape = [n + 2 for n in mask.shape]
     level = np.pad(np.where(mask | (markers > 0), priority, -1).astype(np.int16), 1, constant_values=-1).ravel()
@@ -104,7 +105,7 @@ def flood(labels: NDArray[np.int32], level: NDArray[np.int16], steps: NDArray[np
         if labels[here] > 0:
             for step in steps:
                 if level[here + step] >= 0 and labels[here + step] == 0:
-                    push(head, tail, after, 0, here)
+                    push(head, tail, after, level[here], here)
                     break
     now = 0
     while now < levels:
@@ -117,7 +118,8 @@ def flood(labels: NDArray[np.int32], level: NDArray[np.int16], steps: NDArray[np
             there = here + step
             if level[there] >= 0 and labels[there] == 0:
                 labels[there] = labels[here]
-                push(head, tail, after, max(now, level[there]), there)
+                push(head, tail, after, level[there], there)
+                now = min(now, level[there])
 
 
 @njit(cache=True, nogil=True)

@@ -20,7 +20,7 @@ from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.settings import parse
 from ..core.voxel import Voxel
-from ..data.domains import Batches, Images, SyntheticMasks
+from ..data.domains import Batches, Domain, Images, SyntheticMasks
 from ..data.volumes import Volume, open_volumes
 from ..methods import METHODS, Method
 from ..model import Segmenter
@@ -46,9 +46,8 @@ def fit(run: Run, out: Path, quiet: bool = False) -> Path:
     method = build(run)
     images = Images(volumes, run.data.normalise, working, run.patch, run.seed, run.data.augment)
     masks = SyntheticMasks(run.prior, run.represent, working, run.patch, run.seed)
-    batches = Batches(
-        method.Batch, {"images": images, "masks": masks}, run.train.batch, fabric.global_rank, fabric.world_size
-    )
+    domains: dict[str, Domain] = {"images": images, "masks": masks}
+    batches = Batches(method.batch, domains, run.train.batch, fabric.global_rank, fabric.world_size)
     if fabric.is_global_zero:
         claim(out, run)
     train(fabric, run, method, batches, out, quiet)
@@ -67,7 +66,7 @@ def train(fabric: Fabric, run: Run, method: Method, batches: Batches, out: Path,
     """Steps from the last checkpoint to the end; leaves the running mean of the weights in the method's network."""
     settings = run.train
     method.to(fabric.device)
-    optimizers = {
+    optimizers: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.Adam(
             player.parameters(), lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay
         )
@@ -144,7 +143,7 @@ def launch(run: Run) -> Fabric:
 def build(run: Run) -> Method:
     """The method with weights drawn from the run's seed, whatever was drawn before."""
     kind = METHODS[run.method]
-    options = parse(kind.Options, run.options, "options")
+    options = parse(kind.settings, run.options, "options")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer(run.seed, "weights"))
         return kind(len(run.patch), options, integer(run.seed, "pool"))

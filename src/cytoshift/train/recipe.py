@@ -4,7 +4,7 @@ import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import yaml
@@ -38,12 +38,11 @@ class Aim:
 # laptop: small networks see about 20 voxels around; several objects must fit into a patch that a CPU can take.
 # paper: Table 9's longest semi-axes of 13 to 35 pixels in patches of 256 x 256 or 64 x 128 x 128.
 AIMS = {
-    ("laptop", 2): Aim(10, 18, 26, (128, 128)),
-    ("laptop", 3): Aim(9, 14, 20, (32, 64, 64)),
-    ("paper-2d", 2): Aim(18, 36, 70, (256, 256)),
-    ("paper-3d", 3): Aim(15, 26, 70, (64, 128, 128)),
+    "laptop-2d": Aim(10, 18, 26, (128, 128)),
+    "laptop-3d": Aim(9, 14, 20, (32, 64, 64)),
+    "paper-2d": Aim(18, 36, 70, (256, 256)),
+    "paper-3d": Aim(15, 26, 70, (64, 128, 128)),
 }
-STEPS = 2000
 ROUND = 1.15  # objects stretched along z by less than this count as not stretched
 LONGEST = 3.0  # times as long as wide, at most: beyond, two objects were taken for one
 ROUNDS, DRAWN = 3, 32  # of masks drawn to find the density that covers what is covered
@@ -79,7 +78,8 @@ class Survey:
 def look(source: ImageSource, polarity: Polarity = "auto") -> Survey:
     """Open the images and measure them. Raises UserError where nothing is found, or nothing that could be measured."""
     volumes = open_volumes(source)
-    arrays = [v.load() if v.array.nbytes <= IN_MEMORY // len(volumes) else v.array for v in volumes]
+    # Of a large volume only boxes are read, and it offers what they need of an array.
+    arrays = [v.load() if v.array.nbytes <= IN_MEMORY // len(volumes) else cast(Any, v.array) for v in volumes]
     measured = estimate(arrays, [v.voxel for v in volumes], None if polarity == "auto" else polarity)
     return Survey(source, volumes, measured, polarity != "auto")
 
@@ -103,8 +103,8 @@ def settings(
             f"{len(survey.volumes) - 1} other images; look at them, or declare the other --polarity"
         )
     ndim = survey.volumes[0].voxel.ndim
-    fixed = preset_of(method, preset, ndim)
-    aim = AIMS[preset, ndim]
+    name = preset_name(method, preset, ndim)
+    fixed, aim = METHODS[method].presets[name], AIMS[name]
     working = resolution(survey, aim)
     own = {volume.voxel for volume in survey.volumes}
     sizes = patch(survey, working, fixed.get("patch", aim.patch))
@@ -124,21 +124,22 @@ def settings(
             "prior": prior(survey, working, sizes).model_dump(mode="json", exclude_unset=True),
             "represent": {"kind": represent, **masks, "smallest": rounded(survey.measured.diameters[5])},
             "options": dict(fixed["options"]),
-            "train": {"steps": STEPS, **fixed["train"]},
+            "train": dict(fixed["train"]),
         },
         "the measured settings",
     )
 
 
-def preset_of(method: str, name: str, ndim: int) -> Mapping[str, Any]:
+def preset_name(method: str, wish: str, ndim: int) -> str:
+    """The preset for images of so many dimensions: "laptop" is "laptop-2d" or "laptop-3d"."""
     if method not in METHODS:
         raise UserError(f"method '{method}' asked for, there are {', '.join(METHODS)}; pass one of them")
-    presets = METHODS[method].presets
-    fitting = [preset for preset in presets if (preset, ndim) in AIMS]
-    if name not in fitting:
-        known = ", ".join(fitting)
-        raise UserError(f"preset '{name}' asked for, {method} has {known} for {ndim}D images; pass --preset")
-    return presets[name]
+    fitting = [name for name in METHODS[method].presets if name in AIMS and name.endswith(f"-{ndim}d")]
+    found = next((name for name in fitting if wish in (name, name.removesuffix(f"-{ndim}d"))), None)
+    if found is None:
+        there = ", ".join(fitting)
+        raise UserError(f"preset '{wish}' asked for, {method} has {there} for {ndim}D images; pass --preset")
+    return found
 
 
 def resolution(survey: Survey, aim: Aim) -> Voxel:
@@ -179,7 +180,7 @@ def prior(survey: Survey, working: Voxel, patch: tuple[int, ...]) -> Prior:
     images, and is scaled until drawn masks cover as much of their field as the objects of the images do.
     """
     seen = survey.measured
-    sizes, numbers = seen.whole_diameters, seen.density
+    sizes, numbers = seen.whole_diameters, density(seen.density)
     median = sizes[50]
     axial = min(max(seen.axial_elongation or 1.0, 0.5), 2.0)
     if max(axial, 1 / axial) < ROUND:
@@ -194,13 +195,13 @@ def prior(survey: Survey, working: Voxel, patch: tuple[int, ...]) -> Prior:
         elongation=elongation(seen, axial),
         axial=rounded(axial),
         irregularity=0.03,
-        density=density(numbers),
+        density=numbers,
         clustering=0.3,
         min_gap=0.0,
         border="window",
         unit=working.unit,
     )  # fmt: skip
-    return covering(guess, seen.foreground, working, patch)
+    return covering(guess, numbers, seen.foreground, working, patch)
 
 
 def elongation(seen: Measured, axial: float) -> tuple[float, float]:
@@ -221,18 +222,19 @@ def density(numbers: Mapping[int, float]) -> tuple[float, float]:
     return rounded(min(low, 0.8 * middle)), rounded(max(high, 1.2 * middle))
 
 
-def covering(guess: Prior, share: float, working: Voxel, patch: tuple[int, ...]) -> Prior:
-    """`guess` with its density scaled so that masks are covered to `share` on average.
+def covering(guess: Prior, density: tuple[float, float], share: float, working: Voxel, patch: tuple[int, ...]) -> Prior:
+    """`guess` with `density` scaled so that masks are covered to `share` on average.
 
     Objects that reach in from outside, give way to others or are clipped in size make any formula wrong; a few
     dozen drawn masks do not. A crowd in which no more find room is left as it is.
     """
+    low, high = density
     for round_ in range(ROUNDS):
+        guess = guess.model_copy(update={"density": (rounded(low), rounded(high))})
         drawn = [draw_labels(guess, patch, working, stream(0, "cover", round_, i)) > 0 for i in range(DRAWN)]
         factor = min(max(share / max(float(np.mean(drawn)), 1e-6), 0.5), 2.0)
-        low, high = guess.density  # type: ignore[misc]  # a range, as made above
-        guess = guess.model_copy(update={"density": (rounded(low * factor), rounded(high * factor))})
-    return guess
+        low, high = low * factor, high * factor
+    return guess.model_copy(update={"density": (rounded(low), rounded(high))})
 
 
 def rounded(value: float, digits: int = 3) -> float:

@@ -1,0 +1,35 @@
+"""cytoshift demo: every stage with the command that repeats it, and a folder that a second call continues."""
+
+import json
+
+import pytest
+
+from cytoshift.cli import demo
+
+
+def test_a_stage_names_its_command_and_is_not_done_twice(tmp_path, capsys):
+    calls = []
+    last = tmp_path / "last.txt"
+    demo.stage("title", ["verb", "-o", "my out"], lambda: calls.append(last.write_text("")), last)
+    demo.stage("title", ["verb", "-o", "my out"], lambda: calls.append(None), last)
+    printed = capsys.readouterr().out
+    assert len(calls) == 1 and printed.count("$ cytoshift verb -o 'my out'") == 2
+    assert f"{last} is there already; remove it to have this made again" in printed
+
+
+@pytest.mark.slow
+def test_the_whole_way_and_again(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(demo, "IMAGES", 2)
+    out = tmp_path / "demo"
+    demo.demo(out, minutes=0.1)
+    first = capsys.readouterr().out
+    for verb in ("synth", "new", "train", "segment", "evaluate"):
+        assert f"$ cytoshift {verb} " in first
+    mean = json.loads((out / "report.json").read_text())["mean"]
+    end = f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f} · {out / 'overview.png'}"
+    assert first.splitlines()[-1] == end
+    for name in ("data/contact.png", "run.yaml", "run.png", "run/model/model.json", "pred", "overview.png"):
+        assert (out / name).exists()
+    demo.demo(out, minutes=0.1)
+    again = capsys.readouterr().out
+    assert again.count("is there already") == 3 and again.splitlines()[-1] == end
