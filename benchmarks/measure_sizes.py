@@ -126,8 +126,9 @@ def row(data: DataSet, found: Measured, seconds: float) -> str:
     ]
     covered = float(np.mean([(labels > 0).mean() for labels in data.labels]))
     low, high = np.percentile(truth, [10, 90])
+    error = 100 * (found.diameters[50] / middle - 1)
     return (
-        f"{start}| {middle:.3g} {unit} | {found.diameters[50]:.3g} {unit} | {100 * (found.diameters[50] / middle - 1):+.1f} "
+        f"{start}| {middle:.3g} {unit} | {found.diameters[50]:.3g} {unit} | {error:+.1f} "
         f"| {np.median(single):.1f} | {len(truth)} / {seen:.0f} | {len(truth) / field:.3g} / {seen / field:.3g} "
         f"| {low:.3g}..{high:.3g} | {spread} | {whole} | {covered:.3f} / {found.foreground:.3f} "
         f"| {found.confidence:.2f} | {seconds:.1f} |"

@@ -11,6 +11,7 @@ from cytoshift.model import Segmenter
 from cytoshift.nets.spec import TranslatorSpec
 from cytoshift.represent import Ternary
 
+torch.set_num_threads(1)  # of so small networks, threads only wait for each other
 TINY = {"width": 8, "blocks": 2, "stem": 3, "hidden": 8}
 
 
@@ -74,7 +75,7 @@ def taught(steps: int) -> Segmenter:
     network = made.network.train().requires_grad_(True)
     optimizer = torch.optim.Adam(network.parameters(), 2e-3)
     for _ in range(steps):
-        cuts = [(rng.integers(4), *rng.integers(0, 64, 2)) for _ in range(4)]
+        cuts = [(rng.integers(4), *rng.integers(0, 64, 2)) for _ in range(3)]
         x, y = (
             torch.from_numpy(np.stack([whole[i][r : r + 64, c : c + 64] for i, r, c in cuts]))[:, None]
             for whole in (images, targets)

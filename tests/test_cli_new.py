@@ -97,6 +97,13 @@ def test_a_volume_is_learnt_from_at_cubic_voxels(tmp_path):
     assert run.patch[0] * working[0] <= 40 * voxel.size[0] + 4 * working[0]
 
 
+def test_a_volume_beyond_memory_is_measured_from_what_is_read_of_it(flat, monkeypatch):
+    source = ImageSource(paths=str(flat[0]))
+    whole = look(source).measured
+    monkeypatch.setattr("cytoshift.train.recipe.IN_MEMORY", 0)
+    assert look(source).measured == whole
+
+
 def test_large_objects_are_shrunk_to_what_the_networks_see(tmp_path):
     y, x = np.indices((600, 600))
     image = np.zeros((600, 600), np.uint8)

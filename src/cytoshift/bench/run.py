@@ -12,7 +12,7 @@ from .cell import Cell, run_cell
 from .data import Material, material
 from .pictures import draw
 from .spec import Contender, Dataset, Spec, Trained, choose
-from .table import gathered, into_page, markdown, summary
+from .table import READING, gathered, into_page, markdown, summary
 
 
 def bench(
@@ -79,7 +79,8 @@ def write(spec: Spec, out: Path, page: Path | None) -> Path:
     results = summary(spec, rows)
     sheets = {d.name: Path("pictures") / f"{d.name}.png" for d in spec.datasets}
     text = markdown(spec, results, {name: path for name, path in sheets.items() if (out / path).exists()})
-    for name, content in (("results.json", json.dumps(results, indent=1)), ("results.md", f"# Results\n\n{text}")):
+    files = {"results.json": json.dumps(results, indent=1), "results.md": f"# Results\n\n{READING}\n\n{text}"}
+    for name, content in files.items():
         with replacing(out / name) as beside:
             beside.write_text(content)
     if page is not None:  # without pictures: real data keep their licence, and are not the page's to show

@@ -93,13 +93,13 @@ def markdown(spec: Spec, results: dict[str, Any], pictures: dict[str, Path]) -> 
         count = f"{len(images)} image{'s' * (len(images) > 1)}, {objects} objects"
         lines += [f"### {dataset.name} ({count})", "", bar(heads), bar(["---"] + ["---:"] * (len(heads) - 1))]
         for row in mine:
-            scores = [spread(row.get(name), 3) for name in SCORES] + [spread(row.get(name), 1) for name in COSTS]
+            scores = [spread(row.get(name), 3) for name in SCORES] + [spread(row.get(name), 2) for name in COSTS]
             lines.append(bar([row["method"], str(row["seeds"]), *scores]))
         lines.append("")
         if dataset.name in pictures:
             lines += [f"![{dataset.name}: truth blue, prediction amber, both white]({pictures[dataset.name]})", ""]
     on = results["machine"]
-    lines += [READING, f"Measured on {on['cores']} cores of {on['cpu']} with torch {on['torch']}.", ""]
+    lines += [f"Measured on {on['cores']} cores of {on['cpu']} with torch {on['torch']}.", ""]
     return "\n".join(lines)
 
 
@@ -119,7 +119,7 @@ def into_page(page: Path, spec: Spec, text: str) -> None:
     name = re.sub(r"[^a-z0-9]+", "-", spec.title.lower()).strip("-")
     start, end = f"<!-- bench {name} -->", f"<!-- end {name} -->"
     part = f"{start}\n{text}{end}\n"
-    head = "# Results\n\nWritten by `cytoshift bench --page`; the specs stand in `benchmarks/specs`.\n\n"
+    head = f"# Results\n\nWritten by `cytoshift bench --page`; the specs stand in `benchmarks/specs`. {READING}\n\n"
     old = page.read_text() if page.exists() else head
     before, found, rest = old.partition(start)
     new = before + part + rest.partition(f"{end}\n")[2] if found else f"{old.rstrip()}\n\n{part}"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.voxel import Voxel
-from .grid import BUDGET, binned, coarser, factors_for, samples
+from .grid import binned, coarser, factors_for, samples
 from .light import blurred, cooled, levelled
 from .measured import ImageMeasure, Measured, Polarity, quantiles
 from .notes import notes_on
@@ -25,6 +25,7 @@ from .objects import Objects, objects, softness
 from .regions import SMOOTH, regions
 from .scale import Look, look
 
+BUDGET = 6_000_000  # voxels looked at in one image; more of them sharpen no quantile, they only cost time
 SMALLEST_SIDE = 16  # voxels; less shows no object with surroundings
 RESOLVED = 24  # samples across an object are enough to outline it; finer images are binned
 SILENT = 1.0  # contrast over noise at the best scale, below which an image is said to show nothing
@@ -101,7 +102,7 @@ def thinned(count: int) -> list[int]:
 
 def looked(image: NDArray[np.generic], voxel: Voxel) -> Look:
     """Step 1 for one image, at its full resolution, on boxes where it is large."""
-    boxes = [np.asarray(image[box], dtype=np.float32) for box in samples(image.shape, voxel)]
+    boxes = [np.asarray(image[box], dtype=np.float32) for box in samples(image.shape, voxel, BUDGET)]
     if not all(np.isfinite(box).all() for box in boxes):
         raise UserError("the image holds NaN or infinite values; replace them (for example by the background)")
     if all(box.max() == box.min() for box in boxes):
@@ -160,7 +161,7 @@ def outlines(image: NDArray[np.generic], voxel: Voxel, seen: Look, polarity: Pol
 def blank(image: NDArray[np.generic], voxel: Voxel, seen: Look) -> Seen:
     """An image that shows nothing: no objects in all its field."""
     none = np.zeros(0)
-    field = image.size * voxel.volume
+    field = math.prod(image.shape) * voxel.volume
     return Seen(seen, Objects(none, none, none, none, none.astype(bool), none, 0.0, field), None)
 
 

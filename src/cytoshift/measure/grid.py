@@ -7,9 +7,6 @@ from numpy.typing import NDArray
 
 from ..core.voxel import Voxel
 
-# Voxels looked at in one image. More of them sharpen no quantile, they only cost time.
-BUDGET = 6_000_000
-
 
 def binned(image: NDArray[np.generic], factors: Sequence[int]) -> NDArray[np.float32]:
     """Means of blocks of `factors` voxels, (*S) -> (*S // factors); what does not fill a block is left out.
@@ -36,7 +33,7 @@ def coarser(voxel: Voxel, factors: Sequence[int]) -> Voxel:
     return Voxel(tuple(s * f for s, f in zip(voxel.size, factors)), voxel.unit)
 
 
-def samples(shape: Sequence[int], voxel: Voxel, budget: int = BUDGET) -> list[tuple[slice, ...]]:
+def samples(shape: Sequence[int], voxel: Voxel, budget: int) -> list[tuple[slice, ...]]:
     """The whole image where it fits the budget (in voxels), else four boxes of it, spread over its two longest axes.
 
     A box is as close to a physical cube as the image allows: objects are cut least by it.

@@ -34,8 +34,10 @@ def levelled(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """`image` (*S) less the quadratic surface through most of it.
 
     Fitted with Tukey's biweight (Beaton and Tukey, Technometrics 16, 1974), so that the minority, objects of either
-    polarity, does not pull at it: the polarity need not be known yet.
+    polarity, does not pull at it: the polarity need not be known yet. A constant gives zeros.
     """
+    if image.max() == image.min():  # what rounding leaves of it is not to be measured
+        return np.zeros(image.shape, dtype=np.float32)
     factors = [max(1, n // COARSE) for n in image.shape]
     coarse = binned(image, factors)
     axes = [((np.arange(n // f) + 0.5) * f) / n * 2 - 1 for n, f in zip(image.shape, factors)]

@@ -1,0 +1,151 @@
+"""Tiles cover, weights sum to one, and tiles of a network with instance norm agree with the whole."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cytoshift.core.errors import UserError
+from cytoshift.core.normalise import Normalisation
+from cytoshift.predict import network
+from cytoshift.predict.agree import agreement
+from cytoshift.predict.network import Tiling, probabilities
+from cytoshift.predict.norms import Pooled
+from cytoshift.predict.tiles import fitting, spread, tiles
+from predicting import nuclei, segmenter, taught
+
+DIFFERENCE, F1 = 0.01, 0.9  # the stated tolerance: of channels on average, and of objects that are the same
+
+
+@given(st.data())
+def test_weights_sum_to_one_and_tiles_keep_the_step(data):
+    ndim = data.draw(st.sampled_from([2, 3]))
+    step = tuple(data.draw(st.sampled_from([1, 2, 4])) for _ in range(ndim))
+    shape = tuple(m * data.draw(st.integers(1, 12)) for m in step)
+    size = tuple(m * data.draw(st.integers(1, 8)) for m in step)
+    overlap = data.draw(st.integers(0, 9))
+    total = np.zeros(shape)
+    pieces = tiles(shape, size, overlap, step)
+    for piece in pieces:
+        lengths = tuple(s.stop - s.start for s in piece.region)
+        assert piece.weight.shape == lengths
+        assert all((s.start % m == 0 and n % m == 0 and n <= max(t, m)) or n == whole
+                   for s, n, m, t, whole in zip(piece.region, lengths, step, size, shape))  # fmt: skip
+        total[piece.region] += piece.weight
+    np.testing.assert_allclose(total, 1, atol=1e-6)
+    assert len({tuple(s.stop - s.start for s in piece.region) for piece in pieces}) == 1
+
+
+def test_overlaps_are_as_wide_as_asked_for():
+    starts = sorted({piece.region[0].start for piece in tiles((100, 8), (44, 8), 10, (4, 4))})
+    assert starts == [0, 32, 60]  # 40 long, in steps of 4: an overlap of 8 would be too little, of 12 is enough
+
+
+def test_the_largest_tile_of_a_budget_is_as_cubic_as_can_be():
+    assert fitting((512, 512), 256 * 256, (4, 4)) == (256, 256)
+    assert fitting((16, 512, 512), 64**3, (4, 4, 4)) == (16, 128, 128)
+    assert fitting((8, 8), 10**6, (4, 4)) == (8, 8)
+    assert fitting((64, 64), 1, (4, 4)) == (4, 4)
+
+
+def test_windows_spread_over_all_of_an_image():
+    seen = np.zeros((60, 100), int)
+    for _, place in zip(range(256), spread((60, 100), (20, 20), (4, 4))):
+        assert all(s.start % 4 == 0 and s.stop - s.start == 20 for s in place)
+        seen[place] += 1
+    assert seen.min() > 0 and seen.max() < 3 * np.median(seen)
+
+
+def test_pooled_statistics_of_one_whole_are_its_own():
+    made, x = segmenter(), torch.randn(1, 1, 32, 48, generator=torch.Generator().manual_seed(0))
+    pooled = Pooled()
+    with pooled:
+        first = made.network(x)
+    pooled.freeze()
+    with pooled:
+        again = made.network(x)
+    torch.testing.assert_close(first, made.network(x), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(again, first, atol=1e-4, rtol=1e-4)
+    assert torch.equal(F.instance_norm(x), torch.instance_norm(x, None, None, None, None, True, 0.1, 1e-5, False))
+
+
+def test_pooled_knows_the_affine_numbers_and_running_statistics_of_torch_layers():
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    affine = torch.nn.InstanceNorm2d(3, affine=True)
+    torch.nn.init.constant_(affine.weight, 2.0)
+    torch.nn.init.constant_(affine.bias, 5.0)
+    with torch.no_grad(), Pooled():
+        out = affine(x)
+    np.testing.assert_allclose(out.mean([0, 2, 3]), 5, atol=1e-4)
+    np.testing.assert_allclose(out.std([0, 2, 3], correction=0), 2, atol=1e-3)
+    tracking = torch.nn.InstanceNorm2d(3, track_running_stats=True).eval()
+    with torch.no_grad(), Pooled() as pooled:
+        torch.testing.assert_close(tracking(x), x, atol=1e-4, rtol=1e-4)
+    assert pooled.notes == []
+
+
+@pytest.fixture(scope="module")
+def learned():
+    return taught(50)
+
+
+@pytest.mark.parametrize("empty", [0.0, 0.6])
+def test_tiles_agree_with_the_whole(learned, empty, monkeypatch):
+    """And would not, were every tile normalised by itself: in the empty part noise would come out as objects."""
+    image, _ = nuclei((256, 320), 300, 7, empty)
+    x = Normalisation().measure([image])(image)
+    tiling = Tiling(tile=(96, 96), precision="32")
+    found = agreement(learned, x, learned.voxel, tiling)
+    assert found.difference <= DIFFERENCE and found.f1 >= F1
+    monkeypatch.setattr(network, "measure", lambda *_: None)
+    alone = agreement(learned, x, learned.voxel, tiling)
+    assert alone.difference > 2 * found.difference and alone.f1 < found.f1
+
+
+def test_tiles_agree_with_the_whole_in_3d(monkeypatch):
+    image, _ = nuclei((24, 64, 64), 40, 3, 0.4)
+    x = Normalisation().measure([image])(image)
+    made = segmenter(3)
+    tiling = Tiling(tile=(24, 40, 40), precision="32")
+    found = agreement(made, x, made.voxel, tiling).difference
+    monkeypatch.setattr(network, "measure", lambda *_: None)
+    assert found < 0.05 and found < 0.8 * agreement(made, x, made.voxel, tiling).difference  # weights are random
+
+
+def test_one_tile_is_the_whole_and_batches_change_nothing():
+    made = segmenter()
+    x = nuclei((64, 96), 20, 0)[0].astype(np.float32) / 3000
+    whole = probabilities(made, x, Tiling(precision="32"))
+    assert whole.shape == (1, 64, 96) and whole.dtype == np.float32
+    np.testing.assert_array_equal(probabilities(made, x, Tiling(tile=(64, 96), precision="32")), whole)
+    one, three = (probabilities(made, x, Tiling(tile=(32, 32), batch=b, precision="32")) for b in (1, 3))
+    np.testing.assert_allclose(one, three, atol=1e-4)
+    half = probabilities(made, x, Tiling(precision="bf16"))
+    assert 0 < np.abs(half - whole).mean() < 0.01
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (17, 19), (5, 33, 18)])
+def test_any_size_goes_through(shape):
+    made = segmenter(len(shape))
+    x = np.random.default_rng(0).random(shape, dtype=np.float32)
+    done = []
+    out = probabilities(made, x, Tiling(), lambda now, total: done.append((now, total)))
+    assert out.shape == (1, *shape) and np.isfinite(out).all() and done == [(1, 1)]
+
+
+def test_progress_counts_tiles_and_a_tile_needs_every_axis():
+    made, x = segmenter(), np.zeros((64, 64), np.float32)
+    done = []
+    probabilities(made, x, Tiling(tile=(32, 64), overlap=0), lambda now, total: done.append((now, total)))
+    assert done == [(1, 2), (2, 2)]
+    with pytest.raises(UserError, match=r"tile \(32,\) needs 2 positive sizes"):
+        probabilities(made, x, Tiling(tile=(32,)))
+
+
+def test_a_budget_bounds_what_the_network_sees():
+    made, seen = segmenter(), []
+    made.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numel()))
+    probabilities(made, np.random.default_rng(0).random((200, 300), dtype=np.float32), Tiling(voxels=20_000))
+    assert 10_000 < max(seen) <= 20_000
