@@ -13,7 +13,7 @@ from cytoshift.data.volumes import ImageSource
 from cytoshift.data.write import write_image
 from cytoshift.synth import Lognormal, Prior, draw_labels
 from cytoshift.synth.phantoms import phantom
-from cytoshift.train.recipe import covering, density, laid_over, look, recipe, rounded
+from cytoshift.train.recipe import covering, laid_over, look, recipe, rounded
 from cytoshift.train.settings import Run
 
 
@@ -120,13 +120,12 @@ def test_large_objects_are_shrunk_to_what_the_networks_see(tmp_path):
 def test_masks_come_to_cover_what_images_cover():
     voxel, patch = Voxel((1.0, 1.0)), (96, 96)
     guess = Prior(diameter=Lognormal(median=12), density=(1e-3, 2e-3), clustering=0.3)
-    found = covering(guess, (1e-3, 2e-3), 0.12, voxel, patch)
+    found = covering(guess, 0.12, voxel, patch)
     drawn = [draw_labels(found, patch, voxel, np.random.default_rng(i)) > 0 for i in range(64)]
     assert np.mean(drawn) == pytest.approx(0.12, rel=0.15)
 
 
 def test_small_things():
-    assert density({5: 1.0, 50: 1.0, 95: 1.0}) == (0.8, 1.2) and density({5: 1.0, 50: 2.0, 95: 4.0}) == (1.0, 4.0)
     assert rounded(0.00123456) == 0.00123
     assert laid_over({"a": {"b": 1}, "c": 2}, {"a": {"d": 3}, "c": 4}) == {"a": {"b": 1, "d": 3}, "c": 4}
     assert laid_over({"a": {"kind": "x"}}, {"a.b.c": 1}) == {"a": {"kind": "x", "b": {"c": 1}}}

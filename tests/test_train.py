@@ -12,6 +12,7 @@ import pytest
 import tifffile
 import torch
 import yaml
+
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.model import Segmenter

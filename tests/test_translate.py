@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from cytoshift.cli.translate import translate
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation

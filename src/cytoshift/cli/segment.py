@@ -67,7 +67,7 @@ def segment(
     segmenter = Segmenter.load(model, chosen(device))
     volumes = open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames))
     for volume in volumes:
-        refuse_strangers(segmenter, volume)
+        refuse_strangers(segmenter, volume, options)
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
     outputs = Outputs(out, volumes, request, overwrite)
     started = time.perf_counter()

@@ -84,9 +84,7 @@ class SyntheticMasks:
 
     kind: ClassVar[type] = Masks
 
-    def __init__(
-        self, prior: Prior, representation: Representation, working: Voxel, patch: tuple[int, ...], seed: int
-    ):
+    def __init__(self, prior: Prior, representation: Representation, working: Voxel, patch: tuple[int, ...], seed: int):
         self.prior, self.representation, self.working = prior, representation, working
         self.patch, self.seed = patch, seed
 

@@ -15,7 +15,12 @@ IOU = 0.9  # an object that came out the same in both
 
 
 class Agreement(NamedTuple):
-    """Both are of the whole image; 0 and 1 would be perfect."""
+    """Both are of the whole image; 0 and 1 would be perfect.
+
+    What the tests hold us to, for a network with instance norm, tiles of 96 pixels and an image that is empty on one
+    side: a difference of 0.01 at most and an f1 of 0.9 at least. Tiles that are normalised each by itself come to about
+    0.1 and 0.3 there.
+    """
 
     difference: float  # mean absolute difference of the channels
     f1: float  # objects in tiles against objects of the whole, one to one at IoU 0.9

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from ..core.errors import UserError
 from ..core.settings import Settings
 from ..model import Segmenter
 from .norms import Pooled
@@ -68,8 +67,6 @@ def largest(shape: tuple[int, ...], tiling: Tiling, step: tuple[int, ...]) -> tu
     if tiling.tile is None:
         whole = int(np.prod(shape)) <= tiling.voxels
         return shape if whole else fitting(shape, tiling.voxels // WINDOWS, step)
-    if len(tiling.tile) != len(shape) or min(tiling.tile) < 1:
-        raise UserError(f"tile {tiling.tile} needs {len(shape)} positive sizes, in the order of the image's axes")
     return up(tuple(max(t, LEAST * m) for t, m in zip(tiling.tile, step)), step)
 
 

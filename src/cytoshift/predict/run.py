@@ -71,16 +71,14 @@ def predict(
 ) -> Prediction:
     """`segment`, with the table of objects, their confidences and the times."""
     options = options or Options()
-    refuse_strangers(segmenter, volume)
+    refuse_strangers(segmenter, volume, options)
     started = time.perf_counter()
     raw = volume.load()
     scale = measured(segmenter, volume.name, raw)
     read = time.perf_counter()
     channels = inferred(segmenter, scale(raw), volume.voxel, options, progress)
     drawn = time.perf_counter()
-    representation = segmenter.representation
-    if options.threshold is not None:
-        representation = representation.with_threshold(options.threshold)
+    representation = decoder(segmenter, options)
     labels = decoded(representation, channels, volume.voxel, options, segmenter.representation.smallest)
     table = objects(labels, volume.voxel)
     confidence = mean_over_objects(representation.foreground(channels), labels)
@@ -88,8 +86,11 @@ def predict(
     return Prediction(labels, table, confidence, seconds)
 
 
-def refuse_strangers(segmenter: Segmenter, volume: Volume) -> None:
-    """Raises UserError where axes, unit or channels of the volume are not those that the model works with."""
+def refuse_strangers(segmenter: Segmenter, volume: Volume, options: Options) -> None:
+    """Raises UserError where axes, unit or channels of the volume are not those that the model works with.
+
+    So do wishes that do not fit: all that can be known before any work is done.
+    """
     if volume.axes != segmenter.axes:
         flat = len(volume.axes) > len(segmenter.axes)
         cure = "segment its slices as 2D images" if flat else "pass --axes if its slices are to make one stack"
@@ -111,6 +112,19 @@ def refuse_strangers(segmenter: Segmenter, volume: Volume) -> None:
             f"the model takes images of {segmenter.spec.channels} channels, {volume.name} is one channel; take a model "
             f"that was trained on one"
         )
+    if options.tile is not None and (len(options.tile) != len(volume.axes) or min(options.tile) < 1):
+        raise UserError(
+            f"tile {','.join(map(str, options.tile))} asked for, {volume.name} has the axes '{volume.axes}'; give one "
+            f"positive size per axis"
+        )
+    decoder(segmenter, options)
+
+
+def decoder(segmenter: Segmenter, options: Options) -> Representation:
+    """The model's representation with the threshold that is wished for."""
+    if options.threshold is None:
+        return segmenter.representation
+    return segmenter.representation.with_threshold(options.threshold)
 
 
 def measured(segmenter: Segmenter, name: str, raw: NDArray[np.generic]) -> Scale:

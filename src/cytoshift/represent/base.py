@@ -50,7 +50,7 @@ class Representation(Protocol):
         ...
 
     def with_threshold(self, threshold: float) -> Self:
-        """The same decoder with another foreground threshold in (0, 1)."""
+        """The same decoder with another foreground threshold. Raises UserError where it does not fit the rest."""
         ...
 
 

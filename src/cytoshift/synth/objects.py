@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.voxel import PIXEL, Voxel
-from .prior import Count, Eccentricity, Lognormal, Prior, SemiMajor
+from .prior import Count, Eccentricity, Groups, Lognormal, Prior, SemiMajor, of_a_group
 
 FULLEST = 20  # a density this far beyond what fits is a mistake in its unit, not a crowd
 
@@ -22,6 +22,7 @@ def draw_labels(prior: Prior, shape: tuple[int, ...], voxel: Voxel, rng: np.rand
     from .raster import Canvas, Rule, Scene, keep_largest, place
     from .solids import bend, fibres, solids
 
+    prior = of_a_group(prior, rng)
     check(prior, shape, voxel)
     flat = len(shape) == 2
     size = np.array([1.0, *voxel.size] if flat else voxel.size, dtype=np.float64)
@@ -71,6 +72,7 @@ def cast(
     """
     real = np.array([not flat, True, True])
     law = prior.density
+    assert not isinstance(law, Groups), "draw_labels has chosen one of the groups"
     if isinstance(law, Count):
         share = float(np.prod(extent[real]) / np.prod(law.patch))
         wish = share * float(rng.integers(law.objects[0], law.objects[1] + 1))

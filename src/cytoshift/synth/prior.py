@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from ..core.settings import Settings
@@ -75,6 +76,18 @@ class Count(Settings):
         return value
 
 
+class Groups(Settings):
+    """Patches of a mixed set: each is drawn like one of these groups, chosen by chance.
+
+    groups: (median equivalent diameter, objects per unit area or volume) of each. A critic that sees small crowded
+    objects and large lone ones notices a mask that mixes both, or a density that no image has. `jitter`: a patch has
+    its group's density times a factor between 1 - jitter and 1 + jitter, since objects do not lie evenly.
+    """
+
+    groups: Annotated[tuple[tuple[Positive, Annotated[float, Field(ge=0)]], ...], Field(min_length=1)]
+    jitter: Share = 0.5
+
+
 class Elastic(Settings):
     """Smooth random bending of space, a cubic B-spline with nodes every `wavelength`.
 
@@ -130,11 +143,12 @@ Elongation = Annotated[
     ),
 ]
 Density = Annotated[
-    Annotated[Range, Tag("range")] | Annotated[Count, Tag("objects")],
+    Annotated[Range, Tag("range")] | Annotated[Count, Tag("objects")] | Annotated[Groups, Tag("groups")],
     Discriminator(
-        lambda value: form(value, ("objects", "patch")),
+        lambda value: form(value, ("objects", "groups")),
         custom_error_type="density",
-        custom_error_message="write [low, high] per unit area or volume, or {objects: [5, 40], patch: [256, 256]}",
+        custom_error_message="write [low, high] per unit area or volume, {objects: [5, 40], patch: [256, 256]} or "
+        "{groups: [[diameter, density], ...]}",
     ),
 ]
 
@@ -147,7 +161,8 @@ class Prior(Settings):
     elongation: longest axis in multiples of every other one, or the paper's eccentricity. Each shorter axis of an
         ellipsoid draws its own.
     axial: 3D: further stretch along z (volume kept), for objects that the optics elongate.
-    density: objects (their centres) per unit area or volume, or a count per patch.
+    density: objects (their centres) per unit area or volume, a count per patch, or groups of diameter and density;
+        then `diameter` is a lognormal, whose median the group replaces.
     irregularity: typical relative deviation of the radius from the ellipse (low-order harmonics); 0 is the paper's.
     min_gap: 0 lets objects touch. Otherwise, voxel centres of two objects are further apart than this.
     clustering: the chance that an object is put in contact with one that is there already.
@@ -178,6 +193,12 @@ class Prior(Settings):
     def sized(cls, value: Any) -> Any:
         return ascending(value, above=0) if isinstance(value, tuple) else value
 
+    @model_validator(mode="after")
+    def groups_have_a_spread(self) -> "Prior":
+        if isinstance(self.density, Groups) and not isinstance(self.diameter, Lognormal):
+            raise ValueError("density in groups needs a diameter with a median and a spread; write {median: 10}")
+        return self
+
     @field_validator("elongation")
     @classmethod
     def long_over_short(cls, value: Any) -> Any:
@@ -191,6 +212,20 @@ class Prior(Settings):
         if isinstance(value, tuple) and not 0 <= value[0] <= value[1]:
             raise ValueError("needs 0 <= low <= high")
         return value
+
+
+def of_a_group(prior: Prior, rng: np.random.Generator) -> Prior:
+    """The prior of one patch: of one group where the density is given in groups, the prior itself elsewhere."""
+    law = prior.density
+    if not isinstance(law, Groups) or not isinstance(prior.diameter, Lognormal):
+        return prior
+    median, density = law.groups[int(rng.integers(len(law.groups)))]
+    return prior.model_copy(
+        update={
+            "diameter": prior.diameter.model_copy(update={"median": median}),
+            "density": (density * (1 - law.jitter), density * (1 + law.jitter)),
+        }
+    )
 
 
 def ascending(value: Range, above: float) -> Range:

@@ -1,8 +1,8 @@
 """The one training loop: settings in, a run folder with a trained model out.
 
-    OUT/run.yaml        what was asked for            OUT/samples/      sheets of translated samples
-    OUT/log.jsonl       every loss term, every note   OUT/checkpoints/  all that a step depends on
-    OUT/tensorboard/    the same as curves            OUT/model/        the trained segmenter
+OUT/run.yaml        what was asked for            OUT/samples/      sheets of translated samples
+OUT/log.jsonl       every loss term, every note   OUT/checkpoints/  all that a step depends on
+OUT/tensorboard/    the same as curves            OUT/model/        the trained segmenter
 """
 
 import logging
@@ -208,5 +208,3 @@ def card(run: Run, volumes: list[Volume]) -> dict[str, Any]:
         "method": run.method, "images": len(volumes), "example": volumes[0].origin,
         "settings": run.model_dump(mode="json"),
     }  # fmt: skip
-
-

@@ -105,5 +105,3 @@ def keep_until(path: Path, step: int) -> None:
     temporary = path.with_suffix(".part")
     temporary.write_text("".join(line + "\n" for line in kept))
     os.replace(temporary, path)
-
-

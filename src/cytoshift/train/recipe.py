@@ -19,7 +19,7 @@ from ..data.volumes import ImageSource, Volume, open_volumes
 from ..measure.estimate import estimate
 from ..measure.measured import Measured
 from ..methods import METHODS
-from ..synth import Lognormal, Prior, draw_labels
+from ..synth import Groups, Lognormal, Prior, draw_labels
 from .settings import Run
 
 Polarity = Literal["auto", "bright", "dark"]
@@ -45,7 +45,8 @@ AIMS = {
 }
 ROUND = 1.15  # objects stretched along z by less than this count as not stretched
 LONGEST = 3.0  # times as long as wide, at most: beyond, two objects were taken for one
-ROUNDS, DRAWN = 3, 32  # of masks drawn to find the density that covers what is covered
+FEW, MOST_GROUPS = 4, 16  # images: fewer make no groups, of more some are chosen
+ROUNDS, DRAWN = 3, 64  # of masks drawn to find the density that covers what is covered
 FINER = 2.0  # an image is stretched at most by this: beyond, nothing is added but work
 SHORTEST = 24  # voxels: what the networks can take
 COARSE = 3.0  # a coarse z is stretched at most by this
@@ -176,32 +177,35 @@ def patch(survey: Survey, working: Voxel, wish: tuple[int, ...]) -> tuple[int, .
 def prior(survey: Survey, working: Voxel, patch: tuple[int, ...]) -> Prior:
     """Synthetic objects as large, as many and as long as those that were seen.
 
-    Diameters are those of whole objects, since masks are cut at the border like images. The density range spans the
-    images, and is scaled until drawn masks cover as much of their field as the objects of the images do.
+    Diameters are those of whole objects, since masks are cut at the border like images. Densities are scaled until
+    drawn masks cover as much of their field as the objects of the images do.
     """
     seen = survey.measured
-    sizes, numbers = seen.whole_diameters, density(seen.density)
+    sizes, law = seen.whole_diameters, density(seen)
     median = sizes[50]
     axial = min(max(seen.axial_elongation or 1.0, 0.5), 2.0)
     if max(axial, 1 / axial) < ROUND:
         axial = 1.0
+    # the quartiles of a normal law lie 1.349 standard deviations apart
+    variance = (math.log(sizes[75] / sizes[25]) / 1.349) ** 2
+    if isinstance(law, Groups):  # part of the spread is between the groups
+        variance -= float(np.var(np.log([diameter for diameter, _ in law.groups])))
     guess = Prior(
         diameter=Lognormal(
             median=rounded(median),
-            # the quartiles of a normal law lie 1.349 standard deviations apart
-            spread=rounded(min(max(math.log(sizes[75] / sizes[25]) / 1.349, 0.05), 0.6)),
+            spread=rounded(min(max(variance, 0.05**2) ** 0.5, 0.6)),
             clip=(rounded(min(0.9 * sizes[5] / median, 1.0)), rounded(max(1.1 * sizes[95] / median, 1.0))),
         ),
         elongation=elongation(seen, axial),
         axial=rounded(axial),
         irregularity=0.03,
-        density=numbers,
+        density=law,
         clustering=0.3,
         min_gap=0.0,
         border="window",
         unit=working.unit,
     )  # fmt: skip
-    return covering(guess, numbers, seen.foreground, working, patch)
+    return covering(guess, seen.foreground, working, patch)
 
 
 def elongation(seen: Measured, axial: float) -> tuple[float, float]:
@@ -215,26 +219,39 @@ def elongation(seen: Measured, axial: float) -> tuple[float, float]:
     return rounded(low), rounded(min(max(high, low, 1.1), LONGEST))
 
 
-def density(numbers: Mapping[int, float]) -> tuple[float, float]:
-    """Objects per area or volume: the images' 5 % to 95 % quantile, and at least half as much again as the least."""
-    low, high = numbers[5], numbers[95]
-    middle = (low + high) / 2
-    return rounded(min(low, 0.8 * middle)), rounded(max(high, 1.2 * middle))
+def density(seen: Measured) -> Groups | tuple[float, float]:
+    """How many objects: groups of diameter and density as the images show them; of few images, half to one and a half
+    times what was seen."""
+    shown = [(image.diameter, image.density) for image in seen.images if image.diameter]
+    if len(shown) < FEW:
+        middle = seen.density[50]
+        return rounded(min(seen.density[5], 0.5 * middle)), rounded(max(seen.density[95], 1.5 * middle))
+    shown.sort(key=lambda pair: pair[1])
+    count = min(len(shown), MOST_GROUPS)
+    chosen = [shown[int((i + 0.5) * len(shown) / count)] for i in range(count)]
+    return Groups(groups=tuple((rounded(d), rounded(n)) for d, n in chosen))
 
 
-def covering(guess: Prior, density: tuple[float, float], share: float, working: Voxel, patch: tuple[int, ...]) -> Prior:
-    """`guess` with `density` scaled so that masks are covered to `share` on average.
+def covering(guess: Prior, share: float, working: Voxel, patch: tuple[int, ...]) -> Prior:
+    """`guess` with its density scaled so that masks are covered to `share` on average.
 
     Objects that reach in from outside, give way to others or are clipped in size make any formula wrong; a few
     dozen drawn masks do not. A crowd in which no more find room is left as it is.
     """
-    low, high = density
+    total, law = 1.0, guess.density
     for round_ in range(ROUNDS):
-        guess = guess.model_copy(update={"density": (rounded(low), rounded(high))})
         drawn = [draw_labels(guess, patch, working, stream(0, "cover", round_, i)) > 0 for i in range(DRAWN)]
-        factor = min(max(share / max(float(np.mean(drawn)), 1e-6), 0.5), 2.0)
-        low, high = low * factor, high * factor
-    return guess.model_copy(update={"density": (rounded(low), rounded(high))})
+        total *= min(max(share / max(float(np.mean(drawn)), 1e-6), 0.5), 2.0)
+        guess = guess.model_copy(update={"density": scaled(law, total)})
+    return guess
+
+
+def scaled(law: Any, factor: float) -> Groups | tuple[float, float]:
+    """A range or groups of densities, `factor` times as dense."""
+    if isinstance(law, Groups):
+        pairs = tuple((diameter, rounded(density * factor)) for diameter, density in law.groups)
+        return Groups(groups=pairs, jitter=law.jitter)
+    return rounded(law[0] * factor), rounded(law[1] * factor)
 
 
 def rounded(value: float, digits: int = 3) -> float:
@@ -298,8 +315,8 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
         "prior": (
             "How synthetic masks are drawn; the preview beside this file shows some.",
             f"diameter: median ({unit}) and spread of the logarithm of the whole objects seen; clip: in medians.",
-            f"density: objects per {unit}^{seen.ndim}, least and most over the images, scaled until masks are covered "
-            f"like the images ({100 * seen.foreground:.1f} %).",
+            f"density: objects per {unit}^{seen.ndim}, least and most, or groups of (diameter, density) as single images "
+            f"show them; scaled until masks are covered like the images ({100 * seen.foreground:.1f} %).",
             "elongation: long over short axis, as seen; axial: stretch along z, as seen.",
             "irregularity (of the outline), clustering (chance to touch another): usual values, not measured.",
         ),
