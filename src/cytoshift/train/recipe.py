@@ -315,8 +315,8 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
         "prior": (
             "How synthetic masks are drawn; the preview beside this file shows some.",
             f"diameter: median ({unit}) and spread of the logarithm of the whole objects seen; clip: in medians.",
-            f"density: objects per {unit}^{seen.ndim}, least and most, or groups of (diameter, density) as single images "
-            f"show them; scaled until masks are covered like the images ({100 * seen.foreground:.1f} %).",
+            f"density: objects per {unit}^{seen.ndim}, least and most, or groups of (diameter, density) as images show "
+            f"them; scaled until masks are covered like the images ({100 * seen.foreground:.1f} %).",
             "elongation: long over short axis, as seen; axial: stretch along z, as seen.",
             "irregularity (of the outline), clustering (chance to touch another): usual values, not measured.",
         ),
