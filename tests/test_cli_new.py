@@ -41,7 +41,7 @@ def test_what_is_written_is_a_run_with_the_objects_of_the_images(written, flat):
     assert run.data.images.paths == str(flat[0])
     assert run.prior.diameter.median == pytest.approx(flat[1], rel=0.25) and run.prior.unit == "um"
     assert run.data.normalise.invert is False and run.patch == (128, 128)
-    assert run.represent.kind == "ternary" and run.represent.smallest < run.prior.diameter.median
+    assert run.represent.kind == "semantic" and run.represent.smallest < run.prior.diameter.median
     assert run.options["width"] == 16 and run.train.steps == 2000
 
 
@@ -83,8 +83,8 @@ def test_what_cannot_be_is_one_sentence(flat, tmp_path, wish, sentence):
 def test_dark_objects_are_inverted(tmp_path):
     image, _, voxel = phantom("sparse-2d", 1, (192, 192))
     write_image(tmp_path / "dark.tif", 255 - image, voxel, "yx")
-    run = recipe(ImageSource(paths=str(tmp_path / "dark.tif")), represent="semantic")
-    assert run.data.normalise.invert is True and run.represent.kind == "semantic"
+    run = recipe(ImageSource(paths=str(tmp_path / "dark.tif")), represent="ternary")
+    assert run.data.normalise.invert is True and run.represent.kind == "ternary"
 
 
 def test_a_volume_is_learnt_from_at_cubic_voxels(tmp_path):

@@ -16,6 +16,8 @@ import yaml
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.model import Segmenter
+from cytoshift.data.volumes import ImageSource, open_volumes
+from cytoshift.predict.run import segment
 from cytoshift.train import monitor
 from cytoshift.train.fit import fit
 from cytoshift.train.settings import Run
@@ -130,6 +132,33 @@ def test_two_processes_see_the_joint_batch(images, tmp_path):
     a, b = weights(tmp_path / "one" / "model"), weights(tmp_path / "two" / "model")
     for key in a:
         assert torch.allclose(a[key], b[key], atol=2e-3), key
+
+
+def test_one_image_smaller_than_the_patch_is_enough(tmp_path):
+    """A single 16-bit image of 20 x 27 pixels, patches of 32 x 32."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(1000, 20, (20, 27))
+    image[5:14, 6:18] += 30_000
+    tifffile.imwrite(tmp_path / "one.tif", image.astype(np.uint16))
+    model = fit(settings(tmp_path / "one.tif", steps=2), tmp_path / "run", quiet=True)
+    labels = segment(Segmenter.load(model), open_volumes(str(tmp_path / "one.tif"))[0])
+    assert labels.shape == (20, 27)
+
+
+def test_a_single_volume_in_3d(tmp_path):
+    """An anisotropic float volume, thinner than the patch, learnt at a coarser voxel size in the plane."""
+    rng = np.random.default_rng(0)
+    volume = rng.normal(0, 0.05, (9, 40, 44)).astype(np.float32)
+    volume[2:7, 8:20, 10:24] += 1
+    tifffile.imwrite(tmp_path / "v.tif", volume, imagej=True, metadata={"axes": "ZYX"})
+    run = settings(tmp_path / "v.tif", 3, steps=2, batch=1).model_dump(mode="json")
+    run["data"]["images"] |= {"voxel": [2.0, 0.5, 0.5], "unit": "um"}
+    run["data"]["voxel"] = [2.0, 1.0, 1.0]
+    run["prior"] |= {"diameter": [6.0, 9.0], "density": [1e-4, 3e-4]}
+    model = fit(parse(Run, run | {"patch": [24, 24, 24]}), tmp_path / "run", quiet=True)
+    source = run["data"]["images"]
+    labels = segment(Segmenter.load(model), open_volumes(parse(ImageSource, source))[0])
+    assert labels.shape == volume.shape
 
 
 def test_monitor_says_what_no_loss_says():

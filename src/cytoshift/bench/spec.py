@@ -84,7 +84,7 @@ class Trained(Entry):
     kind: Literal["train"]
     method: Literal["adgan"] = "adgan"
     preset: str = "laptop"
-    represent: Literal["ternary", "semantic"] = "ternary"
+    represent: Literal["ternary", "semantic"] = "semantic"
     settings: dict[str, Any] = {}
 
 

@@ -33,7 +33,9 @@ def new(
     frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10.")] = None,
     polarity: Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured.")] = "auto",
     preset: Annotated[str, typer.Option(help="laptop, or the sizes of the paper: paper.")] = "laptop",
-    represent: Annotated[str, typer.Option(help="Masks: ternary (edge and core) or semantic.")] = "ternary",
+    represent: Annotated[
+        str, typer.Option(help="Masks: semantic, split by shape; or ternary, edge and core.")
+    ] = "semantic",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace settings that are there.")] = False,
 ) -> None:
     """Measure raw images and write a commented run.yaml for them, with a preview of the synthetic masks beside it."""

@@ -33,6 +33,7 @@ class ScaleEntry(Settings):
     offset: float
     gain: float
     clip: tuple[float, float]
+    gamma: float = 1.0
 
 
 class ModelFile(Settings):

@@ -30,6 +30,7 @@ from .monitor import complaint, look
 from .settings import Run
 from .step import Diverged, Mean, rate, train_step
 
+SHEET = 4  # samples that are looked at again and again
 FREE = {"steps", "max_minutes", "log_every", "sheet_every", "checkpoint_every", "workers", "accelerator"}
 
 
@@ -76,7 +77,7 @@ def train(fabric: Fabric, run: Run, method: Method, batches: Batches, out: Path,
     parts: dict[str, Any] = {"method": method, "mean": mean, **optimizers}
     path = out / "checkpoints" / "last.pt"
     start, elapsed = checkpoint.load(path, parts)
-    fixed = move(batches[0], fabric.device)
+    fixed = move(Batches(batches.kind, batches.domains, SHEET)[0], fabric.device)
     loader = DataLoader(
         batches, batch_size=None, sampler=range(start, settings.steps), num_workers=settings.workers,
         persistent_workers=False,

@@ -87,7 +87,7 @@ def look(source: ImageSource, polarity: Polarity = "auto") -> Survey:
 
 def recipe(
     source: ImageSource, preset: str = "laptop", *, method: str = "adgan", polarity: Polarity = "auto",
-    represent: Literal["ternary", "semantic"] = "ternary", seed: int = 0,
+    represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run for these images, from what they show; no label is read."""
     return settings(look(source, polarity), preset, method=method, represent=represent, seed=seed)
@@ -95,7 +95,7 @@ def recipe(
 
 def settings(
     survey: Survey, preset: str = "laptop", *, method: str = "adgan",
-    represent: Literal["ternary", "semantic"] = "ternary", seed: int = 0,
+    represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run from a survey. Raises UserError where method and preset do not fit the images."""
     if not survey.measured.objects:
@@ -117,9 +117,15 @@ def settings(
             "seed": seed,
             "data": {
                 "images": survey.source.model_dump(mode="json", exclude_defaults=True),
-                "normalise": {"kind": "percentile", "low": 0.5, "high": 99.8, "invert": survey.dark},
+                "normalise": {
+                    "kind": "percentile",
+                    "low": 0.5,
+                    "high": 99.8,
+                    "gamma": 1.0 if survey.dark else 0.5,
+                    "invert": survey.dark,
+                },
                 "voxel": None if own == {working} else working.size,
-                "augment": {"flips": True, "turns": True, "gamma": 0.0},
+                "augment": {"flips": True, "turns": True, "gamma": 0.5},
             },
             "patch": sizes,
             "prior": prior(survey, working, sizes).model_dump(mode="json", exclude_unset=True),
@@ -304,9 +310,10 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
         "seed": ("Another number is another training.",),
         "data": (
             "The images, and how they are read.",
-            f"normalise: these percentiles of each image become -1 and 1; objects are {seen.polarity} ({polarity}).",
+            f"normalise: these percentiles of each image become -1 and 1; objects are {seen.polarity} ({polarity}); gamma "
+            "below 1 lifts dim objects beside bright ones.",
             f"voxel: the images are learnt from {at}: the median object is {median / step:.0f} voxels across.",
-            "augment: patches are mirrored and turned; gamma changes the contrast.",
+            "augment: patches are mirrored and turned; gamma: their contrast varies by 2 to the power of +- so much.",
         ),
         "patch": (
             f"What the networks see at once, in voxels: {min(run.patch) * step / median:.1f} median objects along its "
