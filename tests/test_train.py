@@ -15,8 +15,8 @@ import yaml
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
-from cytoshift.model import Segmenter
 from cytoshift.data.volumes import ImageSource, open_volumes
+from cytoshift.model import Segmenter
 from cytoshift.predict.run import segment
 from cytoshift.train import monitor
 from cytoshift.train.fit import fit

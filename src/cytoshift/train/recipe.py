@@ -310,8 +310,8 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
         "seed": ("Another number is another training.",),
         "data": (
             "The images, and how they are read.",
-            f"normalise: these percentiles of each image become -1 and 1; objects are {seen.polarity} ({polarity}); gamma "
-            "below 1 lifts dim objects beside bright ones.",
+            f"normalise: these percentiles of each image become -1 and 1; objects are {seen.polarity} ({polarity}); "
+            "gamma below 1 lifts dim objects beside bright ones.",
             f"voxel: the images are learnt from {at}: the median object is {median / step:.0f} voxels across.",
             "augment: patches are mirrored and turned; gamma: their contrast varies by 2 to the power of +- so much.",
         ),

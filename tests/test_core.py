@@ -1,0 +1,140 @@
+"""What every room stands on, on numbers that can be checked by eye."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cytoshift.core.atomic import replacing
+from cytoshift.core.blocks import across_face, cover, neighbours
+from cytoshift.core.errors import UserError
+from cytoshift.core.normalise import Normalisation, Scale
+from cytoshift.core.rng import integer, stream
+from cytoshift.core.settings import Settings, parse, read_yaml
+from cytoshift.core.voxel import Voxel
+
+
+def test_percentiles_become_minus_one_and_one():
+    image = np.arange(101, dtype=np.uint16)
+    scale = Normalisation(low=10, high=90).measure([image])
+    assert scale == Scale(offset=50.0, gain=2 / 80, clip=(-1.0, 1.0))
+    assert scale(np.array([0, 10, 50, 90, 100])).tolist() == [-1, -1, 0, 1, 1]
+
+
+def test_dark_objects_are_turned_bright_and_gamma_lifts_the_dim():
+    image = np.array([0, 1, 4], np.uint8)
+    assert Normalisation(kind="minmax", invert=True).measure([image])(image).tolist() == [1, 0.5, -1]
+    assert Normalisation(kind="minmax", gamma=0.5).measure([image])(image).tolist() == [-1, 0, 1]
+
+
+def test_zscore_and_several_volumes():
+    scale = Normalisation(kind="zscore", reach=1.5).measure([np.array([0.0, 2.0]), np.array([0.0, 2.0])])
+    assert (scale.offset, scale.gain) == (1.0, 1.0)
+    assert scale(np.array([0.0, 2.0, 9.0])).tolist() == [-1, 1, 1.5]
+    with pytest.raises(ValueError, match="zscore has none"):
+        Normalisation(kind="zscore", gamma=0.5)
+
+
+def test_a_constant_image_is_no_error_and_nan_is():
+    assert Normalisation().measure([np.full((4, 4), 7)])(np.full((4, 4), 7)).tolist() == [[0.0] * 4] * 4
+    with pytest.raises(UserError, match="NaN or infinite"):
+        Normalisation().measure([np.array([1.0, np.nan])])
+
+
+def test_an_almost_empty_image_uses_its_extremes():
+    image = np.zeros((100, 100), np.uint8)
+    image[3, 3] = 200  # one voxel in ten thousand: both percentiles are 0
+    assert Normalisation().measure([image])(image).max() == 1
+
+
+def test_streams_are_apart_by_name_and_the_same_again():
+    assert stream(0, "a", 1).random() == stream(0, "a", 1).random()
+    seeds = [integer(s, name, i) for s in (0, 1) for name in ("a", "b") for i in (0, 1)]
+    assert len(set(seeds)) == 8 and all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_voxels():
+    voxel = Voxel.of((2, 0.5, 0.5), "micron")
+    assert voxel == Voxel((2.0, 0.5, 0.5), "um") and voxel.volume == 0.5 and voxel.anisotropy == (4, 1, 1)
+    assert Voxel.of((50, 4.6, 4.6), "nm").size == (0.05, 0.0046, 0.0046)
+    assert voxel.voxels(1.0) == (0.5, 2, 2)
+    bad = (((1, 1), "parsec", "not known"), ((0, 1), "um", "positive"), ((1,), "px", "two or three"))
+    for size, unit, words in bad:
+        with pytest.raises(UserError, match=words):
+            Voxel.of(size, unit)
+
+
+def test_a_file_is_whole_or_absent(tmp_path):
+    path = tmp_path / "deep" / "a.txt"
+    with replacing(path) as beside:
+        beside.write_text("one")
+    with pytest.raises(RuntimeError), replacing(path) as beside:
+        beside.write_text("half")
+        raise RuntimeError("killed")
+    assert path.read_text() == "one" and [p.name for p in path.parent.iterdir()] == ["a.txt"]
+    with replacing(tmp_path / "folder") as beside:
+        beside.mkdir()
+        (beside / "x").write_text("x")
+    with replacing(tmp_path / "folder") as beside:
+        beside.mkdir()
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    sentence = r"cannot write .*a.txt: No space left on device; free space or choose"
+    with pytest.raises(UserError, match=sentence), replacing(tmp_path / "a.txt") as beside:
+        raise OSError(28, "No space left on device", str(beside))
+
+
+class Inner(Settings):
+    lr: float = 1.0
+
+
+class Outer(Settings):
+    train: Inner = Inner()
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("text", "overrides", "sentence"),
+    [
+        ("name: a", ["train.rate=1"], "'train.rate' is not a setting; there are lr"),
+        ("train: {lr: 1}", [], "'name' is missing; set name=..."),
+        ("name: a", ["train.lr=fast"], "train.lr = 'fast': input should be a valid number"),
+        ("name: a", ["train.lr"], "'train.lr' is not key=value"),
+        ("name: a", ["name.x=1"], "'name.x': 'name' is a value, not a group"),
+        ("name: [", [], "is not valid YAML at line"),
+        ("- a", [], "holds no mapping of settings"),
+    ],
+)
+def test_bad_settings_are_one_sentence(tmp_path, text, overrides, sentence):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        parse(Outer, read_yaml(path, overrides), "run.yaml")
+    assert sentence in str(error.value) and "\n" not in str(error.value)
+
+
+def test_missing_settings_file_and_override(tmp_path):
+    with pytest.raises(UserError, match="does not exist; write one with 'cytoshift new'"):
+        read_yaml(tmp_path / "no.yaml")
+    (tmp_path / "run.yaml").write_text("name: a")
+    assert parse(Outer, read_yaml(tmp_path / "run.yaml", ["train.lr=2e-1"])).train.lr == 0.2
+
+
+@given(st.data())
+def test_blocks_tile_and_neighbours_see_the_same_face(data):
+    ndim = data.draw(st.integers(1, 3))
+    shape = tuple(data.draw(st.integers(1, 17)) for _ in range(ndim))
+    size = tuple(data.draw(st.integers(1, 9)) for _ in range(ndim))
+    halo = tuple(data.draw(st.integers(0, s)) for s in size)
+    volume = np.arange(np.prod(shape)).reshape(shape)
+    count = np.zeros(shape, int)
+    blocks = cover(shape, size, halo)
+    for block in blocks:
+        count[block.write] += 1
+        assert (volume[block.read][block.inner] == volume[block.write]).all()
+    assert (count == 1).all()
+    for a, b in neighbours(blocks):
+        in_a, in_b = across_face(a, b)
+        assert (volume[a.read][in_a] == volume[b.read][in_b]).all()
