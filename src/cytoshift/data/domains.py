@@ -66,17 +66,21 @@ class Images:
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
         rng = stream(self.seed, "images", index)
+        image = self.window(rng, EMPTY)
+        if self.augment.gamma:
+            image = change_gamma(image, 2.0 ** rng.uniform(-self.augment.gamma, self.augment.gamma))
+        return (sample_pose(self.augment, self.patch, self.working, rng)(image)[None],)
+
+    def window(self, rng: np.random.Generator, least: float = 0.0) -> NDArray[np.float32]:
+        """A random patch as it is; with `least`, one of which so much is foreground, if some draws find it."""
         which = int(rng.choice(len(self.arrays), p=self.chances))
         array, voxel = self.arrays[which], self.voxels[which]
         size = tuple(max(round(n * w / o), 1) for n, w, o in zip(self.patch, self.working.size, voxel.size))
         for _ in range(DRAWS):
             image = self.scales[which](crop(array, size, rng))
-            if float((image > self.levels[which]).mean()) >= EMPTY:
+            if float((image > self.levels[which]).mean()) >= least:
                 break
-        image = resample(image, self.patch)
-        if self.augment.gamma:
-            image = change_gamma(image, 2.0 ** rng.uniform(-self.augment.gamma, self.augment.gamma))
-        return (sample_pose(self.augment, self.patch, self.working, rng)(image)[None],)
+        return resample(image, self.patch)
 
 
 class SyntheticMasks:

@@ -4,24 +4,49 @@ AdaIN(x, s) = (1 + scale(s)) (x - mu(x)) / sigma(x) + shift(s), with mu and sigm
 sample and channel (AD-GAN, appendix 5.2; the "1 +" is the authors' code's).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 
 class AdaIN(nn.Module):
-    """Instance norm whose affine numbers are handed in; `width` channels take 2 * width numbers."""
+    """Instance norm whose affine numbers are handed in; `width` channels take 2 * width numbers.
 
-    def __init__(self, width: int):
+    `frozen` uses a mean and a variance that were measured once over many images, in the place of those of the image
+    at hand. Instance norm sees how much of an image is covered: in a crowd it makes objects shrink, and it scales the
+    noise of an empty field up to objects. Trained networks are shipped frozen; tiles of a volume then agree.
+    """
+
+    def __init__(self, width: int, frozen: bool = False):
         super().__init__()
-        self.width = width
+        self.width, self.frozen = width, frozen
+        self.mean: Tensor
+        self.var: Tensor
+        if frozen:
+            self.register_buffer("mean", torch.zeros(width))
+            self.register_buffer("var", torch.ones(width))
 
     def forward(self, x: Tensor, affine: Tensor) -> Tensor:
         """x (B, C, *S), affine (B, 2 C): first the shifts, then the scales."""
         shift, scale = affine.view(len(affine), 2, self.width, *[1] * (x.ndim - 2)).unbind(1)
-        return torch.addcmul(shift.to(x.dtype), F.instance_norm(x), (1 + scale).to(x.dtype))
+        normal = F.instance_norm(x, self.mean, self.var, use_input_stats=False) if self.frozen else F.instance_norm(x)
+        return torch.addcmul(shift.to(x.dtype), normal, (1 + scale).to(x.dtype))
+
+
+class OwnStatistics(TorchFunctionMode):
+    """While entered, frozen norms use the statistics of each image again: theirs belong to one way through the
+    network, and translation goes others."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is F.instance_norm:
+            return func(args[0])
+        return func(*args, **(kwargs or {}))
 
 
 class Style(nn.Module):

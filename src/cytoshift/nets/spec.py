@@ -20,10 +20,12 @@ class TranslatorSpec(Settings):
     hidden: int = Field(256, ge=1)
     up: Literal[3, 4] = 3
     adaptive_encoder: bool = True
+    frozen: bool = False  # norms hold statistics measured after training
 
     def build(self) -> Translator:
         shared = (self.ndim, self.channels, self.width, self.blocks, self.stem, self.hidden)
-        return Translator(Encoder(*shared, self.adaptive_encoder), Decoder(*shared, self.up))
+        encoder = Encoder(*shared, self.adaptive_encoder, self.frozen)
+        return Translator(encoder, Decoder(*shared, self.up, self.frozen))
 
 
 # Becomes a union told apart by `kind` with the second network that is shipped.

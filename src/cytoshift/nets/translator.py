@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from .adain import AdaIN, Style
+from .adain import AdaIN, OwnStatistics, Style
 from .nd import CONV, CONV_TRANSPOSE, reflected_conv
 
 IMAGE, MASK = 0, 1
@@ -17,10 +17,10 @@ IMAGE, MASK = 0, 1
 class Residual(nn.Module):
     """x + AdaIN(conv(ReLU(AdaIN(conv(x))))), without a ReLU after the sum."""
 
-    def __init__(self, ndim: int, width: int):
+    def __init__(self, ndim: int, width: int, frozen: bool):
         super().__init__()
         self.convs = nn.ModuleList(reflected_conv(ndim, width, width, 3) for _ in range(2))
-        self.norms = nn.ModuleList(AdaIN(width) for _ in range(2))
+        self.norms = nn.ModuleList(AdaIN(width, frozen) for _ in range(2))
 
     def forward(self, x: Tensor, affine: Iterator[Tensor]) -> Tensor:
         out = self.norms[0](self.convs[0](x), next(affine)).relu()
@@ -33,7 +33,10 @@ class Encoder(nn.Module):
     `adaptive=False` is the paper's ablation "AdaIN in Encoder": plain instance norm, the domain is not told.
     """
 
-    def __init__(self, ndim: int, cin: int, width: int, blocks: int, stem: int, hidden: int, adaptive: bool = True):
+    def __init__(
+        self, ndim: int, cin: int, width: int, blocks: int, stem: int, hidden: int, adaptive: bool = True,
+        frozen: bool = False,
+    ):  # fmt: skip
         super().__init__()
         widths = [width, 2 * width, 4 * width]
         self.convs = nn.ModuleList(
@@ -43,8 +46,8 @@ class Encoder(nn.Module):
                 CONV[ndim](2 * width, 4 * width, 3, stride=2, padding=1),
             ]
         )
-        self.norms = nn.ModuleList(AdaIN(w) for w in widths)
-        self.blocks = nn.ModuleList(Residual(ndim, 4 * width) for _ in range(blocks))
+        self.norms = nn.ModuleList(AdaIN(w, frozen) for w in widths)
+        self.blocks = nn.ModuleList(Residual(ndim, 4 * width, frozen) for _ in range(blocks))
         self.style = Style(2, hidden, widths + [4 * width] * 2 * blocks)
         self.adaptive = adaptive
 
@@ -64,14 +67,16 @@ class Decoder(nn.Module):
     of them a pixel in 2D), a checkerboard that a short training does not unlearn. With 4 they fall evenly.
     """
 
-    def __init__(self, ndim: int, cout: int, width: int, blocks: int, stem: int, hidden: int, up: int = 3):
+    def __init__(
+        self, ndim: int, cout: int, width: int, blocks: int, stem: int, hidden: int, up: int = 3, frozen: bool = False
+    ):
         super().__init__()
         widths = [2 * width, width]
-        self.blocks = nn.ModuleList(Residual(ndim, 4 * width) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Residual(ndim, 4 * width, frozen) for _ in range(blocks))
         self.convs = nn.ModuleList(
             CONV_TRANSPOSE[ndim](2 * w, w, up, stride=2, padding=1, output_padding=up % 2) for w in widths
         )
-        self.norms = nn.ModuleList(AdaIN(w) for w in widths)
+        self.norms = nn.ModuleList(AdaIN(w, frozen) for w in widths)
         self.head = reflected_conv(ndim, width, cout, stem)
         self.style = Style(2, hidden, [4 * width] * 2 * blocks + widths)
 
@@ -107,4 +112,5 @@ class Translator(nn.Module):
 
     def translate(self, x: Tensor, start: int, end: Tensor) -> Tensor:
         """x (B, 1, *S) of domain `start` drawn in the style of the code `end` (B, 2), in [-1, 1] (paper 4.6, 5.5)."""
-        return self.decode(self.encode(x, code(x, start)), end).tanh()
+        with OwnStatistics():
+            return self.decode(self.encode(x, code(x, start)), end).tanh()

@@ -18,13 +18,14 @@ from torch.utils.data import DataLoader
 from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.rng import integer
-from ..core.settings import parse
+from ..core.settings import parse, read_yaml
 from ..core.voxel import Voxel
 from ..data.domains import Batches, Domain, Images, SyntheticMasks
 from ..data.volumes import Volume, open_volumes
 from ..methods import METHODS, Method
 from ..model import Segmenter
 from . import checkpoint
+from .freeze import freeze, windows
 from .log import Log
 from .monitor import complaint, look
 from .settings import Run
@@ -55,8 +56,9 @@ def fit(run: Run, out: Path, quiet: bool = False) -> Path:
     model = out / "model"
     if fabric.is_global_zero:
         scale = images.scales[0] if run.data.normalise.per == "dataset" else None
+        spec, network = freeze(method.shipped(), method.network(), windows(images, run.seed), fabric)
         Segmenter(
-            spec=method.shipped(), network=method.network(), normalisation=run.data.normalise, scale=scale,
+            spec=spec, network=network, normalisation=run.data.normalise, scale=scale,
             voxel=working, axes=volumes[0].axes, representation=run.represent, card=card(run, volumes),
         ).save(model)  # fmt: skip
     fabric.barrier()
@@ -170,7 +172,7 @@ def claim(out: Path, run: Run) -> None:
     path = out / "run.yaml"
     wish = run.model_dump(mode="json")
     if path.exists():
-        there = yaml.safe_load(path.read_text())
+        there = parse(Run, read_yaml(path), str(path)).model_dump(mode="json")  # with what it left to the defaults
         if changed := differences(there, wish):
             raise UserError(f"{out} holds a run with other settings ({changed[0]}); choose another -o or remove it")
     with replacing(path) as beside:

@@ -1,0 +1,48 @@
+"""After training: statistics of adaptive instance norm, measured once over the images, shipped with the weights."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import nn
+
+from ..core.rng import stream
+from ..data.domains import Images
+from ..nets.adain import AdaIN
+from ..nets.spec import NetSpec
+from ..predict.norms import Pooled
+
+VOXELS = 4_000_000  # that go through the network together
+LEAST, MOST = 4, 64  # windows
+
+
+def windows(images: Images, seed: int) -> NDArray[np.float32]:
+    """Random windows (N, 1, *patch) of the images as they are, empty regions included."""
+    count = int(np.clip(VOXELS // int(np.prod(images.patch)), LEAST, MOST))
+    return np.stack([images.window(stream(seed, "norms", i))[None] for i in range(count)])
+
+
+def freeze(spec: NetSpec, network: nn.Module, x: NDArray[np.float32], fabric: Fabric) -> tuple[NetSpec, nn.Module]:
+    """The spec and the network with norms that use what they measure on `x` (N, 1, *S), all of it as one image."""
+    order: list[str] = []
+    hooks = [
+        module.register_forward_hook(lambda _m, _i, _o, name=name: order.append(name))
+        for name, module in network.named_modules()
+        if isinstance(module, AdaIN)
+    ]
+    pooled = Pooled()
+    with torch.inference_mode(), fabric.autocast(), pooled:
+        network(torch.from_numpy(x).to(fabric.device))
+    for hook in hooks:
+        hook.remove()
+    pooled.freeze()
+    assert pooled.frozen is not None, "it was frozen in the line above"
+    frozen = spec.model_copy(update={"frozen": True})
+    shipped: Any = frozen.build()
+    weights = dict(network.state_dict())
+    for name, (mean, var) in zip(order, pooled.frozen):
+        weights |= {f"{name}.mean": mean.clone(), f"{name}.var": var.clone()}
+    shipped.load_state_dict(weights)
+    return frozen, shipped.eval()
