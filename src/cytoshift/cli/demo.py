@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.float32]
 
-PRESET = "dense-2d"
+PRESET = "sparse-2d"
 IMAGES = 8
 SHOWN = 3  # rows of the overview
 SIZE = 256  # pixels of its pictures
@@ -29,7 +29,7 @@ COLUMNS = {
 
 def demo(
     out: Annotated[Path, typer.Option("-o", "--out", help="folder for everything the demo makes")] = Path("demo"),
-    minutes: Annotated[float, typer.Option(min=0.01, help="of training at most")] = 3.0,
+    minutes: Annotated[float, typer.Option(min=0.01, help="of training at most")] = 3.5,
 ) -> None:
     """Make phantoms, learn from them without labels, segment them, compare with their truth: a picture and a table.
 
