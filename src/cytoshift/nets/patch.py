@@ -1,5 +1,6 @@
 """The patch discriminator of AD-GAN (Table 8): one shared body, one output branch per domain."""
 
+import torch
 from torch import Tensor, nn
 
 from .nd import CONV, INSTANCE_NORM
@@ -24,4 +25,8 @@ class PatchCritic(nn.Module):
         self.net = nn.Sequential(*layers, CONV[ndim](8 * width, cout, 4, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
+        x = self.net[:-1](x)
+        # In 32 bits whatever the rest computes in: on CPUs, the bfloat16 weight gradient of a 3D convolution to so few
+        # channels now and then holds numbers that nobody wrote (seen with torch 2.13).
+        with torch.autocast(x.device.type, enabled=False):
+            return self.net[-1](x.float())
