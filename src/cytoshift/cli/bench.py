@@ -7,12 +7,12 @@ import typer
 
 
 def bench(
-    spec: Annotated[Path, typer.Argument(help="SPEC.yaml: data sets, methods, seeds; see benchmarks/specs")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="folder of the results")],
-    data: Annotated[Path | None, typer.Option(help="folder that the spec's paths are relative to")] = None,
-    only: Annotated[list[str] | None, typer.Option(help="a data set or method of the spec; repeatable")] = None,
-    page: Annotated[Path | None, typer.Option(help="page of several tables to put this one into")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress of the trainings")] = False,
+    spec: Annotated[Path, typer.Argument(help="SPEC.yaml: data sets, methods, seeds; see benchmarks/specs.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the results.")],
+    data: Annotated[Path | None, typer.Option(help="Folder that the spec's paths are relative to.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A data set or method of the spec; repeatable.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Page of several tables to put this one into.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress of the trainings.")] = False,
 ) -> None:
     """Compare methods. Stopped at any moment, the same command goes on; what is finished is not done again."""
     from ..bench.run import bench as run

@@ -28,8 +28,8 @@ COLUMNS = {
 
 
 def demo(
-    out: Annotated[Path, typer.Option("-o", "--out", help="folder for everything the demo makes")] = Path("demo"),
-    minutes: Annotated[float, typer.Option(min=0.01, help="of training at most")] = 3.5,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for everything the demo makes.")] = Path("demo"),
+    minutes: Annotated[float, typer.Option(min=0.01, help="Of training at most.")] = 3.5,
 ) -> None:
     """Make phantoms, learn from them without labels, segment them, compare with their truth: a picture and a table.
 

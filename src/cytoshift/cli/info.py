@@ -26,7 +26,7 @@ def info(
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
     frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10.")] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Read object ids instead of intensities.")] = False,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where the thumbnail goes.")] = Path("thumbnail.png"),
+    output: Annotated[Path, typer.Option("-o", "--out", help="Where the thumbnail goes.")] = Path("thumbnail.png"),
 ) -> None:
     """Print how images are understood (axes, voxel size, type, channel) and write a thumbnail of them."""
     from rich.console import Console

@@ -62,7 +62,7 @@ def main() -> None:
     Exit codes: 0 done, 1 the machine gave up (memory, disk, permissions), 2 a wish that cannot be met, 130 Ctrl-C.
     """
     try:
-        app()
+        app(prog_name="cytoshift")
     except SystemExit as end:
         if end.code == INTERRUPTED:
             complain("stopped by Ctrl-C; train and bench continue when the same command is given again")

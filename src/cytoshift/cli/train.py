@@ -7,13 +7,13 @@ import typer
 
 
 def train(
-    run: Annotated[Path, typer.Argument(help="run.yaml, as written by 'cytoshift new'")],
+    run: Annotated[Path, typer.Argument(help="The run.yaml, as written by 'cytoshift new'.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="settings laid over the file: train.steps=500 seed=1 ...")
+        list[str] | None, typer.Argument(help="Settings laid over the file: train.steps=500 seed=1 ...")
     ] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="run folder; default: the file's name")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="stop there, counted over restarts")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress")] = False,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Run folder; default: the file's name.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Stop there, counted over restarts.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
     """Train a model. Killed at any moment, the same command goes on from the last checkpoint."""
     from ..core.settings import parse, read_yaml

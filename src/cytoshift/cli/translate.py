@@ -7,13 +7,13 @@ import typer
 
 
 def translate(
-    model: Annotated[Path, typer.Argument(help="model folder of an AD-GAN run")],
-    labels: Annotated[str, typer.Argument(help="label image(s): a file, a folder or a glob")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="folder for the pictures and images")],
-    steps: Annotated[int, typer.Option(help="styles between mask (0) and image (1), both included")] = 2,
-    axes: Annotated[str | None, typer.Option(help="axes of the labels, for example zyx")] = None,
-    voxel: Annotated[str | None, typer.Option(help="voxel size, for example 0.5,0.2,0.2")] = None,
-    unit: Annotated[str | None, typer.Option(help="unit of --voxel: um, nm or px")] = None,
+    model: Annotated[Path, typer.Argument(help="Model folder of an AD-GAN run.")],
+    labels: Annotated[str, typer.Argument(help="Label image(s): a file, a folder or a glob.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures and images.")],
+    steps: Annotated[int, typer.Option(help="Styles between mask (0) and image (1), both included.")] = 2,
+    axes: Annotated[str | None, typer.Option(help="Axes of the labels, for example zyx.")] = None,
+    voxel: Annotated[str | None, typer.Option(help="Voxel size, for example 0.5,0.2,0.2.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of --voxel: um, nm or px.")] = None,
 ) -> None:
     """Draw microscope images from label images (AD-GAN 4.6), or the series of styles between the two (5.5)."""
     from ..core.errors import UserError
