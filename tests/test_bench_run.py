@@ -52,6 +52,16 @@ def test_what_is_finished_is_not_done_again(done, monkeypatch):
     bench(parse(Spec, SPEC), out, say=lambda line: None, quiet=True)
 
 
+def test_two_at_a_time_give_the_same_numbers(done, tmp_path):
+    spec, said = parse(Spec, SPEC | {"seeds": [0]}), []
+    bench(spec, tmp_path, say=said.append, quiet=True, jobs=2)
+    assert sorted(line.partition(":")[0] for line in said) == ["made · floor", "made · gan · seed 0"]
+    alone, beside = (json.loads((out / "results.json").read_text())["cells"] for out in (done[0], tmp_path))
+    for one, two in zip(alone, beside):
+        assert two["mean"] == pytest.approx(one["mean"], rel=1e-3)
+    assert len(beside) == 2
+
+
 def test_a_training_that_was_killed_goes_on(done, monkeypatch):
     out, _, _ = done
     spec = parse(Spec, SPEC)

@@ -45,6 +45,12 @@ def test_what_is_written_is_a_run_with_the_objects_of_the_images(written, flat):
     assert run.options["width"] == 16 and run.train.steps == 2000
 
 
+def test_of_few_images_a_patch_shows_a_part(flat, tmp_path):
+    small, _, voxel = phantom("sparse-2d", 1, (120, 192), 5)
+    write_image(tmp_path / "small.tif", small, voxel, "yx")
+    assert recipe(ImageSource(paths=str(tmp_path))).patch == (80, 128)
+
+
 def test_every_group_is_explained(written):
     text = written.read_text()
     for group in ("data", "patch", "prior", "represent", "options", "train"):
@@ -114,7 +120,7 @@ def test_large_objects_are_shrunk_to_what_the_networks_see(tmp_path):
     tifffile.imwrite(tmp_path / "large.tif", image + rng.integers(0, 20, image.shape, dtype=np.uint8))
     run = recipe(ImageSource(paths=str(tmp_path / "large.tif"), voxel=(1.0, 1.0), unit="px"))
     assert run.prior.diameter.median == pytest.approx(90, rel=0.1)
-    assert run.data.voxel == (pytest.approx(5, rel=0.1),) * 2
+    assert run.data.voxel == (pytest.approx(3.75, rel=0.1),) * 2
 
 
 def test_masks_come_to_cover_what_images_cover():

@@ -60,6 +60,12 @@ def test_filter_small_counts_in_units():
         filter_small(labels, 1, CUBES)
 
 
+def test_what_the_edge_cuts_may_be_smaller():
+    labels = np.array([[0, 0, 0, 0, 0], [1, 1, 0, 2, 0], [0, 0, 0, 2, 0], [0, 0, 0, 0, 3]])
+    assert set(np.unique(filter_small(labels, 3, Voxel((1.0, 1.0), "um"), 2))) == {0, 1}
+    assert set(np.unique(filter_small(labels, 2, Voxel((1.0, 1.0), "um"), 1))) == {0, 1, 2, 3}
+
+
 def test_remove_border():
     labels = np.zeros((4, 5, 5), np.int64)
     labels[0, 2, 2], labels[2, 2, 2], labels[2, 4, 1] = 10**12, 5, 7

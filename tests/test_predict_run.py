@@ -86,7 +86,7 @@ def test_small_ones_and_holes_in_physical_units():
     assert of(plain).max() == 2 and of(plain)[8, 8] == 1
     assert of(plain, max_hole=0)[8, 8] == 0 and of(plain, max_hole=0.24)[8, 8] == 0 and of(plain, max_hole=0.25)[8, 8]
     assert of(plain, min_size=2.25).max() == 2 and of(plain, min_size=2.26).max() == 1  # 9 pixels are 2.25 um2
-    sized = by_eye(size=(0.5, 0.5), unit="um", representation=Semantic(threshold=0.5, smallest=4.0))
+    sized = by_eye(size=(0.5, 0.5), unit="um", representation=Semantic(threshold=0.5, smallest=2.0))
     assert of(sized).max() == 1 and of(sized, min_size=0).max() == 2  # less than a disc of 2 um
 
 

@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
 from numpy.typing import NDArray
 
@@ -104,7 +105,8 @@ def prepare(cell: Cell, material: Material, folder: Path, quiet: bool) -> tuple[
     run = settings_of(cell, contender, material.train, folder / "run.yaml")
     trained = Segmenter.load(fit(run, folder / "run", quiet))
     steps, elapsed = checkpoint.load(folder / "run" / "checkpoints" / "last.pt", {})
-    return lambda image: segment(trained, image), {"steps": steps, "train_minutes": elapsed / 60}
+    cost = {"steps": steps, "train_minutes": elapsed / 60, "threads": torch.get_num_threads()}
+    return lambda image: segment(trained, image), cost
 
 
 def settings_of(cell: Cell, contender: Trained, train: ImageSource, path: Path) -> Run:

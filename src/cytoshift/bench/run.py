@@ -1,9 +1,15 @@
 """A spec from its first cell to its table. Stopped at any moment, it continues."""
 
 import json
-from collections.abc import Callable
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from ..core.atomic import replacing
@@ -23,32 +29,90 @@ def bench(
     page: Path | None = None,
     say: Callable[[str], None] = print,
     quiet: bool = False,
+    jobs: int = 1,
 ) -> Path:
     """Run the cells that are not there yet; write OUT/results.json, OUT/results.md and OUT/pictures; return the table.
 
     data: folder that the spec's paths are relative to. only: names of data sets and methods. page: a page of several
-    tables to put this one into. say: gets a line per cell. A cell that fails does not stop the others; the first
-    failure is raised as UserError at the end, when the tables are written.
+    tables to put this one into. say: gets a line per cell. jobs: cells at a time, each with its share of the cores.
+    A cell that fails does not stop the others; the first failure is raised as UserError at the end, when the tables
+    are written.
     """
     datasets, methods = choose(spec, only or [])
+    materials = {dataset.name: material(dataset, data, out / "data") for dataset in datasets}
+    cells = cells_of(spec, datasets, methods)
+    before = [cell for cell in cells if finished([cell], materials[cell.dataset.name], out)]
+    waiting = Counter(cell.dataset.name for cell in cells)
     failures = []
-    for dataset in datasets:
-        here = material(dataset, data, out / "data")
-        for cell in cells_of(spec, [dataset], methods):
-            before = bool(finished([cell], here, out))
-            try:
-                numbers = run_cell(cell, here, out, quiet)
-            except UserError as error:
-                failures.append(f"{cell.title}: {error}")
-                say(failures[-1])
-                continue
-            say(line(cell, numbers) + ", from before" * before)
+    for cell, outcome in outcomes(cells, materials, data, out, quiet, jobs):
+        if isinstance(outcome, UserError):
+            failures.append(f"{cell.title}: {outcome}")
+            say(failures[-1])
+        else:
+            say(line(cell, outcome) + ", from before" * (cell in before))
             write(spec, out, page)
-        draw(here, finished(cells_of(spec, [dataset], spec.methods), here, out), out)
+        waiting[cell.dataset.name] -= 1
+        if not waiting[cell.dataset.name]:
+            here = materials[cell.dataset.name]
+            draw(here, finished(cells_of(spec, [cell.dataset], spec.methods), here, out), out)
     table = write(spec, out, page)
     if failures:
         raise UserError(f"{len(failures)} of the cells failed, the others are in {table}; the first was {failures[0]}")
     return table
+
+
+Outcome = dict[str, Any] | UserError
+
+
+def outcomes(
+    cells: list[Cell], materials: dict[str, Material], data: Path | None, out: Path, quiet: bool, jobs: int
+) -> Iterator[tuple[Cell, Outcome]]:
+    """The numbers of every cell, or why there are none; as they come where several run at a time."""
+    if jobs == 1:
+        for cell in cells:
+            yield cell, attempt(cell, materials[cell.dataset.name], out, quiet)
+        return
+    import torch
+
+    share = max(torch.get_num_threads() // jobs, 1)
+    context = get_context("spawn")  # torch's threads do not survive a fork
+    with ProcessPoolExecutor(jobs, context, initializer=join_parent, initargs=(share,)) as pool:
+        running = {pool.submit(attempt_alone, cell, data, out): cell for cell in cells}
+        for done in as_completed(running):
+            try:
+                yield running[done], done.result()
+            except BrokenProcessPool as error:
+                raise UserError(
+                    "a process that ran a cell was killed, often for want of memory; the same command goes on, with "
+                    f"fewer --jobs than {jobs}"
+                ) from error
+
+
+def attempt(cell: Cell, here: Material, out: Path, quiet: bool) -> Outcome:
+    try:
+        return run_cell(cell, here, out, quiet)
+    except UserError as error:
+        return error
+
+
+def attempt_alone(cell: Cell, data: Path | None, out: Path) -> Outcome:
+    """`attempt` in a process of its own, whose progress nobody sees."""
+    return attempt(cell, material(cell.dataset, data, out / "data"), out, quiet=True)
+
+
+def join_parent(threads: int) -> None:
+    """Take a share of the cores; end with the parent, however it ends, so that nobody trains on unseen."""
+    import torch
+
+    torch.set_num_threads(threads)
+
+    def follow() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    Thread(target=follow, daemon=True).start()
 
 
 def cells_of(spec: Spec, datasets: list[Dataset], methods: list[Contender]) -> list[Cell]:

@@ -8,22 +8,26 @@ from numpy.typing import NDArray
 from ..core.errors import UserError
 from ..core.voxel import Voxel
 from .edges import along
-from .ids import L, dense, keep
+from .ids import Dense, L, dense, keep
 
 EXACT = 1 + 1e-9  # ten voxels of 0.1 are 1.0, whatever the last bit says
 
 
-def filter_small(labels: NDArray[L], min_size: float, voxel: Voxel) -> NDArray[L]:
+def filter_small(labels: NDArray[L], min_size: float, voxel: Voxel, min_cut: float | None = None) -> NDArray[L]:
     """Without the objects below `min_size`, an area (2D) or volume (3D) in unit ** ndim of the voxel size.
 
-    An object counts with all voxels of its id, connected or not. An object of exactly `min_size` stays.
+    An object counts with all voxels of its id, connected or not. An object of exactly `min_size` stays. Of objects
+    that touch the edge of the image only a part is seen: with `min_cut` they stay from that size on.
 
     >>> filter_small(np.array([[1, 1, 0, 2]]), 0.5, Voxel((0.5, 0.5), "um"))
     array([[1, 1, 0, 0]])
     """
     same_axes(labels, voxel)
     numbered = dense(labels)
-    return keep(labels, numbered, numbered.voxels * voxel.volume * EXACT >= min_size)
+    sizes = numbered.voxels * voxel.volume * EXACT
+    if min_cut is None:
+        return keep(labels, numbered, sizes >= min_size)
+    return keep(labels, numbered, sizes >= np.where(at_edge(numbered, range(labels.ndim)), min_cut, min_size))
 
 
 def remove_border(labels: NDArray[L], axes: Iterable[int] | None = None) -> NDArray[L]:
@@ -32,11 +36,16 @@ def remove_border(labels: NDArray[L], axes: Iterable[int] | None = None) -> NDAr
     For a stack whose first and last slices are fine, `axes=(1, 2)` looks at the four sides only.
     """
     numbered = dense(labels)
-    stays = np.ones(numbered.ids.size + 1, bool)
-    for axis in range(labels.ndim) if axes is None else axes:
+    return keep(labels, numbered, ~at_edge(numbered, range(labels.ndim) if axes is None else axes))
+
+
+def at_edge(numbered: Dense, axes: Iterable[int]) -> NDArray[np.bool_]:
+    """Which of the N objects touch a face of the image across these axes: (N,)."""
+    touch = np.zeros(numbered.ids.size + 1, bool)
+    for axis in axes:
         for face in (slice(None, 1), slice(-1, None)):
-            stays[numbered.labels[along(axis, face)]] = False
-    return keep(labels, numbered, stays[1:])
+            touch[numbered.labels[along(axis, face)]] = True
+    return touch[1:]
 
 
 def fill_holes(labels: NDArray[L], voxel: Voxel, max_size: float = np.inf, per_slice: bool = False) -> NDArray[L]:

@@ -37,7 +37,8 @@ class Options(Tiling):
     """Wishes of one call; what is not wished for is the model's.
 
     threshold: of the foreground, in (0, 1). min_size: objects with less area (2D) or volume (3D) are left out, in
-    unit ** ndim of the voxel size; by default those of less than half the diameter of the model's smallest.
+    unit ** ndim of the voxel size; by default those smaller than the model's smallest, and of those that the edge
+    of the volume cuts only what is left with less than half of its diameter.
     max_hole: larger holes of an object stay open, in the same unit; 0 fills none, by default all are filled.
     """
 
@@ -158,7 +159,6 @@ def decoded(
     if options.max_hole != 0:
         limit = np.inf if options.max_hole is None else options.max_hole
         labels = np.asarray(fill_holes(labels, voxel, limit), dtype=np.int32)
-    least = options.min_size
-    if least is None:
-        least = 0.0 if smallest is None else ball(smallest / 2, voxel.ndim)
-    return relabel(filter_small(labels, least, voxel))
+    if options.min_size is not None or smallest is None:
+        return relabel(filter_small(labels, options.min_size or 0.0, voxel))
+    return relabel(filter_small(labels, ball(smallest, voxel.ndim), voxel, ball(smallest / 2, voxel.ndim)))

@@ -38,7 +38,7 @@ class Aim:
 # laptop: small networks see about 20 voxels around; several objects must fit into a patch that a CPU can take.
 # paper: Table 9's longest semi-axes of 13 to 35 pixels in patches of 256 x 256 or 64 x 128 x 128.
 AIMS = {
-    "laptop-2d": Aim(10, 18, 26, (128, 128)),
+    "laptop-2d": Aim(10, 24, 32, (128, 128)),
     "laptop-3d": Aim(9, 14, 20, (32, 64, 64)),
     "paper-2d": Aim(18, 36, 70, (256, 256)),
     "paper-3d": Aim(15, 26, 70, (64, 128, 128)),
@@ -49,6 +49,8 @@ FEW, MOST_GROUPS = 4, 16  # images: fewer make no groups, of more some are chose
 ROUNDS, DRAWN = 3, 64  # of masks drawn to find the density that covers what is covered
 FINER = 2.0  # an image is stretched at most by this: beyond, nothing is added but work
 SHORTEST = 24  # voxels: what the networks can take
+SMALLEST = 0.5  # of the diameter that 95 % of the whole objects exceed: below, it is none
+FEW_IMAGES, PART = 8, 2 / 3  # of fewer images a patch is not more than this part along every axis
 COARSE = 3.0  # a coarse z is stretched at most by this
 
 
@@ -129,7 +131,11 @@ def settings(
             },
             "patch": sizes,
             "prior": prior(survey, working, sizes).model_dump(mode="json", exclude_unset=True),
-            "represent": {"kind": represent, **masks, "smallest": rounded(survey.measured.diameters[5])},
+            "represent": {
+                "kind": represent,
+                **masks,
+                "smallest": rounded(SMALLEST * survey.measured.whole_diameters[5]),
+            },
             "options": dict(fixed["options"]),
             "train": dict(fixed["train"]),
         },
@@ -171,13 +177,15 @@ def resolution(survey: Survey, aim: Aim) -> Voxel:
 
 
 def patch(survey: Survey, working: Voxel, wish: tuple[int, ...]) -> tuple[int, ...]:
-    """Voxels of a patch: `wish` for cubic voxels, shorter along a coarse axis and where every image is shorter."""
-    longest = np.max([working_shape(v.shape, v.voxel, working) for v in survey.volumes], axis=0)
-    sizes = []
-    for n, step, room in zip(wish, working.size, longest):
-        fits = min(n * min(working.size) / step, max(room, SHORTEST))
-        sizes.append(max(int(fits) // 4 * 4, SHORTEST))
-    return tuple(sizes)
+    """Voxels of a patch: `wish` for cubic voxels, shorter along a coarse axis and where every image is shorter.
+
+    Of a few small images a patch takes a part: always shown whole, they are soon known by heart.
+    """
+    room = np.maximum(np.max([working_shape(v.shape, v.voxel, working) for v in survey.volumes], axis=0), SHORTEST)
+    fits = np.minimum([n * min(working.size) / step for n, step in zip(wish, working.size)], room)
+    if len(survey.volumes) < FEW_IMAGES and (fits >= PART * room).all():
+        fits = np.maximum(PART * room, SHORTEST)
+    return tuple(max(int(n) // 4 * 4, SHORTEST) for n in fits)
 
 
 def prior(survey: Survey, working: Voxel, patch: tuple[int, ...]) -> Prior:
@@ -330,7 +338,8 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
         "represent": (
             "How the networks see a mask.",
             *(["edge: half: gray to half of each object's depth (the authors' code); or a width."] * ternary),
-            f"smallest: equivalent diameter of the smallest object, in {unit}; 5 % of those seen are smaller.",
+            f"smallest: equivalent diameter of the smallest object, in {unit}: half of what 95 % of the whole ones "
+            "seen exceed.",
         ),
         "options": (
             "Of the method: widths of the networks. To add: the paper's weights (reconstruct, cycle, content, "
