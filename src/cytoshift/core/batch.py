@@ -11,7 +11,7 @@ class Labelled(NamedTuple):
     """Images of one domain with their ground truth."""
 
     image: "Tensor"  # (B, C, *S) float32, normalised
-    target: "Tensor"  # (B, K, *S) float32, channels of the representation in [0, 1]
+    target: "Tensor"  # (B, K, *S) float32, channels of the representation
 
 
 class Unlabelled(NamedTuple):
@@ -24,3 +24,18 @@ class Masks(NamedTuple):
     """Synthetic ground truth that no photograph belongs to."""
 
     target: "Tensor"  # (B, K, *S) float32 in [0, 1]
+
+
+class LabelledPair(NamedTuple):
+    """`Labelled`, and what the image was before it was corrupted: same grid, same pose."""
+
+    image: "Tensor"  # (B, C, *S) float32, normalised, corrupted
+    target: "Tensor"  # (B, K, *S) float32, channels of the representation
+    clean: "Tensor"  # (B, C, *S) float32, normalised
+
+
+class UnlabelledPair(NamedTuple):
+    """`Unlabelled`, and what the image was before it was corrupted: same grid, same pose."""
+
+    image: "Tensor"  # (B, C, *S) float32, normalised, corrupted
+    clean: "Tensor"  # (B, C, *S) float32, normalised
