@@ -71,9 +71,13 @@ class Images:
             image = change_gamma(image, 2.0 ** rng.uniform(-self.augment.gamma, self.augment.gamma))
         return (sample_pose(self.augment, self.patch, self.working, rng)(image)[None],)
 
-    def window(self, rng: np.random.Generator, least: float = 0.0) -> NDArray[np.float32]:
-        """A random patch as it is; with `least`, one of which so much is foreground, if some draws find it."""
-        which = int(rng.choice(len(self.arrays), p=self.chances))
+    def window(
+        self, rng: np.random.Generator, least: float = 0.0, which: int | None = None
+    ) -> NDArray[np.float32]:
+        """A random patch as it is, of volume number `which` or of any; with `least`, one of which so much is
+        foreground, if some draws find it."""
+        if which is None:
+            which = int(rng.choice(len(self.arrays), p=self.chances))
         array, voxel = self.arrays[which], self.voxels[which]
         size = tuple(max(round(n * w / o), 1) for n, w, o in zip(self.patch, self.working.size, voxel.size))
         for _ in range(DRAWS):

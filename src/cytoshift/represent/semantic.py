@@ -25,7 +25,7 @@ class Semantic(Settings):
     saddle: with "distance", two hills of the distance transform are one object where the pass between them is
         at least this part of the lower hill's height: 1 cuts at every dent, 0 never.
     smallest: equivalent diameter of the smallest object, in the unit of the voxel size. Holes smaller than that
-        object are filled, and a bump of less than a quarter of its radius is no object of its own.
+        object are filled, and a bump of less than half of its radius is no object of its own.
     """
 
     kind: Literal["semantic"] = "semantic"
@@ -72,7 +72,7 @@ class Semantic(Settings):
         if self.split == "components":
             return components(mask)[0]
         depth = smoothed(np.minimum(distances(mask, voxel), reach(mask.shape, voxel)), voxel)
-        lowest = 0.0 if self.smallest is None else self.smallest / 8
+        lowest = 0.0 if self.smallest is None else self.smallest / 4
         return peaks(depth, mask, self.saddle, lowest)
 
     def with_threshold(self, threshold: float) -> Self:

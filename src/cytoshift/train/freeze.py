@@ -15,13 +15,18 @@ from ..nets.spec import NetSpec
 from ..predict.norms import Pooled
 
 VOXELS = 4_000_000  # that go through the network together
-LEAST, MOST = 4, 64  # windows
+LEAST, MOST = 4, 256  # windows
 
 
 def windows(images: Images, seed: int) -> NDArray[np.float32]:
-    """Random windows (N, 1, *patch) of the images as they are, empty regions included."""
+    """Windows (N, 1, *patch) of the images as they are, empty regions included.
+
+    Each image gives its share of them, and none is left out where there are enough: which images are among a random
+    few dozen moves the Dice of a very mixed set by half a percent.
+    """
     count = int(np.clip(VOXELS // int(np.prod(images.patch)), LEAST, MOST))
-    return np.stack([images.window(stream(seed, "norms", i))[None] for i in range(count)])
+    shares = np.searchsorted(np.cumsum(images.chances), (np.arange(count) + 0.5) / count)
+    return np.stack([images.window(stream(seed, "norms", i), which=int(n))[None] for i, n in enumerate(shares)])
 
 
 def freeze(spec: NetSpec, network: nn.Module, x: NDArray[np.float32], fabric: Fabric) -> tuple[NetSpec, nn.Module]:

@@ -49,7 +49,7 @@ FEW, MOST_GROUPS = 4, 16  # images: fewer make no groups, of more some are chose
 ROUNDS, DRAWN = 3, 64  # of masks drawn to find the density that covers what is covered
 FINER = 2.0  # an image is stretched at most by this: beyond, nothing is added but work
 SHORTEST = 24  # voxels: what the networks can take
-SMALLEST = 0.5  # of the diameter that 95 % of the whole objects exceed: below, it is none
+SMALLEST = 2 / 3  # of the diameter that 95 % of the whole objects exceed: below, it is none
 FEW_IMAGES, PART = 8, 2 / 3  # of fewer images a patch is not more than this part along every axis
 COARSE = 3.0  # a coarse z is stretched at most by this
 
@@ -338,7 +338,7 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
         "represent": (
             "How the networks see a mask.",
             *(["edge: half: gray to half of each object's depth (the authors' code); or a width."] * ternary),
-            f"smallest: equivalent diameter of the smallest object, in {unit}: half of what 95 % of the whole ones "
+            f"smallest: equivalent diameter of the smallest object, in {unit}: two thirds of what 95 % of the whole ones "
             "seen exceed.",
         ),
         "options": (
