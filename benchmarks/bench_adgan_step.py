@@ -10,9 +10,12 @@ import pytest
 import torch
 
 from cytoshift.core.batch import Masks, Unlabelled
+from cytoshift.core.voxel import Voxel
 from cytoshift.losses.basic import l1, to_value
 from cytoshift.methods.adgan import ADGAN, Batch, Options
+from cytoshift.methods.base import Task
 from cytoshift.nets.translator import IMAGE, MASK, code
+from cytoshift.represent import Semantic
 from cytoshift.train.step import train_step
 
 SHAPES = {"2d": (4, 1, 128, 128), "3d": (1, 1, 32, 64, 64)}
@@ -21,7 +24,8 @@ SHAPES = {"2d": (4, 1, 128, 128), "3d": (1, 1, 32, 64, 64)}
 def setup(name: str):
     shape = SHAPES[name]
     torch.manual_seed(0)
-    method = ADGAN(len(shape) - 2, Options(width=16, critic=16, hidden=64))
+    task = Task(Voxel((1.0,) * (len(shape) - 2)), Semantic())
+    method = ADGAN(task, Options(width=16, critic=16, hidden=64))
     batch = Batch(Unlabelled(torch.rand(shape) * 2 - 1), Masks((torch.rand(shape) > 0.8).float()))
     optimizers = {k: torch.optim.Adam(p.parameters(), 2e-4, (0.5, 0.99)) for k, p in method.players().items()}
     return method, batch, optimizers

@@ -32,7 +32,7 @@ def flat(tmp_path_factory):
 @pytest.fixture(scope="module")
 def written(flat, tmp_path_factory):
     out = tmp_path_factory.mktemp("new") / "run.yaml"
-    new("adgan", [str(flat[0])], out)
+    new("adgan", [str(flat[0])], out=out)
     return out
 
 
@@ -40,7 +40,7 @@ def test_what_is_written_is_a_run_with_the_objects_of_the_images(written, flat):
     run = parse(Run, read_yaml(written))
     assert run.data.images.paths == str(flat[0])
     assert run.prior.diameter.median == pytest.approx(flat[1], rel=0.25) and run.prior.unit == "um"
-    assert run.data.normalise.invert is False and run.patch == (128, 128)
+    assert run.data.normalise.invert is False and run.patch == (96, 96)
     assert run.represent.kind == "semantic" and run.represent.smallest < run.prior.diameter.median
     assert run.options["width"] == 16 and run.train.steps == 2000
 
@@ -48,7 +48,7 @@ def test_what_is_written_is_a_run_with_the_objects_of_the_images(written, flat):
 def test_of_few_images_a_patch_shows_a_part(flat, tmp_path):
     small, _, voxel = phantom("sparse-2d", 1, (120, 192), 5)
     write_image(tmp_path / "small.tif", small, voxel, "yx")
-    assert recipe(ImageSource(paths=str(tmp_path))).patch == (80, 128)
+    assert recipe(ImageSource(paths=str(tmp_path))).patch == (60, 96)
 
 
 def test_every_group_is_explained(written):
@@ -67,7 +67,7 @@ def test_the_preview_stands_beside_it(written):
 
 def test_settings_are_not_replaced_by_accident(written, flat):
     with pytest.raises(UserError, match=r"run.yaml is there already; pass --overwrite"):
-        new("adgan", [str(flat[0])], written)
+        new("adgan", [str(flat[0])], out=written)
 
 
 @pytest.mark.parametrize(

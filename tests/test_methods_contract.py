@@ -1,6 +1,5 @@
 """What every method owes to the loop, in 2D and 3D."""
 
-import contextlib
 import copy
 import math
 
@@ -8,37 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from cytoshift.core.batch import Masks, Unlabelled
+from cytoshift.core.batch import Unlabelled
+from cytoshift.core.settings import parse
 from cytoshift.losses.basic import l1, to_value
-from cytoshift.methods import METHODS
+from cytoshift.methods import METHODS, Task
 from cytoshift.nets.translator import IMAGE, MASK, code
+from cytoshift.represent import Semantic
+from cytoshift.train.settings import Train
 from cytoshift.train.step import Diverged, Mean, rate, train_step
+from tiny_methods import VOXELS, batch_of, build, optimizers_of, shape_of, step
 
-SMALL = {"adgan": {"width": 4, "critic": 4, "hidden": 8, "blocks": 1, "pool": 3}}
-SHAPES = {2: (2, 1, 32, 32), 3: (2, 1, 24, 32, 32)}
 everywhere = pytest.mark.parametrize(("name", "ndim"), [(m, n) for m in METHODS for n in (2, 3)])
-
-
-def build(name, ndim, **options):
-    torch.manual_seed(0)
-    kind = METHODS[name]
-    return kind(ndim, kind.settings(**SMALL[name] | options), seed=0)
-
-
-def batch_of(method, ndim, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    draw = lambda: torch.rand(SHAPES[ndim], generator=generator)
-    made = {Unlabelled: lambda: Unlabelled(2 * draw() - 1), Masks: lambda: Masks((draw() > 0.7).float())}
-    kinds = method.batch.__annotations__.values()
-    return method.batch(*(made[kind]() for kind in kinds))
-
-
-def optimizers_of(method, lr=1e-3):
-    return {name: torch.optim.Adam(p.parameters(), lr, (0.5, 0.99)) for name, p in method.players().items()}
-
-
-def step(method, optimizers, batch):
-    return train_step(method, optimizers, batch, 0.0, contextlib.nullcontext)
 
 
 @everywhere
@@ -79,13 +58,48 @@ def named(method, module):
 @everywhere
 def test_the_network_gives_logits_of_the_image_size_and_is_rebuilt_from_its_spec(name, ndim):
     method = build(name, ndim).eval()
-    x = torch.rand(SHAPES[ndim])
+    x = torch.rand(shape_of(name, ndim))
+    channels = 1 if name in ("adgan", "cyclegan") else len(method.task.represent.channels)
     again = method.shipped().build()
-    again.load_state_dict(method.network().state_dict())
+    network = method.network().to_target if name == "cyclegan" else method.network()
+    again.load_state_dict(network.state_dict())
     with torch.no_grad():
         out = method.network()(x)
-        assert out.shape == x.shape
+        assert out.shape == (len(x), channels, *x.shape[2:])
         assert torch.equal(again.eval()(x), out)
+
+
+@everywhere
+def test_the_network_is_always_the_same_module(name, ndim):
+    """The running mean of its weights is swapped into it, and must arrive."""
+    method = build(name, ndim)
+    network = method.network()
+    assert method.network() is network
+    mine = {id(p) for p in method.parameters()}
+    assert all(id(p) in mine for p in network.parameters())
+
+
+@everywhere
+def test_a_step_in_bfloat16_is_finite_and_near(name, ndim):
+    half = lambda: torch.autocast("cpu", torch.bfloat16)
+    whole, rounded = build(name, ndim), build(name, ndim)
+    batch = batch_of(whole, ndim)
+    expected = step(whole, optimizers_of(whole), batch)
+    got = train_step(rounded, optimizers_of(rounded), batch, 0.0, half)
+    assert {k: v.item() for k, v in got.items()} == pytest.approx({k: v.item() for k, v in expected.items()}, rel=0.1)
+    assert all(p.isfinite().all() for p in rounded.parameters())
+
+
+@pytest.mark.parametrize(("name", "preset"), [(m, p) for m, kind in METHODS.items() for p in kind.presets])
+def test_presets_are_settings_that_there_are(name, preset):
+    kind, fixed = METHODS[name], METHODS[name].presets[preset]
+    ndim = int(preset[-2])
+    options = parse(kind.settings, fixed["options"], preset)
+    parse(Train, fixed["train"], preset)
+    assert len(fixed.get("patch", (0,) * ndim)) == ndim
+    if preset.startswith("laptop"):
+        method = kind(Task(VOXELS[ndim], Semantic()), options)
+        assert sum(p.numel() for p in method.network().parameters()) < 2e6
 
 
 @everywhere
@@ -126,6 +140,72 @@ GOLDEN = {
         "generators/fool": 1.62971,
         "critic/reconstructed": 0.90168,
         "critic/translated": 0.4329,
+    },
+    ("supervised", 2): {
+        "net/segment": 3.45265,
+    },
+    ("supervised", 3): {
+        "net/segment": 3.57041,
+    },
+    ("cysgan", 2): {
+        "generators/cycle_x": 0.62115,
+        "generators/cycle_y": 0.63228,
+        "generators/fool_y": 1.35772,
+        "generators/segment_x": 3.11669,
+        "generators/agree": 0.21479,
+        "generators/shape_yx": 0.88199,
+        "generators/fool_x": 1.22489,
+        "generators/segment_xy": 3.06221,
+        "generators/shape_y": 0.88193,
+        "critics/x": 1.30514,
+        "critics/y": 1.58299,
+        "critics/s": 1.00338,
+    },
+    ("cysgan", 3): {
+        "generators/cycle_x": 0.61242,
+        "generators/cycle_y": 0.61056,
+        "generators/fool_y": 1.43144,
+        "generators/segment_x": 3.19491,
+        "generators/agree": 0.2085,
+        "generators/shape_yx": 0.85896,
+        "generators/fool_x": 1.23867,
+        "generators/segment_xy": 3.11051,
+        "generators/shape_y": 0.85333,
+        "critics/x": 1.354,
+        "critics/y": 1.62326,
+        "critics/s": 1.01125,
+    },
+    ("cyclegan", 2): {
+        "generators/fool": 2.05553,
+        "generators/cycle": 10.27815,
+        "generators/identity": 5.15175,
+        "critics/source": 1.17185,
+        "critics/target": 0.9714,
+    },
+    ("cyclegan", 3): {
+        "generators/fool": 1.95004,
+        "generators/cycle": 10.21552,
+        "generators/identity": 5.14344,
+        "critics/source": 1.01308,
+        "critics/target": 0.89495,
+    },
+    ("feature", 2): {
+        "net/segment": 3.45183,
+        "net/shape": 0.04456,
+        "net/fine": 0.05507,
+        "net/deep": 0.15469,
+        "critics/s": 0.82825,
+        "critics/fine": 0.72579,
+        "critics/deep": 1.60028,
+    },
+    ("feature", 3): {
+        "net/segment": 3.57025,
+        "net/shape": 0.04551,
+        "net/fine": 0.05372,
+        "net/deep": 0.15356,
+        "critics/s": 0.78912,
+        "critics/fine": 0.78191,
+        "critics/deep": 1.61541,
     },
 }
 

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cytoshift.core.normalise import Normalisation
+from cytoshift.core.voxel import Voxel
+from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict import network
 from cytoshift.predict.agree import agreement
 from cytoshift.predict.network import Tiling, probabilities
@@ -83,6 +85,19 @@ def test_pooled_knows_the_affine_numbers_and_running_statistics_of_torch_layers(
     with torch.no_grad(), Pooled() as pooled:
         torch.testing.assert_close(tracking(x), x, atol=1e-4, rtol=1e-4)
     assert pooled.notes == []
+
+
+def test_a_u_net_of_one_whole_is_what_it_was():
+    """Group norm and squeeze and excitation, told their own statistics; and two equal halves as one batch."""
+    torch.manual_seed(0)
+    made = UNetSpec.for_voxel(Voxel((1.0, 1.0)), 1, 3, (8, 16), stem=3).build().eval()
+    x = torch.randn(1, 1, 32, 48)
+    with torch.no_grad(), Pooled():
+        pooled = made(x)
+    with torch.no_grad(), Pooled():
+        torch.testing.assert_close(made(torch.cat([x, x]))[:1], pooled, atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(pooled, made(x), atol=1e-4, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -166,8 +166,8 @@ def test_monitor_says_what_no_loss_says():
     image = rng.uniform(-1, 1, (4, 32, 32))
     prior = np.where(rng.random((4, 32, 32)) < 0.2, 1.0, -1.0)
     good = np.where(image > 0.6, 1.0, -1.0)
-    assert monitor.complaint(monitor.look(image, good, prior)) is None
-    assert "negative" in monitor.complaint(monitor.look(image, -image, prior))
-    assert "empty" in monitor.complaint(monitor.look(image, -np.ones_like(image), prior))
-    assert "full" in monitor.complaint(monitor.look(image, np.ones_like(image), prior))
-    assert "collapsed" in monitor.complaint(monitor.look(image, np.repeat(good[:1], 4, 0), prior))
+    assert monitor.verdict(monitor.look(image, good, prior)) is None
+    assert "negative" in monitor.verdict(monitor.look(image, -image, prior))
+    assert "empty" in monitor.verdict(monitor.look(image, -np.ones_like(image), prior))
+    assert "full" in monitor.verdict(monitor.look(image, np.ones_like(image), prior))
+    assert "collapsed" in monitor.verdict(monitor.look(image, np.repeat(good[:1], 4, 0), prior))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .metrics.report import evaluate as evaluate
     from .model.segmenter import Segmenter
     from .predict.run import segment as segment
+    from .represent.bcd import bcd_watershed as bcd_watershed
     from .synth.phantoms import phantom as phantom
     from .train.fit import fit as fit
 
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "UserError",
     "__version__",
+    "bcd_watershed",
     "estimate",
     "evaluate",
     "fit",
@@ -40,6 +42,7 @@ __all__ = [
 
 HOMES = {
     "UserError": ("core.errors", "UserError"),
+    "bcd_watershed": ("represent.bcd", "bcd_watershed"),
     "estimate": ("measure.estimate", "estimate"),
     "evaluate": ("metrics.report", "evaluate"),
     "fit": ("train.fit", "fit"),

@@ -21,15 +21,16 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..core.atomic import replacing
 from ..core.settings import parse, read_yaml
-from ..data.volumes import ImageSource, Volume
+from ..data.volumes import Volume
 from ..data.write import write_labels
 from ..labels.overlap import overlap
 from ..metrics.report import mean_of, report
 from ..model import Segmenter
 from ..predict.run import segment
 from ..train import checkpoint
+from ..train.borrow import borrow, borrows, lent
 from ..train.fit import fit
-from ..train.recipe import laid_over, look, recipe
+from ..train.recipe import laid_over, look, settings
 from ..train.settings import Run
 from .classical import classical
 from .data import Material, digest
@@ -102,23 +103,30 @@ def prepare(cell: Cell, material: Material, folder: Path, quiet: bool) -> tuple[
     if isinstance(contender, Shipped):
         segmenter = Segmenter.load(Path(contender.model))
         return lambda image: segment(segmenter, image), {}
-    run = settings_of(cell, contender, material.train, folder / "run.yaml")
+    run = settings_of(cell, contender, material, folder / "run.yaml")
     trained = Segmenter.load(fit(run, folder / "run", quiet))
-    steps, elapsed = checkpoint.load(folder / "run" / "checkpoints" / "last.pt", {})
+    parts = sorted((folder / "run").rglob("checkpoints/last.pt"))  # a recipe of two stages has two
+    steps, elapsed = map(sum, zip(*(checkpoint.load(part, {}) for part in parts)))
     cost = {"steps": steps, "train_minutes": elapsed / 60, "threads": torch.get_num_threads()}
     return lambda image: segment(trained, image), cost
 
 
-def settings_of(cell: Cell, contender: Trained, train: ImageSource, path: Path) -> Run:
+def settings_of(cell: Cell, contender: Trained, material: Material, path: Path) -> Run:
     """What 'cytoshift new' would write for the training images, and the spec's own settings over it.
 
     Written once: a training that was stopped continues with the very numbers it began with.
     """
     if not path.exists():
-        wish = recipe(
-            train, contender.preset, method=contender.method, polarity=cell.dataset.polarity,
-            represent=contender.represent, seed=cell.seed or 0,
-        ).model_dump(mode="json")  # fmt: skip
+        survey, seed = look(material.train, cell.dataset.polarity), cell.seed or 0
+        way: dict[str, Any] = {"method": contender.method, "seed": seed}
+        if contender.represent is not None:
+            way["represent"] = contender.represent
+        if borrows(contender.method):
+            lender = material.lender(contender.labels)
+            wished = borrow(survey, lent(lender.images, lender.labels), contender.preset, **way)
+        else:
+            wished = settings(survey, contender.preset, **way)
+        wish = wished.model_dump(mode="json")
         with replacing(path) as beside:
             beside.write_text(yaml.safe_dump(laid_over(wish, contender.settings), sort_keys=False))
     return parse(Run, read_yaml(path), str(path))

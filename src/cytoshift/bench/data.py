@@ -5,17 +5,21 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
+from ..core.voxel import Voxel
+from ..data.pairs import matched
 from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
 from ..data.write import write_image, write_labels
 from ..labels.ids import relabel
+from ..synth.pairs import look_up as look_up_pair
+from ..synth.pairs import pair
 from ..synth.phantoms import look_up, phantom
-from .spec import Dataset, Files, Phantoms
+from .spec import Dataset, Files, Lender, MadeLender, Phantoms, Simulated
 
 Labels = NDArray[np.integer]
 
@@ -29,6 +33,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """Images and their labels."""
+
+    images: ImageSource
+    labels: ImageSource
+
+
+@dataclass(frozen=True)
 class Material:
     """A data set as the methods get it: `train` to learn from, `pairs` to segment; `files` tell whether it changed."""
 
@@ -36,6 +48,19 @@ class Material:
     train: ImageSource
     pairs: list[Pair]
     files: list[tuple[str, int]]  # path under the root, bytes
+    source: Labelled | None = None  # of another modality
+    train_labels: ImageSource | None = None
+
+    def lender(self, labels: str) -> Labelled:
+        """Whose labels are learnt from: those of the "source", or of the "target" itself."""
+        if labels == "source" and self.source is not None:
+            return self.source
+        if labels == "target" and self.train_labels is not None:
+            return Labelled(self.train, self.train_labels)
+        raise UserError(
+            f"data set '{self.dataset.name}' has no labels of the {labels} to learn from; give it a source, or "
+            "train_labels"
+        )
 
 
 def material(dataset: Dataset, root: Path | None, made: Path) -> Material:
@@ -44,15 +69,23 @@ def material(dataset: Dataset, root: Path | None, made: Path) -> Material:
     Raises UserError where the root is missing or something is not found.
     """
     if isinstance(dataset, Phantoms):
-        # Another preset, seed or recipe of the phantoms is another folder: nothing stale is taken for fresh.
-        folder = made / f"{dataset.name}-{digest([dataset.model_dump(mode='json'), repr(look_up(dataset.preset))])}"
-        return of_files(as_files(dataset, folder), dataset, folder)
+        folder = fresh(dataset, made, repr(look_up(dataset.preset)))
+        return of_files(as_files(dataset, folder), dataset, folder, made)
+    if isinstance(dataset, Simulated):
+        folder = fresh(dataset, made, repr(look_up_pair(dataset.pair)))
+        return of_files(both_sides(dataset, folder), dataset, folder, made)
     if root is None:
         raise UserError(f"data set '{dataset.name}' is on disk; pass --data with the folder its paths are relative to")
-    return of_files(dataset, dataset, root)
+    return of_files(dataset, dataset, root, made)
 
 
-def of_files(where: Files, dataset: Dataset, root: Path) -> Material:
+def fresh(entry: Any, made: Path, recipe: str) -> Path:
+    """Another preset, seed or recipe of what is made is another folder: nothing stale is taken for fresh."""
+    name = entry.name if isinstance(entry, Phantoms | Simulated) else "source"
+    return made / f"{name}-{digest([entry.model_dump(mode='json'), recipe])}"
+
+
+def of_files(where: Files, dataset: Dataset, root: Path, made: Path) -> Material:
     said = {"axes": where.axes, "voxel": where.voxel, "unit": where.unit}
     seen = {**said, "channel": where.channel, "level": where.level}
     source = ImageSource(paths=under(root, where.images), **seen)
@@ -61,8 +94,56 @@ def of_files(where: Files, dataset: Dataset, root: Path) -> Material:
         said["axes"] = "".join(a for a in where.axes if a in "zyx")
     truths = open_labels(ImageSource(paths=under(root, where.labels), **said))
     images = open_volumes(source)
-    pairs = [Pair(image, reader(truth, where.mask_above)) for image, truth in matched(images, truths, dataset.name)]
-    return Material(dataset, train, pairs, sizes(root, [where.images, where.labels, where.train or []]))
+    pairs = [
+        Pair(image, reader(truth, where.mask_above))
+        for image, truth in matched(images, truths, f"data set '{dataset.name}'")
+    ]
+    files = sizes(root, [where.images, where.labels, where.train or []])
+    told = None if where.train_labels is None else ImageSource(paths=under(root, where.train_labels), **said)
+    return Material(dataset, train, pairs, files, lent_by(where, root, made), told)
+
+
+def lent_by(where: Files, root: Path, made: Path) -> Labelled | None:
+    """The labelled images of another modality; phantoms are made."""
+    source = where.source
+    if source is None:
+        return None
+    if isinstance(source, MadeLender):
+        folder = fresh(source, made, repr(look_up(source.preset)))
+        for i in range(source.images):
+            if not (folder / "labels" / f"{i:03d}.tif").exists():
+                image, labels, voxel = phantom(source.preset, source.seed, source.shape, i)
+                write_side(folder, i, image, labels, voxel)
+        return Labelled(*(ImageSource(paths=str(folder / kind)) for kind in ("images", "labels")))
+    said: dict[str, Any] = {"axes": source.axes, "voxel": source.voxel, "unit": source.unit}
+    images = ImageSource(paths=under(root, source.images), channel=source.channel, **said)
+    if source.axes:
+        said["axes"] = "".join(a for a in source.axes if a in "zyx")
+    return Labelled(images, ImageSource(paths=under(root, source.labels), **said))
+
+
+def write_side(folder: Path, i: int, image: NDArray[Any], labels: NDArray[Any], voxel: Voxel) -> None:
+    """Image before labels: where the labels are, both are."""
+    write_image(folder / "images" / f"{i:03d}.tif", image, voxel, "zyx"[-voxel.ndim :])
+    write_labels(folder / "labels" / f"{i:03d}.tif", labels, voxel, "zyx"[-voxel.ndim :])
+
+
+def both_sides(dataset: Simulated, folder: Path) -> Files:
+    """Make the pair once: target/ to segment, train/ to learn from, source/ with its labels. No sample is on two."""
+    parts: list[tuple[str, Literal["source", "target"], int, int]] = [
+        ("target", "target", 0, dataset.images),
+        ("train", "target", dataset.images, dataset.train),
+        ("source", "source", 0, dataset.source),
+    ]
+    for part, side, first, count in parts:
+        for i in range(first, first + count):
+            if not (folder / part / "labels" / f"{i:03d}.tif").exists():
+                write_side(folder / part, i, *pair(dataset.pair, side, dataset.seed, dataset.shape, i))
+    return Files(
+        name=dataset.name, images="target/images", labels="target/labels", train="train/images",
+        train_labels="train/labels", source=Lender(images="source/images", labels="source/labels"),
+        polarity=dataset.polarity, pictures=dataset.pictures,
+    )  # fmt: skip
 
 
 def under(root: Path, paths: str | list[str]) -> list[str]:
@@ -81,20 +162,6 @@ def reader(truth: Volume, mask_above: float | None) -> Callable[[], Labels]:
         return np.asarray(label(np.greater(array, mask_above)), np.int32)
 
     return read
-
-
-def matched(images: list[Volume], truths: list[Volume], name: str) -> list[tuple[Volume, Volume]]:
-    """Images and truths of the same name, or one of each."""
-    by_name = {truth.name: truth for truth in truths}
-    if len(images) == len(truths) == 1:
-        by_name = {images[0].name: truths[0]}
-    if missing := next((image.name for image in images if image.name not in by_name), None):
-        raise UserError(f"data set '{name}': image '{missing}' has no labels of its name; rename the files alike")
-    pairs = [(image, by_name[image.name]) for image in images]
-    for image, truth in pairs:
-        if image.shape != truth.shape:
-            raise UserError(f"data set '{name}': {image.origin} is {image.shape}, its labels are {truth.shape}")
-    return pairs
 
 
 def sizes(root: Path, groups: list[Any]) -> list[tuple[str, int]]:

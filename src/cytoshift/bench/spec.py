@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from ..core.errors import UserError
 from ..core.settings import Settings, parse, read_yaml
+from ..train.settings import known_method
 from .classical import Classical
 
 Paths = str | list[str]
@@ -31,11 +32,32 @@ class Entry(Settings):
         return plain(value)
 
 
+class Lender(Settings):
+    """Labelled images of another modality, on disk as in `Files`."""
+
+    images: Paths
+    labels: Paths
+    axes: str | None = None
+    channel: int | Literal["luminance"] | None = None
+    voxel: tuple[float, ...] | None = None
+    unit: str | None = None
+
+
+class MadeLender(Settings):
+    """Labelled images that the spec makes: so many phantoms of a preset."""
+
+    preset: str
+    images: int = Field(4, ge=1)
+    shape: tuple[int, ...] | None = None
+    seed: int = 1
+
+
 class Files(Entry):
     """Images on disk; paths are relative to the data root, which the command line gives.
 
     images, labels: what is segmented, and its truth, matched by name (one and one need not share it).
-    train: images to learn from; None: `images` themselves. Their truth is never opened.
+    train: images to learn from; None: `images` themselves. Their truth is never opened, but for an upper bound.
+    train_labels: that truth. source: whose labels methods may borrow.
     mask_above: the truth is a gray mask, objects are the connected parts above this value.
     polarity: bright objects, dark ones, or measured on the training images. The others: as in ImageSource.
     pictures: how many images are shown.
@@ -44,6 +66,14 @@ class Files(Entry):
     images: Paths
     labels: Paths
     train: Paths | None = None
+    train_labels: Paths | None = None
+    source: (
+        Annotated[
+            Annotated[Lender, Tag("files")] | Annotated[MadeLender, Tag("made")],
+            Discriminator(lambda value: "made" if has(value, "preset") else "files"),
+        ]
+        | None
+    ) = None
     axes: str | None = None
     channel: int | Literal["luminance"] | None = None
     level: int = 0
@@ -69,6 +99,22 @@ class Phantoms(Entry):
     pictures: int = Field(4, ge=0)
 
 
+class Simulated(Entry):
+    """A pair of modalities that the spec makes itself: a pair of synth.
+
+    images: of the target, to segment; train: of the target, to learn from; source: labelled ones of the other side.
+    """
+
+    pair: str
+    images: int = Field(4, ge=1)
+    train: int = Field(8, ge=1)
+    source: int = Field(8, ge=1)
+    shape: tuple[int, ...] | None = None
+    seed: int = 0
+    polarity: Polarity = "auto"
+    pictures: int = Field(4, ge=0)
+
+
 class Floor(Entry, Classical):
     """The classical pipeline."""
 
@@ -79,12 +125,20 @@ class Trained(Entry):
     """A training per data set and seed, from the settings that 'cytoshift new' would write.
 
     preset, represent: as of 'cytoshift new'. settings: laid over them, as groups or as "train.steps: 500".
+    labels: of the source, or those of the target's training images: an upper bound, no adaptation.
     """
 
     kind: Literal["train"]
-    method: Literal["adgan"] = "adgan"
+    method: str = "adgan"
     preset: str = "laptop"
-    represent: Literal["ternary", "semantic"] = "semantic"
+    represent: Literal["bcd", "bc", "ternary", "semantic"] | None = None
+    labels: Literal["source", "target"] = "source"
+
+    @field_validator("method")
+    @classmethod
+    def known(cls, value: str) -> str:
+        return known_method(value)
+
     settings: dict[str, Any] = {}
 
 
@@ -96,8 +150,8 @@ class Shipped(Entry):
 
 
 Dataset = Annotated[
-    Annotated[Files, Tag("files")] | Annotated[Phantoms, Tag("phantoms")],
-    Discriminator(lambda value: "phantoms" if has(value, "preset") else "files"),
+    Annotated[Files, Tag("files")] | Annotated[Phantoms, Tag("phantoms")] | Annotated[Simulated, Tag("simulated")],
+    Discriminator(lambda value: "phantoms" if has(value, "preset") else "simulated" if has(value, "pair") else "files"),
 ]
 Contender = Annotated[Floor | Trained | Shipped, Field(discriminator="kind")]
 

@@ -49,7 +49,7 @@ def demo(
     stage(
         "settings, measured on the raw images; no label is read",
         ["new", "adgan", "--images", images, "-o", settings],
-        lambda: new.new("adgan", [str(images)], settings, overwrite=True),
+        lambda: new.new("adgan", [str(images)], out=settings, overwrite=True),
         settings.with_suffix(".png"),
     )
     stage(
@@ -122,6 +122,7 @@ def masks(run: "Run", segmenter: "Segmenter", volume: "Volume", index: int) -> "
     from ..synth import draw_labels
 
     raw = volume.load()
+    assert run.prior is not None, "AD-GAN has one"
     labels = draw_labels(run.prior, raw.shape, volume.voxel, stream(run.seed, "overview", index))
     scale = measured(segmenter, volume.name, raw)
     seen = inferred(segmenter, scale(raw), volume.voxel, Options(), None)

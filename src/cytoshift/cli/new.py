@@ -19,11 +19,24 @@ WIDE = 2.0  # extent of what is shown, in patches
 SIZE = 320  # pixels of a picture's longer side
 POLARITIES = ("auto", "bright", "dark")
 REPRESENTATIONS = ("ternary", "semantic")
+BORROWED = ("bcd", "bc", "semantic", "ternary")
 
 
 def new(
-    method: Annotated[str, typer.Argument(help="Method: adgan.")],
-    images: Annotated[list[str], typer.Option(help="Raw images: file, folder or glob; repeatable.")],
+    method: Annotated[
+        str,
+        typer.Argument(
+            help="adgan; or with --source: cysgan, feature, supervised, cyclegan-xy, cyclegan-yx, histogram-xy, "
+            "histogram-yx."
+        ),
+    ],
+    images: Annotated[
+        list[str], typer.Option("--images", "--target", help="Raw images: file, folder or glob; repeatable.")
+    ],
+    source: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Images and labels of another modality whose labels are borrowed.", metavar="IMAGES LABELS"),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the settings go.")] = Path("run.yaml"),
     axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
     channel: Annotated[str | None, typer.Option(help="Number of a channel, or luminance of RGB.")] = None,
@@ -34,28 +47,67 @@ def new(
     polarity: Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured.")] = "auto",
     preset: Annotated[str, typer.Option(help="laptop, or the sizes of the paper: paper.")] = "laptop",
     represent: Annotated[
-        str, typer.Option(help="Masks: semantic, split by shape; or ternary, edge and core.")
-    ] = "semantic",
+        str | None,
+        typer.Option(
+            help="How instances are written: semantic (split by shape) or ternary (edge and core) masks; for "
+            "borrowed labels bcd (mask, contour, distance), bc, semantic or ternary."
+        ),
+    ] = None,
+    source_axes: Annotated[str | None, typer.Option(help="Axes of the source, as --axes.")] = None,
+    source_channel: Annotated[str | None, typer.Option(help="Channel of the source's images, as --channel.")] = None,
+    source_voxel: Annotated[str | None, typer.Option(help="Voxel size of the source, as --voxel.")] = None,
+    source_unit: Annotated[str | None, typer.Option(help="Unit of --source-voxel.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace settings that are there.")] = False,
 ) -> None:
     """Measure raw images and write a commented run.yaml for them, with a preview of the synthetic masks beside it."""
     from ..core.atomic import replacing
     from ..data.volumes import declared
     from ..draw import save_png
+    from ..train.borrow import borrow, lent
+    from ..train.borrow import commented as borrowed_text
     from ..train.recipe import commented, look, settings
 
     picture = out.with_suffix(".png")
     if not overwrite and (there := next((path for path in (out, picture) if path.exists()), None)):
         raise UserError(f"{there} is there already; pass --overwrite to replace it or another -o")
-    source = declared(one_or_many(images), axes, channel, level, voxel, unit, frames)
-    look_for, draw_as = one_of(polarity, POLARITIES, "--polarity"), one_of(represent, REPRESENTATIONS, "--represent")
-    survey = look(source, look_for)
-    run = settings(survey, preset, method=method, represent=draw_as)
+    target = declared(one_or_many(images), axes, channel, level, voxel, unit, frames)
+    look_for = one_of(polarity, POLARITIES, "--polarity")
+    if not known(method, borrowed=source is not None):
+        draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
+        survey = look(target, look_for)
+        run = settings(survey, preset, method=method, represent=draw_as)
+        text, drawn, shown = commented(run, survey), preview(run, survey), "masks drawn with them"
+        typer.echo(survey.sentence())
+    else:
+        assert source is not None, "that is what `known` has made sure of"
+        write_as = one_of(represent or "bcd", BORROWED, "--represent")
+        stated = (source_axes, None, 0, source_voxel, source_unit, None)
+        labels = declared(source[1], *stated)
+        stock = lent(declared(source[0], source_axes, source_channel, *stated[2:]), labels)
+        survey = look(target, look_for)
+        run = borrow(survey, stock, preset, method=method, represent=write_as)
+        text, drawn, shown = borrowed_text(run, survey, stock), side_by_side(run), "both sides"
+        typer.echo(f"{survey.sentence()}; {stock.sentence()}")
     with replacing(out) as beside:
-        beside.write_text(commented(run, survey))
-    save_png(picture, preview(run, survey))
-    typer.echo(survey.sentence())
-    typer.echo(f"settings in {out}, masks drawn with them in {picture}; next: cytoshift train {out}")
+        beside.write_text(text)
+    save_png(picture, drawn)
+    typer.echo(f"settings in {out}, {shown} in {picture}; next: cytoshift train {out}")
+
+
+def known(method: str, borrowed: bool) -> bool:
+    """Whether the method borrows labels. Raises UserError where it does not exist or the labels do not fit it."""
+    from ..methods import METHODS
+    from ..train.borrow import borrows
+    from ..train.settings import TWO_STAGES
+
+    if method == "cyclegan" or (method not in METHODS and method not in TWO_STAGES):
+        there = ", ".join([*(name for name in METHODS if name != "cyclegan"), *TWO_STAGES])
+        raise UserError(f"method '{method}' asked for, there are {there}; pass one of them")
+    if borrows(method) and not borrowed:
+        raise UserError(f"method '{method}' borrows labels, and none are given; pass --source IMAGES LABELS")
+    if borrowed and not borrows(method):
+        raise UserError(f"method '{method}' learns without labels; leave out --source, or take cysgan")
+    return borrows(method)
 
 
 def one_of(word: str, known: tuple[str, ...], flag: str) -> Any:
@@ -78,8 +130,9 @@ def preview(run: "Run", survey: "Survey") -> "NDArray[np.uint8]":
     from ..core.voxel import Voxel
     from ..draw import colour_labels, sheet, thumbnail
     from ..synth import draw_labels
-    from ..train.fit import working_voxel
+    from ..train.loop import working_voxel
 
+    assert run.prior is not None, "a method that draws masks has a prior"
     working = working_voxel(run, survey.volumes)
     rows, captions = [], []
     count = min(SHOWN, len(survey.volumes))
@@ -101,3 +154,33 @@ def preview(run: "Run", survey: "Survey") -> "NDArray[np.uint8]":
     titles = ["image", "synthetic objects", f"as {run.represent.kind} mask"]
     heading = "Do size, number and shape of the synthetic objects look like those of the images? If not, change prior."
     return sheet(rows, titles=titles, captions=captions, heading=heading)
+
+
+def side_by_side(run: "Run") -> "NDArray[np.uint8]":
+    """Source images, their labels and target images as the networks see them: objects should be of one size and all
+    bright. Volumes show their middle plane."""
+    import numpy as np
+
+    from ..core.voxel import Voxel
+    from ..data.volumes import open_volumes
+    from ..draw import colour_labels, sheet, thumbnail
+    from ..methods.supervised import Supervised
+    from ..train.domains import domains, images
+    from ..train.loop import working_voxel
+
+    volumes = open_volumes(run.data.images)
+    working = working_voxel(run, volumes)
+    lender = domains(run, Supervised.batch, volumes, working)["source"]
+    target = images(run, volumes, working)
+    square = Voxel(working.size, working.unit)
+    rows = []
+    for i in range(SHOWN):
+        image, channels = lender.sample(i)
+        labels = run.represent.decode(np.asarray(channels), working)
+        rows.append([
+            thumbnail(image[0], square, size=SIZE, limits=(-1.0, 1.0)),
+            colour_labels(labels, square, size=SIZE),
+            thumbnail(target.sample(i)[0][0], square, size=SIZE, limits=(-1.0, 1.0)),
+        ])  # fmt: skip
+    heading = "Are objects of both sides equally large, and brighter than what is around them? If not, change source."
+    return sheet(rows, titles=["source", "its labels", "target"], heading=heading)

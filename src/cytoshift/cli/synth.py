@@ -1,5 +1,7 @@
 """`cytoshift synth`: images with exact truth, made from nothing."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,38 +15,59 @@ if TYPE_CHECKING:
 
     from ..core.voxel import Voxel
 
-SHOWN = 8  # samples on the contact sheet
+    Sample = tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.int32], Voxel]
+
+SHOWN = 8  # rows of the contact sheet
 
 
 def synth(
     preset: Annotated[str, typer.Argument(help="Kind of phantom, such as dense-2d; a wrong one lists them.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for images/, labels/ and contact.png.")],
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many samples.")] = 4,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many samples, of a pair on each side.")] = 4,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
     shape: Annotated[str | None, typer.Option(help="Size in voxels, Y,X or Z,Y,X, instead of the preset's.")] = None,
 ) -> None:
-    """Make phantoms: microscope-like images with exact instance labels, and a contact sheet of them."""
+    """Make phantoms: microscope-like images with exact instance labels, and a contact sheet of them.
+
+    A pair such as em-to-expansion shows one kind of tissue in two modalities; its samples are in source/ and target/.
+    """
     from ..data.write import write_image, write_labels
     from ..draw import save_png, sheet
-    from ..synth import phantom
-    from ..synth.phantoms import look_up
+    from ..synth import PAIRS, PHANTOMS, Pair, Phantom, pair, phantom
+    from ..synth.pairs import SIDES
 
-    kind = look_up(preset)
+    if preset not in PHANTOMS and preset not in PAIRS:
+        raise UserError(f"there is no preset '{preset}'; there are {', '.join([*PHANTOMS, *PAIRS])}")
     wanted = sizes(shape) if shape else None
+    kind: Phantom | Pair
+    sides: dict[str, Callable[[int], Sample]]
+    if preset in PHANTOMS:
+        kind, look = PHANTOMS[preset], views
+        sides = {"": partial(phantom, preset, seed, wanted)}
+        titles = (
+            ["image", "truth", "labels"] if len(kind.shape) == 2 else ["middle plane", "truth", "projection", "side"]
+        )
+    else:
+        kind, look = PAIRS[preset], cuts
+        sides = {side: partial(pair, preset, side, seed, wanted) for side in SIDES}
+        titles = ["image", "truth"] if len(kind.shape) == 2 else ["middle plane", "truth", "side", "truth"]
     rows, captions = [], []
-    for index in range(number):
-        image, labels, voxel = phantom(preset, seed, wanted, index)
-        axes = "zyx"[-image.ndim :]
-        name = f"{preset}_{index:0{max(len(str(number - 1)), 3)}d}.tif"
-        write_image(out / "images" / name, image, voxel, axes)
-        write_labels(out / "labels" / name, labels, voxel, axes)
-        if index < SHOWN:
-            rows.append(views(image, labels, voxel))
-            captions.append(f"{name}: {image.shape} {image.dtype}, voxel {voxel}, {labels.max()} objects")
-    titles = ["image", "truth", "labels"] if len(kind.shape) == 2 else ["middle plane", "truth", "projection", "side"]
-    shown = f", the first {SHOWN} of {number}" if number > SHOWN else ""
+    most = SHOWN // len(sides)
+    for side, draw in sides.items():
+        for index in range(number):
+            image, labels, voxel = draw(index)
+            axes = "zyx"[-image.ndim :]
+            name = f"{preset}_{index:0{max(len(str(number - 1)), 3)}d}.tif"
+            write_image(out / side / "images" / name, image, voxel, axes)
+            write_labels(out / side / "labels" / name, labels, voxel, axes)
+            if index < most:
+                rows.append(look(image, labels, voxel))
+                place = f"{side}/{name}" if side else name
+                captions.append(f"{place}: {image.shape} {image.dtype}, voxel {voxel}, {labels.max()} objects")
+    shown = f", the first {most} of {number}" if number > most else ""
     contact = save_png(out / "contact.png", sheet(rows, titles, captions, heading=f"{preset} - {kind.summary}{shown}"))
-    typer.echo(f"{number} images and labels of {preset} (seed {seed}) in {out}; picture: {contact}")
+    each = " on each side" if len(sides) > 1 else ""
+    typer.echo(f"{number} images and labels of {preset}{each} (seed {seed}) in {out}; picture: {contact}")
 
 
 def sizes(text: str) -> tuple[int, ...]:
@@ -72,3 +95,18 @@ def views(
     z, _, x = voxel.size
     side = thumbnail(plane(image, "max", axis=1), Voxel((z, x), voxel.unit))
     return [*first, thumbnail(image, voxel, kind="max"), side]
+
+
+def cuts(
+    image: "NDArray[np.uint8] | NDArray[np.uint16]", labels: "NDArray[np.int32]", voxel: "Voxel"
+) -> "list[NDArray[np.uint8] | None]":
+    """One row of a pair's contact sheet: a section, and across the sections, each without and with the truth."""
+    from ..core.voxel import Voxel
+    from ..draw import outline, plane, thumbnail
+
+    row: list[NDArray[np.uint8] | None] = [thumbnail(image, voxel), outline(image, labels, voxel=voxel)]
+    if image.ndim == 3:
+        z, _, x = voxel.size
+        flat, truth, pixel = plane(image, axis=1), plane(labels, axis=1), Voxel((z, x), voxel.unit)
+        row += [thumbnail(flat, pixel), outline(flat, truth, voxel=pixel)]
+    return row

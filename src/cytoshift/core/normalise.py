@@ -39,14 +39,15 @@ class Scale:
 class Normalisation(Settings):
     """How raw intensities are brought to the range the networks see.
 
-    kind: percentile (low..high percentile -> [-1, 1]), minmax (-> [-1, 1]) or zscore (clipped at +-`reach` sigma).
+    kind: percentile (low..high percentile -> [-1, 1]), minmax (-> [-1, 1]), range (the intensities low..high ->
+        [-1, 1]: nothing is measured) or zscore (clipped at +-`reach` sigma).
     gamma: power that [0, 1] is raised to before it becomes [-1, 1]; 0.5 evens out shot noise (Anscombe 1948) and lifts
         dim objects beside bright ones. Not for zscore.
     per: "image" measures every volume (or 2D image) on its own, "dataset" all of them together; never a tile.
     invert: for dark objects on a bright background.
     """
 
-    kind: Literal["percentile", "minmax", "zscore"] = "percentile"
+    kind: Literal["percentile", "minmax", "range", "zscore"] = "percentile"
     low: float = 0.5
     high: float = 99.8
     reach: float = 5.0
@@ -56,6 +57,8 @@ class Normalisation(Settings):
 
     @model_validator(mode="after")
     def bends_a_range(self) -> "Normalisation":
+        if self.low >= self.high:
+            raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
         if self.kind == "zscore" and self.gamma != 1:
             raise ValueError("gamma bends intensities between two ends, zscore has none; use percentile or minmax")
         return self
@@ -70,7 +73,7 @@ class Normalisation(Settings):
             gain, clip = 1 / spread if spread > 0 else 0.0, (-self.reach, self.reach)
         else:
             ends = (self.low, self.high) if self.kind == "percentile" else (0.0, 100.0)
-            low, high = (float(q) for q in np.percentile(values, ends))
+            low, high = (self.low, self.high) if self.kind == "range" else map(float, np.percentile(values, ends))
             if high <= low:  # an almost empty image: its percentiles meet, its extremes need not
                 low, high = float(values.min()), float(values.max())
             offset, clip = (low + high) / 2, (-1.0, 1.0)

@@ -71,9 +71,7 @@ class Images:
             image = change_gamma(image, 2.0 ** rng.uniform(-self.augment.gamma, self.augment.gamma))
         return (sample_pose(self.augment, self.patch, self.working, rng)(image)[None],)
 
-    def window(
-        self, rng: np.random.Generator, least: float = 0.0, which: int | None = None
-    ) -> NDArray[np.float32]:
+    def window(self, rng: np.random.Generator, least: float = 0.0, which: int | None = None) -> NDArray[np.float32]:
         """A random patch as it is, of volume number `which` or of any; with `least`, one of which so much is
         foreground, if some draws find it."""
         if which is None:

@@ -25,7 +25,7 @@ from ..nets.spec import TranslatorSpec
 from ..nets.translator import IMAGE as A
 from ..nets.translator import MASK as B
 from ..nets.translator import Translator, code
-from .base import Method, Update, only
+from .base import Method, Task, Update, only
 
 
 class Batch(NamedTuple):
@@ -86,9 +86,9 @@ class ADGAN(Method):
         },
     }
 
-    def __init__(self, ndim: int, options: Options, seed: int = 0):
-        super().__init__(ndim, options, seed)
-        self.options, self.ndim = options, ndim
+    def __init__(self, task: Task, options: Options, seed: int = 0):
+        super().__init__(task, options, seed)
+        self.options, ndim = options, task.voxel.ndim
         self.translator = self.shipped().build()
         self.encode, self.decode = self.translator.encode, self.translator.decode
         self.critic = PatchCritic(ndim, 1, 2, options.critic)
@@ -101,7 +101,7 @@ class ADGAN(Method):
     def shipped(self) -> TranslatorSpec:
         o = self.options
         return TranslatorSpec(
-            ndim=self.ndim, width=o.width, blocks=o.blocks, stem=o.stem, hidden=o.hidden, up=o.up,
+            ndim=self.task.voxel.ndim, width=o.width, blocks=o.blocks, stem=o.stem, hidden=o.hidden, up=o.up,
             adaptive_encoder=o.adaptive_encoder,
         )  # fmt: skip
 

@@ -10,10 +10,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ..core.settings import Settings
+from ..core.voxel import Voxel
 from ..nets.spec import NetSpec
+from ..represent import Representation
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run asks of any method: the size of its voxels (and so 2D or 3D), and how instances are written."""
+
+    voxel: Voxel  # at which the networks work
+    represent: Representation
 
 
 @dataclass(frozen=True)
@@ -41,8 +53,9 @@ class Method(nn.Module):
     settings: ClassVar[type[Settings]]  # the lambdas of the paper and its ablations, with its values
     presets: ClassVar[dict[str, dict[str, Any]]]  # named settings of a run, as far as the paper fixes them
 
-    def __init__(self, ndim: int, options: Any, seed: int = 0):
+    def __init__(self, task: Task, options: Any, seed: int = 0):
         super().__init__()
+        self.task = task
 
     @abstractmethod
     def players(self) -> dict[str, nn.Module]:
@@ -54,7 +67,10 @@ class Method(nn.Module):
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """What is shipped: target image (B, C, *S) -> representation logits (B, K, *S)."""
+        """What is shipped: target image (B, C, *S) -> representation logits (B, K, *S).
+
+        The live module, always the same: its weights are replaced by their running mean where that is shipped.
+        """
 
     @abstractmethod
     def shipped(self) -> NetSpec:
@@ -67,3 +83,14 @@ class Method(nn.Module):
     def update(self, player: str, *objectives: Objective, **terms: Tensor) -> Update:
         mine = (Objective(terms, self.players()[player]),) if terms else ()
         return Update(player, mine + objectives)
+
+
+def foreground(represent: Representation, logits: Tensor) -> Tensor:
+    """The picture of a segmentation: logits (B, K, *S) -> (B, 1, *S) in [-1, 1], -1 is background."""
+    return drawn(represent, represent.activate(logits))
+
+
+def drawn(represent: Representation, channels: Tensor) -> Tensor:
+    """As `foreground`, of channels (B, K, *S) in the range of the representation's targets."""
+    likely = np.stack([represent.foreground(c) for c in channels.detach().float().cpu().numpy()])
+    return 2 * torch.from_numpy(likely)[:, None].to(channels.device) - 1

@@ -25,8 +25,4 @@ class PatchCritic(nn.Module):
         self.net = nn.Sequential(*layers, CONV[ndim](8 * width, cout, 4, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.net[:-1](x)
-        # In 32 bits whatever the rest computes in: on CPUs, the bfloat16 weight gradient of a 3D convolution to so few
-        # channels now and then holds numbers that nobody wrote (seen with torch 2.13).
-        with torch.autocast(x.device.type, enabled=False):
-            return self.net[-1](x.float())
+        return self.net(x)

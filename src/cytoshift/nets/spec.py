@@ -1,11 +1,15 @@
 """What a shipped network is built from: frozen data, so that a model file needs no training code."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ..core.settings import Settings
+from .chain import ChainSpec
+from .nd import stages
+from .resnet import ResNetSpec
 from .translator import Decoder, Encoder, Translator
+from .unet import UNetSpec
 
 
 class TranslatorSpec(Settings):
@@ -28,5 +32,7 @@ class TranslatorSpec(Settings):
         return Translator(encoder, Decoder(*shared, self.up, self.frozen))
 
 
-# Becomes a union told apart by `kind` with the second network that is shipped.
-NetSpec = TranslatorSpec
+# One more network that is shipped is one more name here; a model file tells them apart by `kind`.
+NetSpec = Annotated[TranslatorSpec | UNetSpec | ResNetSpec | ChainSpec, Field(discriminator="kind")]
+
+__all__ = ["ChainSpec", "NetSpec", "ResNetSpec", "TranslatorSpec", "UNetSpec", "stages"]

@@ -1,12 +1,14 @@
-"""Instance norm with the statistics of the whole volume, so that its tiles agree.
+"""Norms with the statistics of the whole volume, so that its tiles agree.
 
 Instance norm centres and scales every feature by the mean and variance of what it sees. Of a volume in tiles it sees
 one tile: a dim object in a tile of dim ones comes out bright, and in an empty tile the noise is scaled up until it
 looks like objects. So it is told the statistics, in two passes:
 
-  (1) measure   windows spread over the volume go through the network together, as a batch; every instance norm pools
-                its mean and variance over the batch, uses them, and notes them
+  (1) measure   windows spread over the volume go through the network together, as a batch; every norm pools its mean
+                and variance over the batch, uses them, and notes them
   (2) predict   tile by tile, the noted numbers in the place of the tile's own
+
+Group norm, and the mean over all space that squeeze and excitation takes, are told in the same way.
 
 In (1) all layers see the same windows, so their numbers fit each other. Numbers that each tile has found alone and
 that are averaged afterwards do not: layer by layer they drift apart, and a second round of that diverges.
@@ -22,10 +24,11 @@ from torch.overrides import TorchFunctionMode
 
 
 class Pooled(TorchFunctionMode):
-    """While entered, instance norm pools over the batch and notes what it finds; once frozen, it uses the notes.
+    """While entered, norms pool over the batch and note what they find; once frozen, they use the notes.
 
-    Layers are told apart by the order of their calls, so it works for every network that calls
-    torch.nn.functional.instance_norm (as torch.nn.InstanceNorm2d and 3d do) in the same order for every input.
+    Layers are told apart by the order of their calls, so it works for every network that calls instance_norm,
+    group_norm and adaptive_avg_pool1d of torch.nn.functional (as torch.nn's norms do) in the same order for every
+    input.
     Bracket each forward pass on its own by `with pooled:`.
     """
 
@@ -43,9 +46,10 @@ class Pooled(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func is not F.instance_norm:
-            return func(*args, **(kwargs or {}))
-        return self.normalise(*args, **(kwargs or {}))
+        ours: dict[Callable[..., Any], Callable[..., Any]] = {
+            F.instance_norm: self.normalise, F.group_norm: self.grouped, F.adaptive_avg_pool1d: self.averaged,
+        }  # fmt: skip
+        return ours.get(func, func)(*args, **(kwargs or {}))
 
     def normalise(
         self, input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None,
@@ -58,6 +62,22 @@ class Pooled(TorchFunctionMode):
         else:
             mean, var = self.statistics(input)
         return F.batch_norm(input, mean, var, weight, bias, False, momentum, eps)
+
+    def grouped(
+        self, input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None,
+        eps: float = 1e-5,
+    ) -> Tensor:  # fmt: skip
+        """In the place of F.group_norm."""
+        each = input.shape[1] // num_groups
+        mean, var = (
+            s.repeat_interleave(each) for s in self.statistics(input.reshape(len(input), num_groups, each, -1))
+        )
+        return F.batch_norm(input, mean, var, weight, bias, False, 0.1, eps)
+
+    def averaged(self, input: Tensor, output_size: int) -> Tensor:
+        """In the place of F.adaptive_avg_pool1d, by which squeeze and excitation sees the whole image: (B, C, 1)."""
+        mean, _ = self.statistics(input)
+        return mean.to(input.dtype).expand(len(input), -1)[..., None]
 
     def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance (C,) for the layer whose turn it is."""

@@ -138,7 +138,7 @@ def measured(segmenter: Segmenter, name: str, raw: NDArray[np.generic]) -> Scale
 def inferred(
     segmenter: Segmenter, image: NDArray[np.float32], voxel: Voxel, options: Options, progress: Progress | None
 ) -> NDArray[np.float32]:
-    """Normalised image (*S) -> channels (K, *S) in [0, 1] on the same grid."""
+    """Normalised image (*S) -> channels (K, *S) on the same grid, in the range of the representation."""
     if image.min() == image.max():  # nothing to see, but a network that divides by its variance sees something
         return np.zeros((len(segmenter.representation.channels), *image.shape), dtype=np.float32)
     working = resample(image, working_shape(image.shape, voxel, segmenter.voxel))
@@ -147,7 +147,7 @@ def inferred(
         raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
     if channels.shape[1:] == image.shape:
         return channels
-    return np.stack([np.clip(resample(channel, image.shape), 0, 1) for channel in channels])
+    return np.stack([np.clip(resample(c, image.shape), c.min(), c.max()) for c in channels])
 
 
 def decoded(

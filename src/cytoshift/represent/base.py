@@ -1,7 +1,7 @@
 """What every representation offers, and the steps that their decoders share."""
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,16 @@ class Representation(Protocol):
     of the voxel size that the methods are handed.
     """
 
-    channels: ClassVar[tuple[str, ...]]
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """What each of them shows; K names."""
+        ...
 
     def encode(self, labels: NDArray[np.generic], voxel: Voxel) -> Channels:
-        """Label image (*S), 0 is background, objects may touch -> target channels (K, *S) in [0, 1]."""
+        """Label image (*S), 0 is background, objects may touch -> target channels (K, *S) in [0, 1].
+
+        A signed distance lies in [-1, 1].
+        """
         ...
 
     def activate(self, logits: "Tensor") -> "Tensor":
@@ -42,7 +48,7 @@ class Representation(Protocol):
         ...
 
     def decode(self, channels: Channels, voxel: Voxel) -> Labels:
-        """Channels (K, *S) in [0, 1] -> instances (*S), 1..N, each face-connected.
+        """Channels (K, *S) in the range of `encode` -> instances (*S), 1..N, each face-connected.
 
         A function of each neighbourhood alone: no statistics of the array enter, so a block decodes like the
         whole, away from its rim.
@@ -90,6 +96,17 @@ def without_holes(mask: NDArray[np.bool_], smallest: float | None, voxel: Voxel)
         return mask
     filled = fill_holes(mask.astype(np.uint8), voxel, ball(smallest, voxel.ndim))
     return filled.astype(bool)
+
+
+def least(smallest: float | None, counts: tuple[int, int], voxel: Voxel) -> tuple[int, int]:
+    """The voxels that a seed and an object need at least: `counts`, or what the smallest object's diameter asks for.
+
+    An object needs half of the diameter, since the border may cut it, and a seed a quarter of the core of such size.
+    """
+    if smallest is None:
+        return counts
+    core = ball(smallest / 2, voxel.ndim) / voxel.volume
+    return math.ceil(core / 4), math.ceil(core)
 
 
 def ball(diameter: float, ndim: int) -> float:

@@ -1,12 +1,14 @@
-"""Parameters and a generator -> label images of synthetic objects, and phantoms: images of them with exact truth."""
+"""Parameters and a generator -> label images of objects; phantoms and pairs: images of them with exact truth."""
 
 from .objects import draw_labels
 from .optics import Optics, render
+from .pairs import PAIRS, Pair, pair
 from .phantoms import PHANTOMS, Phantom, phantom
 from .presets import PRIORS, RESIZE
 from .prior import Count, Eccentricity, Elastic, Fibres, Groups, Lognormal, Prior, SemiMajor
 
 __all__ = [
+    "PAIRS",
     "PHANTOMS",
     "PRIORS",
     "RESIZE",
@@ -17,10 +19,12 @@ __all__ = [
     "Groups",
     "Lognormal",
     "Optics",
+    "Pair",
     "Phantom",
     "Prior",
     "SemiMajor",
     "draw_labels",
+    "pair",
     "phantom",
     "render",
 ]

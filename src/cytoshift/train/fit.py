@@ -1,208 +1,55 @@
-"""The one training loop: settings in, a run folder with a trained model out.
+"""Settings in, a trained model out: a method alone, or a recipe of several stages (see loop.py and stages.py)."""
 
-OUT/run.yaml        what was asked for            OUT/samples/      sheets of translated samples
-OUT/log.jsonl       every loss term, every note   OUT/checkpoints/  all that a step depends on
-OUT/tensorboard/    the same as curves            OUT/model/        the trained segmenter
-"""
-
-import logging
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import torch
-import yaml
-from lightning_fabric import Fabric
-from torch.utils.data import DataLoader
+from torch import nn
 
-from ..core.atomic import replacing
-from ..core.errors import UserError
-from ..core.rng import integer
-from ..core.settings import parse, read_yaml
-from ..core.voxel import Voxel
-from ..data.domains import Batches, Domain, Images, SyntheticMasks
-from ..data.volumes import Volume, open_volumes
-from ..methods import METHODS, Method
+from ..data.domains import Images
+from ..data.volumes import Volume
 from ..model import Segmenter
-from . import checkpoint
+from ..nets.spec import NetSpec, TranslatorSpec
 from .freeze import freeze, windows
-from .log import Log
-from .monitor import complaint, look
+from .loop import Learnt, learn
 from .settings import Run
-from .step import Diverged, Mean, rate, train_step
-
-SHEET = 4  # samples that are looked at again and again
-FREE = {"steps", "max_minutes", "log_every", "sheet_every", "checkpoint_every", "workers", "accelerator"}
+from .stages import STAGES
 
 
 def fit(run: Run, out: Path, quiet: bool = False) -> Path:
-    """Train, or continue a training that was stopped; return the folder of the trained model.
+    """Train, or continue a training that was stopped; return OUT/model, the folder of the trained segmenter.
 
     Raises UserError where `out` holds another run, where data and settings do not fit, and where a loss is no
     longer a number.
     """
-    fabric = launch(run)
     out = Path(out)
-    volumes = open_volumes(run.data.images)
-    working = working_voxel(run, volumes)
-    method = build(run)
-    images = Images(volumes, run.data.normalise, working, run.patch, run.seed, run.data.augment)
-    masks = SyntheticMasks(run.prior, run.represent, working, run.patch, run.seed)
-    domains: dict[str, Domain] = {"images": images, "masks": masks}
-    batches = Batches(method.batch, domains, run.train.batch, fabric.global_rank, fabric.world_size)
-    if fabric.is_global_zero:
-        claim(out, run)
-    train(fabric, run, method, batches, out, quiet)
+    if run.method in STAGES:
+        learnt, spec, network = STAGES[run.method](run, out, quiet)
+    else:
+        learnt = learn(run, out, quiet)
+        spec, network = shipped(learnt, run)
     model = out / "model"
-    if fabric.is_global_zero:
-        scale = images.scales[0] if run.data.normalise.per == "dataset" else None
-        spec, network = freeze(method.shipped(), method.network(), windows(images, run.seed), fabric)
-        Segmenter(
-            spec=spec, network=network, normalisation=run.data.normalise, scale=scale,
-            voxel=working, axes=volumes[0].axes, representation=run.represent, card=card(run, volumes),
-        ).save(model)  # fmt: skip
-    fabric.barrier()
+    if learnt.fabric.is_global_zero:
+        save(run, learnt, spec, network, model)
+    learnt.fabric.barrier()
     return model
 
 
-def train(fabric: Fabric, run: Run, method: Method, batches: Batches, out: Path, quiet: bool) -> None:
-    """Steps from the last checkpoint to the end; leaves the running mean of the weights in the method's network."""
-    settings = run.train
-    method.to(fabric.device)
-    optimizers: dict[str, torch.optim.Optimizer] = {
-        name: torch.optim.Adam(
-            player.parameters(), lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay
-        )
-        for name, player in method.players().items()
-    }
-    mean = Mean(method.network(), settings.ema)
-    parts: dict[str, Any] = {"method": method, "mean": mean, **optimizers}
-    path = out / "checkpoints" / "last.pt"
-    start, elapsed = checkpoint.load(path, parts)
-    fixed = move(Batches(batches.kind, batches.domains, SHEET)[0], fabric.device)
-    loader = DataLoader(
-        batches, batch_size=None, sampler=range(start, settings.steps), num_workers=settings.workers,
-        persistent_workers=False,
-    )  # fmt: skip
-    began, step, marked = time.monotonic() - elapsed, start, (start, elapsed)
-    with Log(out, start, settings.steps, fabric.is_global_zero, quiet) as log:
-        for batch in loader:
-            elapsed = time.monotonic() - began
-            progress = progress_of(step, elapsed, settings, fabric)
-            if progress >= 1:
-                log.say(f"stopped after {settings.max_minutes:g} minutes, at step {step} of {settings.steps}")
-                break
-            for optimizer in optimizers.values():
-                for group in optimizer.param_groups:
-                    group["lr"] = settings.lr * rate(progress, settings.decay_from)
-            try:
-                terms = train_step(method, optimizers, move(batch, fabric.device), progress, fabric.autocast)
-            except Diverged as error:
-                raise UserError(diverged(error.term, step, path, settings.lr, settings.precision)) from None
-            step += 1
-            mean.update(method.network(), step)
-            if step % settings.log_every == 0 or step == settings.steps:
-                elapsed = time.monotonic() - began
-                seconds = (elapsed - marked[1]) / max(step - marked[0], 1)
-                marked = (step, elapsed)
-                voxels = settings.batch * fabric.world_size * int(torch.tensor(run.patch).prod())
-                numbers = {name: value.item() for name, value in terms.items()}
-                log.step(step, numbers | {"lr": group["lr"]}, voxels / seconds, seconds * (settings.steps - step))
-            if step % settings.sheet_every == 0 or step == settings.steps:
-                report(log, method, mean, fixed, step, fabric)
-            if fabric.is_global_zero and (step % settings.checkpoint_every == 0 or step == settings.steps):
-                checkpoint.save(path, step, time.monotonic() - began, parts)
-    if fabric.is_global_zero and step > start:
-        checkpoint.save(path, step, time.monotonic() - began, parts)
-    if settings.ema:
-        mean.swap(method.network())
+def shipped(learnt: Learnt, run: Run) -> tuple[NetSpec, nn.Module]:
+    """The network as it leaves: adaptive instance norms keep the statistics of all images."""
+    spec, network = learnt.method.shipped(), learnt.method.network()
+    images = learnt.domains.get("images")
+    if isinstance(spec, TranslatorSpec) and isinstance(images, Images):
+        return freeze(spec, network, windows(images, run.seed), learnt.fabric)
+    return spec, network
 
 
-def report(log: Log, method: Method, mean: Mean, fixed: Any, step: int, fabric: Fabric) -> None:
-    """Pictures of the shipped weights, and a sentence where they show what no loss shows."""
-    mean.swap(method.network())
-    with fabric.autocast(), torch.no_grad():
-        pictures = method.look(fixed)
-    mean.swap(method.network())
-    log.pictures(step, pictures)
-    gray = {name: value.float().cpu().numpy() for name, value in pictures.items()}
-    if words := complaint(look(gray["image"], gray["image to mask"], gray["mask"])):
-        log.say(f"warning at step {step}: {words}")
-
-
-def launch(run: Run) -> Fabric:
-    """Processes and devices by Fabric; gradients are shared in train_step, so that no method knows of it."""
-    # Fabric tells every run that it uses bfloat16; run.yaml says so already
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    many = run.train.devices * run.train.nodes > 1
-    fabric = Fabric(
-        accelerator=run.train.accelerator, devices=run.train.devices, num_nodes=run.train.nodes,
-        strategy="ddp" if many else "auto", precision=run.train.precision,
-    )  # fmt: skip
-    fabric.launch()
-    return fabric
-
-
-def build(run: Run) -> Method:
-    """The method with weights drawn from the run's seed, whatever was drawn before."""
-    kind = METHODS[run.method]
-    options = parse(kind.settings, run.options, "options")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(integer(run.seed, "weights"))
-        return kind(len(run.patch), options, integer(run.seed, "pool"))
-
-
-def working_voxel(run: Run, volumes: list[Volume]) -> Voxel:
-    """The size the networks work at: as declared, or that of the images where they all share one."""
-    ndim = volumes[0].voxel.ndim
-    if len(run.patch) != ndim:
-        raise UserError(f"patch {run.patch} has {len(run.patch)} axes, the images are '{volumes[0].axes}'; set patch")
-    if run.data.voxel is not None:
-        if len(run.data.voxel) != ndim:
-            raise UserError(f"data.voxel {run.data.voxel} needs one size for each axis of '{volumes[0].axes}'")
-        return Voxel(run.data.voxel, volumes[0].voxel.unit)
-    sizes = {v.voxel for v in volumes}
-    if len(sizes) > 1:
-        raise UserError(f"the images have {len(sizes)} different voxel sizes; set data.voxel to the one to work at")
-    return volumes[0].voxel
-
-
-def claim(out: Path, run: Run) -> None:
-    """Write run.yaml, or make sure that the one that is there says the same."""
-    path = out / "run.yaml"
-    wish = run.model_dump(mode="json")
-    if path.exists():
-        there = parse(Run, read_yaml(path), str(path)).model_dump(mode="json")  # with what it left to the defaults
-        if changed := differences(there, wish):
-            raise UserError(f"{out} holds a run with other settings ({changed[0]}); choose another -o or remove it")
-    with replacing(path) as beside:
-        beside.write_text(yaml.safe_dump(wish, sort_keys=False))
-
-
-def differences(there: Any, wish: Any, key: str = "") -> list[str]:
-    """Settings that change what is learnt, as "train.lr: 0.0001, asked for 0.0004"."""
-    if isinstance(there, dict) and isinstance(wish, dict):
-        names = [n for n in [*wish, *(set(there) - set(wish))] if not (key == "train." and n in FREE)]
-        return [d for n in names for d in differences(there.get(n), wish.get(n), f"{key}{n}.")]
-    return [] if there == wish else [f"{key[:-1]}: {there}, asked for {wish}"]
-
-
-def progress_of(step: int, elapsed: float, settings: Any, fabric: Fabric) -> float:
-    """0 to 1 by steps or, where minutes are limited, by whichever runs out first; the same in every process."""
-    progress = step / settings.steps
-    if settings.max_minutes is not None:
-        progress = max(progress, fabric.broadcast(elapsed) / (60 * settings.max_minutes))
-    return progress
-
-
-def move(batch: Any, device: torch.device) -> Any:
-    """A batch of nested NamedTuples to the device."""
-    return type(batch)(*(type(part)(*(t.to(device) for t in part)) for part in batch))
-
-
-def diverged(term: str, step: int, path: Path, lr: float, precision: str) -> str:
-    cure = "train.precision=32" if precision != "32" else f"train.lr={lr / 2:g}"
-    return f"loss term {term} is not a number at step {step}; {path} is intact, go on in another -o with {cure}"
+def save(run: Run, learnt: Learnt, spec: NetSpec, network: nn.Module, model: Path) -> None:
+    normalise, volumes = run.data.normalise, learnt.volumes
+    scale = normalise.measure([cast(Any, v.array) for v in volumes]) if normalise.per == "dataset" else None
+    Segmenter(
+        spec=spec, network=network, normalisation=normalise, scale=scale,
+        voxel=learnt.working, axes=volumes[0].axes, representation=run.represent, card=card(run, volumes),
+    ).save(model)  # fmt: skip
 
 
 def card(run: Run, volumes: list[Volume]) -> dict[str, Any]:

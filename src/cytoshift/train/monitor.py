@@ -5,6 +5,16 @@ from numpy.typing import NDArray
 
 # Share of foreground outside which a mask is called empty or full, in multiples of what the prior draws.
 FEW, MANY = 0.02, 20.0
+# Names of pictures: an image, what is predicted for it, and masks as they should look.
+SEEN = (("image", "image to mask", "mask"), ("target", "target segmented", "source truth"))
+
+
+def complaint(pictures: dict[str, NDArray]) -> str | None:
+    """In words, what is wrong with the pictures of a sheet (N, 1, *S); None if nothing is, or it cannot be told."""
+    for image, mask, prior in SEEN:
+        if {image, mask, prior} <= pictures.keys():
+            return verdict(look(pictures[image], pictures[mask], pictures[prior]))
+    return None
 
 
 def look(image: NDArray, mask: NDArray, prior: NDArray) -> dict[str, float]:
@@ -23,7 +33,7 @@ def look(image: NDArray, mask: NDArray, prior: NDArray) -> dict[str, float]:
     }
 
 
-def complaint(numbers: dict[str, float]) -> str | None:
+def verdict(numbers: dict[str, float]) -> str | None:
     """In words, what is wrong with these numbers; None if nothing is."""
     if numbers["foreground"] < FEW * numbers["expected"]:
         return "the predicted masks are almost empty: objects vanish in translation"

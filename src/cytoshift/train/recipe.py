@@ -39,7 +39,7 @@ class Aim:
 # paper: Table 9's longest semi-axes of 13 to 35 pixels in patches of 256 x 256 or 64 x 128 x 128.
 AIMS = {
     "laptop-2d": Aim(10, 24, 32, (128, 128)),
-    "laptop-3d": Aim(9, 14, 20, (32, 64, 64)),
+    "laptop-3d": Aim(9, 18, 24, (24, 48, 48)),
     "paper-2d": Aim(18, 36, 70, (256, 256)),
     "paper-3d": Aim(15, 26, 70, (64, 128, 128)),
 }
@@ -50,7 +50,7 @@ ROUNDS, DRAWN = 3, 64  # of masks drawn to find the density that covers what is 
 FINER = 2.0  # an image is stretched at most by this: beyond, nothing is added but work
 SHORTEST = 24  # voxels: what the networks can take
 SMALLEST = 2 / 3  # of the diameter that 95 % of the whole objects exceed: below, it is none
-FEW_IMAGES, PART = 8, 2 / 3  # of fewer images a patch is not more than this part along every axis
+FEW_IMAGES, PART = 8, 1 / 2  # of fewer images a patch is not more than this part along every axis
 COARSE = 3.0  # a coarse z is stretched at most by this
 
 
@@ -298,12 +298,15 @@ def commented(run: Run, survey: Survey) -> str:
     words = comments(run, survey)
     parts = [comment(f"{survey.sentence()}.", *(f"Note: {note}." for note in survey.measured.notes))]
     for key, value in plain.items():
-        if isinstance(value, dict | list):
-            text = yaml.safe_dump({key: value}, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
-        else:
-            text = f"{key}: {value}\n"
-        parts.append(comment(*words.get(key, ())) + text)
+        parts.append(comment(*words.get(key, ())) + as_text(key, value))
     return "\n".join(parts)
+
+
+def as_text(key: str, value: Any) -> str:
+    """One group of settings as YAML, its lists in a line each."""
+    if not isinstance(value, dict | list):
+        return f"{key}: {value}\n"
+    return yaml.safe_dump({key: value}, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True)
 
 
 def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
@@ -338,8 +341,8 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
         "represent": (
             "How the networks see a mask.",
             *(["edge: half: gray to half of each object's depth (the authors' code); or a width."] * ternary),
-            f"smallest: equivalent diameter of the smallest object, in {unit}: two thirds of what 95 % of the whole ones "
-            "seen exceed.",
+            f"smallest: equivalent diameter of the smallest object, in {unit}: two thirds of what 95 % of the whole "
+            "ones seen exceed.",
         ),
         "options": (
             "Of the method: widths of the networks. To add: the paper's weights (reconstruct, cycle, content, "

@@ -7,18 +7,52 @@ from pydantic import Field, field_validator, model_validator
 from ..core.normalise import Normalisation
 from ..core.settings import Settings
 from ..data.augment import Augment
+from ..data.corrupt import Corrupt
 from ..data.volumes import ImageSource
 from ..represent import RepresentationSettings
 from ..synth import Prior
 
+TWO_STAGES = ("cyclegan-xy", "cyclegan-yx", "histogram-xy", "histogram-yx")  # recipes: see stages.py
+LEAST = {"adgan": 24}  # voxels of a patch that the critic takes
+
+
+def known_method(name: str) -> str:
+    """The name of a method or of a recipe of two stages. Raises ValueError for any other."""
+    from .. import methods  # settings are described without torch, which the methods import
+
+    if name not in (there := [*methods.METHODS, *TWO_STAGES]):
+        raise ValueError(f"there are {', '.join(there)}")
+    return name
+
 
 class Data(Settings):
-    """images: what to learn from. voxel: size the networks work at, in the images' unit (None: as the images are)."""
+    """images: what the model is for, and what it learns from without labels.
+
+    voxel: size the networks work at, in the images' unit (None: as the images are). corrupt: how images are spoilt
+    for methods that learn to restore them.
+    """
 
     images: ImageSource
     normalise: Normalisation = Normalisation()
     voxel: tuple[float, ...] | None = None
     augment: Augment = Augment()
+    corrupt: Corrupt = Corrupt()
+
+
+class Source(Settings):
+    """Images of another modality whose labels are borrowed, image by image in the order of their names.
+
+    voxel: what of it, in its own unit, becomes one voxel the networks work at (None: its own voxel), so that its
+    objects come out as large as those of `data`. normalise: `invert` where one side has dark objects, the other
+    bright ones.
+    """
+
+    images: ImageSource
+    labels: ImageSource
+    normalise: Normalisation = Normalisation()
+    voxel: tuple[float, ...] | None = None
+    augment: Augment = Augment()
+    corrupt: Corrupt = Corrupt()
 
 
 class Train(Settings):
@@ -56,17 +90,24 @@ class Train(Settings):
 class Run(Settings):
     """One training run."""
 
-    method: Literal["adgan"]
+    method: str
     seed: int = 0
     data: Data
+    source: Source | None = None  # for methods that borrow labels
     patch: tuple[int, ...]
-    prior: Prior
+    prior: Prior | None = None  # for methods that learn from synthetic masks
     represent: RepresentationSettings
     options: dict[str, Any] = {}  # of the method; checked by its own Options
     train: Train = Train()
 
+    @field_validator("method")
+    @classmethod
+    def known(cls, value: str) -> str:
+        return known_method(value)
+
     @model_validator(mode="after")
     def patch_has_room(self) -> "Run":
-        if len(self.patch) not in (2, 3) or any(n < 24 or n % 4 for n in self.patch):
-            raise ValueError(f"patch {self.patch} needs two or three sizes, multiples of 4 and at least 24")
+        least = LEAST.get(self.method, 8)
+        if len(self.patch) not in (2, 3) or any(n < least or n % 4 for n in self.patch):
+            raise ValueError(f"patch {self.patch} needs two or three sizes, multiples of 4 and at least {least}")
         return self

@@ -1,0 +1,77 @@
+"""A CySGAN step against a plain re-computation of the reference's: six generator passes in fp32, gradients of the
+critics computed and dropped while the generators move. Same networks, same batch, same process:
+
+    pytest benchmarks/bench_cysgan_step.py --benchmark-only
+"""
+
+from itertools import chain
+
+import pytest
+import torch
+
+from cytoshift.core.batch import LabelledPair, UnlabelledPair
+from cytoshift.core.voxel import Voxel
+from cytoshift.methods.base import Task
+from cytoshift.methods.cysgan import Batch, CySGAN, Options
+from cytoshift.represent import BCD
+from cytoshift.train.step import train_step
+
+SHAPES = {"laptop-2d": (2, 1, 128, 128), "laptop-3d": (1, 1, 16, 64, 64)}
+VOXELS = {"laptop-2d": Voxel((1.0, 1.0)), "laptop-3d": Voxel((2.0, 1.0, 1.0))}
+
+
+def setup(name: str):
+    shape = SHAPES[name]
+    torch.manual_seed(0)
+    method = CySGAN(Task(VOXELS[name], BCD()), Options(**CySGAN.presets[name]["options"] | {"warm": 0.0}))
+    image = lambda: torch.rand(shape) * 2 - 1
+    target = (torch.rand(shape[0], 3, *shape[2:]) > 0.8).float()
+    batch = Batch(LabelledPair(image(), target, image()), UnlabelledPair(image(), image()))
+    optimizers = {k: torch.optim.Adam(p.parameters(), 2e-4, (0.5, 0.99)) for k, p in method.players().items()}
+    return method, batch, optimizers
+
+
+def reference_step(method: CySGAN, batch: Batch, optimizers: dict) -> None:
+    """As the authors' trainer.py orders it, the segmentation critic trained."""
+    lam, F, G, represent = method.options, method.F, method.G, method.represent
+    (x, s, x_clean), (y, y_clean) = batch
+    l1 = lambda a, b: (a - b).abs().mean()
+    near = lambda scores, value: (scores - value).square().mean()
+    xy, s_x = F(x)
+    xyx, _ = G(xy)
+    _, s_xy = G(xy.detach())
+    yx, s_y = G(y)
+    yxy, _ = F(yx)
+    _, s_yx = F(yx.detach())
+    s_y, s_yx = represent.activate(s_y), represent.activate(s_yx)
+
+    optimizers["generators"].zero_grad()
+    fool = sum(near(critic(fake), 1) for critic, fake in ((method.critic_x, yx), (method.critic_y, xy)))
+    shape = near(method.critic_s(s_y), 1) + near(method.critic_s(s_yx), 1)
+    segment = represent.loss(s_x, s) + represent.loss(s_xy, s)
+    cycle = l1(xyx, x_clean) + l1(yxy, y_clean)
+    (fool + shape + segment + lam.agree * l1(s_y, s_yx) + lam.cycle * cycle).backward()
+    optimizers["generators"].step()
+
+    optimizers["critics"].zero_grad()
+    games = (
+        (method.critic_x, x_clean, method.pool_x(yx)),
+        (method.critic_y, y_clean, method.pool_y(xy)),
+        (method.critic_s, s, method.pool_s(s_y)),
+    )
+    sum(near(critic(real), 1) + near(critic(fake.detach()), 0) for critic, real, fake in games).backward()
+    optimizers["critics"].step()
+
+
+@pytest.mark.benchmark(min_rounds=5, warmup=True, warmup_iterations=1)
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("which", ["ours", "ours in fp32", "reference"])
+def bench_step(benchmark, name, which):
+    benchmark.group = name
+    method, batch, optimizers = setup(name)
+    if which == "reference":
+        benchmark(reference_step, method, batch, optimizers)
+    else:
+        half = lambda: torch.autocast("cpu", torch.bfloat16, enabled=which == "ours")
+        benchmark(train_step, method, optimizers, batch, 0.0, half)
+    assert all(p.isfinite().all() for p in chain(method.parameters()))

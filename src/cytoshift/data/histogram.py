@@ -1,0 +1,92 @@
+"""Intensities of one domain as if they were the other's: matched histograms of whole volumes, measured once."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import UserError
+from ..core.normalise import sample
+from .lazy import Lazy
+from .volumes import Volume
+
+KNOTS = 1024  # of the table at most; all 256 levels of 8-bit images have their own
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Rising intensities and what becomes of them, linear in between, the ends beyond; numbers only, for a file."""
+
+    knots_in: tuple[float, ...]
+    knots_out: tuple[float, ...]
+
+    def __call__(self, raw: NDArray) -> NDArray[np.float32]:
+        """Raw intensities (any shape, any real dtype) to float32."""
+        if raw.dtype in (np.uint8, np.uint16) and raw.size >= (count := 256**raw.dtype.itemsize):
+            levels = np.arange(count)  # each is looked up once
+            return np.interp(levels, self.knots_in, self.knots_out).astype(np.float32)[raw]
+        return np.interp(raw, self.knots_in, self.knots_out).astype(np.float32)
+
+
+def match(source: list[Any], reference: list[Any]) -> Lookup:
+    """The table after which the intensities of all of `source` are distributed like those of all of `reference`.
+
+    source, reference: arrays of any shapes, each a list that counts as one. The intensity that a part q of the source
+    does not exceed becomes the one that a part q of the reference does not exceed (as in scikit-image's
+    match_histograms, CySGAN's "Histogram"). The table keeps at most KNOTS intensities, equally frequent ones.
+    """
+    values, shares = distribution(source)
+    wanted, wanted_shares = distribution(reference)
+    matched = np.interp(shares, wanted_shares, wanted)
+    if len(values) > KNOTS:
+        even = np.searchsorted(shares, np.linspace(shares[0], 1, KNOTS))
+        keep = np.unique(np.clip(even, 0, len(values) - 1))
+        values, matched = values[keep], matched[keep]
+    return Lookup(tuple(map(float, values)), tuple(map(float, matched)))
+
+
+def distribution(arrays: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Intensities that occur, rising, and which part of all voxels does not exceed each.
+
+    8- and 16-bit arrays in memory are counted voxel by voxel, others are heard on a regular grid of some millions.
+    """
+    counts: dict[float, int] = {}
+    for array in arrays:
+        if isinstance(array, np.ndarray) and array.dtype in (np.uint8, np.uint16):
+            number = np.bincount(array.ravel())
+            values = np.flatnonzero(number)
+            number = number[values]
+        else:
+            values, number = np.unique(sample(array), return_counts=True)
+        if not len(values) or not np.isfinite(values).all():
+            raise UserError("an image to be matched is empty, or holds NaN or infinite values; replace them")
+        for value, n in zip(values.tolist(), number.tolist()):
+            counts[value] = counts.get(value, 0) + n
+    rising = np.array(sorted(counts), np.float64)
+    cumulative = np.cumsum([counts[value] for value in rising.tolist()])
+    return rising, cumulative / cumulative[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped(Lazy):
+    """A lazy array whose intensities go through a table when they are read."""
+
+    array: Any
+    lookup: Lookup
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.float32)
+
+    def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        return self.lookup(np.asarray(self.array[region]))
+
+
+def mapped(volume: Volume, lookup: Lookup) -> Volume:
+    """The volume as the table shows it; still nothing is read before the array is indexed."""
+    return replace(volume, array=Mapped(volume.array, lookup), origin=f"{volume.origin}, histogram matched")

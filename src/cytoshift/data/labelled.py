@@ -1,0 +1,194 @@
+"""Streams of images in pairs, corrupted and clean, and of images with their labels.
+
+A sample is made in this order; whatever is random has a stream of its own, derived from the seed and the index.
+
+    warp     numbers of the geometry, laid over the patch and its halo: the places to take voxels from
+    window   what holds all these places, read once from image and labels and brought to the working voxel size
+    pose     flips and quarter turns
+    clean    image at these places, with another exposure
+    image    the clean one, corrupted
+    target   labels at these places, encoded with the halo around them, which is then cut off
+"""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.batch import Labelled, LabelledPair, UnlabelledPair
+from ..core.errors import UserError
+from ..core.normalise import Normalisation
+from ..core.rng import stream
+from ..core.voxel import Voxel
+from ..represent import Representation
+from .augment import Augment, Grid, change_gamma, lay, sample_pose, sample_warp
+from .corrupt import Corrupt, sample_corruptions, sample_gray
+from .domains import DRAWS, EMPTY, IN_MEMORY, Images
+from .resample import Axis, image_at, labels_at
+from .volumes import Volume
+
+# Part of the patch, on each side, that labels are encoded with and that is cut off again: an object at the border of
+# the patch has its distances, and its largest one, from what lies beyond.
+HALO = 1 / 8
+# A labelled patch with less of it in objects is drawn again with that chance (1000 voxels of 17 x 129 x 129).
+FEW, REJECTED = 0.0035, 0.9
+ALIKE = 1e-3  # over a patch, voxel sizes that differ by so small a part make no difference
+
+Image = NDArray[np.float32]
+
+
+class ImagePairs(Images):
+    """`Images`, and what they were before they were corrupted: same place, same pose, same exposure."""
+
+    kind: ClassVar[type] = UnlabelledPair
+
+    def __init__(
+        self, volumes: list[Volume], normalise: Normalisation, working: Voxel, patch: tuple[int, ...], seed: int,
+        augment: Augment | None = None, corrupt: Corrupt | None = None,
+    ):  # fmt: skip
+        super().__init__(volumes, normalise, working, patch, seed, augment)
+        self.corrupt = (corrupt or Corrupt()).fits(len(patch), normalise)
+
+    def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
+        grid = self.grid(index, (0,) * len(self.patch))
+        rng = stream(self.seed, "pairs", index, "window")
+        which = self.choose(rng)
+        for _ in range(DRAWS):
+            image = self.look(which, self.corner(which, rng), grid)
+            if float((image > self.levels[which]).mean()) >= EMPTY:
+                break
+        pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
+        return self.pair(pose(image), index)
+
+    def grid(self, index: int, halo: tuple[int, ...]) -> Grid:
+        """The places of patch number `index` and of its halo."""
+        rng = stream(self.seed, "pairs", index, "warp")
+        steps = sample_warp(self.corrupt, self.patch, halo, self.working, rng)
+        return lay(steps, Grid.plain(self.patch, halo))
+
+    def choose(self, rng: np.random.Generator) -> int:
+        return int(rng.choice(len(self.arrays), p=self.chances))
+
+    def corner(self, which: int, rng: np.random.Generator) -> tuple[int, ...]:
+        """Where the patch begins, in voxels of the volume: inside it, or around it where the volume is smaller."""
+        sizes = (max(round(n * r), 1) for n, r in zip(self.patch, self.ratio(which)))
+        spare = [n - size for n, size in zip(self.arrays[which].shape, sizes)]
+        return tuple(int(rng.integers(s + 1)) if s >= 0 else s // 2 for s in spare)
+
+    def ratio(self, which: int) -> tuple[float, ...]:
+        """Own voxels per working voxel; what is the same but for rounding is the same."""
+        ratios = (w / o for w, o in zip(self.working.size, self.voxels[which].size))
+        return tuple(1.0 if abs(r - 1) < ALIKE else r for r in ratios)
+
+    def read(self, array: Any, which: int, corner: tuple[int, ...], grid: Grid) -> tuple[NDArray, list[Axis]]:
+        """All of `array` that the grid looks at, and where the working voxels lie in it."""
+        starts, size, axes = [], [], []
+        for place, first, last, ratio in zip(corner, *grid.reach(), self.ratio(which)):
+            centres = place + (np.arange(first, last) + 0.5) * ratio - 0.5
+            around = 0 if ratio == 1 else 1 + math.ceil(max(2 * (ratio - 1), 0))  # what smoothing and votes look at
+            start, stop = math.floor(centres[0]) - around, math.floor(centres[-1]) + 1 + around
+            starts.append(start)
+            size.append(stop - start)
+            axes.append(Axis(centres - start, ratio))
+        return cut(array, tuple(starts), tuple(size)), axes
+
+    def look(self, which: int, corner: tuple[int, ...], grid: Grid) -> Image:
+        """The normalised image at the places of the grid."""
+        raw, axes = self.read(self.arrays[which], which, corner, grid)
+        return grid.take(image_at(self.scales[which](raw), axes), grid.reach()[0])
+
+    def pair(self, image: Image, index: int) -> tuple[Image, Image]:
+        """Corrupted and clean, (1, *patch)."""
+        rng = stream(self.seed, "pairs", index, "exposure")
+        if rng.random() < self.corrupt.gray:
+            image = sample_gray(self.corrupt, rng)(image)
+        if self.augment.gamma:
+            image = change_gamma(image, 2.0 ** rng.uniform(-self.augment.gamma, self.augment.gamma))
+        corrupted = image
+        for step in sample_corruptions(self.corrupt, self.patch, stream(self.seed, "pairs", index, "corrupt")):
+            corrupted = step(corrupted)
+        return corrupted[None], image[None]
+
+
+class LabelledPairs(ImagePairs):
+    """Images with their labels, encoded as the networks see them, and the images before they were corrupted.
+
+    labels: one volume per image, on the same grid. Both are brought to the working voxel size patch by patch, labels
+    smoothly where they grow. A volume may be without any object; patches with few are drawn again, mostly.
+    """
+
+    kind: ClassVar[type] = LabelledPair
+
+    def __init__(
+        self, volumes: list[Volume], labels: list[Volume], normalise: Normalisation, working: Voxel,
+        patch: tuple[int, ...], seed: int, augment: Augment | None, corrupt: Corrupt | None, represent: Representation,
+    ):  # fmt: skip
+        if len(volumes) != len(labels):
+            raise UserError(f"there are {len(volumes)} images and {len(labels)} label images; list them in pairs")
+        for image, truth in zip(volumes, labels):
+            if image.shape != truth.shape:
+                raise UserError(
+                    f"{image.name} has the shape {image.shape}, its labels {truth.name} {truth.shape}; "
+                    "pair images with labels of the same grid"
+                )
+            if truth.dtype.kind not in "uib":
+                raise UserError(f"labels {truth.name} are {truth.dtype}, ids are whole numbers; save them as uint16")
+        super().__init__(volumes, normalise, working, patch, seed, augment, corrupt)
+        total = sum(int(np.prod(v.shape)) * v.dtype.itemsize for v in labels)
+        self.labels: list[Any] = [v.load() if total <= IN_MEMORY else v.array for v in labels]
+        self.represent = represent
+        self.halo = tuple(math.ceil(n * HALO) for n in patch)
+
+    def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
+        grid = self.grid(index, self.halo)
+        rng = stream(self.seed, "pairs", index, "window")
+        which, particular = self.choose(rng), rng.random() < REJECTED
+        inside = tuple(slice(h, -h) for h in self.halo)
+        for _ in range(DRAWS):
+            corner = self.corner(which, rng)
+            labels = self.look_up(which, corner, grid)
+            if not particular or float((labels[inside] > 0).mean()) >= FEW:
+                break
+        image = self.look(which, corner, grid.inner(self.halo))
+        pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
+        corrupted, clean = self.pair(pose(image), index)
+        target = self.represent.encode(pose(labels), self.working)[:, *inside]
+        return corrupted, np.ascontiguousarray(target), clean
+
+    def look_up(self, which: int, corner: tuple[int, ...], grid: Grid) -> NDArray:
+        """The labels at the places of the grid."""
+        raw, axes = self.read(self.labels[which], which, corner, grid)
+        return grid.take_labels(labels_at(raw, axes), grid.reach()[0])
+
+
+class LabelledImages(LabelledPairs):
+    """The same without the clean images, for methods that have no use for them."""
+
+    kind: ClassVar[type] = Labelled
+
+    def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
+        image, target, _ = super().sample(index)
+        return image, target
+
+
+def cut(array: Any, starts: tuple[int, ...], size: tuple[int, ...]) -> NDArray:
+    """The window (*size) of `array` from `starts` on, continued by reflection where it reaches over the border."""
+    if all(0 <= a <= n - s for a, s, n in zip(starts, size, array.shape)):
+        return np.asarray(array[tuple(slice(a, a + s) for a, s in zip(starts, size))])
+    places = [mirrored(np.arange(a, a + s), n) for a, s, n in zip(starts, size, array.shape)]
+    block = np.asarray(array[tuple(slice(int(p.min()), int(p.max()) + 1) for p in places)])
+    for axis, p in enumerate(places):
+        if (np.diff(p) != 1).any():
+            block = block.take(p - p.min(), axis)
+    return block
+
+
+def mirrored(places: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Voxels 0 to n - 1 that lie at these places of an axis between two mirrors.
+
+    >>> mirrored(np.arange(-3, 5), 2).tolist()
+    [1, 1, 0, 0, 1, 1, 0, 0]
+    """
+    folded = places % (2 * n)
+    return np.minimum(folded, 2 * n - 1 - folded)

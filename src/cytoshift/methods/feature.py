@@ -1,0 +1,119 @@
+"""Feature-level adaptation after Tsai et al. (2018), as CySGAN's authors set it up: what the U-Net sees and says of the
+unlabelled domain shall look like what it sees and says of the labelled one.
+
+    z_x, s_x = f(x)     z_y, s_y = f(y)       z at the bottleneck and at the last level of the decoder
+
+    L_seg   s_x against s          L_adv   z_y against z_x at both levels, s_x and s_y against s
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..core.batch import Labelled, Unlabelled
+from ..losses.adversarial import fool, tell_apart
+from ..losses.pool import Pool
+from ..nets.critic import CriticSpec
+from ..nets.unet import UNetSpec
+from .backbone import LEAN, Backbone
+from .base import Method, Task, Update, drawn, foreground
+
+
+class Batch(NamedTuple):
+    source: Labelled  # X
+    target: Unlabelled  # Y
+
+
+class Options(Backbone):
+    """adversarial: the authors' one weight for all games. critic: widths of the critics of outputs and of full-size
+    features. deep: widths of the critic at the bottleneck, which has few voxels and is not made coarser."""
+
+    adversarial: float = 0.1
+    critic: tuple[int, ...] = (64, 64, 128, 128, 256)
+    deep: tuple[int, ...] = (128, 128)
+    pool: int = 40
+
+
+PAPER = {
+    "lr": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-4, "steps": 100_000, "decay_from": 0.0, "batch": 8,
+    "precision": "32", "ema": 0.0,
+}  # fmt: skip
+LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "precision": "bf16-mixed"}
+
+
+class Feature(Method):
+    batch, settings = Batch, Options
+    presets: ClassVar = {
+        "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
+        "paper-3d": {"options": {}, "patch": (16, 128, 128), "train": PAPER},
+        "laptop-2d": {
+            "options": LEAN | {"widths": (16, 32, 64), "critic": (16, 32, 64), "deep": (64,), "pool": 20},
+            "train": LAPTOP | {"batch": 2},
+        },
+        "laptop-3d": {
+            "options": LEAN | {"widths": (8, 16, 32), "critic": (8, 16, 32), "deep": (32,), "pool": 20},
+            "train": LAPTOP | {"batch": 1},
+        },
+    }
+
+    def __init__(self, task: Task, options: Options, seed: int = 0):
+        super().__init__(task, options, seed)
+        self.options, self.represent = options, task.represent
+        channels = len(task.represent.channels)
+        self.net = self.shipped().build()
+        fine = lambda channels: CriticSpec.for_voxel(task.voxel, channels, options.critic).build()
+        self.critic_s, self.critic_fine = fine(channels), fine(options.widths[0])
+        self.critic_deep = bottleneck_critic(self.net.spec, options.deep).build()
+        self.pool = Pool(options.pool, seed)
+
+    def shipped(self) -> UNetSpec:
+        return self.options.unet(self.task.voxel, len(self.represent.channels))
+
+    def players(self) -> dict[str, nn.Module]:
+        return {"net": self.net, "critics": nn.ModuleList([self.critic_s, self.critic_fine, self.critic_deep])}
+
+    def network(self) -> nn.Module:
+        return self.net
+
+    def step(self, batch: Batch, progress: float) -> Iterator[Update]:
+        (x, s), (y,) = batch
+        lam, parts = self.options.adversarial, (len(x), len(y))
+
+        features = self.net.encode(torch.cat([x, y]))
+        fine, logits = self.net.decode(features)
+        (deep_x, deep_y), (fine_x, fine_y) = features[-1].split(parts), fine.split(parts)
+        predicted = self.represent.activate(logits)
+        yield self.update(
+            "net",
+            segment=self.represent.loss(logits[: len(x)], s),
+            shape=lam * fool(self.critic_s, predicted),  # of both domains, as in the code
+            fine=lam * fool(self.critic_fine, fine_y),
+            deep=lam * fool(self.critic_deep, deep_y),
+        )
+        yield self.update(
+            "critics",
+            s=tell_apart(self.critic_s, s, self.pool(predicted)),
+            # Not pooled: old features belong to a network that is gone. Half of it is the same to Adam.
+            fine=tell_apart(self.critic_fine, fine_x, fine_y),
+            deep=tell_apart(self.critic_deep, deep_x, deep_y),
+        )
+
+    @torch.no_grad()
+    def look(self, batch: Batch) -> dict[str, Tensor]:
+        (x, s), (y,) = batch
+        return {
+            "source": x, "source segmented": foreground(self.represent, self.net(x)),
+            "source truth": drawn(self.represent, s),
+            "target": y, "target segmented": foreground(self.represent, self.net(y)),
+        }  # fmt: skip
+
+
+def bottleneck_critic(net: UNetSpec, widths: tuple[int, ...]) -> CriticSpec:
+    """One score per voxel of the bottleneck, with the kernels of that level."""
+    kernel, unit = net.kernels[-1], (1,) * net.ndim
+    return CriticSpec(
+        ndim=net.ndim, channels=net.widths[-1], widths=widths, kernels=(kernel,) * len(widths),
+        strides=(unit,) * len(widths), last=kernel,
+    )  # fmt: skip

@@ -1,0 +1,209 @@
+"""Settings of a run that borrows labels: two modalities brought to one size and one polarity.
+
+What the target shows is measured without labels (recipe.look); the source has labels, so its objects are measured by
+them. Networks work where the target's median object is some 20 voxels across, and of the source as much becomes one
+voxel as makes its objects as large. Dark objects are inverted on either side.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import UserError
+from ..core.settings import parse
+from ..core.voxel import Voxel
+from ..data.corrupt import LAPTOP, LAPTOP_2D, PAPER, PAPER_2D
+from ..data.pairs import matched
+from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
+from ..labels.filters import at_edge
+from ..labels.ids import dense
+from ..methods import METHODS
+from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, rounded
+from .settings import TWO_STAGES, Run
+
+AIMS = {
+    "laptop-2d": Aim(10, 20, 32, (128, 128)),
+    "laptop-3d": Aim(8, 14, 24, (32, 64, 64)),
+    "paper-2d": Aim(10, 20, 40, (256, 256)),
+    "paper-3d": Aim(8, 16, 32, (32, 128, 128)),
+}
+FINER = 2.0  # the target is stretched at most by this
+RING = 3  # voxels around objects that tell what is beside them
+
+
+@dataclass(frozen=True)
+class Lent:
+    """Labelled images and what their labels say. diameter: median of whole objects, in the unit of `voxel`."""
+
+    images: ImageSource
+    labels: ImageSource
+    voxel: Voxel
+    objects: int
+    diameter: float
+    dark: bool
+
+    def sentence(self) -> str:
+        kind = "dark" if self.dark else "bright"
+        return f"the source has {self.objects} {kind} objects, diameter {self.diameter:.3g} {self.voxel.unit}"
+
+
+def borrows(method: str) -> bool:
+    """Whether a method, or a recipe of two stages, learns from labels of another modality."""
+    known = METHODS.get(method)
+    return method in TWO_STAGES or (known is not None and "source" in known.batch.__annotations__)
+
+
+def lent(images: ImageSource, labels: ImageSource) -> Lent:
+    """Open labelled images and measure their objects. Raises UserError where they do not pair or hold no object."""
+    pairs = matched(open_volumes(images), open_labels(labels), "source")
+    whole, every, contrast = [], [], []
+    for image, truth in pairs:
+        array = truth.load()
+        numbered = dense(array)
+        if not len(numbered.ids):
+            continue
+        sizes = equivalent(numbered.voxels * image.voxel.volume, image.voxel.ndim)
+        whole += list(sizes[~at_edge(numbered, range(array.ndim))])
+        every += list(sizes)
+        contrast.append(lighter(image, np.asarray(array != 0)))
+    if not every:
+        raise UserError(f"the labels of {pairs[0][0].name} and the other source images hold no object; check --source")
+    return Lent(
+        images, labels, pairs[0][0].voxel, len(every), float(np.median(whole or every)), float(np.median(contrast)) < 0
+    )
+
+
+def lighter(image: Volume, inside: NDArray[np.bool_]) -> float:
+    """How much lighter objects are than what lies around them, in standard deviations of the image."""
+    from scipy.ndimage import binary_dilation
+
+    raw = image.load().astype(np.float32)
+    around = binary_dilation(inside, iterations=RING) & ~inside
+    if not around.any():
+        return 0.0
+    return float((np.median(raw[inside]) - np.median(raw[around])) / max(float(raw.std()), 1e-12))
+
+
+def equivalent(sizes: NDArray[np.floating], ndim: int) -> NDArray[np.floating]:
+    """Diameters of discs or balls of these areas or volumes."""
+    return np.sqrt(4 * sizes / np.pi) if ndim == 2 else np.cbrt(6 * sizes / np.pi)
+
+
+def borrow(
+    survey: Survey, source: Lent, preset: str = "laptop", *, method: str = "cysgan", represent: str = "bcd",
+    seed: int = 0,
+) -> Run:  # fmt: skip
+    """Settings of a run of `method` with the labels of `source` for the images of `survey`.
+
+    Raises UserError where method, preset and images do not fit.
+    """
+    ndim = survey.volumes[0].voxel.ndim
+    if source.voxel.ndim != ndim:
+        raise UserError(
+            f"the source is {source.voxel.ndim}D and the target {ndim}D; give slices of both, or volumes of both"
+        )
+    name = preset if preset.endswith("d") else f"{preset}-{ndim}d"
+    options, train = presets(method, name)
+    working = resolution(survey, AIMS[name.replace("tuned", "paper")])
+    ratio = source.diameter / survey.measured.whole_diameters[50]
+    lenders = tuple(rounded(size * ratio) for size in working.size)
+    own = {volume.voxel for volume in survey.volumes}
+    spoil = (LAPTOP if ndim == 3 else LAPTOP_2D) if "laptop" in name else (PAPER if ndim == 3 else PAPER_2D)
+    corrupt = spoil.model_dump(mode="json", exclude_defaults=True)
+    normalise = {"kind": "percentile", "low": 0.5, "high": 99.8}
+    return parse(
+        Run,
+        {
+            "method": method,
+            "seed": seed,
+            "data": {
+                "images": survey.source.model_dump(mode="json", exclude_defaults=True),
+                "normalise": normalise | {"invert": survey.dark},
+                "voxel": None if own == {working} else working.size,
+                "corrupt": corrupt,
+            },
+            "source": {
+                "images": source.images.model_dump(mode="json", exclude_defaults=True),
+                "labels": source.labels.model_dump(mode="json", exclude_defaults=True),
+                "normalise": normalise | {"invert": source.dark},
+                "voxel": lenders,
+                "corrupt": corrupt,
+            },
+            "patch": patch(survey, working, AIMS[name.replace("tuned", "paper")].patch),
+            "represent": {"kind": represent, "smallest": rounded(SMALLEST * survey.measured.whole_diameters[5])},
+            "options": options,
+            "train": train,
+        },
+        "the measured settings",
+    )
+
+
+def presets(method: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the method and settings of the training; of a recipe of two stages, the options of both."""
+    if method in TWO_STAGES:
+        segment = chosen("supervised", name)
+        translate = chosen("cyclegan", name)["options"] if method.startswith("cyclegan") else {}
+        return {"translate": translate, "segment": segment["options"]}, segment["train"]
+    found = chosen(method, name)
+    return found["options"], found["train"]
+
+
+def chosen(method: str, name: str) -> dict[str, Any]:
+    """The named preset; "tuned" is CySGAN's alone, its rivals then take the paper's."""
+    if method not in METHODS:
+        raise UserError(
+            f"method '{method}' asked for, there are {', '.join([*METHODS, *TWO_STAGES])}; pass one of them"
+        )
+    known = METHODS[method].presets
+    found = known.get(name) or known.get(name.replace("tuned", "paper"))
+    if found is None:
+        raise UserError(f"preset '{name}' asked for, {method} has {', '.join(known)}; pass --preset")
+    return {"options": dict(found["options"]), "train": dict(found["train"])}
+
+
+def resolution(survey: Survey, aim: Aim) -> Voxel:
+    """The voxel size to work at: as it is where the median object is `aim` voxels across in the plane.
+
+    A coarse z stays coarse: the networks' kernels follow the voxel size.
+    """
+    voxels = [volume.voxel for volume in survey.volumes]
+    median = survey.measured.whole_diameters[50]
+    fine = float(np.median([voxel.size[-1] for voxel in voxels]))
+    across = median / fine
+    if not aim.least <= across <= aim.most:
+        fine = rounded(max(median / aim.best, fine / FINER))
+    elif len(set(voxels)) == 1:
+        return voxels[0]
+    if voxels[0].ndim == 2:
+        return Voxel((fine, fine), voxels[0].unit)
+    z = float(np.median([voxel.size[0] for voxel in voxels]))
+    return Voxel((max(rounded(z), fine), fine, fine), voxels[0].unit)
+
+
+def commented(run: Run, survey: Survey, source: Lent) -> str:
+    """run.yaml: what was set, group by group, each with what it is and where its numbers come from."""
+    plain = run.model_dump(mode="json", exclude_unset=True)
+    across = survey.measured.whole_diameters[50] / min(run.data.voxel or survey.volumes[0].voxel.size)
+    words = {
+        "data": (
+            "The target: what the model is for. Its labels are not known.",
+            f"invert: its objects are {survey.measured.polarity} (measured); networks see bright ones.",
+            f"voxel: the size the networks work at; the median object is {across:.0f} voxels across.",
+            "corrupt: how images are spoilt; the cycle has to restore them.",
+        ),
+        "source": (
+            "What lends its labels.",
+            f"invert: its objects are {'dark' if source.dark else 'bright'} (measured with its labels).",
+            "voxel: what becomes one voxel the networks work at, so that its objects are as large as the target's.",
+        ),
+        "represent": (
+            "How instances are written and read.",
+            f"smallest: equivalent diameter of the smallest object, in {survey.measured.unit}.",
+        ),
+    }
+    parts = [comment(f"{survey.sentence()}; {source.sentence()}.", *(f"Note: {n}." for n in survey.measured.notes))]
+    for key, value in plain.items():
+        parts.append(comment(*words.get(key, ())) + as_text(key, value))
+    return "\n".join(parts)

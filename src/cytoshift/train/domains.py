@@ -1,0 +1,87 @@
+"""What a method eats, from the settings of a run: the fields of its batch say which domains there are."""
+
+from collections.abc import Callable
+
+from ..core.batch import Labelled, LabelledPair, Masks, Unlabelled, UnlabelledPair
+from ..core.errors import UserError
+from ..core.rng import integer
+from ..core.voxel import Voxel
+from ..data.domains import Domain, Images, SyntheticMasks
+from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
+from ..data.pairs import matched
+from ..data.volumes import Volume, open_labels, open_volumes
+from .settings import Run, Source
+
+
+def domains(run: Run, batch: type, volumes: list[Volume], working: Voxel) -> dict[str, Domain]:
+    """One stream for each field of the NamedTuple `batch`; `source` is what lends labels, all else is run.data.
+
+    Raises UserError where the settings lack what a field is made from.
+    """
+    ways: dict[type, Callable[[str], Domain]] = {
+        Unlabelled: lambda name: plain_source(run) if name == "source" else images(run, volumes, working),
+        UnlabelledPair: lambda name: pairs(run, volumes, working),
+        Masks: lambda name: masks(run, working),
+        Labelled: lambda name: labelled(run, LabelledImages),
+        LabelledPair: lambda name: labelled(run, LabelledPairs),
+    }
+    return {name: ways[kind](name) for name, kind in batch.__annotations__.items()}
+
+
+def images(run: Run, volumes: list[Volume], working: Voxel) -> Images:
+    return Images(volumes, run.data.normalise, working, run.patch, run.seed, run.data.augment)
+
+
+def pairs(run: Run, volumes: list[Volume], working: Voxel) -> ImagePairs:
+    data, seed = run.data, integer(run.seed, "target")
+    return ImagePairs(volumes, data.normalise, working, run.patch, seed, data.augment, data.corrupt)
+
+
+def masks(run: Run, working: Voxel) -> SyntheticMasks:
+    if run.prior is None:
+        raise UserError(
+            f"method '{run.method}' learns from synthetic masks, and the settings have no prior; 'cytoshift new "
+            f"{run.method}' measures one"
+        )
+    return SyntheticMasks(run.prior, run.represent, working, run.patch, run.seed)
+
+
+def labelled(run: Run, kind: type[LabelledPairs]) -> LabelledPairs:
+    """The source has a stream of its own: what happens to its images does not happen to those of the target."""
+    source = lender(run)
+    found = matched(open_volumes(source.images), open_labels(source.labels), "source")
+    photographs, truths = [image for image, _ in found], [truth for _, truth in found]
+    return kind(
+        photographs, truths, source.normalise, lent_voxel(source, photographs, len(run.patch)), run.patch,
+        integer(run.seed, "source"), source.augment, source.corrupt, run.represent,
+    )  # fmt: skip
+
+
+def plain_source(run: Run) -> Images:
+    source = lender(run)
+    volumes = open_volumes(source.images)
+    working = lent_voxel(source, volumes, len(run.patch))
+    return Images(volumes, source.normalise, working, run.patch, integer(run.seed, "source"), source.augment)
+
+
+def lender(run: Run) -> Source:
+    if run.source is None:
+        raise UserError(
+            f"method '{run.method}' borrows labels, and the settings have no source; 'cytoshift new {run.method} "
+            "--source IMAGES --labels LABELS' writes one"
+        )
+    return run.source
+
+
+def lent_voxel(source: Source, volumes: list[Volume], ndim: int) -> Voxel:
+    """What of the source becomes one voxel the networks work at."""
+    own = volumes[0].voxel
+    if own.ndim != ndim:
+        raise UserError(f"patch has {ndim} axes, the source {volumes[0].name} is '{volumes[0].axes}'; both must agree")
+    if source.voxel is not None:
+        if len(source.voxel) != ndim:
+            raise UserError(f"source.voxel {source.voxel} needs one size for each axis of '{volumes[0].axes}'")
+        return Voxel(source.voxel, own.unit)
+    if len({v.voxel for v in volumes}) > 1:
+        raise UserError("the source images have different voxel sizes; set source.voxel to the one to work at")
+    return own

@@ -1,0 +1,149 @@
+"""Recipes of two stages: make one modality look like the other, and learn to segment.
+
+    cyclegan-xy    draw the source in the look of the target, learn on the drawings, segment the target
+    cyclegan-yx    learn on the source; draw the target in the look of the source, and segment the drawing
+    histogram-xy   as cyclegan-xy, by matching the histograms of whole volumes
+    histogram-yx   as cyclegan-yx, likewise
+
+X is the source, Y the target (CySGAN, Table II). OUT/translate and OUT/segment are runs of their own, OUT/translated
+holds the drawings; each is there once it is whole, so that a recipe that was stopped goes on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..core.normalise import Normalisation
+from ..core.voxel import Voxel
+from ..data.histogram import match
+from ..data.pairs import matched
+from ..data.resample import resample, resample_labels, working_shape
+from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
+from ..data.write import write_image, write_labels
+from ..nets.chain import ChainSpec, LookupSpec
+from ..nets.spec import NetSpec
+from ..predict.network import Tiling, probabilities
+from .domains import lender, lent_voxel
+from .loop import Learnt, learn
+from .settings import Run, Source
+
+Shipped = tuple[Learnt, NetSpec, nn.Module]
+Redraw = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (*S) in [-1, 1] -> the same
+AS_IT_IS = Normalisation(kind="range", low=-1, high=1)
+
+
+def cyclegan_xy(run: Run, out: Path, quiet: bool = False) -> Shipped:
+    pair = translators(run, out, quiet)
+    drawer = Drawer(pair.method.network().get_submodule("to_target"), pair.volumes[0].axes)
+    redrawn = redraw_source(run, out / "translated", lambda image: drawer(image), pair)
+    return segmenter(run.model_copy(update={"source": redrawn}), out, quiet)
+
+
+def cyclegan_yx(run: Run, out: Path, quiet: bool = False) -> Shipped:
+    pair = translators(run, out, quiet)
+    learnt, spec, network = segmenter(run, out, quiet)
+    both = ChainSpec(first=pair.method.shipped(), segment=spec)
+    chain = both.build()
+    chain.first.load_state_dict(pair.method.network().get_submodule("to_source").state_dict())
+    chain.segment.load_state_dict(network.state_dict())
+    return learnt, both, chain
+
+
+def histogram_xy(run: Run, out: Path, quiet: bool = False) -> Shipped:
+    table = match(normalised_source(run), normalised_target(run))
+    redrawn = redraw_source(run, out / "translated", table)
+    return segmenter(run.model_copy(update={"source": redrawn}), out, quiet)
+
+
+def histogram_yx(run: Run, out: Path, quiet: bool = False) -> Shipped:
+    table = match(normalised_target(run), normalised_source(run))
+    learnt, spec, network = segmenter(run, out, quiet)
+    look_up = LookupSpec(ndim=spec.ndim, knots_in=table.knots_in, knots_out=table.knots_out)
+    both = ChainSpec(first=look_up, segment=spec)
+    chain = both.build()
+    chain.segment.load_state_dict(network.state_dict())
+    return learnt, both, chain
+
+
+STAGES: dict[str, Callable[[Run, Path, bool], Shipped]] = {
+    "cyclegan-xy": cyclegan_xy, "cyclegan-yx": cyclegan_yx, "histogram-xy": histogram_xy, "histogram-yx": histogram_yx,
+}  # fmt: skip
+
+
+def translators(run: Run, out: Path, quiet: bool) -> Learnt:
+    """A CycleGAN between source and target; run.options.translate are its options."""
+    wish = run.model_copy(update={"method": "cyclegan", "options": run.options.get("translate", {})})
+    return learn(wish, out / "translate", quiet)
+
+
+def segmenter(run: Run, out: Path, quiet: bool) -> Shipped:
+    """A network that learns from the source's labels; run.options.segment are its options."""
+    wish = run.model_copy(update={"method": "supervised", "options": run.options.get("segment", {})})
+    learnt = learn(wish, out / "segment", quiet)
+    return learnt, learnt.method.shipped(), learnt.method.network()
+
+
+def redraw_source(run: Run, out: Path, redraw: Redraw, learnt: Learnt | None = None) -> Source:
+    """The source in another look, on the grid that networks work on, written to OUT once."""
+    source = lender(run)
+    pairs = matched(open_volumes(source.images), open_labels(source.labels), "source")
+    working = lent_voxel(source, [image for image, _ in pairs], len(run.patch))
+    if learnt is None or learnt.fabric.is_global_zero:
+        for image, truth in pairs:
+            there = [out / kind / f"{image.name}.tif" for kind in ("images", "labels")]
+            if not there[1].exists():
+                shape = working_shape(image.shape, image.voxel, working)
+                write_image(there[0], redraw(on_grid(image, source.normalise, working)), working, image.axes)
+                write_labels(there[1], resample_labels(truth.load(), shape), working, image.axes)
+    if learnt is not None:
+        learnt.fabric.barrier()
+    images, labels = (ImageSource(paths=str(out / kind)) for kind in ("images", "labels"))
+    return source.model_copy(update={"images": images, "labels": labels, "normalise": AS_IT_IS, "voxel": None})
+
+
+def normalised_source(run: Run) -> list[NDArray[np.float32]]:
+    source = lender(run)
+    volumes = open_volumes(source.images)
+    working = lent_voxel(source, volumes, len(run.patch))
+    return [on_grid(volume, source.normalise, working) for volume in volumes]
+
+
+def normalised_target(run: Run) -> list[NDArray[np.float32]]:
+    raws = [volume.load() for volume in open_volumes(run.data.images)]
+    return [run.data.normalise.measure([raw])(raw) for raw in raws]
+
+
+def on_grid(volume: Volume, normalise: Normalisation, working: Voxel) -> NDArray[np.float32]:
+    """A whole volume as networks see it."""
+    raw = volume.load()
+    return resample(normalise.measure([raw])(raw), working_shape(volume.shape, volume.voxel, working))
+
+
+class Tanh:
+    """How a translator's output is read."""
+
+    channels: ClassVar[tuple[str, ...]] = ("image",)
+
+    def activate(self, logits: Tensor) -> Tensor:
+        return logits.tanh()
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """A translator over volumes of any size."""
+
+    network: nn.Module
+    axes: str
+    representation: Tanh = field(default_factory=Tanh)
+
+    def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.network.eval()
+        model: Any = self  # all that `probabilities` asks of a segmenter
+        with torch.inference_mode():
+            return np.asarray(probabilities(model, image, Tiling())[0])

@@ -1,0 +1,103 @@
+"""From a labelled source and raw target images to a model: every method that borrows labels, in a few steps."""
+
+import numpy as np
+import pytest
+
+from cytoshift.core.errors import UserError
+from cytoshift.core.settings import parse
+from cytoshift.data.volumes import ImageSource, open_volumes
+from cytoshift.data.write import write_image, write_labels
+from cytoshift.model import Segmenter
+from cytoshift.nets.chain import ChainSpec, LookupSpec
+from cytoshift.predict.run import segment
+from cytoshift.synth import pair
+from cytoshift.train.borrow import borrow, borrows, lent
+from cytoshift.train.fit import fit
+from cytoshift.train.recipe import laid_over, look
+from cytoshift.train.settings import TWO_STAGES, Run
+from cytoshift.train.stages import STAGES
+
+UNET = {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}
+GAN = {"width": 4, "blocks": 1, "stem": 3, "critic": (4, 8)}
+TINY = {
+    "cysgan": UNET | {"critic": (4, 8), "norm_first": False},
+    "supervised": UNET,
+    "feature": UNET | {"critic": (4, 8)},
+} | {name: {"segment": UNET, "translate": GAN} for name in TWO_STAGES}
+SHORT = {"train": {"steps": 2, "batch": 1, "precision": "32", "sheet_every": 2}, "patch": (32, 32)}
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory):
+    """Folders of one labelled source image and one target image."""
+    folder = tmp_path_factory.mktemp("sides")
+    for side in ("source", "target"):
+        image, labels, voxel = pair("em-to-expansion-2d", side, 0, shape=(128, 128))
+        write_image(folder / side / "images" / "a.tif", image, voxel, "yx")
+        write_labels(folder / side / "labels" / "a.tif", labels, voxel, "yx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def known(sides):
+    where = lambda *parts: ImageSource(paths=str(sides.joinpath(*parts)))
+    return look(where("target", "images")), lent(where("source", "images"), where("source", "labels"))
+
+
+def settings(known, method):
+    run = borrow(*known, method=method).model_dump(mode="json")
+    kept = {name: value for name, value in run["options"].items() if name in ("cycle",)}
+    return parse(Run, laid_over(run | {"options": {}}, SHORT | {"options": kept | TINY[method]}), "a test")
+
+
+@pytest.mark.parametrize("method", TINY)
+def test_every_way_ends_in_a_model_that_segments(known, method, tmp_path):
+    run = settings(known, method)
+    model = fit(run, tmp_path / "run", quiet=True)
+    target = open_volumes(run.data.images)[0]
+    assert segment(Segmenter.load(model), target).shape == target.shape
+
+
+def test_a_recipe_that_was_stopped_goes_on(known, tmp_path, monkeypatch):
+    run = settings(known, "cyclegan-xy")
+    first = fit(run, tmp_path / "run", quiet=True)
+    weights = (first / "weights.safetensors").read_bytes()
+    (first / "weights.safetensors").unlink()
+    drawn = (tmp_path / "run" / "translated" / "images" / "a.tif").stat().st_mtime_ns
+    again = fit(run, tmp_path / "run", quiet=True)
+    assert (again / "weights.safetensors").read_bytes() == weights
+    assert (tmp_path / "run" / "translated" / "images" / "a.tif").stat().st_mtime_ns == drawn
+
+
+def test_both_sides_come_to_one_size_and_polarity(known):
+    survey, source = known
+    run = borrow(survey, source)
+    assert source.dark and run.source.normalise.invert and not run.data.normalise.invert
+    ratio = run.source.voxel[0] / survey.volumes[0].voxel.size[0]
+    assert ratio == pytest.approx(source.diameter / survey.measured.whole_diameters[50], rel=0.01)
+
+
+def test_what_lends_labels_and_what_does_not():
+    assert borrows("cysgan") and borrows("histogram-xy") and not borrows("adgan") and not borrows("nobody")
+    assert set(STAGES) == set(TWO_STAGES)
+
+
+def test_settings_that_lack_a_side_say_so(known, tmp_path):
+    run = settings(known, "cysgan").model_copy(update={"source": None})
+    with pytest.raises(UserError, match="method 'cysgan' borrows labels, and the settings have no source"):
+        fit(run, tmp_path / "a", quiet=True)
+    run = settings(known, "cysgan").model_copy(update={"method": "adgan", "options": {}})
+    with pytest.raises(UserError, match="learns from synthetic masks, and the settings have no prior"):
+        fit(run, tmp_path / "b", quiet=True)
+
+
+def test_a_table_of_gray_values_is_numpys():
+    import torch
+
+    knots = LookupSpec(ndim=2, knots_in=(-1.0, -0.2, 0.5), knots_out=(-0.5, 0.0, 1.0))
+    x = np.linspace(-1.5, 1.5, 64, dtype=np.float32).reshape(1, 1, 8, 8)
+    expected = np.interp(x, knots.knots_in, knots.knots_out)
+    np.testing.assert_allclose(knots.build()(torch.from_numpy(x)).numpy(), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="knots_in must rise"):
+        LookupSpec(ndim=2, knots_in=(0.0, 0.0), knots_out=(0.0, 1.0))
+    assert ChainSpec.model_fields["kind"].default == "chain"

@@ -1,0 +1,64 @@
+"""Every method with networks of a few channels, and batches of noise that fit it."""
+
+import contextlib
+
+import torch
+
+from cytoshift.core.batch import Labelled, LabelledPair, Masks, Unlabelled, UnlabelledPair
+from cytoshift.core.voxel import Voxel
+from cytoshift.methods import METHODS, Task
+from cytoshift.represent import BCD, Semantic
+from cytoshift.train.step import train_step
+
+LEAN = {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}
+SMALL = {
+    "adgan": {"width": 4, "critic": 4, "hidden": 8, "blocks": 1, "pool": 3},
+    "supervised": LEAN,
+    "cysgan": LEAN | {"critic": (4, 4), "pool": 8},
+    "cyclegan": {"width": 4, "blocks": 1, "critic": (4, 4), "pool": 8},
+    "feature": LEAN | {"critic": (4, 4), "deep": (4,), "pool": 8},
+}
+BORROWED = tuple(name for name in SMALL if name != "adgan")
+VOXELS = {2: Voxel((1.0, 1.0)), 3: Voxel((2.0, 1.0, 1.0))}
+
+
+def shape_of(name: str, ndim: int) -> tuple[int, ...]:
+    if name == "adgan":
+        return {2: (2, 1, 32, 32), 3: (2, 1, 24, 32, 32)}[ndim]
+    return {2: (2, 1, 24, 24), 3: (2, 1, 8, 16, 16)}[ndim]
+
+
+def build(name, ndim=2, represent=None, **options):
+    torch.manual_seed(0)
+    kind = METHODS[name]
+    represent = represent or (Semantic() if name == "adgan" else BCD())
+    return kind(Task(VOXELS[ndim], represent), kind.settings(**SMALL[name] | options), seed=0)
+
+
+def batch_of(method, ndim=2, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    shape = shape_of(next(name for name, kind in METHODS.items() if kind is type(method)), ndim)
+    draw = lambda: torch.rand(shape, generator=generator)
+    image = lambda: 2 * draw() - 1
+    channels = len(method.task.represent.channels)
+    target = lambda: torch.rand((shape[0], channels, *shape[2:]), generator=generator)
+    made = {
+        Unlabelled: lambda: Unlabelled(image()),
+        Masks: lambda: Masks((draw() > 0.7).float()),
+        Labelled: lambda: Labelled(image(), target()),
+        LabelledPair: lambda: LabelledPair(image(), target(), image()),
+        UnlabelledPair: lambda: UnlabelledPair(image(), image()),
+    }
+    return method.batch(*(made[kind]() for kind in method.batch.__annotations__.values()))
+
+
+def optimizers_of(method, lr=1e-3):
+    return {name: torch.optim.Adam(p.parameters(), lr, (0.5, 0.99)) for name, p in method.players().items()}
+
+
+def step(method, optimizers, batch, progress=0.0):
+    return train_step(method, optimizers, batch, progress, contextlib.nullcontext)
+
+
+def terms_of(update):
+    return {name: value for objective in update.objectives for name, value in objective.terms.items()}
