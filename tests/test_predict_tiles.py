@@ -161,3 +161,13 @@ def test_a_budget_bounds_what_the_network_sees():
     made.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].numel()))
     probabilities(made, np.random.default_rng(0).random((200, 300), dtype=np.float32), Tiling(voxels=20_000))
     assert 10_000 < max(seen) <= 20_000
+
+
+def test_mirrored_views_make_the_network_blind_to_left_and_right():
+    made, x = segmenter(), np.random.default_rng(0).uniform(-1, 1, (32, 48)).astype(np.float32)
+    tiling = Tiling(precision="32", mirror=True)
+    drawn = probabilities(made, x, tiling)
+    for axis in (0, 1):
+        again = np.flip(probabilities(made, np.ascontiguousarray(np.flip(x, axis)), tiling), axis + 1)
+        np.testing.assert_allclose(again, drawn, atol=1e-5)
+    assert np.abs(probabilities(made, x, Tiling(precision="32")) - drawn).max() > 1e-3

@@ -102,13 +102,13 @@ def prepare(cell: Cell, material: Material, folder: Path, quiet: bool) -> tuple[
         return lambda image: classical(image.load(), image.voxel, contender, dark), {}
     if isinstance(contender, Shipped):
         segmenter = Segmenter.load(Path(contender.model))
-        return lambda image: segment(segmenter, image), {}
+        return lambda image: segment(segmenter, image, **contender.segment), {}
     run = settings_of(cell, contender, material, folder / "run.yaml")
     trained = Segmenter.load(fit(run, folder / "run", quiet))
     parts = sorted((folder / "run").rglob("checkpoints/last.pt"))  # a recipe of two stages has two
     steps, elapsed = map(sum, zip(*(checkpoint.load(part, {}) for part in parts)))
     cost = {"steps": steps, "train_minutes": elapsed / 60, "threads": torch.get_num_threads()}
-    return lambda image: segment(trained, image), cost
+    return lambda image: segment(trained, image, **contender.segment), cost
 
 
 def settings_of(cell: Cell, contender: Trained, material: Material, path: Path) -> Run:

@@ -125,6 +125,7 @@ class Trained(Entry):
     """A training per data set and seed, from the settings that 'cytoshift new' would write.
 
     preset, represent: as of 'cytoshift new'. settings: laid over them, as groups or as "train.steps: 500".
+    segment: wishes of segmentation, as "mirror: true".
     labels: of the source, or those of the target's training images: an upper bound, no adaptation.
     """
 
@@ -140,13 +141,15 @@ class Trained(Entry):
         return known_method(value)
 
     settings: dict[str, Any] = {}
+    segment: dict[str, Any] = {}
 
 
 class Shipped(Entry):
-    """A trained model as it is. model: its folder, relative to the working folder."""
+    """A trained model as it is. model: its folder, relative to the working folder. segment: wishes, as in `Trained`."""
 
     kind: Literal["model"]
     model: str
+    segment: dict[str, Any] = {}
 
 
 Dataset = Annotated[

@@ -2,7 +2,6 @@
 
 from typing import Any, Literal, Self
 
-import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -94,4 +93,4 @@ class Critic(nn.Module):
         self.score = conv(cin, 1, spec.last, padding=spec.padding, bias=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.score(self.body(x))
+        return self.score(self.body(x)).float()  # what is squared and averaged next is not to be rounded

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..core.voxel import Voxel
 
+
 class Conv3d(nn.Conv3d):
     """torch's, with the zeros around the image laid on by hand where nothing is skipped.
 

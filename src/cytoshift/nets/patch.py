@@ -1,6 +1,5 @@
 """The patch discriminator of AD-GAN (Table 8): one shared body, one output branch per domain."""
 
-import torch
 from torch import Tensor, nn
 
 from .nd import CONV, INSTANCE_NORM
@@ -25,4 +24,4 @@ class PatchCritic(nn.Module):
         self.net = nn.Sequential(*layers, CONV[ndim](8 * width, cout, 4, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)
+        return self.net(x).float()  # what is squared and averaged next is not to be rounded

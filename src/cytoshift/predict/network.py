@@ -1,7 +1,7 @@
 """A network over an image of any size: whole where it fits, in tiles that agree where it does not."""
 
 from collections.abc import Callable
-from itertools import islice
+from itertools import combinations, islice
 from typing import Literal
 
 import numpy as np
@@ -30,6 +30,8 @@ class Tiling(Settings):
         measured. tile: another size of the largest tile; a smaller image goes through whole.
     overlap: of neighbouring tiles. batch: tiles that go through together.
     precision: "auto" takes bfloat16 where the processor computes in it, 32 bits elsewhere.
+    mirror: the network sees every tile mirrored along all its axes in turn, and what it draws is averaged: four times
+        the work in 2D, eight times in 3D, for somewhat truer outlines.
     """
 
     voxels: int = Field(2**21, ge=1)
@@ -37,6 +39,7 @@ class Tiling(Settings):
     overlap: int = Field(12, ge=0)
     batch: int = Field(1, ge=1)
     precision: Precision = "auto"
+    mirror: bool = False
 
 
 def probabilities(
@@ -51,7 +54,7 @@ def probabilities(
     out: NDArray[np.float32] | None = None
     for first in range(0, len(pieces), tiling.batch):
         group = pieces[first : first + tiling.batch]
-        channels = forward(segmenter, [padded[piece.region] for piece in group], tiling.precision, pooled)
+        channels = drawn_of(segmenter, [padded[piece.region] for piece in group], tiling, pooled)
         if out is None:
             out = np.zeros((channels.shape[1], *padded.shape), dtype=np.float32)
         for piece, drawn in zip(group, channels):
@@ -83,6 +86,21 @@ def measure(segmenter: Segmenter, padded: NDArray[np.float32], size: tuple[int, 
         forward(segmenter, [padded[place] for place in islice(places, WINDOWS)], precision, pooled)
     pooled.freeze()
     return pooled
+
+
+def drawn_of(
+    segmenter: Segmenter, images: list[NDArray[np.float32]], tiling: Tiling, pooled: Pooled | None
+) -> NDArray[np.float32]:
+    """`forward`, averaged over all mirrorings where that is wished for."""
+    if not tiling.mirror:
+        return forward(segmenter, images, tiling.precision, pooled)
+    ways = [axes for n in range(images[0].ndim + 1) for axes in combinations(range(images[0].ndim), n)]
+    total: NDArray[np.float32] = np.zeros(1, dtype=np.float32)
+    for axes in ways:
+        turned = [np.ascontiguousarray(np.flip(image, axes)) for image in images]
+        drawn = forward(segmenter, turned, tiling.precision, pooled)
+        total = total + np.flip(drawn, tuple(axis + 2 for axis in axes))
+    return np.asarray(total / len(ways), dtype=np.float32)
 
 
 def forward(
