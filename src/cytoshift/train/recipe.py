@@ -39,7 +39,7 @@ class Aim:
 # paper: Table 9's longest semi-axes of 13 to 35 pixels in patches of 256 x 256 or 64 x 128 x 128.
 AIMS = {
     "laptop-2d": Aim(10, 24, 32, (128, 128)),
-    "laptop-3d": Aim(9, 18, 24, (24, 48, 48)),
+    "laptop-3d": Aim(9, 18, 20, (24, 48, 48)),
     "paper-2d": Aim(18, 36, 70, (256, 256)),
     "paper-3d": Aim(15, 26, 70, (64, 128, 128)),
 }
