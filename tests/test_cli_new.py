@@ -10,8 +10,8 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import ImageSource
-from cytoshift.data.write import write_image
-from cytoshift.synth import Lognormal, Prior, draw_labels
+from cytoshift.data.write import write_image, write_labels
+from cytoshift.synth import Lognormal, Prior, draw_labels, pair
 from cytoshift.synth.phantoms import phantom
 from cytoshift.train.recipe import covering, laid_over, look, recipe, rounded
 from cytoshift.train.settings import Run
@@ -139,3 +139,26 @@ def test_small_things():
 
 def test_a_survey_says_what_it_saw(flat):
     assert look(ImageSource(paths=str(flat[0])), "bright").sentence().startswith(("1", "2", "3", "4", "5"))
+
+
+def test_borrowed_labels_need_a_method_that_borrows(flat, tmp_path):
+    where, out = str(flat[0]), tmp_path / "run.yaml"
+    with pytest.raises(UserError, match="method 'cysgan' borrows labels, and none are given; pass --source"):
+        new("cysgan", [where], out=out)
+    with pytest.raises(UserError, match="method 'adgan' learns without labels; leave out --source"):
+        new("adgan", [where], source=(where, where), out=out)
+    with pytest.raises(UserError, match="method 'unet' asked for, there are adgan, cysgan"):
+        new("unet", [where], out=out)
+    assert not out.exists()
+
+
+def test_settings_that_borrow_labels(tmp_path):
+    for side in ("source", "target"):
+        image, labels, voxel = pair("em-to-expansion-2d", side, 0, shape=(128, 128))
+        write_image(tmp_path / side / "images" / "a.tif", image, voxel, "yx")
+        write_labels(tmp_path / side / "labels" / "a.tif", labels, voxel, "yx")
+    source = (str(tmp_path / "source" / "images"), str(tmp_path / "source" / "labels"))
+    new("cysgan", [str(tmp_path / "target" / "images")], source=source, out=tmp_path / "run.yaml")
+    run = parse(Run, read_yaml(tmp_path / "run.yaml"))
+    assert run.source.normalise.invert and not run.data.normalise.invert and run.represent.kind == "bcd"
+    assert np.asarray(Image.open(tmp_path / "run.png")).std() > 20

@@ -91,6 +91,12 @@ def test_settings_that_lack_a_side_say_so(known, tmp_path):
         fit(run, tmp_path / "b", quiet=True)
 
 
+def test_a_translator_alone_is_no_segmenter(known, tmp_path):
+    run = settings(known, "cyclegan-xy").model_copy(update={"method": "cyclegan", "options": GAN})
+    with pytest.raises(UserError, match="cyclegan translates and segments nothing; take cyclegan-xy"):
+        fit(run, tmp_path / "a", quiet=True)
+
+
 def test_a_table_of_gray_values_is_numpys():
     import torch
 

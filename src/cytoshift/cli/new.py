@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..data.volumes import ImageSource
     from ..train.recipe import Survey
     from ..train.settings import Run
 
@@ -59,39 +60,55 @@ def new(
     source_unit: Annotated[str | None, typer.Option(help="Unit of --source-voxel.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace settings that are there.")] = False,
 ) -> None:
-    """Measure raw images and write a commented run.yaml for them, with a preview of the synthetic masks beside it."""
+    """Measure raw images and write a commented run.yaml for them, with a picture beside it to check it by."""
     from ..core.atomic import replacing
     from ..data.volumes import declared
     from ..draw import save_png
-    from ..train.borrow import borrow, lent
-    from ..train.borrow import commented as borrowed_text
-    from ..train.recipe import commented, look, settings
 
     picture = out.with_suffix(".png")
     if not overwrite and (there := next((path for path in (out, picture) if path.exists()), None)):
         raise UserError(f"{there} is there already; pass --overwrite to replace it or another -o")
     target = declared(one_or_many(images), axes, channel, level, voxel, unit, frames)
     look_for = one_of(polarity, POLARITIES, "--polarity")
-    if not known(method, borrowed=source is not None):
-        draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
-        survey = look(target, look_for)
-        run = settings(survey, preset, method=method, represent=draw_as)
-        text, drawn, shown = commented(run, survey), preview(run, survey), "masks drawn with them"
-        typer.echo(survey.sentence())
-    else:
-        assert source is not None, "that is what `known` has made sure of"
+    if known(method, borrowed=source is not None) and source is not None:
+        stated = (source_voxel, source_unit, None)
+        flat = source_axes and "".join(axis for axis in source_axes if axis in "zyx")  # labels have no channels
+        pair = declared(source[0], source_axes, source_channel, 0, *stated), declared(source[1], flat, None, 0, *stated)
         write_as = one_of(represent or "bcd", BORROWED, "--represent")
-        stated = (source_axes, None, 0, source_voxel, source_unit, None)
-        labels = declared(source[1], *stated)
-        stock = lent(declared(source[0], source_axes, source_channel, *stated[2:]), labels)
-        survey = look(target, look_for)
-        run = borrow(survey, stock, preset, method=method, represent=write_as)
-        text, drawn, shown = borrowed_text(run, survey, stock), side_by_side(run), "both sides"
-        typer.echo(f"{survey.sentence()}; {stock.sentence()}")
+        text, drawn, sentence = borrowing(method, target, pair, look_for, preset, write_as)
+    else:
+        draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
+        text, drawn, sentence = drawing(method, target, look_for, preset, draw_as)
     with replacing(out) as beside:
         beside.write_text(text)
     save_png(picture, drawn)
-    typer.echo(f"settings in {out}, {shown} in {picture}; next: cytoshift train {out}")
+    typer.echo(f"{sentence}\nsettings in {out}, a picture to check them by in {picture}; next: cytoshift train {out}")
+
+
+Written = tuple[str, "NDArray[np.uint8]", str]  # run.yaml, its picture, what was seen
+
+
+def drawing(method: str, target: "ImageSource", polarity: Any, preset: str, represent: Any) -> Written:
+    """A method that learns from masks drawn like the objects seen."""
+    from ..train.recipe import commented, look, settings
+
+    survey = look(target, polarity)
+    run = settings(survey, preset, method=method, represent=represent)
+    return commented(run, survey), preview(run, survey), survey.sentence()
+
+
+def borrowing(
+    method: str, target: "ImageSource", pair: tuple["ImageSource", "ImageSource"], polarity: Any, preset: str,
+    represent: str,
+) -> Written:  # fmt: skip
+    """A method that learns from labels of other images; pair: these and their labels."""
+    from ..train.borrow import borrow, commented, lent
+    from ..train.recipe import look
+
+    stock = lent(*pair)
+    survey = look(target, polarity)
+    run = borrow(survey, stock, preset, method=method, represent=represent)
+    return commented(run, survey, stock), side_by_side(run), f"{survey.sentence()}; {stock.sentence()}"
 
 
 def known(method: str, borrowed: bool) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from torch import nn
 
+from ..core.errors import UserError
 from ..data.domains import Images
 from ..data.volumes import Volume
 from ..model import Segmenter
@@ -22,6 +23,8 @@ def fit(run: Run, out: Path, quiet: bool = False) -> Path:
     longer a number.
     """
     out = Path(out)
+    if run.method == "cyclegan":
+        raise UserError("cyclegan translates and segments nothing; take cyclegan-xy or cyclegan-yx")
     if run.method in STAGES:
         learnt, spec, network = STAGES[run.method](run, out, quiet)
     else:
