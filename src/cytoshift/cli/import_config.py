@@ -1,0 +1,37 @@
+"""cytoshift import-config: settings of CySGAN in PyTorch Connectomics, as run.yaml."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core.errors import UserError
+
+
+def import_config(
+    files: Annotated[list[Path], typer.Argument(help="Base.yaml and the files laid over it, in that order.")],
+    voxel: Annotated[str, typer.Option(help="Voxel size z,y,x of both volumes: such files do not say it.")],
+    unit: Annotated[str, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = "um",
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the settings go.")] = Path("run.yaml"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace settings that are there.")] = False,
+) -> None:
+    """Take over what a configuration asks for, and list what has no counterpart here."""
+    import yaml
+
+    from ..core.atomic import replacing
+    from ..core.voxel import Voxel
+    from ..data.volumes import declared
+    from ..train.pytc import imported
+
+    if out.exists() and not overwrite:
+        raise UserError(f"{out} is there already; pass --overwrite to replace it or another -o")
+    size = declared("", "zyx", None, 0, voxel, unit, None).voxel
+    if size is None or len(size) != 3:
+        raise UserError(f"voxel size {voxel} asked for, volumes have three axes; pass it as z,y,x")
+    run, left = imported(files, Voxel(size, unit))
+    text = yaml.safe_dump(run.model_dump(mode="json", exclude_unset=True), sort_keys=False, width=110)
+    with replacing(out) as beside:
+        beside.write_text("".join(f"# not taken over: {line}\n" for line in left) + text)
+    for line in left:
+        typer.echo(f"not taken over: {line}")
+    typer.echo(f"settings in {out}; next: cytoshift train {out}")
