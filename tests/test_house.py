@@ -81,8 +81,8 @@ def test_the_code_that_the_readme_shows_runs_on_names_that_exist():
 def test_the_verbs_that_the_readme_shows_exist_and_none_is_kept_from_it():
     from cytoshift.cli.main import app
 
-    shown = set(re.findall(r"^(?:\| `|\$ )?cytoshift ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
-    assert shown == {command.callback.__name__ for command in app.registered_commands}
+    shown = set(re.findall(r"^(?:\| `|\$ )?cytoshift ([a-z-]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert shown == {command.callback.__name__.replace("_", "-") for command in app.registered_commands}
 
 
 def test_the_changelog_knows_this_version():
