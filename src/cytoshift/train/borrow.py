@@ -19,6 +19,7 @@ from ..data.pairs import matched
 from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
 from ..labels.filters import at_edge
 from ..labels.ids import dense
+from ..labels.objects import equivalent_diameter
 from ..methods import METHODS
 from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, rounded
 from .settings import TWO_STAGES, Run
@@ -64,7 +65,7 @@ def lent(images: ImageSource, labels: ImageSource) -> Lent:
         numbered = dense(array)
         if not len(numbered.ids):
             continue
-        sizes = equivalent(numbered.voxels * image.voxel.volume, image.voxel.ndim)
+        sizes = equivalent_diameter(numbered.voxels * image.voxel.volume, image.voxel.ndim)
         whole += list(sizes[~at_edge(numbered, range(array.ndim))])
         every += list(sizes)
         contrast.append(lighter(image, np.asarray(array != 0)))
@@ -84,11 +85,6 @@ def lighter(image: Volume, inside: NDArray[np.bool_]) -> float:
     if not around.any():
         return 0.0
     return float((np.median(raw[inside]) - np.median(raw[around])) / max(float(raw.std()), 1e-12))
-
-
-def equivalent(sizes: NDArray[np.floating], ndim: int) -> NDArray[np.floating]:
-    """Diameters of discs or balls of these areas or volumes."""
-    return np.sqrt(4 * sizes / np.pi) if ndim == 2 else np.cbrt(6 * sizes / np.pi)
 
 
 def borrow(
