@@ -65,7 +65,8 @@ def lent(images: ImageSource, labels: ImageSource) -> Lent:
         numbered = dense(array)
         if not len(numbered.ids):
             continue
-        sizes = equivalent_diameter(numbered.voxels * image.voxel.volume, image.voxel.ndim)
+        volumes = np.asarray(numbered.voxels * image.voxel.volume, dtype=np.float64)
+        sizes = equivalent_diameter(volumes, image.voxel.ndim)
         whole += list(sizes[~at_edge(numbered, range(array.ndim))])
         every += list(sizes)
         contrast.append(lighter(image, np.asarray(array != 0)))
