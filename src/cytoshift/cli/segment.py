@@ -49,6 +49,14 @@ def segment(
         bool, typer.Option("--mirror", help="Average over mirrored views: truer outlines, 4 (2D) or 8 times the work.")
     ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    raw: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also the channels that the network draws, as uint8 in HDF5 (dataset vol0, channels first): a .h5 for "
+            "one image, or a folder. The first is the normalised image, where CySGAN's files have the translated one, "
+            "which no model draws; labels are decoded from those behind it."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
@@ -72,7 +80,7 @@ def segment(
     for volume in volumes:
         refuse_strangers(segmenter, volume, options)
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
-    outputs = Outputs(out, volumes, request, overwrite)
+    outputs = Outputs(out, volumes, request, overwrite, raw)
     started = time.perf_counter()
     todo = [volume for volume in volumes if not outputs.finished(volume)]
     with Bar(sum(size(volume) for volume in todo), quiet) as bar:
@@ -80,7 +88,8 @@ def segment(
     table = outputs.join()
     picture(outputs, table)
     typer.echo(summary(volumes, todo, table, time.perf_counter() - started))
-    typer.echo(f"labels in {out}, objects in {outputs.table}, picture {outputs.picture}")
+    also = f", raw predictions in {raw}" if raw else ""
+    typer.echo(f"labels in {out}, objects in {outputs.table}, picture {outputs.picture}{also}")
 
 
 def run(segmenter: "Segmenter", todo: list["Volume"], outputs: "Outputs", options: "Options", bar: "Bar") -> None:
@@ -89,7 +98,7 @@ def run(segmenter: "Segmenter", todo: list["Volume"], outputs: "Outputs", option
 
     for volume in todo:
         bar.begin(volume)
-        outputs.write(volume, predict(segmenter, volume, options, bar.tiles))
+        outputs.write(volume, predict(segmenter, volume, options, bar.tiles, outputs.raw is not None))
         bar.end(volume)
 
 

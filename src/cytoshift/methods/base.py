@@ -72,6 +72,11 @@ class Method(nn.Module):
         The live module, always the same: its weights are replaced by their running mean where that is shipped.
         """
 
+    def rehearsal(self) -> nn.Module:
+        """Source image (B, C, *S) -> logits (B, K, *S), as `network` will give them of the target: where labels are
+        borrowed, thresholds are tuned on that."""
+        return self.network()
+
     @abstractmethod
     def shipped(self) -> NetSpec:
         """What `network()` is built from."""

@@ -121,6 +121,9 @@ class CySGAN(Method):
     def network(self) -> UNet:
         return self.G.segment
 
+    def rehearsal(self) -> nn.Module:
+        return Rehearsal(self.F, self.G.segment)
+
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         (x, s, x_clean), (y, y_clean) = batch
         lam, F, G, seg = self.options, self.F, self.G, self.represent.loss
@@ -209,3 +212,14 @@ class Generator(nn.Module):
         if self.residual:
             out = changed(x, out)
         return out[:, :1].tanh(), out[:, 1:]
+
+
+class Rehearsal(nn.Module):
+    """The source drawn in the look of the target, then segmented."""
+
+    def __init__(self, draw: Generator, segment: UNet):
+        super().__init__()
+        self.draw, self.segment, self.multiple = draw, segment, segment.multiple
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.segment(self.draw(x)[0])

@@ -8,7 +8,8 @@ A folder for any number of images; the labels lie in it alone, under the names o
 
     OUT/a.tif   OUT/b.tif ...   OUT/report/{objects.csv, overview.png, request.json}   OUT/report/objects/{a.csv ...}
 
-The labels of an image are the last that is written of it: where they are, it is finished.
+The labels of an image are the last that is written of it: where they are, and its raw predictions where these are asked
+for, it is finished.
 """
 
 import csv
@@ -24,6 +25,7 @@ from ..core.atomic import discard, replacing
 from ..core.errors import UserError
 from ..data.volumes import Volume
 from ..data.write import write_labels
+from .raw import RawFiles
 from .run import Prediction
 
 SUFFIXES = (".tif", ".tiff", ".zarr")
@@ -33,18 +35,28 @@ class Outputs:
     """Paths of one call, checked before any work is done.
 
     request: what decides about the numbers (model, options); a folder holds the results of one request only.
+    raw: a file or folder for raw predictions, see raw.py; a folder of results is filled up with those it lacks.
     """
 
-    def __init__(self, out: Path, volumes: Sequence[Volume], request: dict[str, Any], overwrite: bool):
+    def __init__(
+        self, out: Path, volumes: Sequence[Volume], request: dict[str, Any], overwrite: bool, raw: Path | None = None
+    ) -> None:
         self.out, self.volumes = Path(out), volumes
         head, _, inside = str(out).partition("::")
         self.file = Path(head)
         self.single = bool(inside) or self.file.suffix.lower() in SUFFIXES
         self.place = self.file / inside  # of the labels inside of an OME-Zarr image, or the file itself
+        self.raw = None if raw is None else self.raw_files(raw, request, overwrite)
         if self.single:
             self.claim_file(overwrite)
         else:
             self.claim_folder(request, overwrite)
+
+    def raw_files(self, where: Path, request: dict[str, Any], overwrite: bool) -> RawFiles:
+        found = RawFiles(where, self.volumes, request, self.single, overwrite)
+        if not self.single and found.path(self.volumes[0]).parent.resolve() == self.out.resolve():
+            raise UserError(f"labels lie alone in {self.out}; pass another folder to --raw, such as {self.out / 'raw'}")
+        return found
 
     def claim_file(self, overwrite: bool) -> None:
         if len(self.volumes) > 1:
@@ -62,6 +74,8 @@ class Outputs:
         if overwrite:
             for volume in self.volumes:
                 discard(self.labels(volume))
+                if self.raw is not None:
+                    discard(self.raw.path(volume))
         elif path.exists():
             there = read_request(path)
             changed = differences({**there, "images": {n: there["images"].get(n, o) for n, o in images.items()}},
@@ -72,7 +86,7 @@ class Outputs:
                     f"another -o"
                 )
             images = there["images"] | images
-        elif strangers := [self.labels(volume) for volume in self.volumes if self.finished(volume)]:
+        elif strangers := [place for place in map(self.labels, self.volumes) if place.exists()]:
             raise UserError(f"{strangers[0]} is there already; pass --overwrite to replace it or another -o")
         with replacing(path) as beside:
             beside.write_text(json.dumps(request | {"images": images}, indent=1))
@@ -81,8 +95,10 @@ class Outputs:
         return self.out if self.single else self.out / f"{volume.name}.tif"
 
     def finished(self, volume: Volume) -> bool:
-        """Whether the labels of an image are there, in a folder; a single file is always made anew."""
-        return not self.single and self.labels(volume).exists()
+        """Whether all that was asked for of an image is there, in a folder; a single file is always made anew."""
+        if self.single or (self.raw is not None and not self.raw.path(volume).exists()):
+            return False
+        return self.labels(volume).exists()
 
     @property
     def picture(self) -> Path:
@@ -100,8 +116,10 @@ class Outputs:
         return self.file.with_name(f"{self.file.stem.removesuffix('.ome')}.{name}")
 
     def write(self, volume: Volume, prediction: Prediction) -> None:
-        """The rows, then the labels of one image."""
+        """The rows, the raw prediction where it is asked for, then the labels of one image."""
         write_rows(self.part(volume), volume.name, prediction)
+        if self.raw is not None and prediction.raw is not None:
+            self.raw.write(volume, prediction.raw)
         write_labels(self.labels(volume), prediction.labels, volume.voxel, volume.axes)
 
     def join(self) -> "Table":

@@ -29,6 +29,7 @@ from ..model import Segmenter
 from ..represent import Representation
 from ..represent.base import ball
 from .network import Progress, Tiling, probabilities
+from .raw import Raw, rounded
 
 Labels = NDArray[np.int32]
 
@@ -55,6 +56,7 @@ class Prediction:
     table: Objects  # N objects
     confidence: NDArray[np.float64]  # (N,) mean foreground probability, in [0, 1]
     seconds: dict[str, float]  # of the stages: read, network, decode
+    raw: Raw | None = None  # what was decoded, where that was to be kept
 
 
 def segment(segmenter: Segmenter, volume: Volume, progress: Progress | None = None, **wishes: Any) -> Labels:
@@ -68,23 +70,30 @@ def segment(segmenter: Segmenter, volume: Volume, progress: Progress | None = No
 
 
 def predict(
-    segmenter: Segmenter, volume: Volume, options: Options | None = None, progress: Progress | None = None
+    segmenter: Segmenter,
+    volume: Volume,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    keep: bool = False,
 ) -> Prediction:
-    """`segment`, with the table of objects, their confidences and the times."""
+    """`segment`, with the table of objects, their confidences and the times; with `keep`, its raw form too."""
     options = options or Options()
     refuse_strangers(segmenter, volume, options)
     started = time.perf_counter()
     raw = volume.load()
     scale = measured(segmenter, volume.name, raw)
     read = time.perf_counter()
-    channels = inferred(segmenter, scale(raw), volume.voxel, options, progress)
+    image = scale(raw)
+    channels = inferred(segmenter, image, volume.voxel, options, progress)
     drawn = time.perf_counter()
     representation = decoder(segmenter, options)
+    kept = rounded(image, scale.clip, channels, representation.channels) if keep else None
+    del image
     labels = decoded(representation, channels, volume.voxel, options, segmenter.representation.smallest)
     table = objects(labels, volume.voxel)
     confidence = mean_over_objects(representation.foreground(channels), labels)
     seconds = {"read": read - started, "network": drawn - read, "decode": time.perf_counter() - drawn}
-    return Prediction(labels, table, confidence, seconds)
+    return Prediction(labels, table, confidence, seconds, kept)
 
 
 def refuse_strangers(segmenter: Segmenter, volume: Volume, options: Options) -> None:

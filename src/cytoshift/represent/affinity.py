@@ -1,6 +1,7 @@
 """Affinities: for pairs of voxels at fixed offsets, whether they are of one object."""
 
-from typing import TYPE_CHECKING, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,8 @@ class Affinity(Settings):
     voxels: int = Field(256, ge=0)
     smallest: float | None = Field(None, gt=0)
     dice: float = Field(0.5, ge=0)
+
+    knobs: ClassVar[Mapping[str, tuple[float, ...]]] = {"threshold": (0.3, 0.5), "seed": (0.6, 0.7, 0.8, 0.9)}
 
     @model_validator(mode="after")
     def fits(self) -> Self:

@@ -1,6 +1,7 @@
 """What every representation offers, and the steps that their decoders share."""
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
@@ -26,6 +27,11 @@ class Representation(Protocol):
     @property
     def channels(self) -> tuple[str, ...]:
         """What each of them shows; K names."""
+        ...
+
+    @property
+    def knobs(self) -> Mapping[str, tuple[float, ...]]:
+        """Thresholds of the decoder that are worth tuning, and the values to try, the most lenient first."""
         ...
 
     def encode(self, labels: NDArray[np.generic], voxel: Voxel) -> Channels:

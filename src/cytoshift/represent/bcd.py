@@ -1,5 +1,6 @@
 """Foreground, contour and signed distance: what CySGAN and PyTorch Connectomics draw of instances, and its decoder."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 Eight = tuple[Unsigned, ...]  # channels (*S) of 8 bits
 
+KNOBS = {
+    "threshold": (0.3, 0.5, 0.7), "seed_foreground": (0.5, 0.7, 0.8, 0.9), "seed_contour": (0.7, 0.5, 0.35, 0.2),
+}  # fmt: skip
 BALANCE = (0.05, 0.95)  # the share of the foreground that decides the weights is taken to lie in this range
 SMOOTH = 100.0  # of the Dice loss
 SLACK = 1e-3  # blending of tiles and resampling leave the range by so much at most
@@ -90,6 +94,7 @@ class BC(Outlined):
     kind: Literal["bc"] = "bc"
 
     channels: ClassVar[tuple[str, ...]] = ("foreground", "contour")
+    knobs: ClassVar[Mapping[str, tuple[float, ...]]] = KNOBS
 
     def encode(self, labels: NDArray[np.generic], voxel: Voxel) -> Channels:
         """(*S) -> (2, *S): 1 inside of objects; 1 where they end."""
@@ -125,6 +130,9 @@ class BCD(Outlined):
     regression: float = Field(5.0, ge=0)
 
     channels: ClassVar[tuple[str, ...]] = ("foreground", "contour", "distance")
+    knobs: ClassVar[Mapping[str, tuple[float, ...]]] = KNOBS | {
+        "distance": (-0.1, 0.0), "seed_distance": (0.1, 0.2, 0.35, 0.5),
+    }  # fmt: skip
 
     @model_validator(mode="after")
     def distances_ordered(self) -> Self:

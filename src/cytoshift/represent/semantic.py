@@ -1,5 +1,6 @@
 """Foreground against background, and the split of what touches by shape alone."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
@@ -36,6 +37,9 @@ class Semantic(Settings):
     smallest: float | None = Field(None, gt=0)
 
     channels: ClassVar[tuple[str, ...]] = ("foreground",)
+    knobs: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "threshold": (64 / 255, 0.35, 0.5), "sure": (0.5, 0.65, 0.8), "saddle": (0.7, 0.8, 0.9),
+    }  # fmt: skip
 
     @model_validator(mode="after")
     def ordered(self) -> Self:

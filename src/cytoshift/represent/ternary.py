@@ -1,5 +1,6 @@
 """AD-GAN-INS: background, gray edge and core in one channel, so that objects which touch stay apart."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
@@ -44,6 +45,7 @@ class Ternary(Settings):
     smallest: float | None = Field(None, gt=0)
 
     channels: ClassVar[tuple[str, ...]] = ("core and edge",)
+    knobs: ClassVar[Mapping[str, tuple[float, ...]]] = {"sure": (0.35, 0.5, 0.65)}
 
     @model_validator(mode="after")
     def ordered(self) -> Self:

@@ -130,6 +130,7 @@ def borrow(
             },
             "patch": patch(survey, working, AIMS[name.replace("tuned", "paper")].patch),
             "represent": {"kind": represent, "smallest": rounded(SMALLEST * survey.measured.whole_diameters[5])},
+            "tune": "laptop" in name,
             "options": options,
             "train": train,
         },
@@ -199,6 +200,7 @@ def commented(run: Run, survey: Survey, source: Lent) -> str:
             "How instances are written and read.",
             f"smallest: equivalent diameter of the smallest object, in {survey.measured.unit}.",
         ),
+        "tune": ("Choose the decoder's thresholds on the source's labels once training is over.",),
     }
     parts = [comment(f"{survey.sentence()}; {source.sentence()}.", *(f"Note: {n}." for n in survey.measured.notes))]
     for key, value in plain.items():

@@ -7,13 +7,16 @@ from torch import nn
 
 from ..core.errors import UserError
 from ..data.domains import Images
+from ..data.labelled import LabelledPairs
 from ..data.volumes import Volume
 from ..model import Segmenter
 from ..nets.spec import NetSpec, TranslatorSpec
+from ..represent import RepresentationSettings
 from .freeze import freeze, windows
 from .loop import Learnt, learn
 from .settings import Run
 from .stages import STAGES
+from .tune import tune
 
 
 def fit(run: Run, out: Path, quiet: bool = False) -> Path:
@@ -32,7 +35,7 @@ def fit(run: Run, out: Path, quiet: bool = False) -> Path:
         spec, network = shipped(learnt, run)
     model = out / "model"
     if learnt.fabric.is_global_zero:
-        save(run, learnt, spec, network, model)
+        save(run, learnt, spec, network, decoder(run, learnt, quiet), model)
     learnt.fabric.barrier()
     return model
 
@@ -46,12 +49,25 @@ def shipped(learnt: Learnt, run: Run) -> tuple[NetSpec, nn.Module]:
     return spec, network
 
 
-def save(run: Run, learnt: Learnt, spec: NetSpec, network: nn.Module, model: Path) -> None:
+def decoder(run: Run, learnt: Learnt, quiet: bool) -> RepresentationSettings:
+    """The representation to ship, with thresholds tuned on the labels that were borrowed where that is wished for."""
+    source = learnt.domains.get("source")
+    if not run.tune or not isinstance(source, LabelledPairs):
+        return run.represent
+    found = tune(learnt.method.rehearsal(), source, run.represent)
+    if not quiet:
+        print(found.sentence(run.represent))
+    return found.represent
+
+
+def save(
+    run: Run, learnt: Learnt, spec: NetSpec, network: nn.Module, represent: RepresentationSettings, model: Path
+) -> None:
     normalise, volumes = run.data.normalise, learnt.volumes
     scale = normalise.measure([cast(Any, v.array) for v in volumes]) if normalise.per == "dataset" else None
     Segmenter(
         spec=spec, network=network, normalisation=normalise, scale=scale,
-        voxel=learnt.working, axes=volumes[0].axes, representation=run.represent, card=card(run, volumes),
+        voxel=learnt.working, axes=volumes[0].axes, representation=represent, card=card(run, volumes),
     ).save(model)  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from .domains import domains
 from .log import Log
 from .monitor import complaint
 from .settings import Run
-from .step import Diverged, Mean, rate, train_step
+from .step import Diverged, Mean, joint, rate, train_step
 
 SHEET = 4  # samples that are looked at again and again
 FREE = {"steps", "max_minutes", "log_every", "sheet_every", "checkpoint_every", "workers", "accelerator"}
@@ -106,8 +106,7 @@ def train(fabric: Fabric, run: Run, method: Method, batches: Batches, out: Path,
                 seconds = (elapsed - marked[1]) / max(step - marked[0], 1)
                 marked = (step, elapsed)
                 voxels = settings.batch * fabric.world_size * int(torch.tensor(run.patch).prod())
-                numbers = {name: value.item() for name, value in terms.items()}
-                log.step(step, numbers | {"lr": group["lr"]}, voxels / seconds, seconds * (settings.steps - step))
+                log.step(step, joint(terms) | {"lr": group["lr"]}, voxels / seconds, seconds * (settings.steps - step))
             if step % settings.sheet_every == 0 or step == settings.steps:
                 report(log, method, mean, fixed, step, fabric)
             if fabric.is_global_zero and (step % settings.checkpoint_every == 0 or step == settings.steps):

@@ -97,6 +97,7 @@ class Run(Settings):
     patch: tuple[int, ...]
     prior: Prior | None = None  # for methods that learn from synthetic masks
     represent: RepresentationSettings
+    tune: bool = False  # thresholds of `represent`, on the source's labels, after the training
     options: dict[str, Any] = {}  # of the method; checked by its own Options
     train: Train = Train()
 

@@ -64,6 +64,15 @@ def share_gradients(player: nn.Module) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
+def joint(terms: dict[str, Tensor]) -> dict[str, float]:
+    """Loss terms of the joint batch: their means over processes, all of which must ask at the same step."""
+    means = torch.stack([value.float() for value in terms.values()])
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        dist.all_reduce(means)
+        means /= dist.get_world_size()
+    return dict(zip(terms, means.tolist()))
+
+
 class Mean(nn.Module):
     """Running mean of a network's weights (EMA): what is shipped, because a GAN's last step is a random one.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
+from ...core.voxel import MICROMETRE, PIXEL
 from ..picture import AXES, UNKNOWN, Picture, known, reading, stem
 from . import one_level
 
@@ -57,13 +58,17 @@ def datasets(group: h5py.Group, prefix: str = "") -> list[str]:
 
 
 def metadata(dataset: h5py.Dataset) -> tuple[str, dict[str, float], dict[str, str]]:
-    """Axes from ilastik's axistags or from dimension labels; voxel extents from element_size_um (z, y, x)."""
+    """Axes from ilastik's axistags or from dimension labels; voxel extents (z, y, x) from element_size_um.
+
+    Our own files have element_size_px where nobody declared a length.
+    """
     axes = UNKNOWN * dataset.ndim
     labels = [dimension.label for dimension in dataset.dims]
     if "axistags" in dataset.attrs:
         labels = [tag.get("key", "") for tag in json.loads(dataset.attrs["axistags"]).get("axes", [])]
     if len(labels) == dataset.ndim and all(len(label) == 1 and label.lower() in AXES for label in labels):
         axes = "".join(labels).lower()
-    size = [known(float(s)) for s in np.atleast_1d(dataset.attrs.get("element_size_um", []))]
+    unit = PIXEL if f"element_size_{PIXEL}" in dataset.attrs else MICROMETRE
+    size = [known(float(s)) for s in np.atleast_1d(dataset.attrs.get(f"element_size_{unit}", []))]
     extents = {axis: s for axis, s in zip("zyx"[-len(size) :], size) if s} if len(size) in (2, 3) else {}
-    return axes, extents, dict.fromkeys(extents, "um")
+    return axes, extents, dict.fromkeys(extents, unit)

@@ -1,0 +1,104 @@
+"""What a network draws before it is decoded, for those who decode it themselves: `segment --raw`.
+
+One HDF5 file per image, as CySGAN's usage page reads it: dataset "vol0", uint8 (1 + K, *S) on the image's own grid.
+
+    0     the image as the network saw it, normalised. That page has the translated image here and does not need it;
+          a model is shipped without the translation.
+    1:    the channels of the representation, activated: foreground, contour and signed distance of a BCD
+
+0 to 255 stand for 0 to 1, for -1 to 1 of a signed distance, and for the range of the normalised image (-1 to 1, or
+its reach in standard deviations).
+
+    pred = h5py.File("cells.h5")["vol0"][:]
+    labels = cytoshift.bcd_watershed(pred[1:])
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import UserError
+from ..data.channels import made_by, write_channels
+from ..data.volumes import Volume
+from ..represent.bcd import eight_bits
+
+SUFFIXES = (".h5", ".hdf5")
+SIGNED = "distance"  # the channel of this name starts at -1, all others at 0
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """What the decoder of an image was given, and before it the image itself."""
+
+    channels: NDArray[np.uint8]  # (1 + K, *S)
+    names: tuple[str, ...]  # 1 + K
+
+
+class RawFiles:
+    """Where the raw predictions of a call go: a file for one image, or a folder with a file for each.
+
+    request: what decides about the numbers (model, options). Every file keeps it, so that it is known again. With
+    `anew`, nothing that is there already is taken over.
+    Raises UserError, before any work is done, for what cannot be written or would be replaced without a wish.
+    """
+
+    def __init__(
+        self, where: Path, volumes: Sequence[Volume], request: dict[str, Any], anew: bool, overwrite: bool
+    ) -> None:
+        self.where, self.volumes, self.request = where, volumes, request
+        self.single = where.suffix.lower() in SUFFIXES and not where.is_dir()
+        self.refuse_places()
+        for volume in volumes:
+            self.refuse_strangers(volume, anew, overwrite)
+
+    def refuse_places(self) -> None:
+        if self.single and len(self.volumes) > 1:
+            raise UserError(
+                f"raw predictions of {len(self.volumes)} images do not fit into the one file {self.where}; pass a "
+                f"folder to --raw"
+            )
+        if not self.single and (self.where.suffix or self.where.exists()) and not self.where.is_dir():
+            raise UserError(
+                f"raw predictions are HDF5, {self.where} is neither such a file nor a folder; pass a name that ends in "
+                f".h5 or a folder to --raw"
+            )
+
+    def refuse_strangers(self, volume: Volume, anew: bool, overwrite: bool) -> None:
+        path = self.path(volume)
+        if not path.exists():
+            return
+        words = made_by(path)
+        if words is None:
+            raise UserError(f"{path} is there already and holds no raw predictions; pass another place to --raw")
+        if not overwrite and (anew or words != self.words(volume)):
+            raise UserError(f"{path} is there already; pass --overwrite to replace it or another place to --raw")
+
+    def path(self, volume: Volume) -> Path:
+        return self.where if self.single else self.where / f"{volume.name}.h5"
+
+    def words(self, volume: Volume) -> str:
+        """What the file of an image was made from."""
+        return json.dumps(self.request | {"image": volume.origin}, sort_keys=True)
+
+    def write(self, volume: Volume, raw: Raw) -> None:
+        write_channels(self.path(volume), raw.channels, raw.names, volume.voxel, volume.axes, self.words(volume))
+
+
+def rounded(
+    image: NDArray[np.float32], clip: tuple[float, float], channels: NDArray[np.float32], names: tuple[str, ...]
+) -> Raw:
+    """Normalised image (*S) in the range `clip` and activated channels (K, *S), with K names, in 8 bits.
+
+    They are rounded as `bcd_watershed` and the decoder of BCD round them.
+    """
+    out: NDArray[np.uint8] = np.empty((1 + len(channels), *image.shape), dtype=np.uint8)
+    low, high = clip
+    out[0] = np.rint((image - low) * (255 / (high - low)))
+    for place, channel, name in zip(out[1:], channels, names):
+        (place[...],) = eight_bits(channel[None], (-1 if name == SIGNED else 0,))
+    return Raw(out, ("image", *names))

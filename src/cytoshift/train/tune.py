@@ -1,0 +1,137 @@
+"""After a training that borrowed labels: the decoder's thresholds, tuned on the labelled source.
+
+The network sees the source as it will see the target (Method.rehearsal): of CySGAN, drawn in the target's look. The
+truth of the target is never asked for. What is tuned, and between which values, the representation says (`knobs`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..core.errors import UserError
+from ..core.settings import parse
+from ..core.voxel import Voxel
+from ..data.labelled import LabelledPairs
+from ..data.resample import resample, resample_labels, working_shape
+from ..labels.overlap import overlap
+from ..metrics.report import report
+from ..predict.network import Tiling, probabilities
+from ..represent import RepresentationSettings
+
+VOXELS = 2_000_000  # of the working grid that are looked at
+ROUNDS = 2  # over all knobs; the second finds next to nothing
+BETTER = 1e-3  # of the score, or a threshold stays
+
+Drawn = tuple[NDArray[np.float32], NDArray[np.generic]]  # channels (K, *S) and truth (*S)
+Score = Callable[[RepresentationSettings], float]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The representation with its new thresholds, and the mean PQ on the source before and after."""
+
+    represent: RepresentationSettings
+    before: float
+    after: float
+
+    def sentence(self, former: RepresentationSettings) -> str:
+        old, new = settings_of(former), settings_of(self.represent)
+        changed = ", ".join(f"{k} {old[k]:g} -> {new[k]:g}" for k in self.represent.knobs if old[k] != new[k])
+        return (
+            f"thresholds tuned on the source: {changed or 'all kept'}; PQ there {self.before:.3f} -> {self.after:.3f}"
+        )
+
+
+def tune(network: nn.Module, source: LabelledPairs, represent: RepresentationSettings) -> Tuned:
+    """The thresholds with the best mean PQ on the source, one knob after the other.
+
+    Twice, from the thresholds as they are and from the most lenient ones: where the network is never as sure as the
+    former ask for, no single knob makes a difference.
+    network: source image (B, 1, *S) -> logits of `represent`.
+    """
+    drawn = rehearse(network, source, represent)
+    score = lambda candidate: mean_quality(candidate, drawn, source.working)
+    best, before = represent, score(represent)
+    after = before
+    for start in (represent, lenient(represent)):
+        here, reached = climb(start, score)
+        if reached > after + BETTER:
+            best, after = here, reached
+    return Tuned(best, before, after)
+
+
+def climb(here: RepresentationSettings, score: Score) -> tuple[RepresentationSettings, float]:
+    """Each knob in turn to its best value, and what is reached."""
+    reached = score(here)
+    for _ in range(ROUNDS):
+        for knob, values in here.knobs.items():
+            for value in values:
+                candidate = changed(here, knob, value)
+                if candidate is not None and (better := score(candidate)) > reached + BETTER:
+                    here, reached = candidate, better
+    return here, reached
+
+
+def lenient(represent: RepresentationSettings) -> RepresentationSettings:
+    """Every knob at the value that asks least of the network, which comes first."""
+    values = {knob: values[0] for knob, values in represent.knobs.items()}
+    return parse(type(represent), settings_of(represent) | values, "lenient thresholds")
+
+
+def rehearse(network: nn.Module, source: LabelledPairs, represent: RepresentationSettings) -> list[Drawn]:
+    """What the network draws of the source, and the truth, on the working grid; systematic over all volumes."""
+    drawer: Any = Drawer(network.eval(), represent, "zyx"[-len(source.patch) :])
+    extent = [float(np.prod(working_shape(a.shape, v, source.working))) for a, v in zip(source.arrays, source.voxels)]
+    count = int(np.clip(VOXELS // max(np.median(extent), 1), 1, len(extent)))
+    out = []
+    with torch.inference_mode():
+        for which in np.linspace(0, len(extent) - 1, count).round().astype(int):
+            image, labels = middle(source, int(which), VOXELS / count)
+            out.append((probabilities(drawer, image, Tiling()), labels))
+    return out
+
+
+def middle(source: LabelledPairs, which: int, voxels: float) -> Drawn:
+    """The middle of a volume on the working grid, at most so many voxels of it: image and labels (*S)."""
+    array, own = source.arrays[which], source.voxels[which]
+    whole = working_shape(array.shape, own, source.working)
+    part = min((voxels / float(np.prod(whole))) ** (1 / len(whole)), 1.0)
+    sizes = [max(round(n * part), 1) for n in array.shape]
+    place = tuple(slice((n - s) // 2, (n - s) // 2 + s) for n, s in zip(array.shape, sizes))
+    shape = working_shape(tuple(sizes), own, source.working)
+    image = resample(source.scales[which](np.asarray(array[place])), shape)
+    return image, resample_labels(np.asarray(source.labels[which][place]), shape)
+
+
+def mean_quality(represent: RepresentationSettings, drawn: list[Drawn], voxel: Voxel) -> float:
+    reports = [report(overlap(truth, represent.decode(channels, voxel))) for channels, truth in drawn]
+    return float(np.mean([one.as_dict()["pq"] for one in reports]))
+
+
+def changed(represent: RepresentationSettings, knob: str, value: float) -> RepresentationSettings | None:
+    """None where the value is the one it has, or does not fit the others."""
+    settings = settings_of(represent)
+    if settings[knob] == value:
+        return None
+    try:
+        return parse(type(represent), settings | {knob: value}, knob)
+    except UserError:
+        return None
+
+
+def settings_of(represent: Any) -> dict[str, Any]:
+    return dict(represent.model_dump())
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """All that `probabilities` asks of a segmenter."""
+
+    network: nn.Module
+    representation: RepresentationSettings
+    axes: str
