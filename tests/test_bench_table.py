@@ -44,6 +44,9 @@ def test_cells_stand_in_the_order_of_the_spec_and_only_trainings_have_seeds():
     titles = [cell.title for cell in cells_of(SPEC, SPEC.datasets, SPEC.methods)]
     assert titles[:3] == ["a · floor", "a · gan · seed 0", "a · gan · seed 1"]
     assert len(titles) == 6
+    once = SPEC.methods[1].model_copy(update={"seeds": [7]})
+    assert [cell.title for cell in cells_of(SPEC, SPEC.datasets[:1], [once])] == ["a · gan · seed 7"]
+    assert "seeds" not in cells_of(SPEC, SPEC.datasets[:1], [once])[0].settings()["method"]
 
 
 def test_a_folder_belongs_to_settings_and_files(tmp_path):
@@ -59,6 +62,7 @@ def test_mean_and_deviation_over_seeds():
     cells = cells_of(SPEC, SPEC.datasets[:1], SPEC.methods)
     made = columns([numbers(cells[1], 0.8), numbers(cells[2], 0.9)])
     assert made["dice"] == {"mean": pytest.approx(0.85), "sd": pytest.approx(0.0707107)}
+    assert made["cpu_hours"] == {"mean": pytest.approx(4 / 60)}, "of both seeds together"
     assert columns([numbers(cells[0], 0.7)])["dice"] == {"mean": 0.7}
     assert "train_minutes" not in columns([numbers(cells[0], 0.7)])
     assert spread(made["dice"], 3) == "0.850 ± 0.071" and spread({"mean": 0.7}, 2) == "0.70" and spread(None, 1) == ""
@@ -76,7 +80,7 @@ def test_what_is_done_so_far_becomes_a_table(tmp_path):
     ]
     text = markdown(SPEC, results, {"a": Path("pictures/a.png")})
     assert "### a (2 images, 7 objects)" in text and "### b" not in text and "A note." in text
-    assert "| floor | 1 | 0.700 | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 |  | 0.25 |" in text
+    assert "| floor | 1 | 0.700 | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 |  |  | 0.25 |" in text
     assert "| gan | 2 | 0.850 ± 0.071 |" in text and "(pictures/a.png)" in text
 
 

@@ -56,7 +56,8 @@ class Cell:
     def settings(self) -> dict[str, Any]:
         """All of the spec that the numbers depend on."""
         dataset = self.dataset.model_dump(mode="json", exclude={"pictures"})
-        return {"dataset": dataset, "method": self.contender.model_dump(mode="json"), "seed": self.seed}
+        method = self.contender.model_dump(mode="json", exclude={"seeds"})
+        return {"dataset": dataset, "method": method, "seed": self.seed}
 
     def folder(self, out: Path, files: list[tuple[str, int]]) -> Path:
         """Other settings, or other files, are another folder: a result is never mistaken for that of a former spec."""

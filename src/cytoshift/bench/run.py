@@ -121,7 +121,7 @@ def cells_of(spec: Spec, datasets: list[Dataset], methods: list[Contender]) -> l
         Cell(dataset, method, seed)
         for dataset in datasets
         for method in methods
-        for seed in (spec.seeds if isinstance(method, Trained) else [None])
+        for seed in ((method.seeds or spec.seeds) if isinstance(method, Trained) else [None])
     ]
 
 

@@ -127,6 +127,7 @@ class Trained(Entry):
     preset, represent: as of 'cytoshift new'. settings: laid over them, as groups or as "train.steps: 500".
     segment: wishes of segmentation, as "mirror: true".
     labels: of the source, or those of the target's training images: an upper bound, no adaptation.
+    seeds: instead of the spec's.
     """
 
     kind: Literal["train"]
@@ -134,6 +135,7 @@ class Trained(Entry):
     preset: str = "laptop"
     represent: Literal["bcd", "bc", "ternary", "semantic"] | None = None
     labels: Literal["source", "target"] = "source"
+    seeds: list[int] | None = Field(None, min_length=1)
 
     @field_validator("method")
     @classmethod

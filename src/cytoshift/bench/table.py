@@ -15,11 +15,11 @@ from .spec import Spec
 SCORES = {
     "dice": "Dice", "precision": "precision", "recall": "recall", "f1_50": "F1@0.5", "ap_50": "AP-50", "pq": "PQ",
 }  # fmt: skip
-COSTS = {"train_minutes": "train minutes", "segment_seconds": "segment seconds"}
+COSTS = {"train_minutes": "train minutes", "cpu_hours": "CPU hours", "segment_seconds": "segment seconds"}
 READING = (
     "Scores are means over the images; mean ± standard deviation over the seeds where there are several. Dice, "
     "precision and recall count pixels, F1@0.5 and PQ objects matched at an IoU of 0.5, AP-50 ranks objects by size. "
-    "Segment seconds are the median per image. The truth is opened for scoring only."
+    "CPU hours are those of the trainings of all seeds together, segment seconds the median per image. The truth is opened for scoring only."
 )
 
 Row = dict[str, Any]
@@ -52,9 +52,12 @@ def where(row: Row) -> tuple[str, str]:
 
 
 def columns(rows: list[Row]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation (n - 1) over the cells of one data set and method."""
+    """Mean and standard deviation (n - 1) over the cells of one data set and method; CPU hours of them all."""
     values = {name: [row["mean"][name] for row in rows] for name in SCORES}
-    values |= {name: [row[name] for row in rows if name in row] for name in COSTS}
+    values |= {name: [row[name] for row in rows if name in row] for name in ("train_minutes", "segment_seconds")}
+    trained = [row for row in rows if "train_minutes" in row]
+    if trained:
+        values["cpu_hours"] = [sum(row["train_minutes"] * row.get("threads", 1) for row in trained) / 60]
     return {
         name: {"mean": fmean(v), **({"sd": stdev(v)} if len(v) > 1 else {})} for name, v in values.items() if v
     }  # fmt: skip
