@@ -19,7 +19,8 @@ COSTS = {"train_minutes": "train minutes", "cpu_hours": "CPU hours", "segment_se
 READING = (
     "Scores are means over the images; mean ± standard deviation over the seeds where there are several. Dice, "
     "precision and recall count pixels, F1@0.5 and PQ objects matched at an IoU of 0.5, AP-50 ranks objects by size. "
-    "CPU hours are those of the trainings of all seeds together, segment seconds the median per image. The truth is opened for scoring only."
+    "CPU hours are those of the trainings of all seeds together, segment seconds the median per image. The truth is "
+    "opened for scoring only."
 )
 
 Row = dict[str, Any]
