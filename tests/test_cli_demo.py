@@ -4,14 +4,15 @@ import json
 
 import pytest
 
-from cytoshift.cli import demo
+from cytoshift.cli import demo, demo_cysgan, staging
+from cytoshift.core.errors import UserError
 
 
 def test_a_stage_names_its_command_and_is_not_done_twice(tmp_path, capsys):
     calls = []
     last = tmp_path / "last.txt"
-    demo.stage("title", ["verb", "-o", "my out"], lambda: calls.append(last.write_text("")), last)
-    demo.stage("title", ["verb", "-o", "my out"], lambda: calls.append(None), last)
+    staging.stage("title", ["verb", "-o", "my out"], lambda: calls.append(last.write_text("")), last)
+    staging.stage("title", ["verb", "-o", "my out"], lambda: calls.append(None), last)
     printed = capsys.readouterr().out
     assert len(calls) == 1 and printed.count("$ cytoshift verb -o 'my out'") == 2
     assert f"{last} is there already; remove it to have this made again" in printed
@@ -21,7 +22,7 @@ def test_a_stage_names_its_command_and_is_not_done_twice(tmp_path, capsys):
 def test_the_whole_way_and_again(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(demo, "IMAGES", 2)
     out = tmp_path / "demo"
-    demo.demo(out, minutes=0.1)
+    demo.demo(out=out, minutes=0.1)
     first = capsys.readouterr().out
     for verb in ("synth", "new", "train", "segment", "evaluate"):
         assert f"$ cytoshift {verb} " in first
@@ -30,6 +31,24 @@ def test_the_whole_way_and_again(tmp_path, capsys, monkeypatch):
     assert first.splitlines()[-1] == end
     for name in ("data/contact.png", "run.yaml", "run.png", "run/model/model.json", "pred", "overview.png"):
         assert (out / name).exists()
-    demo.demo(out, minutes=0.1)
+    demo.demo(out=out, minutes=0.1)
     again = capsys.readouterr().out
     assert again.count("is there already") == 3 and again.splitlines()[-1] == end
+
+
+@pytest.mark.slow
+def test_the_whole_way_with_borrowed_labels(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(demo_cysgan, "IMAGES", 2)
+    out = tmp_path / "demo"
+    demo.demo("cysgan", out, minutes=0.1)
+    printed = capsys.readouterr().out
+    for method in ("cysgan", "supervised"):
+        assert f"$ cytoshift new {method} --source" in printed and (out / f"report-{method}.json").exists()
+    mean = json.loads((out / "report-cysgan.json").read_text())["mean"]
+    assert printed.splitlines()[-1].startswith(f"Dice {mean['dice']:.3f} · ")
+    assert (out / "overview.png").exists()
+
+
+def test_a_demo_that_does_not_exist():
+    with pytest.raises(UserError, match="there is no demo of 'ynot', there are adgan, cysgan; pass one of them"):
+        demo.demo("ynot")

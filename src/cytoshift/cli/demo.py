@@ -1,12 +1,13 @@
 """cytoshift demo: the whole way once, on images made on the spot, with the commands to go it alone."""
 
 import json
-import shlex
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ..core.errors import UserError
+from .staging import numbers, show, stage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,22 +23,39 @@ PRESET = "sparse-2d"
 IMAGES = 8
 SHOWN = 3  # rows of the overview
 SIZE = 256  # pixels of its pictures
-COLUMNS = {
-    "dice": "Dice", "precision": "precision", "recall": "recall", "f1_50": "F1@0.5", "ap_50": "AP-50", "pq": "PQ",
-}  # fmt: skip
+
+
+MINUTES = {"adgan": 3.5, "cysgan": 6.0}  # of training at most
 
 
 def demo(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for everything the demo makes.")] = Path("demo"),
-    minutes: Annotated[float, typer.Option(min=0.01, help="Of training at most.")] = 3.5,
+    method: Annotated[
+        str, typer.Argument(help="adgan: no label at all; cysgan: labels of another modality.")
+    ] = "adgan",
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Folder for everything the demo makes; default: demo[-METHOD].")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="Of training at most; default: 3.5, cysgan 6.")
+    ] = None,
 ) -> None:
-    """Make phantoms, learn from them without labels, segment them, compare with their truth: a picture and a table.
+    """Make images, learn to segment them without their labels, compare with their truth: a picture and a table.
 
     A second call on the same folder continues: what is there is kept, a training goes on where it stopped.
     """
+    from .demo_cysgan import demo_cysgan
+
+    ways = {"adgan": demo_adgan, "cysgan": demo_cysgan}
+    if method not in ways:
+        raise UserError(f"there is no demo of '{method}', there are {', '.join(ways)}; pass one of them")
+    folder = Path("demo" if method == "adgan" else f"demo-{method}") if out is None else out
+    ways[method](folder, MINUTES[method] if minutes is None else minutes)
+
+
+def demo_adgan(out: Path, minutes: float) -> None:
+    """Make phantoms, learn from them without labels, segment them, compare with their truth."""
     from . import evaluate, new, segment, synth, train
 
-    out = Path(out)
     data, settings, run, pred, report = (out / name for name in ("data", "run.yaml", "run", "pred", "report.json"))
     images, labels, model = data / "images", data / "labels", run / "model"
     stage(
@@ -71,18 +89,8 @@ def demo(
     )
     scores = json.loads(report.read_text())
     mean = scores["mean"]
-    show(mean, overview(out, scores))
+    show(IMAGES, {"AD-GAN, without labels": mean, "classical": overview(out, scores)})
     typer.echo(f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f} · {out / 'overview.png'}")
-
-
-def stage(title: str, words: list[Any], work: Callable[[], Any], done: Path | None = None) -> None:
-    """Say what comes and how to do it alone, then do it, unless its last file is there."""
-    typer.secho(f"\n{title}", bold=True)
-    typer.secho(f"$ cytoshift {shlex.join(map(str, words))}", fg="cyan")
-    if done is not None and done.exists():
-        typer.echo(f"{done} is there already; remove it to have this made again")
-    else:
-        work()
 
 
 def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:
@@ -127,21 +135,3 @@ def masks(run: "Run", segmenter: "Segmenter", volume: "Volume", index: int) -> "
     scale = measured(segmenter, volume.name, raw)
     seen = inferred(segmenter, scale(raw), volume.voxel, Options(), None)
     return run.represent.encode(labels, volume.voxel)[0], seen[0]
-
-
-def numbers(report: dict[str, float]) -> str:
-    return f"Dice {report['dice']:.3f}, F1@0.5 {report['f1_50']:.3f}"
-
-
-def show(mean: dict[str, float], floor: dict[str, float]) -> None:
-    """Both ways side by side."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"\nmean of {IMAGES} images", title_justify="left")
-    table.add_column("")
-    for head in COLUMNS.values():
-        table.add_column(head, justify="right")
-    for name, row in (("AD-GAN, without labels", mean), ("classical", floor)):
-        table.add_row(name, *(f"{row[key]:.3f}" for key in COLUMNS))
-    Console().print(table)

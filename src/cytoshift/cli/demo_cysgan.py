@@ -1,0 +1,100 @@
+"""cytoshift demo cysgan: labels of electron microscopy for expansion microscopy, on a pair made on the spot."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from .staging import numbers, show, stage
+
+PAIR = "em-to-expansion-2d"
+IMAGES = 8  # on each side
+SHOWN = 3  # rows of the overview
+SIZE = 256  # pixels of its pictures
+LOWER = 0.2  # the network without adaptation gets this part of the minutes; it has that much less to learn
+WAYS = {"cysgan": "CySGAN", "supervised": "the same network, not adapted"}
+
+
+def demo_cysgan(out: Path, minutes: float) -> None:
+    """Make the pair, learn from the source's labels and the target's raw images, segment, compare with the truth."""
+    from . import synth
+
+    data = out / "data"
+    stage(
+        "a pair of modalities: electron microscopy with labels, expansion microscopy with none that are used",
+        ["synth", PAIR, "-n", IMAGES, "-o", data],
+        lambda: synth.synth(PAIR, data, IMAGES),
+        data / "contact.png",
+    )
+    scores = {
+        "cysgan": way("cysgan", data, out, minutes),
+        "supervised": way("supervised", data, out, LOWER * minutes),
+    }
+    overview(out, scores)
+    show(IMAGES, {WAYS[name]: scores[name]["mean"] for name in WAYS})
+    mean = scores["cysgan"]["mean"]
+    figures = f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f} · AP-50 {mean['ap_50']:.3f}"
+    typer.echo(f"{figures} · {out / 'overview.png'}")
+
+
+def way(method: str, data: Path, out: Path, minutes: float) -> dict[str, Any]:
+    """From settings to scores; returns what evaluate writes."""
+    from . import evaluate, new, segment, train
+
+    settings, run, pred, report = (
+        out / f"{method}.yaml",
+        out / method,
+        out / f"pred-{method}",
+        out / f"report-{method}.json",
+    )
+    source, target = (str(data / "source" / "images"), str(data / "source" / "labels")), data / "target"
+    stage(
+        f"{WAYS[method]}: settings; size and polarity are measured on both sides",
+        ["new", method, "--source", *source, "--target", target / "images", "-o", settings],
+        lambda: new.new(method, [str(target / "images")], source, settings),
+        settings.with_suffix(".png"),
+    )
+    stage(
+        f"training, at most {minutes:g} minutes",
+        ["train", settings, "-o", run, "--max-minutes", f"{minutes:g}"],
+        lambda: train.train(settings, out=run, max_minutes=minutes),
+        run / "model" / "model.json",
+    )
+    again = pred.exists()  # perhaps of another training: made anew in seconds
+    stage(
+        "instances of the target",
+        ["segment", run / "model", target / "images", "-o", pred, *["--overwrite"] * again],
+        lambda: segment.segment(run / "model", [str(target / "images")], pred, overwrite=again),
+    )
+    stage(
+        "scores: only now is the target's truth opened",
+        ["evaluate", pred, target / "labels", "--json", report],
+        lambda: evaluate.evaluate(str(pred), str(target / "labels"), report),
+    )
+    return dict(json.loads(report.read_text()))
+
+
+def overview(out: Path, scores: dict[str, Any]) -> None:
+    """Draw OUT/overview.png: the labelled source, the target, and what was found in it."""
+    from ..data.volumes import open_labels, open_volumes
+    from ..draw import outline, save_png, sheet, thumbnail
+
+    sources, targets = (open_volumes(out / "data" / side / "images") for side in ("source", "target"))
+    lent, truths = (open_labels(out / "data" / side / "labels") for side in ("source", "target"))
+    found = {name: {v.name: v for v in open_labels(out / f"pred-{name}")} for name in WAYS}
+    of = {name: {image["name"]: image for image in scores[name]["images"]} for name in WAYS}
+    rows, captions = [], []
+    for source, labels, target, truth in list(zip(sources, lent, targets, truths))[:SHOWN]:
+        image, true, voxel = target.load(), truth.load(), target.voxel
+        rows.append([
+            outline(source.load(), labels.load(), voxel=source.voxel, size=SIZE),
+            thumbnail(image, voxel, size=SIZE),
+            *(outline(image, found[name][target.name].load(), true, voxel, size=SIZE) for name in WAYS),
+        ])  # fmt: skip
+        captions.append(["", target.name, *(numbers(of[name][target.name]) for name in WAYS)])
+    titles = ["source with its labels", "target", *WAYS.values()]
+    heading = (
+        "Labels borrowed from the source; none of the target's was seen. Prediction amber, truth blue, both white."
+    )
+    save_png(out / "overview.png", sheet(rows, titles=titles, captions=captions, heading=heading))
