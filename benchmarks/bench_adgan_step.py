@@ -9,7 +9,7 @@ from itertools import chain
 import pytest
 import torch
 
-from cytoshift.core.batch import Masks, Unlabelled
+from cytoshift.core.batch import Masks, Shaded
 from cytoshift.core.voxel import Voxel
 from cytoshift.losses.basic import l1, to_value
 from cytoshift.methods.adgan import ADGAN, Batch, Options
@@ -26,7 +26,8 @@ def setup(name: str):
     torch.manual_seed(0)
     task = Task(Voxel((1.0,) * (len(shape) - 2)), Semantic())
     method = ADGAN(task, Options(width=16, critic=16, hidden=64))
-    batch = Batch(Unlabelled(torch.rand(shape) * 2 - 1), Masks((torch.rand(shape) > 0.8).float()))
+    image = torch.rand(shape) * 2 - 1
+    batch = Batch(Shaded(image, image), Masks((torch.rand(shape) > 0.8).float()))
     optimizers = {k: torch.optim.Adam(p.parameters(), 2e-4, (0.5, 0.99)) for k, p in method.players().items()}
     return method, batch, optimizers
 

@@ -93,14 +93,22 @@ def test_dark_objects_are_inverted(tmp_path):
     assert run.data.normalise.invert is True and run.represent.kind == "ternary"
 
 
-def test_a_volume_is_learnt_from_at_cubic_voxels(tmp_path):
+def test_a_stack_is_learnt_from_as_it_is_where_its_objects_are_deep_enough(tmp_path):
     image, _, voxel = phantom("hl60-3d-00", 0, (40, 96, 96))
     write_image(tmp_path / "stack.tif", image, voxel, "zyx")
     run = recipe(ImageSource(paths=str(tmp_path / "stack.tif")))
+    assert run.data.voxel is None and run.prior.diameter.median / voxel.size[0] >= 9
+    assert run.patch == (24, 48, 48) and run.data.augment.shade > 0
+
+
+def test_a_coarse_stack_is_learnt_from_at_cubic_voxels(tmp_path):
+    image, _, _ = phantom("hl60-3d-00", 0, (40, 96, 96))
+    coarse = Voxel((1.6, 0.4, 0.4), "um")
+    write_image(tmp_path / "stack.tif", image[::2], coarse, "zyx")
+    run = recipe(ImageSource(paths=str(tmp_path / "stack.tif")))
     working = run.data.voxel
-    assert len(set(working)) == 1 and 9 <= run.prior.diameter.median / working[0] <= 20
-    assert len(run.patch) == 3 and all(n % 4 == 0 and n >= 24 for n in run.patch)
-    assert run.patch[0] * working[0] <= 40 * voxel.size[0] + 4 * working[0]
+    assert working[0] < 1 and 9 <= run.prior.diameter.median / working[1] <= 24
+    assert all(n % 4 == 0 and n >= 24 for n in run.patch)
 
 
 def test_a_volume_beyond_memory_is_measured_from_what_is_read_of_it(flat, monkeypatch):

@@ -10,6 +10,7 @@ from cytoshift.core.normalise import Normalisation
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.augment import (
+    Augment,
     Grid,
     Misalign,
     MissingSections,
@@ -18,6 +19,7 @@ from cytoshift.data.augment import (
     sample_elastic,
     sample_misalign,
     sample_missing_sections,
+    sample_shade,
     sample_warp,
 )
 from cytoshift.data.corrupt import (
@@ -39,6 +41,8 @@ from cytoshift.data.corrupt import (
     sample_missing_parts,
     sample_motion_blur,
 )
+from cytoshift.data.domains import Images, ShadedImages
+from cytoshift.data.volumes import Volume
 
 SAMPLERS = [sample_cut_noise, sample_cut_blur, sample_motion_blur, sample_missing_parts]
 CHANCES = [name for name, field in Corrupt.model_fields.items() if field.default == 0.0]
@@ -271,3 +275,25 @@ def test_image_and_labels_are_taken_from_the_same_places():
         image = grid.take((labels > 0).astype(np.float32), (-4, -20, -20))
         agree = (image > 0.5) == (grid.take_labels(labels, (-4, -20, -20)) > 0)
         assert agree.mean() > 0.98  # linear and nearest differ on the outlines only
+
+
+def test_a_shade_leaves_the_ground_dark_and_replays():
+    image = np.full((24, 48, 48), -0.9, np.float32)
+    image[8:16, 10:30, 10:30] = 0.5
+    light = sample_shade(0.7, image.shape, np.random.default_rng(0))
+    again = sample_shade(0.7, image.shape, np.random.default_rng(0))
+    shaded = light(image)
+    assert np.array_equal(shaded, again(image)) and shaded.dtype == np.float32
+    assert np.allclose(shaded[image < 0], -0.9), "what does not rise above the ground stays"
+    assert shaded[image > 0].std() > 0.05 and np.all(light.gain <= 2 ** (0.7 * 1.5) * 1.001)
+
+
+def test_only_the_image_is_shaded_and_without_a_shade_all_is_as_before():
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 255, (64, 64), dtype=np.uint8)
+    parts = ([Volume("a", array, "yx", Voxel((1.0, 1.0)), "a")], Normalisation(), Voxel((1.0, 1.0)), (32, 32), 0)
+    (plain,) = Images(*parts).sample(3)
+    image, clean = ShadedImages(*parts).sample(3)
+    assert np.array_equal(image, plain) and np.array_equal(clean, plain)
+    image, clean = ShadedImages(*parts, Augment(shade=0.7)).sample(3)
+    assert np.array_equal(clean, plain) and not np.array_equal(image, plain)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from cytoshift.core.batch import Unlabelled
+from cytoshift.core.batch import Shaded
 from cytoshift.core.settings import parse
 from cytoshift.losses.basic import l1, to_value
 from cytoshift.methods import METHODS, Task
@@ -258,7 +258,7 @@ def test_a_term_that_is_no_number_stops_before_anything_moves():
     method = build("adgan", 2)
     batch = batch_of(method, 2)
     before = copy.deepcopy(method.state_dict())
-    bad = batch._replace(images=Unlabelled(batch.images.image * math.nan))
+    bad = batch._replace(images=Shaded(*(batch.images.image * math.nan,) * 2))
     with pytest.raises(Diverged, match="generators/"):
         step(method, optimizers_of(method), bad)
     assert all(torch.equal(v, before[k]) for k, v in method.state_dict().items() if isinstance(v, torch.Tensor))

@@ -4,7 +4,7 @@ import contextlib
 
 import torch
 
-from cytoshift.core.batch import Labelled, LabelledPair, Masks, Unlabelled, UnlabelledPair
+from cytoshift.core.batch import Labelled, LabelledPair, Masks, Shaded, Unlabelled, UnlabelledPair
 from cytoshift.core.voxel import Voxel
 from cytoshift.methods import METHODS, Task
 from cytoshift.represent import BCD, Semantic
@@ -44,6 +44,7 @@ def batch_of(method, ndim=2, seed=0):
     target = lambda: torch.rand((shape[0], channels, *shape[2:]), generator=generator)
     made = {
         Unlabelled: lambda: Unlabelled(image()),
+        Shaded: lambda: Shaded(*(image(),) * 2),
         Masks: lambda: Masks((draw() > 0.7).float()),
         Labelled: lambda: Labelled(image(), target()),
         LabelledPair: lambda: LabelledPair(image(), target(), image()),

@@ -20,6 +20,13 @@ class Unlabelled(NamedTuple):
     image: "Tensor"  # (B, C, *S) float32, normalised
 
 
+class Shaded(NamedTuple):
+    """`Unlabelled` under an uneven light, and as it was."""
+
+    image: "Tensor"  # (B, C, *S) float32, normalised
+    clean: "Tensor"  # (B, C, *S) float32, normalised
+
+
 class Masks(NamedTuple):
     """Synthetic ground truth that no photograph belongs to."""
 

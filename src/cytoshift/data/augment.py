@@ -11,20 +11,28 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from .corrupt import Corrupt
 
+GROUND = 0.2  # so much of a patch is not brighter than its ground
+SHADED = (-1.2, 3.0)  # the range of a normalised image under another light
+REGIONS = 4  # of a light along an axis: about as large as an object, of which a patch shows several
+STEEP = 1.5  # standard deviations at most
+
 
 class Augment(Settings):
     """flips: mirror every axis; turns: quarter turns in planes of equal voxel sizes; gamma: contrast of an image,
-    its intensities in [0, 1] raised to 2 ** U(-gamma, gamma).
+    its intensities in [0, 1] raised to 2 ** U(-gamma, gamma); shade: standard deviation, in octaves, of an uneven
+    light on what a method learns to draw as it was, see `Shade`.
     """
 
     flips: bool = True
     turns: bool = True
     gamma: float = 0.0
+    shade: float = Field(0.0, ge=0)
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,32 @@ def sample_pose(augment: Augment, patch: tuple[int, ...], voxel: Voxel, rng: np.
 def change_gamma(image: NDArray[np.float32], exponent: float) -> NDArray[np.float32]:
     """Intensities in [-1, 1], as [0, 1] raised to `exponent`."""
     return (2 * ((image + 1) / 2).clip(0, 1) ** np.float32(exponent) - 1).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Shade:
+    """An uneven light: what rises above the ground of the image is multiplied, region by region.
+
+    A translator that has to draw the image as it was cannot know how bright an object is. Without this it hides the
+    brightness of an object in the size of its mask, to find it again on the way back.
+    """
+
+    gain: NDArray[np.float32]  # (*S)
+
+    def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """image (*S), normalised."""
+        ground = np.quantile(image, GROUND)
+        return np.clip(ground + (image - ground) * self.gain, *SHADED).astype(np.float32)
+
+
+def sample_shade(octaves: float, patch: tuple[int, ...], rng: np.random.Generator) -> Shade:
+    """A field with REGIONS hills or valleys along each axis of the patch."""
+    from scipy.ndimage import zoom
+
+    heights = rng.standard_normal([REGIONS] * len(patch)).astype(np.float32)
+    field = zoom(heights, [n / REGIONS for n in patch], order=3, mode="nearest", grid_mode=True)
+    field /= max(float(field.std()), 1e-6)
+    return Shade(np.exp2(octaves * np.clip(field, -STEEP, STEEP)).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)

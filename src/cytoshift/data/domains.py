@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from ..core.batch import Masks, Unlabelled
+from ..core.batch import Masks, Shaded, Unlabelled
 from ..core.errors import UserError
 from ..core.normalise import Normalisation, Scale, sample
 from ..core.rng import stream
 from ..core.voxel import Voxel
 from ..represent import Representation
 from ..synth import Prior, draw_labels
-from .augment import Augment, change_gamma, sample_pose
+from .augment import Augment, change_gamma, sample_pose, sample_shade
 from .resample import resample
 from .volumes import Volume
 
@@ -83,6 +83,19 @@ class Images:
             if float((image > self.levels[which]).mean()) >= least:
                 break
         return resample(image, self.patch)
+
+
+class ShadedImages(Images):
+    """`Images` under an uneven light, and as they were."""
+
+    kind: ClassVar[type] = Shaded
+
+    def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
+        (clean,) = super().sample(index)
+        if not self.augment.shade:
+            return clean, clean
+        light = sample_shade(self.augment.shade, self.patch, stream(self.seed, "shade", index))
+        return light(clean[0])[None], clean
 
 
 class SyntheticMasks:

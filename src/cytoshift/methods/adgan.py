@@ -8,6 +8,8 @@
 
 Aligned disentangling training: the decoder learns from L_rec alone; L_adv, L_ctr and L_cyc move only the encoder.
 The critic tells reconstructions (real) from translations (fake); it is never shown a photograph (paper, 3.2).
+
+Ours: with `augment.shade`, a is read under an uneven light, and |aa - a| and |aba - a| lead to the image as it was.
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..core.batch import Masks, Unlabelled
+from ..core.batch import Masks, Shaded
 from ..core.settings import Settings
 from ..losses.basic import l1, to_value
 from ..losses.pool import Pool
@@ -29,7 +31,7 @@ from .base import Method, Task, Update, only
 
 
 class Batch(NamedTuple):
-    images: Unlabelled
+    images: Shaded
     masks: Masks
 
 
@@ -81,7 +83,8 @@ class ADGAN(Method):
             "train": LAPTOP | {"batch": 2},
         },
         "laptop-3d": {
-            "options": {"width": 16, "critic": 16, "hidden": 64, "blocks": 3, "stem": 3, "up": 4},
+            "options": {"width": 16, "critic": 16, "hidden": 64, "blocks": 3, "stem": 3, "up": 4, "adversarial": 4.0},
+            "augment": {"shade": 0.7},
             "train": LAPTOP | {"batch": 1},
         },
     }
@@ -113,10 +116,11 @@ class ADGAN(Method):
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         lam, encode, decode = self.options, self.encode, self.decode
-        (a,), (mask,) = batch
+        (a, a_clean), (mask,) = batch
         b = 2 * mask - 1
         # Both domains in one pass: what is written ab above is the first half of `across`, ba the second.
-        x, here, there = torch.cat([a, b]), torch.cat([code(a, A), code(b, B)]), torch.cat([code(a, B), code(b, A)])
+        x, goal = torch.cat([a, b]), torch.cat([a_clean, b])
+        here, there = torch.cat([code(a, A), code(b, B)]), torch.cat([code(a, B), code(b, A)])
 
         content = encode(x, here)
         same, across = decode(content.repeat(2, *[1] * (x.ndim - 1)), torch.cat([here, there])).tanh().chunk(2)
@@ -130,11 +134,11 @@ class ADGAN(Method):
             "generators",
             only(
                 translation,
-                cycle=lam.cycle * 2 * l1(cycle, x),
+                cycle=lam.cycle * 2 * l1(cycle, goal),
                 content=lam.content * 2 * l1(content_across, content),
                 fool=lam.adversarial * fool,
             ),
-            reconstruct=lam.reconstruct * 2 * l1(same, x),
+            reconstruct=lam.reconstruct * 2 * l1(same, goal),
         )
         yield self.update(
             "critic",
@@ -155,7 +159,7 @@ class ADGAN(Method):
 
     @torch.no_grad()
     def look(self, batch: Batch) -> dict[str, Tensor]:
-        (a,), (mask,) = batch
+        (a, _), (mask,) = batch
         b = 2 * mask - 1
         c_a, c_b = self.encode(a, code(a, A)), self.encode(b, code(b, B))
         draw = lambda content, domain: self.decode(content, code(content, domain)).tanh()

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from ..core.batch import Labelled, LabelledPair, Masks, Unlabelled, UnlabelledPair
+from ..core.batch import Labelled, LabelledPair, Masks, Shaded, Unlabelled, UnlabelledPair
 from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.voxel import Voxel
-from ..data.domains import Domain, Images, SyntheticMasks
+from ..data.domains import Domain, Images, ShadedImages, SyntheticMasks
 from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
 from ..data.pairs import matched
 from ..data.volumes import Volume, open_labels, open_volumes
@@ -20,6 +20,7 @@ def domains(run: Run, batch: type, volumes: list[Volume], working: Voxel) -> dic
     """
     ways: dict[type, Callable[[str], Domain]] = {
         Unlabelled: lambda name: plain_source(run) if name == "source" else images(run, volumes, working),
+        Shaded: lambda name: shaded(run, volumes, working),
         UnlabelledPair: lambda name: pairs(run, volumes, working),
         Masks: lambda name: masks(run, working),
         Labelled: lambda name: labelled(run, LabelledImages),
@@ -30,6 +31,10 @@ def domains(run: Run, batch: type, volumes: list[Volume], working: Voxel) -> dic
 
 def images(run: Run, volumes: list[Volume], working: Voxel) -> Images:
     return Images(volumes, run.data.normalise, working, run.patch, run.seed, run.data.augment)
+
+
+def shaded(run: Run, volumes: list[Volume], working: Voxel) -> ShadedImages:
+    return ShadedImages(volumes, run.data.normalise, working, run.patch, run.seed, run.data.augment)
 
 
 def pairs(run: Run, volumes: list[Volume], working: Voxel) -> ImagePairs:

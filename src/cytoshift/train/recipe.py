@@ -27,19 +27,23 @@ Polarity = Literal["auto", "bright", "dark"]
 
 @dataclass(frozen=True)
 class Aim:
-    """How many working voxels the median object shall be across: resampled to `best` if outside of least..most."""
+    """How many working voxels the median object shall be across: resampled to `best` if outside of least..most.
+
+    deep: a coarse z stays as it is where the object is so many voxels deep; None: voxels are cubic.
+    """
 
     least: float
     best: float
     most: float
     patch: tuple[int, ...]  # where the preset names none, for cubic voxels
+    deep: float | None = None
 
 
 # laptop: small networks see about 20 voxels around; several objects must fit into a patch that a CPU can take.
 # paper: Table 9's longest semi-axes of 13 to 35 pixels in patches of 256 x 256 or 64 x 128 x 128.
 AIMS = {
     "laptop-2d": Aim(10, 24, 32, (128, 128)),
-    "laptop-3d": Aim(9, 18, 20, (24, 48, 48)),
+    "laptop-3d": Aim(9, 18, 24, (24, 48, 48), deep=9),
     "paper-2d": Aim(18, 36, 70, (256, 256)),
     "paper-3d": Aim(15, 26, 70, (64, 128, 128)),
 }
@@ -127,7 +131,7 @@ def settings(
                     "invert": survey.dark,
                 },
                 "voxel": None if own == {working} else working.size,
-                "augment": {"flips": True, "turns": True, "gamma": 0.0},
+                "augment": {"flips": True, "turns": True, "gamma": 0.0, **fixed.get("augment", {})},
             },
             "patch": sizes,
             "prior": prior(survey, working, sizes).model_dump(mode="json", exclude_unset=True),
@@ -156,24 +160,25 @@ def preset_name(method: str, wish: str, ndim: int) -> str:
 
 
 def resolution(survey: Survey, aim: Aim) -> Voxel:
-    """The voxel size to learn at: cubic, and the median object `aim` voxels across.
+    """The voxel size to learn at: the median object is `aim` voxels across.
 
-    Images are not resampled without need: what lies in between `least` and `most` stays as it is. In 3D a coarse z
-    is stretched to cubic voxels, as in the paper ("normalised to the same spacing"), up to COARSE.
+    Images are not resampled without need: what lies in between `least` and `most` stays as it is, and so does a z
+    of which objects are `deep` enough. A coarser one is stretched to cubic voxels, as all are in the paper
+    ("normalised to the same spacing"), up to COARSE.
     """
     voxels = [volume.voxel for volume in survey.volumes]
     unit, median = voxels[0].unit, survey.measured.whole_diameters[50]
     own = float(np.median([min(voxel.size) for voxel in voxels]))
     across = median / own
     fine = own if aim.least <= across <= aim.most else max(median / aim.best, own / FINER)
-    flat = {voxel.size for voxel in voxels} if fine == own else set()
-    if len(flat) == 1 and len(set(next(iter(flat)))) == 1:
+    z = float(np.median([voxel.size[0] for voxel in voxels]))
+    stays = aim.deep is not None and median / z >= aim.deep
+    if fine == own and len(set(voxels)) == 1 and (stays or len(set(voxels[0].size)) == 1):
         return voxels[0]
     fine = rounded(fine)
     if len(voxels[0].size) == 2:
         return Voxel((fine, fine), unit)
-    z = float(np.median([voxel.size[0] for voxel in voxels]))
-    return Voxel((max(fine, rounded(z / COARSE)), fine, fine), unit)
+    return Voxel((max(fine, rounded(z if stays else z / COARSE)), fine, fine), unit)
 
 
 def patch(survey: Survey, working: Voxel, wish: tuple[int, ...]) -> tuple[int, ...]:
