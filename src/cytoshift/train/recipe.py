@@ -115,7 +115,9 @@ def settings(
     working = resolution(survey, aim)
     own = {volume.voxel for volume in survey.volumes}
     sizes = patch(survey, working, fixed.get("patch", aim.patch))
-    masks = {"edge": "half"} if represent == "ternary" else {"split": "distance"}
+    masks: dict[str, Any] = {"edge": "half"} if represent == "ternary" else {"split": "distance"}
+    if "threshold" in fixed and represent == "semantic":
+        masks["threshold"] = fixed["threshold"]
     return parse(
         Run,
         {
