@@ -18,6 +18,7 @@ from cytoshift.data.labelled import ImagePairs, LabelledImages, LabelledPairs, c
 from cytoshift.data.lazy import Lazy
 from cytoshift.data.resample import Axis, image_at, resample, resample_labels
 from cytoshift.data.volumes import Volume
+from cytoshift.represent import Semantic
 from cytoshift.represent.distance import distances
 from cytoshift.synth.phantoms import phantom
 
@@ -317,3 +318,18 @@ def test_labels_shrink_to_the_nearest_voxel():
     assert resample_labels(labels, (30, 30)) is labels or np.array_equal(resample_labels(labels, (30, 30)), labels)
     mixed = resample_labels(labels, (60, 10))
     assert mixed.shape == (60, 10) and np.isin(mixed, labels).all()
+
+
+def test_patches_are_chosen_to_be_covered_as_much_as_those_of_the_target():
+    """A volume with objects in its left half alone, and a target that is covered everywhere, or nowhere."""
+    labels = np.zeros((64, 256), np.uint16)
+    labels[::2, :128] = 1
+    image = Volume("a", labels.astype(np.uint8) * 200, "yx", Voxel((1.0, 1.0)), "a")
+    truth = Volume("a", labels, "yx", Voxel((1.0, 1.0)), "a")
+    share = {}
+    for wish in (0.0, 0.5):
+        source = LabelledImages(
+            [image], [truth], Normalisation(), Voxel((1.0, 1.0)), (32, 32), 0, None, None, Semantic(), np.full(8, wish)
+        )  # fmt: skip
+        share[wish] = np.mean([source.sample(i)[1].mean() for i in range(16)])
+    assert share[0.0] < 0.1 and share[0.5] > 0.4

@@ -26,6 +26,7 @@ from .volumes import Volume
 IN_MEMORY = 2_000_000_000
 # A patch with less of it in the foreground is empty; so many are drawn until one is not.
 EMPTY, DRAWS = 0.005, 8
+COVERED = 256  # patches that tell how much of a patch objects cover
 
 
 class Domain(Protocol):
@@ -83,6 +84,16 @@ class Images:
             if float((image > self.levels[which]).mean()) >= least:
                 break
         return resample(image, self.patch)
+
+
+def covered(images: Images, count: int = COVERED) -> NDArray[np.float64]:
+    """Shares of random patches that lie above the level which tells objects from the background, (count,)."""
+    out = []
+    for i in range(count):
+        rng = stream(images.seed, "covered", i)
+        which = int(rng.choice(len(images.arrays), p=images.chances))
+        out.append(float((images.window(rng, EMPTY, which) > images.levels[which]).mean()))
+    return np.array(out)
 
 
 class ShadedImages(Images):

@@ -36,6 +36,7 @@ FEW, REJECTED = 0.0035, 0.9
 ALIKE = 1e-3  # over a patch, voxel sizes that differ by so small a part make no difference
 
 Image = NDArray[np.float32]
+Place = tuple[int, tuple[int, ...], NDArray]  # volume, corner of the patch in it, labels there
 
 
 class ImagePairs(Images):
@@ -123,6 +124,7 @@ class LabelledPairs(ImagePairs):
     def __init__(
         self, volumes: list[Volume], labels: list[Volume], normalise: Normalisation, working: Voxel,
         patch: tuple[int, ...], seed: int, augment: Augment | None, corrupt: Corrupt | None, represent: Representation,
+        covered: NDArray[np.float64] | None = None,
     ):  # fmt: skip
         if len(volumes) != len(labels):
             raise UserError(f"there are {len(volumes)} images and {len(labels)} label images; list them in pairs")
@@ -137,12 +139,22 @@ class LabelledPairs(ImagePairs):
         super().__init__(volumes, normalise, working, patch, seed, augment, corrupt)
         total = sum(int(np.prod(v.shape)) * v.dtype.itemsize for v in labels)
         self.labels: list[Any] = [v.load() if total <= IN_MEMORY else v.array for v in labels]
-        self.represent = represent
+        self.represent, self.covered = represent, covered
         self.halo = tuple(math.ceil(n * HALO) for n in patch)
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
         grid = self.grid(index, self.halo)
         rng = stream(self.seed, "pairs", index, "window")
+        inside = tuple(slice(h, -h) for h in self.halo)
+        which, corner, labels = self.place(grid, rng) if self.covered is None else self.as_covered(grid, rng)
+        image = self.look(which, corner, grid.inner(self.halo))
+        pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
+        corrupted, clean = self.pair(pose(image), index)
+        target = self.represent.encode(pose(labels), self.working)[:, *inside]
+        return corrupted, np.ascontiguousarray(target), clean
+
+    def place(self, grid: Grid, rng: np.random.Generator) -> Place:
+        """Any volume, and a corner in it from which the patch shows objects, mostly."""
         which, particular = self.choose(rng), rng.random() < REJECTED
         inside = tuple(slice(h, -h) for h in self.halo)
         for _ in range(DRAWS):
@@ -150,11 +162,24 @@ class LabelledPairs(ImagePairs):
             labels = self.look_up(which, corner, grid)
             if not particular or float((labels[inside] > 0).mean()) >= FEW:
                 break
-        image = self.look(which, corner, grid.inner(self.halo))
-        pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
-        corrupted, clean = self.pair(pose(image), index)
-        target = self.represent.encode(pose(labels), self.working)[:, *inside]
-        return corrupted, np.ascontiguousarray(target), clean
+        return which, corner, labels
+
+    def as_covered(self, grid: Grid, rng: np.random.Generator) -> Place:
+        """Of several places the one that objects cover most nearly as much as a patch of the target, drawn at random.
+
+        A critic that sees crowds on one side and lone objects on the other makes a generator invent objects, or lose
+        them.
+        """
+        assert self.covered is not None, "the caller has looked"
+        wish = float(rng.choice(self.covered))
+        places = [(which := self.choose(rng), self.corner(which, rng)) for _ in range(DRAWS)]
+        which, corner = min(places, key=lambda place: abs(self.cover(*place) - wish))
+        return which, corner, self.look_up(which, corner, grid)
+
+    def cover(self, which: int, corner: tuple[int, ...]) -> float:
+        """Share of a patch that objects cover."""
+        size = tuple(max(round(n * r), 1) for n, r in zip(self.patch, self.ratio(which)))
+        return float((cut(self.labels[which], corner, size) > 0).mean())
 
     def look_up(self, which: int, corner: tuple[int, ...], grid: Grid) -> NDArray:
         """The labels at the places of the grid."""

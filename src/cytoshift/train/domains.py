@@ -6,7 +6,7 @@ from ..core.batch import Labelled, LabelledPair, Masks, Shaded, Unlabelled, Unla
 from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.voxel import Voxel
-from ..data.domains import Domain, Images, ShadedImages, SyntheticMasks
+from ..data.domains import Domain, Images, ShadedImages, SyntheticMasks, covered
 from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
 from ..data.pairs import matched
 from ..data.volumes import Volume, open_labels, open_volumes
@@ -23,8 +23,8 @@ def domains(run: Run, batch: type, volumes: list[Volume], working: Voxel) -> dic
         Shaded: lambda name: shaded(run, volumes, working),
         UnlabelledPair: lambda name: pairs(run, volumes, working),
         Masks: lambda name: masks(run, working),
-        Labelled: lambda name: labelled(run, LabelledImages),
-        LabelledPair: lambda name: labelled(run, LabelledPairs),
+        Labelled: lambda name: labelled(run, LabelledImages, volumes, working),
+        LabelledPair: lambda name: labelled(run, LabelledPairs, volumes, working),
     }
     return {name: ways[kind](name) for name, kind in batch.__annotations__.items()}
 
@@ -51,7 +51,7 @@ def masks(run: Run, working: Voxel) -> SyntheticMasks:
     return SyntheticMasks(run.prior, run.represent, working, run.patch, run.seed)
 
 
-def labelled(run: Run, kind: type[LabelledPairs]) -> LabelledPairs:
+def labelled(run: Run, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel) -> LabelledPairs:
     """The source has a stream of its own: what happens to its images does not happen to those of the target."""
     source = lender(run)
     found = matched(open_volumes(source.images), open_labels(source.labels), "source")
@@ -59,6 +59,7 @@ def labelled(run: Run, kind: type[LabelledPairs]) -> LabelledPairs:
     return kind(
         photographs, truths, source.normalise, lent_voxel(source, photographs, len(run.patch)), run.patch,
         integer(run.seed, "source"), source.augment, source.corrupt, run.represent,
+        covered(images(run, volumes, working)) if source.match_cover else None,
     )  # fmt: skip
 
 

@@ -320,7 +320,8 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
     """Words on each group of settings, a paragraph per line."""
     seen, own = survey.measured, survey.volumes[0].voxel
     unit, median = seen.unit, seen.whole_diameters[50]
-    step = min(run.data.voxel or own.size)
+    working = run.data.voxel or own.size
+    step, shortest = min(working), min(n * size for n, size in zip(run.patch, working)) / median
     at = f"as they are, at {own}" if run.data.voxel is None else f"at this size in {unit}, not at their own {own}"
     polarity = "declared" if survey.declared else f"measured, confidence {seen.polarity_confidence:.2f}"
     ternary = run.represent.kind == "ternary"
@@ -331,12 +332,10 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
             f"normalise: these percentiles of each image become -1 and 1; objects are {seen.polarity} ({polarity}); "
             "gamma below 1 lifts dim objects beside bright ones.",
             f"voxel: the images are learnt from {at}: the median object is {median / step:.0f} voxels across.",
-            "augment: patches are mirrored and turned; gamma: their contrast varies by 2 to the power of +- so much.",
+            "augment: patches are mirrored and turned; gamma: their contrast varies by 2 to the power of +- so much; "
+            "shade: an uneven light, in octaves, so that brightness does not end up as size.",
         ),
-        "patch": (
-            f"What the networks see at once, in voxels: {min(run.patch) * step / median:.1f} median objects along its "
-            "shortest side.",
-        ),
+        "patch": (f"What the networks see at once, in voxels: {shortest:.1f} median objects along its shortest side.",),
         "prior": (
             "How synthetic masks are drawn; the preview beside this file shows some.",
             f"diameter: median ({unit}) and spread of the logarithm of the whole objects seen; clip: in medians.",

@@ -44,7 +44,7 @@ class Source(Settings):
 
     voxel: what of it, in its own unit, becomes one voxel the networks work at (None: its own voxel), so that its
     objects come out as large as those of `data`. normalise: `invert` where one side has dark objects, the other
-    bright ones.
+    bright ones. match_cover: patches are chosen to be covered by objects as much as those of `data` are.
     """
 
     images: ImageSource
@@ -53,6 +53,7 @@ class Source(Settings):
     voxel: tuple[float, ...] | None = None
     augment: Augment = Augment()
     corrupt: Corrupt = Corrupt()
+    match_cover: bool = False
 
 
 class Train(Settings):
