@@ -127,6 +127,7 @@ def borrow(
                 "normalise": normalise | {"invert": source.dark},
                 "voxel": lenders,
                 "corrupt": corrupt,
+                "match_cover": "laptop" in name,
             },
             "patch": patch(survey, working, AIMS[name.replace("tuned", "paper")].patch),
             "represent": {"kind": represent, "smallest": rounded(SMALLEST * survey.measured.whole_diameters[5])},
@@ -195,6 +196,7 @@ def commented(run: Run, survey: Survey, source: Lent) -> str:
             "What lends its labels.",
             f"invert: its objects are {'dark' if source.dark else 'bright'} (measured with its labels).",
             "voxel: what becomes one voxel the networks work at, so that its objects are as large as the target's.",
+            "match_cover: patches are chosen to be covered by objects as much as those of the target seem to be.",
         ),
         "represent": (
             "How instances are written and read.",
