@@ -127,7 +127,7 @@ def borrow(
                 "normalise": normalise | {"invert": source.dark},
                 "voxel": lenders,
                 "corrupt": corrupt,
-                "match_cover": "laptop" in name,
+                "match_cover": False,
             },
             "patch": patch(survey, working, AIMS[name.replace("tuned", "paper")].patch),
             "represent": {"kind": represent, "smallest": rounded(SMALLEST * survey.measured.whole_diameters[5])},
