@@ -125,7 +125,8 @@ class ADGAN(Method):
         here, there = torch.cat([code(a, A), code(b, B)]), torch.cat([code(a, B), code(b, A)])
 
         content = encode(x, here)
-        same, across = decode(content.repeat(2, *[1] * (x.ndim - 1)), torch.cat([here, there])).tanh().chunk(2)
+        # Two passes, as reconstruction alone goes back through the first for the decoder's sake.
+        same, across = decode(content, here).tanh(), decode(content, there).tanh()
         content_across = encode(across, there)
         cycle = decode(content_across, here).tanh()
 
