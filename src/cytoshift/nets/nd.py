@@ -25,15 +25,9 @@ class Conv3d(nn.Conv3d):
 
 CONV: dict[int, Any] = {2: nn.Conv2d, 3: Conv3d}
 CONV_TRANSPOSE: dict[int, Any] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-REFLECT = {2: nn.ReflectionPad2d, 3: nn.ReflectionPad3d}
 INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 
 Axes = tuple[int, ...]  # one number per spatial axis
-
-
-def reflected_conv(ndim: int, cin: int, cout: int, kernel: int) -> nn.Sequential:
-    """Convolution that keeps the size; the border is reflected, so that it does not look like background."""
-    return nn.Sequential(REFLECT[ndim](kernel // 2), CONV[ndim](cin, cout, kernel))
 
 
 class Lengthen(torch.autograd.Function):
@@ -79,6 +73,11 @@ class Pad(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             return Lengthen.apply(x, self.widths, self.mode)
+
+
+def reflected_conv(ndim: int, cin: int, cout: int, kernel: int) -> nn.Sequential:
+    """Convolution that keeps the size; the border is reflected, so that it does not look like background."""
+    return nn.Sequential(Pad((kernel,) * ndim, "reflect"), CONV[ndim](cin, cout, kernel))
 
 
 def conv(

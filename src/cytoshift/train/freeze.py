@@ -37,6 +37,7 @@ def freeze(spec: NetSpec, network: nn.Module, x: NDArray[np.float32], fabric: Fa
         for name, module in network.named_modules()
         if isinstance(module, AdaIN)
     ]
+    network.eval()
     pooled = Pooled()
     with torch.inference_mode(), fabric.autocast(), pooled:
         network(torch.from_numpy(x).to(fabric.device))
