@@ -329,7 +329,8 @@ def test_patches_are_chosen_to_be_covered_as_much_as_those_of_the_target():
     share = {}
     for wish in (0.0, 0.5):
         source = LabelledImages(
-            [image], [truth], Normalisation(), Voxel((1.0, 1.0)), (32, 32), 0, None, None, Semantic(), np.full(8, wish)
+            [image], [truth], Normalisation(), Voxel((1.0, 1.0)), (32, 32), 0, None, None, Semantic()
         )  # fmt: skip
+        source.covered = np.full(8, wish)
         share[wish] = np.mean([source.sample(i)[1].mean() for i in range(16)])
     assert share[0.0] < 0.1 and share[0.5] > 0.4

@@ -9,6 +9,7 @@ import typer
 from ..core.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     import torch
@@ -81,25 +82,27 @@ def segment(
         refuse_strangers(segmenter, volume, options)
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
     outputs = Outputs(out, volumes, request, overwrite, raw)
-    started = time.perf_counter()
-    todo = [volume for volume in volumes if not outputs.finished(volume)]
-    with Bar(sum(size(volume) for volume in todo), quiet) as bar:
-        run(segmenter, todo, outputs, options, bar)
-    table = outputs.join()
-    picture(outputs, table)
-    typer.echo(summary(volumes, todo, table, time.perf_counter() - started))
-    also = f", raw predictions in {raw}" if raw else ""
-    typer.echo(f"labels in {out}, objects in {outputs.table}, picture {outputs.picture}{also}")
+    typer.echo("\n".join(run(segmenter, outputs, options, quiet)))
 
 
-def run(segmenter: "Segmenter", todo: list["Volume"], outputs: "Outputs", options: "Options", bar: "Bar") -> None:
-    """One image after the other, each whole on disk before the next."""
+def run(segmenter: "Segmenter", outputs: "Outputs", options: "Options", quiet: bool) -> list[str]:
+    """One image after the other, each whole on disk before the next; what there is to say at the end."""
     from ..predict.run import predict
 
-    for volume in todo:
-        bar.begin(volume)
-        outputs.write(volume, predict(segmenter, volume, options, bar.tiles, outputs.raw is not None))
-        bar.end(volume)
+    started = time.perf_counter()
+    todo = [volume for volume in outputs.volumes if not outputs.finished(volume)]
+    with Bar(sum(size(volume) for volume in todo), quiet) as bar:
+        for volume in todo:
+            bar.begin(volume)
+            outputs.write(volume, predict(segmenter, volume, options, bar.tiles, outputs.raw is not None))
+            bar.end(volume)
+    table = outputs.join()
+    picture(outputs, table)
+    also = f", raw predictions in {outputs.raw.where}" if outputs.raw else ""
+    return [
+        summary(outputs.volumes, todo, table, time.perf_counter() - started),
+        f"labels in {outputs.out}, objects in {outputs.table}, picture {outputs.picture}{also}",
+    ]
 
 
 def whole_numbers(words: str | None) -> list[int] | None:
@@ -204,7 +207,7 @@ def described(table: "Table", unit: str) -> str:
     return f"{len(table.rows)} objects, median diameter {diameter:.3g} {unit}, mean confidence {confidence:.2f}"
 
 
-def summary(volumes: list["Volume"], todo: list["Volume"], table: "Table", seconds: float) -> str:
+def summary(volumes: "Sequence[Volume]", todo: list["Volume"], table: "Table", seconds: float) -> str:
     """The last line: what was found, and what it took."""
     words = f"{len(volumes)} image{'s' * (len(volumes) > 1)}: {described(table, volumes[0].voxel.unit)}"
     if len(todo) < len(volumes):

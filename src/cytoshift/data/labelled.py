@@ -124,7 +124,6 @@ class LabelledPairs(ImagePairs):
     def __init__(
         self, volumes: list[Volume], labels: list[Volume], normalise: Normalisation, working: Voxel,
         patch: tuple[int, ...], seed: int, augment: Augment | None, corrupt: Corrupt | None, represent: Representation,
-        covered: NDArray[np.float64] | None = None,
     ):  # fmt: skip
         if len(volumes) != len(labels):
             raise UserError(f"there are {len(volumes)} images and {len(labels)} label images; list them in pairs")
@@ -139,7 +138,8 @@ class LabelledPairs(ImagePairs):
         super().__init__(volumes, normalise, working, patch, seed, augment, corrupt)
         total = sum(int(np.prod(v.shape)) * v.dtype.itemsize for v in labels)
         self.labels: list[Any] = [v.load() if total <= IN_MEMORY else v.array for v in labels]
-        self.represent, self.covered = represent, covered
+        self.represent = represent
+        self.covered: NDArray[np.float64] | None = None  # shares that patches are chosen to be covered by
         self.halo = tuple(math.ceil(n * HALO) for n in patch)
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:

@@ -56,11 +56,12 @@ def labelled(run: Run, kind: type[LabelledPairs], volumes: list[Volume], working
     source = lender(run)
     found = matched(open_volumes(source.images), open_labels(source.labels), "source")
     photographs, truths = [image for image, _ in found], [truth for _, truth in found]
-    return kind(
+    made = kind(
         photographs, truths, source.normalise, lent_voxel(source, photographs, len(run.patch)), run.patch,
         integer(run.seed, "source"), source.augment, source.corrupt, run.represent,
-        covered(images(run, volumes, working)) if source.match_cover else None,
     )  # fmt: skip
+    made.covered = covered(images(run, volumes, working)) if source.match_cover else None
+    return made
 
 
 def plain_source(run: Run) -> Images:
