@@ -12,6 +12,7 @@ from torch import nn
 from cytoshift.core.normalise import Normalisation
 from cytoshift.core.voxel import Voxel
 from cytoshift.model import Segmenter
+from cytoshift.nets.adain import AdaIN
 from cytoshift.nets.critic import CriticSpec
 from cytoshift.nets.nd import CONV, Lengthen, Pad, changed, conv, finer
 from cytoshift.nets.resnet import ResNetSpec
@@ -330,3 +331,18 @@ def test_shallow_volumes_have_weight_gradients_in_bfloat16(kernel, shape):
         gradients.append(layer.weight.grad.clone())
     exact, rough = gradients
     assert (rough - exact).abs().max() < 0.05 * exact.abs().max()
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 9), (2, 3, 4, 5, 6)])
+def test_adain_of_a_training_is_that_of_a_model(shape):
+    """In one kernel or in two: the same numbers, and the same gradients."""
+    generator = torch.Generator().manual_seed(0)
+    x, affine = torch.randn(shape, generator=generator), torch.randn(2, 6, generator=generator)
+    results = []
+    for training in (True, False):
+        inputs = x.clone().requires_grad_(), affine.clone().requires_grad_()
+        out = AdaIN(3).train(training)(*inputs)
+        (out**2).sum().backward()
+        results.append((out, inputs[0].grad, inputs[1].grad))
+    for ours, other in zip(*results):
+        assert torch.allclose(ours, other, atol=1e-4)
