@@ -10,14 +10,11 @@ holds the drawings; each is there once it is whole, so that a recipe that was st
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from ..core.normalise import Normalisation
 from ..core.voxel import Voxel
@@ -28,8 +25,8 @@ from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
 from ..data.write import write_image, write_labels
 from ..nets.chain import ChainSpec, LookupSpec
 from ..nets.spec import NetSpec
-from ..predict.network import Tiling, probabilities
 from .domains import lender, lent_voxel
+from .drawer import Drawer, Tanh
 from .loop import Learnt, learn
 from .settings import Run, Source
 
@@ -40,8 +37,8 @@ AS_IT_IS = Normalisation(kind="range", low=-1, high=1)
 
 def cyclegan_xy(run: Run, out: Path, quiet: bool = False) -> Shipped:
     pair = translators(run, out, quiet)
-    drawer = Drawer(pair.method.network().get_submodule("to_target"), pair.volumes[0].axes)
-    redrawn = redraw_source(run, out / "translated", lambda image: drawer(image), pair)
+    drawer = Drawer(pair.method.network().get_submodule("to_target"), pair.volumes[0].axes, Tanh())
+    redrawn = redraw_source(run, out / "translated", lambda image: drawer(image)[0], pair)
     return segmenter(run.model_copy(update={"source": redrawn}), out, quiet)
 
 
@@ -123,27 +120,3 @@ def on_grid(volume: Volume, normalise: Normalisation, working: Voxel) -> NDArray
     """A whole volume as networks see it."""
     raw = volume.load()
     return resample(normalise.measure([raw])(raw), working_shape(volume.shape, volume.voxel, working))
-
-
-class Tanh:
-    """How a translator's output is read."""
-
-    channels: ClassVar[tuple[str, ...]] = ("image",)
-
-    def activate(self, logits: Tensor) -> Tensor:
-        return logits.tanh()
-
-
-@dataclass(frozen=True)
-class Drawer:
-    """A translator over volumes of any size."""
-
-    network: nn.Module
-    axes: str
-    representation: Tanh = field(default_factory=Tanh)
-
-    def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        self.network.eval()
-        model: Any = self  # all that `probabilities` asks of a segmenter
-        with torch.inference_mode():
-            return np.asarray(probabilities(model, image, Tiling())[0])

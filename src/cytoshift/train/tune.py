@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -20,8 +19,8 @@ from ..data.labelled import LabelledPairs
 from ..data.resample import resample, resample_labels, working_shape
 from ..labels.overlap import overlap
 from ..metrics.report import report
-from ..predict.network import Tiling, probabilities
 from ..represent import RepresentationSettings
+from .drawer import Drawer
 
 VOXELS = 2_000_000  # of the working grid that are looked at
 ROUNDS = 2  # over all knobs; the second finds next to nothing
@@ -85,14 +84,13 @@ def lenient(represent: RepresentationSettings) -> RepresentationSettings:
 
 def rehearse(network: nn.Module, source: LabelledPairs, represent: RepresentationSettings) -> list[Drawn]:
     """What the network draws of the source, and the truth, on the working grid; systematic over all volumes."""
-    drawer: Any = Drawer(network.eval(), represent, "zyx"[-len(source.patch) :])
+    drawer = Drawer(network, "zyx"[-len(source.patch) :], represent)
     extent = [float(np.prod(working_shape(a.shape, v, source.working))) for a, v in zip(source.arrays, source.voxels)]
     count = int(np.clip(VOXELS // max(np.median(extent), 1), 1, len(extent)))
     out = []
-    with torch.inference_mode():
-        for which in np.linspace(0, len(extent) - 1, count).round().astype(int):
-            image, labels = middle(source, int(which), VOXELS / count)
-            out.append((probabilities(drawer, image, Tiling()), labels))
+    for which in np.linspace(0, len(extent) - 1, count).round().astype(int):
+        image, labels = middle(source, int(which), VOXELS / count)
+        out.append((drawer(image), labels))
     return out
 
 
@@ -126,12 +124,3 @@ def changed(represent: RepresentationSettings, knob: str, value: float) -> Repre
 
 def settings_of(represent: Any) -> dict[str, Any]:
     return dict(represent.model_dump())
-
-
-@dataclass(frozen=True)
-class Drawer:
-    """All that `probabilities` asks of a segmenter."""
-
-    network: nn.Module
-    representation: RepresentationSettings
-    axes: str
