@@ -3,7 +3,6 @@
 import copy
 import math
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,7 +13,7 @@ from cytoshift.methods import METHODS, Task
 from cytoshift.nets.translator import IMAGE, MASK, code
 from cytoshift.represent import Semantic
 from cytoshift.train.settings import Train
-from cytoshift.train.step import Diverged, Mean, rate, train_step
+from cytoshift.train.step import Diverged, Mean, train_step
 from tiny_methods import VOXELS, batch_of, build, optimizers_of, shape_of, step
 
 everywhere = pytest.mark.parametrize(("name", "ndim"), [(m, n) for m in METHODS for n in (2, 3)])
@@ -275,8 +274,3 @@ def test_running_mean_is_young_at_first_and_swaps_back():
     assert net.weight.item() == pytest.approx(10 / 11)
     mean.swap(net)
     assert net.weight.item() == 1.0
-
-
-def test_learning_rate_is_constant_then_falls_to_zero():
-    assert [rate(p, 0.5) for p in (0, 0.49, 0.75, 1.0)] == [1.0, 1.0, 0.5, 0.0]
-    assert np.isclose(rate(0.999, 1.0), 1.0)

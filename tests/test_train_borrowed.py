@@ -13,11 +13,13 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.data.write import write_image, write_labels
+from cytoshift.methods import METHODS
 from cytoshift.model import Segmenter
 from cytoshift.nets.chain import ChainSpec, LookupSpec
 from cytoshift.predict.run import segment
 from cytoshift.synth import pair
 from cytoshift.train.borrow import borrow, borrows, lent
+from cytoshift.train.domains import domains
 from cytoshift.train.fit import fit
 from cytoshift.train.recipe import laid_over, look
 from cytoshift.train.settings import TWO_STAGES, Run
@@ -141,3 +143,17 @@ def test_a_table_of_gray_values_is_numpys():
     with pytest.raises(ValueError, match="knots_in must rise"):
         LookupSpec(ndim=2, knots_in=(0.0, 0.0), knots_out=(0.0, 1.0))
     assert ChainSpec.model_fields["kind"].default == "chain"
+
+
+@pytest.mark.parametrize("method", ["cysgan", "cyclegan"])
+def test_the_source_comes_with_the_intensities_of_the_target(known, method):
+    """Means and spreads of what methods eat of both sides, with and without matched levels."""
+    apart = {}
+    for wish in (False, True):
+        run = borrow(*known, method="cysgan")
+        run = run.model_copy(update={"method": method, "source": run.source.model_copy(update={"match_levels": wish})})
+        volumes = open_volumes(run.data.images)
+        eaten = domains(run, METHODS[method].batch, volumes, volumes[0].voxel)
+        seen = [np.concatenate([v.ravel() for v in eaten[name].values()]) for name in eaten]
+        apart[wish] = abs(seen[0].mean() - seen[1].mean()) + abs(seen[0].std() - seen[1].std())
+    assert apart[True] < 0.02 < 0.1 < apart[False]

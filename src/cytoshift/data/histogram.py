@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
-from ..core.normalise import sample
+from ..core.normalise import Scale, sample
 from .lazy import Lazy
 from .volumes import Volume
 
@@ -27,6 +27,17 @@ class Lookup:
             levels = np.arange(count)  # each is looked up once
             return np.interp(levels, self.knots_in, self.knots_out).astype(np.float32)[raw]
         return np.interp(raw, self.knots_in, self.knots_out).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Levelled:
+    """A scale, and a table over what it gives: raw intensities to the levels of another domain."""
+
+    scale: Scale
+    lookup: Lookup
+
+    def __call__(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        return self.lookup(self.scale(raw))
 
 
 def match(source: list[Any], reference: list[Any]) -> Lookup:

@@ -28,8 +28,9 @@ from . import checkpoint
 from .domains import domains
 from .log import Log
 from .monitor import complaint
+from .optimise import optimizers, rate
 from .settings import Run
-from .step import Diverged, Mean, joint, rate, train_step
+from .step import Diverged, Mean, joint, train_step
 
 SHEET = 4  # samples that are looked at again and again
 FREE = {"steps", "max_minutes", "log_every", "sheet_every", "checkpoint_every", "workers", "accelerator"}
@@ -69,14 +70,9 @@ def train(fabric: Fabric, run: Run, method: Method, batches: Batches, out: Path,
     """Steps from the last checkpoint to the end; leaves the running mean of the weights in the method's network."""
     settings = run.train
     method.to(fabric.device)
-    optimizers: dict[str, torch.optim.Optimizer] = {
-        name: torch.optim.Adam(
-            player.parameters(), lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay
-        )
-        for name, player in method.players().items()
-    }
+    movers = optimizers(method.players(), settings)
     mean = Mean(method.network(), settings.ema)
-    parts: dict[str, Any] = {"method": method, "mean": mean, **optimizers}
+    parts: dict[str, Any] = {"method": method, "mean": mean, **movers}
     path = out / "checkpoints" / "last.pt"
     start, elapsed = checkpoint.load(path, parts)
     fixed = move(Batches(batches.kind, batches.domains, SHEET)[0], fabric.device)
@@ -92,11 +88,11 @@ def train(fabric: Fabric, run: Run, method: Method, batches: Batches, out: Path,
             if progress >= 1:
                 log.say(f"stopped after {settings.max_minutes:g} minutes, at step {step} of {settings.steps}")
                 break
-            for optimizer in optimizers.values():
+            for optimizer in movers.values():
                 for group in optimizer.param_groups:
-                    group["lr"] = settings.lr * rate(progress, settings.decay_from)
+                    group["lr"] = settings.lr * rate(step, progress, settings)
             try:
-                terms = train_step(method, optimizers, move(batch, fabric.device), progress, fabric.autocast)
+                terms = train_step(method, movers, move(batch, fabric.device), progress, fabric.autocast)
             except Diverged as error:
                 raise UserError(diverged(error.term, step, path, settings.lr, settings.precision)) from None
             step += 1

@@ -54,15 +54,17 @@ class Source(Settings):
     augment: Augment = Augment()
     corrupt: Corrupt = Corrupt()
     match_cover: bool = False
+    match_levels: bool = False
 
 
 class Train(Settings):
     """How to train.
 
-    steps: optimiser steps of every player. decay_from: part of the training after which the learning rate falls
-    linearly to zero. ema: decay of the running mean of the weights that is shipped (0 ships the last weights).
-    precision: Fabric's ("32", "bf16-mixed"). max_minutes: stop there, counted over restarts; the learning rate
-    then falls with the time. accelerator, devices, nodes: Fabric's. workers: processes that prepare batches.
+    steps: optimiser steps of every player. optimizer: Adam, or AdamW, whose weight decay spares biases and norms.
+    warm_up: steps over which the learning rate rises. decay_from: part of the training after which it falls to zero,
+    linearly or as a cosine (`fall`). ema: decay of the running mean of the weights that is shipped (0 ships the last
+    weights). precision: Fabric's ("32", "bf16-mixed"). max_minutes: stop there, counted over restarts; the learning
+    rate then falls with the time. accelerator, devices, nodes: Fabric's. workers: processes that prepare batches.
     """
 
     steps: int = Field(2000, ge=1)
@@ -70,7 +72,10 @@ class Train(Settings):
     lr: float = Field(4e-4, gt=0)
     betas: tuple[float, float] = (0.5, 0.99)
     weight_decay: float = Field(1e-4, ge=0)
+    optimizer: Literal["adam", "adamw"] = "adam"
+    warm_up: int = Field(0, ge=0)
     decay_from: float = Field(0.5, ge=0, le=1)
+    fall: Literal["linear", "cosine"] = "linear"
     ema: float = Field(0.99, ge=0, lt=1)
     precision: Literal["32", "bf16-mixed"] = "bf16-mixed"
     max_minutes: float | None = Field(None, gt=0)
