@@ -1,5 +1,6 @@
 """Intensities of one domain as if they were the other's: matched histograms of whole volumes, measured once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
-from ..core.normalise import Scale, sample
+from ..core.normalise import sample
 from .lazy import Lazy
 from .volumes import Volume
 
@@ -33,7 +34,7 @@ class Lookup:
 class Levelled:
     """A scale, and a table over what it gives: raw intensities to the levels of another domain."""
 
-    scale: Scale
+    scale: Callable[[NDArray[np.generic]], NDArray[np.float32]]
     lookup: Lookup
 
     def __call__(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
