@@ -11,6 +11,7 @@ import yaml
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
+from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.data.write import write_image, write_labels
 from cytoshift.methods import METHODS
@@ -32,6 +33,7 @@ TINY = {
     "supervised": UNET,
     "feature": UNET | {"critic": (4, 8)},
 } | {name: {"segment": UNET, "translate": GAN} for name in TWO_STAGES}
+PIXEL = Voxel((1.0, 1.0), "px")
 SHORT = {"train": {"steps": 2, "batch": 1, "precision": "32", "sheet_every": 2}, "patch": (32, 32)}
 
 
@@ -157,3 +159,15 @@ def test_the_source_comes_with_the_intensities_of_the_target(known, method):
         seen = [np.concatenate([v.ravel() for v in eaten[name].values()]) for name in eaten]
         apart[wish] = abs(seen[0].mean() - seen[1].mean()) + abs(seen[0].std() - seen[1].std())
     assert apart[True] < 0.02 < 0.1 < apart[False]
+
+
+def test_brightness_alone_finds_plain_objects_and_not_those_of_electron_microscopy(known, tmp_path):
+    truth = np.zeros((64, 64), np.uint8)
+    truth[8:24, 8:24], truth[40:56, 30:50] = 1, 2
+    noise = np.random.default_rng(0).integers(0, 40, truth.shape)
+    write_image(tmp_path / "images" / "a.tif", (200 - 120 * (truth > 0) + noise).astype(np.uint8), PIXEL, "yx")
+    write_labels(tmp_path / "labels" / "a.tif", truth, PIXEL, "yx")
+    plain = lent(*(ImageSource(paths=str(tmp_path / kind)) for kind in ("images", "labels")))
+    assert plain.dark and plain.alone > 0.95
+    assert "brightness alone finds them with a Dice of 0.9" in plain.sentence()
+    assert known[1].alone < 0.5
