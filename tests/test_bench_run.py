@@ -71,7 +71,9 @@ def test_a_training_that_was_killed_goes_on(done, monkeypatch):
     before = json.loads((folder / "cell.json").read_text())
     (folder / "cell.json").unlink()
     starts = []
-    monkeypatch.setattr("cytoshift.train.loop.train_step", lambda *args: starts.append(args))  # no step is left to take
+    monkeypatch.setattr(
+        "cytoshift.train.training.train_step", lambda *args: starts.append(args)
+    )  # no step is left to take
     again = cells.run_cell(first, here, out, quiet=True)
     assert starts == [] and again["mean"] == before["mean"] and again["steps"] == 2
 

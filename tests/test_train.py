@@ -18,7 +18,6 @@ from cytoshift.core.settings import parse
 from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.model import Segmenter
 from cytoshift.predict.run import segment
-from cytoshift.train import monitor
 from cytoshift.train.fit import fit
 from cytoshift.train.settings import Run
 
@@ -159,15 +158,3 @@ def test_a_single_volume_in_3d(tmp_path):
     source = run["data"]["images"]
     labels = segment(Segmenter.load(model), open_volumes(parse(ImageSource, source))[0])
     assert labels.shape == volume.shape
-
-
-def test_monitor_says_what_no_loss_says():
-    rng = np.random.default_rng(0)
-    image = rng.uniform(-1, 1, (4, 32, 32))
-    prior = np.where(rng.random((4, 32, 32)) < 0.2, 1.0, -1.0)
-    good = np.where(image > 0.6, 1.0, -1.0)
-    assert monitor.verdict(monitor.look(image, good, prior)) is None
-    assert "negative" in monitor.verdict(monitor.look(image, -image, prior))
-    assert "empty" in monitor.verdict(monitor.look(image, -np.ones_like(image), prior))
-    assert "full" in monitor.verdict(monitor.look(image, np.ones_like(image), prior))
-    assert "collapsed" in monitor.verdict(monitor.look(image, np.repeat(good[:1], 4, 0), prior))

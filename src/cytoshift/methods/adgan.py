@@ -27,7 +27,7 @@ from ..nets.spec import TranslatorSpec
 from ..nets.translator import IMAGE as A
 from ..nets.translator import MASK as B
 from ..nets.translator import Translator, code
-from .base import Method, Task, Update, only
+from .base import Drawing, Game, Method, Task, Update, Watch, only
 
 
 class Batch(NamedTuple):
@@ -170,6 +170,19 @@ class ADGAN(Method):
             "image": a, "image to mask": draw(c_a, B), "image again": draw(c_a, A),
             "mask": b, "mask to image": draw(c_b, A), "mask again": draw(c_b, B),
         }  # fmt: skip
+
+    def watch(self) -> Watch:
+        # two domains, and in each the generator pays for translations that are told and for reconstructions that pass
+        game = Game(
+            ("critic/reconstructed", "critic/translated"), ("generators/fool",), 4 * self.options.adversarial, 1.0
+        )
+        return Watch(
+            (
+                Drawing("image to mask", of="image", like="mask", mask=True),
+                Drawing("mask to image", of="mask", like="image"),
+            ),
+            (game,),
+        )
 
 
 def initialise(module: nn.Module) -> None:

@@ -44,6 +44,50 @@ class Update:
     objectives: tuple[Objective, ...]
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """For the monitor, by their names in `look`: `picture` was made of `of`, and ought to look like some of `like`.
+
+    mask: it is a segmentation, objects are above 0. answer_to: the picture that `like` is the true answer to, so that
+    like : answer_to = picture : of; without it, objects are taken to be bright.
+    """
+
+    picture: str
+    of: str
+    like: str
+    mask: bool = False
+    answer_to: str | None = None
+
+
+@dataclass(frozen=True)
+class Game:
+    """For the monitor, a critic and its generator by their loss terms, "player/name".
+
+    tie: sum of the critic's terms when it can tell nothing apart (0.5 for one pair, in the least-squares game). lost:
+    sum of the generator's when every fake is told, with its weight.
+    """
+
+    critic: tuple[str, ...]
+    fool: tuple[str, ...]
+    lost: float
+    tie: float = 0.5
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the monitor is to compare. Names that a method does not have are passed over."""
+
+    drawings: tuple[Drawing, ...] = ()
+    games: tuple[Game, ...] = ()
+
+
+# A labelled source and an unlabelled target, under the names that methods give them.
+SEGMENTED = (
+    Drawing("target segmented", of="target", like="source truth", mask=True, answer_to="source"),
+    Drawing("source segmented", of="source", like="source truth", mask=True, answer_to="source"),
+)
+
+
 def only(moves: nn.Module, **terms: Tensor) -> Objective:
     return Objective(terms, moves)
 
@@ -84,6 +128,10 @@ class Method(nn.Module):
     @abstractmethod
     def look(self, batch: Any) -> dict[str, Tensor]:
         """Named pictures (B, 1, *S) in [-1, 1] for the sheet of translated samples."""
+
+    def watch(self) -> Watch:
+        """What the monitor is told; a method that names its pictures like the others needs to say nothing."""
+        return Watch(SEGMENTED)
 
     def update(self, player: str, *objectives: Objective, **terms: Tensor) -> Update:
         mine = (Objective(terms, self.players()[player]),) if terms else ()

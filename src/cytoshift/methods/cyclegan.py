@@ -21,7 +21,7 @@ from ..losses.pool import Pool
 from ..nets.critic import CriticSpec
 from ..nets.nd import stages
 from ..nets.resnet import ResNetSpec
-from .base import Method, Task, Update
+from .base import Drawing, Game, Method, Task, Update, Watch
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -127,6 +127,15 @@ class CycleGAN(Method):
             "source": x, "source to target": xy, "source back": G(xy),
             "target": y, "target to source": yx, "target back": F(yx),
         }  # fmt: skip
+
+    def watch(self) -> Watch:
+        return Watch(
+            (
+                Drawing("source to target", of="source", like="target"),
+                Drawing("target to source", of="target", like="source"),
+            ),
+            (Game(("critics/source", "critics/target"), ("generators/fool",), lost=2.0, tie=1.0),),
+        )
 
 
 class Translators(nn.Module):

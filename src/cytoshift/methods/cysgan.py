@@ -31,7 +31,7 @@ from ..nets.critic import CriticSpec
 from ..nets.nd import changed
 from ..nets.unet import UNet, UNetSpec
 from .backbone import LEAN, Backbone
-from .base import Method, Task, Update, drawn, foreground, only
+from .base import SEGMENTED, Drawing, Game, Method, Task, Update, Watch, drawn, foreground, only
 
 
 class Batch(NamedTuple):
@@ -192,6 +192,21 @@ class CySGAN(Method):
             "target": y, "target to source": yx, "target back": yxy, "target segmented": mask(s_y),
             "segmented as source": mask(s_yx),
         }  # fmt: skip
+
+    def watch(self) -> Watch:
+        lam = self.options
+        return Watch(
+            (
+                *SEGMENTED,
+                Drawing("source to target", of="source", like="target"),
+                Drawing("target to source", of="target", like="source"),
+            ),
+            (
+                Game(("critics/x",), ("generators/fool_x",), lam.adversarial),
+                Game(("critics/y",), ("generators/fool_y",), lam.adversarial),
+                Game(("critics/s",), ("generators/shape_y", "generators/shape_yx"), 2 * lam.shape),
+            ),
+        )
 
 
 class Generator(nn.Module):

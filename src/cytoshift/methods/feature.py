@@ -18,7 +18,7 @@ from ..losses.pool import Pool
 from ..nets.critic import CriticSpec
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
-from .base import Method, Task, Update, drawn, foreground
+from .base import SEGMENTED, Game, Method, Task, Update, Watch, drawn, foreground
 
 
 class Batch(NamedTuple):
@@ -108,6 +108,11 @@ class Feature(Method):
             "source truth": drawn(self.represent, s),
             "target": y, "target segmented": foreground(self.represent, self.net(y)),
         }  # fmt: skip
+
+    def watch(self) -> Watch:
+        games = {"s": "shape", "fine": "fine", "deep": "deep"}
+        lam = self.options.adversarial
+        return Watch(SEGMENTED, tuple(Game((f"critics/{k}",), (f"net/{v}",), lam) for k, v in games.items()))
 
 
 def bottleneck_critic(net: UNetSpec, widths: tuple[int, ...]) -> CriticSpec:

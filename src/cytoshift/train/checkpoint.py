@@ -22,7 +22,8 @@ def load(path: Path, parts: dict[str, Any]) -> tuple[int, float]:
     if not path.exists():
         return 0, 0.0
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        # Checkpoints of the first version have nothing of the monitor.
+        state = {"monitor": {}} | torch.load(path, map_location="cpu", weights_only=True)
         for name, part in parts.items():
             restore(part, state[name])
     except (RuntimeError, KeyError, EOFError, ValueError) as error:

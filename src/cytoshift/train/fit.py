@@ -8,7 +8,6 @@ from torch import nn
 from ..core.errors import UserError
 from ..data.domains import Images
 from ..data.labelled import LabelledPairs
-from ..data.volumes import Volume
 from ..model import Segmenter
 from ..nets.spec import NetSpec, TranslatorSpec
 from ..represent import RepresentationSettings
@@ -67,13 +66,13 @@ def save(
     scale = normalise.measure([cast(Any, v.array) for v in volumes]) if normalise.per == "dataset" else None
     Segmenter(
         spec=spec, network=network, normalisation=normalise, scale=scale,
-        voxel=learnt.working, axes=volumes[0].axes, representation=represent, card=card(run, volumes),
+        voxel=learnt.working, axes=volumes[0].axes, representation=represent, card=card(run, learnt),
     ).save(model)  # fmt: skip
 
 
-def card(run: Run, volumes: list[Volume]) -> dict[str, Any]:
+def card(run: Run, learnt: Learnt) -> dict[str, Any]:
     """What a person who finds the model wants to know."""
     return {
-        "method": run.method, "images": len(volumes), "example": volumes[0].origin,
-        "settings": run.model_dump(mode="json"),
+        "method": run.method, "images": len(learnt.volumes), "example": learnt.volumes[0].origin,
+        "settings": run.model_dump(mode="json"), **({"ended": learnt.ended} if learnt.ended else {}),
     }  # fmt: skip

@@ -73,6 +73,16 @@ class Log:
             self.write({"note": text})
             self.console.print(text, highlight=False, soft_wrap=True)
 
+    def rewind(self, step: int) -> None:
+        """Take back the numbers after `step`, to which the training returns; what was said stays."""
+        if not self.main:
+            return
+        rows = [line for line in self.path.read_text().splitlines() if json.loads(line).get("step", 0) <= step]
+        rewrite(self.path, rows)
+        if self.writer:
+            self.writer.close()
+        self.writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=step + 1)
+
     def pictures(self, step: int, images: dict[str, Tensor]) -> None:
         """A sheet: one row per sample, one column per name; volumes show their middle slice."""
         if not self.main:
@@ -102,6 +112,10 @@ def keep_until(path: Path, step: int) -> None:
         if last > step:
             break
         kept.append(line)
+    rewrite(path, kept)
+
+
+def rewrite(path: Path, lines: list[str]) -> None:
     temporary = path.with_suffix(".part")
-    temporary.write_text("".join(line + "\n" for line in kept))
+    temporary.write_text("".join(line + "\n" for line in lines))
     os.replace(temporary, path)

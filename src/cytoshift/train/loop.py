@@ -6,7 +6,6 @@ OUT/tensorboard/    the same as curves
 """
 
 import logging
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import torch
 import yaml
 from lightning_fabric import Fabric
-from torch.utils.data import DataLoader
 
 from ..core.atomic import replacing
 from ..core.errors import UserError
@@ -24,16 +22,16 @@ from ..core.voxel import Voxel
 from ..data.domains import Batches, Domain
 from ..data.volumes import Volume, open_volumes
 from ..methods import METHODS, Method, Task
-from . import checkpoint
 from .domains import domains
 from .log import Log
-from .monitor import complaint
-from .optimise import optimizers, rate
 from .settings import Run
-from .step import Diverged, Mean, joint, train_step
+from .training import Training, move
 
 SHEET = 4  # samples that are looked at again and again
-FREE = {"steps", "max_minutes", "log_every", "sheet_every", "checkpoint_every", "workers", "accelerator"}
+FREE = {
+    "steps", "max_minutes", "log_every", "sheet_every", "checkpoint_every", "workers", "accelerator", "on_failure",
+    "rollbacks",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +43,14 @@ class Learnt:
     working: Voxel
     domains: dict[str, Domain]
     fabric: Fabric
+    ended: str  # why the monitor stopped the training, or ""
 
 
 def learn(run: Run, out: Path, quiet: bool = False) -> Learnt:
     """Train, or continue a training that was stopped.
 
-    Raises UserError where `out` holds another run, where data and settings do not fit, and where a loss is no
-    longer a number.
+    Raises UserError where `out` holds another run, where data and settings do not fit, and where the training fails
+    and there is no good state to come back to.
     """
     fabric = launch(run)
     out = Path(out)
@@ -62,67 +61,27 @@ def learn(run: Run, out: Path, quiet: bool = False) -> Learnt:
     batches = Batches(method.batch, eaten, run.train.batch, fabric.global_rank, fabric.world_size)
     if fabric.is_global_zero:
         claim(out, run)
-    train(fabric, run, method, batches, out, quiet)
-    return Learnt(method, volumes, working, eaten, fabric)
+    training = Training(fabric, run, method, lambda attempt: build(run, working, attempt), out)
+    ended = train(training, batches, out, quiet)
+    return Learnt(method, volumes, working, eaten, fabric, ended)
 
 
-def train(fabric: Fabric, run: Run, method: Method, batches: Batches, out: Path, quiet: bool) -> None:
-    """Steps from the last checkpoint to the end; leaves the running mean of the weights in the method's network."""
-    settings = run.train
-    method.to(fabric.device)
-    movers = optimizers(method.players(), settings)
-    mean = Mean(method.network(), settings.ema)
-    parts: dict[str, Any] = {"method": method, "mean": mean, **movers}
-    path = out / "checkpoints" / "last.pt"
-    start, elapsed = checkpoint.load(path, parts)
+def train(training: Training, batches: Batches, out: Path, quiet: bool) -> str:
+    """Steps from the last checkpoint to the end; leaves the running mean of the weights in the method's network.
+
+    Returns why the training was ended before that, or "".
+    """
+    settings, fabric, monitor = training.run.train, training.fabric, training.monitor
     fixed = move(Batches(batches.kind, batches.domains, SHEET)[0], fabric.device)
-    loader = DataLoader(
-        batches, batch_size=None, sampler=range(start, settings.steps), num_workers=settings.workers,
-        persistent_workers=False,
-    )  # fmt: skip
-    began, step, marked = time.monotonic() - elapsed, start, (start, elapsed)
-    with Log(out, start, settings.steps, fabric.is_global_zero, quiet) as log:
-        for batch in loader:
-            elapsed = time.monotonic() - began
-            progress = progress_of(step, elapsed, settings, fabric)
-            if progress >= 1:
-                log.say(f"stopped after {settings.max_minutes:g} minutes, at step {step} of {settings.steps}")
-                break
-            for optimizer in movers.values():
-                for group in optimizer.param_groups:
-                    group["lr"] = settings.lr * rate(step, progress, settings)
-            try:
-                terms = train_step(method, movers, move(batch, fabric.device), progress, fabric.autocast)
-            except Diverged as error:
-                raise UserError(diverged(error.term, step, path, settings.lr, settings.precision)) from None
-            step += 1
-            mean.update(method.network(), step)
-            if step % settings.log_every == 0 or step == settings.steps:
-                elapsed = time.monotonic() - began
-                seconds = (elapsed - marked[1]) / max(step - marked[0], 1)
-                marked = (step, elapsed)
-                voxels = settings.batch * fabric.world_size * int(torch.tensor(run.patch).prod())
-                log.step(step, joint(terms) | {"lr": group["lr"]}, voxels / seconds, seconds * (settings.steps - step))
-            if step % settings.sheet_every == 0 or step == settings.steps:
-                report(log, method, mean, fixed, step, fabric)
-            if fabric.is_global_zero and (step % settings.checkpoint_every == 0 or step == settings.steps):
-                checkpoint.save(path, step, time.monotonic() - began, parts)
-    if fabric.is_global_zero and step > start:
-        checkpoint.save(path, step, time.monotonic() - began, parts)
-    if settings.ema:
-        mean.swap(method.network())
-
-
-def report(log: Log, method: Method, mean: Mean, fixed: Any, step: int, fabric: Fabric) -> None:
-    """Pictures of the shipped weights, and a sentence where they show what no loss shows."""
-    mean.swap(method.network())
-    with fabric.autocast(), torch.no_grad():
-        pictures = method.look(fixed)
-    mean.swap(method.network())
-    log.pictures(step, pictures)
-    gray = {name: value.float().cpu().numpy() for name, value in pictures.items()}
-    if words := complaint(gray):
-        log.say(f"warning at step {step}: {words}")
+    with Log(out, training.step, settings.steps, fabric.is_global_zero, quiet) as log:
+        if monitor.ended and not training.may_go_on():
+            log.say(monitor.ended)
+        else:
+            monitor.ended = ""
+            while (failure := training.walk(batches, fixed, log)) and training.go_back(failure, log):
+                pass
+    training.finish()
+    return monitor.ended
 
 
 def launch(run: Run) -> Fabric:
@@ -138,12 +97,12 @@ def launch(run: Run) -> Fabric:
     return fabric
 
 
-def build(run: Run, working: Voxel) -> Method:
-    """The method with weights drawn from the run's seed, whatever was drawn before."""
+def build(run: Run, working: Voxel, attempt: int = 0) -> Method:
+    """The method with weights drawn from the run's seed and the attempt, whatever was drawn before."""
     kind = METHODS[run.method]
     options = parse(kind.settings, run.options, "options")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(integer(run.seed, "weights"))
+        torch.manual_seed(integer(run.seed, "weights", *[attempt] * (attempt > 0)))
         return kind(Task(working, run.represent), options, integer(run.seed, "pool"))
 
 
@@ -180,21 +139,3 @@ def differences(there: Any, wish: Any, key: str = "") -> list[str]:
         names = [n for n in [*wish, *(set(there) - set(wish))] if not (key == "train." and n in FREE)]
         return [d for n in names for d in differences(there.get(n), wish.get(n), f"{key}{n}.")]
     return [] if there == wish else [f"{key[:-1]}: {there}, asked for {wish}"]
-
-
-def progress_of(step: int, elapsed: float, settings: Any, fabric: Fabric) -> float:
-    """0 to 1 by steps or, where minutes are limited, by whichever runs out first; the same in every process."""
-    progress = step / settings.steps
-    if settings.max_minutes is not None:
-        progress = max(progress, fabric.broadcast(elapsed) / (60 * settings.max_minutes))
-    return progress
-
-
-def move(batch: Any, device: torch.device) -> Any:
-    """A batch of nested NamedTuples to the device."""
-    return type(batch)(*(type(part)(*(t.to(device) for t in part)) for part in batch))
-
-
-def diverged(term: str, step: int, path: Path, lr: float, precision: str) -> str:
-    cure = "train.precision=32" if precision != "32" else f"train.lr={lr / 2:g}"
-    return f"loss term {term} is not a number at step {step}; {path} is intact, go on in another -o with {cure}"

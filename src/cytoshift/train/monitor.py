@@ -1,54 +1,142 @@
-"""What a GAN's losses do not show: a mask that is the negative of the image, or empty, or full."""
+"""What a GAN's losses do not show, and what they show too late: the monitor of a training.
 
-import numpy as np
-from numpy.typing import NDArray
+It looks at the rows of log.jsonl and at the pictures of the sheets, with what the method says about both
+(`methods.base.Watch`). A symptom (symptoms.py) counts as a failure once it has shown at several looks in a row; what
+is done then is up to the loop.
+"""
 
-# Share of foreground outside which a mask is called empty or full, in multiples of what the prior draws.
-FEW, MANY = 0.02, 20.0
-# Names of pictures: an image, what is predicted for it, and masks as they should look.
-SEEN = (("image", "image to mask", "mask"), ("target", "target segmented", "source truth"))
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..methods.base import Drawing, Watch
+from . import symptoms
+from .symptoms import Samples
+
+# Looks in a row at which a symptom has to show: pictures for those of pictures, rows of the log for those of numbers.
+PATIENCE = {"collapse": 3, "inversion": 3, "vanished": 3, "invented": 3, "critic": 10, "divergence": 3}
+CURES = {
+    "collapse": "give the cycle more weight (options.cycle), or lower train.lr",
+    "inversion": "check normalise.invert of data and source, as objects have to be bright, or try another seed",
+    "vanished": "check that prior or source have objects as large and dense as the images, or try another seed",
+    "invented": "check that prior or source have objects as large and dense as the images, or try another seed",
+    "critic": "make it narrower (options.critic), or lower train.lr or the weights of cycle and identity",
+    "divergence": "lower train.lr",
+}
+FIRST = 3  # rows of the log that tell where a loss began
 
 
-def complaint(pictures: dict[str, NDArray]) -> str | None:
-    """In words, what is wrong with the pictures of a sheet (N, 1, *S); None if nothing is, or it cannot be told."""
-    for image, mask, prior in SEEN:
-        if {image, mask, prior} <= pictures.keys():
-            return verdict(look(pictures[image], pictures[mask], pictures[prior]))
-    return None
+@dataclass(frozen=True)
+class Symptom:
+    """kind: a key of PATIENCE and CURES. subject: the picture or the player that shows it. words: with numbers."""
+
+    kind: str
+    subject: str
+    words: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}: {self.subject}"
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.key}: {self.words}; {CURES[self.kind]}"
 
 
-def look(image: NDArray, mask: NDArray, prior: NDArray) -> dict[str, float]:
-    """Numbers about a sheet of samples (N, *S): image and its predicted mask in [-1, 1], synthetic masks in [-1, 1].
+class Monitor:
+    """The memory over looks, part of a checkpoint, so that a killed run comes to the same failures.
 
-    agreement: correlation between image and predicted mask, pooled over the sheet; foreground, expected: shares
-    of mask voxels above the middle, predicted and drawn; sameness: correlation between masks of different images.
+    rollbacks: how often the training went back. halvings: of the learning rate. ended: why it was stopped, or "".
     """
-    flat = mask.reshape(len(mask), -1)
-    pairs = [correlation(flat[i], flat[i - 1]) for i in range(len(flat))] if len(flat) > 1 else [0.0]
-    return {
-        "agreement": correlation(image, mask),
-        "foreground": float((mask > 0).mean()),
-        "expected": float((prior > 0).mean()),
-        "sameness": float(np.mean(pairs)),
+
+    def __init__(self, watch: Watch) -> None:
+        self.watch = watch
+        self.streaks: dict[str, int] = {}  # looks in a row, by the key of the symptom
+        self.began: dict[str, list[float]] = {}  # the first losses of each player
+        self.rollbacks, self.halvings, self.ended = 0, 0, ""
+
+    def numbers(self, terms: dict[str, float]) -> list[Symptom]:
+        """Look at one row of the log, "player/name" to value; return what is a failure by now."""
+        found = games(self.watch, terms)
+        for player, loss in totals(terms).items():
+            began = self.began.setdefault(player, [])
+            if len(began) < FIRST:
+                began.append(loss)
+            elif words := symptoms.grown(loss, max(sum(began) / FIRST, tie(self.watch, player))):
+                found.append(Symptom("divergence", player, words))
+        return self.remember(found, ("critic", "divergence"))
+
+    def pictures(self, pictures: dict[str, Samples], early: bool = False) -> list[Symptom]:
+        """Look at a sheet, name to (N, 1, *S); return what is a failure by now. An `early` look counts for
+        nothing but that it is no state to come back to."""
+        found = [symptom for drawing in self.watch.drawings for symptom in shown(drawing, pictures)]
+        return self.remember(found, ("collapse", "inversion", "vanished", "invented"), 0 if early else 1)
+
+    def remember(self, found: list[Symptom], kinds: tuple[str, ...], weight: int = 1) -> list[Symptom]:
+        """Count the looks in a row; what is not found any more is forgotten."""
+        others = {key: n for key, n in self.streaks.items() if not key.startswith(kinds)}
+        counts = {s.key: self.streaks.get(s.key, 0) + weight for s in found}
+        self.streaks = others | counts
+        return [s for s in found if counts[s.key] >= PATIENCE[s.kind]]
+
+    def is_new(self, failure: Symptom) -> bool:
+        """It was none at the look before."""
+        return self.streaks[failure.key] == PATIENCE[failure.kind]
+
+    @property
+    def at_ease(self) -> bool:
+        """Nothing suspicious at the last looks: a state to come back to."""
+        return not self.streaks
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "streaks": self.streaks, "began": self.began, "rollbacks": self.rollbacks, "halvings": self.halvings,
+            "ended": self.ended,
+        }  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """An empty state is that of a training that begins, or of a checkpoint written before there was a memory."""
+        fresh = Monitor(self.watch).state_dict() | state
+        self.streaks, self.began = dict(fresh["streaks"]), {k: list(v) for k, v in fresh["began"].items()}
+        self.rollbacks, self.halvings, self.ended = fresh["rollbacks"], fresh["halvings"], fresh["ended"]
+
+
+def shown(drawing: Drawing, pictures: dict[str, Samples]) -> list[Symptom]:
+    """What is wrong with one picture of a sheet."""
+    if not {drawing.picture, drawing.of, drawing.like} <= pictures.keys():
+        return []
+    of, made, like = pictures[drawing.of], pictures[drawing.picture], pictures[drawing.like]
+    expected = 1.0
+    if drawing.answer_to in pictures:
+        expected = symptoms.agreement(pictures[drawing.answer_to], like)
+    checks: dict[str, Callable[[], str | None]] = {
+        "collapse": lambda: symptoms.collapsed(of, made),
+        "inversion": lambda: symptoms.inverted(of, made, expected),
+        "vanished": lambda: symptoms.emptied(of, made, like) if drawing.mask else symptoms.lost(of, made, like),
+        "invented": lambda: (
+            symptoms.filled(of, made, like, expected) if drawing.mask else symptoms.replaced(of, made, like)
+        ),
     }
+    return [Symptom(kind, drawing.picture, words) for kind, check in checks.items() if (words := check())]
 
 
-def verdict(numbers: dict[str, float]) -> str | None:
-    """In words, what is wrong with these numbers; None if nothing is."""
-    if numbers["foreground"] < FEW * numbers["expected"]:
-        return "the predicted masks are almost empty: objects vanish in translation"
-    if numbers["foreground"] > min(MANY * numbers["expected"], 0.9):
-        return "the predicted masks are almost full: background became objects"
-    if numbers["agreement"] < -0.1:
-        return "the predicted masks are the negative of the images; check data.normalise.invert"
-    if numbers["sameness"] > 0.9:
-        return "different images give the same mask: the generator has collapsed"
-    return None
+def games(watch: Watch, terms: dict[str, float]) -> list[Symptom]:
+    """Which critics have won."""
+    found = []
+    for game in watch.games:
+        if {*game.critic, *game.fool} <= terms.keys():
+            critic, fool = sum(terms[name] for name in game.critic), sum(terms[name] for name in game.fool)
+            if words := symptoms.won(critic, game.tie, fool, game.lost):
+                found.append(Symptom("critic", " and ".join(game.critic), words))
+    return found
 
 
-def correlation(a: NDArray, b: NDArray) -> float:
-    """Pearson's r of two arrays of one shape; 0 where one of them is constant."""
-    a, b = np.asarray(a, np.float64).ravel(), np.asarray(b, np.float64).ravel()
-    a, b = a - a.mean(), b - b.mean()
-    norm = np.sqrt((a @ a) * (b @ b))
-    return float(a @ b / norm) if norm > 0 else 0.0
+def totals(terms: dict[str, float]) -> dict[str, float]:
+    """What each player pays; terms are "player/name"."""
+    players = dict.fromkeys(name.split("/")[0] for name in terms if "/" in name)
+    return {p: sum(value for name, value in terms.items() if name.startswith(f"{p}/")) for p in players}
+
+
+def tie(watch: Watch, player: str) -> float:
+    """The least that counts as where the losses of a critic began: one that starts out right may well come to a tie."""
+    return sum(game.tie for game in watch.games if game.critic[0].startswith(f"{player}/"))

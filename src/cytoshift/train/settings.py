@@ -65,6 +65,10 @@ class Train(Settings):
     linearly or as a cosine (`fall`). ema: decay of the running mean of the weights that is shipped (0 ships the last
     weights). precision: Fabric's ("32", "bf16-mixed"). max_minutes: stop there, counted over restarts; the learning
     rate then falls with the time. accelerator, devices, nodes: Fabric's. workers: processes that prepare batches.
+
+    on_failure: what follows where the monitor is sure that the training went wrong. "warn" says so and goes on; it is
+    the default because a wrong alarm then disturbs nothing. "stop" ends with the last good weights. "rollback" goes
+    back to these and on with other samples, `rollbacks` times at most, and then ends with them.
     """
 
     steps: int = Field(2000, ge=1)
@@ -79,6 +83,8 @@ class Train(Settings):
     ema: float = Field(0.99, ge=0, lt=1)
     precision: Literal["32", "bf16-mixed"] = "bf16-mixed"
     max_minutes: float | None = Field(None, gt=0)
+    on_failure: Literal["warn", "stop", "rollback"] = "warn"
+    rollbacks: int = Field(3, ge=0)
     accelerator: str = "auto"
     devices: int = Field(1, ge=1)
     nodes: int = Field(1, ge=1)

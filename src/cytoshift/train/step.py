@@ -34,9 +34,8 @@ def train_step(
         optimizer.zero_grad(set_to_none=True)
         for i, objective in enumerate(update.objectives):
             mine = {f"{update.player}/{name}": value for name, value in objective.terms.items()}
-            for name, value in mine.items():
-                if not torch.isfinite(value.detach()):
-                    raise Diverged(name)
+            if broken := not_finite(mine):
+                raise Diverged(broken)
             moved = [p for p in objective.moves.parameters() if p.requires_grad]
             last = i + 1 == len(update.objectives)
             torch.stack(list(mine.values())).sum().backward(inputs=moved, retain_graph=not last)
@@ -50,6 +49,14 @@ def advance(body: Any, context: AbstractContextManager) -> Any:
     """The method's lines up to its next update; None at its end."""
     with context:
         return next(body, None)
+
+
+def not_finite(terms: dict[str, Tensor]) -> str | None:
+    """The first term that is no number, in any process: all of them have to leave the step together."""
+    finite = torch.stack([torch.isfinite(value.detach()).all() for value in terms.values()]).float()
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        dist.all_reduce(finite, dist.ReduceOp.MIN)
+    return next((name for name, fine in zip(terms, finite.tolist()) if not fine), None)
 
 
 def share_gradients(player: nn.Module) -> None:

@@ -1,0 +1,152 @@
+"""How a training goes wrong, each way a function of arrays or numbers that gives its sentence, or None.
+
+inputs, outputs: samples (N, ...) in [-1, 1], an image and what a network made of it. like: pictures (M, ...) that show
+how outputs ought to look. A sentence holds the numbers it was judged by. Thresholds lie well outside what healthy
+trainings of every method showed, since a false alarm costs more trust than a late one.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+ALIKE, DIFFERENT = 0.8, 0.6  # correlation between samples above which they are the same, below which they are not
+CLEAR, NONE = 0.2, 0.05  # correlation that is clear, and one that is none
+KEPT = 0.1  # contrast of objects, as a part of what it ought to be, below which they are gone
+FEW, MANY = 0.05, 5.0  # share of foreground, in multiples of the expected one
+TIE, LOST = 0.1, 0.8  # a critic's loss as a part of that at a tie; a fooling term as a part of its highest
+GROWN = 10.0  # a loss in multiples of where it began
+
+
+def collapsed(inputs: Samples, outputs: Samples) -> str | None:
+    """Different inputs, one output: outputs correlate by more than 0.8 with one another, inputs by less than 0.6."""
+    one, many = sameness(outputs), sameness(inputs)
+    if one > ALIKE and many < DIFFERENT:
+        return f"different inputs give the same output (correlation {one:.2f} between outputs, {many:.2f} of inputs)"
+    return None
+
+
+def inverted(inputs: Samples, outputs: Samples, expected: float = 1.0) -> str | None:
+    """Bright became dark: input and output correlate, sample by sample, by 0.2 or more against the sign of `expected`.
+
+    expected: correlation where the answer is known, of a labelled image and its mask; nothing is said if it is below
+    0.2, as these objects are not told by brightness.
+    """
+    found = agreement(inputs, outputs)
+    if abs(expected) > CLEAR and abs(found) > CLEAR and found * expected < 0:
+        return f"bright became dark (correlation {found:.2f} of input and output)"
+    return None
+
+
+def emptied(inputs: Samples, masks: Samples, like: Samples) -> str | None:
+    """Objects vanished: less than a twentieth is left of the foreground (voxels above 0) that masks ought to have, and
+    of what is bright in the input, as some samples are emptier than others."""
+    found, expected = share(masks), share(like)
+    if found < FEW * min(expected, float((inputs > halfway(inputs)).mean())):
+        return f"objects vanish: {found:.2%} of the masks is foreground, {expected:.1%} expected"
+    return None
+
+
+def filled(inputs: Samples, masks: Samples, like: Samples, expected: float = 1.0) -> str | None:
+    """Objects were invented, in one of three ways.
+
+    Less than a tenth of the background that ought to be there is left. Or foreground is more than five times what it
+    ought to be and more than twice what is bright in the input: images may differ in how full they are. Or masks do
+    have objects (a fifth of the expected share or more), and nothing in the input is where they are (correlation
+    within 0.05; not judged where that of the known answer, `expected`, is below 0.2).
+    """
+    found, usual = share(masks), share(like)
+    if 1 - found < 0.1 * (1 - usual):
+        return f"background became objects: {found:.1%} of the masks is foreground, {usual:.1%} expected"
+    bright = float((inputs > halfway(inputs)).mean())
+    if found > max(MANY * usual, 2 * bright):
+        return f"objects are invented: {found:.1%} of the masks is foreground, {usual:.1%} expected"
+    agree = agreement(inputs, masks)
+    if abs(expected) > CLEAR and found > 0.2 * usual and abs(agree) < NONE:
+        return f"objects are invented: the input shows none where they are (correlation {agree:.2f})"
+    return None
+
+
+def lost(inputs: Samples, outputs: Samples, like: Samples) -> str | None:
+    """A translation without the objects of its input: what is bright there has less than a tenth of the contrast that
+    bright things have in pictures of the output's kind, and the output is flat (half their deviation, or less)."""
+    kept, deviation = contrast(inputs, outputs, like), float(outputs.std() / max(like.std(), 1e-6))
+    if abs(kept) < KEPT and deviation <= 0.5:
+        return f"the translation loses the objects ({max(kept, 0):.0%} of their contrast is left)"
+    return None
+
+
+def replaced(inputs: Samples, outputs: Samples, like: Samples) -> str | None:
+    """As `lost`, of an output that is not flat: it shows other objects than its input."""
+    kept, deviation = contrast(inputs, outputs, like), float(outputs.std() / max(like.std(), 1e-6))
+    if abs(kept) < KEPT and deviation > 0.5:
+        return f"the translation shows other objects than its input ({max(kept, 0):.0%} of their contrast is left)"
+    return None
+
+
+def won(critic: float, tie: float, fool: float, highest: float) -> str | None:
+    """A critic that is always right, and so teaches nothing: its loss is below a tenth of that at a tie, and the
+    generator's fooling term above 0.8 of what it is when every fake is told. A game of weight 0 is not played."""
+    if highest > 0 and critic < TIE * tie and fool > LOST * highest:
+        return (
+            f"the critic has won (its loss is {critic:.3g} where {tie:g} is a tie, "
+            f"to fool it costs {fool:.3g}, and {highest:.3g} where every fake is told)"
+        )
+    return None
+
+
+def grown(loss: float, began: float) -> str | None:
+    """Divergence short of a loss that is no number: ten times what the loss was when the training began.
+
+    Losses of a network that has learnt nothing are as high as they usually get; healthy trainings stay below three
+    and a half times that.
+    """
+    if loss > GROWN * began:
+        return f"the loss has grown to {loss:.3g} from {began:.3g} at the start"
+    return None
+
+
+def sameness(samples: Samples) -> float:
+    """Mean correlation between different samples (N, ...); 0 of a single one, or where they are constant."""
+    pairs = [(i, j) for i in range(len(samples)) for j in range(i)]
+    return float(np.mean([correlation(samples[i], samples[j]) for i, j in pairs])) if pairs else 0.0
+
+
+def agreement(inputs: Samples, outputs: Samples) -> float:
+    """Mean over the samples of the correlation between input and output."""
+    return float(np.mean([correlation(a, b) for a, b in zip(inputs, outputs)]))
+
+
+def share(masks: Samples) -> float:
+    return float((masks > 0).mean())
+
+
+def contrast(inputs: Samples, outputs: Samples, like: Samples) -> float:
+    """How much brighter the outputs are where the inputs are bright, as a part of how much brighter bright voxels are
+    among `like`; 0 where inputs or `like` are constant."""
+    usual = step(like, like > halfway(like))
+    return step(outputs, inputs > halfway(inputs)) / usual if usual > 0 else 0.0
+
+
+def step(values: Samples, inside: NDArray[np.bool_]) -> float:
+    """Mean inside less mean outside; 0 where there is no inside or no outside."""
+    if inside.all() or not inside.any():
+        return 0.0
+    return float(values[inside].mean() - values[~inside].mean())
+
+
+def halfway(values: Samples) -> float:
+    """Otsu's threshold."""
+    from skimage.filters import threshold_otsu
+
+    return float(threshold_otsu(values)) if values.max() > values.min() else float(values.max())
+
+
+def correlation(a: Samples, b: Samples) -> float:
+    """Pearson's r of two arrays of one shape; 0 where one of them is constant, but for the noise of rounding."""
+    x, y = np.asarray(a, np.float64).ravel(), np.asarray(b, np.float64).ravel()
+    x, y = x - x.mean(), y - y.mean()
+    norms = float(np.sqrt(x @ x)), float(np.sqrt(y @ y))
+    if min(norms) < 1e-3 * np.sqrt(len(x)):
+        return 0.0
+    return float(x @ y) / (norms[0] * norms[1])
