@@ -175,6 +175,16 @@ def test_what_is_shipped_is_the_network_of_supervised(name):
     assert type(build(name).network()) is type(build("supervised").network())
 
 
+@pytest.mark.parametrize("name", ["dann", "ynet", "mean_teacher"])
+def test_losses_that_are_means_over_samples_add_up_over_processes(name):
+    """Two samples at once cost the mean of what each costs alone; of the distances `losses.align` says otherwise."""
+    method = build(name)
+    batch = batch_of(method)
+    alone = lambda i: method.batch(*(type(part)(*(t[i : i + 1] for t in part)) for part in batch))
+    whole, first, second = (numbers(next(method.step(b, 0.5))) for b in (batch, alone(0), alone(1)))
+    assert whole == pytest.approx({k: (first[k] + second[k]) / 2 for k in whole}, rel=1e-4)
+
+
 def fields(x, s, y):
     return {Labelled: Labelled(x, s), LabelledPair: LabelledPair(x, s, x), UnlabelledPair: UnlabelledPair(y, y)}
 

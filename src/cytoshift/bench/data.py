@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.voxel import Voxel
-from ..data.pairs import matched
+from ..data.pairs import matched, objects
 from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
 from ..data.write import write_image, write_labels
 from ..labels.ids import relabel
@@ -91,7 +91,7 @@ def of_files(where: Files, dataset: Dataset, root: Path, made: Path) -> Material
     source = ImageSource(paths=under(root, where.images), **seen)
     train = source if where.train is None else ImageSource(paths=under(root, where.train), **seen)
     if where.axes:  # a label image has no channels
-        said["axes"] = "".join(a for a in where.axes if a in "zyx")
+        said["axes"] = "".join(a for a in where.axes if a in "tzyx")
     truths = open_labels(ImageSource(paths=under(root, where.labels), **said))
     images = open_volumes(source)
     pairs = [
@@ -118,7 +118,7 @@ def lent_by(where: Files, root: Path, made: Path) -> Labelled | None:
     said: dict[str, Any] = {"axes": source.axes, "voxel": source.voxel, "unit": source.unit}
     images = ImageSource(paths=under(root, source.images), channel=source.channel, **said)
     if source.axes:
-        said["axes"] = "".join(a for a in source.axes if a in "zyx")
+        said["axes"] = "".join(a for a in source.axes if a in "tzyx")
     return Labelled(images, ImageSource(paths=under(root, source.labels), **said))
 
 
@@ -154,12 +154,7 @@ def reader(truth: Volume, mask_above: float | None) -> Callable[[], Labels]:
     """Truth is read when it is asked for. A gray mask becomes its connected parts."""
 
     def read() -> Labels:
-        array = truth.load()
-        if mask_above is None:
-            return relabel(array)
-        from skimage.measure import label
-
-        return np.asarray(label(np.greater(array, mask_above)), np.int32)
+        return relabel(objects(truth, mask_above).load())
 
     return read
 

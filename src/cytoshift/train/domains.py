@@ -8,7 +8,7 @@ from ..core.rng import integer
 from ..core.voxel import Voxel
 from ..data.domains import Domain, Images, ShadedImages, SyntheticMasks, covered
 from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
-from ..data.pairs import matched
+from ..data.pairs import Pairs, matched, objects, portion
 from ..data.volumes import Volume, open_labels, open_volumes
 from .settings import Run, Source
 
@@ -54,7 +54,7 @@ def masks(run: Run, working: Voxel) -> SyntheticMasks:
 def labelled(run: Run, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel) -> LabelledPairs:
     """The source has a stream of its own: what happens to its images does not happen to those of the target."""
     source = lender(run)
-    found = matched(open_volumes(source.images), open_labels(source.labels), "source")
+    found = lent_pairs(source)
     photographs, truths = [image for image, _ in found], [truth for _, truth in found]
     made = kind(
         photographs, truths, source.normalise, lent_voxel(source, photographs, len(run.patch)), run.patch,
@@ -62,6 +62,12 @@ def labelled(run: Run, kind: type[LabelledPairs], volumes: list[Volume], working
     )  # fmt: skip
     made.covered = covered(images(run, volumes, working)) if source.match_cover else None
     return made
+
+
+def lent_pairs(source: Source) -> Pairs:
+    """Images and labels to learn from. Raises UserError where they do not belong together."""
+    pairs = portion(matched(open_volumes(source.images), open_labels(source.labels), "source"), source.part)
+    return [(image, objects(truth, source.mask_above)) for image, truth in pairs]
 
 
 def plain_source(run: Run) -> Images:
