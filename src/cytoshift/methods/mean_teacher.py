@@ -37,7 +37,7 @@ class Options(Backbone):
 
 class MeanTeacher(Adapting):
     settings = Options
-    # The running mean ships in every preset: of a teacher that nobody sees, only the noise of its student would.
+    # Where other presets of the paper's size ship the last weights, this ships their running mean: the teacher.
     presets: ClassVar = {name: fixed | {"train": fixed["train"] | {"ema": 0.99}} for name, fixed in presets().items()}
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
