@@ -20,7 +20,7 @@ SPEC = parse(
         "seeds": [0, 1],
     },
 )
-SCORES = dict.fromkeys(("precision", "recall", "f1_50", "ap_50", "pq"), 0.5)
+SCORES = dict.fromkeys(("iou", "precision", "recall", "f1_50", "ap_50", "pq"), 0.5)
 
 
 def numbers(cell, dice: float) -> dict:
@@ -80,7 +80,7 @@ def test_what_is_done_so_far_becomes_a_table(tmp_path):
     ]
     text = markdown(SPEC, results, {"a": Path("pictures/a.png")})
     assert "### a (2 images, 7 objects)" in text and "### b" not in text and "A note." in text
-    assert "| floor | 1 | 0.700 | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 |  |  | 0.25 |" in text
+    assert "| floor | 1 | 0.700 | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 |  |  | 0.25 |" in text
     assert "| gan | 2 | 0.850 ± 0.071 |" in text and "(pictures/a.png)" in text
 
 

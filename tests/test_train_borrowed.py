@@ -32,6 +32,11 @@ TINY = {
     "cysgan": UNET | {"critic": (4, 8), "norm_first": False},
     "supervised": UNET,
     "feature": UNET | {"critic": (4, 8)},
+    "mmd": UNET,
+    "coral": UNET,
+    "dann": UNET,
+    "ynet": UNET,
+    "mean_teacher": UNET,
 } | {name: {"segment": UNET, "translate": GAN} for name in TWO_STAGES}
 PIXEL = Voxel((1.0, 1.0), "px")
 SHORT = {"train": {"steps": 2, "batch": 1, "precision": "32", "sheet_every": 2}, "patch": (32, 32)}

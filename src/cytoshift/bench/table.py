@@ -13,14 +13,15 @@ from .cell import Cell
 from .spec import Spec
 
 SCORES = {
-    "dice": "Dice", "precision": "precision", "recall": "recall", "f1_50": "F1@0.5", "ap_50": "AP-50", "pq": "PQ",
+    "dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "f1_50": "F1@0.5", "ap_50": "AP-50",
+    "pq": "PQ",
 }  # fmt: skip
 COSTS = {"train_minutes": "train minutes", "cpu_hours": "CPU hours", "segment_seconds": "segment seconds"}
 READING = (
     "Scores are means over the images; mean ± standard deviation over the seeds where there are several. Dice, "
-    "precision and recall count pixels, F1@0.5 and PQ objects matched at an IoU of 0.5, AP-50 ranks objects by size. "
-    "CPU hours are those of the trainings of all seeds together, segment seconds the median per image. The truth is "
-    "opened for scoring only."
+    "IoU, precision and recall count pixels, F1@0.5 and PQ objects matched at an IoU of 0.5, AP-50 ranks objects by "
+    "size. CPU hours are those of the trainings of all seeds together, segment seconds the median per image. The truth "
+    "is opened for scoring only."
 )
 
 Row = dict[str, Any]

@@ -16,11 +16,12 @@ from ..core.normalise import sample
 from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..data.corrupt import LAPTOP, LAPTOP_2D, PAPER, PAPER_2D
-from ..data.pairs import matched
+from ..data.pairs import matched, objects
 from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
 from ..labels.filters import at_edge
 from ..labels.ids import dense
 from ..labels.objects import equivalent_diameter
+from ..measure.measured import Measured, Quantiles, quantiles
 from ..methods import METHODS
 from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, rounded
 from .settings import TWO_STAGES, Run
@@ -37,18 +38,26 @@ RING = 3  # voxels around objects that tell what is beside them
 
 @dataclass(frozen=True)
 class Lent:
-    """Labelled images and what their labels say. diameter: median of whole objects, in the unit of `voxel`.
+    """Labelled images and what their labels say.
 
-    alone: how well brightness alone tells objects: Dice of what is beyond Otsu's threshold, on the objects' side of it.
+    diameters: of whole objects, in the unit of `voxel`. mask_above: the labels are a mask, objects its connected parts
+    above this value. alone: how well brightness alone tells objects: Dice of what is beyond Otsu's threshold, on the
+    objects' side of it.
     """
 
     images: ImageSource
     labels: ImageSource
     voxel: Voxel
     objects: int
-    diameter: float
+    diameters: Quantiles
     dark: bool
     alone: float
+    mask_above: float | None = None
+
+    @property
+    def diameter(self) -> float:
+        """The median."""
+        return self.diameters[50]
 
     def sentence(self) -> str:
         kind = "dark" if self.dark else "bright"
@@ -64,12 +73,12 @@ def borrows(method: str) -> bool:
     return method in TWO_STAGES or (known is not None and "source" in known.batch.__annotations__)
 
 
-def lent(images: ImageSource, labels: ImageSource) -> Lent:
+def lent(images: ImageSource, labels: ImageSource, mask_above: float | None = None) -> Lent:
     """Open labelled images and measure their objects. Raises UserError where they do not pair or hold no object."""
     pairs = matched(open_volumes(images), open_labels(labels), "source")
     whole, every, contrast, found = [], [], [], []
     for image, truth in pairs:
-        array = truth.load()
+        array = objects(truth, mask_above).load()
         numbered = dense(array)
         if not len(numbered.ids):
             continue
@@ -83,9 +92,32 @@ def lent(images: ImageSource, labels: ImageSource) -> Lent:
         raise UserError(f"the labels of {pairs[0][0].name} and the other source images hold no object; check --source")
     dark = float(np.median(contrast)) < 0
     return Lent(
-        images, labels, pairs[0][0].voxel, len(every), float(np.median(whole or every)), dark,
-        float(np.median([one[dark] for one in found])),
+        images, labels, pairs[0][0].voxel, len(every), quantiles(whole or every), dark,
+        float(np.median([one[dark] for one in found])), mask_above,
     )  # fmt: skip
+
+
+def alike(images: ImageSource, source: Lent) -> Survey:
+    """The target as if its objects were as large and as dark as the source's; nothing is measured in it.
+
+    For organelles in a crowded field: what stands out in raw images is not they. Raises UserError where the two sides
+    are not in one unit.
+    """
+    volumes = open_volumes(images)
+    voxel = volumes[0].voxel
+    if voxel.unit != source.voxel.unit:
+        raise UserError(
+            f"the target is in {voxel.unit}, the source in {source.voxel.unit}; declare both voxel sizes in one unit "
+            "to take their objects to be alike"
+        )
+    seen = Measured(
+        unit=voxel.unit, ndim=voxel.ndim, polarity="dark" if source.dark else "bright", polarity_confidence=1.0,
+        objects=source.objects, diameters=source.diameters, whole_diameters=source.diameters, density={},
+        foreground=0.0, elongation={}, axial_elongation=None, axial_softness=None, confidence=1.0, evidence={},
+        images=(), notes=(),
+    )  # fmt: skip
+    words = "objects of the target are taken to be like the source's"
+    return Survey(images, volumes, seen, declared=True, words=words)
 
 
 def lighter(image: Volume, inside: NDArray[np.bool_]) -> float:
@@ -151,6 +183,7 @@ def borrow(
                 "voxel": lenders,
                 "corrupt": corrupt,
                 "match_cover": False,
+                **({} if source.mask_above is None else {"mask_above": source.mask_above}),
             },
             "patch": patch(survey, working, AIMS[name.replace("tuned", "paper")].patch),
             "represent": {"kind": represent, "smallest": rounded(SMALLEST * survey.measured.whole_diameters[5])},
@@ -211,7 +244,7 @@ def commented(run: Run, survey: Survey, source: Lent) -> str:
     words = {
         "data": (
             "The target: what the model is for. Its labels are not known.",
-            f"invert: its objects are {survey.measured.polarity} (measured); networks see bright ones.",
+            f"invert: its objects are {survey.measured.polarity}; networks see bright ones.",
             f"voxel: the size the networks work at; the median object is {across:.0f} voxels across.",
             "corrupt: how images are spoilt; the cycle has to restore them.",
         ),

@@ -45,6 +45,8 @@ class Source(Settings):
     voxel: what of it, in its own unit, becomes one voxel the networks work at (None: its own voxel), so that its
     objects come out as large as those of `data`. normalise: `invert` where one side has dark objects, the other
     bright ones. match_cover: patches are chosen to be covered by objects as much as those of `data` are.
+    mask_above: labels are a mask, objects are its connected parts above this value. part: of the labelled images that
+    is learnt from, the same for every seed (data.pairs.portion).
     """
 
     images: ImageSource
@@ -55,6 +57,8 @@ class Source(Settings):
     corrupt: Corrupt = Corrupt()
     match_cover: bool = False
     match_levels: bool = False
+    mask_above: float | None = None
+    part: float = Field(1.0, gt=0, le=1)
 
 
 class Train(Settings):
@@ -111,6 +115,7 @@ class Run(Settings):
     represent: RepresentationSettings
     tune: bool = False  # thresholds of `represent`, on the source's labels, after the training
     options: dict[str, Any] = {}  # of the method; checked by its own Options
+    start: str | None = None  # folder of a trained model to begin from, with the same network
     train: Train = Train()
 
     @field_validator("method")
