@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -176,3 +177,15 @@ def test_brightness_alone_finds_plain_objects_and_not_those_of_electron_microsco
     assert plain.dark and plain.alone > 0.95
     assert "brightness alone finds them with a Dice of 0.9" in plain.sentence()
     assert known[1].alone < 0.5
+
+
+def test_modalities_that_are_far_apart_get_a_stronger_game(known):
+    survey, source = known
+    far, near = borrow(survey, source), borrow(survey, replace(source, alone=0.9))
+    assert far.source.match_levels and not near.source.match_levels
+    assert (far.options["cycle"], far.options["adversarial"]) == (2, 1)
+    assert (near.options["cycle"], near.options["adversarial"]) == (10, 0.2)
+    stages = borrow(survey, source, method="cyclegan-xy")
+    assert stages.source.match_levels and stages.options["translate"]["cycle"] == 2
+    assert not borrow(survey, source, method="histogram-xy").source.match_levels
+    assert borrow(survey, source, "paper").options == {}

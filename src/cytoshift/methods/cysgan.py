@@ -79,11 +79,16 @@ TUNED_TRAIN = {
 }  # fmt: skip
 
 LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "precision": "bf16-mixed"}
-GENTLE = LEAN | {"cycle": 10.0, "agree": 2.0, "residual": True, "warm": 0.15, "norm_first": False, "pool": 20}
+# Where brightness alone tells objects on both sides, little has to change, and a strong game takes pale objects away.
+GENTLE = LEAN | {
+    "adversarial": 0.2, "cycle": 10.0, "agree": 2.0, "shape": 0.3, "residual": True, "warm": 0.15, "norm_first": False,
+    "pool": 20,
+}  # fmt: skip
 
 
 class CySGAN(Method):
     batch, settings = Batch, Options
+    apart: ClassVar = {"adversarial": 1.0, "cycle": 2.0, "shape": 1.0}
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
         "paper-3d": {"options": {}, "patch": (16, 128, 128), "train": PAPER},

@@ -33,6 +33,7 @@ AIMS = {
     "paper-3d": Aim(8, 16, 32, (32, 128, 128)),
 }
 FINER = 2.0  # the target is stretched at most by this
+PLAIN = 0.65  # Dice from which on brightness alone tells objects: the modalities are near to each other
 RING = 3  # voxels around objects that tell what is beside them
 
 
@@ -157,7 +158,8 @@ def borrow(
             f"the source is {source.voxel.ndim}D and the target {ndim}D; give slices of both, or volumes of both"
         )
     name = preset if preset.endswith("d") else f"{preset}-{ndim}d"
-    options, train = presets(method, name)
+    far = "laptop" in name and source.alone < PLAIN
+    options, train = presets(method, name, far)
     working = resolution(survey, AIMS[name.replace("tuned", "paper")])
     ratio = source.diameter / survey.measured.whole_diameters[50]
     lenders = tuple(rounded(size * ratio) for size in working.size)
@@ -183,6 +185,7 @@ def borrow(
                 "voxel": lenders,
                 "corrupt": corrupt,
                 "match_cover": False,
+                "match_levels": far and translates(method),
                 **({} if source.mask_above is None else {"mask_above": source.mask_above}),
             },
             "patch": patch(survey, working, AIMS[name.replace("tuned", "paper")].patch),
@@ -195,17 +198,25 @@ def borrow(
     )
 
 
-def presets(method: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of the method and settings of the training; of a recipe of two stages, the options of both."""
+def translates(method: str) -> bool:
+    """Whether a method draws images in the look of the other side."""
+    return method == "cysgan" or method.startswith("cyclegan")
+
+
+def presets(method: str, name: str, far: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the method and settings of the training; of a recipe of two stages, the options of both.
+
+    far: the modalities are far apart.
+    """
     if method in TWO_STAGES:
-        segment = chosen("supervised", name)
-        translate = chosen("cyclegan", name)["options"] if method.startswith("cyclegan") else {}
+        segment = chosen("supervised", name, far)
+        translate = chosen("cyclegan", name, far)["options"] if translates(method) else {}
         return {"translate": translate, "segment": segment["options"]}, segment["train"]
-    found = chosen(method, name)
+    found = chosen(method, name, far)
     return found["options"], found["train"]
 
 
-def chosen(method: str, name: str) -> dict[str, Any]:
+def chosen(method: str, name: str, far: bool) -> dict[str, Any]:
     """The named preset; "tuned" is CySGAN's alone, its rivals then take the paper's."""
     if method not in METHODS:
         raise UserError(
@@ -215,7 +226,8 @@ def chosen(method: str, name: str) -> dict[str, Any]:
     found = known.get(name) or known.get(name.replace("tuned", "paper"))
     if found is None:
         raise UserError(f"preset '{name}' asked for, {method} has {', '.join(known)}; pass --preset")
-    return {"options": dict(found["options"]), "train": dict(found["train"])}
+    apart = METHODS[method].apart if far else {}
+    return {"options": found["options"] | apart, "train": dict(found["train"])}
 
 
 def resolution(survey: Survey, aim: Aim) -> Voxel:
@@ -253,6 +265,7 @@ def commented(run: Run, survey: Survey, source: Lent) -> str:
             f"invert: its objects are {'dark' if source.dark else 'bright'} (measured with its labels).",
             "voxel: what becomes one voxel the networks work at, so that its objects are as large as the target's.",
             "match_cover: patches are chosen to be covered by objects as much as those of the target seem to be.",
+            "match_levels: intensities are led to the distribution of the target's, where the two are far apart.",
         ),
         "represent": (
             "How instances are written and read.",

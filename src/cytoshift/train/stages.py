@@ -91,16 +91,18 @@ def redraw_source(run: Run, out: Path, redraw: Redraw, learnt: Learnt | None = N
     pairs = lent_pairs(source)
     working = lent_voxel(source, [image for image, _ in pairs], len(run.patch))
     if learnt is None or learnt.fabric.is_global_zero:
+        level = match(normalised_source(run), normalised_target(run)) if source.match_levels else np.asarray
         for image, truth in pairs:
             there = [out / kind / f"{image.name}.tif" for kind in ("images", "labels")]
             if not there[1].exists():
                 shape = working_shape(image.shape, image.voxel, working)
-                write_image(there[0], redraw(on_grid(image, source.normalise, working)), working, image.axes)
+                seen = level(on_grid(image, source.normalise, working))
+                write_image(there[0], redraw(seen), working, image.axes)
                 write_labels(there[1], resample_labels(truth.load(), shape), working, image.axes)
     if learnt is not None:
         learnt.fabric.barrier()
     images, labels = (ImageSource(paths=str(out / kind)) for kind in ("images", "labels"))
-    done = {"normalise": AS_IT_IS, "voxel": None, "mask_above": None, "part": 1.0}
+    done = {"normalise": AS_IT_IS, "voxel": None, "match_levels": False, "mask_above": None, "part": 1.0}
     return source.model_copy(update={"images": images, "labels": labels, **done})
 
 
