@@ -11,7 +11,7 @@ from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.augment import Augment
 from cytoshift.data.corrupt import Corrupt
-from cytoshift.data.domains import Images, ShadedImages, SyntheticMasks, draw
+from cytoshift.data.domains import Images, ShadedImages, SyntheticMasks, class_by_class
 from cytoshift.data.labelled import LabelledImages
 from cytoshift.data.volumes import ImageSource, Volume, beside, cropped, declared, open_labels, open_volumes
 from cytoshift.represent import Classes
@@ -135,9 +135,10 @@ def test_masks_of_several_classes_are_drawn_class_by_class():
         "golgi": Prior(diameter=(3, 5), density=(0.001, 0.002)),
         "nuclei": Prior(diameter=(8, 12), density=(0.0005, 0.001)),
     }
-    domain = SyntheticMasks(priors, PAIR, CUBE, (12, 24, 24), seed=3)
+    draw = class_by_class(priors)
+    domain = SyntheticMasks(draw, PAIR, CUBE, (12, 24, 24), seed=3)
     (mask,) = domain.sample(0)
-    labels = draw(priors, (12, 24, 24), CUBE, stream(3, "masks", 0))
+    labels = draw((12, 24, 24), CUBE, stream(3, "masks", 0))
     assert labels.shape == (2, 12, 24, 24) and np.array_equal(mask, PAIR.encode(labels, CUBE))
     assert np.array_equal(labels[0], draw_labels(priors["golgi"], (12, 24, 24), CUBE, stream(3, "masks", 0)))
 

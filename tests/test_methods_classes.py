@@ -18,6 +18,7 @@ from cytoshift.model import Segmenter
 from cytoshift.nets.resnet import ResNetSpec
 from cytoshift.predict.run import Options, predict
 from cytoshift.represent import BCD, Classes, Semantic
+from cytoshift.train.domains import mask_drawer
 from cytoshift.train.fit import fit
 from cytoshift.train.monitor import Monitor
 from cytoshift.train.settings import Run
@@ -196,6 +197,23 @@ PRIORS = {
 }
 
 
+CELLS = {
+    "kind": "pairs", "nucleus": {"semi_axes": [[4, 6]]}, "golgi": {"semi_axes": [[2, 3]]}, "density": [0.0005, 0.001],
+}  # fmt: skip
+
+
+def test_masks_of_cells_come_in_the_order_of_the_classes(stacks):
+    run = parse(Run, settings(stacks, cells=CELLS))
+    turned = run.represent.model_copy(update={"classes": dict(reversed(run.represent.classes.items()))})
+    alone = run.represent.model_copy(update={"classes": {"nuclei": run.represent.classes["nuclei"]}})
+    draw = lambda represent: mask_drawer(run.model_copy(update={"represent": represent}))(
+        (24, 24, 24), VOXELS[3], np.random.default_rng(0)
+    )
+    labels = draw(run.represent)
+    assert labels.shape == (2, 24, 24, 24) and 0 < (labels[0] > 0).sum() < (labels[1] > 0).sum()
+    assert np.array_equal(draw(turned), labels[::-1]) and np.array_equal(draw(alone), labels[1:])
+
+
 def test_a_run_of_two_classes_ships_a_model_that_segments_both(stacks, tmp_path):
     run = parse(Run, settings(stacks, priors=PRIORS))
     model = fit(run, tmp_path / "run", quiet=True)
@@ -242,6 +260,8 @@ def test_both_classes_are_learnt_from_a_folder_for_each(stacks, tmp_path, method
         ({"priors": {"golgi": PRIORS["golgi"]}}, "priors has the classes golgi, represent has golgi, nuclei"),
         ({"prior": PRIORS["golgi"]}, "prior is of one class, represent has golgi, nuclei"),
         ({"priors": PRIORS, "tune": True}, "tune finds thresholds of one class"),
+        ({"priors": PRIORS, "cells": CELLS}, "prior, priors and cells say twice how masks are drawn"),
+        ({"cells": CELLS, "represent": {"kind": "semantic"}}, "cells draws golgi and nuclei, represent has no classes"),
         ({"priors": PRIORS, "represent": {"kind": "semantic"}}, "priors has the classes golgi, nuclei, .* none"),
     ],
 )

@@ -28,8 +28,8 @@ def new(
     method: Annotated[
         str,
         typer.Argument(
-            help="adgan; or with --source: cysgan, feature, mmd, coral, dann, ynet, mean_teacher, supervised, "
-            "cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
+            help="adgan, mask_cyclegan; or with --source: cysgan, feature, mmd, coral, dann, ynet, mean_teacher, "
+            "supervised, vox2vox, cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
         ),
     ],
     images: Annotated[
@@ -42,6 +42,12 @@ def new(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the settings go.")] = Path("run.yaml"),
     axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
     channel: Annotated[str | None, typer.Option(help="Number of a channel, or luminance of RGB.")] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="Several classes, each in a channel of its own: golgi=0,nuclei=1.")
+    ] = None,
+    cells: Annotated[
+        str | None, typer.Option(help="With --channels: draw Golgi and nuclei as in retina or ss-seg-cyclegan.")
+    ] = None,
     level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
     voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
@@ -87,7 +93,14 @@ def new(
         write_as = one_of(represent or "bcd", BORROWED, "--represent")
         stock = lent(*pair, source_mask_above)
         text, drawn, sentence = borrowing(method, target, stock, look_for, preset, write_as, alike)
+    elif channels is not None:
+        draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
+        text, drawn, sentence = several(method, target, by_class(channels), cells, look_for, preset, draw_as)
     else:
+        if cells is not None:
+            raise UserError(
+                "--cells draws several classes, and --channels names none; pass --channels golgi=0,nuclei=1"
+            )
         draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
         text, drawn, sentence = drawing(method, target, look_for, preset, draw_as)
     with replacing(out) as beside:
@@ -106,6 +119,34 @@ def drawing(method: str, target: "ImageSource", polarity: Any, preset: str, repr
     survey = look(target, polarity)
     run = settings(survey, preset, method=method, represent=represent)
     return commented(run, survey), preview(run, survey), survey.sentence()
+
+
+def several(
+    method: str, target: "ImageSource", channels: dict[str, int], cells: str | None, polarity: Any, preset: str,
+    represent: Any,
+) -> Written:  # fmt: skip
+    """A method that learns from masks of several classes, each seen in a channel of its own."""
+    from ..methods import METHODS
+    from ..train.several import commented, look, settings
+
+    if not METHODS[method].several:
+        raise UserError(f"{method} segments one class; leave --channels out, or take mask_cyclegan")
+    if target.channel is not None:
+        raise UserError("--channel chooses one channel, --channels several; leave one of them out")
+    surveys = look(target, channels, polarity)
+    run = settings(surveys, preset, method=method, represent=represent, cells=cells)
+    sentence = "\n".join(f"{name}: {survey.sentence()}" for name, survey in surveys.items())
+    return commented(run, surveys), classes_preview(run), sentence
+
+
+def by_class(words: str) -> dict[str, int]:
+    """ "golgi=0,nuclei=1" as numbers by name. Raises UserError for anything else."""
+    parts = [word.partition("=") for word in words.split(",")]
+    if len(dict.fromkeys(name for name, _, _ in parts)) < len(parts) or not all(
+        name.strip() and number.strip().isdigit() for name, _, number in parts
+    ):
+        raise UserError(f"--channels {words} is no list of classes and channels; write for example golgi=0,nuclei=1")
+    return {name.strip(): int(number) for name, _, number in parts}
 
 
 def borrowing(
@@ -180,6 +221,33 @@ def preview(run: "Run", survey: "Survey") -> "NDArray[np.uint8]":
     titles = ["image", "synthetic objects", f"as {run.represent.kind} mask"]
     heading = "Do size, number and shape of the synthetic objects look like those of the images? If not, change prior."
     return sheet(rows, titles=titles, captions=captions, heading=heading)
+
+
+def classes_preview(run: "Run") -> "NDArray[np.uint8]":
+    """As `preview`, of several classes: their channels and their masks in the same colours."""
+    from ..core.rng import stream
+    from ..core.voxel import Voxel
+    from ..data.volumes import open_volumes
+    from ..draw import composite, sheet
+    from ..labels.ids import sizes
+    from ..train.domains import images, mask_drawer
+    from ..train.loop import working_voxel
+
+    volumes, draw = open_volumes(run.data.images), mask_drawer(run)
+    assert draw is not None and run.represent.kind == "classes", "as `several` has written it"
+    working = working_voxel(run, volumes)
+    patches, square = images(run, volumes, working), Voxel(working.size, working.unit)
+    rows, captions = [], []
+    for i in range(SHOWN):
+        labels = draw(run.patch, working, stream(run.seed, "preview", i))
+        seen = patches.channels(patches.window(stream(run.seed, "preview", i, "image")))
+        mask = run.represent.foreground(run.represent.encode(labels, working))
+        rows.append([composite(picture, square, size=SIZE, limits=ends) for picture, ends in (
+            (seen, (-1.0, 1.0)), (mask, (0.0, 1.0)))])  # fmt: skip
+        counts = (f"{len(sizes(one)[0])} {name}" for one, name in zip(labels, run.represent.names))
+        captions.append([f"{' x '.join(map(str, run.patch))} voxels", ", ".join(counts)])
+    heading = "Do size, number and shape of the synthetic objects look like those of the images? If not, change them."
+    return sheet(rows, titles=["image", "synthetic objects"], captions=captions, heading=heading)
 
 
 def side_by_side(run: "Run") -> "NDArray[np.uint8]":

@@ -22,6 +22,7 @@ from ..synth import Prior, draw_labels
 from .augment import Augment, change_gamma, sample_pose, sample_shade
 from .resample import resample
 from .several import apart, each
+from .shapes import Drawer
 from .volumes import Volume
 
 # Up to this many bytes of raw images are kept in memory; larger ones are read patch by patch.
@@ -134,36 +135,30 @@ class ShadedImages(Images):
 
 
 class SyntheticMasks:
-    """Masks drawn from the prior on the fly, encoded as the networks see them.
-
-    prior: of one class, or by name those of several, whose objects are drawn without regard for one another.
-    """
+    """Masks drawn on the fly, encoded as the networks see them; `draw` gives labels (*S), or (K, *S) of K classes."""
 
     kind: ClassVar[type] = Masks
 
-    def __init__(
-        self, prior: Prior | Mapping[str, Prior], representation: Representation, working: Voxel,
-        patch: tuple[int, ...], seed: int,
-    ):  # fmt: skip
-        self.prior, self.representation, self.working = prior, representation, working
+    def __init__(self, draw: Drawer, representation: Representation, working: Voxel, patch: tuple[int, ...], seed: int):
+        self.draw, self.representation, self.working = draw, representation, working
         self.patch, self.seed = patch, seed
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
         rng = stream(self.seed, "masks", index)
         for _ in range(DRAWS):
-            labels = draw(self.prior, self.patch, self.working, rng)
+            labels = self.draw(self.patch, self.working, rng)
             if float((labels > 0).mean()) >= EMPTY:
                 break
         return (self.representation.encode(labels, self.working),)
 
 
-def draw(
-    prior: Prior | Mapping[str, Prior], shape: tuple[int, ...], voxel: Voxel, rng: np.random.Generator
-) -> NDArray[np.int32]:
-    """Labels (*S) of one class, or (K, *S) of several."""
-    if isinstance(prior, Prior):
-        return draw_labels(prior, shape, voxel, rng)
-    return np.stack([draw_labels(one, shape, voxel, rng) for one in prior.values()])
+def class_by_class(priors: Mapping[str, Prior]) -> Drawer:
+    """Labels (K, *S) of several classes, whose objects are drawn without regard for one another."""
+
+    def draw(shape: tuple[int, ...], voxel: Voxel, rng: np.random.Generator) -> NDArray[np.int32]:
+        return np.stack([draw_labels(prior, shape, voxel, rng) for prior in priors.values()])
+
+    return draw
 
 
 class Batches(Dataset):

@@ -64,6 +64,7 @@ PAPER = {
     "lr": 5e-4, "rates": {"critics": 0.2}, "betas": (0.5, 0.999), "weight_decay": 0.0, "steps": 21_600,
     "decay_from": 1.0, "batch": 2, "precision": "32", "ema": 0.0,
 }  # fmt: skip
+STRETCH = {"low": 95.0, "high": 98.0}  # percentiles of each channel; their code has 99.8 for Golgi
 LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 2000, "precision": "bf16-mixed"}
 LEAN = {"blocks": 3, "stem": 3, "up": "linear", "residual": True, "critic": (16, 32, 64), "pool": 20}
 
@@ -71,8 +72,13 @@ LEAN = {"blocks": 3, "stem": 3, "up": "linear", "residual": True, "critic": (16,
 class MaskCycleGAN(Method):
     batch, settings, several = Batch, Options, True
     presets: ClassVar = {
-        "paper-2d": {"options": {"width": 64, "blocks": 6}, "patch": (256, 256), "train": PAPER},
-        "paper-3d": {"options": {}, "patch": (64, 64, 64), "train": PAPER},
+        "paper-2d": {
+            "options": {"width": 64, "blocks": 6},
+            "patch": (256, 256),
+            "normalise": STRETCH,
+            "train": PAPER,
+        },
+        "paper-3d": {"options": {}, "patch": (64, 64, 64), "normalise": STRETCH, "train": PAPER},
         "laptop-2d": {"options": LEAN | {"width": 16}, "train": LAPTOP | {"batch": 2}},
         # As of AD-GAN in 3D: an uneven light keeps the brightness of an object out of the size of its mask.
         "laptop-3d": {

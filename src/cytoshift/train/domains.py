@@ -1,16 +1,19 @@
 """What a method eats, from the settings of a run: the fields of its batch say which domains there are."""
 
 from collections.abc import Callable
+from functools import partial
 
 from ..core.batch import Labelled, LabelledPair, Masks, Shaded, Unlabelled, UnlabelledPair
 from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.voxel import Voxel
-from ..data.domains import Domain, Images, ShadedImages, SyntheticMasks, covered
+from ..data.domains import Domain, Images, ShadedImages, SyntheticMasks, class_by_class, covered
 from ..data.histogram import Levelled, match
 from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
 from ..data.pairs import Pairs, matched, objects, portion
+from ..data.shapes import Drawer, drawer
 from ..data.volumes import ImageSource, Volume, beside, open_labels, open_volumes
+from ..synth import CLASSES, draw_labels
 from .settings import Run, Source
 
 
@@ -46,15 +49,23 @@ def pairs(run: Run, volumes: list[Volume], working: Voxel) -> ImagePairs:
 
 
 def masks(run: Run, working: Voxel) -> SyntheticMasks:
-    if run.priors is not None and run.represent.kind == "classes":
-        priors = {name: run.priors[name] for name in run.represent.names}
-        return SyntheticMasks(priors, run.represent, working, run.patch, run.seed)
-    if run.prior is None:
+    if (draw := mask_drawer(run)) is None:
         raise UserError(
             f"method '{run.method}' learns from synthetic masks, and the settings have no prior; 'cytoshift new "
             f"{run.method}' measures one"
         )
-    return SyntheticMasks(run.prior, run.represent, working, run.patch, run.seed)
+    return SyntheticMasks(draw, run.represent, working, run.patch, run.seed)
+
+
+def mask_drawer(run: Run) -> Drawer | None:
+    """What draws labels (*S), or (K, *S) in the order of the classes; None where nothing says how."""
+    names = run.represent.names if run.represent.kind == "classes" else ()
+    if run.cells is not None:
+        both, places = drawer(run.cells), [CLASSES.index(name) for name in names]
+        return lambda shape, voxel, rng: both(shape, voxel, rng)[places]
+    if run.priors is not None:
+        return class_by_class({name: run.priors[name] for name in names})
+    return None if run.prior is None else partial(draw_labels, run.prior)
 
 
 def labelled(run: Run, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel) -> LabelledPairs:

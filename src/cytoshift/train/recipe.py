@@ -134,6 +134,7 @@ def settings(
                     "high": 99.8,
                     "gamma": 1.0,
                     "invert": survey.dark,
+                    **fixed.get("normalise", {}),
                 },
                 "voxel": None if own == {working} else working.size,
                 "augment": {"flips": True, "turns": True, "gamma": 0.0, **fixed.get("augment", {})},

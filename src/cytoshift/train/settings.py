@@ -10,7 +10,7 @@ from ..data.augment import Augment
 from ..data.corrupt import Corrupt
 from ..data.volumes import ImageSource
 from ..represent import RepresentationSettings
-from ..synth import Prior
+from ..synth import CLASSES, PairPrior, Prior, Shapes
 
 TWO_STAGES = ("cyclegan-xy", "cyclegan-yx", "histogram-xy", "histogram-yx")  # recipes: see stages.py
 LEAST = {"adgan": 24, "mask_cyclegan": 24}  # voxels of a patch that the critic takes
@@ -130,7 +130,8 @@ class Run(Settings):
     source: Source | None = None  # for methods that borrow labels
     patch: tuple[int, ...]
     prior: Prior | None = None  # for methods that learn from synthetic masks
-    priors: dict[str, Prior] | None = None  # the same for several classes, by name
+    priors: dict[str, Prior] | None = None  # the same for several classes by name, which know nothing of one another
+    cells: Annotated[PairPrior | Shapes, Field(discriminator="kind")] | None = None  # or for Golgi and their nuclei
     represent: RepresentationSettings
     tune: bool = False  # thresholds of `represent`, on the source's labels, after the training
     options: dict[str, Any] = {}  # of the method; checked by its own Options
@@ -153,6 +154,10 @@ class Run(Settings):
             if isinstance(by_name, dict) and set(by_name) != set(names):
                 there = ", ".join(names) or "none, as represent is of one class"
                 raise ValueError(f"{word} has the classes {', '.join(by_name)}, represent has {there}")
+        if sum(given is not None for given in (self.prior, self.priors, self.cells)) > 1:
+            raise ValueError("prior, priors and cells say twice how masks are drawn; leave one of them")
+        if self.cells and (not names or not set(names) <= set(CLASSES)):
+            raise ValueError(f"cells draws {' and '.join(CLASSES)}, represent has {', '.join(names) or 'no classes'}")
         if several and (self.prior or isinstance(given["source.labels"], ImageSource)):
             word = "prior" if self.prior else "source.labels"
             raise ValueError(f"{word} is of one class, represent has {', '.join(names)}; give one for each by its name")

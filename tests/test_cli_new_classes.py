@@ -1,0 +1,87 @@
+"""`cytoshift new --channels`: settings of several classes, each measured in its own channel."""
+
+import numpy as np
+import pytest
+import tifffile
+from typer.testing import CliRunner
+
+from cytoshift.cli.main import app
+from cytoshift.core.errors import UserError
+from cytoshift.core.settings import parse, read_yaml
+from cytoshift.core.voxel import Voxel
+from cytoshift.data.volumes import open_volumes
+from cytoshift.synth import Prior, draw_labels
+from cytoshift.train.loop import build, working_voxel
+from cytoshift.train.settings import Run
+
+
+def new(*words) -> str:
+    result = CliRunner().invoke(app, ["new", *map(str, words)], env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    """Nuclei of 20 pixels in channel 0, Golgi of 10 in channel 1."""
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
+    for i in range(2):
+        channels = []
+        for diameter, density, light in ((20.0, 0.0008, 900), (10.0, 0.0006, 500)):
+            prior = Prior(diameter=(0.95 * diameter, 1.05 * diameter), density=(density, density), min_gap=2.0)
+            labels = draw_labels(prior, (200, 200), Voxel((1.0, 1.0)), rng)
+            channels.append(100 + light * (labels > 0) + rng.normal(0, 10, labels.shape))
+        metadata = {"axes": "CYX", "unit": "pixel"}
+        tifffile.imwrite(folder / f"{i}.tif", np.stack(channels).astype(np.uint16), imagej=True, metadata=metadata)
+    return folder
+
+
+def run_of(path) -> Run:
+    return parse(Run, read_yaml(path), str(path))
+
+
+def test_each_class_is_measured_in_its_channel(images, tmp_path):
+    out = tmp_path / "run.yaml"
+    said = new("mask_cyclegan", "--images", images, "--channels", "golgi=1,nuclei=0", "-o", out)
+    run = run_of(out)
+    assert run.data.images.channel == (1, 0) and len(run.data.normalise) == 2
+    assert run.represent.names == ("golgi", "nuclei") and run.represent.belongs == {"golgi": "nuclei"}
+    golgi, nuclei = (run.priors[name].diameter.median for name in ("golgi", "nuclei"))
+    assert golgi == pytest.approx(10, rel=0.2) and nuclei == pytest.approx(20, rel=0.2)
+    assert run.represent.reach == pytest.approx(golgi, rel=0.01)
+    small = run.represent.classes["golgi"].smallest
+    assert small < golgi and small < run.represent.classes["nuclei"].smallest
+    assert 1.5 < run.represent.weights["golgi"] <= 3.5 and run.represent.weights["nuclei"] == 1
+    assert "golgi: " in said and "nuclei: " in said and out.with_suffix(".png").exists()
+    text = out.read_text()
+    assert "# golgi: " in text and "weights: of the classes in the losses" in text
+    volumes = open_volumes(run.data.images)
+    method = build(run, working_voxel(run, volumes), volumes[0].channels)
+    assert method.shipped().channels == method.shipped().out == 2
+
+
+def test_the_preset_of_the_paper_stretches_as_the_paper(images, tmp_path):
+    out = tmp_path / "run.yaml"
+    new("mask_cyclegan", "--images", images, "--channels", "nuclei=0", "--preset", "paper", "-o", out)
+    run = run_of(out)
+    assert [(one.low, one.high) for one in run.data.normalise] == [(95, 98)]
+    assert run.represent.names == ("nuclei",) and not run.represent.belongs and run.train.rates == {"critics": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("mask_cyclegan", "--channels", "golgi"), "is no list of classes and channels; write for example golgi=0,"),
+        (("mask_cyclegan", "--channels", "a=0,a=1"), "is no list of classes and channels"),
+        (("mask_cyclegan", "--channels", "a=0,b=7"), "channel 7 asked for"),
+        (("mask_cyclegan", "--channels", "a=0", "--channel", "1"), "leave one of them out"),
+        (("mask_cyclegan", "--channel", "0", "--cells", "retina"), "pass --channels golgi=0,nuclei=1"),
+        (("mask_cyclegan", "--channels", "golgi=1,nuclei=0", "--cells", "liver"), "there are retina, ss-seg-cyclegan"),
+        (("adgan", "--channels", "golgi=1,nuclei=0"), "adgan segments one class; leave --channels out"),
+    ],
+)
+def test_wishes_that_do_not_fit_are_one_sentence(images, tmp_path, words, sentence):
+    with pytest.raises(UserError, match=sentence):
+        new(*words, "--images", images, "-o", tmp_path / "run.yaml")
