@@ -289,7 +289,7 @@ SIZES = [
     Bad("a strange unit", images("a.npy", voxel="1,1", unit="furlong"),
         "image options: unit = 'furlong': not a unit of length; use um, nm, mm or px"),
     Bad("an unknown setting", lambda d: parse(ImageSource, {"paths": "a", "spacing": 2}, "run.yaml"),
-        "run.yaml: 'spacing' is not a setting; there are axes, channel, frames, level, paths, unit, voxel"),
+        "run.yaml: 'spacing' is not a setting; there are axes, channel, crop, frames, level, paths, unit, voxel"),
 ]  # fmt: skip
 
 PIXEL = Voxel((1.0, 1.0))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ import yaml
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
+from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.data.write import write_image, write_labels
+from cytoshift.methods import METHODS
 from cytoshift.model import Segmenter
 from cytoshift.nets.chain import ChainSpec, LookupSpec
 from cytoshift.predict.run import segment
 from cytoshift.synth import pair
 from cytoshift.train.borrow import borrow, borrows, lent
+from cytoshift.train.domains import domains
 from cytoshift.train.fit import fit
 from cytoshift.train.recipe import laid_over, look
 from cytoshift.train.settings import TWO_STAGES, Run
@@ -29,7 +33,13 @@ TINY = {
     "cysgan": UNET | {"critic": (4, 8), "norm_first": False},
     "supervised": UNET,
     "feature": UNET | {"critic": (4, 8)},
+    "mmd": UNET,
+    "coral": UNET,
+    "dann": UNET,
+    "ynet": UNET,
+    "mean_teacher": UNET,
 } | {name: {"segment": UNET, "translate": GAN} for name in TWO_STAGES}
+PIXEL = Voxel((1.0, 1.0), "px")
 SHORT = {"train": {"steps": 2, "batch": 1, "precision": "32", "sheet_every": 2}, "patch": (32, 32)}
 
 
@@ -141,3 +151,41 @@ def test_a_table_of_gray_values_is_numpys():
     with pytest.raises(ValueError, match="knots_in must rise"):
         LookupSpec(ndim=2, knots_in=(0.0, 0.0), knots_out=(0.0, 1.0))
     assert ChainSpec.model_fields["kind"].default == "chain"
+
+
+@pytest.mark.parametrize("method", ["cysgan", "cyclegan"])
+def test_the_source_comes_with_the_intensities_of_the_target(known, method):
+    """Means and spreads of what methods eat of both sides, with and without matched levels."""
+    apart = {}
+    for wish in (False, True):
+        run = borrow(*known, method="cysgan")
+        run = run.model_copy(update={"method": method, "source": run.source.model_copy(update={"match_levels": wish})})
+        volumes = open_volumes(run.data.images)
+        eaten = domains(run, METHODS[method].batch, volumes, volumes[0].voxel)
+        seen = [np.concatenate([v.ravel() for v in eaten[name].values()]) for name in eaten]
+        apart[wish] = abs(seen[0].mean() - seen[1].mean()) + abs(seen[0].std() - seen[1].std())
+    assert apart[True] < 0.02 < 0.1 < apart[False]
+
+
+def test_brightness_alone_finds_plain_objects_and_not_those_of_electron_microscopy(known, tmp_path):
+    truth = np.zeros((64, 64), np.uint8)
+    truth[8:24, 8:24], truth[40:56, 30:50] = 1, 2
+    noise = np.random.default_rng(0).integers(0, 40, truth.shape)
+    write_image(tmp_path / "images" / "a.tif", (200 - 120 * (truth > 0) + noise).astype(np.uint8), PIXEL, "yx")
+    write_labels(tmp_path / "labels" / "a.tif", truth, PIXEL, "yx")
+    plain = lent(*(ImageSource(paths=str(tmp_path / kind)) for kind in ("images", "labels")))
+    assert plain.dark and plain.alone > 0.95
+    assert "brightness alone finds them with a Dice of 0.9" in plain.sentence()
+    assert known[1].alone < 0.5
+
+
+def test_modalities_that_are_far_apart_get_a_stronger_game(known):
+    survey, source = known
+    far, near = borrow(survey, source), borrow(survey, replace(source, alone=0.9))
+    assert far.source.match_levels and not near.source.match_levels
+    assert (far.options["cycle"], far.options["adversarial"]) == (2, 1)
+    assert (near.options["cycle"], near.options["adversarial"]) == (10, 0.2)
+    stages = borrow(survey, source, method="cyclegan-xy")
+    assert stages.source.match_levels and stages.options["translate"]["cycle"] == 2
+    assert not borrow(survey, source, method="histogram-xy").source.match_levels
+    assert borrow(survey, source, "paper").options == {}

@@ -44,7 +44,7 @@ def test_the_papers_files_give_the_papers_run(tmp_path):
     assert parse(Options, run.options, "options") == Options()
     assert run.source.corrupt == PAPER
     names = [line.partition(" = ")[0] for line in left]
-    assert sorted(names) == ["DATASET.MATCH_ACT", "INFERENCE.STRIDE", "SOLVER.NAME", "SYSTEM.NUM_GPUS"]
+    assert sorted(names) == ["DATASET.MATCH_ACT", "INFERENCE.STRIDE", "SYSTEM.NUM_GPUS"]
     assert any("cytoshift segment --overlap" in line for line in left)
 
 

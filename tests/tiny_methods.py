@@ -17,6 +17,11 @@ SMALL = {
     "cysgan": LEAN | {"critic": (4, 4), "pool": 8},
     "cyclegan": {"width": 4, "blocks": 1, "critic": (4, 4), "pool": 8},
     "feature": LEAN | {"critic": (4, 4), "deep": (4,), "pool": 8},
+    "mmd": LEAN | {"voxels": 64},
+    "coral": LEAN,
+    "dann": LEAN | {"hidden": 4},
+    "ynet": LEAN,
+    "mean_teacher": LEAN,
 }
 BORROWED = tuple(name for name in SMALL if name != "adgan")
 VOXELS = {2: Voxel((1.0, 1.0)), 3: Voxel((2.0, 1.0, 1.0))}

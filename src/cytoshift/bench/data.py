@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.voxel import Voxel
-from ..data.pairs import matched
+from ..data.pairs import matched, objects
 from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
 from ..data.write import write_image, write_labels
 from ..labels.ids import relabel
@@ -34,10 +34,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images and their labels."""
+    """Images and their labels; mask_above: which are a mask."""
 
     images: ImageSource
     labels: ImageSource
+    mask_above: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Material:
         if labels == "source" and self.source is not None:
             return self.source
         if labels == "target" and self.train_labels is not None:
-            return Labelled(self.train, self.train_labels)
+            mask_above = self.dataset.mask_above if isinstance(self.dataset, Files) else None
+            return Labelled(self.train, self.train_labels, mask_above)
         raise UserError(
             f"data set '{self.dataset.name}' has no labels of the {labels} to learn from; give it a source, or "
             "train_labels"
@@ -88,18 +90,20 @@ def fresh(entry: Any, made: Path, recipe: str) -> Path:
 def of_files(where: Files, dataset: Dataset, root: Path, made: Path) -> Material:
     said = {"axes": where.axes, "voxel": where.voxel, "unit": where.unit}
     seen = {**said, "channel": where.channel, "level": where.level}
-    source = ImageSource(paths=under(root, where.images), **seen)
-    train = source if where.train is None else ImageSource(paths=under(root, where.train), **seen)
+    tested: dict[str, Any] = {"frames": where.frames, "crop": where.crop}
+    learnt: dict[str, Any] = {"frames": where.train_frames, "crop": where.train_crop}
+    source = ImageSource(paths=under(root, where.images), **seen, **tested)
+    train = source if where.train is None else ImageSource(paths=under(root, where.train), **seen, **learnt)
     if where.axes:  # a label image has no channels
-        said["axes"] = "".join(a for a in where.axes if a in "zyx")
-    truths = open_labels(ImageSource(paths=under(root, where.labels), **said))
+        said["axes"] = "".join(a for a in where.axes if a in "tzyx")
+    truths = open_labels(ImageSource(paths=under(root, where.labels), **said, **tested))
     images = open_volumes(source)
     pairs = [
         Pair(image, reader(truth, where.mask_above))
         for image, truth in matched(images, truths, f"data set '{dataset.name}'")
     ]
     files = sizes(root, [where.images, where.labels, where.train or []])
-    told = None if where.train_labels is None else ImageSource(paths=under(root, where.train_labels), **said)
+    told = None if where.train_labels is None else ImageSource(paths=under(root, where.train_labels), **said, **learnt)
     return Material(dataset, train, pairs, files, lent_by(where, root, made), told)
 
 
@@ -114,12 +118,15 @@ def lent_by(where: Files, root: Path, made: Path) -> Labelled | None:
             if not (folder / "labels" / f"{i:03d}.tif").exists():
                 image, labels, voxel = phantom(source.preset, source.seed, source.shape, i)
                 write_side(folder, i, image, labels, voxel)
-        return Labelled(*(ImageSource(paths=str(folder / kind)) for kind in ("images", "labels")))
-    said: dict[str, Any] = {"axes": source.axes, "voxel": source.voxel, "unit": source.unit}
+        made_images, made_labels = (ImageSource(paths=str(folder / kind)) for kind in ("images", "labels"))
+        return Labelled(made_images, made_labels)
+    said: dict[str, Any] = {
+        "axes": source.axes, "voxel": source.voxel, "unit": source.unit, "frames": source.frames, "crop": source.crop
+    }  # fmt: skip
     images = ImageSource(paths=under(root, source.images), channel=source.channel, **said)
     if source.axes:
-        said["axes"] = "".join(a for a in source.axes if a in "zyx")
-    return Labelled(images, ImageSource(paths=under(root, source.labels), **said))
+        said["axes"] = "".join(a for a in source.axes if a in "tzyx")
+    return Labelled(images, ImageSource(paths=under(root, source.labels), **said), source.mask_above)
 
 
 def write_side(folder: Path, i: int, image: NDArray[Any], labels: NDArray[Any], voxel: Voxel) -> None:
@@ -154,12 +161,7 @@ def reader(truth: Volume, mask_above: float | None) -> Callable[[], Labels]:
     """Truth is read when it is asked for. A gray mask becomes its connected parts."""
 
     def read() -> Labels:
-        array = truth.load()
-        if mask_above is None:
-            return relabel(array)
-        from skimage.measure import label
-
-        return np.asarray(label(np.greater(array, mask_above)), np.int32)
+        return relabel(objects(truth, mask_above).load())
 
     return read
 

@@ -1,12 +1,14 @@
 """Truth and prediction drawn over a few images, one column per method."""
 
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from ..data.volumes import open_labels
-from ..draw import outline, save_png, sheet, thumbnail
+from ..draw import chart, outline, save_png, sheet, thumbnail
 from .cell import Cell
 from .data import Material
+from .spec import Finetuned
 
 SIZE = 320  # pixels of a picture's longer side
 
@@ -37,3 +39,24 @@ def draw(material: Material, cells: list[tuple[Cell, dict[str, Any]]], out: Path
     heading = f"{material.dataset.name}: prediction amber, truth blue, both white"
     path = out / "pictures" / f"{material.dataset.name}.png"
     return save_png(path, sheet(rows, titles=titles, captions=captions, heading=heading))
+
+
+def draw_parts(material: Material, cells: list[tuple[Cell, dict[str, Any]]], out: Path) -> Path | None:
+    """IoU, mean over the seeds, against the part of the target's labels that a method was finetuned with.
+
+    One line for each method that others go on from; without any label it stands at 0. None where there is no such.
+    """
+    begun = {cell.contender.after for cell, _ in cells if isinstance(cell.contender, Finetuned)}
+    scores: dict[str, dict[float, list[float]]] = {}
+    for cell, numbers in cells:
+        entry = cell.contender
+        name, part = (entry.after, entry.part) if isinstance(entry, Finetuned) else (entry.name, 0.0)
+        if name in begun:
+            scores.setdefault(name, {}).setdefault(part, []).append(numbers["mean"]["iou"])
+    if not scores:
+        return None
+    lines = {name: [(part, fmean(values)) for part, values in line.items()] for name, line in scores.items()}
+    title = f"{material.dataset.name}: IoU (%) with some labels of the target"
+    return save_png(
+        out / "pictures" / f"{material.dataset.name}-parts.png", chart(lines, title, "labels of the target")
+    )

@@ -16,9 +16,10 @@ from ..core.atomic import replacing
 from ..core.errors import UserError
 from .cell import Cell, run_cell
 from .data import Material, material
-from .pictures import draw
-from .spec import Contender, Dataset, Spec, Trained, choose
-from .table import READING, gathered, into_page, markdown, summary
+from .page import into_page, shown
+from .pictures import draw, draw_parts
+from .spec import Contender, Dataset, Finetuned, Spec, Trained, choose
+from .table import READING, gathered, markdown, summary
 
 
 def bench(
@@ -54,7 +55,9 @@ def bench(
         waiting[cell.dataset.name] -= 1
         if not waiting[cell.dataset.name]:
             here = materials[cell.dataset.name]
-            draw(here, finished(cells_of(spec, [cell.dataset], spec.methods), here, out), out)
+            there = finished(cells_of(spec, [cell.dataset], spec.methods), here, out)
+            draw(here, there, out)
+            draw_parts(here, there, out)
     table = write(spec, out, page)
     if failures:
         raise UserError(f"{len(failures)} of the cells failed, the others are in {table}; the first was {failures[0]}")
@@ -77,15 +80,26 @@ def outcomes(
     share = max(torch.get_num_threads() // jobs, 1)
     context = get_context("spawn")  # torch's threads do not survive a fork
     with ProcessPoolExecutor(jobs, context, initializer=join_parent, initargs=(share,)) as pool:
-        running = {pool.submit(attempt_alone, cell, data, out): cell for cell in cells}
-        for done in as_completed(running):
-            try:
-                yield running[done], done.result()
-            except BrokenProcessPool as error:
-                raise UserError(
-                    "a process that ran a cell was killed, often for want of memory; the same command goes on, with "
-                    f"fewer --jobs than {jobs}"
-                ) from error
+        for wave in waves(cells):
+            running = {pool.submit(attempt_alone, cell, data, out): cell for cell in wave}
+            for done in as_completed(running):
+                try:
+                    if running[done] in cells:
+                        yield running[done], done.result()
+                except BrokenProcessPool as error:
+                    raise UserError(
+                        "a process that ran a cell was killed, often for want of memory; the same command goes on, "
+                        f"with fewer --jobs than {jobs}"
+                    ) from error
+
+
+def waves(cells: list[Cell]) -> tuple[list[Cell], list[Cell]]:
+    """What others go on from before the others, each once, so that no two processes train the same."""
+    first = [cell for cell in cells if cell.before is None]
+    for cell in cells:
+        if cell.before is not None and cell.before not in first:
+            first.append(cell.before)
+    return first, [cell for cell in cells if cell.before is not None]
 
 
 def attempt(cell: Cell, here: Material, out: Path, quiet: bool) -> Outcome:
@@ -117,11 +131,12 @@ def join_parent(threads: int) -> None:
 
 def cells_of(spec: Spec, datasets: list[Dataset], methods: list[Contender]) -> list[Cell]:
     """In the order of the spec; what does not train has no seeds."""
+    named = {method.name: method for method in spec.methods}
     return [
-        Cell(dataset, method, seed)
+        Cell(dataset, method, seed, Cell(dataset, named[method.after], seed) if isinstance(method, Finetuned) else None)
         for dataset in datasets
         for method in methods
-        for seed in ((method.seeds or spec.seeds) if isinstance(method, Trained) else [None])
+        for seed in ((method.seeds or spec.seeds) if isinstance(method, Trained | Finetuned) else [None])
     ]
 
 
@@ -141,12 +156,19 @@ def write(spec: Spec, out: Path, page: Path | None) -> Path:
     """Tables of all that is done so far, whichever run did it."""
     rows = gathered(cells_of(spec, spec.datasets, spec.methods), out, cache(lambda path: json.loads(path.read_text())))
     results = summary(spec, rows)
-    sheets = {d.name: Path("pictures") / f"{d.name}.png" for d in spec.datasets}
-    text = markdown(spec, results, {name: path for name, path in sheets.items() if (out / path).exists()})
+    pictures, curves = drawn(spec, out, ""), drawn(spec, out, "-parts")
+    relative = [{name: path.relative_to(out) for name, path in paths.items()} for paths in (pictures, curves)]
+    text = markdown(spec, results, *relative)
     files = {"results.json": json.dumps(results, indent=1), "results.md": f"# Results\n\n{READING}\n\n{text}"}
     for name, content in files.items():
         with replacing(out / name) as beside:
             beside.write_text(content)
-    if page is not None:  # without pictures: real data keep their licence, and are not the page's to show
-        into_page(page, spec, markdown(spec, results, {}))
+    if page is not None:
+        into_page(page, spec, markdown(spec, results, *shown(page, spec, pictures, curves)))
     return out / "results.md"
+
+
+def drawn(spec: Spec, out: Path, end: str) -> dict[str, Path]:
+    """Pictures of one kind that are there, by data set."""
+    paths = {d.name: out / "pictures" / f"{d.name}{end}.png" for d in spec.datasets}
+    return {name: path for name, path in paths.items() if path.exists()}

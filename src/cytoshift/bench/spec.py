@@ -1,10 +1,11 @@
 """What is compared: data sets, methods, seeds. A spec is a YAML file without a path of any one machine."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_serializer, model_validator
 
 from ..core.errors import UserError
 from ..core.settings import Settings, parse, read_yaml
@@ -12,6 +13,8 @@ from ..train.settings import known_method
 from .classical import Classical
 
 Paths = str | list[str]
+Frames = str | tuple[int, ...] | None
+Crop = dict[Literal["z", "y", "x"], tuple[float, float]] | None
 Polarity = Literal["auto", "bright", "dark"]
 
 
@@ -32,8 +35,19 @@ class Entry(Settings):
         return plain(value)
 
 
-class Lender(Settings):
-    """Labelled images of another modality, on disk as in `Files`."""
+class Growing(Settings):
+    """Settings that came later, in `later`, are not written where they say nothing: cells that are done stay done."""
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def as_before(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        default = {name: type(self).model_fields[name].default for name in self.later}
+        return {name: value for name, value in plain(self).items() if name not in default or value != default[name]}
+
+
+class Lender(Growing):
+    """Labelled images of another modality, on disk as in `Files`; mask_above: their labels are a mask."""
 
     images: Paths
     labels: Paths
@@ -41,6 +55,11 @@ class Lender(Settings):
     channel: int | Literal["luminance"] | None = None
     voxel: tuple[float, ...] | None = None
     unit: str | None = None
+    frames: Frames = None
+    crop: Crop = None
+    mask_above: float | None = None
+
+    later = frozenset({"frames", "crop", "mask_above"})
 
 
 class MadeLender(Settings):
@@ -52,13 +71,15 @@ class MadeLender(Settings):
     seed: int = 1
 
 
-class Files(Entry):
+class Files(Growing, Entry):
     """Images on disk; paths are relative to the data root, which the command line gives.
 
     images, labels: what is segmented, and its truth, matched by name (one and one need not share it).
     train: images to learn from; None: `images` themselves. Their truth is never opened, but for an upper bound.
     train_labels: that truth. source: whose labels methods may borrow.
     mask_above: the truth is a gray mask, objects are the connected parts above this value.
+    frames, crop: of the images and their truth; train_frames, train_crop: of what is learnt from, both or none.
+    alike: objects are as large and as dark as the source's, and not measured.
     polarity: bright objects, dark ones, or measured on the training images. The others: as in ImageSource.
     pictures: how many images are shown.
     """
@@ -79,9 +100,16 @@ class Files(Entry):
     level: int = 0
     voxel: tuple[float, ...] | None = None
     unit: str | None = None
+    frames: Frames = None
+    crop: Crop = None
+    train_frames: Frames = None
+    train_crop: Crop = None
     mask_above: float | None = None
+    alike: bool = False
     polarity: Polarity = "auto"
     pictures: int = Field(4, ge=0)
+
+    later = frozenset({"frames", "crop", "train_frames", "train_crop", "alike"})
 
 
 class Phantoms(Entry):
@@ -146,6 +174,21 @@ class Trained(Entry):
     segment: dict[str, Any] = {}
 
 
+class Finetuned(Entry):
+    """The network of another entry, trained on with some labels of the target's training images.
+
+    after: the name of that entry, which trains. part: of these labels, 0 to 1. settings, segment, seeds: as there; its
+    own settings are kept but for the learning rate, a tenth of it.
+    """
+
+    kind: Literal["finetune"]
+    after: str
+    part: float = Field(gt=0, le=1)
+    seeds: list[int] | None = Field(None, min_length=1)
+    settings: dict[str, Any] = {}
+    segment: dict[str, Any] = {}
+
+
 class Shipped(Entry):
     """A trained model as it is. model: its folder, relative to the working folder. segment: wishes, as in `Trained`."""
 
@@ -158,7 +201,7 @@ Dataset = Annotated[
     Annotated[Files, Tag("files")] | Annotated[Phantoms, Tag("phantoms")] | Annotated[Simulated, Tag("simulated")],
     Discriminator(lambda value: "phantoms" if has(value, "preset") else "simulated" if has(value, "pair") else "files"),
 ]
-Contender = Annotated[Floor | Trained | Shipped, Field(discriminator="kind")]
+Contender = Annotated[Floor | Trained | Finetuned | Shipped, Field(discriminator="kind")]
 
 
 def has(value: Any, key: str) -> bool:
@@ -179,6 +222,14 @@ class Spec(Settings):
         names = [entry.name for entry in [*self.datasets, *self.methods]]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"the name '{twice}' stands there twice; give every data set and method its own")
+        return self
+
+    @model_validator(mode="after")
+    def what_is_finetuned_trains(self) -> "Spec":
+        there = [method.name for method in self.methods if isinstance(method, Trained)]
+        for method in self.methods:
+            if isinstance(method, Finetuned) and method.after not in there:
+                raise ValueError(f"'{method.name}' goes on after '{method.after}'; there are {', '.join(there)}")
         return self
 
 

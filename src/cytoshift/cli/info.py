@@ -24,7 +24,7 @@ def info(
     level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
     voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
-    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Read object ids instead of intensities.")] = False,
     output: Annotated[Path, typer.Option("-o", "--out", help="Where the thumbnail goes.")] = Path("thumbnail.png"),
 ) -> None:

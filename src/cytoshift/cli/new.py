@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..data.volumes import ImageSource
+    from ..train.borrow import Lent
     from ..train.recipe import Survey
     from ..train.settings import Run
 
@@ -27,8 +28,8 @@ def new(
     method: Annotated[
         str,
         typer.Argument(
-            help="adgan; or with --source: cysgan, feature, supervised, cyclegan-xy, cyclegan-yx, histogram-xy, "
-            "histogram-yx."
+            help="adgan; or with --source: cysgan, feature, mmd, coral, dann, ynet, mean_teacher, supervised, "
+            "cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
         ),
     ],
     images: Annotated[
@@ -44,7 +45,7 @@ def new(
     level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
     voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
-    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
     polarity: Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured.")] = "auto",
     preset: Annotated[str, typer.Option(help="laptop, or the sizes of the paper: paper.")] = "laptop",
     represent: Annotated[
@@ -58,12 +59,21 @@ def new(
     source_channel: Annotated[str | None, typer.Option(help="Channel of the source's images, as --channel.")] = None,
     source_voxel: Annotated[str | None, typer.Option(help="Voxel size of the source, as --voxel.")] = None,
     source_unit: Annotated[str | None, typer.Option(help="Unit of --source-voxel.")] = None,
+    source_frames: Annotated[str | None, typer.Option(help="Frames of the source, as --frames.")] = None,
+    source_mask_above: Annotated[
+        float | None, typer.Option(help="The source's labels are a mask: its connected parts above this are objects.")
+    ] = None,
+    alike: Annotated[
+        bool,
+        typer.Option("--alike", help="Objects of source and target are equally large and dark: measure no target."),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace settings that are there.")] = False,
 ) -> None:
     """Measure raw images and write a commented run.yaml for them, with a picture beside it to check it by."""
     from ..core.atomic import replacing
     from ..data.volumes import declared
     from ..draw import save_png
+    from ..train.borrow import lent
 
     picture = out.with_suffix(".png")
     if not overwrite and (there := next((path for path in (out, picture) if path.exists()), None)):
@@ -71,11 +81,12 @@ def new(
     target = declared(one_or_many(images), axes, channel, level, voxel, unit, frames)
     look_for = one_of(polarity, POLARITIES, "--polarity")
     if known(method, borrowed=source is not None) and source is not None:
-        stated = (source_voxel, source_unit, None)
-        flat = source_axes and "".join(axis for axis in source_axes if axis in "zyx")  # labels have no channels
+        stated = (source_voxel, source_unit, source_frames)
+        flat = source_axes and "".join(axis for axis in source_axes if axis in "tzyx")  # labels have no channels
         pair = declared(source[0], source_axes, source_channel, 0, *stated), declared(source[1], flat, None, 0, *stated)
         write_as = one_of(represent or "bcd", BORROWED, "--represent")
-        text, drawn, sentence = borrowing(method, target, pair, look_for, preset, write_as)
+        stock = lent(*pair, source_mask_above)
+        text, drawn, sentence = borrowing(method, target, stock, look_for, preset, write_as, alike)
     else:
         draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
         text, drawn, sentence = drawing(method, target, look_for, preset, draw_as)
@@ -98,15 +109,13 @@ def drawing(method: str, target: "ImageSource", polarity: Any, preset: str, repr
 
 
 def borrowing(
-    method: str, target: "ImageSource", pair: tuple["ImageSource", "ImageSource"], polarity: Any, preset: str,
-    represent: str,
-) -> Written:  # fmt: skip
-    """A method that learns from labels of other images; pair: these and their labels."""
-    from ..train.borrow import borrow, commented, lent
+    method: str, target: "ImageSource", stock: "Lent", polarity: Any, preset: str, represent: str, same: bool
+) -> Written:
+    """A method that learns from labels of other images; same: the target's objects are taken to be like theirs."""
+    from ..train.borrow import alike, borrow, commented
     from ..train.recipe import look
 
-    stock = lent(*pair)
-    survey = look(target, polarity)
+    survey = alike(target, stock) if same else look(target, polarity)
     run = borrow(survey, stock, preset, method=method, represent=represent)
     return commented(run, survey, stock), side_by_side(run), f"{survey.sentence()}; {stock.sentence()}"
 

@@ -34,7 +34,7 @@ def segment(
     level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
     voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
-    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Of the foreground, 0 to 1; default: the model's.")] = None,
     min_size: Annotated[
         float | None, typer.Option(help="Least area or volume in the voxel's unit; default: the model's; 0: all.")

@@ -4,6 +4,7 @@ So a run that was killed goes on where it stopped, any number of workers or proc
 and a sample that made trouble can be drawn again.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -27,6 +28,9 @@ IN_MEMORY = 2_000_000_000
 # A patch with less of it in the foreground is empty; so many are drawn until one is not.
 EMPTY, DRAWS = 0.005, 8
 COVERED = 256  # patches that tell how much of a patch objects cover
+
+
+Levels = Callable[[NDArray[np.generic]], NDArray[np.float32]]  # raw intensities to what networks see
 
 
 class Domain(Protocol):
@@ -58,8 +62,7 @@ class Images:
         total = sum(int(np.prod(v.array.shape)) * v.array.dtype.itemsize for v in volumes)
         self.arrays: list[Any] = [v.load() if total <= IN_MEMORY else v.array for v in volumes]
         self.voxels = [v.voxel for v in volumes]
-        self.scales = scales(self.arrays, [v.name for v in volumes], normalise)
-        self.levels = [level(scale(sample(array))) for scale, array in zip(self.scales, self.arrays)]
+        self.rescale(scales(self.arrays, [v.name for v in volumes], normalise))
         self.working, self.patch, self.seed, self.augment = working, patch, seed, augment or Augment()
         # A volume is chosen in proportion to its physical size, so that every region is equally likely.
         extents = np.array([np.prod(a.shape) * v.volume for a, v in zip(self.arrays, self.voxels)])
@@ -71,6 +74,15 @@ class Images:
         if self.augment.gamma:
             image = change_gamma(image, 2.0 ** rng.uniform(-self.augment.gamma, self.augment.gamma))
         return (sample_pose(self.augment, self.patch, self.working, rng)(image)[None],)
+
+    def rescale(self, scales: Sequence[Levels]) -> None:
+        """From now on the volumes are read with these scales."""
+        self.scales: list[Levels] = list(scales)
+        self.levels = [level(values) for values in self.values()]
+
+    def values(self) -> list[NDArray[np.float32]]:
+        """A sample of every volume's intensities, as networks see them."""
+        return [scale(sample(array)) for scale, array in zip(self.scales, self.arrays)]
 
     def window(self, rng: np.random.Generator, least: float = 0.0, which: int | None = None) -> NDArray[np.float32]:
         """A random patch as it is, of volume number `which` or of any; with `least`, one of which so much is

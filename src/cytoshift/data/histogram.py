@@ -1,5 +1,6 @@
 """Intensities of one domain as if they were the other's: matched histograms of whole volumes, measured once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,17 @@ class Lookup:
             levels = np.arange(count)  # each is looked up once
             return np.interp(levels, self.knots_in, self.knots_out).astype(np.float32)[raw]
         return np.interp(raw, self.knots_in, self.knots_out).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Levelled:
+    """A scale, and a table over what it gives: raw intensities to the levels of another domain."""
+
+    scale: Callable[[NDArray[np.generic]], NDArray[np.float32]]
+    lookup: Lookup
+
+    def __call__(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        return self.lookup(self.scale(raw))
 
 
 def match(source: list[Any], reference: list[Any]) -> Lookup:

@@ -119,6 +119,26 @@ class Stack(Lazy):
         return np.stack([image[region[1:]] for image in self.slices[region[0]]])
 
 
+@dataclass(frozen=True, eq=False)
+class Part(Lazy):
+    """A box of another array; `region` has a slice of step 1 for each of its axes."""
+
+    whole: Lazy | NDArray[np.generic]
+    region: tuple[slice, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(part.stop - part.start for part in self.region)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.whole.dtype
+
+    def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        moved = (slice(a.start + b.start, a.start + b.stop, b.step) for a, b in zip(self.region, region))
+        return np.asarray(self.whole[tuple(moved)])
+
+
 def complete(index: Index, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[int, ...]]:
     """One slice per axis with numbers for start, stop and step; and the axes that an integer removes."""
     parts = list(index) if isinstance(index, tuple) else [index]

@@ -1,5 +1,6 @@
 """Images as lazy volumes. Axes, voxel size, dtype and channel are read from the file or declared, never guessed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from ..core.settings import Settings, parse
 from ..core.voxel import PIXEL, UNITS, Voxel
 from .find import Found, find, natural, set_name, unique
 from .formats import pictures
-from .lazy import Lazy, Stack, View
+from .lazy import Lazy, Part, Stack, View
 from .picture import AXES, Picture
 from .settle import choose_channel, choose_frames, settle, stacking, voxel_size
 
@@ -53,7 +54,9 @@ class ImageSource(Settings):
         files makes one stack of them, in natural order.
     channel: number along c (or s), or "luminance" of an RGB image.
     level: of a pyramid, 0 the finest. voxel: extents (z, y, x) or (y, x) in `unit`, of the level that is read.
-    frames: numbers along t; all of them without it. Every frame is a volume of its own.
+    frames: numbers along t, as a list or as "0-40,45"; all of them without it. Every frame is a volume of its own: with
+        the axes `tyx`, the sections of a stack are images in 2D.
+    crop: per axis, from which part of the extent to which, as {x: [0, 0.67]}.
     """
 
     paths: str | list[str]
@@ -63,6 +66,7 @@ class ImageSource(Settings):
     voxel: tuple[float, ...] | None = None
     unit: str | None = None
     frames: tuple[int, ...] | None = None
+    crop: dict[Literal["z", "y", "x"], tuple[float, float]] | None = None
 
     @field_validator("paths", mode="before")
     @classmethod
@@ -94,6 +98,24 @@ class ImageSource(Settings):
             raise ValueError("an image needs y and x; write for example zyx")
         return axes
 
+    @field_validator("frames", mode="before")
+    @classmethod
+    def _frames(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return spelled_out(value)
+        except ValueError:
+            raise ValueError("whole numbers and ranges of them are needed; write for example 0-40,45") from None
+
+    @field_validator("crop")
+    @classmethod
+    def _crop(cls, value: Any) -> Any:
+        for axis, (start, stop) in (value or {}).items():
+            if not 0 <= start < stop <= 1:
+                raise ValueError(f"{axis} goes from {start:g} to {stop:g}; write parts of the extent such as [0, 0.67]")
+        return value
+
     @field_validator("unit")
     @classmethod
     def _unit(cls, value: str | None) -> str | None:
@@ -120,11 +142,20 @@ def declared(
 ) -> ImageSource:
     """An ImageSource from the words of a command line, such as --voxel 2,1,1 and --frames 0,5. Raises UserError."""
     numbers = None if voxel is None else [number(part, float, "voxel", "2,1,1") for part in voxel.split(",")]
-    chosen = None if frames is None else [number(part, int, "frames", "0,5") for part in frames.split(",")]
     if isinstance(channel, str) and channel != "luminance":
         channel = int(number(channel, int, "channel", "0 or --channel luminance"))
     said = {"paths": paths, "axes": axes, "channel": channel, "level": level, "voxel": numbers, "unit": unit}
-    return parse(ImageSource, {**said, "frames": chosen}, "image options")
+    return parse(ImageSource, {**said, "frames": frames}, "image options")
+
+
+def spelled_out(frames: str) -> list[int]:
+    """Numbers and ranges to numbers; raises ValueError for anything else.
+
+    >>> spelled_out("0-3,7")
+    [0, 1, 2, 3, 7]
+    """
+    ends = [[int(end) for end in part.split("-", 1)] for part in frames.split(",")]
+    return [frame for end in ends for frame in range(end[0], end[-1] + 1)]
 
 
 def number(word: str, kind: type[int] | type[float], what: str, example: str) -> float:
@@ -167,7 +198,7 @@ def opened(source: ImageSource | str | Path, labels: bool) -> list[Volume]:
     found = together([find(argument) for argument in arguments])
     pairs = [pair for one in found for pair in of_set(one, source, labels)]
     names = unique([volume.name for _, volume in pairs], [path for path, _ in pairs])
-    return [replace(volume, name=name) for name, (_, volume) in zip(names, pairs)]
+    return [cropped(replace(volume, name=name), source.crop or {}) for name, (_, volume) in zip(names, pairs)]
 
 
 def of_set(found: Found, source: ImageSource, labels: bool) -> list[tuple[Path, Volume]]:
@@ -234,6 +265,20 @@ def stacked(name: str, slices: list[Volume], source: ImageSource, first: Picture
     origin = f"{len(slices)} slices, {slices[0].origin} to {slices[-1].origin}"
     voxel = voxel_size(replace(first, origin=origin), "zyx", stack.shape, source.voxel, source.unit)
     return Volume(name, stack, "zyx", voxel, origin)
+
+
+def cropped(volume: Volume, crop: Mapping[Any, tuple[float, float]]) -> Volume:
+    """The box of a volume between two parts of its extent along some axes, (0, 1) being all of it; at least a voxel."""
+    if not crop:
+        return volume
+    if stranger := next((axis for axis in crop if axis not in volume.axes), None):
+        raise UserError(f"crop along {stranger} asked for, {volume.origin} has the axes {volume.axes}; leave it out")
+    region = []
+    for axis, n in zip(volume.axes, volume.shape):
+        first, last = (round(part * n) for part in crop.get(axis, (0.0, 1.0)))
+        region.append(slice(min(first, n - 1), max(last, min(first, n - 1) + 1)))
+    words = ", ".join(f"{a} {p.start} to {p.stop}" for a, p in zip(volume.axes, region) if a in crop)
+    return replace(volume, array=Part(volume.array, tuple(region)), origin=f"{volume.origin}, {words}")
 
 
 def together(found: list[Found]) -> list[Found]:

@@ -2,10 +2,15 @@
 
 from .adgan import ADGAN
 from .base import Method, Task
+from .coral import CORAL
 from .cyclegan import CycleGAN
 from .cysgan import CySGAN
+from .dann import DANN
 from .feature import Feature
+from .mean_teacher import MeanTeacher
+from .mmd import MMD
 from .supervised import Supervised
+from .ynet import YNet
 
 METHODS: dict[str, type[Method]] = {
     "adgan": ADGAN,
@@ -13,6 +18,11 @@ METHODS: dict[str, type[Method]] = {
     "supervised": Supervised,
     "cyclegan": CycleGAN,
     "feature": Feature,
+    "mmd": MMD,
+    "coral": CORAL,
+    "dann": DANN,
+    "ynet": YNet,
+    "mean_teacher": MeanTeacher,
 }
 
 __all__ = ["METHODS", "Method", "Task"]

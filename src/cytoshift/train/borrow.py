@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
+from ..core.normalise import sample
 from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..data.corrupt import LAPTOP, LAPTOP_2D, PAPER, PAPER_2D
-from ..data.pairs import matched
+from ..data.pairs import matched, objects
 from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
 from ..labels.filters import at_edge
 from ..labels.ids import dense
 from ..labels.objects import equivalent_diameter
+from ..measure.measured import Measured, Quantiles, quantiles
 from ..methods import METHODS
 from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, rounded
 from .settings import TWO_STAGES, Run
@@ -31,23 +33,39 @@ AIMS = {
     "paper-3d": Aim(8, 16, 32, (32, 128, 128)),
 }
 FINER = 2.0  # the target is stretched at most by this
+PLAIN = 0.65  # Dice from which on brightness alone tells objects: the modalities are near to each other
 RING = 3  # voxels around objects that tell what is beside them
 
 
 @dataclass(frozen=True)
 class Lent:
-    """Labelled images and what their labels say. diameter: median of whole objects, in the unit of `voxel`."""
+    """Labelled images and what their labels say.
+
+    diameters: of whole objects, in the unit of `voxel`. mask_above: the labels are a mask, objects its connected parts
+    above this value. alone: how well brightness alone tells objects: Dice of what is beyond Otsu's threshold, on the
+    objects' side of it.
+    """
 
     images: ImageSource
     labels: ImageSource
     voxel: Voxel
     objects: int
-    diameter: float
+    diameters: Quantiles
     dark: bool
+    alone: float
+    mask_above: float | None = None
+
+    @property
+    def diameter(self) -> float:
+        """The median."""
+        return self.diameters[50]
 
     def sentence(self) -> str:
         kind = "dark" if self.dark else "bright"
-        return f"the source has {self.objects} {kind} objects, diameter {self.diameter:.3g} {self.voxel.unit}"
+        return (
+            f"the source has {self.objects} {kind} objects, diameter {self.diameter:.3g} {self.voxel.unit}; brightness "
+            f"alone finds them with a Dice of {self.alone:.2f}"
+        )
 
 
 def borrows(method: str) -> bool:
@@ -56,12 +74,12 @@ def borrows(method: str) -> bool:
     return method in TWO_STAGES or (known is not None and "source" in known.batch.__annotations__)
 
 
-def lent(images: ImageSource, labels: ImageSource) -> Lent:
+def lent(images: ImageSource, labels: ImageSource, mask_above: float | None = None) -> Lent:
     """Open labelled images and measure their objects. Raises UserError where they do not pair or hold no object."""
     pairs = matched(open_volumes(images), open_labels(labels), "source")
-    whole, every, contrast = [], [], []
+    whole, every, contrast, found = [], [], [], []
     for image, truth in pairs:
-        array = truth.load()
+        array = objects(truth, mask_above).load()
         numbered = dense(array)
         if not len(numbered.ids):
             continue
@@ -70,11 +88,37 @@ def lent(images: ImageSource, labels: ImageSource) -> Lent:
         whole += list(sizes[~at_edge(numbered, range(array.ndim))])
         every += list(sizes)
         contrast.append(lighter(image, np.asarray(array != 0)))
+        found.append(brightness_alone(image, np.asarray(array != 0)))
     if not every:
         raise UserError(f"the labels of {pairs[0][0].name} and the other source images hold no object; check --source")
+    dark = float(np.median(contrast)) < 0
     return Lent(
-        images, labels, pairs[0][0].voxel, len(every), float(np.median(whole or every)), float(np.median(contrast)) < 0
-    )
+        images, labels, pairs[0][0].voxel, len(every), quantiles(whole or every), dark,
+        float(np.median([one[dark] for one in found])), mask_above,
+    )  # fmt: skip
+
+
+def alike(images: ImageSource, source: Lent) -> Survey:
+    """The target as if its objects were as large and as dark as the source's; nothing is measured in it.
+
+    For organelles in a crowded field: what stands out in raw images is not they. Raises UserError where the two sides
+    are not in one unit.
+    """
+    volumes = open_volumes(images)
+    voxel = volumes[0].voxel
+    if voxel.unit != source.voxel.unit:
+        raise UserError(
+            f"the target is in {voxel.unit}, the source in {source.voxel.unit}; declare both voxel sizes in one unit "
+            "to take their objects to be alike"
+        )
+    seen = Measured(
+        unit=voxel.unit, ndim=voxel.ndim, polarity="dark" if source.dark else "bright", polarity_confidence=1.0,
+        objects=source.objects, diameters=source.diameters, whole_diameters=source.diameters, density={},
+        foreground=0.0, elongation={}, axial_elongation=None, axial_softness=None, confidence=1.0, evidence={},
+        images=(), notes=(),
+    )  # fmt: skip
+    words = "objects of the target are taken to be like the source's"
+    return Survey(images, volumes, seen, declared=True, words=words)
 
 
 def lighter(image: Volume, inside: NDArray[np.bool_]) -> float:
@@ -86,6 +130,18 @@ def lighter(image: Volume, inside: NDArray[np.bool_]) -> float:
     if not around.any():
         return 0.0
     return float((np.median(raw[inside]) - np.median(raw[around])) / max(float(raw.std()), 1e-12))
+
+
+def brightness_alone(image: Volume, inside: NDArray[np.bool_]) -> tuple[float, float]:
+    """Dice of the objects with what is brighter, and with what is darker, than Otsu's threshold."""
+    from skimage.filters import threshold_otsu
+
+    raw = image.load()
+    if raw.min() == raw.max():
+        return 0.0, 0.0
+    bright = raw > threshold_otsu(sample(raw))
+    dice = lambda found: 2 * float((found & inside).sum()) / float(found.sum() + inside.sum())
+    return dice(bright), dice(~bright)
 
 
 def borrow(
@@ -102,7 +158,8 @@ def borrow(
             f"the source is {source.voxel.ndim}D and the target {ndim}D; give slices of both, or volumes of both"
         )
     name = preset if preset.endswith("d") else f"{preset}-{ndim}d"
-    options, train = presets(method, name)
+    far = "laptop" in name and source.alone < PLAIN
+    options, train = presets(method, name, far)
     working = resolution(survey, AIMS[name.replace("tuned", "paper")])
     ratio = source.diameter / survey.measured.whole_diameters[50]
     lenders = tuple(rounded(size * ratio) for size in working.size)
@@ -128,6 +185,8 @@ def borrow(
                 "voxel": lenders,
                 "corrupt": corrupt,
                 "match_cover": False,
+                "match_levels": far and translates(method),
+                **({} if source.mask_above is None else {"mask_above": source.mask_above}),
             },
             "patch": patch(survey, working, AIMS[name.replace("tuned", "paper")].patch),
             "represent": {"kind": represent, "smallest": rounded(SMALLEST * survey.measured.whole_diameters[5])},
@@ -139,17 +198,25 @@ def borrow(
     )
 
 
-def presets(method: str, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of the method and settings of the training; of a recipe of two stages, the options of both."""
+def translates(method: str) -> bool:
+    """Whether a method draws images in the look of the other side."""
+    return method == "cysgan" or method.startswith("cyclegan")
+
+
+def presets(method: str, name: str, far: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the method and settings of the training; of a recipe of two stages, the options of both.
+
+    far: the modalities are far apart.
+    """
     if method in TWO_STAGES:
-        segment = chosen("supervised", name)
-        translate = chosen("cyclegan", name)["options"] if method.startswith("cyclegan") else {}
+        segment = chosen("supervised", name, far)
+        translate = chosen("cyclegan", name, far)["options"] if translates(method) else {}
         return {"translate": translate, "segment": segment["options"]}, segment["train"]
-    found = chosen(method, name)
+    found = chosen(method, name, far)
     return found["options"], found["train"]
 
 
-def chosen(method: str, name: str) -> dict[str, Any]:
+def chosen(method: str, name: str, far: bool) -> dict[str, Any]:
     """The named preset; "tuned" is CySGAN's alone, its rivals then take the paper's."""
     if method not in METHODS:
         raise UserError(
@@ -159,7 +226,8 @@ def chosen(method: str, name: str) -> dict[str, Any]:
     found = known.get(name) or known.get(name.replace("tuned", "paper"))
     if found is None:
         raise UserError(f"preset '{name}' asked for, {method} has {', '.join(known)}; pass --preset")
-    return {"options": dict(found["options"]), "train": dict(found["train"])}
+    apart = METHODS[method].apart if far else {}
+    return {"options": found["options"] | apart, "train": dict(found["train"])}
 
 
 def resolution(survey: Survey, aim: Aim) -> Voxel:
@@ -188,7 +256,7 @@ def commented(run: Run, survey: Survey, source: Lent) -> str:
     words = {
         "data": (
             "The target: what the model is for. Its labels are not known.",
-            f"invert: its objects are {survey.measured.polarity} (measured); networks see bright ones.",
+            f"invert: its objects are {survey.measured.polarity}; networks see bright ones.",
             f"voxel: the size the networks work at; the median object is {across:.0f} voxels across.",
             "corrupt: how images are spoilt; the cycle has to restore them.",
         ),
@@ -197,6 +265,7 @@ def commented(run: Run, survey: Survey, source: Lent) -> str:
             f"invert: its objects are {'dark' if source.dark else 'bright'} (measured with its labels).",
             "voxel: what becomes one voxel the networks work at, so that its objects are as large as the target's.",
             "match_cover: patches are chosen to be covered by objects as much as those of the target seem to be.",
+            "match_levels: intensities are led to the distribution of the target's, where the two are far apart.",
         ),
         "represent": (
             "How instances are written and read.",

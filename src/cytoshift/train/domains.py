@@ -7,8 +7,9 @@ from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.voxel import Voxel
 from ..data.domains import Domain, Images, ShadedImages, SyntheticMasks, covered
+from ..data.histogram import Levelled, match
 from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
-from ..data.pairs import matched
+from ..data.pairs import Pairs, matched, objects, portion
 from ..data.volumes import Volume, open_labels, open_volumes
 from .settings import Run, Source
 
@@ -19,7 +20,9 @@ def domains(run: Run, batch: type, volumes: list[Volume], working: Voxel) -> dic
     Raises UserError where the settings lack what a field is made from.
     """
     ways: dict[type, Callable[[str], Domain]] = {
-        Unlabelled: lambda name: plain_source(run) if name == "source" else images(run, volumes, working),
+        Unlabelled: lambda name: (
+            plain_source(run, volumes, working) if name == "source" else images(run, volumes, working)
+        ),
         Shaded: lambda name: shaded(run, volumes, working),
         UnlabelledPair: lambda name: pairs(run, volumes, working),
         Masks: lambda name: masks(run, working),
@@ -54,21 +57,39 @@ def masks(run: Run, working: Voxel) -> SyntheticMasks:
 def labelled(run: Run, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel) -> LabelledPairs:
     """The source has a stream of its own: what happens to its images does not happen to those of the target."""
     source = lender(run)
-    found = matched(open_volumes(source.images), open_labels(source.labels), "source")
+    found = lent_pairs(source)
     photographs, truths = [image for image, _ in found], [truth for _, truth in found]
     made = kind(
         photographs, truths, source.normalise, lent_voxel(source, photographs, len(run.patch)), run.patch,
         integer(run.seed, "source"), source.augment, source.corrupt, run.represent,
     )  # fmt: skip
-    made.covered = covered(images(run, volumes, working)) if source.match_cover else None
+    if source.match_cover:
+        made.covered = covered(images(run, volumes, working))
+    if source.match_levels:
+        levelled(made, images(run, volumes, working))
     return made
 
 
-def plain_source(run: Run) -> Images:
+def levelled(source: Images, target: Images) -> None:
+    """From now on the source is read with the intensities of the target."""
+    table = match(source.values(), target.values())
+    source.rescale([Levelled(scale, table) for scale in source.scales])
+
+
+def lent_pairs(source: Source) -> Pairs:
+    """Images and labels to learn from. Raises UserError where they do not belong together."""
+    pairs = portion(matched(open_volumes(source.images), open_labels(source.labels), "source"), source.part)
+    return [(image, objects(truth, source.mask_above)) for image, truth in pairs]
+
+
+def plain_source(run: Run, targets: list[Volume], working: Voxel) -> Images:
     source = lender(run)
     volumes = open_volumes(source.images)
-    working = lent_voxel(source, volumes, len(run.patch))
-    return Images(volumes, source.normalise, working, run.patch, integer(run.seed, "source"), source.augment)
+    voxel = lent_voxel(source, volumes, len(run.patch))
+    made = Images(volumes, source.normalise, voxel, run.patch, integer(run.seed, "source"), source.augment)
+    if source.match_levels:
+        levelled(made, images(run, targets, working))
+    return made
 
 
 def lender(run: Run) -> Source:

@@ -22,6 +22,7 @@ from ..core.voxel import Voxel
 from ..data.domains import Batches, Domain
 from ..data.volumes import Volume, open_volumes
 from ..methods import METHODS, Method, Task
+from ..model import Segmenter
 from .domains import domains
 from .log import Log
 from .settings import Run
@@ -57,6 +58,7 @@ def learn(run: Run, out: Path, quiet: bool = False) -> Learnt:
     volumes = open_volumes(run.data.images)
     working = working_voxel(run, volumes)
     method = build(run, working)
+    begin(run, method)
     eaten = domains(run, method.batch, volumes, working)
     batches = Batches(method.batch, eaten, run.train.batch, fabric.global_rank, fabric.world_size)
     if fabric.is_global_zero:
@@ -104,6 +106,22 @@ def build(run: Run, working: Voxel, attempt: int = 0) -> Method:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer(run.seed, "weights", *[attempt] * (attempt > 0)))
         return kind(Task(working, run.represent), options, integer(run.seed, "pool"))
+
+
+def begin(run: Run, method: Method) -> None:
+    """Load the weights of the model that the run starts from. Raises UserError where it is another network."""
+    if run.start is None:
+        return
+    model = Segmenter.load(run.start)
+    there, wish = model.spec.model_dump(mode="json"), method.shipped().model_dump(mode="json")
+    if changed := differences(there, wish) or differences(
+        {"channels": list(model.representation.channels)}, {"channels": list(run.represent.channels)}
+    ):
+        raise UserError(
+            f"start: {run.start} holds another network ({changed[0]}); take the options, represent and voxel size of "
+            "the run that it comes from"
+        )
+    method.network().load_state_dict(model.network.state_dict())
 
 
 def working_voxel(run: Run, volumes: list[Volume]) -> Voxel:

@@ -40,8 +40,8 @@ REASONS = {
     "MODEL.MIXED_PRECESION": "say it as train.precision",
     "MODEL.": "the network is unet_plus_3d with residual_se blocks and group norm",
     "MONITOR.": "say it as train.log_every and train.sheet_every",
-    "SOLVER.NAME": "Adam with weight decay takes its place",
-    "SOLVER.LR_SCHEDULER_NAME": "the rate falls linearly",
+    "SOLVER.NAME": "AdamW takes its place",
+    "SOLVER.LR_SCHEDULER_NAME": "the rate rises over train.warm_up steps, then falls as a cosine",
     "SOLVER.ITERATION_SAVE": "say it as train.checkpoint_every",
     "SYSTEM.": "say it as train.devices and train.workers",
 }
@@ -157,9 +157,17 @@ def options(given: Leaves) -> dict[str, Any]:
 
 def training(given: Leaves) -> dict[str, Any]:
     names = {"SOLVER.BASE_LR": ("lr", float), "SOLVER.ITERATION_TOTAL": ("steps", int),
-             "SOLVER.SAMPLES_PER_BATCH": ("batch", int), "SOLVER.WEIGHT_DECAY": ("weight_decay", float)}  # fmt: skip
+             "SOLVER.SAMPLES_PER_BATCH": ("batch", int), "SOLVER.WEIGHT_DECAY": ("weight_decay", float),
+             "SOLVER.WARMUP_ITERS": ("warm_up", int)}  # fmt: skip
     found = {ours: (kind, given.take(theirs)) for theirs, (ours, kind) in names.items()}
-    return {ours: kind(value) for ours, (kind, value) in found.items() if value is not None}
+    out: dict[str, Any] = {ours: kind(value) for ours, (kind, value) in found.items() if value is not None}
+    for name, ours, known in (
+        ("SOLVER.NAME", "optimizer", {"Adam": "adam", "AdamW": "adamw"}),
+        ("SOLVER.LR_SCHEDULER_NAME", "fall", {"WarmupCosineLR": "cosine"}),
+    ):
+        if given.values.get(name) in known:
+            out[ours] = known[given.take(name)]
+    return out
 
 
 def corruptions(given: Leaves, patch: tuple[int, ...]) -> Corrupt:

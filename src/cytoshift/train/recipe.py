@@ -66,6 +66,7 @@ class Survey:
     volumes: list[Volume]
     measured: Measured
     declared: bool  # whether the user said the polarity
+    words: str | None = None  # where its numbers are not what was measured
 
     @property
     def dark(self) -> bool:
@@ -73,6 +74,8 @@ class Survey:
 
     def sentence(self) -> str:
         """The measurement for a person."""
+        if self.words is not None:
+            return self.words
         seen, unit = self.measured, self.measured.unit
         low, middle, high = (f"{seen.whole_diameters[q]:.3g}" for q in (5, 50, 95))
         return (

@@ -45,6 +45,8 @@ class Source(Settings):
     voxel: what of it, in its own unit, becomes one voxel the networks work at (None: its own voxel), so that its
     objects come out as large as those of `data`. normalise: `invert` where one side has dark objects, the other
     bright ones. match_cover: patches are chosen to be covered by objects as much as those of `data` are.
+    mask_above: labels are a mask, objects are its connected parts above this value. part: of the labelled images that
+    is learnt from, the same for every seed (data.pairs.portion).
     """
 
     images: ImageSource
@@ -54,15 +56,19 @@ class Source(Settings):
     augment: Augment = Augment()
     corrupt: Corrupt = Corrupt()
     match_cover: bool = False
+    match_levels: bool = False
+    mask_above: float | None = None
+    part: float = Field(1.0, gt=0, le=1)
 
 
 class Train(Settings):
     """How to train.
 
-    steps: optimiser steps of every player. decay_from: part of the training after which the learning rate falls
-    linearly to zero. ema: decay of the running mean of the weights that is shipped (0 ships the last weights).
-    precision: Fabric's ("32", "bf16-mixed"). max_minutes: stop there, counted over restarts; the learning rate
-    then falls with the time. accelerator, devices, nodes: Fabric's. workers: processes that prepare batches.
+    steps: optimiser steps of every player. optimizer: Adam, or AdamW, whose weight decay spares biases and norms.
+    warm_up: steps over which the learning rate rises. decay_from: part of the training after which it falls to zero,
+    linearly or as a cosine (`fall`). ema: decay of the running mean of the weights that is shipped (0 ships the last
+    weights). precision: Fabric's ("32", "bf16-mixed"). max_minutes: stop there, counted over restarts; the learning
+    rate then falls with the time. accelerator, devices, nodes: Fabric's. workers: processes that prepare batches.
 
     on_failure: what follows where the monitor is sure that the training went wrong. "warn" says so and goes on; it is
     the default because a wrong alarm then disturbs nothing. "stop" ends with the last good weights. "rollback" goes
@@ -74,7 +80,10 @@ class Train(Settings):
     lr: float = Field(4e-4, gt=0)
     betas: tuple[float, float] = (0.5, 0.99)
     weight_decay: float = Field(1e-4, ge=0)
+    optimizer: Literal["adam", "adamw"] = "adam"
+    warm_up: int = Field(0, ge=0)
     decay_from: float = Field(0.5, ge=0, le=1)
+    fall: Literal["linear", "cosine"] = "linear"
     ema: float = Field(0.99, ge=0, lt=1)
     precision: Literal["32", "bf16-mixed"] = "bf16-mixed"
     max_minutes: float | None = Field(None, gt=0)
@@ -106,6 +115,7 @@ class Run(Settings):
     represent: RepresentationSettings
     tune: bool = False  # thresholds of `represent`, on the source's labels, after the training
     options: dict[str, Any] = {}  # of the method; checked by its own Options
+    start: str | None = None  # folder of a trained model to begin from, with the same network
     train: Train = Train()
 
     @field_validator("method")

@@ -19,13 +19,12 @@ from torch import nn
 from ..core.normalise import Normalisation
 from ..core.voxel import Voxel
 from ..data.histogram import match
-from ..data.pairs import matched
 from ..data.resample import resample, resample_labels, working_shape
-from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
+from ..data.volumes import ImageSource, Volume, open_volumes
 from ..data.write import write_image, write_labels
 from ..nets.chain import ChainSpec, LookupSpec
 from ..nets.spec import NetSpec
-from .domains import lender, lent_voxel
+from .domains import lender, lent_pairs, lent_voxel
 from .drawer import Drawer, Tanh
 from .loop import Learnt, learn
 from .settings import Run, Source
@@ -75,7 +74,7 @@ STAGES: dict[str, Callable[[Run, Path, bool], Shipped]] = {
 
 def translators(run: Run, out: Path, quiet: bool) -> Learnt:
     """A CycleGAN between source and target; run.options.translate are its options."""
-    wish = run.model_copy(update={"method": "cyclegan", "options": run.options.get("translate", {})})
+    wish = run.model_copy(update={"method": "cyclegan", "options": run.options.get("translate", {}), "start": None})
     return learn(wish, out / "translate", quiet)
 
 
@@ -89,19 +88,22 @@ def segmenter(run: Run, out: Path, quiet: bool) -> Shipped:
 def redraw_source(run: Run, out: Path, redraw: Redraw, learnt: Learnt | None = None) -> Source:
     """The source in another look, on the grid that networks work on, written to OUT once."""
     source = lender(run)
-    pairs = matched(open_volumes(source.images), open_labels(source.labels), "source")
+    pairs = lent_pairs(source)
     working = lent_voxel(source, [image for image, _ in pairs], len(run.patch))
     if learnt is None or learnt.fabric.is_global_zero:
+        level = match(normalised_source(run), normalised_target(run)) if source.match_levels else np.asarray
         for image, truth in pairs:
             there = [out / kind / f"{image.name}.tif" for kind in ("images", "labels")]
             if not there[1].exists():
                 shape = working_shape(image.shape, image.voxel, working)
-                write_image(there[0], redraw(on_grid(image, source.normalise, working)), working, image.axes)
+                seen = level(on_grid(image, source.normalise, working))
+                write_image(there[0], redraw(seen), working, image.axes)
                 write_labels(there[1], resample_labels(truth.load(), shape), working, image.axes)
     if learnt is not None:
         learnt.fabric.barrier()
     images, labels = (ImageSource(paths=str(out / kind)) for kind in ("images", "labels"))
-    return source.model_copy(update={"images": images, "labels": labels, "normalise": AS_IT_IS, "voxel": None})
+    done = {"normalise": AS_IT_IS, "voxel": None, "match_levels": False, "mask_above": None, "part": 1.0}
+    return source.model_copy(update={"images": images, "labels": labels, **done})
 
 
 def normalised_source(run: Run) -> list[NDArray[np.float32]]:

@@ -105,8 +105,3 @@ class Mean(nn.Module):
             kept = now.clone()
             now.copy_(mean)
             mean.copy_(kept)
-
-
-def rate(progress: float, decay_from: float) -> float:
-    """Factor of the learning rate: 1 up to `decay_from`, then linearly to 0 at the end (AD-GAN, 4.2)."""
-    return 1.0 if progress < decay_from else (1 - progress) / (1 - decay_from) if decay_from < 1 else 1.0

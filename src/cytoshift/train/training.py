@@ -23,8 +23,9 @@ from ..methods import Method
 from . import checkpoint
 from .log import Log
 from .monitor import Monitor, Symptom
+from .optimise import optimizers, rate
 from .settings import Run
-from .step import Diverged, Mean, joint, rate, train_step
+from .step import Diverged, Mean, joint, train_step
 
 LAST, GOOD = "last.pt", "good.pt"
 # Pictures of networks that know nothing yet are not judged: for a fifth of the training, within these limits of steps.
@@ -43,10 +44,7 @@ class Training:
         self.fabric, self.run, self.method, self.renew, self.folder = fabric, run, method, renew, out / "checkpoints"
         method.to(fabric.device)
         train = run.train
-        self.optimizers: dict[str, torch.optim.Optimizer] = {
-            name: torch.optim.Adam(player.parameters(), lr=train.lr, betas=train.betas, weight_decay=train.weight_decay)
-            for name, player in method.players().items()
-        }
+        self.optimizers = optimizers(method.players(), train)
         self.mean, self.monitor = Mean(method.network(), train.ema), Monitor(method.watch())
         self.parts: dict[str, Any] = {"method": method, "mean": self.mean, "monitor": self.monitor, **self.optimizers}
         self.step, elapsed = checkpoint.load(self.folder / LAST, self.parts)
@@ -64,7 +62,7 @@ class Training:
             if progress >= 1:
                 log.say(f"stopped after {settings.max_minutes:g} minutes, at step {self.step} of {settings.steps}")
                 break
-            lr = settings.lr * rate(progress, settings.decay_from) * 0.5**self.monitor.halvings
+            lr = settings.lr * rate(self.step, progress, settings) * 0.5**self.monitor.halvings
             for group in (group for optimizer in self.optimizers.values() for group in optimizer.param_groups):
                 group["lr"] = lr
             try:

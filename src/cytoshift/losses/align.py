@@ -1,0 +1,81 @@
+"""How far apart two sets of feature vectors lie, (N, C) and (M, C): once by kernels, once by covariances.
+
+Neither is a mean over samples, so two processes that compare their own halves of a batch do not see what one process
+sees of the whole: each distance is then one of a share of the batch, and gradients average. Both are computed in 32
+bits, since they are small differences of large numbers.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+LADDER = (4.0, 2.0, 1.0, 0.5, 0.25)  # bandwidths in multiples of the median squared distance, each half of the former
+ROUNDING, TINY = 1e-8, 1e-12  # squared distances below this part of a squared feature, or below this, are none
+ASKED = 256  # vectors whose distances give the median
+
+
+def mmd(x: Tensor, y: Tensor) -> Tensor:
+    """Squared maximum mean discrepancy E k(x, x') + E k(y, y') - 2 E k(x, y) (Gretton et al. 2012), in [0, 2].
+
+    k is the mean of Gaussians exp(-|a - b|^2 / 2 sigma^2) with sigma^2 = LADDER times the median squared distance of
+    two vectors of both sets (the mean one where most are equal), through which no gradient goes: features that merely
+    shrink come no closer. The biased estimate: never below zero, defined for a single vector, and its gradient is that
+    of the unbiased one but for a factor of 1 - 1/N.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        signs = torch.cat([x.new_full((len(x),), 1 / len(x)), y.new_full((len(y),), -1 / len(y))])
+        return Discrepancy.apply(torch.cat([x.float(), y.float()]), signs.float())
+
+
+class Discrepancy(torch.autograd.Function):
+    """sum_ij w_i w_j k(a_i, a_j) of vectors a (N, C) and signed weights w (N,).
+
+    Its gradient is written out, 4 sum_j w_i w_j k'(d_ij) (a_i - a_j) with d_ij = |a_i - a_j|^2: two matrices (N, N) are
+    in memory in the place of a dozen, which on a CPU takes a fifth of the time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, w: Tensor) -> Tensor:
+        least = ROUNDING * float(a.square().mean())
+        a = a - a.mean(0)  # near the origin |a|^2 + |b|^2 - 2 ab keeps its digits
+        size = a.square().sum(1)
+        apart = torch.addmm(size[:, None] + size, a, a.T, alpha=-2).clamp_(min=0).fill_diagonal_(0)
+        middle = typical(apart, least)
+        # Half the bandwidth is the square of the kernel: one exponential for the whole ladder.
+        kernel = apart.mul_(-1 / (2 * LADDER[0] * middle)).exp_()
+        value, slope = w @ kernel @ w, kernel * (-1 / (2 * LADDER[0] * middle))
+        for width in LADDER[1:]:
+            kernel.mul_(kernel)
+            value += w @ kernel @ w
+            slope.add_(kernel, alpha=-1 / (2 * width * middle))
+        ctx.save_for_backward(a, w, slope)
+        return value / len(LADDER)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        a, w, slope = ctx.saved_tensors
+        pull = slope * w * w[:, None]
+        return grad * 4 / len(LADDER) * (pull.sum(1, keepdim=True) * a - pull @ a), None
+
+
+def typical(apart: Tensor, least: float) -> float:
+    """Median of the distances (N, N) between two different ones, or their mean where it is 0; at least `least`."""
+    step = -(-len(apart) // ASKED)
+    some = apart[::step, ::step]
+    pairs = some[torch.ones_like(some, dtype=torch.bool).triu(1)]
+    middle = float(pairs.median())
+    return max(middle if middle > least else float(pairs.mean()), least, TINY)
+
+
+def coral(x: Tensor, y: Tensor) -> Tensor:
+    """|C_x - C_y|^2 / 4 C^2: squared Frobenius norm of the difference of the covariances of channels (Sun and Saenko
+    2016). A single vector has the covariance 0."""
+    with torch.autocast(x.device.type, enabled=False):
+        return (covariance(x.float()) - covariance(y.float())).square().sum() / (4 * x.shape[1] ** 2)
+
+
+def covariance(x: Tensor) -> Tensor:
+    """Vectors (N, C) -> (C, C), divided by N - 1."""
+    centred = x - x.mean(0)
+    return centred.T @ centred / max(len(x) - 1, 1)

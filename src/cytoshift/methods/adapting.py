@@ -1,0 +1,110 @@
+"""What methods that bring the features of two domains together share: the network, Eq. 1's lambdas, the batch.
+
+    L = L_seg(s_x, s) + sum_i lambda_i L_d(f_i(x), f_i(y))          Eq. 1 of Roels et al. (2019)
+
+f_i are the features of level i of the encoder, the finest first. Unlike in the authors' code, L_d sees those of the
+encoder, all of them or the bottleneck alone, and not the last ones of the decoder, which nearly are the segmentation.
+Both domains are spoilt alike, since what tells a spoilt image from a clean one would tell the domains apart too. Each
+sample is normalised on its own: no statistics leak from one domain into the other.
+"""
+
+from typing import Any, ClassVar, NamedTuple, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from ..core.batch import Labelled, UnlabelledPair
+from ..nets.unet import UNetSpec
+from .backbone import LEAN, Backbone
+from .base import Method, Task, drawn, foreground
+
+Features = tuple[Tensor, ...]  # (B, widths[i], *S / stride) of every level, finest first
+
+
+class Batch(NamedTuple):
+    source: Labelled  # X
+    target: UnlabelledPair  # Y
+
+
+class Levels(Backbone):
+    """How much the features of each level of the encoder are brought together.
+
+    lambdas: a weight per level, finest first; a zero switches a level off, (0, 0, 1) leaves the bottleneck alone. None:
+    `deepest` at the bottleneck, half as much with every level towards the image.
+    """
+
+    deepest: float = Field(1.0, ge=0)
+    lambdas: tuple[float, ...] | None = None
+
+    @model_validator(mode="after")
+    def one_for_each_level(self) -> Self:
+        if self.lambdas is not None and len(self.lambdas) != len(self.widths):
+            raise ValueError(f"lambdas {self.lambdas} need one weight for each of {len(self.widths)} levels")
+        if min(self.ladder()) < 0:
+            raise ValueError(f"lambdas {self.lambdas} must not be negative")
+        return self
+
+    def ladder(self) -> tuple[float, ...]:
+        last = len(self.widths) - 1
+        return self.lambdas or tuple(self.deepest / 2 ** (last - i) for i in range(last + 1))
+
+    def weights(self) -> dict[int, float]:
+        """Of the levels that are switched on."""
+        return {level: weight for level, weight in enumerate(self.ladder()) if weight}
+
+
+# As `supervised` is trained, so that a table compares methods and nothing else. The authors' code: Adam at 1e-3.
+PAPER = {
+    "lr": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-4, "steps": 100_000, "decay_from": 0.0, "batch": 8,
+    "precision": "32", "ema": 0.0,
+}  # fmt: skip
+LAPTOP = {"lr": 1e-3, "betas": (0.9, 0.99), "steps": 1000, "batch": 2, "precision": "bf16-mixed"}
+
+
+def presets(**laptop: Any) -> dict[str, dict[str, Any]]:
+    """Settings of a run by name; `laptop` are options that small networks get beside their widths."""
+    return {
+        "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
+        "paper-3d": {"options": {}, "patch": (16, 128, 128), "train": PAPER},
+        "laptop-2d": {"options": LEAN | {"widths": (16, 32, 64)} | laptop, "train": LAPTOP},
+        "laptop-3d": {"options": LEAN | {"widths": (8, 16, 32)} | laptop, "train": LAPTOP | {"batch": 1}},
+    }
+
+
+class Adapting(Method):
+    """A U-Net `net` that learns from the labels of X and is shipped; a subclass adds its step, and what else learns."""
+
+    batch: ClassVar[type] = Batch
+
+    def __init__(self, task: Task, options: Any, seed: int = 0):
+        super().__init__(task, options, seed)
+        self.options, self.represent = options, task.represent
+        self.net = self.shipped().build()
+
+    def shipped(self) -> UNetSpec:
+        return self.options.unet(self.task.voxel, len(self.represent.channels))
+
+    def players(self) -> dict[str, nn.Module]:
+        return {"net": self.net}
+
+    def network(self) -> nn.Module:
+        return self.net
+
+    def encode(self, x: Tensor, y: Tensor) -> tuple[Features, Features]:
+        """f(x) and f(y), in one pass."""
+        f_x, f_y = zip(*(level.split((len(x), len(y))) for level in self.net.encode(torch.cat([x, y]))))
+        return f_x, f_y
+
+    def segment(self, features: Features) -> Tensor:
+        """Logits (B, K, *S)."""
+        return self.net.decode(list(features))[1]
+
+    @torch.no_grad()
+    def look(self, batch: Any) -> dict[str, Tensor]:
+        (x, s), (y, _) = batch
+        return {
+            "source": x, "source segmented": foreground(self.represent, self.net(x)),
+            "source truth": drawn(self.represent, s),
+            "target": y, "target segmented": foreground(self.represent, self.net(y)),
+        }  # fmt: skip

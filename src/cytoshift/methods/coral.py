@@ -1,0 +1,39 @@
+"""Deep CORAL (Sun and Saenko 2016, in the encoder-decoder of Roels et al. 2019): features of both domains are alike
+where their channels vary together alike.
+
+    L = L_seg(s_x, s) + sum_i lambda_i |C(f_i(x)) - C(f_i(y))|^2 / 4 d_i^2        Eq. 1
+
+C is the covariance of the d_i channels over all voxels of the batch. (The authors' code reshapes a feature map where it
+means to transpose it, and compares products of positions with positions, which follow what lies where in a patch.)
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from ..losses.align import coral
+from ..losses.voxels import vectors
+from .adapting import Adapting, Batch, Levels, presets
+from .base import Update
+
+
+class Options(Levels):
+    """deepest: covariances of normalised features differ by a few tenths, and the square is divided by 4 d^2."""
+
+    deepest: float = 10.0
+
+
+class CORAL(Adapting):
+    settings = Options
+    presets: ClassVar = presets()
+
+    def step(self, batch: Batch, progress: float) -> Iterator[Update]:
+        (x, s), (y, _) = batch
+        lam = self.options.weights()
+
+        f_x, f_y = self.encode(x, y)
+        s_x = self.segment(f_x)
+        yield self.update(
+            "net",
+            segment=self.represent.loss(s_x, s),
+            **{f"level_{i}": lam[i] * coral(vectors(f_x[i]), vectors(f_y[i])) for i in lam},
+        )

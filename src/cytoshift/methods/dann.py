@@ -1,0 +1,57 @@
+"""DANN (Ganin et al. 2016, in the encoder-decoder of Roels et al. 2019): features of both domains are alike where no
+classifier tells them apart.
+
+    L = L_seg(s_x, s) + sum_i L_d(D_i(R(f_i(x))), D_i(R(f_i(y))))        Eq. 1
+
+R passes features on as they are, and turns the gradient that comes back around: -lambda_i (2 / (1 + exp(-10 p)) - 1)
+times itself, p from 0 to 1 over the training. So one step moves every D_i down its cross-entropy L_d, at full strength,
+and the encoder up, as much as lambda_i and the schedule say. (In the authors' code the factor is -1 from the first step
+on, and the classifiers above the bottleneck stand in a plain list, which no optimiser sees: here they are a module of
+a player, and a test holds that every player moves.)
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from pydantic import Field
+from torch import nn
+
+from ..losses.reversal import domain_entropy, reverse, rising
+from ..nets.domain import DomainClassifier
+from .adapting import Adapting, Batch, Levels, presets
+from .base import Task, Update
+
+
+class Options(Levels):
+    """hidden: width of the classifiers (the authors: 48)."""
+
+    deepest: float = 0.1
+    hidden: int = Field(48, ge=1)
+
+
+class DANN(Adapting):
+    settings = Options
+    presets: ClassVar = presets()
+
+    def __init__(self, task: Task, options: Options, seed: int = 0):
+        super().__init__(task, options, seed)
+        self.tell = nn.ModuleDict(
+            {str(i): DomainClassifier(task.voxel.ndim, options.widths[i], options.hidden) for i in options.weights()}
+        )
+
+    def players(self) -> dict[str, nn.Module]:
+        # One player: the reversal is what lets a single step move both against each other.
+        return {"net": nn.ModuleList([self.net, self.tell])}
+
+    def step(self, batch: Batch, progress: float) -> Iterator[Update]:
+        (x, s), (y, _) = batch
+        lam = {i: weight * rising(progress) for i, weight in self.options.weights().items()}
+
+        f_x, f_y = self.encode(x, y)
+        s_x = self.segment(f_x)
+        d_x, d_y = ({i: self.tell[str(i)](reverse(f[i], lam[i])) for i in lam} for f in (f_x, f_y))
+        yield self.update(
+            "net",
+            segment=self.represent.loss(s_x, s),
+            **{f"level_{i}": domain_entropy(d_x[i], d_y[i]) for i in lam},
+        )

@@ -1,0 +1,88 @@
+"""Mean teacher (Tarvainen and Valpola 2017; French et al. 2018 for other domains): on images without labels the student
+shall say of a spoilt image what its teacher says of the clean one.
+
+    L = L_seg(s_x, s) + lambda w(p) E [ sure(t) (student(y) - t)^2 ],    t = teacher(y_clean)
+
+The teacher is the running mean of the student's weights. sure: 1 where the teacher is, by its first channel, which in
+every representation tells objects from what is around them; the mean is over all voxels, so that few sure ones do not
+count for many. w rises from exp(-5) to 1 over the first part of the training: at first the teacher knows nothing.
+
+What is shipped is the student's running mean as the loop keeps it for every method (`train.ema`), which with the same
+decay is the teacher; so `players` need not own the teacher's weights, which nothing but that mean moves.
+"""
+
+import copy
+import math
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from .adapting import Adapting, Batch, presets
+from .backbone import Backbone
+from .base import Task, Update
+
+
+class Options(Backbone):
+    """consistency: lambda. sure: how likely, at least, the teacher finds object or background. ramp: part of the
+    training over which lambda rises. decay: of the teacher."""
+
+    consistency: float = Field(10.0, ge=0)
+    sure: float = Field(0.8, ge=0.5, lt=1)
+    ramp: float = Field(0.3, ge=0, le=1)
+    decay: float = Field(0.99, ge=0, lt=1)
+
+
+class MeanTeacher(Adapting):
+    settings = Options
+    # Where other presets of the paper's size ship the last weights, this ships their running mean: the teacher.
+    presets: ClassVar = {name: fixed | {"train": fixed["train"] | {"ema": 0.99}} for name, fixed in presets().items()}
+
+    def __init__(self, task: Task, options: Options, seed: int = 0):
+        super().__init__(task, options, seed)
+        self.teacher = Teacher(self.net, options.decay)
+
+    def step(self, batch: Batch, progress: float) -> Iterator[Update]:
+        (x, s), (y, y_clean) = batch
+        lam = self.options.consistency * ramp(progress, self.options.ramp)
+
+        self.teacher.follow(self.net)
+        logits = self.teacher(y_clean)
+        t, sure = self.represent.activate(logits), certain(logits[:, :1], self.options.sure)
+        s_x, s_y = self.net(torch.cat([x, y])).split((len(x), len(y)))
+        agree = (sure * (self.represent.activate(s_y) - t).square()).mean()
+        yield self.update("net", segment=self.represent.loss(s_x, s), agree=lam * agree)
+
+
+class Teacher(nn.Module):
+    """The running mean of a network's weights, young at first: at step s its decay is at most s / (s + 10), so that it
+    begins as the network is, whatever was loaded into that."""
+
+    def __init__(self, network: nn.Module, decay: float):
+        super().__init__()
+        self.network, self.decay = copy.deepcopy(network).requires_grad_(False), decay
+        self.age: Tensor
+        self.register_buffer("age", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def follow(self, network: nn.Module) -> None:
+        age = int(self.age)
+        for mean, now in zip(self.network.parameters(), network.parameters()):
+            mean.lerp_(now, 1 - min(self.decay, age / (age + 10)))
+        self.age += 1
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network(x)
+
+
+def certain(logits: Tensor, least: float) -> Tensor:
+    """1 where a sigmoid of the logits is at least `least`, or at most 1 - `least`."""
+    return (logits.abs() >= math.log(least / (1 - least))).to(logits.dtype)
+
+
+def ramp(progress: float, over: float) -> float:
+    """exp(-5 (1 - p / over)^2) up to `over`, then 1 (Laine and Aila 2017)."""
+    return math.exp(-5 * (1 - progress / over) ** 2) if progress < over else 1.0
