@@ -1,30 +1,46 @@
-"""Parameters and a generator -> label images of objects; phantoms and pairs: images of them with exact truth."""
+"""Parameters and a generator -> label images of objects; phantoms, pairs and stacks: images with exact truth."""
 
+from .cells import CLASSES, Body, Gap, Layers, PairPrior, Shapes
 from .objects import draw_labels
 from .optics import Optics, render
+from .organelles import draw_pairs, draw_shapes, paired
 from .pairs import PAIRS, Pair, pair
 from .phantoms import PHANTOMS, Phantom, phantom
-from .presets import PRIORS, RESIZE
+from .presets import PAIR_PRIORS, PRIORS, RESIZE
 from .prior import Count, Eccentricity, Elastic, Fibres, Groups, Lognormal, Prior, SemiMajor
+from .stacks import STACKS, Stack, stack
 
 __all__ = [
+    "CLASSES",
     "PAIRS",
+    "PAIR_PRIORS",
     "PHANTOMS",
     "PRIORS",
     "RESIZE",
+    "STACKS",
+    "Body",
     "Count",
     "Eccentricity",
     "Elastic",
     "Fibres",
+    "Gap",
     "Groups",
+    "Layers",
     "Lognormal",
     "Optics",
     "Pair",
+    "PairPrior",
     "Phantom",
     "Prior",
     "SemiMajor",
+    "Shapes",
+    "Stack",
     "draw_labels",
+    "draw_pairs",
+    "draw_shapes",
     "pair",
+    "paired",
     "phantom",
     "render",
+    "stack",
 ]

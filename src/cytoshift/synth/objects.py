@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.voxel import PIXEL, Voxel
-from .prior import Count, Eccentricity, Groups, Lognormal, Prior, SemiMajor, of_a_group
+from .prior import Count, Eccentricity, Groups, Lognormal, Prior, Range, SemiMajor, of_a_group
 
 FULLEST = 20  # a density this far beyond what fits is a mistake in its unit, not a crowd
 
@@ -73,11 +73,7 @@ def cast(
     real = np.array([not flat, True, True])
     law = prior.density
     assert not isinstance(law, Groups), "draw_labels has chosen one of the groups"
-    if isinstance(law, Count):
-        share = float(np.prod(extent[real]) / np.prod(law.patch))
-        wish = share * float(rng.integers(law.objects[0], law.objects[1] + 1))
-    else:
-        wish = float(np.prod(extent[real])) * rng.uniform(*law)
+    wish = wished(law, extent[real], rng)
     ndim = int(real.sum())
     if wish * middle_diameter(prior) ** ndim / 2 > FULLEST * float(np.prod(extent[real])):
         raise UserError(
@@ -87,11 +83,19 @@ def cast(
     region = np.stack([np.zeros(3), extent])
     if prior.border == "window":  # of this many, some lie outside of the patch and reach in
         margin = largest_radius(prior) * real
-        wish *= float(np.prod((extent + 2 * margin)[real]) / np.prod(extent[real]))
         region = np.stack([-margin, extent + margin])
+        wish *= float(np.prod((region[1] - region[0])[real]) / np.prod(extent[real]))
     number = int(wish + rng.random())  # rounded up or down by chance: right on average
     axes = semi_axes(prior, number, ndim, rng)
     return axes[np.argsort(-axes.prod(axis=1))], region
+
+
+def wished(law: Count | Range, extent: NDArray[np.float64], rng: np.random.Generator) -> float:
+    """How many objects an area or a volume should have."""
+    if isinstance(law, Count):
+        share = float(np.prod(extent) / np.prod(law.patch))
+        return share * float(rng.integers(law.objects[0], law.objects[1] + 1))
+    return float(np.prod(extent)) * rng.uniform(*law)
 
 
 def largest_radius(prior: Prior) -> float:

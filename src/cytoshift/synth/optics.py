@@ -98,6 +98,11 @@ def render(
     labels: (Y, X) or (Z, Y, X). The same labels, settings and state of `rng` give the same image.
     The order is the light's: stain, debris, attenuation with depth, point spread and haze, background, camera.
     """
+    return photographed(exposed(labels, voxel, optics, rng), optics.camera, rng)
+
+
+def exposed(labels: NDArray[np.integer], voxel: Voxel, optics: Optics, rng: np.random.Generator) -> Float:
+    """The light that arrives at the camera, a nucleus of mean brightness at about 1."""
     from scipy.ndimage import gaussian_filter
 
     if labels.ndim != voxel.ndim:
@@ -114,7 +119,7 @@ def render(
     if optics.haze:
         sharp += np.float32(optics.haze) * gaussian_filter(light, optics.haze_reach / size, mode="nearest", truncate=2)
     sharp += backdrop(labels.shape, size, optics, rng)
-    return photographed(sharp, optics.camera, rng)
+    return sharp
 
 
 def stained(labels: NDArray[np.integer], size: NDArray[np.float64], stain: Stain, rng: np.random.Generator) -> Float:

@@ -1,6 +1,7 @@
-"""AD-GAN's synthetic masks, setting by setting: table 9 of the paper."""
+"""Synthetic masks by name: AD-GAN's, setting by setting (table 9 of the paper), and those of nuclei with Golgi."""
 
-from .prior import Count, Eccentricity, Prior, SemiMajor
+from .cells import Body, Gap, Layers, PairPrior
+from .prior import Count, Eccentricity, Elastic, Prior, SemiMajor
 
 # The patches that the counts hold for: 256 x 256 in the code, 64 x 128 x 128 in section 4.2 of the paper.
 PATCH_2D = (256.0, 256.0)
@@ -39,3 +40,41 @@ RESIZE: dict[str, float] = {name: 1.0 for name in PRIORS} | {
     "fluo-n3dh-ce": 0.5,
     "fluo-n3dh-sim": 0.5,
 }
+
+# SS-Seg-CycleGAN, section II.B: Golgi are balls of radius 5..9, nuclei ellipsoids of 17..30 by 8..13 by 8..13, their
+# centres at most 6 apart, 45..70 pairs to an image, in voxels. What is different here:
+# - Pairs lie at any z and point in any direction. The paper's code puts all of them within three voxels of the middle
+#   plane and turns them in it only (tilt=(0, 0)).
+# - 45..70 is the number in the smallest of the paper's three images, 55 x 1010 x 1143; others get their share. The
+#   paper draws as many in a volume of any size. Settings for patches of 64 x 64 x 64 need a density of their own.
+# - The paper moves the nucleus along the diagonal of its box; here the Golgi is that far off in any direction.
+# - The elastic deformation of 0.75 is a share of the pair's box in the library that the code calls, not a length: here
+#   the bending of space as strong as it can be without folds, on the same scale.
+# - Cells are given up after some tries; the paper's loop goes on.
+PAPER_CELLS = PairPrior(
+    nucleus=Body(semi_axes=((17, 30), (8, 13), (8, 13))),
+    golgi=Body(semi_axes=((5, 9),)),
+    distance=(0, 6),
+    density=Count(objects=(45, 70), patch=(55, 1010, 1143)),
+    elastic=Elastic(amplitude=5, wavelength=35),
+    border="clip",
+    unit="px",
+)
+
+# Sizes and forms as of 252 nuclei and 281 Golgi cut out of mouse retina (benchmarks/measure_shapes.md): about 12^3 and
+# 8^3 voxels. How far they are from each other those do not say; here next to each other, a Golgi at any side.
+RETINA = PairPrior(
+    nucleus=Body(semi_axes=((5.2, 12.7), (4.2, 6.9), (3.7, 4.1)), spread=0.16, irregularity=0.05),
+    golgi=Body(semi_axes=((3.3, 6.2), (2.9, 3.8), (2.0, 2.9)), spread=0.08, irregularity=0.1),
+    distance=Gap(gap=(-1.0, 2.0)),
+    tilt=(0, 52),
+    density=(6e-5, 1e-4),
+    solo_nuclei=0.04,
+    solo_golgi=0.04,
+    overlap=0.5,
+    layers=Layers(spacing=96, thickness=44, between=0.15),
+    elastic=Elastic(amplitude=1.5, wavelength=14),
+    unit="px",
+)
+
+PAIR_PRIORS: dict[str, PairPrior] = {"retina": RETINA, "ss-seg-cyclegan": PAPER_CELLS}

@@ -1,8 +1,9 @@
 """The hot part of drawing masks: find a place for every object and fill its voxels. Always 3D; a 2D image is one plane.
 
-An object is the image of a slightly dented unit ball under a linear map: x lies in it where
-q = inverse (x - centre) has |q| <= 1 + sum_k bump_k(q / |q|). Any line from its centre leaves it once, so it is
-in one piece. Positions are in the unit of the voxel, with the array's corner at 0 and voxel centres half a voxel in.
+An object is the image of a slightly dented unit ball under a linear map: x lies in it where q = inverse (x - centre)
+has |q| <= 1 + sum_k bump_k(q / |q|). Any line from its centre leaves it once, so it is in one piece. Or it is the
+image of a mask that somebody has cut out, which fills part of a ball. Positions are in the unit of the voxel, with
+the array's corner at 0 and voxel centres half a voxel in.
 """
 
 from typing import Any, NamedTuple
@@ -47,6 +48,8 @@ class Objects(NamedTuple):
     bounds: NDArray[np.float64]  # (N, 2) smallest and largest radius of the dented unit ball
     poly: NDArray[np.float64]  # CIRCLE or SPHERE
     fibre: NDArray[np.int64]  # (N,) which path it sits on
+    grids: NDArray[np.float32]  # (L, G, G, G) masks instead of balls, in the cube around the unit ball, or (0, 0, 0, 0)
+    which: NDArray[np.int64]  # (N,) its mask
 
 
 class Rule(NamedTuple):
@@ -142,7 +145,7 @@ def beside(scene: Scene, rng: Any, i: int, j: int, host: Any, centre: Any, found
 def trace(scene: Scene, i: int, centre: Any, found: Any) -> int:
     """Write the flat indices of object i's voxels to `found`. Returns their number, -1 if it may not be here."""
     voxel, blocked, warp = scene.canvas.voxel, scene.canvas.blocked, scene.canvas.warp
-    bumps, poly, m = scene.objects.bumps[i], scene.objects.poly, scene.objects.inverse[i]
+    m = scene.objects.inverse[i]
     inner, outer = scene.objects.bounds[i, 0] ** 2, scene.objects.bounds[i, 1] ** 2
     shape, warped = blocked.shape, warp.shape[1] > 0
     low, high = np.empty(3, np.int64), np.empty(3, np.int64)
@@ -169,7 +172,7 @@ def trace(scene: Scene, i: int, centre: Any, found: Any) -> int:
                 q = m[1, 0] * dz + m[1, 1] * dy + m[1, 2] * dx
                 r = m[2, 0] * dz + m[2, 1] * dy + m[2, 2] * dx
                 square = p * p + q * q + r * r
-                if square > outer or (square > inner and np.sqrt(square) > radius(bumps, poly, p, q, r)):
+                if square > outer or (square > inner and beyond(scene.objects, i, p, q, r)):
                     continue
                 if blocked[z, y, x]:
                     return -1
@@ -188,6 +191,34 @@ def centre_blocked(canvas: Canvas, centre: Any) -> bool:
     )
     n = canvas.labels.shape
     return 0 <= z < n[0] and 0 <= y < n[1] and 0 <= x < n[2] and canvas.blocked[z, y, x] != 0
+
+
+@njit(nogil=True, cache=True)
+def beyond(objects: Objects, i: int, p: float, q: float, r: float) -> bool:
+    """Whether a place near the unit ball is no part of object i."""
+    if objects.grids.shape[0] > 0:
+        return mask_at(objects.grids[objects.which[i]], p, q, r) < 0.5
+    return np.sqrt(p * p + q * q + r * r) > radius(objects.bumps[i], objects.poly, p, q, r)
+
+
+@njit(nogil=True, cache=True)
+def mask_at(grid: Any, p: float, q: float, r: float) -> float:
+    """A mask (G, G, G), linear between the centres of its voxels; its cube goes from -1 to 1, without its outermost
+    half voxel, where the mask is empty."""
+    half = grid.shape[0] / 2
+    z, y, x = (p + 1) * half - 0.5, (q + 1) * half - 0.5, (r + 1) * half - 0.5
+    k, j, i = int(np.floor(z)), int(np.floor(y)), int(np.floor(x))
+    last = grid.shape[0] - 2
+    if not (0 <= k <= last and 0 <= j <= last and 0 <= i <= last):
+        return 0.0
+    z, y, x = z - k, y - j, x - i
+    total = 0.0
+    for a in range(2):
+        for b in range(2):
+            for c in range(2):
+                weight = (z if a else 1 - z) * (y if b else 1 - y) * (x if c else 1 - x)
+                total += weight * grid[k + a, j + b, i + c]
+    return total
 
 
 @njit(nogil=True, cache=True)

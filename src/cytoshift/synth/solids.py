@@ -1,6 +1,7 @@
 """From semi-axes to what the rasteriser takes: turned, stretched and dented solids, fibres, bent space."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,16 @@ DEEPEST = 0.5  # no radius leaves half to one and a half of the ellipsoid's
 ROUND = 128  # directions in which the radius is looked at
 MARGIN = 1.15
 POINTS = 256  # along a fibre
+NO_GRIDS = np.zeros((0, 0, 0, 0), np.float32)
 TILT = 0.25  # an object's long axis and its fibre: about 20 degrees
+
+
+class Posed(NamedTuple):
+    """N objects turned but without a place, and the ellipsoids about as large."""
+
+    objects: Objects
+    frame: Array  # (N, 3, 3) axes in columns, the longest first
+    inverse: Array  # (N, 3, 3) from the ellipsoid to the unit ball
 
 
 def solids(prior: Prior, axes: Array, ways: Array, flat: bool, rng: np.random.Generator) -> Objects:
@@ -30,11 +40,20 @@ def solids(prior: Prior, axes: Array, ways: Array, flat: bool, rng: np.random.Ge
     stretch = np.ones(3) if flat else prior.axial ** np.array([2 / 3, -1 / 3, -1 / 3])
     matrix = stretch[:, None] * frame * axes[:, None, :]  # unit ball -> object
     bumps, bounds = dents(prior.irregularity, number, flat, rng)
-    bent = prior.elastic.amplitude if prior.elastic else 0.0
+    made = placeable(matrix, bumps, bounds, prior.elastic.amplitude if prior.elastic else 0.0)
+    return made._replace(poly=CIRCLE if flat else SPHERE, fibre=fibre)
+
+
+def placeable(matrix: Array, bumps: Array, bounds: Array, bent: float) -> Objects:
+    """Images of dented unit balls under `matrix` (N, 3, 3), in 3D. bumps, bounds: as `dents` gives them.
+
+    bent: the largest displacement along an axis of the space that they will lie in.
+    """
     reach = np.linalg.norm(matrix, axis=2) * bounds[:, 1:] + bent
     ball = np.linalg.norm(reach, axis=1) if bent else np.linalg.norm(matrix, 2, axis=(1, 2)) * bounds[:, 1]
+    none = np.zeros(len(matrix), np.int64)
     inverse = np.linalg.inv(matrix).astype(np.float64)
-    return Objects(inverse, reach, ball, bumps, bounds, CIRCLE if flat else SPHERE, fibre)
+    return Objects(inverse, reach, ball, bumps, bounds, SPHERE, none, NO_GRIDS, none)
 
 
 def frames(first: Array, flat: bool, rng: np.random.Generator) -> Array:
