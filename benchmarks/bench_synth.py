@@ -12,7 +12,20 @@ import numpy as np
 
 from cytoshift.core.rng import stream
 from cytoshift.core.voxel import Voxel
-from cytoshift.synth import PHANTOMS, PRIORS, Count, Elastic, Lognormal, Prior, draw_labels, phantom
+from cytoshift.synth import (
+    PAIR_PRIORS,
+    PHANTOMS,
+    PRIORS,
+    STACKS,
+    Count,
+    Elastic,
+    Lognormal,
+    Prior,
+    draw_labels,
+    draw_pairs,
+    phantom,
+    stack,
+)
 
 
 def thirty(shape: tuple[int, ...], **change: object) -> Prior:
@@ -26,7 +39,8 @@ def thirty(shape: tuple[int, ...], **change: object) -> Prior:
     return Prior(**{**base, **change})  # type: ignore[arg-type]
 
 
-FLAT, DEEP = (128, 128), (32, 64, 64)
+FLAT, DEEP, CUBE = (128, 128), (32, 64, 64), (64, 64, 64)
+FIFTY = PAIR_PRIORS["retina"].model_copy(update={"density": Count(objects=(50, 50), patch=CUBE)})
 CASES: dict[str, tuple[Prior, tuple[int, ...]]] = {
     "30 ellipses": (thirty(FLAT), FLAT),
     "30 dented, half of them touching": (thirty(FLAT, irregularity=0.05, clustering=0.5), FLAT),
@@ -69,6 +83,14 @@ def objects(index: int, name: str) -> int:
     return int(phantom(name, 0, index=index)[1].max())
 
 
+def cells(index: int) -> int:
+    return int(draw_pairs(FIFTY, CUBE, Voxel((1.0, 1.0, 1.0)), stream(0, "bench", index)).max())
+
+
+def in_a_stack(index: int, name: str) -> int:
+    return int(stack(name, 0, index=index)[1].max())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0, help="per case")
@@ -77,9 +99,13 @@ def main() -> None:
     for name, (prior, shape) in CASES.items():
         make = partial(masks, prior=prior, shape=shape)
         row(name, shape, np.mean([make(i) for i in range(5)]), cost(make, seconds))
+    row("50 nuclei with Golgi (retina)", CUBE, np.mean([cells(i) for i in range(5)]), cost(cells, seconds))
     for name, kind in PHANTOMS.items():
         make = partial(objects, name=name)
         row(name, kind.shape, np.mean([make(i) for i in range(5)]), cost(make, seconds))
+    for name, several in STACKS.items():
+        make = partial(in_a_stack, name=name)
+        row(name, several.shape, np.mean([make(i) for i in range(2)]), cost(make, seconds))
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("library", type=Path)
     parser.add_argument("--axes", default="zyx", help="of the library's arrays")
     parser.add_argument("--prior", default="retina", choices=PAIR_PRIORS)
-    parser.add_argument("--volumes", type=int, default=12, help="drawn")
+    parser.add_argument("--volumes", type=int, default=30, help="drawn")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     there, here = read_masks(options.library, options.axes), drawn(options.prior, options.volumes)

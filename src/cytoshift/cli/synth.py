@@ -30,15 +30,20 @@ def synth(
     """Make phantoms: microscope-like images with exact instance labels, and a contact sheet of them.
 
     A pair such as em-to-expansion shows one kind of tissue in two modalities; its samples are in source/ and target/.
+    A stack such as retina has a channel for each class, and labels in a folder for each; a number that nuclei and
+    golgi share is a pair.
     """
     from ..data.write import write_image, write_labels
     from ..draw import save_png, sheet
-    from ..synth import PAIRS, PHANTOMS, Pair, Phantom, pair, phantom
+    from ..synth import PAIRS, PHANTOMS, STACKS, Pair, Phantom, pair, phantom
     from ..synth.pairs import SIDES
 
-    if preset not in PHANTOMS and preset not in PAIRS:
-        raise UserError(f"there is no preset '{preset}'; there are {', '.join([*PHANTOMS, *PAIRS])}")
     wanted = sizes(shape) if shape else None
+    if preset in STACKS:
+        stacks(preset, out, number, seed, wanted)
+        return
+    if preset not in PHANTOMS and preset not in PAIRS:
+        raise UserError(f"there is no preset '{preset}'; there are {', '.join([*PHANTOMS, *PAIRS, *STACKS])}")
     kind: Phantom | Pair
     sides: dict[str, Callable[[int], Sample]]
     if preset in PHANTOMS:
@@ -57,7 +62,7 @@ def synth(
         for index in range(number):
             image, labels, voxel = draw(index)
             axes = "zyx"[-image.ndim :]
-            name = f"{preset}_{index:0{max(len(str(number - 1)), 3)}d}.tif"
+            name = numbered(preset, index, number)
             write_image(out / side / "images" / name, image, voxel, axes)
             write_labels(out / side / "labels" / name, labels, voxel, axes)
             if index < most:
@@ -68,6 +73,38 @@ def synth(
     contact = save_png(out / "contact.png", sheet(rows, titles, captions, heading=f"{preset} - {kind.summary}{shown}"))
     each = " on each side" if len(sides) > 1 else ""
     typer.echo(f"{number} images and labels of {preset}{each} (seed {seed}) in {out}; picture: {contact}")
+
+
+def stacks(preset: str, out: Path, number: int, seed: int, shape: tuple[int, ...] | None) -> None:
+    """Stacks in images/, labels of each class in labels/CLASS/."""
+    from ..data.stacks import write_stack
+    from ..data.write import write_labels
+    from ..draw import save_png, sheet
+    from ..labels.ids import sizes as present
+    from ..synth import CLASSES, STACKS, paired, stack
+
+    rows, captions = [], []
+    for index in range(number):
+        image, labels, voxel = stack(preset, seed, shape, index)
+        name = numbered(preset, index, number)
+        write_stack(out / "images" / name, image, voxel, "zyx", CLASSES)
+        for channel, mask in zip(CLASSES, labels):
+            write_labels(out / "labels" / channel / name, mask, voxel, "zyx")
+        if index < SHOWN:
+            rows.append(channels(image, labels, voxel))
+            counts = [f"{len(present(mask)[0])} {channel}" for channel, mask in zip(CLASSES, labels)]
+            counts.append(f"{len(paired(labels))} pairs")
+            captions.append(f"{name}: {image.shape} {image.dtype}, voxel {voxel}, {', '.join(counts)}")
+    shown = f", the first {SHOWN} of {number}" if number > SHOWN else ""
+    titles = [*CLASSES, "golgi (magenta), nuclei (green)", "projection", "side", "truth: golgi amber, nuclei blue"]
+    heading = f"{preset} - {STACKS[preset].summary}{shown}"
+    contact = save_png(out / "contact.png", sheet(rows, titles, captions, heading=heading))
+    typer.echo(f"{number} stacks of {preset} and labels of each class (seed {seed}) in {out}; picture: {contact}")
+
+
+def numbered(preset: str, index: int, number: int) -> str:
+    """File name of one of `number` samples."""
+    return f"{preset}_{index:0{max(len(str(number - 1)), 3)}d}.tif"
 
 
 def sizes(text: str) -> tuple[int, ...]:
@@ -110,3 +147,30 @@ def cuts(
         flat, truth, pixel = plane(image, axis=1), plane(labels, axis=1), Voxel((z, x), voxel.unit)
         row += [thumbnail(flat, pixel), outline(flat, truth, voxel=pixel)]
     return row
+
+
+def channels(
+    image: "NDArray[np.uint8] | NDArray[np.uint16]", labels: "NDArray[np.int32]", voxel: "Voxel"
+) -> "list[NDArray[np.uint8] | None]":
+    """One row of a stack's contact sheet."""
+    from ..core.voxel import Voxel
+    from ..draw import outline, plane, thumbnail
+
+    golgi, nuclei = image
+    z, _, x = voxel.size
+    side, pixel = [plane(channel, "max", axis=1) for channel in image], Voxel((z, x), voxel.unit)
+    middle = [thumbnail(channel, voxel) for channel in image]
+    return [
+        *middle,
+        merged(*middle),
+        merged(thumbnail(golgi, voxel, kind="max"), thumbnail(nuclei, voxel, kind="max")),
+        merged(*(thumbnail(view, pixel) for view in side)),
+        outline(nuclei, labels[0], labels[1], voxel),
+    ]
+
+
+def merged(magenta: "NDArray[np.uint8]", green: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
+    """Two gray pictures (h, w, 3) as one in colours that the colour-blind tell apart."""
+    picture = magenta.copy()
+    picture[..., 1] = green[..., 1]
+    return picture

@@ -53,7 +53,9 @@ class Cutouts:
         matrix = turn * self.voxel * (self.grids.shape[1] / 2)
         objects = placeable(matrix, np.zeros((number, 0, 4)), self.bounds[which], bent)
         ellipsoid = frame * (scale[:, None] * self.radii[which])[:, None, :]
-        return Posed(objects._replace(grids=self.grids, which=which), frame, np.linalg.inv(ellipsoid))
+        return Posed(
+            objects._replace(grids=self.grids, which=which), frame, np.linalg.inv(ellipsoid).astype(np.float64)
+        )
 
 
 @dataclass(frozen=True)

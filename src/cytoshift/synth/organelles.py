@@ -133,7 +133,8 @@ def radii(body: Body, number: int, rng: np.random.Generator) -> Array:
 
 def tilted(tilt: tuple[float, float], number: int, rng: np.random.Generator) -> Array:
     """(number, 3) directions of length 1, out of the plane by an angle in the range (degrees), up or down."""
-    z = rng.uniform(*np.sin(np.deg2rad(tilt)), number) * rng.choice([-1.0, 1.0], number)
+    low, high = np.sin(np.deg2rad(tilt))
+    z = rng.uniform(low, high, number) * rng.choice([-1.0, 1.0], number)
     turn = rng.uniform(0, 2 * np.pi, number)
     flat = np.sqrt(1 - z**2)
     return np.stack([z, flat * np.sin(turn), flat * np.cos(turn)], axis=1)

@@ -64,8 +64,8 @@ PAPER_CELLS = PairPrior(
 # Sizes and forms as of 252 nuclei and 281 Golgi cut out of mouse retina (benchmarks/measure_shapes.md): about 12^3 and
 # 8^3 voxels. How far they are from each other those do not say; here next to each other, a Golgi at any side.
 RETINA = PairPrior(
-    nucleus=Body(semi_axes=((5.2, 12.7), (4.2, 6.9), (3.7, 4.1)), spread=0.16, irregularity=0.05),
-    golgi=Body(semi_axes=((3.3, 6.2), (2.9, 3.8), (2.0, 2.9)), spread=0.08, irregularity=0.1),
+    nucleus=Body(semi_axes=((4.7, 11.3), (4.1, 6.5), (3.7, 4.1)), spread=0.16, irregularity=0.12),
+    golgi=Body(semi_axes=((2.9, 5.2), (2.8, 3.6), (2.0, 2.8)), spread=0.06, irregularity=0.22),
     distance=Gap(gap=(-1.0, 2.0)),
     tilt=(0, 52),
     density=(6e-5, 1e-4),

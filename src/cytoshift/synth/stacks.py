@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from ..core.errors import UserError
 from ..core.rng import stream
 from ..core.voxel import PIXEL, Voxel
+from ..labels.ids import relabel, sizes
 from .cells import CLASSES, Body, Gap, Layers, PairPrior
 from .optics import Camera, Debris, Optics, Stain, exposed, photographed
 from .organelles import draw_pairs
+from .pairs import SLIVER
 from .presets import RETINA
 from .prior import Elastic
 
@@ -37,7 +39,8 @@ def stack(
 ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.int32], Voxel]:
     """Image (2, Z, Y, X), labels (2, Z, Y, X) and voxel size of sample `index` of a preset; channels as CLASSES.
 
-    A nucleus and its Golgi have one number, see `draw_pairs`. Labels and each channel draw from streams of their own.
+    A nucleus and its Golgi have one number, see `draw_pairs`; slivers at the border are left out. Labels and each
+    channel draw from streams of their own.
     Raises UserError for a preset that does not exist or a shape of the wrong number of axes.
     """
     if name not in STACKS:
@@ -46,11 +49,22 @@ def stack(
     if shape is not None and (len(shape) != 3 or min(shape) < 8):
         raise UserError(f"shape {shape} does not fit the 3D preset '{name}' {kind.shape}; give 3 sizes of at least 8")
     labels = draw_pairs(kind.prior, shape or kind.shape, kind.voxel, stream(seed, "stack", name, index, "labels"))
+    labels = without_slivers(labels, kind)
     return (
         colours(labels, kind, [stream(seed, "stack", name, index, channel) for channel in CLASSES]),
         labels,
         kind.voxel,
     )
+
+
+def without_slivers(labels: NDArray[np.int32], kind: Stack) -> NDArray[np.int32]:
+    """Labels less the objects of which the border leaves next to nothing: nobody could tell what they are."""
+    kept = np.empty_like(labels)
+    for mask, out, body in zip(labels, kept, (kind.prior.golgi, kind.prior.nucleus)):
+        ids, counts = sizes(mask)
+        slivers = ids[counts * kind.voxel.volume < SLIVER * 4 / 3 * np.pi * body.middle**3]
+        out[...] = np.where(np.isin(mask, slivers), 0, mask)
+    return relabel(kept)  # both classes at once: a nucleus and its Golgi keep one number
 
 
 def colours(
@@ -60,7 +74,8 @@ def colours(
     looks = (kind.golgi, kind.nuclei)
     light = [exposed(mask, kind.voxel, optics, rng) for mask, optics, rng in zip(labels, looks, rngs)]
     mixed = [own + np.float32(bleed) * other for own, other, bleed in zip(light, light[::-1], kind.bleed)]
-    return np.stack([photographed(seen, optics.camera, rng) for seen, optics, rng in zip(mixed, looks, rngs)])
+    seen: NDArray = np.stack([photographed(*one) for one in zip(mixed, [look.camera for look in looks], rngs)])
+    return seen
 
 
 RETINA_STACK = Stack(
