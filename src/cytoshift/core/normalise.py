@@ -1,12 +1,12 @@
 """Intensities to [-1, 1] (or z-scores), measured once per volume or data set and stored with the model."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from .errors import UserError
 from .settings import Settings
@@ -79,6 +79,51 @@ class Normalisation(Settings):
             offset, clip = (low + high) / 2, (-1.0, 1.0)
             gain = 2 / (high - low) if high > low else 0.0
         return Scale(offset, -gain if self.invert else gain, clip, self.gamma)
+
+
+# One recipe for all channels of an image, or a list with one for each.
+Recipe = Annotated[
+    Annotated[Normalisation, Tag("(one)")] | Annotated[tuple[Normalisation, ...], Tag("(each)")],
+    Discriminator(lambda said: "(each)" if isinstance(said, list | tuple) else "(one)"),
+]
+
+
+@dataclass(frozen=True)
+class Scales:
+    """A scale for each channel."""
+
+    each: tuple[Scale, ...]
+
+    def __call__(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
+        """Raw intensities (C, ...) to float32."""
+        return np.stack([scale(channel) for scale, channel in zip(self.each, raw, strict=True)])
+
+
+def recipes(recipe: Recipe) -> tuple[Normalisation, ...]:
+    return recipe if isinstance(recipe, tuple) else (recipe,)
+
+
+def of_the_whole(recipe: Recipe) -> bool:
+    """Whether numbers are those of a data set. Raises ValueError where one channel's are, and another's are not."""
+    found = {one.per for one in recipes(recipe)}
+    if len(found) > 1:
+        raise ValueError("channels are normalised per image and per data set; set the same `per` for all")
+    return found == {"dataset"}
+
+
+def measure(recipe: Recipe, volumes: Sequence[Sequence[NDArray[np.generic]]]) -> Scale | Scales:
+    """The numbers of volumes that share them, each a sequence of its channels (*S).
+
+    Raises UserError where there are not as many recipes as channels, and for voxels that are no number.
+    """
+    each, count = recipes(recipe), len(volumes[0])
+    if len(each) not in (1, count):
+        raise UserError(
+            f"normalise is given for {len(each)} channels, the images have {count}; give one for each, or one for all"
+        )
+    each = each * count if len(each) == 1 else each
+    found = tuple(one.measure([channels[i] for channels in volumes]) for i, one in enumerate(each))
+    return found[0] if count == 1 else Scales(found)
 
 
 def sample(volume: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -17,15 +17,21 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def unnamed(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Where an error lies, as a settings file says it: branches of a union that it does not name are in brackets."""
+    return tuple(part for part in loc if not str(part).startswith("("))
+
+
 def parse(kind: type[S], data: Any, where: str = "settings") -> S:
     """Checked settings, or one sentence that names the key, what stood there and what fits."""
     try:
         return kind.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the whole"
+        loc = unnamed(first["loc"])
+        key = ".".join(map(str, loc)) or "the whole"
         if first["type"] == "extra_forbidden":
-            known = ", ".join(fields_at(kind, first["loc"][:-1]))
+            known = ", ".join(fields_at(kind, loc[:-1]))
             raise UserError(f"{where}: '{key}' is not a setting; there are {known}") from None
         if first["type"] == "missing":
             raise UserError(f"{where}: '{key}' is missing; set {key}=...") from None

@@ -4,7 +4,7 @@ So a run that was killed goes on where it stopped, any number of workers or proc
 and a sample that made trouble can be drawn again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -14,13 +14,14 @@ from torch.utils.data import Dataset
 
 from ..core.batch import Masks, Shaded, Unlabelled
 from ..core.errors import UserError
-from ..core.normalise import Normalisation, Scale, sample
+from ..core.normalise import Recipe, Scale, Scales, measure, of_the_whole, sample
 from ..core.rng import stream
 from ..core.voxel import Voxel
 from ..represent import Representation
 from ..synth import Prior, draw_labels
 from .augment import Augment, change_gamma, sample_pose, sample_shade
 from .resample import resample
+from .several import apart, each
 from .volumes import Volume
 
 # Up to this many bytes of raw images are kept in memory; larger ones are read patch by patch.
@@ -45,13 +46,14 @@ class Images:
     """Random patches of unlabelled volumes at the working voxel size, normalised by numbers of the whole volume.
 
     Patches without any foreground are drawn again, here and among the masks: instance norm scales the noise of an
-    empty patch up to full contrast, and the networks would learn to find objects in it.
+    empty patch up to full contrast, and the networks would learn to find objects in it. Of several channels it takes
+    one that shows something; all of them show the same place.
     """
 
     kind: ClassVar[type] = Unlabelled
 
     def __init__(
-        self, volumes: list[Volume], normalise: Normalisation, working: Voxel, patch: tuple[int, ...], seed: int,
+        self, volumes: list[Volume], normalise: Recipe, working: Voxel, patch: tuple[int, ...], seed: int,
         augment: Augment | None = None,
     ):  # fmt: skip
         if any(v.voxel.unit != working.unit for v in volumes):
@@ -62,8 +64,8 @@ class Images:
         total = sum(int(np.prod(v.array.shape)) * v.array.dtype.itemsize for v in volumes)
         self.arrays: list[Any] = [v.load() if total <= IN_MEMORY else v.array for v in volumes]
         self.voxels = [v.voxel for v in volumes]
-        self.rescale(scales(self.arrays, [v.name for v in volumes], normalise))
         self.working, self.patch, self.seed, self.augment = working, patch, seed, augment or Augment()
+        self.rescale(scales(self.arrays, [v.name for v in volumes], normalise, working.ndim))
         # A volume is chosen in proportion to its physical size, so that every region is equally likely.
         extents = np.array([np.prod(a.shape) * v.volume for a, v in zip(self.arrays, self.voxels)])
         self.chances = extents / extents.sum()
@@ -73,16 +75,26 @@ class Images:
         image = self.window(rng, EMPTY)
         if self.augment.gamma:
             image = change_gamma(image, 2.0 ** rng.uniform(-self.augment.gamma, self.augment.gamma))
-        return (sample_pose(self.augment, self.patch, self.working, rng)(image)[None],)
+        return (self.channels(sample_pose(self.augment, self.patch, self.working, rng)(image)),)
+
+    def channels(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A patch (*patch) or (C, *patch) as (C, *patch)."""
+        return image.reshape(-1, *self.patch)
 
     def rescale(self, scales: Sequence[Levels]) -> None:
         """From now on the volumes are read with these scales."""
         self.scales: list[Levels] = list(scales)
-        self.levels = [level(values) for values in self.values()]
+        self.levels: list[Any] = [level(values, self.working.ndim) for values in self.values()]
 
     def values(self) -> list[NDArray[np.float32]]:
-        """A sample of every volume's intensities, as networks see them."""
-        return [scale(sample(array)) for scale, array in zip(self.scales, self.arrays)]
+        """A sample of every volume's intensities (N,), or (C, N) of several channels, as networks see them."""
+        ndim = self.working.ndim
+        return [scale(each(sample, array, ndim)) for scale, array in zip(self.scales, self.arrays)]
+
+    def shown(self, image: NDArray[np.float32], which: int) -> float:
+        """The share of a patch of volume number `which` that is foreground, in any of its channels."""
+        above = image > self.levels[which]
+        return float((above if above.ndim == len(self.patch) else above.any(0)).mean())
 
     def window(self, rng: np.random.Generator, least: float = 0.0, which: int | None = None) -> NDArray[np.float32]:
         """A random patch as it is, of volume number `which` or of any; with `least`, one of which so much is
@@ -93,7 +105,7 @@ class Images:
         size = tuple(max(round(n * w / o), 1) for n, w, o in zip(self.patch, self.working.size, voxel.size))
         for _ in range(DRAWS):
             image = self.scales[which](crop(array, size, rng))
-            if float((image > self.levels[which]).mean()) >= least:
+            if self.shown(image, which) >= least:
                 break
         return resample(image, self.patch)
 
@@ -104,12 +116,12 @@ def covered(images: Images, count: int = COVERED) -> NDArray[np.float64]:
     for i in range(count):
         rng = stream(images.seed, "covered", i)
         which = int(rng.choice(len(images.arrays), p=images.chances))
-        out.append(float((images.window(rng, EMPTY, which) > images.levels[which]).mean()))
+        out.append(images.shown(images.window(rng, EMPTY, which), which))
     return np.array(out)
 
 
 class ShadedImages(Images):
-    """`Images` under an uneven light, and as they were."""
+    """`Images` under an uneven light, one for each channel, and as they were."""
 
     kind: ClassVar[type] = Shaded
 
@@ -117,26 +129,41 @@ class ShadedImages(Images):
         (clean,) = super().sample(index)
         if not self.augment.shade:
             return clean, clean
-        light = sample_shade(self.augment.shade, self.patch, stream(self.seed, "shade", index))
-        return light(clean[0])[None], clean
+        rng = stream(self.seed, "shade", index)
+        return np.stack([sample_shade(self.augment.shade, self.patch, rng)(channel) for channel in clean]), clean
 
 
 class SyntheticMasks:
-    """Masks drawn from the prior on the fly, encoded as the networks see them."""
+    """Masks drawn from the prior on the fly, encoded as the networks see them.
+
+    prior: of one class, or by name those of several, whose objects are drawn without regard for one another.
+    """
 
     kind: ClassVar[type] = Masks
 
-    def __init__(self, prior: Prior, representation: Representation, working: Voxel, patch: tuple[int, ...], seed: int):
+    def __init__(
+        self, prior: Prior | Mapping[str, Prior], representation: Representation, working: Voxel,
+        patch: tuple[int, ...], seed: int,
+    ):  # fmt: skip
         self.prior, self.representation, self.working = prior, representation, working
         self.patch, self.seed = patch, seed
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
         rng = stream(self.seed, "masks", index)
         for _ in range(DRAWS):
-            labels = draw_labels(self.prior, self.patch, self.working, rng)
+            labels = draw(self.prior, self.patch, self.working, rng)
             if float((labels > 0).mean()) >= EMPTY:
                 break
         return (self.representation.encode(labels, self.working),)
+
+
+def draw(
+    prior: Prior | Mapping[str, Prior], shape: tuple[int, ...], voxel: Voxel, rng: np.random.Generator
+) -> NDArray[np.int32]:
+    """Labels (*S) of one class, or (K, *S) of several."""
+    if isinstance(prior, Prior):
+        return draw_labels(prior, shape, voxel, rng)
+    return np.stack([draw_labels(one, shape, voxel, rng) for one in prior.values()])
 
 
 class Batches(Dataset):
@@ -158,32 +185,41 @@ class Batches(Dataset):
         return self.kind(**parts)
 
 
-def scales(arrays: list[Any], names: list[str], normalise: Normalisation) -> list[Scale]:
-    """One Scale per volume; the same one for all where the recipe says "dataset"."""
-    if normalise.per == "dataset":
-        return [normalise.measure(arrays)] * len(arrays)
+def scales(arrays: list[Any], names: list[str], normalise: Recipe, ndim: int) -> list[Scale | Scales]:
+    """One scale per volume; the same one for all where the recipe says "dataset"."""
+    if of_the_whole(normalise):
+        return [measure(normalise, [apart(array, ndim) for array in arrays])] * len(arrays)
     measured = []
     for array, name in zip(arrays, names):
         try:
-            measured.append(normalise.measure([array]))
+            measured.append(measure(normalise, [apart(array, ndim)]))
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
     return measured
 
 
-def level(values: NDArray[np.float32]) -> float:
-    """Otsu's threshold of a volume's normalised intensities: above it lies what is bright in this volume."""
+def level(values: NDArray[np.float32], ndim: int) -> Any:
+    """Otsu's threshold of a volume's normalised intensities: above it lies what is bright in this volume.
+
+    A number for values (N,); for those of several channels (C, N) an array that fits images (C, *S).
+    """
     from skimage.filters import threshold_otsu
 
+    if values.ndim > 1:
+        return np.array([level(channel, ndim) for channel in values]).reshape(-1, *[1] * ndim)
     return float(threshold_otsu(values)) if values.max() > values.min() else float(values.max())
 
 
 def crop(array: Any, size: tuple[int, ...], rng: np.random.Generator) -> NDArray:
-    """A random window (*size) of `array`; where the array is smaller it is continued by reflection."""
-    starts = [int(rng.integers(max(n - s, 0) + 1)) for n, s in zip(array.shape, size)]
-    window = np.asarray(array[tuple(slice(a, a + s) for a, s in zip(starts, size))])
-    missing = [s - n for s, n in zip(size, window.shape)]
+    """A random window (*size) of `array`; where the array is smaller it is continued by reflection.
+
+    Channels in front are all taken: (C, *S) -> (C, *size).
+    """
+    front = len(array.shape) - len(size)
+    starts = [int(rng.integers(max(n - s, 0) + 1)) for n, s in zip(array.shape[front:], size)]
+    window = np.asarray(array[(*[slice(None)] * front, *(slice(a, a + s) for a, s in zip(starts, size)))])
+    missing = [s - n for s, n in zip(size, window.shape[front:])]
     if any(missing):
         # "symmetric" and not "reflect": it also works on an axis of one voxel
-        window = np.pad(window, [(m // 2, m - m // 2) for m in missing], mode="symmetric")
+        window = np.pad(window, [*[(0, 0)] * front, *((m // 2, m - m // 2) for m in missing)], mode="symmetric")
     return window

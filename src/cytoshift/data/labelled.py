@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..core.batch import Labelled, LabelledPair, UnlabelledPair
 from ..core.errors import UserError
-from ..core.normalise import Normalisation
+from ..core.normalise import Recipe, recipes
 from ..core.rng import stream
 from ..core.voxel import Voxel
 from ..represent import Representation
@@ -26,6 +26,7 @@ from .augment import Augment, Grid, change_gamma, lay, sample_pose, sample_warp
 from .corrupt import Corrupt, sample_corruptions, sample_gray
 from .domains import DRAWS, EMPTY, IN_MEMORY, Images
 from .resample import Axis, image_at, labels_at
+from .several import each
 from .volumes import Volume
 
 # Part of the patch, on each side, that labels are encoded with and that is cut off again: an object at the border of
@@ -40,16 +41,21 @@ Place = tuple[int, tuple[int, ...], NDArray]  # volume, corner of the patch in i
 
 
 class ImagePairs(Images):
-    """`Images`, and what they were before they were corrupted: same place, same pose, same exposure."""
+    """`Images`, and what they were before they were corrupted: same place, same pose, same exposure.
+
+    Channels share all of it, and what corrupts one corrupts the others likewise.
+    """
 
     kind: ClassVar[type] = UnlabelledPair
 
     def __init__(
-        self, volumes: list[Volume], normalise: Normalisation, working: Voxel, patch: tuple[int, ...], seed: int,
+        self, volumes: list[Volume], normalise: Recipe, working: Voxel, patch: tuple[int, ...], seed: int,
         augment: Augment | None = None, corrupt: Corrupt | None = None,
     ):  # fmt: skip
         super().__init__(volumes, normalise, working, patch, seed, augment)
-        self.corrupt = (corrupt or Corrupt()).fits(len(patch), normalise)
+        self.corrupt = corrupt or Corrupt()
+        for one in recipes(normalise):
+            self.corrupt.fits(len(patch), one)
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
         grid = self.grid(index, (0,) * len(self.patch))
@@ -57,7 +63,7 @@ class ImagePairs(Images):
         which = self.choose(rng)
         for _ in range(DRAWS):
             image = self.look(which, self.corner(which, rng), grid)
-            if float((image > self.levels[which]).mean()) >= EMPTY:
+            if self.shown(image, which) >= EMPTY:
                 break
         pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
         return self.pair(pose(image), index)
@@ -74,7 +80,7 @@ class ImagePairs(Images):
     def corner(self, which: int, rng: np.random.Generator) -> tuple[int, ...]:
         """Where the patch begins, in voxels of the volume: inside it, or around it where the volume is smaller."""
         sizes = (max(round(n * r), 1) for n, r in zip(self.patch, self.ratio(which)))
-        spare = [n - size for n, size in zip(self.arrays[which].shape, sizes)]
+        spare = [n - size for n, size in zip(self.arrays[which].shape[-len(self.patch) :], sizes)]
         return tuple(int(rng.integers(s + 1)) if s >= 0 else s // 2 for s in spare)
 
     def ratio(self, which: int) -> tuple[float, ...]:
@@ -92,15 +98,16 @@ class ImagePairs(Images):
             starts.append(start)
             size.append(stop - start)
             axes.append(Axis(centres - start, ratio))
-        return cut(array, tuple(starts), tuple(size)), axes
+        return each(lambda one: cut(one, tuple(starts), tuple(size)), array, len(size)), axes
 
     def look(self, which: int, corner: tuple[int, ...], grid: Grid) -> Image:
         """The normalised image at the places of the grid."""
         raw, axes = self.read(self.arrays[which], which, corner, grid)
-        return grid.take(image_at(self.scales[which](raw), axes), grid.reach()[0])
+        seen = lambda one: grid.take(image_at(one, axes), grid.reach()[0])
+        return each(seen, self.scales[which](raw), len(self.patch))
 
     def pair(self, image: Image, index: int) -> tuple[Image, Image]:
-        """Corrupted and clean, (1, *patch)."""
+        """Corrupted and clean, (C, *patch)."""
         rng = stream(self.seed, "pairs", index, "exposure")
         if rng.random() < self.corrupt.gray:
             image = sample_gray(self.corrupt, rng)(image)
@@ -108,21 +115,21 @@ class ImagePairs(Images):
             image = change_gamma(image, 2.0 ** rng.uniform(-self.augment.gamma, self.augment.gamma))
         corrupted = image
         for step in sample_corruptions(self.corrupt, self.patch, stream(self.seed, "pairs", index, "corrupt")):
-            corrupted = step(corrupted)
-        return corrupted[None], image[None]
+            corrupted = each(step, corrupted, len(self.patch))
+        return self.channels(corrupted), self.channels(image)
 
 
 class LabelledPairs(ImagePairs):
     """Images with their labels, encoded as the networks see them, and the images before they were corrupted.
 
-    labels: one volume per image, on the same grid. Both are brought to the working voxel size patch by patch, labels
+    labels: one volume per image, on the same grid, with the classes in front where there are several. Both are brought to the working voxel size patch by patch, labels
     smoothly where they grow. A volume may be without any object; patches with few are drawn again, mostly.
     """
 
     kind: ClassVar[type] = LabelledPair
 
     def __init__(
-        self, volumes: list[Volume], labels: list[Volume], normalise: Normalisation, working: Voxel,
+        self, volumes: list[Volume], labels: list[Volume], normalise: Recipe, working: Voxel,
         patch: tuple[int, ...], seed: int, augment: Augment | None, corrupt: Corrupt | None, represent: Representation,
     ):  # fmt: skip
         if len(volumes) != len(labels):
@@ -141,26 +148,25 @@ class LabelledPairs(ImagePairs):
         self.represent = represent
         self.covered: NDArray[np.float64] | None = None  # shares that patches are chosen to be covered by
         self.halo = tuple(math.ceil(n * HALO) for n in patch)
+        self.inside: Any = (..., *(slice(h, -h) for h in self.halo))  # of the halo
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
         grid = self.grid(index, self.halo)
         rng = stream(self.seed, "pairs", index, "window")
-        inside = tuple(slice(h, -h) for h in self.halo)
         which, corner, labels = self.place(grid, rng) if self.covered is None else self.as_covered(grid, rng)
         image = self.look(which, corner, grid.inner(self.halo))
         pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
         corrupted, clean = self.pair(pose(image), index)
-        target = self.represent.encode(pose(labels), self.working)[:, *inside]
+        target = self.represent.encode(pose(labels), self.working)[self.inside]
         return corrupted, np.ascontiguousarray(target), clean
 
     def place(self, grid: Grid, rng: np.random.Generator) -> Place:
         """Any volume, and a corner in it from which the patch shows objects, mostly."""
         which, particular = self.choose(rng), rng.random() < REJECTED
-        inside = tuple(slice(h, -h) for h in self.halo)
         for _ in range(DRAWS):
             corner = self.corner(which, rng)
             labels = self.look_up(which, corner, grid)
-            if not particular or float((labels[inside] > 0).mean()) >= FEW:
+            if not particular or float((labels[self.inside] > 0).mean()) >= FEW:
                 break
         return which, corner, labels
 
@@ -179,12 +185,13 @@ class LabelledPairs(ImagePairs):
     def cover(self, which: int, corner: tuple[int, ...]) -> float:
         """Share of a patch that objects cover."""
         size = tuple(max(round(n * r), 1) for n, r in zip(self.patch, self.ratio(which)))
-        return float((cut(self.labels[which], corner, size) > 0).mean())
+        return float((each(lambda one: cut(one, corner, size), self.labels[which], len(size)) > 0).mean())
 
     def look_up(self, which: int, corner: tuple[int, ...], grid: Grid) -> NDArray:
         """The labels at the places of the grid."""
         raw, axes = self.read(self.labels[which], which, corner, grid)
-        return grid.take_labels(labels_at(raw, axes), grid.reach()[0])
+        found = lambda one: grid.take_labels(labels_at(one, axes), grid.reach()[0])
+        return each(found, raw, len(self.patch))
 
 
 class LabelledImages(LabelledPairs):

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,8 @@ class Stack(Lazy):
 
     @property
     def dtype(self) -> np.dtype:
-        return self.slices[0].dtype
+        """One that holds the numbers of all."""
+        return reduce(np.promote_types, {image.dtype for image in self.slices})
 
     def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         return np.stack([image[region[1:]] for image in self.slices[region[0]]])

@@ -20,7 +20,12 @@ def working_shape(shape: tuple[int, ...], own: Voxel, working: Voxel) -> tuple[i
 
 
 def resample(array: NDArray, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """array (*S) -> (shape), linear, with a Gaussian before shrinking so that nothing aliases."""
+    """array (*S) -> (shape), linear, with a Gaussian before shrinking so that nothing aliases.
+
+    Channels in front, (C, *S), stay apart.
+    """
+    if array.ndim > len(shape):
+        return np.stack([resample(channel, shape) for channel in array])
     if array.shape == tuple(shape):
         return np.asarray(array, np.float32)
     from skimage.transform import resize

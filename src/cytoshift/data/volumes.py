@@ -17,13 +17,15 @@ from .formats import pictures
 from .lazy import Lazy, Part, Stack, View
 from .picture import AXES, Picture
 from .settle import choose_channel, choose_frames, settle, stacking, voxel_size
+from .several import apart
 
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """One image: spatial axes only, one channel, one frame; nothing is read before the array is indexed.
+    """One image: spatial axes only, one frame; nothing is read before the array is indexed.
 
-    array: shape (Y, X) or (Z, Y, X) and dtype as stored; index it by slices, or take all by `load`.
+    array: shape (Y, X) or (Z, Y, X) and dtype as stored; index it by slices, or take all by `load`. Of several
+        channels, or of labels of several classes, these come first: (C, Z, Y, X).
     """
 
     name: str  # unique in what was opened, fit for a file name
@@ -34,7 +36,12 @@ class Volume:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return tuple(self.array.shape)
+        """(*S), without channels."""
+        return tuple(self.array.shape)[-len(self.axes) :]
+
+    @property
+    def channels(self) -> int:
+        return 1 if len(self.array.shape) == len(self.axes) else int(self.array.shape[0])
 
     @property
     def dtype(self) -> np.dtype:
@@ -52,7 +59,8 @@ class ImageSource(Settings):
         `scenes.lif::2` a scene.
     axes: a letter per axis, of t (time), c (channel), z, y, x and s (samples of a colour). `zyx` over a folder of 2D
         files makes one stack of them, in natural order.
-    channel: number along c (or s), or "luminance" of an RGB image.
+    channel: number along c (or s), or "luminance" of an RGB image; a list of numbers makes images of several channels,
+        in that order.
     level: of a pyramid, 0 the finest. voxel: extents (z, y, x) or (y, x) in `unit`, of the level that is read.
     frames: numbers along t, as a list or as "0-40,45"; all of them without it. Every frame is a volume of its own: with
         the axes `tyx`, the sections of a stack are images in 2D.
@@ -61,7 +69,7 @@ class ImageSource(Settings):
 
     paths: str | list[str]
     axes: str | None = None
-    channel: int | Literal["luminance"] | None = None
+    channel: int | Literal["luminance"] | tuple[int, ...] | None = None
     level: int = 0
     voxel: tuple[float, ...] | None = None
     unit: str | None = None
@@ -79,6 +87,10 @@ class ImageSource(Settings):
     @field_validator("channel", mode="before")
     @classmethod
     def _channel(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            if not value or len(set(value)) < len(value) or any(isinstance(n, bool | str) for n in value):
+                raise ValueError("channels are different numbers; write for example [0, 1]")
+            return value[0] if len(value) == 1 else tuple(value)
         if value is not None and value != "luminance" and (isinstance(value, bool) or not isinstance(value, int)):
             raise ValueError("a channel is a number, or luminance of an RGB image; write for example 0")
         return value
@@ -140,11 +152,15 @@ def declared(
     unit: str | None = None,
     frames: str | None = None,
 ) -> ImageSource:
-    """An ImageSource from the words of a command line, such as --voxel 2,1,1 and --frames 0,5. Raises UserError."""
+    """An ImageSource from the words of a command line, such as --voxel 2,1,1, --frames 0,5 and --channel 0,1.
+
+    Raises UserError.
+    """
     numbers = None if voxel is None else [number(part, float, "voxel", "2,1,1") for part in voxel.split(",")]
+    chosen: int | str | list[int] | None = channel
     if isinstance(channel, str) and channel != "luminance":
-        channel = int(number(channel, int, "channel", "0 or --channel luminance"))
-    said = {"paths": paths, "axes": axes, "channel": channel, "level": level, "voxel": numbers, "unit": unit}
+        chosen = [int(number(word, int, "channel", "0 or --channel luminance")) for word in channel.split(",")]
+    said = {"paths": paths, "axes": axes, "channel": chosen, "level": level, "voxel": numbers, "unit": unit}
     return parse(ImageSource, {**said, "frames": frames}, "image options")
 
 
@@ -192,6 +208,11 @@ def open_labels(source: ImageSource | str | Path) -> list[Volume]:
 def opened(source: ImageSource | str | Path, labels: bool) -> list[Volume]:
     if not isinstance(source, ImageSource):
         source = parse(ImageSource, {"paths": source}, "image options")
+    if isinstance(source.channel, tuple):
+        if labels:
+            raise UserError("labels of several classes are one file or folder for each class; pass one channel")
+        each = [opened(source.model_copy(update={"channel": channel}), labels) for channel in source.channel]
+        return [beside(list(channels), f"with channel {listing(source.channel[1:])}") for channels in zip(*each)]
     arguments = [source.paths] if isinstance(source.paths, str) else source.paths
     if not arguments:
         raise UserError("no path is given; pass a file, a folder or a glob")
@@ -199,6 +220,20 @@ def opened(source: ImageSource | str | Path, labels: bool) -> list[Volume]:
     pairs = [pair for one in found for pair in of_set(one, source, labels)]
     names = unique([volume.name for _, volume in pairs], [path for path, _ in pairs])
     return [cropped(replace(volume, name=name), source.crop or {}) for name, (_, volume) in zip(names, pairs)]
+
+
+def beside(volumes: list[Volume], words: str) -> Volume:
+    """Volumes of one grid as the channels of one, or as the classes of labels; `words` say what came to the first."""
+    first = volumes[0]
+    if odd := next((one for one in volumes if one.shape != first.shape), None):
+        raise UserError(
+            f"{first.origin} has the shape {first.shape}, {odd.origin} {odd.shape}; channels need one grid of voxels"
+        )
+    return replace(first, array=Stack(tuple(one.array for one in volumes)), origin=f"{first.origin}, {words}")
+
+
+def listing(numbers: tuple[int, ...]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def of_set(found: Found, source: ImageSource, labels: bool) -> list[tuple[Path, Volume]]:
@@ -227,6 +262,7 @@ def of_picture(picture: Picture, source: ImageSource, labels: bool) -> list[Volu
         raise UserError(f"{picture.origin} has the axes '{axes}', an image needs y and x; pass --axes")
     if labels and "s" in axes and len(picture.colours) > 1:
         raise UserError(f"labels in {picture.origin} are RGB colours; save the object ids as one gray channel")
+    assert not isinstance(source.channel, tuple), "several channels are opened one by one"
     channel_axis, channel = choose_channel(picture, axes, source.channel)
     steps = picture.array.shape[axes.index("t")] if "t" in axes else 1
     shape = tuple(picture.array.shape[axes.index(a)] for a in spatial)
@@ -278,7 +314,9 @@ def cropped(volume: Volume, crop: Mapping[Any, tuple[float, float]]) -> Volume:
         first, last = (round(part * n) for part in crop.get(axis, (0.0, 1.0)))
         region.append(slice(min(first, n - 1), max(last, min(first, n - 1) + 1)))
     words = ", ".join(f"{a} {p.start} to {p.stop}" for a, p in zip(volume.axes, region) if a in crop)
-    return replace(volume, array=Part(volume.array, tuple(region)), origin=f"{volume.origin}, {words}")
+    parts = [Part(one, tuple(region)) for one in apart(volume.array, len(volume.axes))]
+    array = parts[0] if len(volume.array.shape) == len(volume.axes) else Stack(tuple(parts))
+    return replace(volume, array=array, origin=f"{volume.origin}, {words}")
 
 
 def together(found: list[Found]) -> list[Found]:

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from ..core.errors import UserError
 from ..data.channels import made_by, write_channels
 from ..data.volumes import Volume
+from ..represent.base import lowest
 from ..represent.bcd import eight_bits
 
 SUFFIXES = (".h5", ".hdf5")
-SIGNED = "distance"  # the channel of this name starts at -1, all others at 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,5 +100,5 @@ def rounded(
     low, high = clip
     out[0] = np.rint((image - low) * (255 / (high - low)))
     for place, channel, name in zip(out[1:], channels, names):
-        (place[...],) = eight_bits(channel[None], (-1 if name == SIGNED else 0,))
+        (place[...],) = eight_bits(channel[None], (lowest(name),))
     return Raw(out, ("image", *names))

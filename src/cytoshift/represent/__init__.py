@@ -7,10 +7,13 @@ from pydantic import Field
 from .affinity import Affinity
 from .base import Representation
 from .bcd import BC, BCD
+from .classes import Classes, Single
 from .semantic import Semantic
 from .ternary import Ternary
 
-# One more representation is one more name here; a settings file tells them apart by `kind`.
-RepresentationSettings = Annotated[Semantic | Ternary | BC | BCD | Affinity, Field(discriminator="kind")]
+# One more representation is one more name here, and in `Single`; a settings file tells them apart by `kind`.
+RepresentationSettings = Annotated[Semantic | Ternary | BC | BCD | Affinity | Classes, Field(discriminator="kind")]
 
-__all__ = ["BC", "BCD", "Affinity", "Representation", "RepresentationSettings", "Semantic", "Ternary"]
+__all__ = [
+    "BC", "BCD", "Affinity", "Classes", "Representation", "RepresentationSettings", "Semantic", "Single", "Ternary",
+]  # fmt: skip

@@ -37,7 +37,8 @@ class Representation(Protocol):
     def encode(self, labels: NDArray[np.generic], voxel: Voxel) -> Channels:
         """Label image (*S), 0 is background, objects may touch -> target channels (K, *S) in [0, 1].
 
-        A signed distance lies in [-1, 1].
+        A signed distance lies in [-1, 1], see `lowest`. Of several classes, labels are (classes, *S) here and in
+        `decode`, and so is `foreground`.
         """
         ...
 
@@ -64,6 +65,15 @@ class Representation(Protocol):
     def with_threshold(self, threshold: float) -> Self:
         """The same decoder with another foreground threshold. Raises UserError where it does not fit the rest."""
         ...
+
+
+def lowest(channel: str) -> int:
+    """The end of the range of a channel of this name, whose other end is 1: -1 of a signed distance, 0 of all others.
+
+    >>> lowest("distance"), lowest("nuclei distance"), lowest("nuclei contour")
+    (-1, -1, 0)
+    """
+    return -1 if channel.rpartition(" ")[2] == "distance" else 0
 
 
 def smoothed(values: Channels, voxel: Voxel) -> Channels:
