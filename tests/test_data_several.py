@@ -131,7 +131,10 @@ def test_every_channel_has_its_own_light():
 
 
 def test_masks_of_several_classes_are_drawn_class_by_class():
-    priors = {"golgi": Prior(diameter=(3, 5), density=(0.001, 0.002)), "nuclei": Prior(diameter=(8, 12), density=(0.0005, 0.001))}
+    priors = {
+        "golgi": Prior(diameter=(3, 5), density=(0.001, 0.002)),
+        "nuclei": Prior(diameter=(8, 12), density=(0.0005, 0.001)),
+    }
     domain = SyntheticMasks(priors, PAIR, CUBE, (12, 24, 24), seed=3)
     (mask,) = domain.sample(0)
     labels = draw(priors, (12, 24, 24), CUBE, stream(3, "masks", 0))
