@@ -246,6 +246,30 @@ GOLDEN = {
         "net/redraw_x": 0.000397733,
         "net/redraw_y": 0.000398195,
     },
+    ("mask_cyclegan", 2): {
+        "generators/fool": 1.92459,
+        "generators/cycle": 33.77124,
+        "generators/identity": 16.85464,
+        "critics/volumes": 0.89007,
+        "critics/masks": 0.8302,
+    },
+    ("mask_cyclegan", 3): {
+        "generators/fool": 2.00308,
+        "generators/cycle": 33.53505,
+        "generators/identity": 16.74007,
+        "critics/volumes": 1.03718,
+        "critics/masks": 0.98128,
+    },
+    ("vox2vox", 2): {
+        "net/fool": 1.93442,
+        "net/dice": 2.22506,
+        "critic/pairs": 2.2292,
+    },
+    ("vox2vox", 3): {
+        "net/fool": 1.89516,
+        "net/dice": 2.20755,
+        "critic/pairs": 2.15889,
+    },
     ("mean_teacher", 2): {
         "net/segment": 3.45256,
         "net/agree": 0.000282378,

@@ -7,7 +7,7 @@ import torch
 from cytoshift.core.batch import Labelled, LabelledPair, Masks, Shaded, Unlabelled, UnlabelledPair
 from cytoshift.core.voxel import Voxel
 from cytoshift.methods import METHODS, Task
-from cytoshift.represent import BCD, Semantic
+from cytoshift.represent import BCD, Classes, Semantic, Ternary
 from cytoshift.train.step import train_step
 
 LEAN = {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}
@@ -22,22 +22,27 @@ SMALL = {
     "dann": LEAN | {"hidden": 4},
     "ynet": LEAN,
     "mean_teacher": LEAN,
+    "mask_cyclegan": {"width": 4, "blocks": 1, "stem": 3, "critic": (4, 4), "pool": 8},
+    "vox2vox": LEAN | {"critic": (4, 4)},
 }
-BORROWED = tuple(name for name in SMALL if name != "adgan")
+DRAWN = ("adgan", "mask_cyclegan")  # learn from masks that are drawn
+BORROWED = tuple(name for name in SMALL if name not in DRAWN)
+ORGANELLES = Classes(classes={"golgi": Semantic(), "nuclei": Ternary()}, weights={"golgi": 3.5})
 VOXELS = {2: Voxel((1.0, 1.0)), 3: Voxel((2.0, 1.0, 1.0))}
 
 
 def shape_of(name: str, ndim: int) -> tuple[int, ...]:
     if name == "adgan":
         return {2: (2, 1, 32, 32), 3: (2, 1, 24, 32, 32)}[ndim]
-    return {2: (2, 1, 24, 24), 3: (2, 1, 8, 16, 16)}[ndim]
+    channels = 2 if name == "mask_cyclegan" else 1
+    return {2: (2, channels, 24, 24), 3: (2, channels, 8, 16, 16)}[ndim]
 
 
 def build(name, ndim=2, represent=None, **options):
     torch.manual_seed(0)
     kind = METHODS[name]
-    represent = represent or (Semantic() if name == "adgan" else BCD())
-    return kind(Task(VOXELS[ndim], represent), kind.settings(**SMALL[name] | options), seed=0)
+    represent = represent or {"adgan": Semantic(), "mask_cyclegan": ORGANELLES}.get(name, BCD())
+    return kind(Task(VOXELS[ndim], represent, shape_of(name, ndim)[1]), kind.settings(**SMALL[name] | options), seed=0)
 
 
 def batch_of(method, ndim=2, seed=0):

@@ -132,6 +132,6 @@ def masks(run: "Run", segmenter: "Segmenter", volume: "Volume", index: int) -> "
     raw = volume.load()
     assert run.prior is not None, "AD-GAN has one"
     labels = draw_labels(run.prior, raw.shape, volume.voxel, stream(run.seed, "overview", index))
-    scale = measured(segmenter, volume.name, raw)
+    scale = measured(segmenter, volume, raw)
     seen = inferred(segmenter, scale(raw), volume.voxel, Options(), None)
     return run.represent.encode(labels, volume.voxel)[0], seen[0]

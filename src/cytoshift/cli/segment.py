@@ -30,7 +30,9 @@ def segment(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="A .tif or .ome.zarr for one image, or a folder.")],
     axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
-    channel: Annotated[str | None, typer.Option(help="Number of a channel, or luminance of RGB.")] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="Number of a channel, luminance of RGB, or several as 0,1 for such a model.")
+    ] = None,
     level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
     voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
@@ -40,6 +42,9 @@ def segment(
         float | None, typer.Option(help="Least area or volume in the voxel's unit; default: the model's; 0: all.")
     ] = None,
     max_hole: Annotated[float | None, typer.Option(help="Holes up to this are filled; default: all; 0: none.")] = None,
+    reach: Annotated[
+        float | None, typer.Option(help="Objects that belong together are not further apart; default: the model's.")
+    ] = None,
     tile: Annotated[
         str | None, typer.Option(help="Largest tile in voxels, z,y,x or y,x; smaller takes less memory.")
     ] = None,
@@ -63,6 +68,9 @@ def segment(
 ) -> None:
     """Segment raw images: instance labels, a table of objects and a picture.
 
+    A model of several classes writes labels for each: OUT/CLASS/NAME.tif, or NAME.CLASS.tif for one file; and where
+    objects of one belong to those of another a table of these pairs.
+
     Stopped, the same command on the same folder goes on with the images that are not finished.
     """
     from ..core.settings import parse
@@ -70,10 +78,11 @@ def segment(
     from ..model import Segmenter, fingerprint
     from ..predict.outputs import Outputs
     from ..predict.run import Options, refuse_strangers
+    from ..represent import Classes
 
     wishes = {
         "threshold": threshold, "min_size": min_size, "max_hole": max_hole, "tile": whole_numbers(tile),
-        "overlap": overlap, "batch": batch, "precision": precision, "mirror": mirror,
+        "overlap": overlap, "batch": batch, "precision": precision, "mirror": mirror, "reach": reach,
     }  # fmt: skip
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
     segmenter = Segmenter.load(model, chosen(device))
@@ -81,7 +90,9 @@ def segment(
     for volume in volumes:
         refuse_strangers(segmenter, volume, options)
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
-    outputs = Outputs(out, volumes, request, overwrite, raw)
+    names = segmenter.representation.names if isinstance(segmenter.representation, Classes) else ("",)
+    pairs = bool(getattr(segmenter.representation, "belongs", {}))
+    outputs = Outputs(out, volumes, request, overwrite, raw, names, pairs)
     typer.echo("\n".join(run(segmenter, outputs, options, quiet)))
 
 
@@ -99,8 +110,13 @@ def run(segmenter: "Segmenter", outputs: "Outputs", options: "Options", quiet: b
     table = outputs.join()
     picture(outputs, table)
     also = f", raw predictions in {outputs.raw.where}" if outputs.raw else ""
+    pairs = []
+    if outputs.pairs:
+        pairs = counted(outputs.join("pairs"), table)
+        also += f", pairs in {outputs.whole('pairs')}"
     return [
         summary(outputs.volumes, todo, table, time.perf_counter() - started),
+        *pairs,
         f"labels in {outputs.out}, objects in {outputs.table}, picture {outputs.picture}{also}",
     ]
 
@@ -178,29 +194,54 @@ class Bar:
 
 
 def picture(outputs: "Outputs", table: "Table") -> None:
-    """Images beside their outlines and their objects in colours; of many images, some from first to last."""
+    """Images beside their outlines and their objects in colours; of many images, some from first to last.
+
+    Of several classes a row for each.
+    """
     from ..data.volumes import open_labels
-    from ..draw import colour_labels, outline, save_png, sheet, thumbnail
+    from ..draw import colour_labels, composite, outline, save_png, sheet
 
     count = min(SHOWN, len(outputs.volumes))
     rows, captions = [], []
     for volume in (outputs.volumes[i * len(outputs.volumes) // count] for i in range(count)):
-        image = volume.load()
-        labels = open_labels(outputs.labels(volume))[0].load()
-        rows.append([
-            thumbnail(image, volume.voxel, size=SIZE),
-            outline(image, labels, voxel=volume.voxel, size=SIZE),
-            colour_labels(labels, volume.voxel, size=SIZE),
-        ])  # fmt: skip
-        captions.append(f"{volume.name}: {described(table.of(volume.name), volume.voxel.unit)}")
+        image = volume.load().reshape(-1, *volume.shape)
+        for number, name in enumerate(outputs.classes):
+            labels = open_labels(outputs.labels(volume, name))[0].load()
+            shown = image[number if len(image) == len(outputs.classes) else 0]
+            rows.append([
+                composite(image, volume.voxel, size=SIZE),
+                outline(shown, labels, voxel=volume.voxel, size=SIZE),
+                colour_labels(labels, volume.voxel, size=SIZE),
+            ])  # fmt: skip
+            found = table.of(volume.name)
+            words = described(found.where("class", name) if name else found, volume.voxel.unit)
+            captions.append(f"{volume.name}{f', {name}' * bool(name)}: {words}")
     flat = len(outputs.volumes[0].axes) == 2
     save_png(outputs.picture, sheet(rows, ["image" if flat else "middle plane", "outlines", "objects"], captions))
 
 
+def counted(pairs: "Table", objects: "Table") -> list[str]:
+    """How many objects belong to another, and how many of these others have none, one or more, in a line per kind."""
+    from collections import Counter
+
+    lines = []
+    for name, other in dict.fromkeys((row[1], row[3]) for row in pairs.rows):
+        rows = pairs.where("class", name).rows
+        owners = Counter((row[0], row[4]) for row in rows if row[4] != "0")
+        total, single = len(objects.where("class", other).rows), sum(n == 1 for n in owners.values())
+        lines.append(
+            f"{owners.total()} of {len(rows)} {name} belong to one of {total} {other}: {total - len(owners)} {other} "
+            f"with none, {single} with one, {len(owners) - single} with more"
+        )
+    return lines
+
+
 def described(table: "Table", unit: str) -> str:
-    """How many objects, how large, how sure."""
+    """How many objects, how large, how sure; of several classes, one after the other."""
     import numpy as np
 
+    if "class" in table.names and len(names := dict.fromkeys(row[1] for row in table.rows)) > 1:
+        return "; ".join(f"{name}: {described(table.where('class', name), unit)}" for name in names)
     if not table.rows:
         return "0 objects"
     diameter, confidence = np.median(table.numbers("diameter")), table.numbers("confidence").mean()

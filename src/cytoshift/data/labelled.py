@@ -122,9 +122,9 @@ class ImagePairs(Images):
 class LabelledPairs(ImagePairs):
     """Images with their labels, encoded as the networks see them, and the images before they were corrupted.
 
-    labels: one volume per image, on the same grid, with the classes in front where there are several. Both are
-    brought to the working voxel size patch by patch, labels smoothly where they grow. A volume may be without any
-    object; patches with few are drawn again, mostly.
+    labels: one volume per image, on the same grid; of several classes these come first, (K, *S). Both are brought to
+    the working voxel size patch by patch, labels smoothly where they grow. A volume may be without any object; patches
+    with few are drawn again, mostly.
     """
 
     kind: ClassVar[type] = LabelledPair

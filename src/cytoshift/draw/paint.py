@@ -14,6 +14,7 @@ PREDICTED = (255, 176, 0)  # amber
 TRUE = (64, 190, 255)  # sky blue
 AGREED = (255, 255, 255)
 GOLDEN = 0.6180339887  # neighbouring ids land far apart on the colour circle
+CHANNELS = ((1, 0, 1), (0, 1, 0), (1, 0.7, 0), (0.25, 0.75, 1))  # magenta, green, amber, sky blue
 SIZE = 256  # pixels of the longer side of a cell
 
 
@@ -38,6 +39,28 @@ def thumbnail(
     if bar and voxel is not None and voxel.unit == MICROMETRE:
         scale_bar(picture, min(voxel.size[-2:]) * max(view.shape) / size)
     return picture
+
+
+def composite(
+    channels: NDArray[np.generic],
+    voxel: Voxel | None = None,
+    *,
+    size: int = SIZE,
+    kind: Kind = "middle",
+    limits: tuple[float, float] | None = None,
+    bar: bool = True,
+) -> RGB:
+    """`thumbnail` of an image of several channels (C, Y, X) or (C, Z, Y, X): each in a colour, added up, one in gray.
+
+    Magenta, green, amber and sky blue, and again from the first. limits: of all channels.
+    """
+    if len(channels) == 1:
+        return thumbnail(channels[0], voxel, size=size, kind=kind, limits=limits, bar=bar)
+    total = np.zeros(1)
+    for number, channel in enumerate(channels):
+        shade = thumbnail(channel, voxel, size=size, kind=kind, limits=limits, bar=bar and number == 0)
+        total = total + shade * np.array(CHANNELS[number % len(CHANNELS)])
+    return np.minimum(total, 255).astype(np.uint8)
 
 
 def outline(

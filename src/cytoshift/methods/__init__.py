@@ -7,9 +7,11 @@ from .cyclegan import CycleGAN
 from .cysgan import CySGAN
 from .dann import DANN
 from .feature import Feature
+from .mask_cyclegan import MaskCycleGAN
 from .mean_teacher import MeanTeacher
 from .mmd import MMD
 from .supervised import Supervised
+from .vox2vox import Vox2Vox
 from .ynet import YNet
 
 METHODS: dict[str, type[Method]] = {
@@ -23,6 +25,8 @@ METHODS: dict[str, type[Method]] = {
     "dann": DANN,
     "ynet": YNet,
     "mean_teacher": MeanTeacher,
+    "mask_cyclegan": MaskCycleGAN,
+    "vox2vox": Vox2Vox,
 }
 
 __all__ = ["METHODS", "Method", "Task"]

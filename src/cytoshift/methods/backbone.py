@@ -27,10 +27,10 @@ class Backbone(Settings):
             raise ValueError(f"widths {widths} need to be multiples of 8, the groups of the norm")
         return widths
 
-    def unet(self, voxel: Voxel, out: int, residual_image: bool = False) -> UNetSpec:
-        """Image (B, 1, *S) -> (B, out, *S)."""
+    def unet(self, voxel: Voxel, out: int, residual_image: bool = False, channels: int = 1) -> UNetSpec:
+        """Image (B, channels, *S) -> (B, out, *S)."""
         return UNetSpec.for_voxel(
-            voxel, 1, out, self.widths, stem=self.stem, plus=self.plus, non_local=self.non_local, flat=self.flat,
+            voxel, channels, out, self.widths, stem=self.stem, plus=self.plus, non_local=self.non_local, flat=self.flat,
             residual_image=residual_image,
         )  # fmt: skip
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from ..nets.spec import NetSpec
-from ..represent import Representation
+from ..represent import Classes, Representation
+from ..represent.base import lowest
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Task:
 
     voxel: Voxel  # at which the networks work
     represent: Representation
+    channels: int = 1  # of the images
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Drawing:
     """For the monitor, by their names in `look`: `picture` was made of `of`, and ought to look like some of `like`.
 
     mask: it is a segmentation, objects are above 0. answer_to: the picture that `like` is the true answer to, so that
-    like : answer_to = picture : of; without it, objects are taken to be bright.
+    like : answer_to = picture : of; without it, objects are taken to be bright. names: of the picture's channels, each
+    of which is judged by itself.
     """
 
     picture: str
@@ -57,6 +60,7 @@ class Drawing:
     like: str
     mask: bool = False
     answer_to: str | None = None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ class Method(nn.Module):
     settings: ClassVar[type[Settings]]  # the lambdas of the paper and its ablations, with its values
     presets: ClassVar[dict[str, dict[str, Any]]]  # named settings of a run, as far as the paper fixes them
     apart: ClassVar[dict[str, dict[str, Any]]] = {}  # by preset: options that change where modalities are far apart
+    several: ClassVar[bool] = False  # takes images of several channels, and several classes
 
     def __init__(self, task: Task, options: Any, seed: int = 0):
         super().__init__()
@@ -128,7 +133,7 @@ class Method(nn.Module):
 
     @abstractmethod
     def look(self, batch: Any) -> dict[str, Tensor]:
-        """Named pictures (B, 1, *S) in [-1, 1] for the sheet of translated samples."""
+        """Named pictures in [-1, 1] for the sheet of translated samples, (B, 1, *S), or more channels in colours."""
 
     def watch(self) -> Watch:
         """What the monitor is told; a method that names its pictures like the others needs to say nothing."""
@@ -140,11 +145,37 @@ class Method(nn.Module):
 
 
 def foreground(represent: Representation, logits: Tensor) -> Tensor:
-    """The picture of a segmentation: logits (B, K, *S) -> (B, 1, *S) in [-1, 1], -1 is background."""
+    """The picture of a segmentation: logits (B, K, *S) -> (B, 1, *S) in [-1, 1], -1 is background.
+
+    Of several classes a channel for each.
+    """
     return drawn(represent, represent.activate(logits))
 
 
 def drawn(represent: Representation, channels: Tensor) -> Tensor:
     """As `foreground`, of channels (B, K, *S) in the range of the representation's targets."""
     likely = np.stack([represent.foreground(c) for c in channels.detach().float().cpu().numpy()])
-    return 2 * torch.from_numpy(likely)[:, None].to(channels.device) - 1
+    return 2 * torch.from_numpy(likely).reshape(len(channels), -1, *channels.shape[2:]).to(channels.device) - 1
+
+
+def gray(represent: Representation, channels: Tensor) -> Tensor:
+    """Channels (B, K, *S) in the range of the representation's targets, all stretched to [-1, 1]."""
+    low = channels.new_tensor([lowest(name) for name in represent.channels]).view(-1, *[1] * (channels.ndim - 2))
+    return (2 * channels - 1 - low) / (1 - low)
+
+
+def class_names(represent: Representation) -> tuple[str, ...]:
+    """Of several classes, else none."""
+    return represent.names if isinstance(represent, Classes) else ()
+
+
+def class_weights(represent: Representation) -> tuple[float, ...]:
+    """The weight of each class, 1 of a single one."""
+    return tuple(map(represent.weight, represent.names)) if isinstance(represent, Classes) else (1.0,)
+
+
+def channel_weights(represent: Representation) -> tuple[float, ...]:
+    """The weight of the class that each of the K channels belongs to."""
+    if not isinstance(represent, Classes):
+        return (1.0,) * len(represent.channels)
+    return tuple(represent.weight(part.name) for part in represent.parts() for _ in part.represent.channels)

@@ -2,6 +2,7 @@
 labels of the source alone the lower."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from ..core.batch import Labelled
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
-from .base import Method, Task, Update, drawn, foreground
+from .base import SEGMENTED, Method, Task, Update, Watch, class_names, drawn, foreground
 
 
 class Batch(NamedTuple):
@@ -31,7 +32,7 @@ LAPTOP = {"lr": 1e-3, "betas": (0.9, 0.99), "steps": 1000, "batch": 2, "precisio
 
 
 class Supervised(Method):
-    batch, settings = Batch, Options
+    batch, settings, several = Batch, Options, True
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
         "paper-3d": {"options": {}, "patch": (16, 128, 128), "train": PAPER},
@@ -45,7 +46,7 @@ class Supervised(Method):
         self.net = self.shipped().build()
 
     def shipped(self) -> UNetSpec:
-        return self.options.unet(self.task.voxel, len(self.represent.channels))
+        return self.options.unet(self.task.voxel, len(self.represent.channels), channels=self.task.channels)
 
     def players(self) -> dict[str, nn.Module]:
         return {"net": self.net}
@@ -64,3 +65,7 @@ class Supervised(Method):
             "source": x, "source segmented": foreground(self.represent, self.net(x)),
             "source truth": drawn(self.represent, s),
         }  # fmt: skip
+
+    def watch(self) -> Watch:
+        names = class_names(self.represent)
+        return Watch(tuple(replace(drawing, names=names) for drawing in SEGMENTED))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .. import __version__
 from ..core.atomic import replacing
 from ..core.errors import UserError
-from ..core.normalise import Normalisation, Scale
+from ..core.normalise import Recipe, Scale, Scales, of_the_whole
 from ..core.settings import Settings, parse
 from ..core.voxel import Voxel
 from ..nets.spec import NetSpec
@@ -43,8 +43,8 @@ class ModelFile(Settings):
     cytoshift: str
     axes: Literal["yx", "zyx"]
     voxel: VoxelEntry
-    normalisation: Normalisation
-    scale: ScaleEntry | None
+    normalisation: Recipe
+    scale: ScaleEntry | tuple[ScaleEntry, ...] | None
     network: NetSpec
     representation: RepresentationSettings
     card: dict[str, Any]
@@ -54,17 +54,18 @@ class ModelFile(Settings):
 class Segmenter:
     """What turns raw images into instances.
 
-    spec: what the network is built from. network: (B, 1, *S) normalised image -> (B, K, *S) logits.
-    normalisation: how raw intensities are brought to its range; scale: the numbers of a whole data set, where
-        `normalisation.per` is "dataset". voxel: the size the network works at; axes: "yx" or "zyx".
+    spec: what the network is built from. network: (B, C, *S) normalised image -> (B, K, *S) logits.
+    normalisation: how raw intensities are brought to its range, of several channels one recipe for all or for each;
+        scale: the numbers of a whole data set, where that is what `per` says. voxel: the size the network works at;
+        axes: "yx" or "zyx".
     representation: activates and decodes the channels, with its thresholds in the unit of `voxel`.
     card: what a person wants to know (method, data, settings, date); JSON values, nothing is computed from it.
     """
 
     spec: NetSpec
     network: nn.Module
-    normalisation: Normalisation
-    scale: Scale | None
+    normalisation: Recipe
+    scale: Scale | Scales | None
     voxel: Voxel
     axes: str
     representation: RepresentationSettings
@@ -76,9 +77,9 @@ class Segmenter:
                 f"the model contradicts itself: a {self.spec.ndim}D network, axes '{self.axes}', voxel size "
                 f"{self.voxel}; train it again"
             )
-        if (self.normalisation.per == "dataset") != (self.scale is not None):
+        if of_the_whole(self.normalisation) != (self.scale is not None):
             raise UserError(
-                f"the model contradicts itself: normalised per {self.normalisation.per}, "
+                f"the model contradicts itself: normalised per {'image' if self.scale else 'dataset'}, "
                 f"{'without' if self.scale is None else 'with'} the numbers of a data set; train it again"
             )
 
@@ -93,7 +94,7 @@ class Segmenter:
             axes="zyx" if self.axes == "zyx" else "yx",
             voxel=VoxelEntry(size=self.voxel.size, unit=self.voxel.unit),
             normalisation=self.normalisation,
-            scale=None if self.scale is None else ScaleEntry(**asdict(self.scale)),
+            scale=entry(self.scale),
             network=self.spec,
             representation=self.representation,
             card=self.card,
@@ -128,12 +129,24 @@ class Segmenter:
             spec=content.network,
             network=network,
             normalisation=content.normalisation,
-            scale=None if content.scale is None else Scale(**content.scale.model_dump()),
+            scale=numbers(content.scale),
             voxel=Voxel(content.voxel.size, content.voxel.unit),
             axes=content.axes,
             representation=content.representation,
             card=content.card,
         )
+
+
+def entry(scale: Scale | Scales | None) -> ScaleEntry | tuple[ScaleEntry, ...] | None:
+    if isinstance(scale, Scales):
+        return tuple(ScaleEntry(**asdict(one)) for one in scale.each)
+    return None if scale is None else ScaleEntry(**asdict(scale))
+
+
+def numbers(entry: ScaleEntry | tuple[ScaleEntry, ...] | None) -> Scale | Scales | None:
+    if isinstance(entry, tuple):
+        return Scales(tuple(Scale(**one.model_dump()) for one in entry))
+    return None if entry is None else Scale(**entry.model_dump())
 
 
 def fingerprint(folder: Path | str) -> str:

@@ -160,11 +160,12 @@ class Bound(torch.autograd.Function):
 
 
 def changed(image: Tensor, out: Tensor) -> Tensor:
-    """The first channel of `out` (B, K, *S) as a change of `image` (B, 1, *S) in [-1, 1]: what the tanh of it is.
+    """The first C channels of `out` (B, K, *S) as changes of `image` (B, C, *S) in [-1, 1]: what the tanh of it is.
 
-    tanh(result[:, :1]) = image + out[:, :1], kept within +-0.999; the other channels pass. In 32 bits. The sum is one
+    tanh(result[:, :C]) = image + out[:, :C], kept within +-0.999; the other channels pass. In 32 bits. The sum is one
     of gray values and not of what the tanh takes, whose gradient is nearly gone where an image is black or white.
     """
+    count = image.shape[1]
     with torch.autocast(out.device.type, enabled=False):
-        drawn = Bound.apply(image.float() + out[:, :1].float(), 0.999)
-        return torch.cat([torch.atanh(drawn), out[:, 1:].float()], 1)
+        drawn = Bound.apply(image.float() + out[:, :count].float(), 0.999)
+        return torch.cat([torch.atanh(drawn), out[:, count:].float()], 1)

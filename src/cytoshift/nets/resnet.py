@@ -6,6 +6,8 @@ before a norm have no bias, which the norm would take away again (the authors' h
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any, Literal, Self
 
@@ -29,7 +31,10 @@ class ResNetSpec(Settings):
     up: how it returns to the image's size. 3 is the paper's, a transposed convolution of kernel 3, whose taps fall
         unevenly on the output (a checkerboard to unlearn); with 4 they fall evenly; "linear" interpolates, then
         convolves.
-    residual_image: the first output channel is a change of the input image, nothing at first (`nd.changed`).
+    residual_image: the first output channels are changes of the input's, nothing at first (`nd.changed`).
+    mask: what is drawn is a mask, and comes out for a sigmoid in the place of the tanh: 2 u, as sigmoid(2 u) is the
+        gray value (tanh(u) + 1) / 2.
+    frozen: norms hold statistics measured after training.
     """
 
     kind: Literal["resnet"] = "resnet"
@@ -43,14 +48,16 @@ class ResNetSpec(Settings):
     stem: int = Field(7, ge=1)
     up: Literal[3, 4, "linear"] = 3
     residual_image: bool = False
+    mask: bool = False
+    frozen: bool = False
 
     @model_validator(mode="after")
     def fits(self) -> Self:
         check_levels(self.ndim, LEVELS, self.kernels, self.strides)
         if self.stem % 2 == 0:
             raise ValueError(f"stem {self.stem} needs to be odd")
-        if self.residual_image and self.channels != 1:
-            raise ValueError(f"a change of the image needs an image of one channel, this has {self.channels}")
+        if self.residual_image and self.out < self.channels:
+            raise ValueError(f"changes of an image of {self.channels} channels need as many out, there are {self.out}")
         return self
 
     @classmethod
@@ -71,11 +78,11 @@ class ResNetSpec(Settings):
 class Residual(nn.Module):
     """x + norm(conv(ReLU(norm(conv(x))))), without a ReLU after the sum."""
 
-    def __init__(self, ndim: int, width: int, kernel: Axes):
+    def __init__(self, width: int, kernel: Axes, norm: Callable[[int], nn.Module]):
         super().__init__()
         self.net = nn.Sequential(
-            conv(width, width, kernel, padding="reflect"), INSTANCE_NORM[ndim](width), nn.ReLU(inplace=True),
-            conv(width, width, kernel, padding="reflect"), INSTANCE_NORM[ndim](width),
+            conv(width, width, kernel, padding="reflect"), norm(width), nn.ReLU(inplace=True),
+            conv(width, width, kernel, padding="reflect"), norm(width),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -104,14 +111,14 @@ def upward(cin: int, cout: int, kernel: Axes, stride: Axes, up: int | str) -> nn
 
 
 class ResNetGenerator(nn.Module):
-    """(B, channels, *S) -> (B, out, *S) before the tanh; S are multiples of `multiple`."""
+    """(B, channels, *S) -> (B, out, *S) before the tanh, or the sigmoid of a mask; S are multiples of `multiple`."""
 
     def __init__(self, spec: ResNetSpec):
         super().__init__()
         self.spec = spec
         widths = [spec.width * 2**i for i in range(LEVELS)]
         wide = widened(spec.kernels[0], spec.stem)
-        norm, levels = INSTANCE_NORM[spec.ndim], range(1, LEVELS)
+        norm, levels = partial(INSTANCE_NORM[spec.ndim], track_running_stats=spec.frozen), range(1, LEVELS)
 
         def active(layer: nn.Module, width: int) -> list[nn.Module]:
             return [layer, norm(width), nn.ReLU(inplace=True)]
@@ -119,7 +126,7 @@ class ResNetGenerator(nn.Module):
         layers = active(conv(spec.channels, widths[0], wide, padding="reflect"), widths[0])
         for i, (cin, cout) in zip(levels, pairwise(widths)):
             layers += active(conv(cin, cout, spec.kernels[i], spec.strides[i], "zeros"), cout)
-        layers += [Residual(spec.ndim, widths[-1], spec.kernels[-1]) for _ in range(spec.blocks)]
+        layers += [Residual(widths[-1], spec.kernels[-1], norm) for _ in range(spec.blocks)]
         for i, (cin, cout) in zip(reversed(levels), pairwise(reversed(widths))):
             layers += active(upward(cin, cout, spec.kernels[i], spec.strides[i], spec.up), cout)
         head = conv(widths[0], spec.out, wide, padding="reflect", bias=True)
@@ -127,7 +134,7 @@ class ResNetGenerator(nn.Module):
         if spec.residual_image:
             with torch.no_grad():
                 for weight in head.parameters():
-                    weight[:1].zero_()
+                    weight[: spec.channels].zero_()
 
     @property
     def multiple(self) -> Axes:
@@ -135,4 +142,5 @@ class ResNetGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.net(x)
-        return changed(x, out) if self.spec.residual_image else out
+        out = changed(x, out) if self.spec.residual_image else out
+        return 2 * out if self.spec.mask else out

@@ -45,24 +45,28 @@ class Tiling(Settings):
 def probabilities(
     segmenter: Segmenter, image: NDArray[np.float32], tiling: Tiling, progress: Progress | None = None
 ) -> NDArray[np.float32]:
-    """Normalised image (*S) on the working grid -> activated channels (K, *S), each tile blended into the next."""
+    """Normalised image (*S) or (C, *S) on the working grid -> activated channels (K, *S).
+
+    Each tile is blended into the next.
+    """
     step = multiple(segmenter)
-    padded = pad(image, step)
-    size = largest(padded.shape, tiling, step)
-    pieces = tiles(padded.shape, size, tiling.overlap, step)
+    space = image.shape[-len(step) :]
+    padded = pad(image.reshape(-1, *space), step)
+    size = largest(padded.shape[1:], tiling, step)
+    pieces = tiles(padded.shape[1:], size, tiling.overlap, step)
     pooled = measure(segmenter, padded, size, tiling.precision) if len(pieces) > 1 else None
     out: NDArray[np.float32] | None = None
     for first in range(0, len(pieces), tiling.batch):
         group = pieces[first : first + tiling.batch]
-        channels = drawn_of(segmenter, [padded[piece.region] for piece in group], tiling, pooled)
+        channels = drawn_of(segmenter, [padded[(slice(None), *piece.region)] for piece in group], tiling, pooled)
         if out is None:
-            out = np.zeros((channels.shape[1], *padded.shape), dtype=np.float32)
+            out = np.zeros((channels.shape[1], *padded.shape[1:]), dtype=np.float32)
         for piece, drawn in zip(group, channels):
             out[(slice(None), *piece.region)] += drawn * piece.weight
         if progress is not None:
             progress(first + len(group), len(pieces))
     assert out is not None, "an image has at least one tile"
-    return out[(slice(None), *(slice(n) for n in image.shape))]
+    return out[(slice(None), *(slice(n) for n in space))]
 
 
 def largest(shape: tuple[int, ...], tiling: Tiling, step: tuple[int, ...]) -> tuple[int, ...]:
@@ -74,16 +78,18 @@ def largest(shape: tuple[int, ...], tiling: Tiling, step: tuple[int, ...]) -> tu
 
 
 def measure(segmenter: Segmenter, padded: NDArray[np.float32], size: tuple[int, ...], precision: Precision) -> Pooled:
-    """Statistics of the instance norms for a whole image, from windows as large as its tiles.
+    """Statistics of the instance norms for a whole image (C, *S), from windows as large as its tiles.
 
     Windows of tile size, because near its rim a window is not what the image is.
     """
-    size = tuple(min(t, n) for t, n in zip(size, padded.shape))
-    rounds = min(max(round(padded.size / (WINDOWS * int(np.prod(size)))), 1), ROUNDS)
-    places = spread(padded.shape, size, multiple(segmenter))
+    space = padded.shape[1:]
+    size = tuple(min(t, n) for t, n in zip(size, space))
+    rounds = min(max(round(int(np.prod(space)) / (WINDOWS * int(np.prod(size)))), 1), ROUNDS)
+    places = spread(space, size, multiple(segmenter))
     pooled = Pooled()
     for _ in range(rounds):
-        forward(segmenter, [padded[place] for place in islice(places, WINDOWS)], precision, pooled)
+        windows = [padded[(slice(None), *place)] for place in islice(places, WINDOWS)]
+        forward(segmenter, windows, precision, pooled)
     pooled.freeze()
     return pooled
 
@@ -94,21 +100,22 @@ def drawn_of(
     """`forward`, averaged over all mirrorings where that is wished for."""
     if not tiling.mirror:
         return forward(segmenter, images, tiling.precision, pooled)
-    ways = [axes for n in range(images[0].ndim + 1) for axes in combinations(range(images[0].ndim), n)]
+    space = range(1, images[0].ndim)
+    ways = [axes for n in range(len(space) + 1) for axes in combinations(space, n)]
     total: NDArray[np.float32] = np.zeros(1, dtype=np.float32)
     for axes in ways:
         turned = [np.ascontiguousarray(np.flip(image, axes)) for image in images]
         drawn = forward(segmenter, turned, tiling.precision, pooled)
-        total = total + np.flip(drawn, tuple(axis + 2 for axis in axes))
+        total = total + np.flip(drawn, tuple(axis + 1 for axis in axes))
     return np.asarray(total / len(ways), dtype=np.float32)
 
 
 def forward(
     segmenter: Segmenter, images: list[NDArray[np.float32]], precision: Precision, pooled: Pooled | None
 ) -> NDArray[np.float32]:
-    """Images (*tile) of one shape through the network together: (B, K, *tile) activated, float32."""
+    """Images (C, *tile) of one shape through the network together: (B, K, *tile) activated, float32."""
     device = next(segmenter.network.parameters()).device
-    x = torch.from_numpy(np.stack(images))[:, None].to(device)
+    x = torch.from_numpy(np.stack(images)).to(device)
     half = precision == "bf16" or (precision == "auto" and computes_bf16(device))
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
         if pooled is None:
@@ -132,9 +139,10 @@ def multiple(segmenter: Segmenter) -> tuple[int, ...]:
 
 
 def pad(image: NDArray[np.float32], step: tuple[int, ...]) -> NDArray[np.float32]:
-    """Reflected beyond its ends up to a multiple of `step`, and to LEAST steps where it is smaller."""
-    target = up(tuple(max(n, LEAST * m) for n, m in zip(image.shape, step)), step)
-    return np.pad(image, [(0, t - n) for n, t in zip(image.shape, target)], mode="reflect")
+    """(C, *S) reflected beyond its ends up to a multiple of `step`, and to LEAST steps where it is smaller."""
+    space = image.shape[1:]
+    target = up(tuple(max(n, LEAST * m) for n, m in zip(space, step)), step)
+    return np.pad(image, [(0, 0), *((0, t - n) for n, t in zip(space, target))], mode="reflect")
 
 
 def up(shape: tuple[int, ...], step: tuple[int, ...]) -> tuple[int, ...]:

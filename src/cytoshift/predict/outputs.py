@@ -8,13 +8,19 @@ A folder for any number of images; the labels lie in it alone, under the names o
 
     OUT/a.tif   OUT/b.tif ...   OUT/report/{objects.csv, overview.png, request.json}   OUT/report/objects/{a.csv ...}
 
+Of several classes, each has labels of its own, as `open_labels` and `cytoshift evaluate` read them, and the table names
+the class of every object; where objects belong to others, pairs.csv says to which:
+
+    cells.golgi.tif   cells.nuclei.tif   cells.objects.csv   cells.pairs.csv   cells.overview.png
+    OUT/golgi/a.tif   OUT/nuclei/a.tif ...   OUT/report/{objects.csv, pairs.csv ...}   OUT/report/pairs/{a.csv ...}
+
 The labels of an image are the last that is written of it: where they are, and its raw predictions where these are asked
 for, it is finished.
 """
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,16 +42,17 @@ class Outputs:
 
     request: what decides about the numbers (model, options); a folder holds the results of one request only.
     raw: a file or folder for raw predictions, see raw.py; a folder of results is filled up with those it lacks.
+    classes: names of the classes, where there are several. pairs: whether objects of some belong to others.
     """
 
     def __init__(
-        self, out: Path, volumes: Sequence[Volume], request: dict[str, Any], overwrite: bool, raw: Path | None = None
-    ) -> None:
-        self.out, self.volumes = Path(out), volumes
+        self, out: Path, volumes: Sequence[Volume], request: dict[str, Any], overwrite: bool, raw: Path | None = None,
+        classes: tuple[str, ...] = ("",), pairs: bool = False,
+    ) -> None:  # fmt: skip
+        self.out, self.volumes, self.classes, self.pairs = Path(out), volumes, classes, pairs
         head, _, inside = str(out).partition("::")
         self.file = Path(head)
         self.single = bool(inside) or self.file.suffix.lower() in SUFFIXES
-        self.place = self.file / inside  # of the labels inside of an OME-Zarr image, or the file itself
         self.raw = None if raw is None else self.raw_files(raw, request, overwrite)
         if self.single:
             self.claim_file(overwrite)
@@ -61,8 +68,9 @@ class Outputs:
     def claim_file(self, overwrite: bool) -> None:
         if len(self.volumes) > 1:
             raise UserError(f"{len(self.volumes)} images do not fit into the one file {self.out}; pass a folder to -o")
-        if self.place.exists() and not overwrite:
-            raise UserError(f"{self.out} is there already; pass --overwrite to replace it or another -o")
+        for name in self.classes:
+            if place_of(path := self.labels(self.volumes[0], name)).exists() and not overwrite:
+                raise UserError(f"{path} is there already; pass --overwrite to replace it or another -o")
 
     def claim_folder(self, request: dict[str, Any], overwrite: bool) -> None:
         """Make the folder that of this request, or make sure that it is: then what is finished stays."""
@@ -72,8 +80,9 @@ class Outputs:
         request = json.loads(json.dumps(request))  # as it will be read again: a tuple becomes a list
         images = {volume.name: volume.origin for volume in self.volumes}
         if overwrite:
+            for place in self.places():
+                discard(place)
             for volume in self.volumes:
-                discard(self.labels(volume))
                 if self.raw is not None:
                     discard(self.raw.path(volume))
         elif path.exists():
@@ -86,19 +95,31 @@ class Outputs:
                     f"another -o"
                 )
             images = there["images"] | images
-        elif strangers := [place for place in map(self.labels, self.volumes) if place.exists()]:
+        elif strangers := [place for place in self.places() if place.exists()]:
             raise UserError(f"{strangers[0]} is there already; pass --overwrite to replace it or another -o")
         with replacing(path) as beside:
             beside.write_text(json.dumps(request | {"images": images}, indent=1))
 
-    def labels(self, volume: Volume) -> Path:
-        return self.out if self.single else self.out / f"{volume.name}.tif"
+    def places(self) -> list[Path]:
+        """Of all labels."""
+        return [self.labels(volume, name) for volume in self.volumes for name in self.classes]
+
+    def labels(self, volume: Volume, name: str = "") -> Path:
+        """Of one class."""
+        if not self.single:
+            return self.out / name / f"{volume.name}.tif"
+        if not name:
+            return self.out
+        if "::" in str(self.out):  # labels inside of an image have no suffix
+            return self.out.with_name(f"{self.out.name}.{name}")
+        stem, ome = self.out.stem.removesuffix(".ome"), ".ome" * self.out.stem.endswith(".ome")
+        return self.out.with_name(f"{stem}.{name}{ome}{self.out.suffix}")
 
     def finished(self, volume: Volume) -> bool:
         """Whether all that was asked for of an image is there, in a folder; a single file is always made anew."""
         if self.single or (self.raw is not None and not self.raw.path(volume).exists()):
             return False
-        return self.labels(volume).exists()
+        return all(self.labels(volume, name).exists() for name in self.classes)
 
     @property
     def picture(self) -> Path:
@@ -106,11 +127,15 @@ class Outputs:
 
     @property
     def table(self) -> Path:
-        return self.beside("objects.csv") if self.single else self.out / "report" / "objects.csv"
+        return self.whole("objects")
 
-    def part(self, volume: Volume) -> Path:
-        """The rows of one image; of a single image they are the table."""
-        return self.table if self.single else self.out / "report" / "objects" / f"{volume.name}.csv"
+    def part(self, volume: Volume, what: str = "objects") -> Path:
+        """The rows of one image; of a single image they are the table. what: "objects" or "pairs"."""
+        return self.whole(what) if self.single else self.out / "report" / what / f"{volume.name}.csv"
+
+    def whole(self, what: str) -> Path:
+        """The table of all images."""
+        return self.beside(f"{what}.csv") if self.single else self.out / "report" / f"{what}.csv"
 
     def beside(self, name: str) -> Path:
         return self.file.with_name(f"{self.file.stem.removesuffix('.ome')}.{name}")
@@ -118,16 +143,19 @@ class Outputs:
     def write(self, volume: Volume, prediction: Prediction) -> None:
         """The rows, the raw prediction where it is asked for, then the labels of one image."""
         write_rows(self.part(volume), volume.name, prediction)
+        if self.pairs:
+            write_pairs(self.part(volume, "pairs"), volume, prediction)
         if self.raw is not None and prediction.raw is not None:
             self.raw.write(volume, prediction.raw)
-        write_labels(self.labels(volume), prediction.labels, volume.voxel, volume.axes)
+        for name, found in prediction.classes.items():
+            write_labels(self.labels(volume, name), found.labels, volume.voxel, volume.axes)
 
-    def join(self) -> "Table":
-        """All images' rows in one table, written and returned."""
-        tables = [Table.read(self.part(volume)) for volume in self.volumes]
+    def join(self, what: str = "objects") -> "Table":
+        """All images' rows in one table, written and returned. what: "objects" or "pairs"."""
+        tables = [Table.read(self.part(volume, what)) for volume in self.volumes]
         joined = Table(tables[0].names, [row for table in tables for row in table.rows])
         if not self.single:
-            joined.write(self.table)
+            joined.write(self.whole(what))
         return joined
 
 
@@ -153,14 +181,48 @@ class Table:
         return np.array([float(row[index]) for row in self.rows])
 
     def of(self, image: str) -> Self:
-        return type(self)(self.names, [row for row in self.rows if row[0] == image])
+        return self.where("image", image)
+
+    def where(self, column: str, word: str) -> Self:
+        """The rows that have this word in that column."""
+        index = self.names.index(column)
+        return type(self)(self.names, [row for row in self.rows if row[index] == word])
+
+
+def place_of(path: Path) -> Path:
+    """Labels inside of an OME-Zarr image have a place in its folder; all others are a file or folder themselves."""
+    head, _, inside = str(path).partition("::")
+    return Path(head) / inside
 
 
 def write_rows(path: Path, image: str, prediction: Prediction) -> None:
-    """One row per object: image, id, size, diameter, centroid, box and confidence, with units in the names."""
-    columns = prediction.table.columns() | {"confidence": prediction.confidence}
-    words = [[f"{value:.6g}" if v.dtype.kind == "f" else str(value) for value in v] for v in columns.values()]
-    Table(["image", *columns], [[image, *row] for row in zip(*words)]).write(path)
+    """One row per object: image, id, size, diameter, centroid, box and confidence, with units in the names.
+
+    Of several classes, the class comes after the image.
+    """
+    names, rows = list[str](), list[list[str]]()
+    for name, found in prediction.classes.items():
+        columns = found.table.columns() | {"confidence": found.confidence}
+        names = ["image", *(["class"] if name else []), *columns]
+        rows += [[image, *([name] if name else []), *row] for row in worded(columns)]
+    Table(names, rows).write(path)
+
+
+def write_pairs(path: Path, volume: Volume, prediction: Prediction) -> None:
+    """One row per object that may belong to another: image, class and id, class and id of the other, 0 where there is
+    none, and the distance from surface to surface; inf where there is no other at all."""
+    names = ["image", "class", "id", "belongs_to", "other_id", f"distance_{volume.voxel.unit}"]
+    rows = [
+        [volume.name, name, one, other, owner, distance]
+        for (name, other), found in prediction.belongs.items()
+        for one, owner, distance in worded(found.columns())
+    ]
+    Table(names, rows).write(path)
+
+
+def worded(columns: Mapping[str, NDArray[np.generic]]) -> Iterator[tuple[str, ...]]:
+    """Rows of columns, in words."""
+    yield from zip(*([f"{v:.6g}" if c.dtype.kind == "f" else str(v) for v in c] for c in columns.values()))
 
 
 def differences(there: dict[str, Any], wish: dict[str, Any]) -> list[str]:

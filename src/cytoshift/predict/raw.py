@@ -3,7 +3,7 @@
 One HDF5 file per image, as CySGAN's usage page reads it: dataset "vol0", uint8 (1 + K, *S) on the image's own grid.
 
     0     the image as the network saw it, normalised. That page has the translated image here and does not need it;
-          a model is shipped without the translation.
+          a model is shipped without the translation. Of several channels, as many as the image has.
     1:    the channels of the representation, activated: foreground, contour and signed distance of a BCD
 
 0 to 255 stand for 0 to 1, for -1 to 1 of a signed distance, and for the range of the normalised image (-1 to 1, or
@@ -35,8 +35,8 @@ SUFFIXES = (".h5", ".hdf5")
 class Raw:
     """What the decoder of an image was given, and before it the image itself."""
 
-    channels: NDArray[np.uint8]  # (1 + K, *S)
-    names: tuple[str, ...]  # 1 + K
+    channels: NDArray[np.uint8]  # (C + K, *S)
+    names: tuple[str, ...]  # C + K
 
 
 class RawFiles:
@@ -90,15 +90,16 @@ class RawFiles:
 
 
 def rounded(
-    image: NDArray[np.float32], clip: tuple[float, float], channels: NDArray[np.float32], names: tuple[str, ...]
+    image: NDArray[np.float32], clips: list[tuple[float, float]], channels: NDArray[np.float32], names: tuple[str, ...]
 ) -> Raw:
-    """Normalised image (*S) in the range `clip` and activated channels (K, *S), with K names, in 8 bits.
+    """Normalised image (*S) or (C, *S) in the ranges `clips` and activated channels (K, *S), with K names, in 8 bits.
 
     They are rounded as `bcd_watershed` and the decoder of BCD round them.
     """
-    out: NDArray[np.uint8] = np.empty((1 + len(channels), *image.shape), dtype=np.uint8)
-    low, high = clip
-    out[0] = np.rint((image - low) * (255 / (high - low)))
-    for place, channel, name in zip(out[1:], channels, names):
+    space, count = channels.shape[1:], len(clips)
+    out: NDArray[np.uint8] = np.empty((count + len(channels), *space), dtype=np.uint8)
+    for place, channel, (low, high) in zip(out, image.reshape(-1, *space), clips):
+        place[...] = np.rint((channel - low) * (255 / (high - low)))
+    for place, channel, name in zip(out[count:], channels, names):
         (place[...],) = eight_bits(channel[None], (lowest(name),))
-    return Raw(out, ("image", *names))
+    return Raw(out, (*(["image"] if count == 1 else [f"image {i}" for i in range(count)]), *names))

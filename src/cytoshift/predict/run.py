@@ -4,7 +4,7 @@
 (2) resample    to the voxel size the network works at
 (3) network     whole, or in tiles that are blended; activated to channels in [0, 1]
 (4) resample    the channels, back to the volume's own grid
-(5) decode      channels to instances, without the small ones, their holes filled
+(5) decode      channels to instances, without the small ones, their holes filled; of several classes one by one
 """
 
 import time
@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..core.errors import UserError
-from ..core.normalise import Scale
+from ..core.normalise import Scale, Scales, measure
 from ..core.settings import parse
 from ..core.voxel import PIXEL, Voxel
 from ..data.resample import resample, working_shape
+from ..data.several import apart
 from ..data.volumes import Volume
+from ..labels.belong import Belonging, belonging
 from ..labels.filters import fill_holes, filter_small
 from ..labels.ids import relabel
 from ..labels.objects import Objects, objects
 from ..metrics.scores import mean_over_objects
 from ..model import Segmenter
-from ..represent import Representation
+from ..represent import Classes, RepresentationSettings, Single
 from ..represent.base import ball
 from .network import Progress, Tiling, probabilities
 from .raw import Raw, rounded
@@ -41,26 +43,52 @@ class Options(Tiling):
     unit ** ndim of the voxel size; by default those smaller than the model's smallest, and of those that the edge
     of the volume cuts only what is left with less than half of its diameter.
     max_hole: larger holes of an object stay open, in the same unit; 0 fills none, by default all are filled.
+    reach: largest distance between objects that belong together, in the same unit.
     """
 
     threshold: float | None = Field(None, gt=0, lt=1)
     min_size: float | None = Field(None, ge=0)
     max_hole: float | None = Field(None, ge=0)
+    reach: float | None = Field(None, ge=0)
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
-    """Instances of one volume on its own grid, and how sure the network is of each."""
+class Instances:
+    """Objects of one class on the volume's own grid, and how sure the network is of each."""
 
     labels: Labels  # (*S), 1..N
     table: Objects  # N objects
     confidence: NDArray[np.float64]  # (N,) mean foreground probability, in [0, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What was found in one volume."""
+
+    classes: dict[str, Instances]  # by name; of a single class its name is ""
+    belongs: dict[tuple[str, str], Belonging]  # which objects of the first class belong to which of the second
     seconds: dict[str, float]  # of the stages: read, network, decode
     raw: Raw | None = None  # what was decoded, where that was to be kept
 
+    @property
+    def labels(self) -> Labels:
+        """(*S), or (K, *S) of several classes."""
+        found = [one.labels for one in self.classes.values()]
+        return found[0] if "" in self.classes else np.stack(found)
+
+    @property
+    def table(self) -> Objects:
+        """Of a single class."""
+        return self.classes[""].table
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """Of a single class."""
+        return self.classes[""].confidence
+
 
 def segment(segmenter: Segmenter, volume: Volume, progress: Progress | None = None, **wishes: Any) -> Labels:
-    """Instances (*S) 1..N of a volume, on its own grid. `wishes` are fields of `Options`.
+    """Instances (*S) 1..N of a volume, on its own grid, (K, *S) of several classes. `wishes` are fields of `Options`.
 
     Raises UserError where volume and model do not fit, and for a wish that is unknown or out of range.
 
@@ -81,19 +109,40 @@ def predict(
     refuse_strangers(segmenter, volume, options)
     started = time.perf_counter()
     raw = volume.load()
-    scale = measured(segmenter, volume.name, raw)
+    scale = measured(segmenter, volume, raw)
     read = time.perf_counter()
     image = scale(raw)
     channels = inferred(segmenter, image, volume.voxel, options, progress)
     drawn = time.perf_counter()
     representation = decoder(segmenter, options)
-    kept = rounded(image, scale.clip, channels, representation.channels) if keep else None
+    kept = rounded(image, clips(scale), channels, representation.channels) if keep else None
     del image
-    labels = decoded(representation, channels, volume.voxel, options, segmenter.representation.smallest)
-    table = objects(labels, volume.voxel)
-    confidence = mean_over_objects(representation.foreground(channels), labels)
+    if isinstance(representation, Classes):
+        parts = representation.parts()
+        found = {p.name: instances(p.represent, channels[p.channels], volume.voxel, options) for p in parts}
+        belongs = paired(representation, found, volume.voxel, options)
+    else:
+        found, belongs = {"": instances(representation, channels, volume.voxel, options)}, {}
     seconds = {"read": read - started, "network": drawn - read, "decode": time.perf_counter() - drawn}
-    return Prediction(labels, table, confidence, seconds, kept)
+    return Prediction(found, belongs, seconds, kept)
+
+
+def instances(represent: Single, channels: NDArray[np.float32], voxel: Voxel, options: Options) -> Instances:
+    """The objects of one class from its channels (K, *S)."""
+    labels = decoded(represent, channels, voxel, options)
+    confidence = mean_over_objects(represent.foreground(channels), labels)
+    return Instances(labels, objects(labels, voxel), confidence)
+
+
+def paired(
+    represent: Classes, found: dict[str, Instances], voxel: Voxel, options: Options
+) -> dict[tuple[str, str], Belonging]:
+    """Which objects belong to which, for all classes of which that is asked."""
+    reach = represent.reach if options.reach is None else options.reach
+    return {
+        (name, other): belonging(found[name].labels, found[other].labels, voxel, reach or 0.0)
+        for name, other in represent.belongs.items()
+    }
 
 
 def refuse_strangers(segmenter: Segmenter, volume: Volume, options: Options) -> None:
@@ -117,11 +166,19 @@ def refuse_strangers(segmenter: Segmenter, volume: Volume, options: Options) -> 
             f"the model works at {segmenter.voxel} per voxel, {volume.name} has {volume.voxel}, and the one cannot be "
             f"turned into the other; {cure}"
         )
-    if segmenter.spec.channels != 1:
-        raise UserError(
-            f"the model takes images of {segmenter.spec.channels} channels, {volume.name} is one channel; take a model "
-            f"that was trained on one"
+    if segmenter.spec.channels != volume.channels:
+        wanted = segmenter.spec.channels
+        numbers = ",".join(map(str, range(wanted)))
+        one = "choose the one of the training by --channel"
+        cure = (
+            one if wanted == 1 else f"pass --channel with {wanted} numbers in the order of the training, as {numbers}"
         )
+        raise UserError(
+            f"the model takes images of {wanted} channel{'s' * (wanted > 1)}, {volume.name} was opened with "
+            f"{volume.channels}; {cure}"
+        )
+    if options.reach is not None and not getattr(segmenter.representation, "belongs", None):
+        raise UserError("reach asked for, but no objects of this model belong to others; leave --reach out")
     if options.tile is not None and (len(options.tile) != len(volume.axes) or min(options.tile) < 1):
         raise UserError(
             f"tile {','.join(map(str, options.tile))} asked for, {volume.name} has the axes '{volume.axes}'; give one "
@@ -130,41 +187,44 @@ def refuse_strangers(segmenter: Segmenter, volume: Volume, options: Options) -> 
     decoder(segmenter, options)
 
 
-def decoder(segmenter: Segmenter, options: Options) -> Representation:
+def decoder(segmenter: Segmenter, options: Options) -> RepresentationSettings:
     """The model's representation with the threshold that is wished for."""
     if options.threshold is None:
         return segmenter.representation
     return segmenter.representation.with_threshold(options.threshold)
 
 
-def measured(segmenter: Segmenter, name: str, raw: NDArray[np.generic]) -> Scale:
+def measured(segmenter: Segmenter, volume: Volume, raw: NDArray[np.generic]) -> Scale | Scales:
     """The numbers that normalise this volume; never those of a tile."""
     if raw.dtype.kind == "f" and not np.isfinite(raw).all():
-        raise UserError(f"{name} holds NaN or infinite values; replace them (for example by the background)")
-    return segmenter.scale or segmenter.normalisation.measure([raw])
+        raise UserError(f"{volume.name} holds NaN or infinite values; replace them (for example by the background)")
+    return segmenter.scale or measure(segmenter.normalisation, [apart(raw, len(volume.axes))])
+
+
+def clips(scale: Scale | Scales) -> list[tuple[float, float]]:
+    """The range of each channel of a normalised image."""
+    return [one.clip for one in scale.each] if isinstance(scale, Scales) else [scale.clip]
 
 
 def inferred(
     segmenter: Segmenter, image: NDArray[np.float32], voxel: Voxel, options: Options, progress: Progress | None
 ) -> NDArray[np.float32]:
-    """Normalised image (*S) -> channels (K, *S) on the same grid, in the range of the representation."""
+    """Normalised image (*S) or (C, *S) -> channels (K, *S) on the same grid, in the range of the representation."""
+    space = image.shape[-voxel.ndim :]
     if image.min() == image.max():  # nothing to see, but a network that divides by its variance sees something
-        return np.zeros((len(segmenter.representation.channels), *image.shape), dtype=np.float32)
-    working = resample(image, working_shape(image.shape, voxel, segmenter.voxel))
+        return np.zeros((len(segmenter.representation.channels), *space), dtype=np.float32)
+    working = resample(image, working_shape(space, voxel, segmenter.voxel))
     channels = probabilities(segmenter, working, options, progress)
     if not np.isfinite(channels).all():
         raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
-    if channels.shape[1:] == image.shape:
+    if channels.shape[1:] == space:
         return channels
-    return np.stack([np.clip(resample(c, image.shape), c.min(), c.max()) for c in channels])
+    return np.stack([np.clip(resample(c, space), c.min(), c.max()) for c in channels])
 
 
-def decoded(
-    representation: Representation, channels: NDArray[np.float32], voxel: Voxel, options: Options,
-    smallest: float | None,
-) -> Labels:  # fmt: skip
+def decoded(represent: Single, channels: NDArray[np.float32], voxel: Voxel, options: Options) -> Labels:
     """Channels (K, *S) -> instances (*S), 1..N, without small ones, holes filled."""
-    labels = representation.decode(channels, voxel)
+    labels, smallest = represent.decode(channels, voxel), represent.smallest
     if options.max_hole != 0:
         limit = np.inf if options.max_hole is None else options.max_hole
         labels = np.asarray(fill_holes(labels, voxel, limit), dtype=np.int32)

@@ -10,7 +10,7 @@ from ..data.domains import Domain, Images, ShadedImages, SyntheticMasks, covered
 from ..data.histogram import Levelled, match
 from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
 from ..data.pairs import Pairs, matched, objects, portion
-from ..data.volumes import Volume, open_labels, open_volumes
+from ..data.volumes import ImageSource, Volume, beside, open_labels, open_volumes
 from .settings import Run, Source
 
 
@@ -46,6 +46,9 @@ def pairs(run: Run, volumes: list[Volume], working: Voxel) -> ImagePairs:
 
 
 def masks(run: Run, working: Voxel) -> SyntheticMasks:
+    if run.priors is not None and run.represent.kind == "classes":
+        priors = {name: run.priors[name] for name in run.represent.names}
+        return SyntheticMasks(priors, run.represent, working, run.patch, run.seed)
     if run.prior is None:
         raise UserError(
             f"method '{run.method}' learns from synthetic masks, and the settings have no prior; 'cytoshift new "
@@ -57,7 +60,9 @@ def masks(run: Run, working: Voxel) -> SyntheticMasks:
 def labelled(run: Run, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel) -> LabelledPairs:
     """The source has a stream of its own: what happens to its images does not happen to those of the target."""
     source = lender(run)
-    found = lent_pairs(source)
+    found = lent_pairs(source, run.represent.names if run.represent.kind == "classes" else ())
+    if source.match_levels and found[0][0].channels > 1:
+        raise UserError("source.match_levels matches images of one channel, these have several; set it to false")
     photographs, truths = [image for image, _ in found], [truth for _, truth in found]
     made = kind(
         photographs, truths, source.normalise, lent_voxel(source, photographs, len(run.patch)), run.patch,
@@ -76,10 +81,24 @@ def levelled(source: Images, target: Images) -> None:
     source.rescale([Levelled(scale, table) for scale in source.scales])
 
 
-def lent_pairs(source: Source) -> Pairs:
-    """Images and labels to learn from. Raises UserError where they do not belong together."""
-    pairs = portion(matched(open_volumes(source.images), open_labels(source.labels), "source"), source.part)
-    return [(image, objects(truth, source.mask_above)) for image, truth in pairs]
+def lent_pairs(source: Source, names: tuple[str, ...] = ()) -> Pairs:
+    """Images and labels to learn from; of several classes, the labels are stacked in the order of their `names`.
+
+    Raises UserError where they do not belong together.
+    """
+    images = open_volumes(source.images)
+    if isinstance(source.labels, ImageSource):
+        pairs = labelled_images(images, source.labels, source, "source")
+    else:
+        each = [labelled_images(images, source.labels[name], source, f"source, {name}") for name in names]
+        truths = zip(*([truth for _, truth in pairs] for pairs in each))
+        words = f"the first of {', '.join(names)}"
+        pairs = [(image, beside(list(found), words)) for (image, _), found in zip(each[0], truths)]
+    return portion(pairs, source.part)
+
+
+def labelled_images(images: list[Volume], labels: ImageSource, source: Source, what: str) -> Pairs:
+    return [(image, objects(truth, source.mask_above)) for image, truth in matched(images, open_labels(labels), what)]
 
 
 def plain_source(run: Run, targets: list[Volume], working: Voxel) -> Images:

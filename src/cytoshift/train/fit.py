@@ -1,15 +1,17 @@
 """Settings in, a trained model out: a method alone, or a recipe of several stages (see loop.py and stages.py)."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
 from ..core.errors import UserError
+from ..core.normalise import measure, of_the_whole
 from ..data.domains import Images
 from ..data.labelled import LabelledPairs
+from ..data.several import apart
 from ..model import Segmenter
-from ..nets.spec import NetSpec, TranslatorSpec
+from ..nets.spec import NetSpec, ResNetSpec, TranslatorSpec
 from ..represent import RepresentationSettings
 from .freeze import freeze, windows
 from .loop import Learnt, learn
@@ -40,10 +42,10 @@ def fit(run: Run, out: Path, quiet: bool = False) -> Path:
 
 
 def shipped(learnt: Learnt, run: Run) -> tuple[NetSpec, nn.Module]:
-    """The network as it leaves: adaptive instance norms keep the statistics of all images."""
+    """The network as it leaves: instance norms of those that learn from masks keep the statistics of all images."""
     spec, network = learnt.method.shipped(), learnt.method.network()
     images = learnt.domains.get("images")
-    if isinstance(spec, TranslatorSpec) and isinstance(images, Images):
+    if isinstance(spec, TranslatorSpec | ResNetSpec) and isinstance(images, Images):
         return freeze(spec, network, windows(images, run.seed), learnt.fabric)
     return spec, network
 
@@ -63,7 +65,8 @@ def save(
     run: Run, learnt: Learnt, spec: NetSpec, network: nn.Module, represent: RepresentationSettings, model: Path
 ) -> None:
     normalise, volumes = run.data.normalise, learnt.volumes
-    scale = normalise.measure([cast(Any, v.array) for v in volumes]) if normalise.per == "dataset" else None
+    raws = [apart(v.array, len(v.axes)) for v in volumes]
+    scale = measure(normalise, raws) if of_the_whole(normalise) else None
     Segmenter(
         spec=spec, network=network, normalisation=normalise, scale=scale,
         voxel=learnt.working, axes=volumes[0].axes, representation=represent, card=card(run, learnt),

@@ -1,4 +1,4 @@
-"""After training: statistics of adaptive instance norm, measured once over the images, shipped with the weights."""
+"""After training: statistics of instance norms, measured once over the images, shipped with the weights."""
 
 from typing import Any
 
@@ -19,24 +19,27 @@ LEAST, MOST = 4, 256  # windows
 
 
 def windows(images: Images, seed: int) -> NDArray[np.float32]:
-    """Windows (N, 1, *patch) of the images as they are, empty regions included.
+    """Windows (N, C, *patch) of the images as they are, empty regions included.
 
     Each image gives its share of them, and none is left out where there are enough: which images are among a random
     few dozen moves the Dice of a very mixed set by half a percent.
     """
     count = int(np.clip(VOXELS // int(np.prod(images.patch)), LEAST, MOST))
     shares = np.searchsorted(np.cumsum(images.chances), (np.arange(count) + 0.5) / count)
-    return np.stack([images.window(stream(seed, "norms", i), which=int(n))[None] for i, n in enumerate(shares)])
+    return np.stack(
+        [images.channels(images.window(stream(seed, "norms", i), which=int(n))) for i, n in enumerate(shares)]
+    )
 
 
 def freeze(spec: NetSpec, network: nn.Module, x: NDArray[np.float32], fabric: Fabric) -> tuple[NetSpec, nn.Module]:
-    """The spec and the network with norms that use what they measure on `x` (N, 1, *S), all of it as one image."""
-    order: list[str] = []
-    hooks = [
-        module.register_forward_hook(lambda _m, _i, _o, name=name: order.append(name))
-        for name, module in network.named_modules()
-        if isinstance(module, AdaIN)
-    ]
+    """The spec and the network with norms that use what they measure on `x` (N, C, *S), all of it as one image."""
+    order: list[tuple[str, str]] = []  # names of mean and variance, layer by layer
+    hooks = []
+    for name, module in network.named_modules():
+        if isinstance(module, AdaIN | nn.InstanceNorm2d | nn.InstanceNorm3d):
+            kept = ("mean", "var") if isinstance(module, AdaIN) else ("running_mean", "running_var")
+            names = (f"{name}.{kept[0]}", f"{name}.{kept[1]}")
+            hooks.append(module.register_forward_hook(lambda _m, _i, _o, names=names: order.append(names)))
     network.eval()
     pooled = Pooled()
     with torch.inference_mode(), fabric.autocast(), pooled:
@@ -47,8 +50,8 @@ def freeze(spec: NetSpec, network: nn.Module, x: NDArray[np.float32], fabric: Fa
     assert pooled.frozen is not None, "it was frozen in the line above"
     frozen = spec.model_copy(update={"frozen": True})
     shipped: Any = frozen.build()
-    weights = dict(network.state_dict())
-    for name, (mean, var) in zip(order, pooled.frozen):
-        weights |= {f"{name}.mean": mean.clone(), f"{name}.var": var.clone()}
+    weights = shipped.state_dict() | network.state_dict()
+    for names, statistics in zip(order, pooled.frozen):
+        weights |= {name: value.clone() for name, value in zip(names, statistics)}
     shipped.load_state_dict(weights)
     return frozen, shipped.eval()

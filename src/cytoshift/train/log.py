@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from ..draw import save_png, sheet, thumbnail
+from ..draw import composite, save_png, sheet
 
 SIZE = 192  # pixels of one picture of a sheet
 
@@ -84,13 +84,13 @@ class Log:
         self.writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=step + 1)
 
     def pictures(self, step: int, images: dict[str, Tensor]) -> None:
-        """A sheet: one row per sample, one column per name; volumes show their middle slice."""
+        """A sheet: one row per sample, one column per name; volumes show their middle slice, channels their colours."""
         if not self.main:
             return
         arrays = {name: value.float().cpu().numpy() for name, value in images.items()}
         count = min(len(next(iter(arrays.values()))), 4)
         # Black is -1 and white is 1, without stretching: a faint mask shall look faint.
-        cells = [[thumbnail(v[i, 0], size=SIZE, limits=(-1.0, 1.0)) for v in arrays.values()] for i in range(count)]
+        cells = [[composite(v[i], size=SIZE, limits=(-1.0, 1.0)) for v in arrays.values()] for i in range(count)]
         save_png(self.out / "samples" / f"step_{step:06d}.png", sheet(cells, titles=list(arrays)))
 
     def write(self, row: dict[str, Any]) -> None:

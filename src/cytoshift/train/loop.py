@@ -57,13 +57,13 @@ def learn(run: Run, out: Path, quiet: bool = False) -> Learnt:
     out = Path(out)
     volumes = open_volumes(run.data.images)
     working = working_voxel(run, volumes)
-    method = build(run, working)
+    method = build(run, working, volumes[0].channels)
     begin(run, method)
     eaten = domains(run, method.batch, volumes, working)
     batches = Batches(method.batch, eaten, run.train.batch, fabric.global_rank, fabric.world_size)
     if fabric.is_global_zero:
         claim(out, run)
-    training = Training(fabric, run, method, lambda attempt: build(run, working, attempt), out)
+    training = Training(fabric, run, method, lambda attempt: build(run, working, volumes[0].channels, attempt), out)
     ended = train(training, batches, out, quiet)
     return Learnt(method, volumes, working, eaten, fabric, ended)
 
@@ -99,13 +99,21 @@ def launch(run: Run) -> Fabric:
     return fabric
 
 
-def build(run: Run, working: Voxel, attempt: int = 0) -> Method:
-    """The method with weights drawn from the run's seed and the attempt, whatever was drawn before."""
+def build(run: Run, working: Voxel, channels: int = 1, attempt: int = 0) -> Method:
+    """The method with weights drawn from the run's seed and the attempt, whatever was drawn before.
+
+    channels: of the images. Raises UserError where the method takes one channel, or one class, and there are more.
+    """
     kind = METHODS[run.method]
+    able = ", ".join(name for name, one in METHODS.items() if one.several)
+    if channels > 1 and not kind.several:
+        raise UserError(f"{run.method} takes images of one channel, these have {channels}; choose one, or take {able}")
+    if run.represent.kind == "classes" and not kind.several:
+        raise UserError(f"{run.method} segments one class, represent has several; represent one, or take {able}")
     options = parse(kind.settings, run.options, "options")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer(run.seed, "weights", *[attempt] * (attempt > 0)))
-        return kind(Task(working, run.represent), options, integer(run.seed, "pool"))
+        return kind(Task(working, run.represent, channels), options, integer(run.seed, "pool"))
 
 
 def begin(run: Run, method: Method) -> None:

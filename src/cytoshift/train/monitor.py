@@ -67,7 +67,7 @@ class Monitor:
         return self.remember(found, ("critic", "divergence"))
 
     def pictures(self, pictures: dict[str, Samples], early: bool = False) -> list[Symptom]:
-        """Look at a sheet, name to (N, 1, *S); return what is a failure by now. An `early` look counts for
+        """Look at a sheet, name to (N, C, *S); return what is a failure by now. An `early` look counts for
         nothing but that it is no state to come back to."""
         found = [symptom for drawing in self.watch.drawings for symptom in shown(drawing, pictures)]
         return self.remember(found, ("collapse", "inversion", "vanished", "invented"), 0 if early else 1)
@@ -102,9 +102,25 @@ class Monitor:
 
 
 def shown(drawing: Drawing, pictures: dict[str, Samples]) -> list[Symptom]:
-    """What is wrong with one picture of a sheet."""
+    """What is wrong with one picture of a sheet, or with each of its channels where they have names."""
     if not {drawing.picture, drawing.of, drawing.like} <= pictures.keys():
         return []
+    count = len(drawing.names)
+    if not count and pictures[drawing.of].shape == pictures[drawing.picture].shape:
+        return judged(drawing, pictures, drawing.picture)
+    found = []
+    for number, name in enumerate(drawing.names or ("all channels",)):
+        seen = {key: channel(picture, number, count) for key, picture in pictures.items()}
+        found += judged(drawing, seen, f"{drawing.picture} ({name})")
+    return found
+
+
+def channel(picture: Samples, number: int, count: int) -> Samples:
+    """Channel `number` of (N, count, *S), as (N, 1, *S); of any other number of channels their mean."""
+    return picture[:, number : number + 1] if picture.shape[1] == count else picture.mean(1, keepdims=True)
+
+
+def judged(drawing: Drawing, pictures: dict[str, Samples], subject: str) -> list[Symptom]:
     of, made, like = pictures[drawing.of], pictures[drawing.picture], pictures[drawing.like]
     expected = 1.0
     if drawing.answer_to in pictures:
@@ -117,7 +133,7 @@ def shown(drawing: Drawing, pictures: dict[str, Samples]) -> list[Symptom]:
             symptoms.filled(of, made, like, expected) if drawing.mask else symptoms.replaced(of, made, like)
         ),
     }
-    return [Symptom(kind, drawing.picture, words) for kind, check in checks.items() if (words := check())]
+    return [Symptom(kind, subject, words) for kind, check in checks.items() if (words := check())]
 
 
 def games(watch: Watch, terms: dict[str, float]) -> list[Symptom]:

@@ -1,10 +1,10 @@
 """run.yaml: everything a training needs, checked before anything is read."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from ..core.normalise import Normalisation
+from ..core.normalise import Normalisation, Recipe, of_the_whole
 from ..core.settings import Settings
 from ..data.augment import Augment
 from ..data.corrupt import Corrupt
@@ -13,7 +13,7 @@ from ..represent import RepresentationSettings
 from ..synth import Prior
 
 TWO_STAGES = ("cyclegan-xy", "cyclegan-yx", "histogram-xy", "histogram-yx")  # recipes: see stages.py
-LEAST = {"adgan": 24}  # voxels of a patch that the critic takes
+LEAST = {"adgan": 24, "mask_cyclegan": 24}  # voxels of a patch that the critic takes
 
 
 def known_method(name: str) -> str:
@@ -25,33 +25,49 @@ def known_method(name: str) -> str:
     return name
 
 
+# Labels of one class, or those of several by name.
+LabelSource = Annotated[
+    Annotated[ImageSource, Tag("(one)")] | Annotated[dict[str, ImageSource], Tag("(each)")],
+    Discriminator(lambda said: "(each)" if isinstance(said, dict) and "paths" not in said else "(one)"),
+]
+
+
 class Data(Settings):
     """images: what the model is for, and what it learns from without labels.
 
-    voxel: size the networks work at, in the images' unit (None: as the images are). corrupt: how images are spoilt
-    for methods that learn to restore them.
+    normalise: of images of several channels a list with an entry for each, or one for all. voxel: size the networks
+    work at, in the images' unit (None: as the images are). corrupt: how images are spoilt for methods that learn to
+    restore them.
     """
 
     images: ImageSource
-    normalise: Normalisation = Normalisation()
+    normalise: Recipe = Normalisation()
     voxel: tuple[float, ...] | None = None
     augment: Augment = Augment()
     corrupt: Corrupt = Corrupt()
+
+    @field_validator("normalise")
+    @classmethod
+    def alike(cls, value: Recipe) -> Recipe:
+        of_the_whole(value)
+        return value
 
 
 class Source(Settings):
     """Images of another modality whose labels are borrowed, image by image in the order of their names.
 
+    labels: of several classes {golgi: {paths: labels/golgi}, nuclei: {paths: labels/nuclei}}, by their names.
     voxel: what of it, in its own unit, becomes one voxel the networks work at (None: its own voxel), so that its
     objects come out as large as those of `data`. normalise: `invert` where one side has dark objects, the other
-    bright ones. match_cover: patches are chosen to be covered by objects as much as those of `data` are.
-    mask_above: labels are a mask, objects are its connected parts above this value. part: of the labelled images that
-    is learnt from, the same for every seed (data.pairs.portion).
+    bright ones; of several channels as in `data`. match_cover: patches are chosen to be covered by objects as much as
+    those of `data` are. match_levels: intensities of the source become those of `data`. mask_above: labels are a mask,
+    objects are its connected parts above this value. part: of the labelled images that is learnt from, the same for
+    every seed (data.pairs.portion).
     """
 
     images: ImageSource
-    labels: ImageSource
-    normalise: Normalisation = Normalisation()
+    labels: LabelSource
+    normalise: Recipe = Normalisation()
     voxel: tuple[float, ...] | None = None
     augment: Augment = Augment()
     corrupt: Corrupt = Corrupt()
@@ -64,7 +80,8 @@ class Source(Settings):
 class Train(Settings):
     """How to train.
 
-    steps: optimiser steps of every player. optimizer: Adam, or AdamW, whose weight decay spares biases and norms.
+    steps: optimiser steps of every player. rates: of players that learn faster or slower, multiples of lr by their
+    names, as {critics: 0.2}. optimizer: Adam, or AdamW, whose weight decay spares biases and norms.
     warm_up: steps over which the learning rate rises. decay_from: part of the training after which it falls to zero,
     linearly or as a cosine (`fall`). ema: decay of the running mean of the weights that is shipped (0 ships the last
     weights). precision: Fabric's ("32", "bf16-mixed"). max_minutes: stop there, counted over restarts; the learning
@@ -78,6 +95,7 @@ class Train(Settings):
     steps: int = Field(2000, ge=1)
     batch: int = Field(4, ge=1)
     lr: float = Field(4e-4, gt=0)
+    rates: dict[str, Annotated[float, Field(gt=0)]] = {}
     betas: tuple[float, float] = (0.5, 0.99)
     weight_decay: float = Field(1e-4, ge=0)
     optimizer: Literal["adam", "adamw"] = "adam"
@@ -112,6 +130,7 @@ class Run(Settings):
     source: Source | None = None  # for methods that borrow labels
     patch: tuple[int, ...]
     prior: Prior | None = None  # for methods that learn from synthetic masks
+    priors: dict[str, Prior] | None = None  # the same for several classes, by name
     represent: RepresentationSettings
     tune: bool = False  # thresholds of `represent`, on the source's labels, after the training
     options: dict[str, Any] = {}  # of the method; checked by its own Options
@@ -122,6 +141,22 @@ class Run(Settings):
     @classmethod
     def known(cls, value: str) -> str:
         return known_method(value)
+
+    @model_validator(mode="after")
+    def classes_fit(self) -> "Run":
+        several = self.represent.kind == "classes"
+        names = self.represent.names if self.represent.kind == "classes" else ()
+        if several and self.tune:
+            raise ValueError("tune finds thresholds of one class, represent has several; set tune to false")
+        given = {"priors": self.priors, "source.labels": self.source.labels if self.source else None}
+        for word, by_name in given.items():
+            if isinstance(by_name, dict) and set(by_name) != set(names):
+                there = ", ".join(names) or "none, as represent is of one class"
+                raise ValueError(f"{word} has the classes {', '.join(by_name)}, represent has {there}")
+        if several and (self.prior or isinstance(given["source.labels"], ImageSource)):
+            word = "prior" if self.prior else "source.labels"
+            raise ValueError(f"{word} is of one class, represent has {', '.join(names)}; give one for each by its name")
+        return self
 
     @model_validator(mode="after")
     def patch_has_room(self) -> "Run":

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from ..core.normalise import Normalisation
+from ..core.normalise import Normalisation, Recipe, measure
 from ..core.voxel import Voxel
 from ..data.histogram import match
 from ..data.resample import resample, resample_labels, working_shape
@@ -115,10 +115,10 @@ def normalised_source(run: Run) -> list[NDArray[np.float32]]:
 
 def normalised_target(run: Run) -> list[NDArray[np.float32]]:
     raws = [volume.load() for volume in open_volumes(run.data.images)]
-    return [run.data.normalise.measure([raw])(raw) for raw in raws]
+    return [measure(run.data.normalise, [[raw]])(raw) for raw in raws]
 
 
-def on_grid(volume: Volume, normalise: Normalisation, working: Voxel) -> NDArray[np.float32]:
+def on_grid(volume: Volume, normalise: Recipe, working: Voxel) -> NDArray[np.float32]:
     """A whole volume as networks see it."""
     raw = volume.load()
-    return resample(normalise.measure([raw])(raw), working_shape(volume.shape, volume.voxel, working))
+    return resample(measure(normalise, [[raw]])(raw), working_shape(volume.shape, volume.voxel, working))

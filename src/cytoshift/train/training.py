@@ -45,6 +45,9 @@ class Training:
         method.to(fabric.device)
         train = run.train
         self.optimizers = optimizers(method.players(), train)
+        if stranger := next((name for name in train.rates if name not in self.optimizers), None):
+            there = ", ".join(self.optimizers)
+            raise UserError(f"train.rates names '{stranger}', {run.method} has {there}; take one of these")
         self.mean, self.monitor = Mean(method.network(), train.ema), Monitor(method.watch())
         self.parts: dict[str, Any] = {"method": method, "mean": self.mean, "monitor": self.monitor, **self.optimizers}
         self.step, elapsed = checkpoint.load(self.folder / LAST, self.parts)
@@ -63,8 +66,9 @@ class Training:
                 log.say(f"stopped after {settings.max_minutes:g} minutes, at step {self.step} of {settings.steps}")
                 break
             lr = settings.lr * rate(self.step, progress, settings) * 0.5**self.monitor.halvings
-            for group in (group for optimizer in self.optimizers.values() for group in optimizer.param_groups):
-                group["lr"] = lr
+            for name, optimizer in self.optimizers.items():
+                for group in optimizer.param_groups:
+                    group["lr"] = lr * settings.rates.get(name, 1.0)
             try:
                 batch = move(batch, self.fabric.device)
                 terms = train_step(self.method, self.optimizers, batch, progress, self.fabric.autocast)
