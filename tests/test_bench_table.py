@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from cytoshift.bench.page import into_page, shown
 from cytoshift.bench.run import cells_of
 from cytoshift.bench.spec import Spec
-from cytoshift.bench.table import columns, gathered, into_page, markdown, spread, summary
+from cytoshift.bench.table import columns, gathered, markdown, spread, summary
 from cytoshift.core.settings import parse
 
 SPEC = parse(
@@ -78,7 +81,7 @@ def test_what_is_done_so_far_becomes_a_table(tmp_path):
         ("a", "floor", 1),
         ("a", "gan", 2),
     ]
-    text = markdown(SPEC, results, {"a": Path("pictures/a.png")})
+    text = markdown(SPEC, results, {"a": Path("pictures/a.png")}, {})
     assert "### a (2 images, 7 objects)" in text and "### b" not in text and "A note." in text
     assert "| floor | 1 | 0.700 | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 |  |  | 0.25 |" in text
     assert "| gan | 2 | 0.850 ± 0.071 |" in text and "(pictures/a.png)" in text
@@ -102,3 +105,22 @@ def test_a_page_keeps_what_other_specs_wrote(tmp_path):
     assert text.startswith("# Results") and text.count("# Results") == 1
     assert "first" not in text and text.index("second") < text.index("other")
     assert text.count("<!-- bench two-sets -->") == text.count("<!-- end two-sets -->") == 1
+
+
+def test_a_page_shows_what_was_made_and_curves_of_anything(tmp_path):
+    spec = parse(
+        Spec,
+        {
+            "title": "Two kinds",
+            "datasets": [{"name": "made", "preset": "dense-2d"}, {"name": "real", "images": "a", "labels": "b"}],
+            "methods": [{"name": "classical", "kind": "classical"}],
+        },
+    )
+    pictures = {name: tmp_path / f"{name}.png" for name in ("made", "real")}
+    for path in (*pictures.values(), tmp_path / "real-parts.png"):
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+    there = shown(tmp_path / "docs" / "page.md", spec, pictures, {"real": tmp_path / "real-parts.png"})
+    assert there == [{"made": Path("pictures/two-kinds-made.png")}, {"real": Path("pictures/two-kinds-real-parts.png")}]
+    assert sorted(p.name for p in (tmp_path / "docs" / "pictures").iterdir()) == [
+        "two-kinds-made.png", "two-kinds-real-parts.png",
+    ]  # fmt: skip

@@ -319,10 +319,11 @@ def test_a_unet_is_saved_loaded_and_run(tmp_path, ndim):
 
 
 @pytest.mark.parametrize(("kernel", "shape"), [(4, (3, 6, 6)), (3, (2, 4, 4)), (4, (4, 8, 8))])
-def test_shallow_volumes_have_weight_gradients_in_bfloat16(kernel, shape):
+@pytest.mark.parametrize("channels", [(16, 32), (8, 8), (32, 1), (1, 8)])
+def test_shallow_volumes_have_weight_gradients_in_bfloat16(kernel, shape, channels):
     """oneDNN leaves them unwritten where a padded convolution is as deep as its kernel less one."""
     torch.manual_seed(0)
-    layer, x = CONV[3](16, 32, kernel, 1, 1), torch.randn(2, 16, *shape)
+    layer, x = CONV[3](*channels, kernel, 1, 1), torch.randn(2, channels[0], *shape)
     gradients = []
     for half in (False, True):
         layer.zero_grad()

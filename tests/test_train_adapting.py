@@ -13,7 +13,7 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.data.volumes import ImageSource
 from cytoshift.model import Segmenter
-from cytoshift.train import loop
+from cytoshift.train import loop, training
 from cytoshift.train.finetune import finetuned
 from cytoshift.train.fit import fit
 from cytoshift.train.settings import Run
@@ -109,7 +109,7 @@ def test_from_two_stacks_to_a_score(sides, method, tmp_path):
 def test_a_killed_run_goes_on_to_the_same_weights(sides, method, tmp_path, monkeypatch):
     run = settings(sides, method)
     whole = weights(fit(run, tmp_path / "whole", quiet=True))
-    real, taken = loop.train_step, []
+    real, taken = training.train_step, []
 
     def killed(*args):
         if len(taken) == 3:
@@ -117,10 +117,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(sides, method, tmp_path, monke
         taken.append(1)
         return real(*args)
 
-    monkeypatch.setattr(loop, "train_step", killed)
+    monkeypatch.setattr(training, "train_step", killed)
     with pytest.raises(KeyboardInterrupt):
         fit(run, tmp_path / "parts", quiet=True)
-    monkeypatch.setattr(loop, "train_step", real)
+    monkeypatch.setattr(training, "train_step", real)
     assert same(whole, weights(fit(run, tmp_path / "parts", quiet=True)))
 
 

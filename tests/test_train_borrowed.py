@@ -60,6 +60,18 @@ def known(sides):
     return look(where("target", "images")), lent(where("source", "images"), where("source", "labels"))
 
 
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory):
+    """The same in 3D."""
+    folder = tmp_path_factory.mktemp("volumes")
+    for side in ("source", "target"):
+        image, labels, voxel = pair("em-to-expansion", side, 0, shape=(24, 96, 96))
+        write_image(folder / side / "images" / "a.tif", image, voxel, "zyx")
+        write_labels(folder / side / "labels" / "a.tif", labels, voxel, "zyx")
+    where = lambda *parts: ImageSource(paths=str(folder.joinpath(*parts)))
+    return look(where("target", "images")), lent(where("source", "images"), where("source", "labels"))
+
+
 def settings(known, method):
     run = borrow(*known, method=method).model_dump(mode="json")
     kept = {name: value for name, value in run["options"].items() if name in ("cycle",)}
@@ -179,13 +191,14 @@ def test_brightness_alone_finds_plain_objects_and_not_those_of_electron_microsco
     assert known[1].alone < 0.5
 
 
-def test_modalities_that_are_far_apart_get_a_stronger_game(known):
-    survey, source = known
+def test_volumes_that_are_far_apart_get_a_stronger_game(volumes, known):
+    survey, source = volumes
     far, near = borrow(survey, source), borrow(survey, replace(source, alone=0.9))
-    assert far.source.match_levels and not near.source.match_levels
+    assert source.alone < 0.6 and far.source.match_levels and not near.source.match_levels
     assert (far.options["cycle"], far.options["adversarial"]) == (2, 1)
     assert (near.options["cycle"], near.options["adversarial"]) == (10, 0.2)
     stages = borrow(survey, source, method="cyclegan-xy")
     assert stages.source.match_levels and stages.options["translate"]["cycle"] == 2
     assert not borrow(survey, source, method="histogram-xy").source.match_levels
     assert borrow(survey, source, "paper").options == {}
+    assert known[1].alone < 0.6 and not borrow(*known).source.match_levels

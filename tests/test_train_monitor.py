@@ -92,9 +92,9 @@ def test_a_critic_that_is_always_right_has_won():
     assert "0.01 where 0.5 is a tie, to fool it costs 0.97" in symptoms.won(0.01, 0.5, 0.97, 1.0)
 
 
-def test_a_loss_ten_times_as_high_as_at_the_start_has_diverged():
+def test_a_loss_ten_times_as_high_as_usual_has_diverged():
     assert symptoms.grown(9.0, 1.0) is None
-    assert symptoms.grown(11.0, 1.0) == "the loss has grown to 11 from 1 at the start"
+    assert symptoms.grown(11.0, 1.0) == "the loss has grown to 11, where 1 is usual"
 
 
 def test_a_symptom_counts_after_three_sheets_in_a_row():
@@ -121,6 +121,13 @@ def test_numbers_count_after_some_rows_in_a_row_and_pictures_between_do_not_matt
     high = row | {"critics/x": 0.4, "generators/cycle": 40.0}
     assert monitor.numbers(high) == monitor.numbers(high) == []
     assert [s.key for s in monitor.numbers(high)] == ["divergence: generators"]
+
+
+def test_a_game_that_explodes_at_once_is_a_divergence():
+    monitor = Monitor(Watch(games=(Game(("critics/x",), ("generators/fool",), 1.0),)))
+    row = {"critics/x": 5e3, "generators/fool": 2e3, "generators/cycle": 2.0}
+    assert monitor.numbers(row) == monitor.numbers(row) == []
+    assert [s.key for s in monitor.numbers(row)] == ["divergence: critics/x", "divergence: generators/fool"]
 
 
 def test_the_memory_is_kept_in_a_checkpoint():

@@ -16,9 +16,10 @@ from ..core.atomic import replacing
 from ..core.errors import UserError
 from .cell import Cell, run_cell
 from .data import Material, material
+from .page import into_page, shown
 from .pictures import draw, draw_parts
 from .spec import Contender, Dataset, Finetuned, Spec, Trained, choose
-from .table import READING, gathered, into_page, markdown, summary
+from .table import READING, gathered, markdown, summary
 
 
 def bench(
@@ -155,12 +156,19 @@ def write(spec: Spec, out: Path, page: Path | None) -> Path:
     """Tables of all that is done so far, whichever run did it."""
     rows = gathered(cells_of(spec, spec.datasets, spec.methods), out, cache(lambda path: json.loads(path.read_text())))
     results = summary(spec, rows)
-    sheets = {d.name: Path("pictures") / f"{d.name}.png" for d in spec.datasets}
-    text = markdown(spec, results, {name: path for name, path in sheets.items() if (out / path).exists()})
+    pictures, curves = drawn(spec, out, ""), drawn(spec, out, "-parts")
+    relative = [{name: path.relative_to(out) for name, path in paths.items()} for paths in (pictures, curves)]
+    text = markdown(spec, results, *relative)
     files = {"results.json": json.dumps(results, indent=1), "results.md": f"# Results\n\n{READING}\n\n{text}"}
     for name, content in files.items():
         with replacing(out / name) as beside:
             beside.write_text(content)
-    if page is not None:  # without pictures: real data keep their licence, and are not the page's to show
-        into_page(page, spec, markdown(spec, results, {}))
+    if page is not None:
+        into_page(page, spec, markdown(spec, results, *shown(page, spec, pictures, curves)))
     return out / "results.md"
+
+
+def drawn(spec: Spec, out: Path, end: str) -> dict[str, Path]:
+    """Pictures of one kind that are there, by data set."""
+    paths = {d.name: out / "pictures" / f"{d.name}{end}.png" for d in spec.datasets}
+    return {name: path for name, path in paths.items() if path.exists()}

@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from ..core.atomic import replacing
 from .cell import Cell
 from .spec import Spec
 
@@ -83,8 +82,8 @@ def processor() -> str:
     return found.group(1) if found else platform.processor() or platform.machine()
 
 
-def markdown(spec: Spec, results: dict[str, Any], pictures: dict[str, Path]) -> str:
-    """One table per data set; pictures: data set -> path of its sheet, relative to the page."""
+def markdown(spec: Spec, results: dict[str, Any], pictures: dict[str, Path], curves: dict[str, Path]) -> str:
+    """One table per data set; pictures, curves: data set -> path of its sheet or curve, relative to the page."""
     lines = [f"## {spec.title}", ""]
     if spec.note:
         lines += [spec.note.strip(), ""]
@@ -103,6 +102,8 @@ def markdown(spec: Spec, results: dict[str, Any], pictures: dict[str, Path]) -> 
         lines.append("")
         if dataset.name in pictures:
             lines += [f"![{dataset.name}: truth blue, prediction amber, both white]({pictures[dataset.name]})", ""]
+        if dataset.name in curves:
+            lines += [f"![{dataset.name}: score against the part of the labels]({curves[dataset.name]})", ""]
     on = results["machine"]
     lines += [f"Measured on {on['cores']} cores of {on['cpu']} with torch {on['torch']}.", ""]
     return "\n".join(lines)
@@ -117,16 +118,3 @@ def spread(value: dict[str, float] | None, digits: int) -> str:
         return ""
     mean = f"{value['mean']:.{digits}f}"
     return mean + (f" ± {value['sd']:.{digits}f}" if "sd" in value else "")
-
-
-def into_page(page: Path, spec: Spec, text: str) -> None:
-    """Put a table into a page of many: the part between this spec's own marks is replaced, the rest stays."""
-    name = re.sub(r"[^a-z0-9]+", "-", spec.title.lower()).strip("-")
-    start, end = f"<!-- bench {name} -->", f"<!-- end {name} -->"
-    part = f"{start}\n{text}{end}\n"
-    head = f"# Results\n\nWritten by `cytoshift bench --page`; the specs stand in `benchmarks/specs`. {READING}\n\n"
-    old = page.read_text() if page.exists() else head
-    before, found, rest = old.partition(start)
-    new = before + part + rest.partition(f"{end}\n")[2] if found else f"{old.rstrip()}\n\n{part}"
-    with replacing(page) as beside:
-        beside.write_text(new)

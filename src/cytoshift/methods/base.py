@@ -100,7 +100,7 @@ class Method(nn.Module):
     batch: ClassVar[type]  # NamedTuple: which domains a step eats, and how they are labelled
     settings: ClassVar[type[Settings]]  # the lambdas of the paper and its ablations, with its values
     presets: ClassVar[dict[str, dict[str, Any]]]  # named settings of a run, as far as the paper fixes them
-    apart: ClassVar[dict[str, Any]] = {}  # options that change in a laptop preset where modalities are far apart
+    apart: ClassVar[dict[str, dict[str, Any]]] = {}  # by preset: options that change where modalities are far apart
     several: ClassVar[bool] = False  # takes images of several channels, and several classes
 
     def __init__(self, task: Task, options: Any, seed: int = 0):

@@ -59,7 +59,7 @@ GENTLE = {"blocks": 3, "stem": 5, "up": "linear", "residual": True, "pool": 20}
 
 class CycleGAN(Method):
     batch, settings = Batch, Options
-    apart: ClassVar = {"cycle": 2.0, "identity": 1.0}
+    apart: ClassVar = {"laptop-3d": {"cycle": 2.0, "identity": 1.0}}
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
         "paper-3d": {

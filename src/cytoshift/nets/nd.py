@@ -13,14 +13,25 @@ class Conv3d(nn.Conv3d):
     """torch's, with the zeros around the image laid on by hand where nothing is skipped.
 
     On CPUs, oneDNN leaves the bfloat16 weight gradient of a padded 3D convolution unwritten where the depth is one
-    less than the kernel's (seen with torch 2.13: kernel 3 on 2 sections, 4 on 3); without padding it is right.
+    less than the kernel's (seen with torch 2.13: kernel 3 on 2 sections, 4 on 3); without padding it is right. Where
+    there are few channels it takes that gradient three times as fast from channels that lie side by side.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.padding, str) or not any(self.padding) or max(self.stride) > 1:
+        if isinstance(self.padding, str):
             return super().forward(x)
-        x = F.pad(x, [n for width in reversed(self.padding) for n in (width, width)])
-        return F.conv3d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+        padding = self.padding
+        if any(padding) and max(self.stride) == 1:
+            x, padding = F.pad(x, [n for width in reversed(padding) for n in (width, width)]), (0, 0, 0)
+        beside = self.few and x.device.type == "cpu" and (torch.is_autocast_enabled("cpu") or x.dtype == torch.bfloat16)
+        if beside:
+            x = x.contiguous(memory_format=torch.channels_last_3d)
+        out = F.conv3d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return out.contiguous() if beside else out  # norms are slow on such channels
+
+    @property
+    def few(self) -> bool:
+        return self.in_channels > 1 and min(self.in_channels, self.out_channels) < 16
 
 
 CONV: dict[int, Any] = {2: nn.Conv2d, 3: Conv3d}
@@ -43,20 +54,22 @@ class Lengthen(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        grad = grad.clone()
+        grad = grad.clone(memory_format=torch.contiguous_format)
         for axis, width in enumerate(ctx.widths, 2):
             if width == 0:
                 continue
             n = grad.shape[axis] - 2 * width
             before, after = grad.narrow(axis, 0, width), grad.narrow(axis, width + n, width)
             if ctx.mode == "replicate":  # all of an end came from the voxel beside it
-                grad.narrow(axis, width, 1).add_(before.sum(axis, keepdim=True))
-                grad.narrow(axis, width + n - 1, 1).add_(after.sum(axis, keepdim=True))
+                if width > 1:
+                    before, after = before.sum(axis, keepdim=True), after.sum(axis, keepdim=True)
+                grad.narrow(axis, width, 1).add_(before)
+                grad.narrow(axis, width + n - 1, 1).add_(after)
             else:
                 grad.narrow(axis, width + 1, width).add_(before.flip(axis))
                 grad.narrow(axis, n - 1, width).add_(after.flip(axis))
             grad = grad.narrow(axis, width, n)
-        return grad.contiguous(), None, None
+        return grad, None, None
 
 
 class Pad(nn.Module):

@@ -158,7 +158,7 @@ def borrow(
             f"the source is {source.voxel.ndim}D and the target {ndim}D; give slices of both, or volumes of both"
         )
     name = preset if preset.endswith("d") else f"{preset}-{ndim}d"
-    far = "laptop" in name and source.alone < PLAIN
+    far = source.alone < PLAIN and bool(apart(method, name))
     options, train = presets(method, name, far)
     working = resolution(survey, AIMS[name.replace("tuned", "paper")])
     ratio = source.diameter / survey.measured.whole_diameters[50]
@@ -185,7 +185,7 @@ def borrow(
                 "voxel": lenders,
                 "corrupt": corrupt,
                 "match_cover": False,
-                "match_levels": far and translates(method),
+                "match_levels": far,
                 **({} if source.mask_above is None else {"mask_above": source.mask_above}),
             },
             "patch": patch(survey, working, AIMS[name.replace("tuned", "paper")].patch),
@@ -198,25 +198,27 @@ def borrow(
     )
 
 
-def translates(method: str) -> bool:
-    """Whether a method draws images in the look of the other side."""
-    return method == "cysgan" or method.startswith("cyclegan")
-
-
 def presets(method: str, name: str, far: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options of the method and settings of the training; of a recipe of two stages, the options of both.
 
     far: the modalities are far apart.
     """
+    changed = apart(method, name) if far else {}
     if method in TWO_STAGES:
-        segment = chosen("supervised", name, far)
-        translate = chosen("cyclegan", name, far)["options"] if translates(method) else {}
+        segment = chosen("supervised", name)
+        translate = chosen("cyclegan", name)["options"] | changed if method.startswith("cyclegan") else {}
         return {"translate": translate, "segment": segment["options"]}, segment["train"]
-    found = chosen(method, name, far)
-    return found["options"], found["train"]
+    found = chosen(method, name)
+    return found["options"] | changed, found["train"]
 
 
-def chosen(method: str, name: str, far: bool) -> dict[str, Any]:
+def apart(method: str, name: str) -> dict[str, Any]:
+    """What changes in a preset where the modalities are far apart; nothing in methods that translate no image."""
+    known = METHODS.get("cyclegan" if method.startswith("cyclegan") else method)
+    return known.apart.get(name, {}) if known else {}
+
+
+def chosen(method: str, name: str) -> dict[str, Any]:
     """The named preset; "tuned" is CySGAN's alone, its rivals then take the paper's."""
     if method not in METHODS:
         raise UserError(
@@ -226,8 +228,7 @@ def chosen(method: str, name: str, far: bool) -> dict[str, Any]:
     found = known.get(name) or known.get(name.replace("tuned", "paper"))
     if found is None:
         raise UserError(f"preset '{name}' asked for, {method} has {', '.join(known)}; pass --preset")
-    apart = METHODS[method].apart if far else {}
-    return {"options": found["options"] | apart, "train": dict(found["train"])}
+    return {"options": dict(found["options"]), "train": dict(found["train"])}
 
 
 def resolution(survey: Survey, aim: Aim) -> Voxel:

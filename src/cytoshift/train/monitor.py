@@ -62,7 +62,7 @@ class Monitor:
             began = self.began.setdefault(player, [])
             if len(began) < FIRST:
                 began.append(loss)
-            elif words := symptoms.grown(loss, max(sum(began) / FIRST, tie(self.watch, player))):
+            elif not plays(self.watch, player) and (words := symptoms.grown(loss, sum(began) / FIRST)):
                 found.append(Symptom("divergence", player, words))
         return self.remember(found, ("critic", "divergence"))
 
@@ -137,13 +137,17 @@ def judged(drawing: Drawing, pictures: dict[str, Samples], subject: str) -> list
 
 
 def games(watch: Watch, terms: dict[str, float]) -> list[Symptom]:
-    """Which critics have won."""
+    """Which critics have won, and which games have lost all measure: their scale is known, wherever they began."""
     found = []
     for game in watch.games:
-        if {*game.critic, *game.fool} <= terms.keys():
-            critic, fool = sum(terms[name] for name in game.critic), sum(terms[name] for name in game.fool)
-            if words := symptoms.won(critic, game.tie, fool, game.lost):
-                found.append(Symptom("critic", " and ".join(game.critic), words))
+        if not {*game.critic, *game.fool} <= terms.keys():
+            continue
+        critic, fool = sum(terms[name] for name in game.critic), sum(terms[name] for name in game.fool)
+        if words := symptoms.won(critic, game.tie, fool, game.lost):
+            found.append(Symptom("critic", " and ".join(game.critic), words))
+        for names, loss, usual in ((game.critic, critic, game.tie), (game.fool, fool, game.lost)):
+            if usual > 0 and (words := symptoms.grown(loss, usual)):
+                found.append(Symptom("divergence", " and ".join(names), words))
     return found
 
 
@@ -153,6 +157,6 @@ def totals(terms: dict[str, float]) -> dict[str, float]:
     return {p: sum(value for name, value in terms.items() if name.startswith(f"{p}/")) for p in players}
 
 
-def tie(watch: Watch, player: str) -> float:
-    """The least that counts as where the losses of a critic began: one that starts out right may well come to a tie."""
-    return sum(game.tie for game in watch.games if game.critic[0].startswith(f"{player}/"))
+def plays(watch: Watch, player: str) -> bool:
+    """It is a critic: its losses may well grow from nothing to a tie."""
+    return any(name.startswith(f"{player}/") for game in watch.games for name in game.critic)

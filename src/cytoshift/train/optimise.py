@@ -11,25 +11,21 @@ COLD = 1e-3  # factor of the learning rate at the first step of a warm-up
 
 
 def optimizers(players: dict[str, nn.Module], settings: Train) -> dict[str, torch.optim.Optimizer]:
-    """One for each player. AdamW spares biases and the numbers of norms, as the authors of CySGAN do."""
+    """One for each player. AdamW spares biases and the numbers of norms, as the authors of CySGAN do.
+
+    Fused: a step is one kernel instead of a dozen for every weight.
+    """
+    lr, betas, decay = settings.lr, settings.betas, settings.weight_decay
     if settings.optimizer == "adam":
         return {
-            name: torch.optim.Adam(
-                player.parameters(), lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay
-            )
+            name: torch.optim.Adam(player.parameters(), lr, betas, weight_decay=decay, fused=True)
             for name, player in players.items()
         }
-    return {
-        name: torch.optim.AdamW(
-            [
-                {"params": [p for p in player.parameters() if p.ndim > 1], "weight_decay": settings.weight_decay},
-                {"params": [p for p in player.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-            ],
-            lr=settings.lr,
-            betas=settings.betas,
-        )
-        for name, player in players.items()
-    }
+    parted = lambda player: [
+        {"params": [p for p in player.parameters() if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in player.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return {name: torch.optim.AdamW(parted(player), lr, betas, fused=True) for name, player in players.items()}
 
 
 def rate(step: int, progress: float, settings: Train) -> float:

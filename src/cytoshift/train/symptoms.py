@@ -15,7 +15,7 @@ CLEAR, NONE = 0.2, 0.05  # correlation that is clear, and one that is none
 KEPT = 0.1  # contrast of objects, as a part of what it ought to be, below which they are gone
 FEW, MANY = 0.05, 5.0  # share of foreground, in multiples of the expected one
 TIE, LOST = 0.1, 0.8  # a critic's loss as a part of that at a tie; a fooling term as a part of its highest
-GROWN = 10.0  # a loss in multiples of where it began
+GROWN = 10.0  # a loss in multiples of what is usual
 
 
 def collapsed(inputs: Samples, outputs: Samples) -> str | None:
@@ -95,14 +95,15 @@ def won(critic: float, tie: float, fool: float, highest: float) -> str | None:
     return None
 
 
-def grown(loss: float, began: float) -> str | None:
-    """Divergence short of a loss that is no number: ten times what the loss was when the training began.
+def grown(loss: float, usual: float) -> str | None:
+    """Divergence short of a loss that is no number: ten times what is usual, that is what the loss was when the
+    training began, or what it is of a game that is even or lost.
 
-    Losses of a network that has learnt nothing are as high as they usually get; healthy trainings stay below three
-    and a half times that.
+    Losses of a network that has learnt nothing are as high as they usually get: healthy trainings stay below three and
+    a half times that, and games below four times an even one.
     """
-    if loss > GROWN * began:
-        return f"the loss has grown to {loss:.3g} from {began:.3g} at the start"
+    if loss > GROWN * usual:
+        return f"the loss has grown to {loss:.3g}, where {usual:.3g} is usual"
     return None
 
 
