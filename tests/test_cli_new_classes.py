@@ -10,7 +10,7 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_volumes
-from cytoshift.synth import Prior, draw_labels
+from cytoshift.synth import PAIR_PRIORS, Prior, draw_labels, draw_pairs
 from cytoshift.train.loop import build, working_voxel
 from cytoshift.train.settings import Run
 
@@ -85,3 +85,25 @@ def test_the_preset_of_the_paper_stretches_as_the_paper(images, tmp_path):
 def test_wishes_that_do_not_fit_are_one_sentence(images, tmp_path, words, sentence):
     with pytest.raises(UserError, match=sentence):
         new(*words, "--images", images, "-o", tmp_path / "run.yaml")
+
+
+def test_pairs_of_cells_bring_their_own_sizes_and_weights(tmp_path):
+    """What noise makes of a dim channel does not matter then."""
+    rng = np.random.default_rng(0)
+    labels = draw_pairs(PAIR_PRIORS["retina"], (32, 96, 96), Voxel((1.0, 1.0, 1.0)), rng)
+    image = 100 + 900 * (labels > 0) + rng.normal(0, 20, labels.shape)
+    metadata = {"axes": "ZCYX", "spacing": 1.0, "unit": "pixel"}
+    stored = np.moveaxis(image, 0, 1).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", stored, imagej=True, resolution=(1, 1), metadata=metadata)
+    out = tmp_path / "run.yaml"
+    images = ("--images", tmp_path / "a.tif", "--voxel", "1,1,1", "--unit", "px")
+    new("mask_cyclegan", *images, "--channels", "nuclei=1,golgi=0", "--cells", "retina", "-o", out)
+    run = run_of(out)
+    assert run.cells == PAIR_PRIORS["retina"] and run.priors is None and run.data.images.channel == (1, 0)
+    assert run.represent.belongs == {"golgi": "nuclei"} and 4 < run.represent.reach < 9
+    assert 1.5 < run.represent.weights["golgi"] <= 3.5 and run.represent.weights["nuclei"] == 1
+    with pytest.raises(UserError, match="draws golgi and nuclei, not cells, golgi; name channels so"):
+        new("mask_cyclegan", *images, "--channels", "cells=1,golgi=0", "--cells", "retina", "-o", tmp_path / "b.yaml")
+    CliRunner().invoke(app, ["info", str(tmp_path / "a.tif"), "--channel", "0,1", "-o", str(tmp_path / "t.png")],
+                       catch_exceptions=False)  # fmt: skip
+    assert (tmp_path / "t.png").exists()

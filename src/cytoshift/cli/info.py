@@ -52,7 +52,7 @@ class Shown:
         self.name, self.labels = volume.name, labels
         step = max(-(-max(volume.shape[-2:]) // LONGEST), 1)
         middle = () if volume.axes == "yx" else (volume.shape[0] // 2,)
-        self.plane = volume.array[(*middle, slice(None, None, step), slice(None, None, step))]
+        self.plane = volume.array[(..., *middle, slice(None, None, step), slice(None, None, step))]
         self.voxel = Voxel(tuple(s * step for s in volume.voxel.size[-2:]), volume.voxel.unit)
 
     @property
@@ -60,9 +60,11 @@ class Shown:
         return f"{self.plane.min():g} to {self.plane.max():g}"
 
     def picture(self, size: int) -> "NDArray[np.uint8]":
-        from ..draw import colour_labels, thumbnail
+        from ..draw import colour_labels, composite
 
-        return (colour_labels if self.labels else thumbnail)(self.plane, self.voxel, size=size)
+        if self.labels:
+            return colour_labels(self.plane, self.voxel, size=size)
+        return composite(self.plane.reshape(-1, *self.plane.shape[-2:]), self.voxel, size=size)
 
 
 def one(volume: "Volume", shown: Shown) -> "Table":

@@ -1,16 +1,24 @@
 """From raw images with a channel for each class to the settings of a run, class by class."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from ..core.errors import UserError
+from ..core.rng import stream
 from ..core.settings import parse
+from ..core.voxel import Voxel
 from ..data.volumes import ImageSource
-from ..synth import PAIR_PRIORS
+from ..labels.filters import remove_border
+from ..labels.objects import objects
+from ..synth import CLASSES, PAIR_PRIORS, PairPrior, draw_pairs
 from . import recipe
-from .recipe import Polarity, Survey, as_text, comment, rounded
+from .loop import working_voxel
+from .recipe import SMALLEST, Polarity, Survey, as_text, comment, rounded
 from .settings import Run
 
 HEAVIEST = 3.5  # the paper's weight of Golgi, found by experiments
+DRAWN = 16  # volumes that tell what a prior draws
 
 
 def look(source: ImageSource, channels: dict[str, int], polarity: Polarity = "auto") -> dict[str, Survey]:
@@ -20,36 +28,74 @@ def look(source: ImageSource, channels: dict[str, int], polarity: Polarity = "au
     }
 
 
+class Known(NamedTuple):
+    """Of the objects of one class: median and 5th percentile of their diameters, and the share of the field."""
+
+    median: float
+    small: float
+    share: float
+
+
 def settings(
     surveys: dict[str, Survey], preset: str = "laptop", *, method: str = "mask_cyclegan",
     represent: Literal["ternary", "semantic"] = "semantic", cells: str | None = None, seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run from the surveys of its classes. Voxel size and patch are those of the largest objects.
 
-    cells: name of a prior of synth.PAIR_PRIORS for Golgi and their nuclei, in the place of what was measured. Two
-    classes become pairs, in which the smaller objects belong to the larger ones.
+    cells: name of a prior of synth.PAIR_PRIORS for Golgi and their nuclei: sizes and weights are then those of what it
+    draws and not those measured. Two classes become pairs, in which the smaller objects belong to the larger ones.
     """
     runs = {name: alone(name, survey, preset, method, represent, seed) for name, survey in surveys.items()}
-    medians = {name: survey.measured.whole_diameters[50] for name, survey in surveys.items()}
-    small, large = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
-    data: dict[str, Any] = runs[large].model_dump(mode="json", exclude_unset=True)
+    largest = max(surveys, key=lambda name: surveys[name].measured.whole_diameters[50])
+    data: dict[str, Any] = runs[largest].model_dump(mode="json", exclude_unset=True)
     data["data"]["images"]["channel"] = [survey.source.channel for survey in surveys.values()]
     data["data"]["normalise"] = [run.model_dump(mode="json")["data"]["normalise"] for run in runs.values()]
     del data["prior"]
     if cells is None:
         data["priors"] = {name: run.model_dump(mode="json", exclude_unset=True)["prior"] for name, run in runs.items()}
-    elif cells in PAIR_PRIORS:
-        data["cells"] = PAIR_PRIORS[cells].model_dump(mode="json", exclude_defaults=True) | {"kind": "pairs"}
+        known = {name: measured(survey) for name, survey in surveys.items()}
     else:
-        raise UserError(f"cells '{cells}' asked for, there are {', '.join(PAIR_PRIORS)}; pass one of them")
+        prior = one_of(cells, tuple(surveys))
+        data["cells"] = prior.model_dump(mode="json", exclude_defaults=True) | {"kind": "pairs"}
+        voxel = working_voxel(runs[largest], surveys[largest].volumes)
+        known = drawn(prior, tuple(surveys), tuple(2 * n for n in runs[largest].patch), voxel)
+    ways = {name: run.model_dump(mode="json", exclude_unset=True)["represent"] for name, run in runs.items()}
     data["represent"] = {
         "kind": "classes",
-        "classes": {name: run.model_dump(mode="json", exclude_unset=True)["represent"] for name, run in runs.items()},
-        "weights": weights(surveys),
+        "classes": {name: way | {"smallest": rounded(SMALLEST * known[name].small)} for name, way in ways.items()},
+        "weights": weights(known),
     }
-    if len(surveys) == 2:
-        data["represent"] |= {"belongs": {small: large}, "reach": rounded(medians[small])}
+    if len(known) == 2:
+        small, large = sorted(known, key=lambda name: known[name].median)
+        data["represent"] |= {"belongs": {small: large}, "reach": rounded(known[small].median)}
     return parse(Run, data, "the measured settings")
+
+
+def one_of(cells: str, names: tuple[str, ...]) -> PairPrior:
+    if cells not in PAIR_PRIORS:
+        raise UserError(f"cells '{cells}' asked for, there are {', '.join(PAIR_PRIORS)}; pass one of them")
+    if not set(names) <= set(CLASSES):
+        raise UserError(f"cells '{cells}' draws {' and '.join(CLASSES)}, not {', '.join(names)}; name channels so")
+    return PAIR_PRIORS[cells]
+
+
+def measured(survey: Survey) -> Known:
+    sizes = survey.measured.whole_diameters
+    return Known(sizes[50], sizes[5], survey.measured.foreground)
+
+
+def drawn(prior: PairPrior, names: tuple[str, ...], shape: tuple[int, ...], voxel: Voxel) -> dict[str, Known]:
+    """The same of what a prior draws, of whole objects."""
+    volumes = [draw_pairs(prior, shape, voxel, stream(0, "known", i)) for i in range(DRAWN)]
+    known = {}
+    for name in names:
+        each = [labels[CLASSES.index(name)] for labels in volumes]
+        sizes = np.concatenate([objects(remove_border(one), voxel).diameter for one in each])
+        if not sizes.size:
+            raise UserError(f"the prior draws no whole {name} in {shape} voxels of {voxel}; take another --cells")
+        small, median = np.percentile(sizes, (5, 50))
+        known[name] = Known(float(median), float(small), float(np.mean([one > 0 for one in each])))
+    return known
 
 
 def alone(name: str, survey: Survey, preset: str, method: str, represent: Any, seed: int) -> Run:
@@ -62,11 +108,10 @@ def alone(name: str, survey: Survey, preset: str, method: str, represent: Any, s
     return recipe.settings(survey, preset, method=method, represent=represent, seed=seed)
 
 
-def weights(surveys: dict[str, Survey]) -> dict[str, float]:
+def weights(known: dict[str, Known]) -> dict[str, float]:
     """More for what covers less: the root of how many times less than the class that covers most, HEAVIEST at most."""
-    shares = {name: max(survey.measured.foreground, 1e-4) for name, survey in surveys.items()}
-    most = max(shares.values())
-    return {name: min(rounded((most / share) ** 0.5, 2), HEAVIEST) for name, share in shares.items()}
+    most = max(one.share for one in known.values())
+    return {name: min(rounded((most / max(one.share, 1e-6)) ** 0.5, 2), HEAVIEST) for name, one in known.items()}
 
 
 def commented(run: Run, surveys: dict[str, Survey]) -> str:
