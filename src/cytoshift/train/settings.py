@@ -90,6 +90,8 @@ class Train(Settings):
     on_failure: what follows where the monitor is sure that the training went wrong. "warn" says so and goes on; it is
     the default because a wrong alarm then disturbs nothing. "stop" ends with the last good weights. "rollback" goes
     back to these and on with other samples, `rollbacks` times at most, and then ends with them.
+
+    snapshots: so many states on the way, evenly spaced and the last at the end, are kept as models (ship.py).
     """
 
     steps: int = Field(2000, ge=1)
@@ -107,6 +109,7 @@ class Train(Settings):
     max_minutes: float | None = Field(None, gt=0)
     on_failure: Literal["warn", "stop", "rollback"] = "warn"
     rollbacks: int = Field(3, ge=0)
+    snapshots: int = Field(0, ge=0)
     accelerator: str = "auto"
     devices: int = Field(1, ge=1)
     nodes: int = Field(1, ge=1)
