@@ -107,8 +107,7 @@ def chosen(cell: Cell, material: Material, out: Path, quiet: bool) -> Contender:
     if len(cell.fold) != 1:
         raise UserError(f"'{contender.name}' chooses among settings, which takes a data set with folds; set folds")
     tried = [
-        contender.model_copy(update={"among": [], "settings": laid_over(contender.settings, more)})
-        for more in contender.among
+        contender.model_copy(update={"among": [], "settings": contender.settings | more}) for more in contender.among
     ]
     inner = range(len(material.within(cell.fold).train.paths))
     dice = {

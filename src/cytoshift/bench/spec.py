@@ -288,7 +288,7 @@ class Overview(Settings):
     published: rows to compare with.
     """
 
-    score: str = "pooled_iou"
+    score: Literal["dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "pq"] = "pooled_iou"
     methods: list[str] | None = None
     published: list[Published] = []
 

@@ -71,7 +71,8 @@ def columns(rows: list[Row], headline: str = "dice") -> dict[str, dict[str, floa
 
 
 def scores(rows: list[Row]) -> dict[str, list[float]]:
-    return {name: [score(row, name) for row in rows] for name in NAMES}
+    there = [name for name in NAMES if name != "pooled_iou" or all("pooled" in row for row in rows)]  # cells of old
+    return {name: [score(row, name) for row in rows] for name in there}
 
 
 def score(row: Row, name: str) -> float:
