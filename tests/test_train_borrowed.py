@@ -111,7 +111,7 @@ def test_two_processes_log_the_losses_of_the_joint_batch(known, tmp_path):
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(two.model_dump(mode="json")))
     command = [sys.executable, "-m", "cytoshift", "train", str(tmp_path / "two.yaml"), "-o", str(tmp_path / "two")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, "--quiet"], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, "--quiet"], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     fit(one, tmp_path / "one", quiet=True)
     for step, (a, b) in enumerate(zip(losses(tmp_path / "one"), losses(tmp_path / "two"), strict=True), 1):
