@@ -147,10 +147,10 @@ def borrowing(
     method: str, target: "ImageSource", stock: "Lent", polarity: Any, preset: str, represent: str, same: bool
 ) -> Written:
     """A method that learns from labels of other images; same: the target's objects are taken to be like theirs."""
-    from ..train.borrow import alike, borrow, commented
+    from ..train.borrow import agreed, alike, borrow, commented
     from ..train.recipe import look
 
-    survey = alike(target, stock) if same else look(target, polarity)
+    survey = alike(target, stock) if same else agreed(look(target, polarity), stock)
     run = borrow(survey, stock, preset, method=method, represent=represent)
     return commented(run, survey, stock), side_by_side(run), f"{survey.sentence()}; {stock.sentence()}"
 

@@ -22,6 +22,7 @@ from .recipe import SMALLEST, Polarity, Survey, as_text, comment, rounded
 from .settings import Run
 
 DARK, LIGHT = 2.0, 0.3  # of the share that objects cover: what is darker becomes black, what is lighter white
+LEAST = 6  # voxels across the smaller objects
 HEAVIEST = 3.5  # the paper's weight of Golgi, found by experiments
 DRAWN, ACROSS, SHAPE = 16, 6, (64, 96, 96)  # volumes that tell what a prior draws; voxels across its Golgi; their size
 
@@ -88,7 +89,7 @@ def settings(
     surveys: dict[str, Survey], preset: str = "laptop", *, method: str = "mask_cyclegan",
     represent: Literal["ternary", "semantic"] = "semantic", cells: str | None = None, seed: int = 0,
 ) -> Run:  # fmt: skip
-    """Settings of a run from the surveys of its classes. Voxel size and patch are those of the largest objects.
+    """Settings of a run from the surveys of its classes. Voxel size and patch: see `base`.
 
     cells: the prior that the surveys are of, see `look`. Two classes become pairs, in which the smaller objects belong
     to the larger ones.
@@ -119,8 +120,7 @@ def taught(
 ) -> Run:  # fmt: skip
     """Settings of a run that learns from labels of several classes; the target's objects are taken to be like theirs.
 
-    channels: of the target, by class; those of the source are in `stock`. Voxel size and patch are those of the largest
-    objects.
+    channels: of the target, by class; those of the source are in `stock`. Voxel size and patch: see `base`.
     """
     runs = {}
     for name, number in channels.items():
@@ -129,7 +129,7 @@ def taught(
     known = {name: Known(one.diameters[50], one.diameters[5], one.share) for name, one in stock.items()}
     plain = [run.model_dump(mode="json", exclude_unset=True)["source"] for run in runs.values()]
     lender = plain[0] | {
-        "voxel": runs[larger(known)].model_dump(mode="json")["source"]["voxel"],
+        "voxel": base(runs, known).model_dump(mode="json")["source"]["voxel"],
         "images": plain[0]["images"] | {"channel": [one.images.channel for one in stock.values()]},
         "labels": {name: one["labels"] for name, one in zip(runs, plain)},
         "normalise": [one["normalise"] for one in plain],
@@ -137,14 +137,21 @@ def taught(
     return joined(runs, known, source=lender, tune=False)
 
 
-def larger(known: dict[str, Known]) -> str:
-    """The class of the largest objects."""
-    return max(known, key=lambda name: known[name].median)
+def base(runs: dict[str, Run], known: dict[str, Known]) -> Run:
+    """The run whose voxel size and patch are taken for all: of the largest objects, unless the smallest ones are lost.
+
+    Networks are to see as much as they can around large objects; but those with less than LEAST voxels across, as Golgi
+    have beside nuclei, would come out as dots.
+    """
+    *_, large = order = sorted(known, key=lambda name: known[name].median)
+    small = order[0]
+    voxel = runs[large].data.voxel
+    return runs[large] if voxel is None or known[small].median >= LEAST * min(voxel) else runs[small]
 
 
 def joined(runs: dict[str, Run], known: dict[str, Known], **given: Any) -> Run:
     """One run of those of its classes; what is given stands in the place of each one's own."""
-    data: dict[str, Any] = runs[larger(known)].model_dump(mode="json", exclude_unset=True)
+    data: dict[str, Any] = base(runs, known).model_dump(mode="json", exclude_unset=True)
     data["data"]["images"]["channel"] = [run.data.images.channel for run in runs.values()]
     data["data"]["normalise"] = [run.model_dump(mode="json")["data"]["normalise"] for run in runs.values()]
     data.pop("prior", None)
