@@ -33,7 +33,7 @@ def fit(run: Run, out: Path, quiet: bool = False) -> Path:
     model = out / "model"
     if learnt.fabric.is_global_zero:
         represent = decoder(run, learnt, quiet)
-        save(run, learnt, spec, network, represent, model)
+        save(run, learnt, spec, network, represent, model, shelf.told(learnt))
         shelf.settle(represent)
         if run.train.select != "last":
             sentence = select(run, learnt, shelf, model)

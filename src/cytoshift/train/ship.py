@@ -5,7 +5,7 @@ OUT/snapshots/STEP      states on the way there, each as if the training had end
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ..methods import Method
 from ..model import Segmenter
 from ..nets.spec import NetSpec, ResNetSpec, TranslatorSpec
 from ..represent import RepresentationSettings
+from .expect import expected, intensities
 from .freeze import freeze, windows
 from .settings import Run
 
@@ -61,6 +62,7 @@ class Shelf:
     out: Path
     run: Run
     finish: Finish = shipped
+    known: dict[str, Any] = field(default_factory=dict)  # what was told of the objects, measured once
 
     @property
     def folder(self) -> Path:
@@ -77,8 +79,16 @@ class Shelf:
         training = network.training
         with torch.random.fork_rng(devices=[]):  # a shipped network is built before its weights are laid in
             spec, finished = self.finish(learnt, self.run)
-            save(self.run, learnt, spec, finished, self.run.represent, self.folder / f"{step:06d}", {"step": step})
+            told = {"step": step} | self.told(learnt)
+            save(self.run, learnt, spec, finished, self.run.represent, self.folder / f"{step:06d}", told)
         network.train(training)
+
+    def told(self, learnt: Learnt) -> dict[str, Any]:
+        """For cards: the objects and intensities that the model has learnt from."""
+        if not self.known:
+            self.known["objects"] = expected(self.run, learnt.working)
+            self.known["intensities"] = intensities(learnt.volumes)
+        return self.known
 
     def back_to(self, step: int) -> None:
         """Forget the snapshots of a way that the training has left."""
