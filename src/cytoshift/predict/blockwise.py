@@ -9,8 +9,8 @@ The same call after a kill, a full disk or a lost worker goes on with the blocks
 bytes. Where something has changed that decides about a pass, that pass and those behind it start afresh, which is said.
 """
 
-import fcntl
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -93,7 +93,7 @@ def segment_blockwise(
         for name in PASSES:
             key = digest(key, {word: chosen(job.plan, word) for word in DECIDES[name]}, *extra(job, name))
             ledger = Ledger(work / "ledger", name, key)
-            if only in (None, name):
+            if only in (None, name) or (only, name) == ("write", "audit"):
                 try:
                     do(job, name, ledger, engine, report)
                 except Damaged as error:
@@ -103,7 +103,7 @@ def segment_blockwise(
                     f"{numbered(only)} asked for, {numbered(name)} is finished for {len(ledger.done)} of "
                     f"{len(numbers_of(name, job))} blocks; run --only {name} first, or leave --only out"
                 )
-            if name == only:
+            if name == only != "write":
                 break
     return job
 
@@ -199,6 +199,7 @@ def begin(job: Job, name: PassName) -> None:
         for store in stores(job):
             if store.continued:
                 store.begin()
+        job.__dict__.pop("stores", None)
     elif name != "merge":
         discard(job.folder / {"link": "links", "audit": "seams"}[name])
 
@@ -267,10 +268,14 @@ def locked(work: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"cannot write {work}: {error.strerror}; choose another output with -o") from error
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"another command works in {work}; wait for it, or choose another output with -o") from None
+        if sys.platform != "win32":
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                cure = "wait for it, or choose another output with -o"
+                raise UserError(f"another command works in {work}; {cure}") from None
         yield
 
 

@@ -29,6 +29,7 @@ from ..core.blocks import Block, Grid, Slices, within
 from ..core.errors import UserError
 from ..core.normalise import Scale, Scales
 from ..data.multiscale import Ngff
+from ..data.store import LabelStore
 from ..data.volumes import ImageSource, Volume, open_volumes
 from ..model import Segmenter
 from ..model.segmenter import ScaleEntry, numbers
@@ -131,6 +132,11 @@ class Job:
     @cached_property
     def labels(self) -> Any:
         return opened(self.folder / "labels")
+
+    @cached_property
+    def stores(self) -> list[LabelStore]:
+        """The labels that come out, class by class, while they are written."""
+        return [LabelStore.reopen(path) for path in self.plan.outputs]
 
     def room(self, block: Block) -> Slices:
         """Of the volume, what is kept of the labels of a block."""

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from ..core.blocks import Slices, pieces, within
 from ..core.errors import UserError
 from ..core.normalise import Scales
-from ..data.store import LabelStore
 from ..labels.filters import fill_holes
 from ..labels.kernels import moments, sums
 from ..represent import BC, BCD, Single
@@ -153,8 +152,7 @@ def rows(labels: NDArray[np.int32], sure: NDArray[np.float32], at: Slices) -> ND
 def write(job: Job, number: int) -> None:
     """(5) The labels of one block as they leave."""
     block = job.grid[number]
-    for place, path in enumerate(job.plan.outputs):
-        store = LabelStore.reopen(path)
+    for place, store in enumerate(job.stores):
         table = np.load(job.file("merged", place, number))
         names = table.astype(store.dtype)
         store[block.write] = names[job.stored(place, number, block.write)]
@@ -162,8 +160,8 @@ def write(job: Job, number: int) -> None:
 
 def audit(job: Job, number: int) -> None:
     """(6) What the faces of one block look like."""
-    for place, path in enumerate(job.plan.outputs):
-        save(job.file("seams", place, number), seams(job, place, LabelStore.reopen(path), number))
+    for place, store in enumerate(job.stores):
+        save(job.file("seams", place, number), seams(job, place, store, number))
 
 
 def link(job: Job, number: int) -> None:

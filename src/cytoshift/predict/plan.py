@@ -1,5 +1,6 @@
 """How a volume is cut for blockwise work: derived from the model, the volume and the memory of a process."""
 
+import os
 from math import ceil, prod
 from typing import Any, Literal
 
@@ -201,6 +202,15 @@ def piece(length: int, wish: int = PARTS) -> int:
     """
     found = max(k for k in range(1, min(wish, length) + 1) if length % k == 0)
     return found if 4 * found >= min(wish, length) else length
+
+
+def fits(segmenter: Segmenter, voxels: int, itemsize: int) -> bool:
+    """Whether a volume can go through in one piece on this machine: half of its memory is enough for all its arrays."""
+    if not hasattr(os, "sysconf"):
+        return True
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    each = max(DECODE[one.kind] for one in singles(segmenter)) + 12 * len(segmenter.representation.channels) + itemsize
+    return BASE + voxels * each < memory / 2
 
 
 def footprint(segmenter: Segmenter) -> float:
