@@ -38,7 +38,7 @@ from .audit import Audit, judged
 from .check import missing, unreadable
 from .engine import Engine
 from .job import JOBS, Job, Stored, created, read_json
-from .ledger import Ledger, digest
+from .ledger import Ledger, digest, read
 from .merge import total_of
 from .network import multiple
 from .outputs import differences
@@ -249,8 +249,10 @@ def mend(job: Job, error: Damaged) -> str:
     """Strike out what cannot be read any more, so that the same command does it again."""
     found = []
     for name in ("predict", "decode", "link", "merge"):
-        rows = (job.folder / "ledger" / f"{name}.log").read_text().split("\n")[0]
-        ledger = Ledger(job.folder / "ledger", name, rows)
+        key = read(job.folder / "ledger" / f"{name}.log")[2]
+        if key is None:
+            break
+        ledger = Ledger(job.folder / "ledger", name, key)
         if bad := unreadable(job, name, ledger.done):
             ledger.strike(bad)
             found.append(f"{len(bad)} of {numbered(name)}")
