@@ -60,7 +60,7 @@ class Calibration(Settings):
 
 @dataclass(frozen=True)
 class Score:
-    """value: expected F1@0.5, or only an order where `outside` names reasons. low, high: four of five lay in between."""
+    """value: expected F1@0.5, or an order alone where `outside` names reasons. low, high: four of five lay between."""
 
     value: float
     low: float
@@ -119,6 +119,11 @@ def confidence(
     return way(np.stack([objects[name] for name in way.criteria], axis=1))
 
 
+def rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    """Four digits of each."""
+    return tuple(float(f"{v:.4g}") for v in values)
+
+
 def fitted(
     criteria: Sequence[str], given: NDArray[np.float64], truth: NDArray[np.float64], counts: NDArray[np.float64]
 ) -> Map:
@@ -143,7 +148,6 @@ def fitted(
 
     bounds = [(None, None), *[(0, None)] * len(criteria)]
     found = minimize(cost, np.zeros(1 + len(criteria)), jac=True, bounds=bounds, method="L-BFGS-B").x
-    rounded = lambda values: tuple(float(f"{v:.4g}") for v in values)
     return Map(
         criteria=tuple(criteria), weights=rounded(found[1:]), offset=float(f"{found[0] - centre @ found[1:]:.4g}"),
         low=rounded(given.min(axis=0)), high=rounded(given.max(axis=0)),
