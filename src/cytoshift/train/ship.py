@@ -21,6 +21,7 @@ from ..data.several import apart
 from ..data.volumes import Volume
 from ..methods import Method
 from ..model import Segmenter
+from ..model.folders import SNAPSHOTS, snapshots
 from ..nets.spec import NetSpec, ResNetSpec, TranslatorSpec
 from ..represent import RepresentationSettings
 from .expect import expected, intensities
@@ -66,12 +67,11 @@ class Shelf:
 
     @property
     def folder(self) -> Path:
-        return self.out / "snapshots"
+        return self.out / SNAPSHOTS
 
     def models(self) -> dict[int, Path]:
         """Those that are there, by their steps, in order."""
-        found = self.folder.iterdir() if self.folder.is_dir() else ()
-        return dict(sorted((int(path.name), path) for path in found if path.name.isdecimal()))
+        return snapshots(self.out)
 
     def take(self, learnt: Learnt, step: int) -> None:
         """Save what the method's network would ship now. The training goes on as if nobody had looked."""

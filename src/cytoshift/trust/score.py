@@ -43,7 +43,7 @@ class Map(Settings):
     def outside(self, given: Mapping[str, float]) -> tuple[str, ...]:
         """The criteria that are lower than anything calibrated, in words."""
         return tuple(
-            f"{name} {given[name]:.2f} is below {low:.2f}"
+            f"{name} {given[name]:.2f} below {low:.2f}"
             for name, low in zip(self.criteria, self.low)
             if given[name] < low - BEYOND
         )
@@ -60,7 +60,7 @@ class Calibration(Settings):
 
 @dataclass(frozen=True)
 class Score:
-    """value: expected F1@0.5, or an order alone where `outside` names reasons. low, high: four of five lay between."""
+    """value: expected F1@0.5, or only an order where `outside` names reasons. low, high: four of five lie between."""
 
     value: float
     low: float
@@ -70,7 +70,7 @@ class Score:
     def sentence(self) -> str:
         if self.outside:
             why = ", ".join(self.outside)
-            return f"no statement: {why} in anything that was calibrated (to compare: {self.value:.2f})"
+            return f"no statement, as nothing like it was calibrated: {why} (to compare: {self.value:.2f})"
         return (
             f"{self.value:.2f}: phantoms with such results had an F1@0.5 of about that, four of five between "
             f"{self.low:.2f} and {self.high:.2f}"
@@ -95,12 +95,12 @@ def summary(criteria: Mapping[str, float]) -> dict[str, float]:
 def score(criteria: Mapping[str, float], objects: int, calibration: Calibration | None = None) -> Score:
     """Of one image. criteria: as `judge` gives them, empty without objects."""
     if not objects:
-        return Score(0.0, 0.0, 0.0, ("no object was found, which is not",))
+        return Score(0.0, 0.0, 0.0, ("no object",))
     given = summary(criteria)
     way = next(one for one in (calibration or shipped()).images if set(one.criteria) <= set(given))
     value = float(way(np.array([[given[name] for name in way.criteria]]))[0])
     low, high = (float(np.clip(value + shift, 0, 1)) for shift in way.spread)
-    few = (f"only {objects} object{'s' * (objects > 1)}, fewer than",) if objects < FEWEST else ()
+    few = (f"only {objects} object{'s' * (objects > 1)}",) if objects < FEWEST else ()
     return Score(value, low, high, few + way.outside(given))
 
 
@@ -119,11 +119,6 @@ def confidence(
     return way(np.stack([objects[name] for name in way.criteria], axis=1))
 
 
-def rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
-    """Four digits of each."""
-    return tuple(float(f"{v:.4g}") for v in values)
-
-
 def fitted(
     criteria: Sequence[str], given: NDArray[np.float64], truth: NDArray[np.float64], counts: NDArray[np.float64]
 ) -> Map:
@@ -137,7 +132,7 @@ def fitted(
     centre = np.average(given, axis=0, weights=share)
 
     def cost(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        logit = x[0] + (given - centre) @ x[1:]
+        logit: NDArray[np.float64] = x[0] + (given - centre) @ x[1:]
         value = 1 / (1 + np.exp(-logit))
         entropy = np.logaddexp(0, logit) - truth * logit
         slope = share * (value - truth)
@@ -149,6 +144,10 @@ def fitted(
     bounds = [(None, None), *[(0, None)] * len(criteria)]
     found = minimize(cost, np.zeros(1 + len(criteria)), jac=True, bounds=bounds, method="L-BFGS-B").x
     return Map(
-        criteria=tuple(criteria), weights=rounded(found[1:]), offset=float(f"{found[0] - centre @ found[1:]:.4g}"),
-        low=rounded(given.min(axis=0)), high=rounded(given.max(axis=0)),
+        criteria=tuple(criteria), weights=four_digits(found[1:]), offset=float(f"{found[0] - centre @ found[1:]:.4g}"),
+        low=four_digits(given.min(axis=0)), high=four_digits(given.max(axis=0)),
     )  # fmt: skip
+
+
+def four_digits(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.4g}") for value in values)
