@@ -33,7 +33,7 @@ from ..train.recipe import Survey, laid_over, look, settings
 from ..train.settings import Run
 from .classical import classical
 from .data import Material, digest
-from .scores import Found, Segment, scored
+from .scores import Found, Segment, scored, surety
 from .spec import Contender, Dataset, Files, Finetuned, Floor, Shipped, Trained
 
 
@@ -140,8 +140,9 @@ def ways(contender: Any, segmenter: Segmenter) -> Segment:
     wishes = parse(Options, contender.segment, f"segment of {contender.name}")
 
     def way(image: Volume) -> Found:
-        prediction = predict(segmenter, image, wishes)
-        return Found({name: one.labels for name, one in prediction.classes.items()}, prediction.belongs)
+        prediction = predict(segmenter, image, wishes, keep=True)
+        labels = {name: one.labels for name, one in prediction.classes.items()}
+        return Found(labels, prediction.belongs, surety(prediction))
 
     return way
 

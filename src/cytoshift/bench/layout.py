@@ -7,15 +7,16 @@ from .spec import Annotation, Dataset, Files, Spec, Stacks
 
 SCORES = {
     "dice": "Dice", "iou": "IoU", "pooled_iou": "IoU, pooled", "precision": "precision", "recall": "recall",
-    "f1_50": "F1@0.5", "ap_50": "AP-50", "pq": "PQ",
+    "f1_50": "F1@0.5", "ap_50": "AP-50", "ap_50_mask": "AP-50, by mask", "ap_50_shape": "AP-50, by shape", "pq": "PQ",
 }  # fmt: skip
 OF_CLASSES = ("dice", "precision", "recall", "f1_50")  # of each class, Table II of Rosa et al. and F1
 COSTS = {"train_minutes": "train minutes", "cpu_hours": "CPU hours", "segment_seconds": "segment seconds"}
 READING = (
     "Scores are means over the images; mean ± standard deviation over the seeds and folds where there are several. "
     "Dice, IoU, precision and recall count pixels, pooled is of all images as one; F1@0.5 and PQ count objects matched "
-    "at an IoU of 0.5, AP-50 ranks objects by size; a pair is right where both of its objects are. CPU hours are those "
-    "of the trainings of all seeds together, segment seconds the median per image. The truth is opened for scoring. "
+    "at an IoU of 0.5, AP-50 ranks objects by size, by the mean of their mask, or of their mask, contour and distance "
+    "(B (1 - C) D); a pair is right where both of its objects are. CPU hours are those of the trainings of all seeds "
+    "together, segment seconds the median per image. The truth is opened for scoring. "
     "Oracle is the best of the states on the way, by the truth of what is scored: nothing was chosen by it. Rule is "
     "the state that train.select chooses without labels of the target."
 )
@@ -49,7 +50,7 @@ def section(dataset: Dataset, spec: Spec, rows: list[Row], cells: list[Row]) -> 
     images = {image["name"]: image["truth_objects"] for cell in here for image in cell["images"]}
     count = f"{len(images)} image{'s' * (len(images) > 1)}, {sum(images.values())} objects"
     classes = list(here[0].get("classes", {}))
-    columns = dict(SCORES)
+    columns = {name: words for name, words in SCORES.items() if any(name in row for row in rows)}
     if classes:
         columns = {f"{name} {key}": f"{SCORES[key]} {name}" for key in OF_CLASSES for name in classes}
         columns |= {"pairs_f1": "F1 of pairs"} if any("pairs_f1" in row for row in rows) else {}

@@ -16,7 +16,10 @@ from ..data.write import write_labels
 from ..labels.belong import Belonging
 from ..labels.overlap import Overlap, overlap
 from ..metrics.pairing import Pairing, owned, pairing, summed
-from ..metrics.report import mean_of, pooled, report
+from ..metrics.report import Scores, mean_of, pooled, report
+from ..metrics.scores import mean_over_objects
+from ..predict.run import Prediction
+from ..represent import BCD
 from .data import Material, Pair
 
 COUNTS = ("truth_objects", "pred_objects")  # these add up over classes, all else is averaged
@@ -24,10 +27,12 @@ COUNTS = ("truth_objects", "pred_objects")  # these add up over classes, all els
 
 @dataclass(frozen=True)
 class Found:
-    """What was found in an image: labels by class, "" of a single one, and what belongs to what."""
+    """What was found in an image: labels by class, "" of a single one, what belongs to what, and for each class how
+    sure its objects are, which ranks them for AP beside their size."""
 
     labels: Mapping[str, NDArray[np.integer]]
     belongs: Mapping[tuple[str, str], Belonging] = field(default_factory=dict)
+    sure: Mapping[str, Scores] = field(default_factory=dict)
 
 
 Segment = Callable[[Volume], Found]
@@ -41,6 +46,7 @@ def scored(segment: Segment, material: Material, folder: Path | None = None) -> 
     """
     classes, seconds = material.classes, list[float]()
     tables: dict[str, list[Overlap]] = {name: [] for name in classes}
+    sure: dict[str, list[Scores]] = {name: [] for name in classes}
     pairs: dict[str, list[Pairing]] = {}
     for pair in material.pairs:
         start = time.perf_counter()
@@ -52,12 +58,13 @@ def scored(segment: Segment, material: Material, folder: Path | None = None) -> 
             if folder is not None:
                 write_labels(written(folder, pair, name), labels, pair.image.voxel, pair.image.axes)
             tables[name].append(overlap(pair.truths[name](), labels))
+            sure[name].append(found.sure.get(name, {}))
         for member, owner in material.where.pairs.items():
             if belonging := found.belongs.get((member, owner)):
                 one = pairing(tables[member][-1], tables[owner][-1], owned(belonging))
                 pairs.setdefault(f"{member} to {owner}", []).append(one)
     names = [pair.image.name for pair in material.pairs]
-    each = {name: numbers(tables[name], names) for name in classes}
+    each = {name: numbers(tables[name], names, sure[name]) for name in classes}
     together = each[""] if classes == ("",) else {**averaged(list(each.values())), "classes": each}
     for image, took in zip(together["images"], seconds):
         image["seconds"] = took
@@ -85,11 +92,24 @@ def written(folder: Path, pair: Pair, name: str) -> Path:
     return folder / "labels" / name / f"{pair.image.name}.tif"
 
 
-def numbers(tables: Sequence[Overlap], names: Sequence[str]) -> dict[str, Any]:
-    """Of one class."""
-    reports = [report(table) for table in tables]
+def surety(prediction: Prediction) -> dict[str, Scores]:
+    """How sure objects are, by class: the mean of the mask B over each, and of the BCD channels' B (1 - C) D.
+
+    The prediction was made with `keep`. D counts inside of objects, where it is positive.
+    """
+    out: dict[str, Scores] = {name: {"mask": one.confidence} for name, one in prediction.classes.items()}
+    if prediction.raw is not None and prediction.raw.names[-3:] == BCD.channels and "" in out:
+        mask, contour, distance = (channel / np.float32(255) for channel in prediction.raw.channels[-3:])
+        shape = mask * (1 - contour) * np.maximum(2 * distance - 1, 0)
+        out[""] = {**out[""], "shape": mean_over_objects(shape, prediction.labels)}
+    return out
+
+
+def numbers(tables: Sequence[Overlap], names: Sequence[str], sure: Sequence[Scores]) -> dict[str, Any]:
+    """Of one class; sure: of the objects of each image."""
+    reports = [report(table, scores) for table, scores in zip(tables, sure)]
     images = [{"name": name, **one.as_dict()} for name, one in zip(names, reports)]
-    return {"mean": mean_of(reports), "pooled": pooled(tables).as_dict(), "images": images}
+    return {"mean": mean_of(reports), "pooled": pooled(tables, sure).as_dict(), "images": images}
 
 
 def averaged(each: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from .cell import Cell
 from .spec import Spec
 
 # Scores by what they are called in a report; "pooled_iou" is the IoU of all images as one.
-NAMES = ("dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "pq")
+NAMES = ("dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "ap_50_mask", "ap_50_shape", "pq")
 COSTS = ("train_minutes", "segment_seconds", "labelled")
 
 Row = dict[str, Any]
@@ -71,7 +71,9 @@ def columns(rows: list[Row], headline: str = "dice") -> dict[str, dict[str, floa
 
 
 def scores(rows: list[Row]) -> dict[str, list[float]]:
-    there = [name for name in NAMES if name != "pooled_iou" or all("pooled" in row for row in rows)]  # cells of old
+    # Not all methods say how sure they are, and cells of old have nothing pooled.
+    has = lambda row, name: "pooled" in row if name == "pooled_iou" else name in row["mean"]
+    there = [name for name in NAMES if all(has(row, name) for row in rows)]
     return {name: [score(row, name) for row in rows] for name in there}
 
 
