@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytoshift.core.atomic import replacing
@@ -122,6 +122,7 @@ def test_missing_settings_file_and_override(tmp_path):
     assert parse(Outer, read_yaml(tmp_path / "run.yaml", ["train.lr=2e-1"])).train.lr == 0.2
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_blocks_tile_and_neighbours_see_the_same_face(data):
     ndim = data.draw(st.integers(1, 3))

@@ -108,7 +108,7 @@ class Command:
     def __init__(self, model: Path, image: Path, out: Path, *words: str):
         self.work = out.parent / "out.blocks"
         self.words = [sys.executable, "-m", "cytoshift", "segment", model, image, "-o", out, "--quiet", "--precision",
-                      "32", "--block", "64,64,64", "--halo", "16,16,16", *words]  # fmt: skip
+                      "32", "--block", "24,32,32", "--halo", "10,10,10", *words]  # fmt: skip
 
     def start(self) -> subprocess.Popen:
         return subprocess.Popen(list(map(str, self.words)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -140,7 +140,7 @@ def reference(tmp_path_factory):
     """A model, a volume in 3D and the labels of a run that nobody has disturbed."""
     folder = tmp_path_factory.mktemp("whole")
     model = segmenter(3).save(folder / "model")
-    image = write_image(folder / "a.tif", nuclei((100, 150, 130), 300, 1)[0], Voxel((1.0, 1.0, 1.0)), "zyx")
+    image = write_image(folder / "a.tif", nuclei((40, 60, 56), 60, 1)[0], Voxel((1.0, 1.0, 1.0)), "zyx")
     Command(model, image, folder / "out.ome.zarr").finish()
     return model, image, folder / "out.ome.zarr"
 
@@ -150,7 +150,7 @@ def test_kills_at_any_moment_end_in_the_same_bytes(reference, tmp_path):
     model, image, whole = reference
     command = Command(model, image, tmp_path / "out.ome.zarr")
     rng = np.random.default_rng(0)
-    total = 5 * 12 + 1
+    total = 5 * 8 + 1
     moments = np.sort(rng.choice(np.arange(total), KILLS, replace=False))
     killed = 0
     for blocks in moments:
@@ -187,7 +187,7 @@ def test_a_lost_worker_of_two_changes_no_byte(reference, tmp_path):
     model, image, whole = reference
     command = Command(model, image, tmp_path / "out.ome.zarr", "--workers", "2")
     process = command.start()
-    for blocks in (3, 17, 30):
+    for blocks in (2, 11, 20):
         command.until(process, blocks, 0.05)
         os.kill(workers_of(process.pid)[0], signal.SIGKILL)
     errors = process.communicate()[1].decode()
@@ -205,7 +205,7 @@ def test_a_limit_of_the_disk_is_one_sentence_and_the_command_goes_on(reference, 
 
     def limited() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     result = subprocess.run(list(map(str, command.words)), capture_output=True, preexec_fn=limited)
     assert result.returncode in (1, 2) and len(result.stderr.decode().strip().splitlines()) <= 3

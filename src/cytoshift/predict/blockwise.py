@@ -116,7 +116,8 @@ def prepared(
 
     What is measured on the volume is measured here, once.
     """
-    segmenter.save(work / "model")
+    with sight.writing(work / "model"):
+        segmenter.save(work / "model")
     places = [str(Path(path).absolute()) for path in outputs.values()]
     asked = json.loads(json.dumps({
         "model": fingerprint(work / "model"), "image": known(volume, source), "outputs": places,

@@ -3,16 +3,20 @@
 Both are measured once on the volume and stored, so that every block, in whatever process, is drawn by the same numbers.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..core.atomic import replacing
 from ..core.blocks import Slices, extent
+from ..core.errors import UserError
 from ..model import Segmenter
 from .network import Tiling, drawn_of, forward, largest, measure
 from .norms import Pooled
@@ -84,8 +88,17 @@ def save(path: Path, pooled: Pooled) -> None:
     tensors: dict[str, torch.Tensor] = {}
     for layer, (mean, variance) in enumerate(pooled.frozen or []):
         tensors |= {f"{layer}.mean": mean.cpu().contiguous(), f"{layer}.variance": variance.cpu().contiguous()}
-    with replacing(path) as beside:
+    with writing(path), replacing(path) as beside:
         save_file(tensors, beside)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the library of the file format says of a full disk, as one sentence."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise UserError(f"cannot write {path}: {error}; free space or choose another output with -o") from error
 
 
 def load(path: Path, device: torch.device) -> Pooled:
