@@ -12,6 +12,7 @@ from .bench import bench
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
+from .export import export
 from .import_config import import_config
 from .info import info
 from .new import new
@@ -53,7 +54,7 @@ def cytoshift(
 
 
 # In the order of a first day.
-for verb in (demo, info, new, train, segment, evaluate, translate, synth, bench, import_config, doctor):
+for verb in (demo, info, new, train, segment, evaluate, export, translate, synth, bench, import_config, doctor):
     app.command()(verb)
 
 
