@@ -13,6 +13,7 @@ from .bench import bench
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
+from .export import export
 from .import_config import import_config
 from .info import info
 from .new import new
@@ -57,7 +58,7 @@ def cytoshift(
 
 # In the order of a first day.
 for verb in (
-    demo, info, assess, new, train, select, segment, trust, evaluate, translate, synth, bench, import_config, doctor,
+    demo, info, assess, new, train, select, segment, trust, evaluate, export, translate, synth, bench, import_config, doctor,
 ):  # fmt: skip
     app.command()(verb)
 

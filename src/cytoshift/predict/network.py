@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..core.settings import Settings
 from ..model import Segmenter
 from ..nets.folded import quick, steady, supported
+from ..nets.quick import Statistics
 from .norms import Pooled
 from .tiles import fitting, spread, tiles
 
@@ -128,23 +129,24 @@ def forward(
     half = precision == "bf16" or (precision == "auto" and computes_bf16(device))
     with torch.inference_mode():
         if pooled is not None and pooled.frozen is not None and supported(network):
-            logits: Tensor = prepared(network, torch.bfloat16 if half else torch.float32, pooled)(x)
+            logits: Tensor = prepared(network, torch.bfloat16 if half else torch.float32, pooled.frozen)(x)
         else:
             with torch.autocast(device.type, torch.bfloat16, enabled=half), pooled or nullcontext():
                 logits = network(x)
         return segmenter.representation.activate(logits.float()).cpu().numpy()
 
 
-# Of the statistics that are in use, the networks that they are folded into; gone with them.
-PREPARED: WeakKeyDictionary[Pooled, dict[tuple[nn.Module, torch.dtype], nn.Module]] = WeakKeyDictionary()
+# Of every network the one that was made of it last, with the list of statistics that it was made of.
+PREPARED: WeakKeyDictionary[nn.Module, tuple[object, torch.dtype, nn.Module]] = WeakKeyDictionary()
 
 
-def prepared(network: nn.Module, dtype: torch.dtype, pooled: Pooled) -> nn.Module:
-    """The network with frozen statistics folded in, made once and used for every tile."""
-    made = PREPARED.setdefault(pooled, {})
-    if (network, dtype) not in made:
-        made[network, dtype] = quick(network, dtype, pooled.frozen or ())
-    return made[network, dtype]
+def prepared(network: nn.Module, dtype: torch.dtype, statistics: list[Statistics]) -> nn.Module:
+    """The network with these statistics folded in, made once for all tiles that share the list."""
+    known, kept, made = PREPARED.get(network, (None, None, network))
+    if known is not statistics or kept != dtype:
+        made = quick(network, dtype, statistics)
+        PREPARED[network] = statistics, dtype, made
+    return made
 
 
 def computes_bf16(device: torch.device) -> bool:

@@ -1,0 +1,48 @@
+"""`cytoshift export`: a trained model for other programs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core.errors import UserError
+
+
+class Target(StrEnum):
+    onnx = "onnx"
+    bioimageio = "bioimageio"
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="Model folder, as written by 'cytoshift train'.")],
+    to: Annotated[Target, typer.Option("--to", help="onnx: the network alone; bioimageio: a package for the zoo.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="A .onnx file; of bioimageio a .zip or a new folder.")],
+    name: Annotated[str | None, typer.Option(help="Of the package; default: Cytoshift and the method.")] = None,
+    author: Annotated[list[str] | None, typer.Option(help="Who trained it; may be given several times.")] = None,
+    licence: Annotated[str, typer.Option(help="Of the weights, an SPDX identifier.")] = "CC-BY-4.0",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Write a model as ONNX, or as a package for the bioimage.io model zoo, with all that a program has to know."""
+    if out.exists() and not overwrite:
+        raise UserError(f"{out} exists; choose another -o or pass --overwrite")
+    if to == Target.onnx and out.suffix != ".onnx":
+        raise UserError(f"{out} is to be an ONNX file; give it the ending .onnx")
+    if to == Target.bioimageio and out.suffix not in ("", ".zip"):
+        raise UserError(f"{out} is to be a package; give it the ending .zip, or none for a folder")
+    from ..model import Segmenter
+    from ..model.export import described, save_onnx
+    from ..model.zoo import save_zoo
+
+    segmenter = Segmenter.load(model)
+    if to == Target.onnx:
+        save_onnx(segmenter, out)
+    else:
+        title = name or f"Cytoshift {segmenter.card.get('method', 'segmenter')}"
+        save_zoo(segmenter, out, title, author or [], licence)
+    about = described(segmenter)
+    sizes = " x ".join(map(str, about["least"]))
+    typer.echo(
+        f"{out}: images '{segmenter.axes}' of {segmenter.voxel} per voxel, from {sizes} voxels on in steps of "
+        f"{', '.join(map(str, about['multiple']))}, to {', '.join(about['channels'])}"
+    )

@@ -1,0 +1,257 @@
+"""A segmenter as a package for the bioimage.io model zoo: ONNX, normalisation, test tensors, and how to decode.
+
+What bioimageio.core does with it is what `predict` does in 32 bits with an image that is on the grid of the network and
+goes through whole; the decode is described in the package and done by `cytoshift`.
+"""
+
+import json
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..core.atomic import replacing
+from ..core.errors import UserError
+from ..core.voxel import MICROMETRE
+from .export import LEAST, TOLERANCE, described, each, fixed, multiple, needed, save_onnx
+from .segmenter import JSON, WEIGHTS, Segmenter
+
+SIDE = {2: 16, 3: 8}  # multiples along each axis of the test image, at most
+LONGEST = {2: 128, 3: 32}  # voxels of it, unless the network needs more
+ARXIV = "10.48550/arXiv."
+PAPERS = {  # what a model of this method builds on, and where to find it
+    "adgan": {"text": "Yao et al. 2021, AD-GAN", "doi": ARXIV + "2107.11022"},
+    "cysgan": {"text": "Lauenburg et al. 2023, CySGAN", "url": "https://zfin.org/ZDB-PUB-230531-34"},
+    "cyclegan": {"text": "Zhu et al. 2017, CycleGAN", "doi": ARXIV + "1703.10593"},
+    "dann": {"text": "Ganin et al. 2016, DANN", "doi": ARXIV + "1505.07818"},
+    "mean_teacher": {"text": "Tarvainen and Valpola 2017, Mean Teacher", "doi": ARXIV + "1703.01780"},
+}
+BIOIMAGE = {"text": "The BioImage Model Zoo, Ouyang et al. 2022", "doi": "10.1101/2022.06.07.495102"}
+
+
+def save_zoo(segmenter: Segmenter, path: Path, name: str, authors: list[str], licence: str) -> Path:
+    """Write a package, a .zip or a folder, whole or not at all; it has passed the checks of bioimageio.spec.
+
+    name: of the model, for people. authors: names. licence: an SPDX identifier, of the weights.
+    Raises UserError where `onnx`, `onnxruntime` or `bioimageio.core` is not installed, where a normalisation cannot be
+    said in the zoo's words, and for what bioimageio.spec refuses.
+    """
+    needed("onnx", "onnxruntime", "bioimageio.spec")
+    from bioimageio.spec import save_bioimageio_package, save_bioimageio_package_as_folder
+    from bioimageio.spec.model.v0_5 import ModelDescr
+    from pydantic import ValidationError
+
+    segmenter = replace(segmenter, card=public(segmenter.card))
+    with tempfile.TemporaryDirectory() as room, replacing(path) as beside:
+        parts = Path(room)
+        save_onnx(segmenter, parts / "network.onnx")
+        segmenter.save(parts / "model")
+        tensors(segmenter, parts)
+        (parts / "README.md").write_text(documentation(segmenter, name), encoding="utf-8")
+        (parts / "cytoshift.json").write_text(json.dumps(described(segmenter), indent=2) + "\n")
+        try:
+            made = ModelDescr(**entries(segmenter, parts, name, authors, licence))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UserError(
+                f"bioimageio.spec refuses '{where}': {first['msg']}; change what you passed for it"
+            ) from None
+        if path.suffix == ".zip":
+            shutil.copyfile(save_bioimageio_package(made, output_path=parts / "package.zip"), beside)
+        else:
+            shutil.copytree(save_bioimageio_package_as_folder(made, output_path=parts / "package"), beside)
+    return path
+
+
+def public(card: dict[str, Any]) -> dict[str, Any]:
+    """What of a card may leave the house: no paths, and no settings, which are full of them."""
+    return {key: value for key, value in card.items() if key == "method" or isinstance(value, int | float)}
+
+
+def entries(segmenter: Segmenter, parts: Path, name: str, authors: list[str], licence: str) -> dict[str, Any]:
+    """What rdf.yaml says."""
+    from bioimageio.spec.model import v0_5 as spec
+
+    from ..nets.graph import OPSET
+
+    method = str(segmenter.card.get("method", ""))
+    cited = [PAPERS[method]] if method in PAPERS else []
+    attached = [parts / "cytoshift.json", parts / "model" / JSON, parts / "model" / WEIGHTS]
+    return {
+        "name": name,
+        "description": f"Channels from which Cytoshift {__version__} decodes instances, in {len(segmenter.axes)}D.",
+        "authors": [{"name": author} for author in authors],
+        "cite": [spec.CiteEntry(**one) for one in (*cited, BIOIMAGE)],
+        "license": licence,
+        "documentation": spec.FileDescr(source=parts / "README.md"),
+        "tags": ["segmentation", "instance-segmentation", "unsupervised", f"{len(segmenter.axes)}d", "cytoshift"],
+        "attachments": [spec.FileDescr(source=file) for file in attached],
+        "inputs": [image(segmenter, parts / "input.npy")],
+        "outputs": [channels(segmenter, parts / "output.npy")],
+        "weights": {"onnx": spec.OnnxWeightsDescr(source=parts / "network.onnx", opset_version=OPSET)},
+        "config": {"cytoshift": described(segmenter)}
+        | {
+            "bioimageio": {"reproducibility_tolerance": [{"absolute_tolerance": TOLERANCE, "output_ids": ["channels"]}]}
+        },
+    }
+
+
+def image(segmenter: Segmenter, test: Path) -> Any:
+    """The input tensor: raw intensities, on the voxel grid of the network."""
+    from bioimageio.spec.model import v0_5 as spec
+
+    unit = {"unit": "micrometer"} if segmenter.voxel.unit == MICROMETRE else {}
+    space = [
+        spec.SpaceInputAxis(id=axis, size=spec.ParameterizedSize(min=LEAST * m, step=m), scale=size, **unit)
+        for axis, m, size in zip(segmenter.axes, multiple(segmenter), segmenter.voxel.size)
+    ]
+    names = [f"channel{i}" for i in range(segmenter.spec.channels)]
+    return spec.InputTensorDescr(
+        id="image",
+        description="raw intensities, resampled to the voxel size of the axes",
+        axes=[spec.BatchAxis(), spec.ChannelAxis(channel_names=names), *space],
+        test_tensor=spec.FileDescr(source=test),
+        data=spec.IntervalOrRatioDataDescr(type="float32"),
+        preprocessing=preprocessing(segmenter),
+    )
+
+
+def channels(segmenter: Segmenter, test: Path) -> Any:
+    """The output tensor: activated channels."""
+    from bioimageio.spec.model import v0_5 as spec
+
+    unit = {"unit": "micrometer"} if segmenter.voxel.unit == MICROMETRE else {}
+    space = [
+        spec.SpaceOutputAxis(id=axis, size=spec.SizeReference(tensor_id="image", axis_id=axis), scale=size, **unit)
+        for axis, size in zip(segmenter.axes, segmenter.voxel.size)
+    ]
+    names = [name.replace(" ", "_") for name in segmenter.representation.channels]
+    return spec.OutputTensorDescr(
+        id="channels",
+        description=f"what the '{segmenter.representation.kind}' decoder of cytoshift makes instances of",
+        axes=[spec.BatchAxis(), spec.ChannelAxis(channel_names=names), *space],
+        test_tensor=spec.FileDescr(source=test),
+        data=spec.IntervalOrRatioDataDescr(type="float32"),
+    )
+
+
+def preprocessing(segmenter: Segmenter) -> list[Any]:
+    """`Normalisation` in the words of the zoo; gamma is the network's first layer.
+
+    Raises UserError where channels of one image are normalised in different ways, for which there are no words.
+    """
+    from bioimageio.spec.model import v0_5 as spec
+
+    space = list(segmenter.axes)
+    scales = fixed(segmenter)
+    if scales is not None:
+        along = {"axis": "channel"}
+        lines = {"gain": [s.gain for s in scales], "offset": [-s.offset * s.gain for s in scales]}
+        low, high = scales[0].clip
+        kwargs: Any = spec.ScaleLinearAlongAxisKwargs(**along, **lines)
+        if len(scales) == 1:
+            kwargs = spec.ScaleLinearKwargs(gain=lines["gain"][0], offset=lines["offset"][0])
+        steps: list[Any] = [spec.ScaleLinearDescr(kwargs=kwargs)]
+    else:
+        first, *others = each(segmenter)
+        if any(other.model_copy(update={"gamma": first.gamma}) != first for other in others):
+            raise UserError(
+                "the channels of this model are normalised in different ways, which bioimageio has no words for; "
+                "export it with --to onnx"
+            )
+        sign = -1.0 if first.invert else 1.0
+        if first.kind == "zscore":
+            low, high = -first.reach, first.reach
+            steps = [spec.ZeroMeanUnitVarianceDescr(kwargs=spec.ZeroMeanUnitVarianceKwargs(axes=space))]
+            turn = [spec.ScaleLinearDescr(kwargs=spec.ScaleLinearKwargs(gain=sign, offset=0.0))] if sign < 0 else []
+        else:
+            low, high = -1.0, 1.0
+            ends = (first.low, first.high) if first.kind == "percentile" else (0.0, 100.0)
+            reach = spec.ScaleRangeKwargs(axes=space, min_percentile=ends[0], max_percentile=ends[1])
+            steps = [spec.ScaleRangeDescr(kwargs=reach)]
+            turn = [spec.ScaleLinearDescr(kwargs=spec.ScaleLinearKwargs(gain=2 * sign, offset=-sign))]
+        steps += turn
+    return [*steps, spec.ClipDescr(kwargs=spec.ClipKwargs(min=low, max=high))]
+
+
+def tensors(segmenter: Segmenter, parts: Path) -> None:
+    """A raw image of noise as wide as a cell, the same every time, and what onnxruntime makes of it."""
+    import onnxruntime
+
+    ndim, step = len(segmenter.axes), multiple(segmenter)
+    shape = tuple(max(min(SIDE[ndim] * m, LONGEST[ndim] // m * m), LEAST * m) for m in step)
+    raw = noise((segmenter.spec.channels, *shape), fixed(segmenter))
+    normal = np.stack([straight(one, channel) for one, channel in zip(scales_of(segmenter, raw), raw)])
+    session = onnxruntime.InferenceSession(str(parts / "network.onnx"), providers=["CPUExecutionProvider"])
+    out = session.run(None, {"image": normal[None]})[0]
+    np.save(parts / "input.npy", raw[None])
+    np.save(parts / "output.npy", out)
+
+
+def noise(shape: tuple[int, ...], scales: Any) -> NDArray[np.float32]:
+    """(C, *S) in the range that fixed numbers are for, else of a camera."""
+    from scipy.ndimage import gaussian_filter
+
+    rng = np.random.default_rng(0)
+    smooth = gaussian_filter(rng.normal(size=shape), (0, *(2.0,) * (len(shape) - 1)))
+    smooth = np.clip(smooth / smooth.std() / 3, -1, 1)
+    if scales is None:
+        return np.asarray(np.round(1000 + 800 * smooth), dtype=np.float32)
+    one = [s.offset + c / s.gain if s.gain else c for s, c in zip(scales, smooth)]
+    return np.asarray(np.stack(one), dtype=np.float32)
+
+
+def scales_of(segmenter: Segmenter, raw: NDArray[np.float32]) -> list[Any]:
+    known = fixed(segmenter)
+    return known if known is not None else [one.measure([channel]) for one, channel in zip(each(segmenter), raw)]
+
+
+def straight(scale: Any, channel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Normalised without gamma, which the exported network does."""
+    out = (channel - np.float32(scale.offset)) * np.float32(scale.gain)
+    return np.asarray(np.clip(out, *scale.clip), dtype=np.float32)
+
+
+def documentation(segmenter: Segmenter, name: str) -> str:
+    """README.md of the package."""
+    sizes = " or ".join(" x ".join(str(LEAST * m + i * m) for m in multiple(segmenter)) for i in range(2))
+    return f"""# {name}
+
+Written by Cytoshift {__version__} from a model of the method {segmenter.card.get("method", "not named")};
+labels come from what this network draws, by the decoder '{segmenter.representation.kind}'.
+
+## Input
+
+Raw intensities with the axes {segmenter.axes}, resampled to {segmenter.voxel} per voxel. Any size of which every
+axis is a multiple of {", ".join(map(str, multiple(segmenter)))}, from {sizes} on. Normalisation is part of the package
+(`preprocessing` in rdf.yaml); percentiles are those of the image that is passed, so pass whole images, not tiles.
+
+## Output
+
+{chr(10).join(f"- {channel}" for channel in segmenter.representation.channels)}
+
+## From channels to instances
+
+`cytoshift.json` has the thresholds, `model.json` and `weights.safetensors` are the model itself:
+
+    cytoshift segment MODEL image.tif -o labels.tif
+
+takes the folder of these two files and does all of this, normalisation, tiles and decoding, in one command.
+
+## Card
+
+```json
+{json.dumps(segmenter.card, indent=2)}
+```
+
+## Validation
+
+The test tensors are noise, and agree between torch and onnxruntime to {TOLERANCE:g}. How well a model segments depends
+on the images: compare a few with labels of your own (`cytoshift evaluate`) before you rely on it.
+"""

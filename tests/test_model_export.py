@@ -1,0 +1,156 @@
+"""Exported models give what `cytoshift` gives in 32 bits, and a package passes the zoo's own checks."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from cytoshift.cli.main import app
+from cytoshift.core.errors import UserError
+from cytoshift.core.normalise import Normalisation, Scale, Scales, measure
+from cytoshift.model import Segmenter
+from cytoshift.model.export import TOLERANCE, save_onnx
+from cytoshift.model.zoo import save_zoo
+from cytoshift.nets.unet import UNetSpec
+from cytoshift.predict.network import Tiling, probabilities
+from cytoshift.represent import BCD, Classes, Semantic
+from predicting import nuclei, segmenter
+
+pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the zoo's libraries
+
+EXACT = Tiling(precision="32")
+
+
+def unet(ndim: int, channels: int = 1, out: int = 3, **changes) -> Segmenter:
+    kernels, strides = ((3,) * ndim,) * 2, ((1,) * ndim, (2,) * ndim)
+    spec = UNetSpec(ndim=ndim, channels=channels, out=out, widths=(8, 8), kernels=kernels, strides=strides)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = spec.build().eval().requires_grad_(False)
+    return segmenter(ndim, **{"spec": spec, "network": network, "representation": BCD()} | changes)
+
+
+TWO = (Normalisation(gamma=0.5), Normalisation(gamma=0.7))
+MODELS = {
+    "percentile": unet(2, size=(0.5, 0.25), unit="um", card={"method": "cysgan", "example": "/home/ada/secret.tif"}),
+    "range in 3d": unet(3, normalisation=Normalisation(kind="range", low=100, high=2000, invert=True)),
+    "sigmas": segmenter(2, normalisation=Normalisation(kind="zscore", invert=True)),
+    "data set": segmenter(
+        2, normalisation=Normalisation(per="dataset", gamma=0.5), scale=Scale(900.0, 1 / 700, (-1.0, 1.0), 0.5)
+    ),
+    "extremes": unet(2, normalisation=Normalisation(kind="minmax", invert=True, gamma=2.0)),
+    "two channels": unet(
+        2, channels=2, out=2, normalisation=TWO, representation=Classes(classes={"a": Semantic(), "b": Semantic()})
+    ),
+    "two channels of a data set": unet(
+        2, channels=2, out=1, normalisation=Normalisation(per="dataset"), representation=Semantic(),
+        scale=Scales((Scale(900.0, 1 / 700, (-1.0, 1.0)), Scale(800.0, 1 / 900, (-1.0, 1.0)))),
+    ),
+}  # fmt: skip
+
+
+def raw(made: Segmenter) -> np.ndarray:
+    """(C, *S) uint16."""
+    shape = (48, 64) if made.spec.ndim == 2 else (16, 24, 32)
+    return np.stack([nuclei(shape, 20, seed)[0] for seed in range(made.spec.channels)])
+
+
+def expected(made: Segmenter, image: np.ndarray) -> np.ndarray:
+    scale = made.scale or measure(made.normalisation, [image])
+    one = made.spec.channels == 1
+    return probabilities(made, scale(image[0] if one else image), EXACT)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_onnx_gives_the_channels_that_are_decoded(tmp_path, name):
+    made = MODELS[name]
+    image = raw(made)
+    session = onnxruntime.InferenceSession(save_onnx(made, tmp_path / "a.onnx"), providers=["CPUExecutionProvider"])
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["voxel"])["size"] == list(made.voxel.size)
+    assert json.loads(about["representation"])["kind"] == made.representation.kind
+    scale = json.loads(about["scale"])
+    normal = []
+    for i, recipe in enumerate(map(Normalisation.model_validate, json.loads(about["normalisation"]))):
+        offset, gain, *clip = (
+            scale[i] if scale else vars(recipe.model_copy(update={"gamma": 1.0}).measure([image[i]])).values()
+        )
+        clip = clip[0] if isinstance(clip[0], tuple) else clip
+        normal.append(np.clip((image[i] - np.float32(offset)) * np.float32(gain), *clip[:2]))
+    found = session.run(None, {"image": np.stack(normal).astype(np.float32)[None]})[0][0]
+    np.testing.assert_allclose(found, expected(made, image), atol=TOLERANCE)
+    assert found.shape[0] == len(json.loads(about["channels"]))
+
+
+@pytest.mark.slow  # the zoo's own test runs a model at many sizes
+@pytest.mark.parametrize("name", MODELS)
+def test_every_package_passes_the_test_of_the_zoo(tmp_path, name):
+    core = pytest.importorskip("bioimageio.core")
+    package = save_zoo(MODELS[name], tmp_path / "package", "Nuclei", [], "MIT")
+    assert core.test_model(package).status == "passed"
+
+
+@pytest.mark.parametrize("name", ["percentile", "range in 3d", "sigmas", "data set", "two channels"])
+def test_a_package_passes_the_checks_of_the_zoo_and_does_the_same(tmp_path, name):
+    core, spec = pytest.importorskip("bioimageio.core"), pytest.importorskip("bioimageio.spec")
+    made = MODELS[name]
+    target = tmp_path / ("package.zip" if made.spec.ndim == 3 else "package")
+    save_zoo(made, target, "Nuclei", ["Ada Example"], "CC-BY-4.0")
+    about = spec.load_description(target, perform_io_checks=True)
+    assert about.validation_summary.status == "valid-format", about.validation_summary.format()
+    assert about.license == "CC-BY-4.0" and about.cite and about.authors[0].name == "Ada Example"
+    space = [axis for axis in about.inputs[0].axes if axis.type == "space"]
+    assert tuple(axis.scale for axis in space) == made.voxel.size
+    image = raw(made)
+    found = core.predict(model=about, inputs={"image": image[None].astype(np.float32)}).members["channels"].data.values
+    np.testing.assert_allclose(found[0], expected(made, image), atol=TOLERANCE)
+    if target.is_dir():
+        text = "".join(path.read_text() for path in target.iterdir() if path.suffix in (".md", ".yaml", ".json"))
+        assert "secret" not in text
+        (again := tmp_path / "model").mkdir()
+        for file in ("model.json", "weights.safetensors"):
+            (again / file).write_bytes((target / file).read_bytes())
+        assert Segmenter.load(again).representation == made.representation
+
+
+def run(*words) -> str:
+    result = CliRunner().invoke(app, ["export", *map(str, words)])
+    if isinstance(result.exception, UserError):
+        return str(result.exception)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_verb_says_what_it_wrote_and_what_does_not_fit(tmp_path):
+    folder = MODELS["percentile"].save(tmp_path / "model")
+    out = tmp_path / "nuclei.onnx"
+    said = run(folder, "--to", "onnx", "-o", out)
+    assert "images 'yx' of 0.5 x 0.25 um per voxel, from 8 x 8 voxels on in steps of 2, 2" in said and out.is_file()
+    assert "exists; choose another -o or pass --overwrite" in run(folder, "--to", "onnx", "-o", out)
+    assert "nuclei.onnx" in run(folder, "--to", "onnx", "-o", out, "--overwrite")
+    assert "give it the ending .onnx" in run(folder, "--to", "onnx", "-o", tmp_path / "nuclei.zip")
+    assert "give it the ending .zip, or none" in run(folder, "--to", "bioimageio", "-o", tmp_path / "nuclei.rdf")
+
+
+def test_what_is_not_installed_is_named_in_one_sentence(tmp_path, monkeypatch):
+    folder = MODELS["percentile"].save(tmp_path / "model")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    said = run(folder, "--to", "onnx", "-o", tmp_path / "a.onnx")
+    assert said == "this export needs onnx, which is not installed; pip install 'cytoshift[export]'"
+    assert not (tmp_path / "a.onnx").exists()
+
+
+def test_licences_and_channels_that_the_zoo_has_no_words_for(tmp_path):
+    pytest.importorskip("bioimageio.core")
+    with pytest.raises(UserError, match=r"bioimageio\.spec refuses 'license"):
+        save_zoo(MODELS["percentile"], tmp_path / "a", "Nuclei", [], "none at all")
+    mixed = unet(2, channels=2, out=3, normalisation=(Normalisation(), Normalisation(high=99.0)))
+    with pytest.raises(UserError, match="export it with --to onnx"):
+        save_zoo(mixed, tmp_path / "b", "Nuclei", [], "MIT")
+    assert list(Path(tmp_path).iterdir()) == []
