@@ -58,7 +58,8 @@ def cytoshift(
 
 # In the order of a first day.
 for verb in (
-    demo, info, assess, new, train, select, segment, trust, evaluate, export, translate, synth, bench, import_config, doctor,
+    demo, info, assess, new, train, select, segment, trust, evaluate, export, translate, synth, bench, import_config,
+    doctor,
 ):  # fmt: skip
     app.command()(verb)
 
