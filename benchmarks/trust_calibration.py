@@ -47,9 +47,10 @@ def main() -> None:
 
 def collect(specs: Sequence[Path], out: Path) -> None:
     """Run the specs and write the two tables."""
+    from cytoshift.bench.spec import read_spec
     from trust_rows import rows_of
 
-    rows = [row for spec in specs for row in rows_of(spec, out, None) if row["count"]]
+    rows = [row for spec in specs for row in rows_of(read_spec(spec), out, None) if row["count"]]
     plain = [
         {key: row[key] for key in ("dataset", "method", "seed", "step", "image", "count")}
         | {"f1": round(row["f1"], 4)} | {key: round(value, 4) for key, value in summary(row["criteria"]).items()}

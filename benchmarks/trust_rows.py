@@ -13,11 +13,12 @@ import numpy as np
 from cytoshift.bench.cell import Cell, run_cell
 from cytoshift.bench.data import Material, material
 from cytoshift.bench.run import cells_of
-from cytoshift.bench.spec import Trained, read_spec
+from cytoshift.bench.spec import Spec, Trained
 from cytoshift.core.atomic import replacing
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
+from cytoshift.train.borrow import borrows
 from cytoshift.trust.agree import agreement
 from cytoshift.trust.judge import Found, judge
 
@@ -26,12 +27,14 @@ IMAGES = 4  # of a data set that are judged
 Row = dict[str, Any]
 
 
-def rows_of(spec: Path, out: Path, data: Path | None, say=print) -> list[Row]:
+def rows_of(spec: Spec, out: Path, data: Path | None, say=print) -> list[Row]:
     """Train and judge what is not there yet; one row per data set, method, seed, step and image."""
-    checked, rows = read_spec(spec), []
-    for cell in cells_of(checked, checked.datasets, checked.methods):
+    rows = []
+    for cell in cells_of(spec, spec.datasets, spec.methods):
         if isinstance(cell.contender, Trained):
             here = material(cell.dataset, data, out / "data")
+            if borrows(cell.contender.method) and here.source is None:
+                continue  # nothing to borrow from
             run_cell(cell, here, out, quiet=True)
             rows += judged(cell, here, out, say)
     return rows

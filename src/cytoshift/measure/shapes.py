@@ -34,6 +34,16 @@ class Shapes:
     density: float
     foreground: float
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Shapes]") -> "Shapes":
+        """Of several images; density and foreground are the means."""
+        each = [
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("diameter", "elongation", "solidity")
+        ]
+        whole = np.concatenate([part.whole for part in parts])
+        density, foreground = (float(np.mean([getattr(p, name) for p in parts])) for name in ("density", "foreground"))
+        return cls(*each, whole, density, foreground)
+
     def settled(self) -> "Shapes":
         """Whole objects alone, where they are enough to tell a distribution."""
         stays = self.whole if self.whole.sum() >= FEW else np.ones_like(self.whole)
@@ -91,11 +101,10 @@ class Expected(Settings):
         """None where there is no object."""
         if not sum(len(one.diameter) for one in seen):
             return None
-        parts = [one.settled() for one in seen if len(one.diameter)]
-        pooled = lambda name: words(np.concatenate([getattr(part, name) for part in parts]))
+        known = Shapes.joined(seen).settled()
         return cls(
             origin=origin, unit=voxel.unit, ndim=voxel.ndim, objects=sum(len(one.diameter) for one in seen),
-            diameter=pooled("diameter"), elongation=pooled("elongation"), solidity=pooled("solidity"),
+            diameter=words(known.diameter), elongation=words(known.elongation), solidity=words(known.solidity),
             density=words(np.array([one.density for one in seen])),
             foreground=words(np.array([one.foreground for one in seen])),
             contrast=None if contrast is None or not contrast.size else words(contrast),

@@ -16,7 +16,7 @@ from .domains import lender, lent_pairs, lent_voxel, mask_drawer
 from .settings import Run
 
 MASKS = 16  # that are drawn to measure them
-WIDER = 2  # times a patch in the plane: more objects are whole
+WIDER = 2  # times a patch along each axis: more objects are whole
 IMAGES = 16  # of the source, or of the target for its intensities
 VOXELS = 1_000_000  # of each that are looked at, in its middle
 RANGE = (0.5, 50.0, 99.8)  # percentages of raw intensities that are kept
@@ -37,7 +37,7 @@ def expected(run: Run, working: Voxel) -> dict[str, Any]:
 def of_masks(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[str, Expected | None]:
     draw = mask_drawer(run)
     assert draw is not None, "it was asked for above"
-    shape = (*run.patch[:-2], *(WIDER * n for n in run.patch[-2:]))
+    shape = tuple(WIDER * n for n in run.patch)
     seen: dict[str, list[Shapes]] = {name: [] for name in names}
     for i in range(MASKS):
         labels = draw(shape, working, stream(run.seed, "expected", i))

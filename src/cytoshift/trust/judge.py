@@ -73,12 +73,13 @@ def look(segmenter: Segmenter, volume: Volume, options: Options | None = None) -
 
 def judge(
     segmenter: Segmenter, volume: Volume, labels: dict[str, Labels] | None = None, seen: Seen | None = None,
-    options: Options | None = None,
+    options: Options | None = None, redraw: bool = True,
 ) -> dict[str, Found]:  # fmt: skip
     """Criteria of each class ("" of a single one).
 
     labels: of each class, (*S), that are to be judged; without them, those that the model finds. seen: what `look`
-    gave, so that it is done once. Raises UserError where labels, volume and model do not fit.
+    gave, so that it is done once. redraw: with the criterion of that name, another pass of the network.
+    Raises UserError where labels, volume and model do not fit.
     """
     options = options or Options()
     seen = seen or look(segmenter, volume, options)
@@ -98,6 +99,8 @@ def judge(
         image = seen.image if seen.image.ndim == mine.ndim else seen.image[min(number, len(seen.image) - 1)]
         probability = represent.foreground(seen.channels[place])
         out[name] = criteria(segmenter, volume, name, mine, views, image, probability)
+        if redraw and out[name].criteria and isinstance(segmenter.network, Translator):
+            out[name].criteria["redrawn"] = redrawn(segmenter, volume, image, mine)
     return out
 
 
@@ -127,8 +130,6 @@ def criteria(
         same_unit(expected, volume.voxel.unit)
         found |= likeness(shapes(labels, volume.voxel), expected)
     found |= standing(stands) | {"explained": explained(image, labels)}
-    if isinstance(segmenter.network, Translator):
-        found["redrawn"] = redrawn(segmenter, volume, image, labels)
     rows = {
         "stable": np.mean([best for _, _, best in agreed.values()], axis=0),
         "sure": mean_over_objects(probability, labels),

@@ -131,7 +131,7 @@ def tuned(best: Candidate, candidates: list[Candidate], model: Segmenter, volume
 
     def reached(represent: Any) -> Score:
         decoder = replace(model, representation=represent)
-        return total([judge(decoder, volume, seen=one) for volume, one in zip(volumes, seen)])
+        return total([judge(decoder, volume, seen=one, redraw=False) for volume, one in zip(volumes, seen)])
 
     chosen, _ = climb(model.representation, lambda represent: reached(represent).value, GAIN)
     before, after = model.representation.model_dump(), chosen.model_dump()
