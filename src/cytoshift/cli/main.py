@@ -15,6 +15,7 @@ from .evaluate import evaluate
 from .import_config import import_config
 from .info import info
 from .new import new
+from .report import report
 from .segment import segment
 from .synth import synth
 from .train import train
@@ -53,7 +54,7 @@ def cytoshift(
 
 
 # In the order of a first day.
-for verb in (demo, info, new, train, segment, evaluate, translate, synth, bench, import_config, doctor):
+for verb in (demo, info, new, train, segment, evaluate, report, translate, synth, bench, import_config, doctor):
     app.command()(verb)
 
 

@@ -1,5 +1,6 @@
 """Settings in, a trained model out: a method alone, or a recipe of several stages (see loop.py and stages.py)."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ..data.several import apart
 from ..model import Segmenter
 from ..nets.spec import NetSpec, ResNetSpec, TranslatorSpec
 from ..represent import RepresentationSettings
+from .expected import expected
 from .freeze import freeze, windows
 from .loop import Learnt, learn
 from .settings import Run
@@ -33,10 +35,14 @@ def fit(run: Run, out: Path, quiet: bool = False) -> Path:
         learnt, spec, network = STAGES[run.method](run, out, quiet)
     else:
         learnt = learn(run, out, quiet)
-        spec, network = shipped(learnt, run)
+        with learnt.facts.clock.stage("norms of all images"):
+            spec, network = shipped(learnt, run)
     model = out / "model"
     if learnt.fabric.is_global_zero:
-        save(run, learnt, spec, network, decoder(run, learnt, quiet), model)
+        with learnt.facts.clock.stage("thresholds and model"):
+            represent, sizes = decoder(run, learnt, quiet), expected(run, learnt.working)
+            save(run, learnt, spec, network, represent, model, sizes)
+        learnt.facts.write(learnt.steps, expected=sizes)
     learnt.fabric.barrier()
     return model
 
@@ -57,25 +63,27 @@ def decoder(run: Run, learnt: Learnt, quiet: bool) -> RepresentationSettings:
         return run.represent
     found = tune(learnt.method.rehearsal(), source, run.represent)
     if not quiet:
-        print(found.sentence(run.represent))
+        print(found.sentence(run.represent), file=sys.stderr)
     return found.represent
 
 
 def save(
-    run: Run, learnt: Learnt, spec: NetSpec, network: nn.Module, represent: RepresentationSettings, model: Path
-) -> None:
+    run: Run, learnt: Learnt, spec: NetSpec, network: nn.Module, represent: RepresentationSettings, model: Path,
+    sizes: dict[str, Any],
+) -> None:  # fmt: skip
     normalise, volumes = run.data.normalise, learnt.volumes
     raws = [apart(v.array, len(v.axes)) for v in volumes]
     scale = measure(normalise, raws) if of_the_whole(normalise) else None
     Segmenter(
         spec=spec, network=network, normalisation=normalise, scale=scale,
-        voxel=learnt.working, axes=volumes[0].axes, representation=represent, card=card(run, learnt),
+        voxel=learnt.working, axes=volumes[0].axes, representation=represent, card=card(run, learnt, sizes),
     ).save(model)  # fmt: skip
 
 
-def card(run: Run, learnt: Learnt) -> dict[str, Any]:
-    """What a person who finds the model wants to know."""
+def card(run: Run, learnt: Learnt, sizes: dict[str, Any]) -> dict[str, Any]:
+    """What a person who finds the model wants to know; sizes: of the objects that it learnt from."""
     return {
         "method": run.method, "images": len(learnt.volumes), "example": learnt.volumes[0].origin,
+        "steps": learnt.steps, "expected": sizes,
         "settings": run.model_dump(mode="json"), **({"ended": learnt.ended} if learnt.ended else {}),
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 OUT/run.yaml        what was asked for            OUT/samples/      sheets of translated samples
 OUT/log.jsonl       every loss term, every note   OUT/checkpoints/  all that a step depends on
-OUT/tensorboard/    the same as curves
+OUT/tensorboard/    the same as curves            OUT/facts.json    input, versions, times; input.png, source.png
 """
 
 import logging
@@ -24,6 +24,7 @@ from ..data.volumes import Volume, open_volumes
 from ..methods import METHODS, Method, Task
 from ..model import Segmenter
 from .domains import domains
+from .facts import Facts
 from .log import Log
 from .settings import Run
 from .training import Training, move
@@ -45,6 +46,8 @@ class Learnt:
     domains: dict[str, Domain]
     fabric: Fabric
     ended: str  # why the monitor stopped the training, or ""
+    facts: Facts
+    steps: int
 
 
 def learn(run: Run, out: Path, quiet: bool = False) -> Learnt:
@@ -55,17 +58,22 @@ def learn(run: Run, out: Path, quiet: bool = False) -> Learnt:
     """
     fabric = launch(run)
     out = Path(out)
-    volumes = open_volumes(run.data.images)
-    working = working_voxel(run, volumes)
-    method = build(run, working, volumes[0].channels)
-    begin(run, method)
-    eaten = domains(run, method.batch, volumes, working)
+    facts = Facts(out, fabric.is_global_zero)
+    with facts.clock.stage("opening"):
+        volumes = open_volumes(run.data.images)
+        working = working_voxel(run, volumes)
+        method = build(run, working, volumes[0].channels)
+        begin(run, method)
+        eaten = domains(run, method.batch, volumes, working)
     batches = Batches(method.batch, eaten, run.train.batch, fabric.global_rank, fabric.world_size)
     if fabric.is_global_zero:
         claim(out, run)
-    training = Training(fabric, run, method, lambda attempt: build(run, working, volumes[0].channels, attempt), out)
+    renew = lambda attempt: build(run, working, volumes[0].channels, attempt)
+    training = Training(fabric, run, method, renew, out, facts)
+    facts.begin(run, volumes, working, method, training.step)
     ended = train(training, batches, out, quiet)
-    return Learnt(method, volumes, working, eaten, fabric, ended)
+    facts.write(training.step)
+    return Learnt(method, volumes, working, eaten, fabric, ended, facts, training.step)
 
 
 def train(training: Training, batches: Batches, out: Path, quiet: bool) -> str:

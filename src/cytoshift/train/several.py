@@ -21,10 +21,13 @@ HEAVIEST = 3.5  # the paper's weight of Golgi, found by experiments
 DRAWN = 16  # volumes that tell what a prior draws
 
 
-def look(source: ImageSource, channels: dict[str, int], polarity: Polarity = "auto") -> dict[str, Survey]:
+def look(
+    source: ImageSource, channels: dict[str, int], polarity: Polarity = "auto", progress: recipe.Told | None = None
+) -> dict[str, Survey]:
     """Measure the channel of every class by itself."""
     return {
-        name: recipe.look(source.model_copy(update={"channel": number}), polarity) for name, number in channels.items()
+        name: recipe.look(source.model_copy(update={"channel": number}), polarity, progress)
+        for name, number in channels.items()
     }
 
 
