@@ -28,7 +28,7 @@ from ..metrics.report import mean_of, pooled, report
 from ..model import Segmenter
 from ..predict.run import segment
 from ..train import checkpoint
-from ..train.borrow import Lent, alike, borrow, borrows, lent
+from ..train.borrow import Lent, agreed, alike, borrow, borrows, lent
 from ..train.finetune import finetuned
 from ..train.fit import fit
 from ..train.recipe import Survey, laid_over, look, settings
@@ -146,7 +146,7 @@ def seen(dataset: Dataset, material: Material, stock: Lent) -> Survey:
     """What is known of the target's objects."""
     if isinstance(dataset, Files) and dataset.alike:
         return alike(material.train, stock)
-    return look(material.train, dataset.polarity)
+    return agreed(look(material.train, dataset.polarity), stock)
 
 
 def settings_after(cell: Cell, contender: Finetuned, material: Material, out: Path, quiet: bool) -> Run:

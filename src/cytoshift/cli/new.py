@@ -166,10 +166,10 @@ def borrowing(
     told: "Told | None" = None,
 ) -> Written:  # fmt: skip
     """A method that learns from labels of other images; same: the target's objects are taken to be like theirs."""
-    from ..train.borrow import alike, borrow, commented
+    from ..train.borrow import agreed, alike, borrow, commented
     from ..train.recipe import look
 
-    survey = alike(target, stock) if same else look(target, polarity, told)
+    survey = alike(target, stock) if same else agreed(look(target, polarity, told), stock)
     run = borrow(survey, stock, preset, method=method, represent=represent)
     return commented(run, survey, stock), side_by_side(run), f"{survey.sentence()}; {stock.sentence()}"
 

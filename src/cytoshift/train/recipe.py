@@ -191,16 +191,17 @@ def resolution(survey: Survey, aim: Aim) -> Voxel:
     return Voxel((max(fine, rounded(z if stays else z / COARSE)), fine, fine), unit)
 
 
-def patch(survey: Survey, working: Voxel, wish: tuple[int, ...]) -> tuple[int, ...]:
+def patch(survey: Survey, working: Voxel, wish: tuple[int, ...], least: int = SHORTEST) -> tuple[int, ...]:
     """Voxels of a patch: `wish` for cubic voxels, shorter along a coarse axis and where every image is shorter.
 
-    Of a few small images a patch takes a part: always shown whole, they are soon known by heart.
+    Of a few small images a patch takes a part: always shown whole, they are soon known by heart. No axis has fewer
+    than `least` voxels.
     """
-    room = np.maximum(np.max([working_shape(v.shape, v.voxel, working) for v in survey.volumes], axis=0), SHORTEST)
+    room = np.maximum(np.max([working_shape(v.shape, v.voxel, working) for v in survey.volumes], axis=0), least)
     fits = np.minimum([n * min(working.size) / step for n, step in zip(wish, working.size)], room)
     if len(survey.volumes) < FEW_IMAGES and (fits >= PART * room).all():
-        fits = np.maximum(PART * room, SHORTEST)
-    return tuple(max(int(n) // 4 * 4, SHORTEST) for n in fits)
+        fits = np.maximum(PART * room, least)
+    return tuple(max(int(n) // 4 * 4, least) for n in fits)
 
 
 def prior(survey: Survey, working: Voxel, patch: tuple[int, ...]) -> Prior:
