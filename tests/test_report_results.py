@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
-from cytoshift.core.facts import read_json
+from cytoshift.core.facts import read_json, write_json
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_labels
@@ -62,9 +62,14 @@ def test_segment_leaves_a_page_and_what_it_is_made_of(model, images, tmp_path):
     assert len([img for img in layers if "outlines" in img["class"]]) == 3
     (out / "report" / "report.html").unlink()
     assert write_report(out).exists()  # again, from the files alone
-    for word in ("<audit>", "faces"):
-        (out / "report" / "audit.json").write_text(json.dumps({"split": {word: 12}}))
-        assert f"split.{word} 12" in checked(write_report(out).read_text()).text
+    rates = {"sections": 200.0, "cut": 3.0, "lost": 0.0}
+    audit = {"verdict": "failed", "seams": ["objects <cut>"], "faces": rates, "between": rates | {"cut": 1.0},
+             "excess": {"growth": 0.02}, "sigmas": {"cut": 5.2}}  # fmt: skip
+    blocks = {"count": 8, "size": [32, 32], "halo": [4, 4]}
+    write_json(out / "report" / "seams" / "field1.json", {"classes": {"objects": audit}, "blocks": blocks})
+    text = checked(write_report(out).read_text()).text
+    assert "Failed : objects <cut> at faces" in text and "1.50 % of 200 0.50 % of 200 +5.2" in text
+    assert "8 blocks of 32 × 32 voxels" in text
 
 
 def test_segment_continued_knows_the_times_of_both_calls(model, images, tmp_path):

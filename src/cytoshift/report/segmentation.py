@@ -11,9 +11,9 @@ from .charts import bars, binned, number
 from .papers import NAMES, keys_of, library
 from .parts import Copied, Image, Time, Viewer, flat, frame, peaks, understood
 from .pictures import BUDGET, Album, thinned
+from .seams import seams
 
 CROPS = 1_200_000  # bytes kept for crops
-AUDIT = "audit.json"  # of the seams of a segmentation in blocks
 STEPS = 6  # colours of the legend
 NAMED: Mapping[str, str] = {"outlines": "outlines", "confidence": "confidence"}  # layers, in words
 
@@ -40,7 +40,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
         "sizes": [sizes(name, one, card.get("expected", {}).get(name), unit(facts)) for name, one in found.items()
                   if one.get("objects")],
         "sure": [confidence(name, one["confidence"]) for name, one in found.items() if one.get("objects")],
-        "audit": audit(read_json(folder / AUDIT)),
+        "seams": seams(folder),
         "inputs": [one for one in (understood(facts.get("images", {}), "Images", None),) if one],
         "time": times(facts),
         "machine": flat(facts.get("machine", {})), "versions": flat(facts.get("versions", {})),
@@ -172,11 +172,6 @@ def confidence(name: str, one: Mapping[str, Any]) -> dict[str, Any]:
     """How sure the network is of the objects."""
     text = f"Confidence of the objects, median {one['median']:.2f}, mean {one['mean']:.2f}"
     return {"name": name, "svg": bars(one["counts"], text), "median": f"{one['median']:.2f}"}
-
-
-def audit(told: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the check of the seams between blocks has written, row by row."""
-    return flat(told)
 
 
 def times(facts: Mapping[str, Any]) -> Time | None:
