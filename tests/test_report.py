@@ -12,7 +12,8 @@ from PIL import Image
 from cytoshift.core.errors import UserError
 from cytoshift.core.facts import read_json, write_json
 from cytoshift.report import page, papers, write_report
-from cytoshift.report.charts import binned, curve
+from cytoshift.report.charts import curve
+from cytoshift.report.learnt import Learnt, learnt
 from cytoshift.report.logs import history
 from cytoshift.report.pictures import Album, evenly, thinned
 from pages import checked
@@ -31,9 +32,14 @@ IMAGES = {"count": 1, "each": [{"name": EVIL, "origin": EVIL, "axes": "yx", "sha
 FACTS = {
     "kind": "train", "versions": {"cytoshift": "0.1.0"}, "machine": {"cpu": EVIL}, "images": IMAGES,
     "working": {"voxel": [0.5, 0.5], "unit": "um"}, "players": {"generators": 1234, "critic": 567}, "network": 1000,
-    "expected": {"": {"of": "synthetic masks", "objects": 40, "unit": "um", "diameters": [4.0, 6.0, 8.0, 9.0, 12.0]}},
     "sessions": [{"seconds": {"samples": 2.0, "steps": 30.0}, "memory_gb": 0.7},
                  {"seconds": {"steps": 10.0}, "memory_gb": 0.9, "card_gb": None}],
+}  # fmt: skip
+
+
+CARD = {
+    "method": "adgan", "steps": 60, "settings": SETTINGS,
+    "expected": {"": {"of": "synthetic masks", "objects": 40, "unit": "um", "diameters": [4.0, 6.0, 8.0, 9.0, 12.0]}},
 }  # fmt: skip
 
 
@@ -54,6 +60,7 @@ def run_folder(folder: Path) -> Path:
         picture(folder / "samples" / f"step_{step:06d}.png")
     picture(folder / "input.png")
     write_json(folder / "facts.json", FACTS)
+    write_json(folder / "model" / "model.json", {"card": CARD, "representation": SETTINGS["represent"]})
     return folder
 
 
@@ -64,8 +71,9 @@ def test_the_page_of_a_training(tmp_path):
     assert len(found.all("script")) == 1  # its own: what stands in files is text
     assert "collapse: <script>alert('1')</script>" in found.text
     assert "Warning at step 20, 2 times until step 30." in found.text
-    for words in ("cycle", "translated", "lr", "60 of 60", "42 s in all, over 2 sessions; at most 0.90 GB of memory",
-                  "60 × 80", "0.5 × 0.5 µm", "uint16", "train.lr 0.0004", "40 objects of synthetic masks"):  # fmt: skip
+    for words in ("cycle", "translated", "lr", "Trained with AD-GAN, 60 steps.", "60 × 80", "0.5 × 0.5 µm", "uint16",
+                  "42 s in all, over 2 sessions; at most 0.90 GB of memory", "train.lr 0.0004",
+                  "40 objects of synthetic masks"):  # fmt: skip
         assert words in found.text, words
     assert [i["max"] for i in found.all("input") if i.get("type") == "range"] == ["2"]
     assert len(found.all("svg")) == 4
@@ -77,7 +85,7 @@ def test_the_paragraph_has_the_numbers_of_the_run_and_no_others(tmp_path):
     paragraph = found[found.index("A model was trained with AD-GAN") :]
     for words in ("AD-GAN (Yao et al., 2021) as implemented in Cytoshift 0.1.0", "one 2D image of 60 × 80 voxels",
                   "percentiles 0.5 and 99.8 of each image became -1 and 1, and were inverted", "patches of 32 × 48",
-                  "median equivalent diameter of 8 um (90 % within 4 to 12 um)", "No annotation was used",
+                  "median equivalent diameter of 8 um (90 % within 4.4 to 11.4 um)", "No annotation was used",
                   "thresholded at 0.25", "above 0.5 were dropped", "(saddle 0.9)", "diameter below 4 were left out",
                   "generators 1,234, critic 567; the shipped network has 1,000", "60 steps with batches of 2",
                   "bfloat16", "Adam (β = 0.5, 0.99)", "rate of 0.0004, falling from 50 %", "(decay 0.99)", "seed was 3",
@@ -167,8 +175,12 @@ def test_a_curve_leaves_room_for_what_is_usual_and_says_the_rest():
 
 
 def test_quantiles_become_a_histogram():
-    assert binned([0.0, 1.0, 2.0], [0.0, 1.0, 2.0, 3.0]) == pytest.approx([0.5, 0.5, 0.0])
-    assert sum(binned([4.0, 4.0, 4.0], [0.0, 3.0, 6.0])) == pytest.approx(1.0)
+    even = learnt({"expected": {"": {"of": "masks", "objects": 9, "unit": "um", "diameters": [0.0, 1.0, 2.0]}}})[""]
+    assert even.binned([0.0, 1.0, 2.0, 3.0]) == pytest.approx([0.5, 0.5, 0.0])
+    assert even.quantile(0.25) == 0.5 and even.quantile(2) == 2.0 and even.most == 2.0
+    same = Learnt("masks", 3, "um", ((0.05, 4.0), (0.5, 4.0), (0.95, 4.0)))
+    assert sum(same.binned([0.0, 3.0, 6.0])) == 1.0 and same.quantile(0.5) == 4.0
+    assert learnt({}) == {}
 
 
 def test_pictures_keep_to_a_budget_and_what_is_left_out_is_counted(tmp_path):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from markupsafe import Markup, escape
 
@@ -86,23 +85,6 @@ def bars(
         f'<line class="mark" x1="{WIDE * m:.1f}" x2="{WIDE * m:.1f}" y1="0" y2="{HIGH}"/>' for m in marks if 0 <= m <= 1
     )
     return drawing(words, body)
-
-
-def binned(quantiles: Sequence[float], edges: Sequence[float]) -> list[float]:
-    """A distribution that is known by evenly spaced quantiles, as shares in bins."""
-    rank = lambda x: share_below(quantiles, x)
-    return [rank(b) - rank(a) for a, b in pairwise(edges)]
-
-
-def share_below(quantiles: Sequence[float], x: float) -> float:
-    """The part of a distribution below x."""
-    steps = len(quantiles) - 1
-    if x <= quantiles[0] or not steps:
-        return 0.0
-    for i, (a, b) in enumerate(pairwise(quantiles)):
-        if x < b:
-            return (i + (x - a) / (b - a if b > a else 1)) / steps
-    return 1.0
 
 
 def number(value: float) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 from ..core.facts import FACTS, read_json
 from ..draw import colour_of
 from . import words
-from .charts import bars, binned, number
+from .charts import bars, number
+from .learnt import Learnt, learnt
 from .papers import NAMES, keys_of, library
 from .parts import Copied, Image, Time, Viewer, flat, frame, peaks, understood
 from .pictures import BUDGET, Album, thinned
@@ -15,6 +16,7 @@ from .seams import seams
 
 CROPS = 1_200_000  # bytes kept for crops
 STEPS = 6  # colours of the legend
+MOST = 160  # bins of a histogram
 NAMED: Mapping[str, str] = {"outlines": "outlines", "confidence": "confidence"}  # layers, in words
 
 
@@ -37,7 +39,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
         "figures": figures(found, facts),
         **pictures(seen, folder / "evidence", album),
         "crops": crops,
-        "sizes": [sizes(name, one, card.get("expected", {}).get(name), unit(facts)) for name, one in found.items()
+        "sizes": [sizes(name, one, learnt(card).get(name), unit(facts)) for name, one in found.items()
                   if one.get("objects")],
         "sure": [confidence(name, one["confidence"]) for name, one in found.items() if one.get("objects")],
         "seams": seams(folder),
@@ -146,25 +148,24 @@ def pairs(crops: Mapping[str, Any], folder: Path, album: Album) -> dict[str, lis
     return found
 
 
-def sizes(name: str, one: Mapping[str, Any], expected: Mapping[str, Any] | None, unit: str) -> dict[str, Any]:
+def sizes(name: str, one: Mapping[str, Any], expected: Learnt | None, unit: str) -> dict[str, Any]:
     """Diameters that were found beside those that the network learnt from."""
     counts, edges = list(one["diameter"]["counts"]), list(one["diameter"]["edges"])
     low, middle, high = one["diameter"]["quantiles"]
-    over, words_ = None, f"Equivalent diameters of {one['objects']} objects: median {number(middle)} {unit}"
+    text = f"Equivalent diameters of {one['objects']} objects: median {number(middle)} {unit}"
+    over, theirs = None, 0.0
     if expected:
         width = edges[1] - edges[0]
-        while edges[-1] < expected["diameters"][-2]:  # room for what was expected, and not found
+        while edges[-1] < expected.quantile(0.98) and len(counts) < MOST:  # room for what was not found
             edges.append(edges[-1] + width)
             counts.append(0)
-        over = binned(expected["diameters"], edges)
-        theirs = expected["diameters"][len(expected["diameters"]) // 2]
-        words_ += f"; {expected['of']}: median {number(theirs)} {unit}"
+        over, theirs = expected.binned(edges), expected.quantile(0.5)
+        text += f"; {expected.of}: median {number(theirs)} {unit}"
     return {
-        "name": name, "svg": bars(counts, words_, over), "unit": unit.replace("um", "µm"), "low": "0",
+        "name": name, "svg": bars(counts, text, over), "unit": unit.replace("um", "µm"), "low": "0",
         "high": number(edges[-1]), "median": number(middle), "range": f"{number(low)} to {number(high)}",
-        "of": expected["of"] if expected else "",
-        "theirs": number(expected["diameters"][len(expected["diameters"]) // 2]) if expected else "",
-        "factor": f"{middle / theirs:.2f}" if expected and theirs else "",
+        "of": expected.of if expected else "", "theirs": number(theirs),
+        "factor": f"{middle / theirs:.2f}" if theirs else "",
     }  # fmt: skip
 
 

@@ -10,7 +10,8 @@ import yaml
 
 from ..core.facts import FACTS, read_json
 from . import words
-from .charts import bars, binned, number
+from .charts import bars, number
+from .learnt import Learnt, learnt
 from .logs import history
 from .papers import NAMES, keys_of, library
 from .parts import Copied, Image, Time, Viewer, flat, frame, understood
@@ -44,7 +45,6 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
     method = str(card.get("method") or last.settings.get("method", ""))
     settings = {**last.settings, "method": method}
     represent = model.get("representation") or settings.get("represent", {})
-    told = {"expected": card.get("expected", {}), **last.facts}
     logs = [history(stage.folder / "log.jsonl") for stage in stages]
     wished = int(last.settings.get("train", {}).get("steps", 0))
     return {
@@ -63,11 +63,11 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
             }
             for stage, log in zip(stages, logs)
         ],
-        "expected": [drawn(name, one) for name, one in told.get("expected", {}).items()],
+        "expected": [drawn(name, one) for name, one in learnt(card).items()],
         "time": Time.of_sessions([s for stage in stages for s in stage.facts.get("sessions", [])]),
         "machine": flat(first.facts.get("machine", {})), "versions": flat(first.facts.get("versions", {})),
         "settings": flat({**settings, "represent": represent}),
-        "methods": words.training({**settings, "represent": represent}, told, logs[-1].last),
+        "methods": words.training({**settings, "represent": represent}, last.facts, learnt(card), logs[-1].last),
         "papers": [Copied(key, library()[key]) for key in keys_of(method, words.kind_of(represent))],
     }  # fmt: skip
 
@@ -132,13 +132,12 @@ def samples(stage: Stage, album: Album) -> Viewer | None:
     return Viewer(f"samples-{stage.title or 'run'}", "step", frames, len(frames) - 1, left_out=len(paths) - len(frames))
 
 
-def drawn(name: str, one: dict[str, Any]) -> dict[str, Any]:
+def drawn(name: str, one: Learnt) -> dict[str, Any]:
     """The sizes that a network learns from."""
-    points = one["diameters"]
-    high = points[-1] * 1.05 or 1.0
+    high = one.most * 1.05 or 1.0
     edges = [high * i / 32 for i in range(33)]
-    middle = number(points[len(points) // 2])
+    middle = number(one.quantile(0.5))
     return {
-        "name": name, "of": one["of"], "objects": one["objects"], "unit": one["unit"], "high": number(high),
-        "middle": middle, "svg": bars(binned(points, edges), f"Equivalent diameters, median {middle} {one['unit']}"),
+        "name": name, "of": one.of, "objects": one.objects, "unit": one.unit, "high": number(high), "middle": middle,
+        "svg": bars(one.binned(edges), f"Equivalent diameters, median {middle} {one.unit}"),
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .learnt import Learnt, learnt
 from .papers import NAMES, cited, keys_of
 
 Told = Mapping[str, Any]
@@ -25,8 +26,9 @@ DECODED = {
 }
 
 
-def training(settings: Told, facts: Told, steps: int) -> str:
-    """How a model was trained: settings as in run.yaml, facts as in facts.json, steps as far as it came."""
+def training(settings: Told, facts: Told, sizes: Mapping[str, Learnt], steps: int) -> str:
+    """How a model was trained: settings as in run.yaml, facts as in facts.json, sizes that it learnt from, steps as far
+    as it came."""
     method = str(settings.get("method", ""))
     represent = settings.get("represent", {})
     keys = keys_of(method, kind_of(represent))
@@ -37,7 +39,7 @@ def training(settings: Told, facts: Told, steps: int) -> str:
         images(facts.get("images", {})),
         normalised(settings.get("data", {}).get("normalise", {})),
         working(facts.get("working", {}), settings.get("patch", ())),
-        learnt_from(settings, facts),
+        learnt_from(settings, sizes),
         written(represent),
         networks(facts),
         optimised(settings.get("train", {}), steps, settings.get("seed")),
@@ -64,7 +66,7 @@ def segmentation(facts: Told) -> str:
         f"The network works at a voxel size of {size(model.get('voxel', ()), model.get('unit', ''))}."
         if model.get("voxel")
         else "",
-        learnt_from(settings, {"expected": card.get("expected", {})}),
+        learnt_from(settings, learnt(card)),
         written(model.get("representation", {}), facts.get("options", {}).get("min_size")),
         wishes(facts.get("options", {})),
     ]
@@ -116,17 +118,15 @@ def working(grid: Told, patch: Any) -> str:
     return f"Networks work at a voxel size of {size(grid.get('voxel', ()), grid.get('unit', ''))}{cut}."
 
 
-def learnt_from(settings: Told, facts: Told) -> str:
+def learnt_from(settings: Told, sizes: Mapping[str, Learnt]) -> str:
     """Whose objects taught the network."""
     sentences = []
-    for name, one in facts.get("expected", {}).items():
-        points, unit = one["diameters"], one["unit"]
-        middle = points[len(points) // 2]
-        low, high = points[round(0.05 * (len(points) - 1))], points[round(0.95 * (len(points) - 1))]
-        whose = f"{one['of']} of {name}" if name else one["of"]
+    for name, one in sizes.items():
+        low, middle, high = (f"{one.quantile(part):.3g}" for part in (0.05, 0.5, 0.95))
+        whose = f"{one.of} of {name}" if name else one.of
         sentences.append(
-            f"Objects of {whose} have a median equivalent diameter of {middle:.3g} {unit} (90 % within {low:.3g} to "
-            f"{high:.3g} {unit})."
+            f"Objects of {whose} have a median equivalent diameter of {middle} {one.unit} (90 % within {low} to {high} "
+            f"{one.unit})."
         )
     source = settings.get("source")
     if isinstance(source, dict):

@@ -28,7 +28,7 @@ class Facts:
         self.out, self.main, self.clock = out, main, Clock()
         there = read_json(out / FACTS) if main else {}
         self.before: list[dict[str, Any]] = list(there.get("sessions", []))
-        self.known: dict[str, Any] = {k: v for k, v in there.items() if k == "expected"}
+        self.known: dict[str, Any] = {}
         self.session: dict[str, Any] = {"started": now()}
 
     def begin(self, run: Run, volumes: list[Volume], working: Voxel, method: Method, step: int) -> None:
@@ -50,11 +50,10 @@ class Facts:
             if not picture.exists():
                 save_png(picture, tiled(found, SHOWN, SIZE))
 
-    def write(self, step: int, **more: Any) -> None:
-        """Where the session stands; more: what else is known by now."""
+    def write(self, step: int) -> None:
+        """Where the session stands."""
         if not self.main:
             return
-        self.known |= more
         self.session |= {
             "to_step": step, "finished": now(), "seconds": self.clock.seconds, "memory_gb": peak_memory(),
             "card_gb": peak_card_memory(),

@@ -40,9 +40,8 @@ def fit(run: Run, out: Path, quiet: bool = False) -> Path:
     model = out / "model"
     if learnt.fabric.is_global_zero:
         with learnt.facts.clock.stage("thresholds and model"):
-            represent, sizes = decoder(run, learnt, quiet), expected(run, learnt.working)
-            save(run, learnt, spec, network, represent, model, sizes)
-        learnt.facts.write(learnt.steps, expected=sizes)
+            save(run, learnt, spec, network, decoder(run, learnt, quiet), model)
+        learnt.facts.write(learnt.steps)
     learnt.fabric.barrier()
     return model
 
@@ -68,22 +67,21 @@ def decoder(run: Run, learnt: Learnt, quiet: bool) -> RepresentationSettings:
 
 
 def save(
-    run: Run, learnt: Learnt, spec: NetSpec, network: nn.Module, represent: RepresentationSettings, model: Path,
-    sizes: dict[str, Any],
-) -> None:  # fmt: skip
+    run: Run, learnt: Learnt, spec: NetSpec, network: nn.Module, represent: RepresentationSettings, model: Path
+) -> None:
     normalise, volumes = run.data.normalise, learnt.volumes
     raws = [apart(v.array, len(v.axes)) for v in volumes]
     scale = measure(normalise, raws) if of_the_whole(normalise) else None
     Segmenter(
         spec=spec, network=network, normalisation=normalise, scale=scale,
-        voxel=learnt.working, axes=volumes[0].axes, representation=represent, card=card(run, learnt, sizes),
+        voxel=learnt.working, axes=volumes[0].axes, representation=represent, card=card(run, learnt),
     ).save(model)  # fmt: skip
 
 
-def card(run: Run, learnt: Learnt, sizes: dict[str, Any]) -> dict[str, Any]:
-    """What a person who finds the model wants to know; sizes: of the objects that it learnt from."""
+def card(run: Run, learnt: Learnt) -> dict[str, Any]:
+    """What a person who finds the model wants to know; expected: sizes of the objects that it learnt from."""
     return {
         "method": run.method, "images": len(learnt.volumes), "example": learnt.volumes[0].origin,
-        "steps": learnt.steps, "expected": sizes,
+        "steps": learnt.steps, "expected": expected(run, learnt.working),
         "settings": run.model_dump(mode="json"), **({"ended": learnt.ended} if learnt.ended else {}),
     }  # fmt: skip
