@@ -7,7 +7,7 @@ from markupsafe import Markup, escape
 
 WIDE, HIGH = 320, 96  # units of a drawing, which is stretched to its place
 POINTS = 400  # of a curve; a longer one is thinned out
-WINDOW = 15  # rows that the smooth line is the median of
+WINDOW, PART = 15, 5  # rows that the smooth line is the median of at most, and the part of all rows
 SPIKE = 0.99  # the quantile of its values that a curve has room for; what is beyond is cut off
 
 
@@ -24,8 +24,8 @@ class Curve:
     last: str
 
 
-def curve(name: str, points: Sequence[tuple[float, float]], marks: Sequence[float] = ()) -> Curve:
-    """A term over the steps: thin as it is, thick as its running median; marks: steps of warnings."""
+def curve(name: str, points: Sequence[tuple[float, float]], marks: Sequence[float] = (), noisy: bool = True) -> Curve:
+    """A term over the steps: thin as it is, thick as its running median where it is noisy; marks: steps of warnings."""
     steps = [x for x, _ in points]
     values = [y for _, y in points]
     ranked = sorted(values)
@@ -33,7 +33,8 @@ def curve(name: str, points: Sequence[tuple[float, float]], marks: Sequence[floa
     high = max(ranked[min(int(SPIKE * len(ranked)), len(ranked) - 1)], low + 1e-12)
     first, last = steps[0], max(steps[-1], steps[0] + 1)
     place = lambda x, y: (WIDE * (x - first) / (last - first), HIGH * (1 - (min(y, high) - low) / (high - low)))
-    smooth = [sorted(values[max(i - WINDOW // 2, 0) : i + WINDOW // 2 + 1]) for i in range(len(values))]
+    half = min(WINDOW, len(values) // PART) // 2 if noisy else 0
+    smooth = [sorted(values[max(i - half, 0) : i + half + 1]) for i in range(len(values))]
     thick = [(x, window[len(window) // 2]) for x, window in zip(steps, smooth)]
     lines = "".join(
         f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{HIGH}"/>'

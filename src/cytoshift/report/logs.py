@@ -48,7 +48,7 @@ class History:
         for name in sorted(names, key=lambda name: "/" not in name):
             points = [(row["step"], row[name]) for row in self.rows if name in row]
             player, _, term = name.rpartition("/")
-            found.setdefault(player or "schedule", []).append(curve(term, points, marks))
+            found.setdefault(player or "schedule", []).append(curve(term, points, marks, bool(player)))
         return found
 
 
