@@ -38,8 +38,9 @@ FACTS = {
 
 
 CARD = {
-    "method": "adgan", "steps": 60, "settings": SETTINGS,
-    "expected": {"": {"of": "synthetic masks", "objects": 40, "unit": "um", "diameters": [4.0, 6.0, 8.0, 9.0, 12.0]}},
+    "method": "adgan", "step": 60, "settings": SETTINGS,
+    "objects": {"": {"origin": "synthetic masks", "objects": 40, "unit": "um",
+                     "diameter": {"5": 4.5, "25": 6.0, "50": 8.0, "75": 9.0, "95": 11.5}}},
 }  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def test_the_paragraph_has_the_numbers_of_the_run_and_no_others(tmp_path):
     paragraph = found[found.index("A model was trained with AD-GAN") :]
     for words in ("AD-GAN (Yao et al., 2021) as implemented in Cytoshift 0.1.0", "one 2D image of 60 × 80 voxels",
                   "percentiles 0.5 and 99.8 of each image became -1 and 1, and were inverted", "patches of 32 × 48",
-                  "median equivalent diameter of 8 um (90 % within 4.4 to 11.4 um)", "No annotation was used",
+                  "median equivalent diameter of 8 um (90 % within 4.5 to 11.5 um)", "No annotation was used",
                   "thresholded at 0.25", "above 0.5 were dropped", "(saddle 0.9)", "diameter below 4 were left out",
                   "generators 1,234, critic 567; the shipped network has 1,000", "60 steps with batches of 2",
                   "bfloat16", "Adam (β = 0.5, 0.99)", "rate of 0.0004, falling from 50 %", "(decay 0.99)", "seed was 3",
@@ -175,9 +176,10 @@ def test_a_curve_leaves_room_for_what_is_usual_and_says_the_rest():
 
 
 def test_quantiles_become_a_histogram():
-    even = learnt({"expected": {"": {"of": "masks", "objects": 9, "unit": "um", "diameters": [0.0, 1.0, 2.0]}}})[""]
+    told = {"origin": "masks", "objects": 9, "unit": "um", "diameter": {"25": 0.5, "50": 1.0, "75": 1.5}}
+    even = learnt({"objects": {"": told}})[""]
     assert even.binned([0.0, 1.0, 2.0, 3.0]) == pytest.approx([0.5, 0.5, 0.0])
-    assert even.quantile(0.25) == 0.5 and even.quantile(2) == 2.0 and even.most == 2.0
+    assert even.quantile(0.25) == 0.5 and even.quantile(2) == 1.5 and even.most == 1.5
     same = Learnt("masks", 3, "um", ((0.05, 4.0), (0.5, 4.0), (0.95, 4.0)))
     assert sum(same.binned([0.0, 3.0, 6.0])) == 1.0 and same.quantile(0.5) == 4.0
     assert learnt({}) == {}

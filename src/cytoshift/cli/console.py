@@ -5,9 +5,13 @@ that a program can read.
 """
 
 import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from ..predict.outputs import Outputs
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as one line of JSON on stdout; all else is on stderr.")]
@@ -18,3 +22,11 @@ def conclude(as_json: bool, words: str, **result: Any) -> None:
     from ..core.facts import plain
 
     typer.echo(json.dumps(result, default=plain) if as_json else words)
+
+
+def report_on(outputs: "Outputs") -> Path:
+    """The page of results that are there by now."""
+    from ..predict.account import place
+    from ..report import write_report
+
+    return write_report(place(outputs))

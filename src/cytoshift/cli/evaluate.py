@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..metrics.report import Report
     from ..predict.compared import Triple
 
+STDOUT = Path("-")
 Pairs = list[tuple["Volume", "Volume"]]
 ROWS = {
     "dice": "Dice", "precision": "precision", "recall": "recall", "iou": "IoU",
@@ -57,9 +58,18 @@ def evaluate(
     ] = None,
     axes: Annotated[str | None, typer.Option(help="Axes of the files where they do not say, such as zyx.")] = None,
     channel: Annotated[str | None, typer.Option(help="Channel that holds the labels, where there are several.")] = None,
+    score_pairs: Annotated[
+        bool,
+        typer.Option(
+            "--pairs",
+            help="Of several classes: a number that two of them share in the truth is a pair; score these too.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare labels with the truth.
+
+    Two folders that hold a folder for each class, as golgi/ and nuclei/, are compared class by class in one table.
 
     Prints Dice, precision, recall and IoU of the foreground; precision, recall and F1 of objects; AP (larger objects
     first), PQ, adapted Rand, VOI and the SEG, DET and OP_csb of the Cell Tracking Challenge.
@@ -73,6 +83,16 @@ def evaluate(
     if images is not None and out is None:
         raise UserError("--images are for the pictures of a report, and none is asked for; pass -o report.html")
     started = time.perf_counter()
+    if names := classes(Path(pred), Path(truth)):
+        from .evaluate_classes import evaluate_classes
+
+        if confidence or out is not None:
+            what = "a report shows" if out is not None else "--confidence ranks"
+            raise UserError(f"{what} objects of one class; evaluate the classes one by one, or leave it out")
+        evaluate_classes(Path(pred), Path(truth), names, iou, score_pairs, json_file, quiet, axes=axes, channel=channel)
+        return
+    if score_pairs:
+        raise UserError(f"--pairs asked for, {pred} and {truth} hold no folders of classes; pass those above them")
     preds, truths = (open_any(open_labels, declared(path, axes, channel)) for path in (pred, truth))
     pairs = paired(preds, truths, pred, truth)
     maps = {
@@ -84,17 +104,11 @@ def evaluate(
         raws = paired([p for p, _ in pairs], open_any(open_volumes, declared(images, axes)), pred, images)
     reports, together = compare(pairs, maps, iou, quiet)
     result = summary(pred, truth, reports, together)
-    to_stdout = json_file == Path("-")
-    if json_file and not to_stdout:
-        from ..core.facts import write_json
-
-        write_json(json_file, result)
+    write(json_file, result)
     if out is not None:
         shown = [raw for _, raw in raws] if raws else [None] * len(pairs)
         write_page([(p, t, raw) for (p, t), raw in zip(pairs, shown)], result, time.perf_counter() - started, out)
-    if to_stdout:
-        conclude(True, "", verb="evaluate", report=out, **result)
-    else:
+    if json_file != STDOUT:
         show(result)
         if out is not None:
             typer.echo(f"report in {out}")
@@ -110,6 +124,24 @@ def write_page(triples: "list[Triple]", result: dict[str, Any], seconds: float, 
     with TemporaryDirectory() as folder:
         compared(triples, result, seconds, Path(folder))
         write_report(Path(folder), out)
+
+
+def classes(pred: Path, truth: Path) -> list[str]:
+    """Names of the classes that both folders hold folders of; none where these are labels themselves.
+
+    Raises UserError where the truth has a class that was not predicted.
+    """
+    from ..data.find import is_image
+
+    if not pred.is_dir() or not truth.is_dir() or any(is_image(one) for one in (pred, truth)):
+        return []
+    if any(is_image(inside) for folder in (pred, truth) for inside in folder.iterdir()):
+        return []
+    mine, wanted = ({one.name for one in folder.iterdir() if one.is_dir()} for folder in (pred, truth))
+    if mine & wanted and (missing := sorted(wanted - mine)):
+        there = ", ".join(sorted(mine & wanted))
+        raise UserError(f"{truth} holds the class {missing[0]}, {pred} {there} alone; evaluate these one by one")
+    return sorted(mine & wanted)
 
 
 def open_any(how: Callable[["ImageSource"], list["Volume"]], source: "ImageSource") -> list["Volume"]:
@@ -209,6 +241,16 @@ def summary(pred: str, truth: str, reports: dict[str, "Report"], together: "Repo
         "pooled": together.as_dict(),
         "images": [{"name": name, **one.as_dict()} for name, one in reports.items()],
     }
+
+
+def write(json_file: Path | None, result: dict[str, Any]) -> None:
+    """Where that is asked for; as one line on stdout for a program."""
+    if json_file == STDOUT:
+        conclude(True, "", verb="evaluate", **result)
+    elif json_file:
+        from ..core.facts import write_json
+
+        write_json(json_file, result)
 
 
 def show(result: dict[str, Any]) -> None:

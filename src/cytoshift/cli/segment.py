@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Quiet, conclude
+from . import blockwise
+from .console import Json, Quiet, conclude, report_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,22 @@ def segment(
             "which no model draws; labels are decoded from those behind it."
         ),
     ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Block by block, with so much memory per process: 4GB. For what does not fit.")
+    ] = None,
+    block: Annotated[str | None, typer.Option(help="Voxels of a block, z,y,x or y,x; default: what fits.")] = None,
+    halo: Annotated[
+        str | None, typer.Option(help="Voxels that a block sees beyond itself; default: the model's largest objects.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the blocks.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Who does the blocks: serial, threads, a dask scheduler's address, slurm or lsf.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="One pass of the blocks: predict, decode, link, merge or write.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what the passes leave for each other.")] = False,
+    ngff: Annotated[str, typer.Option(help="Version of OME-Zarr that blocks are written in: 0.5 or 0.4.")] = "0.5",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -73,6 +90,10 @@ def segment(
     objects of one belong to those of another a table of these pairs.
 
     Stopped, the same command on the same folder goes on with the images that are not finished.
+
+    Volumes that do not fit go block by block, in passes: (1) predict, (2) decode, (3) link, (4) merge, (5) write, and
+    (6) audit of the seams; so does any with --memory, --block, --workers or --scheduler. Stopped by whatever, the same
+    command goes on with the blocks that are missing. Exit code 3 where the audit fails; the labels are kept.
     """
     from ..core.settings import parse
     from ..data.volumes import declared, open_volumes
@@ -87,15 +108,24 @@ def segment(
     }  # fmt: skip
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
     segmenter = Segmenter.load(model, chosen(device))
-    volumes = open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames))
+    source = declared(list(images), axes, channel, level, voxel, unit, frames)
+    volumes = open_volumes(source)
     for volume in volumes:
         refuse_strangers(segmenter, volume, options)
+    how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
+    blocks = how.asked or blockwise.too_large(segmenter, volumes) is not None
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
     names = segmenter.representation.names if isinstance(segmenter.representation, Classes) else ("",)
     pairs = bool(getattr(segmenter.representation, "belongs", {}))
-    outputs = Outputs(out, volumes, request, overwrite, raw, names, pairs)
-    words, result = run(segmenter, outputs, options, quiet)
+    outputs = Outputs(out, volumes, request, overwrite, raw, names, pairs, ".ome.zarr" if blocks else ".tif")
+    if blocks:
+        words, result = blockwise.run(segmenter, outputs, options, how, source, quiet)
+    else:
+        words, result = run(segmenter, outputs, options, quiet)
     conclude(as_json, "\n".join(words), verb="segment", model=model, **result)
+    if result.get("audit") == "failed":
+        typer.secho("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
+        raise typer.Exit(blockwise.FAILED)
 
 
 def run(
@@ -104,7 +134,7 @@ def run(
     """One image after the other, each whole on disk before the next; what there is to say at the end, in words and in
     names and numbers."""
     from ..core.progress import Progress
-    from ..predict.account import Account, found_in
+    from ..predict.account import Account
     from ..predict.run import predict
 
     account = Account(outputs, segmenter, options)
@@ -123,7 +153,7 @@ def run(
         progress.update(done, "tables and pictures")
         table = outputs.join()
         picture(outputs, table)
-        account.end(found_in(table), time.perf_counter() - started)
+        account.end(time.perf_counter() - started)
     page = report_on(outputs)
     also = f", raw predictions in {outputs.raw.where}" if outputs.raw else ""
     pairs = []
@@ -140,15 +170,6 @@ def run(
         "table": outputs.table, "picture": outputs.picture, "report": page,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
-
-
-def report_on(outputs: "Outputs") -> Path:
-    """Write the page of what is there by now."""
-    from ..predict.account import place
-    from ..report import write_report
-
-    folder = place(outputs)
-    return write_report(folder, folder.with_suffix(".report.html") if outputs.single else folder / "report.html")
 
 
 def whole_numbers(words: str | None) -> list[int] | None:

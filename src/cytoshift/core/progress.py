@@ -56,6 +56,13 @@ class Progress:
         if self.bar:
             self.bar.stop()
 
+    def begin(self, stage: str, total: float, done: float = 0) -> None:
+        """Another task, of which so much is done already."""
+        self.stage, self.total, self.done, self.first = stage, total, done, done
+        self.began = time.monotonic()
+        if self.bar:
+            self.bar.reset(self.task, total=total, completed=int(done), description=stage)
+
     def update(self, done: float, stage: str | None = None, rate: str | None = None) -> None:
         """So much is done by now; rate: in words, where it is not that of the units."""
         self.done, self.stage = done, stage or self.stage

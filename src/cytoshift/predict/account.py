@@ -3,6 +3,7 @@
 In a folder of results they lie in OUT/report, of a single file cells.tif in cells.report.
 """
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from ..data.understood import understood
 from ..data.volumes import Volume, open_labels
 from ..model import Segmenter
 from .evidence import Found, Shown, evidence, statistics
-from .outputs import Outputs, Table
+from .outputs import Outputs
 from .run import Options, decoder
 
 Objects = dict[tuple[str, str], list[Found]]  # by image and class
+MOST = 200_000  # objects that are looked at
 
 
 def place(outputs: Outputs) -> Path:
@@ -44,9 +46,10 @@ class Account:
         self.content["seconds"][volume.name] = dict(seconds)
         write_json(self.path, self.content)
 
-    def end(self, objects: Objects, seconds: float) -> None:
+    def end(self, seconds: float) -> None:
         """All images are finished: numbers over all of them, and pictures."""
         outputs = self.outputs
+        objects, counts = found_in(outputs.table)
         shown = [
             Shown(volume, open_labels(outputs.labels(volume, kind))[0], kind)
             for volume in outputs.volumes
@@ -57,7 +60,7 @@ class Account:
             kind: [o for (_, k), rows in objects.items() if k == kind for o in rows] for kind in outputs.classes
         }
         self.content |= {
-            "found": {kind: statistics(rows) for kind, rows in by_class.items()},
+            "found": {kind: statistics(rows, counts.get(kind, 0)) for kind, rows in by_class.items()},
             "finished": now(), "all_seconds": seconds, "memory_gb": peak_memory(), "card_gb": peak_card_memory(),
         }  # fmt: skip
         write_json(self.path, self.content)
@@ -79,17 +82,26 @@ def dumped(recipe: Any) -> Any:
     return [dumped(one) for one in recipe] if isinstance(recipe, list | tuple) else recipe.model_dump(mode="json")
 
 
-def found_in(table: Table) -> Objects:
-    """The rows of a table of objects, by image and class."""
-    names = {name: number for number, name in enumerate(table.names)}
-    axes = [axis for axis in "zyx" if f"{axis}_min" in names]
-    diameter = next((i for name, i in names.items() if name.startswith("diameter")), 0)
+def found_in(table: Path, most: int = MOST) -> tuple[Objects, dict[str, int]]:
+    """Rows of a table of objects by image and class, and how many there are of each class.
+
+    Of more than `most` every so manieth is taken: a table may be larger than memory.
+    """
+    with table.open(newline="", encoding="utf-8") as file:
+        step = max(-(-(sum(1 for _ in file) - 1) // most), 1)
     found: Objects = {}
-    for row in table.rows:
-        image, kind = row[names["image"]], row[names["class"]] if "class" in names else ""
-        low, high = (tuple(int(row[names[f"{axis}_{end}"]]) for axis in axes) for end in ("min", "max"))
-        one = Found(
-            image, kind, int(row[names["id"]]), float(row[diameter]), float(row[names["confidence"]]), low, high
-        )
-        found.setdefault((image, kind), []).append(one)
-    return found
+    counts: dict[str, int] = {}
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        names = {name: number for number, name in enumerate(next(rows))}
+        axes = [axis for axis in "zyx" if f"{axis}_min" in names]
+        diameter = next((i for name, i in names.items() if name.startswith("diameter")), 0)
+        for number, row in enumerate(rows):
+            image, kind = row[names["image"]], row[names["class"]] if "class" in names else ""
+            counts[kind] = counts.get(kind, 0) + 1
+            if number % step == 0:
+                low, high = (tuple(int(row[names[f"{axis}_{end}"]]) for axis in axes) for end in ("min", "max"))
+                sure = float(row[names["confidence"]])
+                one = Found(image, kind, int(row[names["id"]]), float(row[diameter]), sure, low, high)
+                found.setdefault((image, kind), []).append(one)
+    return found, counts

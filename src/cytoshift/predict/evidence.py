@@ -165,8 +165,11 @@ def window(image: Volume, found: Found, usual: float) -> tuple[tuple[int | slice
     return tuple(place), pixel
 
 
-def statistics(objects: Sequence[Found], bins: int = 32) -> dict[str, Any]:
-    """Number, quantiles and histograms of diameter and confidence of many objects, in few numbers."""
+def statistics(objects: Sequence[Found], total: int | None = None, bins: int = 32) -> dict[str, Any]:
+    """Number, quantiles and histograms of diameter and confidence of many objects, in few numbers.
+
+    total: how many there are, where these are only some of them.
+    """
     diameters, sure = np.array([o.diameter for o in objects]), np.array([o.confidence for o in objects])
     if not len(objects):
         return {"objects": 0}
@@ -175,6 +178,6 @@ def statistics(objects: Sequence[Found], bins: int = 32) -> dict[str, Any]:
     steps, ends = np.histogram(np.clip(sure, 0, 1), 20, (0.0, 1.0))
     quantiles: NDArray[np.float64] = np.quantile(diameters, (0.05, 0.5, 0.95))
     return {
-        "objects": len(objects), "diameter": {"quantiles": quantiles, "counts": counts, "edges": edges},
+        "objects": total or len(objects), "diameter": {"quantiles": quantiles, "counts": counts, "edges": edges},
         "confidence": {"median": float(np.median(sure)), "mean": float(sure.mean()), "counts": steps, "edges": ends},
     }  # fmt: skip

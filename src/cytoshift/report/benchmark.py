@@ -57,17 +57,19 @@ def dataset(
         row["method"]: [cell["mean"][SHOWN] for cell in there if cell["settings"]["method"]["name"] == row["method"]]
         for row in mine
     }
-    images = there[0]["images"] if there else []
+    images = images_of(there[0]) if there else []
     shown = {
         "": f"{name}: images and what each method found; prediction amber, truth blue, both white",
         "-parts": f"{name}: score against the part of the target's labels",
     }
     pictures = [album.sheet(folder / "pictures" / f"{name}{end}.png", alt, SHEET) for end, alt in shown.items()]
-    columns = [key for key in SCORES if any(key in row for row in mine)]
+    known = {**SCORES, **{key: key for row in mine for key, value in row.items() if isinstance(value, dict)}}
+    names = {key: SCORES.get(key, key) for key in known if any(key in row for row in mine)}
+    columns = list(names)
     best = {key: max(row[key]["mean"] for row in mine if key in row) for key in columns if key not in COSTS}
     return {
-        "name": name, "images": len(images), "objects": sum(one["truth_objects"] for one in images),
-        "heads": [SCORES[key] for key in columns],
+        "name": name, "images": len(images), "objects": objects_in(images),
+        "heads": list(names.values()),
         "rows": [
             {
                 "method": row["method"], "seeds": row["seeds"],
@@ -79,6 +81,16 @@ def dataset(
                     "mean": f"{sum(values) / len(values):.3f}"} for method, values in points.items() if values],
         "pictures": [picture for picture in pictures if picture],
     }  # fmt: skip
+
+
+def images_of(cell: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Numbers of each image; of several classes those of the first."""
+    parts = [cell, *cell.get("classes", {}).values()]
+    return next((list(one["images"]) for one in parts if one.get("images")), [])
+
+
+def objects_in(images: Sequence[Mapping[str, Any]]) -> int:
+    return sum(one.get("truth_objects", 0) for one in images)
 
 
 def spread(value: Mapping[str, float] | None) -> str:
@@ -120,9 +132,9 @@ def paragraph(names: Sequence[str], cells: Sequence[Mapping[str, Any]]) -> str:
     seeds = sorted({cell["settings"]["seed"] for cell in cells if cell["settings"].get("seed") is not None})
     methods = list(dict.fromkeys(cell["settings"]["method"]["name"] for cell in cells))
     versions = ", ".join(dict.fromkeys(cell.get("cytoshift", "") for cell in cells))
-    images = {cell["settings"]["dataset"]["name"]: cell["images"] for cell in cells}
+    images = {cell["settings"]["dataset"]["name"]: images_of(cell) for cell in cells}
     sets = "; ".join(
-        f"{name} ({len(images[name])} images, {sum(one['truth_objects'] for one in images[name])} objects)"
+        f"{name} ({len(images[name])} images, {objects_in(images[name])} objects)"
         for name in names if name in images
     )  # fmt: skip
     over = f" Trainings were run with {len(seeds)} seeds." if len(seeds) > 1 else ""

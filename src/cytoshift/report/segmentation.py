@@ -48,7 +48,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
         "machine": flat(facts.get("machine", {})), "versions": flat(facts.get("versions", {})),
         "settings": [
             *flat(facts.get("options", {}), "options"), *flat({k: v for k, v in model.items() if k != "card"}, "model"),
-            *flat({k: v for k, v in card.items() if k not in ("settings", "expected")}, "training"),
+            *flat({k: v for k, v in card.items() if k not in ("settings", "objects", "intensities")}, "training"),
         ],
         "methods": words.segmentation(facts),
         "papers": [Copied(key, library()[key]) for key in keys_of(method, words.kind_of(model.get("representation")))],

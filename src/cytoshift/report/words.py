@@ -55,7 +55,7 @@ def segmentation(facts: Told) -> str:
     version = facts.get("versions", {}).get("cytoshift", "")
     method = str(card.get("method", ""))
     keys = keys_of(method, kind_of(model.get("representation", {})))
-    trained = f" for {counted(card['steps'], 'step')}" if "steps" in card else ""
+    trained = f" for {counted(card['step'], 'step')}" if "step" in card else ""
     on = f" on {counted(card['images'], 'image')}" if "images" in card else ""
     sentences = [
         images(facts.get("images", {})),

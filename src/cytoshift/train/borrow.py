@@ -45,7 +45,7 @@ class Lent:
 
     diameters: of whole objects, in the unit of `voxel`. mask_above: the labels are a mask, objects its connected parts
     above this value. alone: how well brightness alone tells objects: Dice of what is beyond Otsu's threshold, on the
-    objects' side of it.
+    objects' side of it. share: of the field that objects cover.
     """
 
     images: ImageSource
@@ -56,6 +56,7 @@ class Lent:
     dark: bool
     alone: float
     mask_above: float | None = None
+    share: float = 0.0
 
     @property
     def diameter(self) -> float:
@@ -79,10 +80,11 @@ def borrows(method: str) -> bool:
 def lent(images: ImageSource, labels: ImageSource, mask_above: float | None = None) -> Lent:
     """Open labelled images and measure their objects. Raises UserError where they do not pair or hold no object."""
     pairs = matched(open_volumes(images), open_labels(labels), "source")
-    whole, every, contrast, found = [], [], [], []
+    whole, every, contrast, found, cover = [], [], [], [], []
     for image, truth in pairs:
         array = objects(truth, mask_above).load()
         numbered = dense(array)
+        cover.append(float((array != 0).mean()))
         if not len(numbered.ids):
             continue
         volumes = np.asarray(numbered.voxels * image.voxel.volume, dtype=np.float64)
@@ -96,7 +98,7 @@ def lent(images: ImageSource, labels: ImageSource, mask_above: float | None = No
     dark = float(np.median(contrast)) < 0
     return Lent(
         images, labels, pairs[0][0].voxel, len(every), quantiles(whole or every), dark,
-        float(np.median([one[dark] for one in found])), mask_above,
+        float(np.median([one[dark] for one in found])), mask_above, float(np.mean(cover)),
     )  # fmt: skip
 
 

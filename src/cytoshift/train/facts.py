@@ -30,6 +30,7 @@ class Facts:
         self.before: list[dict[str, Any]] = list(there.get("sessions", []))
         self.known: dict[str, Any] = {}
         self.session: dict[str, Any] = {"started": now()}
+        self.step = 0
 
     def begin(self, run: Run, volumes: list[Volume], working: Voxel, method: Method, step: int) -> None:
         """What was understood of the input, in words and in a picture, before the first step."""
@@ -52,6 +53,7 @@ class Facts:
 
     def write(self, step: int) -> None:
         """Where the session stands."""
+        self.step = step
         if not self.main:
             return
         self.session |= {

@@ -48,6 +48,7 @@ AIMS = {
     "paper-2d": Aim(18, 36, 70, (256, 256)),
     "paper-3d": Aim(15, 26, 70, (64, 128, 128)),
 }
+AIMS |= {f"stretched-{ndim}d": AIMS[f"laptop-{ndim}d"] for ndim in (2, 3)}  # another contrast, else the same
 ROUND = 1.15  # objects stretched along z by less than this count as not stretched
 LONGEST = 3.0  # times as long as wide, at most: beyond, two objects were taken for one
 FEW, MOST_GROUPS = 4, 16  # images: fewer make no groups, of more some are chosen
@@ -108,9 +109,12 @@ def recipe(
 
 def settings(
     survey: Survey, preset: str = "laptop", *, method: str = "adgan",
-    represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0,
+    represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0, drawn: bool = True,
 ) -> Run:  # fmt: skip
-    """Settings of a run from a survey. Raises UserError where method and preset do not fit the images."""
+    """Settings of a run from a survey; drawn: with a prior of masks that are drawn like the objects seen.
+
+    Raises UserError where method and preset do not fit the images.
+    """
     if not survey.measured.objects:
         raise UserError(
             f"no {survey.measured.polarity} objects stand out in {survey.volumes[0].origin} and the "
@@ -125,6 +129,7 @@ def settings(
     masks: dict[str, Any] = {"edge": "half"} if represent == "ternary" else {"split": "distance"}
     if "threshold" in fixed and represent == "semantic":
         masks["threshold"] = fixed["threshold"]
+    found = {"prior": prior(survey, working, sizes).model_dump(mode="json", exclude_unset=True)} if drawn else {}
     return parse(
         Run,
         {
@@ -144,7 +149,7 @@ def settings(
                 "augment": {"flips": True, "turns": True, "gamma": 0.0, **fixed.get("augment", {})},
             },
             "patch": sizes,
-            "prior": prior(survey, working, sizes).model_dump(mode="json", exclude_unset=True),
+            **found,
             "represent": {
                 "kind": represent,
                 **masks,
