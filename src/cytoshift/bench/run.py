@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.atomic import replacing
 from ..core.errors import UserError
+from ..core.progress import Progress
 from .cell import Cell, run_cell
 from .data import Material, material
 from .layout import READING, markdown
@@ -46,19 +47,25 @@ def bench(
     before = [cell for cell in cells if finished([cell], materials[cell.dataset.name], out)]
     waiting = Counter(cell.dataset.name for cell in cells)
     failures = []
-    for cell, outcome in outcomes(cells, materials, data, out, quiet, jobs):
-        if isinstance(outcome, UserError):
-            failures.append(f"{cell.title}: {outcome}")
-            say(failures[-1])
-        else:
-            say(line(cell, outcome) + ", from before" * (cell in before))
-            write(spec, out, page)
-        waiting[cell.dataset.name] -= 1
-        if not waiting[cell.dataset.name]:
-            here = materials[cell.dataset.name]
-            there = finished(cells_of(spec, [cell.dataset], spec.methods), here, out)
-            draw(here, there, out)
-            draw_parts(here, there, out)
+    # One cell at a time has a bar of its own
+    with Progress("cells", len(cells) - len(before), quiet=quiet, plain=jobs == 1) as progress:
+        progress.line()
+        for cell, outcome in outcomes(cells, materials, data, out, quiet, jobs):
+            if isinstance(outcome, UserError):
+                failures.append(f"{cell.title}: {outcome}")
+                say(failures[-1])
+            else:
+                say(line(cell, outcome) + ", from before" * (cell in before))
+                write(spec, out, page)
+            waiting[cell.dataset.name] -= 1
+            if not waiting[cell.dataset.name]:
+                here = materials[cell.dataset.name]
+                there = finished(cells_of(spec, [cell.dataset], spec.methods), here, out)
+                draw(here, there, out)
+                draw_parts(here, there, out)
+            if cell not in before:
+                progress.advance()
+                progress.line()
     table = write(spec, out, page)
     if failures:
         raise UserError(f"{len(failures)} of the cells failed, the others are in {table}; the first was {failures[0]}")

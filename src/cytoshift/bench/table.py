@@ -2,12 +2,12 @@
 
 import os
 import platform
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from ..core.machine import processor
 from .cell import Cell
 from .spec import Spec
 
@@ -92,9 +92,3 @@ def machine() -> dict[str, Any]:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-def processor() -> str:
-    path = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", path.read_text()) if path.exists() else None
-    return found.group(1) if found else platform.processor() or platform.machine()

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..core.errors import UserError
+from .console import report_on
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from ..data.volumes import ImageSource, Volume
     from ..model import Segmenter
     from ..predict.audit import Audit
@@ -117,18 +120,19 @@ def refuse(outputs: "Outputs") -> None:
 
 def run(
     segmenter: "Segmenter", outputs: "Outputs", options: "Options", how: Blockwise, source: "ImageSource", quiet: bool
-) -> list[str]:
-    """One image after the other, frames of a series too; what there is to say at the end.
-
-    Ends the command with the exit code FAILED where the audit of some labels has failed.
+) -> tuple[list[str], dict[str, Any]]:
+    """One image after the other, frames of a series too; what there is to say at the end, in words and in names and
+    numbers, where "audit" says whether faces of blocks have left a trace.
     """
     from ..core.atomic import discard
+    from ..predict.account import Account
     from ..predict.engine import engine
     from ..predict.tables import join
 
     refuse(outputs)
     wishes, only, started = how.wishes(), how.one_pass(), time.perf_counter()
     source = source.model_copy(update={"paths": absolute(source.paths)})
+    account = Account(outputs, segmenter, options)
     lines, failed = [], False
     with engine(how.scheduler, how.workers) as each:
         for volume in outputs.volumes:
@@ -136,26 +140,29 @@ def run(
                 if not how.keep:
                     discard(outputs.work(volume))
                 continue
+            began = time.perf_counter()
             done = one(segmenter, outputs, volume, options, wishes, only, (each, how.keep), source, quiet)
             if done is None:
                 continue
+            account.image(volume, {"blocks": time.perf_counter() - began})
             for found, audit in zip(*done):
                 name = f"{volume.name}{f', {found.name}' * bool(found.name)}"
                 lines += [f"{name}: {found.words(volume.voxel.unit)}", audit.sentence()]
                 failed = failed or not audit.passed
+    work = outputs.work(outputs.volumes[0]).parent
     if only not in (None, "write"):
-        return [f"{only} is finished, in {outputs.work(outputs.volumes[0]).parent}"]
+        return [f"{only} is finished, in {work}"], {"only": only, "work": work}
     if not outputs.single:
         join([outputs.part(volume) for volume in outputs.volumes], outputs.table)
     picture(outputs)
-    size = sum(count(volume) for volume in outputs.volumes)
-    lines.append(f"{time.perf_counter() - started:.1f} s, {size / 1e6 / (time.perf_counter() - started):.3g} Mvoxel/s")
-    lines.append(f"labels in {outputs.out}, objects in {outputs.table}, picture {outputs.picture}")
-    if failed:
-        typer.echo("\n".join(lines))
-        typer.secho("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
-        raise typer.Exit(FAILED)
-    return lines
+    account.end(time.perf_counter() - started)
+    page, seconds = report_on(outputs), time.perf_counter() - started
+    lines.append(f"{seconds:.1f} s, {sum(map(count, outputs.volumes)) / 1e6 / seconds:.3g} Mvoxel/s")
+    lines.append(f"labels in {outputs.out}, objects in {outputs.table}, picture {outputs.picture}, report {page}")
+    return lines, {
+        "images": len(outputs.volumes), "labels": outputs.out, "table": outputs.table, "picture": outputs.picture,
+        "report": page, "audit": "failed" if failed else "passed", "seconds": seconds,
+    }  # fmt: skip
 
 
 def one(
@@ -201,16 +208,10 @@ class Log:
     """Sentences, and the progress of each pass where somebody watches; with `quiet` the warnings alone."""
 
     def __init__(self, name: str, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from ..core.progress import Progress
 
-        self.quiet, self.name = quiet, name
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
-        self.progress = Progress(
-            *columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet or not console.is_terminal
-        )
-        self.task = self.progress.add_task(name, total=1)
+        self.quiet, self.name, self.stage = quiet, name, ""
+        self.progress = Progress(name, 1, "block", quiet)
 
     def say(self, sentence: str) -> None:
         if not self.quiet or sentence.startswith("warning"):
@@ -219,14 +220,19 @@ class Log:
     def tell(self, name: "PassName", done: int, total: int) -> None:
         from ..predict.passes import numbered
 
-        self.progress.update(self.task, description=numbered(name), completed=done, total=total)
+        if name != self.stage:
+            self.stage = name
+            self.progress.begin(f"{self.name} {numbered(name)}", total, done)
+        self.progress.update(done)
 
     def __enter__(self) -> "Log":
-        self.progress.start()
+        self.progress.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+    ) -> None:
+        self.progress.__exit__(kind, error, trace)
 
 
 def picture(outputs: "Outputs") -> None:

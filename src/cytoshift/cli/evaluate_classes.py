@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
-from .evaluate import Pairs, compare, number, open_any, paired, rows, summary, write
+from .evaluate import STDOUT, Pairs, compare, number, open_any, paired, rows, summary, write
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,17 +18,19 @@ COLUMNS = {"image", "class", "id", "belongs_to", "other_id"}
 
 
 def evaluate_classes(
-    pred: Path, truth: Path, names: list[str], iou: float, pairs: bool, json_file: Path | None, **declared: Any
-) -> None:
+    pred: Path, truth: Path, names: list[str], iou: float, pairs: bool, json_file: Path | None, quiet: bool,
+    **declared: Any,
+) -> None:  # fmt: skip
     """Compare PRED/NAME with TRUTH/NAME for every class. declared: axes and channel of the files."""
     found = {name: opened(pred / name, truth / name, **declared) for name in names}
     results = {}
     for name, images in found.items():
-        reports, together = compare(images, {}, iou)
+        reports, together = compare(images, {}, iou, quiet)
         results[name] = summary(str(pred / name), str(truth / name), reports, together)
     scored = {f"{a} to {b}": one.as_dict() for (a, b), one in pairings(pred, found, iou).items()} if pairs else {}
     write(json_file, {"iou": iou, "classes": results, **({"pairs": scored} if pairs else {})})
-    show(results, scored, iou)
+    if json_file != STDOUT:
+        show(results, scored, iou)
 
 
 def opened(pred: Path, truth: Path, axes: str | None, channel: str | None) -> Pairs:

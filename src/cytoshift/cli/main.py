@@ -17,6 +17,7 @@ from .export import export
 from .import_config import import_config
 from .info import info
 from .new import new
+from .report import report
 from .segment import segment
 from .select import select
 from .synth import synth
@@ -58,8 +59,8 @@ def cytoshift(
 
 # In the order of a first day.
 for verb in (
-    demo, info, assess, new, train, select, segment, trust, evaluate, export, translate, synth, bench, import_config,
-    doctor,
+    demo, info, assess, new, train, select, segment, trust, evaluate, report, export, translate, synth, bench,
+    import_config, doctor,
 ):  # fmt: skip
     app.command()(verb)
 

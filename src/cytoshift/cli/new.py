@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UserError
+from .console import Json, Quiet, conclude
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..data.volumes import ImageSource
     from ..train.borrow import Lent
-    from ..train.recipe import Survey
+    from ..train.recipe import Survey, Told
     from ..train.settings import Run
 
 SHOWN = 4  # rows of the preview
@@ -84,9 +85,12 @@ def new(
         typer.Option("--alike", help="Objects of source and target are equally large and dark: measure no target."),
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace settings that are there.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Measure raw images and write a commented run.yaml for them, with a picture beside it to check it by."""
     from ..core.atomic import replacing
+    from ..core.progress import Progress
     from ..data.volumes import declared
     from ..draw import save_png
     from ..train.borrow import lent
@@ -97,60 +101,69 @@ def new(
     target = declared(one_or_many(images), axes, channel, level, voxel, unit, frames)
     look_for = one_of(polarity, POLARITIES, "--polarity")
     borrowed = known(method, borrowed=source is not None)
-    if channels is not None:
-        from .new_classes import by_class, drawing_classes, teaching
+    with Progress("measuring", 1, quiet=quiet) as progress:
+        told = lambda done, total: progress.update(done / total)
+        if channels is not None:
+            from .new_classes import by_class, drawing_classes, teaching
 
-        numbers = by_class(method, target, channels)
-        said = {"axes": source_axes, "channel": source_channel, "voxel": source_voxel, "unit": source_unit,
-                "frames": source_frames}  # fmt: skip
-        if borrowed and source is not None:
-            write_as = one_of(represent or "bcd", BORROWED, "--represent")
-            text, drawn, sentence = teaching(
-                method, target, numbers, source, said, preset, write_as, source_mask_above
-            )  # fmt: skip
-        else:
-            draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
-            text, drawn, sentence = drawing_classes(method, target, numbers, cells, look_for, preset, draw_as)
-    elif borrowed and source is not None:
-        stated = (source_voxel, source_unit, source_frames)
-        flat = source_axes and "".join(axis for axis in source_axes if axis in "tzyx")  # labels have no channels
-        pair = declared(source[0], source_axes, source_channel, 0, *stated), declared(source[1], flat, None, 0, *stated)
-        write_as = one_of(represent or "bcd", BORROWED, "--represent")
-        stock = lent(*pair, source_mask_above)
-        text, drawn, sentence = borrowing(method, target, stock, look_for, preset, write_as, alike)
-    else:
-        if cells is not None:
-            raise UserError(
-                "--cells draws several classes, and --channels names none; pass --channels golgi=0,nuclei=1"
+            numbers = by_class(method, target, channels)
+            said = {"axes": source_axes, "channel": source_channel, "voxel": source_voxel, "unit": source_unit,
+                    "frames": source_frames}  # fmt: skip
+            if borrowed and source is not None:
+                write_as = one_of(represent or "bcd", BORROWED, "--represent")
+                text, drawn, sentence = teaching(
+                    method, target, numbers, source, said, preset, write_as, source_mask_above
+                )  # fmt: skip
+            else:
+                draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
+                text, drawn, sentence = drawing_classes(method, target, numbers, cells, look_for, preset, draw_as, told)
+        elif borrowed and source is not None:
+            stated = (source_voxel, source_unit, source_frames)
+            flat = source_axes and "".join(axis for axis in source_axes if axis in "tzyx")  # labels have no channels
+            pair = (
+                declared(source[0], source_axes, source_channel, 0, *stated),
+                declared(source[1], flat, None, 0, *stated),
             )
-        draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
-        text, drawn, sentence = drawing(method, target, look_for, preset, draw_as)
+            write_as = one_of(represent or "bcd", BORROWED, "--represent")
+            stock = lent(*pair, source_mask_above)
+            text, drawn, sentence = borrowing(method, target, stock, look_for, preset, write_as, alike, told)
+        else:
+            if cells is not None:
+                raise UserError(
+                    "--cells draws several classes, and --channels names none; pass --channels golgi=0,nuclei=1"
+                )
+            draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
+            text, drawn, sentence = drawing(method, target, look_for, preset, draw_as, told)
     with replacing(out) as beside:
         beside.write_text(text)
     save_png(picture, drawn)
-    typer.echo(f"{sentence}\nsettings in {out}, a picture to check them by in {picture}; next: cytoshift train {out}")
+    words = f"{sentence}\nsettings in {out}, a picture to check them by in {picture}; next: cytoshift train {out}"
+    conclude(as_json, words, verb="new", method=method, settings=out, picture=picture, measured=sentence)
 
 
 Written = tuple[str, "NDArray[np.uint8]", str]  # run.yaml, its picture, what was seen
 
 
-def drawing(method: str, target: "ImageSource", polarity: Any, preset: str, represent: Any) -> Written:
+def drawing(
+    method: str, target: "ImageSource", polarity: Any, preset: str, represent: Any, told: "Told | None" = None
+) -> Written:
     """A method that learns from masks drawn like the objects seen."""
     from ..train.recipe import commented, look, settings
 
-    survey = look(target, polarity)
+    survey = look(target, polarity, told)
     run = settings(survey, preset, method=method, represent=represent)
     return commented(run, survey), preview(run, survey), survey.sentence()
 
 
 def borrowing(
-    method: str, target: "ImageSource", stock: "Lent", polarity: Any, preset: str, represent: str, same: bool
-) -> Written:
+    method: str, target: "ImageSource", stock: "Lent", polarity: Any, preset: str, represent: str, same: bool,
+    told: "Told | None" = None,
+) -> Written:  # fmt: skip
     """A method that learns from labels of other images; same: the target's objects are taken to be like theirs."""
     from ..train.borrow import agreed, alike, borrow, commented
     from ..train.recipe import look
 
-    survey = alike(target, stock) if same else agreed(look(target, polarity), stock)
+    survey = alike(target, stock) if same else agreed(look(target, polarity, told), stock)
     run = borrow(survey, stock, preset, method=method, represent=represent)
     return commented(run, survey, stock), side_by_side(run), f"{survey.sentence()}; {stock.sentence()}"
 

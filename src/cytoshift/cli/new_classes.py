@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..data.volumes import ImageSource
+    from ..train.recipe import Told
     from ..train.settings import Run
 
 
@@ -38,12 +39,12 @@ def named(words: str) -> dict[str, str]:
 
 def drawing_classes(
     method: str, target: "ImageSource", channels: dict[str, int], cells: str | None, polarity: Any, preset: str,
-    represent: Any,
+    represent: Any, told: "Told | None" = None,
 ) -> Written:  # fmt: skip
     """A method that learns from masks of several classes, measured in their channels, or drawn as `cells`."""
     from ..train.several import commented, look, settings
 
-    surveys = look(target, channels, polarity, cells)
+    surveys = look(target, channels, polarity, cells, told)
     run = settings(surveys, preset, method=method, represent=represent, cells=cells)
     sentence = "\n".join(f"{name}: {survey.sentence()}" for name, survey in surveys.items())
     return commented(run, surveys), classes_preview(run), sentence

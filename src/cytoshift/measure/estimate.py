@@ -47,26 +47,32 @@ class Seen:
 
 
 def estimate(
-    images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: Polarity | None = None
-) -> Measured:
+    images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: Polarity | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Measured:  # fmt: skip
     """Polarity, sizes, density and shape of the objects in raw images (each (*S), any real dtype), without labels.
 
-    voxels: one per image, the same unit; polarity: where the user knows it. Raises UserError for images that cannot
-    be measured (no image, NaN, too small, axes that differ) and where no object is found. Noise that looks like objects
-    is measured all the same and comes with a confidence near 0 and the reason.
+    voxels: one per image, the same unit; polarity: where the user knows it. progress: hears how many looks of how many
+    are done, two at each image. Raises UserError for images that cannot be measured (no image, NaN, too small, axes
+    that differ) and where no object is found. Noise that looks like objects is measured all the same and comes with a
+    confidence near 0 and the reason.
     """
     check(images, voxels, polarity)
     chosen = thinned(len(images))
-    looks = [looked(images[i], voxels[i]) for i in chosen]
+    told = progress or (lambda done, total: None)
+    looks = []
+    for number, i in enumerate(chosen):
+        looks.append(looked(images[i], voxels[i]))
+        told(number + 1, 2 * len(chosen))
     vote, trust = verdict(looks)
     polarity = polarity or vote
     silent = [one.signal < SILENT for one in looks]
     if all(silent):  # then the best effort, and a confidence that says so
         silent = [False] * len(looks)
-    seen = [
-        blank(images[i], voxels[i], one) if quiet else outline_image(images[i], voxels[i], one, polarity)
-        for i, one, quiet in zip(chosen, looks, silent)
-    ]
+    seen = []
+    for i, one, quiet in zip(chosen, looks, silent):
+        seen.append(blank(images[i], voxels[i], one) if quiet else outline_image(images[i], voxels[i], one, polarity))
+        told(len(chosen) + len(seen), 2 * len(chosen))
     if not any(len(one.objects.diameter) for one in seen):
         raise UserError(
             f"objects are to be measured, but none stands out from the noise in {len(chosen)} "

@@ -1,5 +1,6 @@
 """Settings in, a trained model out: a method alone, or a recipe of several stages (see loop.py and stages.py)."""
 
+import sys
 from pathlib import Path
 
 from ..core.errors import UserError
@@ -29,16 +30,20 @@ def fit(run: Run, out: Path, quiet: bool = False) -> Path:
         learnt, spec, network = STAGES[run.method](run, out, quiet)
     else:
         learnt = learn(run, out, quiet, shelf)
-        spec, network = shipped(learnt, run)
-    model = out / "model"
+        with learnt.facts.clock.stage("norms of all images"):
+            spec, network = shipped(learnt, run)
+    model, facts = out / "model", learnt.facts
     if learnt.fabric.is_global_zero:
-        represent = decoder(run, learnt, quiet)
-        save(run, learnt, spec, network, represent, model, shelf.told(learnt))
-        shelf.settle(represent)
+        with facts.clock.stage("thresholds and model"):
+            represent = decoder(run, learnt, quiet)
+            save(run, learnt, spec, network, represent, model, {"step": facts.step} | shelf.told(learnt))
+            shelf.settle(represent)
         if run.train.select != "last":
-            sentence = select(run, learnt, shelf, model)
+            with facts.clock.stage("choice of the state"):
+                sentence = select(run, learnt, shelf, model)
             if not quiet:
-                print(sentence)
+                print(sentence, file=sys.stderr)
+        facts.write(facts.step)
     learnt.fabric.barrier()
     return model
 
@@ -50,5 +55,5 @@ def decoder(run: Run, learnt: Learnt, quiet: bool) -> RepresentationSettings:
         return run.represent
     found = tune(learnt.method.rehearsal(), source, run.represent)
     if not quiet:
-        print(found.sentence(run.represent))
+        print(found.sentence(run.represent), file=sys.stderr)
     return found.represent

@@ -2,7 +2,8 @@
 
 OUT/run.yaml        what was asked for            OUT/samples/      sheets of translated samples
 OUT/log.jsonl       every loss term, every note   OUT/checkpoints/  all that a step depends on
-OUT/tensorboard/    the same as curves                         OUT/snapshots/    models of states on the way
+OUT/tensorboard/    the same as curves            OUT/snapshots/    models of states on the way
+OUT/facts.json      input, versions, times        OUT/input.png     and source.png: what was read
 """
 
 import logging
@@ -24,6 +25,7 @@ from ..data.volumes import Volume, open_volumes
 from ..methods import METHODS, Method, Task
 from ..model import Segmenter
 from .domains import domains
+from .facts import Facts
 from .log import Log
 from .settings import Run
 from .ship import Learnt, Shelf
@@ -44,17 +46,22 @@ def learn(run: Run, out: Path, quiet: bool = False, shelf: Shelf | None = None) 
     """
     fabric = launch(run)
     out = Path(out)
-    volumes = open_volumes(run.data.images)
-    working = working_voxel(run, volumes)
-    method = build(run, working, volumes[0].channels)
-    begin(run, method)
-    eaten = domains(run, method.batch, volumes, working)
+    facts = Facts(out, fabric.is_global_zero)
+    with facts.clock.stage("opening"):
+        volumes = open_volumes(run.data.images)
+        working = working_voxel(run, volumes)
+        method = build(run, working, volumes[0].channels)
+        begin(run, method)
+        eaten = domains(run, method.batch, volumes, working)
     batches = Batches(method.batch, eaten, run.train.batch, fabric.global_rank, fabric.world_size)
     if fabric.is_global_zero:
         claim(out, run)
-    learnt = Learnt(method, volumes, working, eaten, fabric)
+    learnt = Learnt(method, volumes, working, eaten, fabric, facts)
     training = Training(learnt, run, lambda attempt: build(run, working, volumes[0].channels, attempt), out, shelf)
-    return replace(learnt, ended=train(training, batches, out, quiet))
+    facts.begin(run, volumes, working, method, training.step)
+    learnt = replace(learnt, ended=train(training, batches, out, quiet))
+    facts.write(training.step)
+    return learnt
 
 
 def train(training: Training, batches: Batches, out: Path, quiet: bool) -> str:

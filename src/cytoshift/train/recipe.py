@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -23,6 +23,7 @@ from ..synth import Groups, Lognormal, Prior, draw_labels
 from .settings import Run
 
 Polarity = Literal["auto", "bright", "dark"]
+Told = Callable[[int, int], None]  # done, in all
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,15 @@ class Survey:
         )
 
 
-def look(source: ImageSource, polarity: Polarity = "auto") -> Survey:
-    """Open the images and measure them. Raises UserError where nothing is found, or nothing that could be measured."""
+def look(source: ImageSource, polarity: Polarity = "auto", progress: Told | None = None) -> Survey:
+    """Open the images and measure them; progress as of `estimate`.
+
+    Raises UserError where nothing is found, or nothing that could be measured.
+    """
     volumes = open_volumes(source)
     # Of a large volume only boxes are read, and it offers what they need of an array.
     arrays = [v.load() if v.array.nbytes <= IN_MEMORY // len(volumes) else cast(Any, v.array) for v in volumes]
-    measured = estimate(arrays, [v.voxel for v in volumes], None if polarity == "auto" else polarity)
+    measured = estimate(arrays, [v.voxel for v in volumes], None if polarity == "auto" else polarity, progress)
     return Survey(source, volumes, measured, polarity != "auto")
 
 

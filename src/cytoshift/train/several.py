@@ -30,8 +30,9 @@ Labels = dict[str, ImageSource]  # files of each class
 
 
 def look(
-    source: ImageSource, channels: dict[str, int], polarity: Polarity = "auto", cells: str | None = None
-) -> dict[str, Survey]:
+    source: ImageSource, channels: dict[str, int], polarity: Polarity = "auto", cells: str | None = None,
+    progress: recipe.Told | None = None,
+) -> dict[str, Survey]:  # fmt: skip
     """Measure the channel of every class by itself.
 
     cells: name of a prior of synth.PAIR_PRIORS, whose objects are taken for those of the images: nothing is measured,
@@ -41,7 +42,7 @@ def look(
     sources = {name: source.model_copy(update={"channel": number}) for name, number in channels.items()}
     if cells is not None:
         return as_drawn(sources, cells, polarity)
-    surveys = {name: recipe.look(one, polarity) for name, one in sources.items()}
+    surveys = {name: recipe.look(one, polarity, progress) for name, one in sources.items()}
     for name, survey in surveys.items():
         refuse_noise(name, survey, channels[name])
     return surveys

@@ -25,6 +25,7 @@ from ..model.folders import SNAPSHOTS, snapshots
 from ..nets.spec import NetSpec, ResNetSpec, TranslatorSpec
 from ..represent import RepresentationSettings
 from .expect import expected, intensities
+from .facts import Facts
 from .freeze import freeze, windows
 from .settings import Run
 
@@ -38,6 +39,7 @@ class Learnt:
     working: Voxel
     domains: dict[str, Domain]
     fabric: Fabric
+    facts: Facts
     ended: str = ""  # why the monitor stopped the training
 
 

@@ -8,6 +8,7 @@ snapshots/STEP/         models of states on the way, where the run asks for them
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ class Training:
     def __init__(self, learnt: Learnt, run: Run, renew: Callable[[int], Method], out: Path, shelf: Shelf | None = None):
         self.learnt, self.run, self.renew, self.folder, self.shelf = learnt, run, renew, out / "checkpoints", shelf
         self.fabric, self.method = fabric, method = learnt.fabric, learnt.method
+        self.facts, self.clock = learnt.facts, learnt.facts.clock
         method.to(fabric.device)
         train = run.train
         self.optimizers = optimizers(method.players(), train)
@@ -64,7 +66,7 @@ class Training:
             batches, batch_size=None, sampler=range(lap + self.step, lap + settings.steps),
             num_workers=settings.workers, persistent_workers=False,
         )  # fmt: skip
-        for batch in loader:
+        for batch in self.clock.waiting(loader, "samples"):
             progress = progress_of(self.step, time.monotonic() - self.began, settings, self.fabric)
             if progress >= 1:
                 log.say(f"stopped after {settings.max_minutes:g} minutes, at step {self.step} of {settings.steps}")
@@ -77,8 +79,9 @@ class Training:
                 for group in optimizer.param_groups:
                     group["lr"] = lr * settings.rates.get(name, 1.0)
             try:
-                batch = move(batch, self.fabric.device)
-                terms = train_step(self.method, self.optimizers, batch, progress, self.fabric.autocast)
+                with self.clock.stage("steps"):
+                    batch = move(batch, self.fabric.device)
+                    terms = train_step(self.method, self.optimizers, batch, progress, self.fabric.autocast)
             except Diverged as error:
                 if settings.on_failure == "warn":
                     last = self.folder / LAST
@@ -87,8 +90,11 @@ class Training:
                 log.say(f"warning at step {self.step}: {broken.sentence}")
                 return broken
             self.step += 1
-            self.mean.update(self.method.network(), self.step)
-            if failure := self.look(terms, lr, fixed, log):
+            with self.clock.stage("steps"):
+                self.mean.update(self.method.network(), self.step)
+            with self.clock.stage("log, sheets and monitor"):
+                failure = self.look(terms, lr, fixed, log)
+            if failure:
                 return failure
             if self.step % settings.checkpoint_every == 0 or self.step == settings.steps:
                 self.save(LAST)
@@ -116,7 +122,7 @@ class Training:
         if found and act:
             return found[0]
         if sheet and self.monitor.at_ease:
-            self.save(GOOD)
+            self.save(GOOD, timed=False)
         return None
 
     def row(self, terms: dict[str, Tensor], lr: float, log: Log) -> dict[str, float]:
@@ -177,11 +183,15 @@ class Training:
         for optimizer in self.optimizers.values():
             optimizer.state.clear()
 
-    def save(self, name: str) -> None:
+    def save(self, name: str, timed: bool = True) -> None:
+        """timed: its time is not that of another stage already."""
         if name == LAST:
             self.kept = self.step
         if self.fabric.is_global_zero:
-            checkpoint.save(self.folder / name, self.step, time.monotonic() - self.began, self.parts)
+            with self.clock.stage("checkpoints") if timed else nullcontext():
+                checkpoint.save(self.folder / name, self.step, time.monotonic() - self.began, self.parts)
+            if name == LAST:
+                self.facts.write(self.step)
 
     def may_go_on(self) -> bool:
         """A training that was ended does so where that is wished for now."""
