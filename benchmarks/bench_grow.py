@@ -90,7 +90,7 @@ def main(out: Path, side: int, memory: float, model: str | None) -> None:
                 str(memory),
             ]
             command += ["--model", model] if model else []
-            words = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            words = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         found = json.loads(words.splitlines()[-1])
         peaks.append(found["peak"] / memory)
         paces.append(found["seconds"] / float(np.prod(shape)))

@@ -156,7 +156,7 @@ def main(side: int, place: Path | None) -> None:
         command = [sys.executable, __file__, "--side", str(side), "--folder", name]
         subprocess.run([*command, "--step", "cube"], check=True)
         subprocess.run([*command, "--step", "lay"], check=True)
-        words = subprocess.run([*command, "--step", "stitch"], check=True, capture_output=True, text=True).stdout
+        words = subprocess.run([*command, "--step", "stitch"], check=True, stdout=subprocess.PIPE, text=True).stdout
         found = json.loads(words.splitlines()[-1])
         objects, unlike = compared(folder, side)
     print(*found["said"], sep="\n")

@@ -26,8 +26,7 @@ import torch
 from ..core.atomic import discard, replacing
 from ..core.blocks import Grid
 from ..core.errors import UserError
-from ..core.normalise import measure
-from ..data.several import apart
+from ..data.statistics import measured
 from ..data.store import LabelStore
 from ..data.volumes import ImageSource, Volume
 from ..labels.dtypes import smallest_dtype
@@ -127,8 +126,7 @@ def prepared(
     device = next(segmenter.network.parameters()).device
     if there != asked or not (work / "plan.json").is_file():
         discard(work / "asked.json")
-        raws = apart(volume.array, len(volume.axes))
-        scale = segmenter.scale or measure(segmenter.normalisation, [raws])
+        scale = segmenter.scale or measured(segmenter.normalisation, volume, work / "intensities")
         working = Working(volume, scale, segmenter.voxel, multiple(segmenter))
         pooled = sight.statistics(segmenter, working, options)
         sight.save(work / "norms.safetensors", pooled)
