@@ -23,10 +23,13 @@ def save_layer(path: Path, rgba: NDArray[np.uint8]) -> Path:
     """A layer (H, W, 4) uint8 of few colours, as a PNG with a palette."""
     from PIL import Image
 
-    colours, inverse = np.unique(rgba.reshape(-1, 4), axis=0, return_inverse=True)
-    if len(colours) > 256:
-        raise ValueError(f"a layer has a palette of 256 colours, this one has {len(colours)}")
-    picture = Image.fromarray(inverse.reshape(rgba.shape[:2]).astype(np.uint8), mode="P")
+    # As one number per pixel: rows of four take a hundred times as long to sort
+    codes = np.ascontiguousarray(rgba, np.uint8).view(np.uint32)[..., 0]
+    present = np.unique(codes)
+    if len(present) > 256:
+        raise ValueError(f"a layer has a palette of 256 colours, this one has {len(present)}")
+    colours = present.view(np.uint8).reshape(-1, 4)
+    picture = Image.fromarray(np.searchsorted(present, codes).astype(np.uint8))
     picture.putpalette(colours[:, :3].tobytes())
     with replacing(path) as beside:
         picture.save(beside, format="PNG", optimize=True, transparency=colours[:, 3].tobytes())

@@ -38,12 +38,12 @@ def value_layer(
     """Every object of a plane of labels (Y, X) in the colour of its value, from `ends[0]` and below to `ends[1]`;
     objects without one stay clear. (h, w, 4) uint8."""
     view = fitted(labels, voxel, shape)
-    ids, inverse = np.unique(view, return_inverse=True)
+    ids = np.unique(view)
     table = np.zeros((len(ids), 4), np.uint8)
     for row, one in zip(table, ids.tolist()):
         if one and one in values:
             row[:] = (*colour_of((values[one] - ends[0]) / (ends[1] - ends[0])), VEIL)
-    return np.asarray(table[inverse.reshape(view.shape)])
+    return np.asarray(table[np.searchsorted(ids, view)])
 
 
 def colour_of(part: float) -> tuple[int, int, int]:
