@@ -126,7 +126,7 @@ def test_one_file_gets_a_name_for_each_class(field, copied):
     run(*words, field / "one" / "cells.tif")
     names = {path.name for path in (field / "one").iterdir()}
     assert names == {f"cells.{rest}" for rest in (
-        "golgi.tif", "nuclei.tif", "objects.csv", "pairs.csv", "overview.png")}  # fmt: skip
+        "golgi.tif", "nuclei.tif", "objects.csv", "pairs.csv", "overview.png", "report", "report.html")}  # fmt: skip
     with pytest.raises(UserError, match=r"cells.golgi.tif is there already"):
         run(*words, field / "one" / "cells.tif")
     run(*words, field / "two" / "cells.ome.tif")

@@ -14,12 +14,14 @@ from typing import Any
 
 from ..core.atomic import replacing
 from ..core.errors import UserError
+from ..core.progress import Progress
 from .cell import Cell, run_cell
 from .data import Material, material
+from .layout import READING, markdown
 from .page import into_page, shown
 from .pictures import draw, draw_parts
-from .spec import Contender, Dataset, Finetuned, Spec, Trained, choose
-from .table import READING, gathered, markdown, summary
+from .spec import Contender, Dataset, Files, Finetuned, Spec, Stacks, Trained, choose
+from .table import gathered, summary
 
 
 def bench(
@@ -45,19 +47,25 @@ def bench(
     before = [cell for cell in cells if finished([cell], materials[cell.dataset.name], out)]
     waiting = Counter(cell.dataset.name for cell in cells)
     failures = []
-    for cell, outcome in outcomes(cells, materials, data, out, quiet, jobs):
-        if isinstance(outcome, UserError):
-            failures.append(f"{cell.title}: {outcome}")
-            say(failures[-1])
-        else:
-            say(line(cell, outcome) + ", from before" * (cell in before))
-            write(spec, out, page)
-        waiting[cell.dataset.name] -= 1
-        if not waiting[cell.dataset.name]:
-            here = materials[cell.dataset.name]
-            there = finished(cells_of(spec, [cell.dataset], spec.methods), here, out)
-            draw(here, there, out)
-            draw_parts(here, there, out)
+    # One cell at a time has a bar of its own
+    with Progress("cells", len(cells) - len(before), quiet=quiet, plain=jobs == 1) as progress:
+        progress.line()
+        for cell, outcome in outcomes(cells, materials, data, out, quiet, jobs):
+            if isinstance(outcome, UserError):
+                failures.append(f"{cell.title}: {outcome}")
+                say(failures[-1])
+            else:
+                say(line(cell, outcome) + ", from before" * (cell in before))
+                write(spec, out, page)
+            waiting[cell.dataset.name] -= 1
+            if not waiting[cell.dataset.name]:
+                here = materials[cell.dataset.name]
+                there = finished(cells_of(spec, [cell.dataset], spec.methods), here, out)
+                draw(here, there, out)
+                draw_parts(here, there, out)
+            if cell not in before:
+                progress.advance()
+                progress.line()
     table = write(spec, out, page)
     if failures:
         raise UserError(f"{len(failures)} of the cells failed, the others are in {table}; the first was {failures[0]}")
@@ -132,12 +140,24 @@ def join_parent(threads: int) -> None:
 def cells_of(spec: Spec, datasets: list[Dataset], methods: list[Contender]) -> list[Cell]:
     """In the order of the spec; what does not train has no seeds."""
     named = {method.name: method for method in spec.methods}
+
+    def cell(dataset: Dataset, method: Contender, seed: int | None, fold: tuple[int, ...]) -> Cell:
+        before = cell(dataset, named[method.after], seed, fold) if isinstance(method, Finetuned) else None
+        return Cell(dataset, method, seed, before, fold)
+
     return [
-        Cell(dataset, method, seed, Cell(dataset, named[method.after], seed) if isinstance(method, Finetuned) else None)
+        cell(dataset, method, seed, fold)
         for dataset in datasets
         for method in methods
+        for fold in folds_of(dataset)
         for seed in ((method.seeds or spec.seeds) if isinstance(method, Trained | Finetuned) else [None])
     ]
+
+
+def folds_of(dataset: Dataset) -> list[tuple[int, ...]]:
+    """The outer folds; of a data set without any, the whole."""
+    count = dataset.folds if isinstance(dataset, Files | Stacks) else None
+    return [(number,) for number in range(count)] if count else [()]
 
 
 def finished(cells: list[Cell], here: Material, out: Path) -> list[tuple[Cell, dict[str, Any]]]:

@@ -1,9 +1,12 @@
 """cytoshift bench: data set x method x seed, into a table with pictures."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from .console import Json, Quiet, conclude
 
 
 def bench(
@@ -13,11 +16,22 @@ def bench(
     only: Annotated[list[str] | None, typer.Option(help="A data set or method of the spec; repeatable.")] = None,
     page: Annotated[Path | None, typer.Option(help="Page of several tables to put this one into.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cells at a time; each has its share of the cores.")] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress of the trainings.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Compare methods. Stopped at any moment, the same command goes on; what is finished is not done again."""
     from ..bench.run import bench as run
     from ..bench.spec import read_spec
+    from ..core.errors import UserError
+    from ..report import write_report
 
-    table = run(read_spec(spec), out, data, only, page, typer.echo, quiet, jobs)
-    typer.echo(f"{table} and pictures beside it")
+    say = partial(typer.echo, err=True) if as_json else typer.echo
+    try:
+        table = run(read_spec(spec), out, data, only, page, say, quiet, jobs)
+    except UserError:
+        if (out / "results.json").exists():  # some cells failed: what the others gave is shown
+            write_report(out)
+        raise
+    shown = write_report(out)
+    conclude(as_json, f"{table} and pictures beside it, report in {shown}", verb="bench", table=table, report=shown,
+             results=out / "results.json")  # fmt: skip

@@ -1,6 +1,6 @@
 """`cytoshift evaluate`: how well labels agree with the truth, as a table and as JSON."""
 
-import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UserError
+from .console import Quiet, conclude
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from ..data.volumes import ImageSource, Volume
     from ..metrics.report import Report
+    from ..predict.compared import Triple
 
+STDOUT = Path("-")
 Pairs = list[tuple["Volume", "Volume"]]
 ROWS = {
     "dice": "Dice", "precision": "precision", "recall": "recall", "iou": "IoU",
@@ -41,7 +44,13 @@ READING = {
 def evaluate(
     pred: Annotated[str, typer.Argument(help="Predicted labels: a file, a folder or a glob.")],
     truth: Annotated[str, typer.Argument(help="True labels: a file, or a folder or glob of the same names.")],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number of every image here.")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write every number of every image here; - for stdout, in one line.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="FILE.html: a report with pictures.")] = None,
+    images: Annotated[
+        str | None, typer.Option(help="With -o: the images, for its pictures; a file, or a folder of the same names.")
+    ] = None,
     iou: Annotated[float, typer.Option(help="IoU from which an object counts as found.")] = 0.5,
     confidence: Annotated[
         list[str] | None,
@@ -49,8 +58,18 @@ def evaluate(
     ] = None,
     axes: Annotated[str | None, typer.Option(help="Axes of the files where they do not say, such as zyx.")] = None,
     channel: Annotated[str | None, typer.Option(help="Channel that holds the labels, where there are several.")] = None,
+    score_pairs: Annotated[
+        bool,
+        typer.Option(
+            "--pairs",
+            help="Of several classes: a number that two of them share in the truth is a pair; score these too.",
+        ),
+    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compare labels with the truth.
+
+    Two folders that hold a folder for each class, as golgi/ and nuclei/, are compared class by class in one table.
 
     Prints Dice, precision, recall and IoU of the foreground; precision, recall and F1 of objects; AP (larger objects
     first), PQ, adapted Rand, VOI and the SEG, DET and OP_csb of the Cell Tracking Challenge.
@@ -59,20 +78,70 @@ def evaluate(
     from ..metrics.matching import refuse_threshold
 
     refuse_threshold(iou)
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"-o {out} asked for, a report is an HTML file; pass -o {out.with_suffix('.html')}")
+    if images is not None and out is None:
+        raise UserError("--images are for the pictures of a report, and none is asked for; pass -o report.html")
+    started = time.perf_counter()
+    if names := classes(Path(pred), Path(truth)):
+        from .evaluate_classes import evaluate_classes
+
+        if confidence or out is not None:
+            what = "a report shows" if out is not None else "--confidence ranks"
+            raise UserError(f"{what} objects of one class; evaluate the classes one by one, or leave it out")
+        evaluate_classes(Path(pred), Path(truth), names, iou, score_pairs, json_file, quiet, axes=axes, channel=channel)
+        return
+    if score_pairs:
+        raise UserError(f"--pairs asked for, {pred} and {truth} hold no folders of classes; pass those above them")
     preds, truths = (open_any(open_labels, declared(path, axes, channel)) for path in (pred, truth))
     pairs = paired(preds, truths, pred, truth)
     maps = {
         name: paired([p for p, _ in pairs], open_any(open_volumes, declared(path, axes)), pred, path)
         for name, path in named(confidence or []).items()
     }
-    reports, together = compare(pairs, maps, iou)
+    raws = None
+    if images is not None:
+        raws = paired([p for p, _ in pairs], open_any(open_volumes, declared(images, axes)), pred, images)
+    reports, together = compare(pairs, maps, iou, quiet)
     result = summary(pred, truth, reports, together)
-    if json_file:
-        from ..core.atomic import replacing
+    write(json_file, result)
+    if out is not None:
+        shown = [raw for _, raw in raws] if raws else [None] * len(pairs)
+        write_page([(p, t, raw) for (p, t), raw in zip(pairs, shown)], result, time.perf_counter() - started, out)
+    if json_file != STDOUT:
+        show(result)
+        if out is not None:
+            typer.echo(f"report in {out}")
 
-        with replacing(json_file) as temporary:
-            temporary.write_text(json.dumps(result, indent=1))
-    show(result)
+
+def write_page(triples: "list[Triple]", result: dict[str, Any], seconds: float, out: Path) -> None:
+    """The report; what it is made of is not kept."""
+    from tempfile import TemporaryDirectory
+
+    from ..predict.compared import compared
+    from ..report import write_report
+
+    with TemporaryDirectory() as folder:
+        compared(triples, result, seconds, Path(folder))
+        write_report(Path(folder), out)
+
+
+def classes(pred: Path, truth: Path) -> list[str]:
+    """Names of the classes that both folders hold folders of; none where these are labels themselves.
+
+    Raises UserError where the truth has a class that was not predicted.
+    """
+    from ..data.find import is_image
+
+    if not pred.is_dir() or not truth.is_dir() or any(is_image(one) for one in (pred, truth)):
+        return []
+    if any(is_image(inside) for folder in (pred, truth) for inside in folder.iterdir()):
+        return []
+    mine, wanted = ({one.name for one in folder.iterdir() if one.is_dir()} for folder in (pred, truth))
+    if mine & wanted and (missing := sorted(wanted - mine)):
+        there = ", ".join(sorted(mine & wanted))
+        raise UserError(f"{truth} holds the class {missing[0]}, {pred} {there} alone; evaluate these one by one")
+    return sorted(mine & wanted)
 
 
 def open_any(how: Callable[["ImageSource"], list["Volume"]], source: "ImageSource") -> list["Volume"]:
@@ -87,20 +156,26 @@ def open_any(how: Callable[["ImageSource"], list["Volume"]], source: "ImageSourc
     raise errors[0]
 
 
-def compare(pairs: Pairs, maps: dict[str, Pairs], iou: float) -> tuple[dict[str, "Report"], "Report"]:
+def compare(
+    pairs: Pairs, maps: dict[str, Pairs], iou: float, quiet: bool = True
+) -> tuple[dict[str, "Report"], "Report"]:
     """Report of every image by the name of its prediction, and of all together.
 
     pairs: prediction and truth. maps: by score, prediction and confidence, in the same order.
     """
+    from ..core.progress import Progress
     from ..labels.overlap import overlap_by_slabs
     from ..metrics.report import pooled, report
     from ..metrics.scores import mean_over_objects
 
     tables, scores = [], []
-    for index, (one, other) in enumerate(pairs):
-        tables.append(overlap_by_slabs(other.array, one.array))
-        ranked = {name: found[index][1] for name, found in maps.items()}
-        scores.append({name: mean_over_objects(values.load(), one.load()) for name, values in ranked.items()})
+    with Progress("compare", len(pairs), "image", quiet) as progress:
+        for index, (one, other) in enumerate(pairs):
+            progress.advance(0, f"compare {one.name}")
+            tables.append(overlap_by_slabs(other.array, one.array))
+            ranked = {name: found[index][1] for name, found in maps.items()}
+            scores.append({name: mean_over_objects(values.load(), one.load()) for name, values in ranked.items()})
+            progress.advance()
     reports = {p.name: report(table, score, iou) for (p, _), table, score in zip(pairs, tables, scores)}
     return reports, pooled(tables, scores, iou)
 
@@ -166,6 +241,16 @@ def summary(pred: str, truth: str, reports: dict[str, "Report"], together: "Repo
         "pooled": together.as_dict(),
         "images": [{"name": name, **one.as_dict()} for name, one in reports.items()],
     }
+
+
+def write(json_file: Path | None, result: dict[str, Any]) -> None:
+    """Where that is asked for; as one line on stdout for a program."""
+    if json_file == STDOUT:
+        conclude(True, "", verb="evaluate", **result)
+    elif json_file:
+        from ..core.facts import write_json
+
+        write_json(json_file, result)
 
 
 def show(result: dict[str, Any]) -> None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from ..data.volumes import Volume
 
 ROWS = 12  # images listed, and shown, of a long folder
-LONGEST = 2048  # voxels read along each axis of the shown plane
 
 
 def info(
@@ -47,13 +46,10 @@ class Shown:
     """The middle plane of a volume; nothing else of it is read."""
 
     def __init__(self, volume: "Volume", labels: bool) -> None:
-        from ..core.voxel import Voxel
+        from ..data.show import plane_of
 
         self.name, self.labels = volume.name, labels
-        step = max(-(-max(volume.shape[-2:]) // LONGEST), 1)
-        middle = () if volume.axes == "yx" else (volume.shape[0] // 2,)
-        self.plane = volume.array[(..., *middle, slice(None, None, step), slice(None, None, step))]
-        self.voxel = Voxel(tuple(s * step for s in volume.voxel.size[-2:]), volume.voxel.unit)
+        self.plane, self.voxel = plane_of(volume)
 
     @property
     def range(self) -> str:

@@ -2,15 +2,16 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..core.errors import UserError
+from . import blockwise
+from .console import Json, Quiet, conclude, report_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     import torch
 
@@ -63,15 +64,36 @@ def segment(
             "which no model draws; labels are decoded from those behind it."
         ),
     ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Block by block, with so much memory per process: 4GB. For what does not fit.")
+    ] = None,
+    block: Annotated[str | None, typer.Option(help="Voxels of a block, z,y,x or y,x; default: what fits.")] = None,
+    halo: Annotated[
+        str | None, typer.Option(help="Voxels that a block sees beyond itself; default: the model's largest objects.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the blocks.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Who does the blocks: serial, threads, a dask scheduler's address, slurm or lsf.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="One pass of the blocks: predict, decode, link, merge or write.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what the passes leave for each other.")] = False,
+    ngff: Annotated[str, typer.Option(help="Version of OME-Zarr that blocks are written in: 0.5 or 0.4.")] = "0.5",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
-    """Segment raw images: instance labels, a table of objects and a picture.
+    """Segment raw images: instance labels, a table of objects, a picture and a report.
 
     A model of several classes writes labels for each: OUT/CLASS/NAME.tif, or NAME.CLASS.tif for one file; and where
     objects of one belong to those of another a table of these pairs.
 
     Stopped, the same command on the same folder goes on with the images that are not finished.
+
+    Volumes that do not fit go block by block, in passes: (1) predict, (2) decode, (3) link, (4) merge, (5) write, and
+    (6) audit of the seams; so does any with --memory, --block, --workers or --scheduler. Stopped by whatever, the same
+    command goes on with the blocks that are missing. Exit code 3 where the audit fails; the labels are kept.
     """
     from ..core.settings import parse
     from ..data.volumes import declared, open_volumes
@@ -86,39 +108,68 @@ def segment(
     }  # fmt: skip
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
     segmenter = Segmenter.load(model, chosen(device))
-    volumes = open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames))
+    source = declared(list(images), axes, channel, level, voxel, unit, frames)
+    volumes = open_volumes(source)
     for volume in volumes:
         refuse_strangers(segmenter, volume, options)
+    how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
+    blocks = how.asked or blockwise.too_large(segmenter, volumes) is not None
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
     names = segmenter.representation.names if isinstance(segmenter.representation, Classes) else ("",)
     pairs = bool(getattr(segmenter.representation, "belongs", {}))
-    outputs = Outputs(out, volumes, request, overwrite, raw, names, pairs)
-    typer.echo("\n".join(run(segmenter, outputs, options, quiet)))
+    outputs = Outputs(out, volumes, request, overwrite, raw, names, pairs, ".ome.zarr" if blocks else ".tif")
+    if blocks:
+        words, result = blockwise.run(segmenter, outputs, options, how, source, quiet)
+    else:
+        words, result = run(segmenter, outputs, options, quiet)
+    conclude(as_json, "\n".join(words), verb="segment", model=model, **result)
+    if result.get("audit") == "failed":
+        typer.secho("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
+        raise typer.Exit(blockwise.FAILED)
 
 
-def run(segmenter: "Segmenter", outputs: "Outputs", options: "Options", quiet: bool) -> list[str]:
-    """One image after the other, each whole on disk before the next; what there is to say at the end."""
+def run(
+    segmenter: "Segmenter", outputs: "Outputs", options: "Options", quiet: bool
+) -> tuple[list[str], dict[str, Any]]:
+    """One image after the other, each whole on disk before the next; what there is to say at the end, in words and in
+    names and numbers."""
+    from ..core.progress import Progress
+    from ..predict.account import Account
     from ..predict.run import predict
 
+    account = Account(outputs, segmenter, options)
     started = time.perf_counter()
     todo = [volume for volume in outputs.volumes if not outputs.finished(volume)]
-    with Bar(sum(size(volume) for volume in todo), quiet) as bar:
-        for volume in todo:
-            bar.begin(volume)
-            outputs.write(volume, predict(segmenter, volume, options, bar.tiles, outputs.raw is not None))
-            bar.end(volume)
-    table = outputs.join()
-    picture(outputs, table)
+    with Progress("", sum(size(volume) for volume in todo), "voxel", quiet) as progress:
+        done = 0
+        for number, volume in enumerate(todo):
+            stage = f"segment {volume.name} ({number + 1} of {len(todo)})"
+            step = lambda i, n, done=done, volume=volume: progress.update(done + size(volume) * i / n)
+            progress.update(done, stage)
+            prediction = predict(segmenter, volume, options, step, outputs.raw is not None)
+            outputs.write(volume, prediction)
+            account.image(volume, prediction.seconds)
+            done += size(volume)
+        progress.update(done, "tables and pictures")
+        table = outputs.join()
+        picture(outputs, table)
+        account.end(time.perf_counter() - started)
+    page = report_on(outputs)
     also = f", raw predictions in {outputs.raw.where}" if outputs.raw else ""
     pairs = []
     if outputs.pairs:
         pairs = counted(outputs.join("pairs"), table)
         also += f", pairs in {outputs.whole('pairs')}"
-    return [
+    words = [
         summary(outputs.volumes, todo, table, time.perf_counter() - started),
         *pairs,
-        f"labels in {outputs.out}, objects in {outputs.table}, picture {outputs.picture}{also}",
+        f"labels in {outputs.out}, objects in {outputs.table}, picture {outputs.picture}, report {page}{also}",
     ]
+    return words, {
+        "images": len(outputs.volumes), "segmented": len(todo), "objects": len(table.rows), "labels": outputs.out,
+        "table": outputs.table, "picture": outputs.picture, "report": page,
+        "seconds": time.perf_counter() - started,
+    }  # fmt: skip
 
 
 def whole_numbers(words: str | None) -> list[int] | None:
@@ -154,43 +205,6 @@ def size(volume: "Volume") -> int:
     for n in volume.shape:
         voxels *= n
     return voxels
-
-
-class Bar:
-    """Progress over all images, in voxels; nothing where nobody watches."""
-
-    def __init__(self, voxels: int, quiet: bool):
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        columns = (BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn())
-        self.progress: Progress = Progress(
-            TextColumn("{task.description}"), *columns, console=console, transient=True,
-            disable=quiet or not console.is_terminal,
-        )  # fmt: skip
-        self.task = self.progress.add_task("", total=voxels)
-        self.done, self.voxels = 0, 0
-
-    def begin(self, volume: "Volume") -> None:
-        self.voxels = size(volume)
-        self.progress.update(self.task, description=volume.name)
-
-    def tiles(self, done: int, total: int) -> None:
-        self.progress.update(self.task, completed=self.done + self.voxels * done / total)
-
-    def end(self, volume: "Volume") -> None:
-        self.done += self.voxels
-        self.progress.update(self.task, completed=self.done)
-
-    def __enter__(self) -> "Bar":
-        self.progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
-    ) -> None:
-        self.progress.stop()
 
 
 def picture(outputs: "Outputs", table: "Table") -> None:
@@ -250,6 +264,8 @@ def described(table: "Table", unit: str) -> str:
 
 def summary(volumes: "Sequence[Volume]", todo: list["Volume"], table: "Table", seconds: float) -> str:
     """The last line: what was found, and what it took."""
+    from ..core.machine import peak_memory
+
     words = f"{len(volumes)} image{'s' * (len(volumes) > 1)}: {described(table, volumes[0].voxel.unit)}"
     if len(todo) < len(volumes):
         words += f"; {len(volumes) - len(todo)} had been finished before"
@@ -258,15 +274,3 @@ def summary(volumes: "Sequence[Volume]", todo: list["Volume"], table: "Table", s
     rate = sum(size(volume) for volume in todo) / 1e6 / seconds
     memory = peak_memory()
     return f"{words}; {seconds:.1f} s, {rate:.3g} Mvoxel/s" + (f", peak memory {memory:.2f} GB" if memory else "")
-
-
-def peak_memory() -> float | None:
-    """Most memory that this process has held, in GB; None where the system does not tell."""
-    import sys
-
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used * (1 if sys.platform == "darwin" else 1024) / 1e9

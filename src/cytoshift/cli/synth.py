@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
+from .console import Json, Quiet, conclude
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,8 @@ def synth(
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many samples, of a pair on each side.")] = 4,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
     shape: Annotated[str | None, typer.Option(help="Size in voxels, Y,X or Z,Y,X, instead of the preset's.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Make phantoms: microscope-like images with exact instance labels, and a contact sheet of them.
 
@@ -33,6 +36,7 @@ def synth(
     A stack such as retina has a channel for each class, and labels in a folder for each; a number that nuclei and
     golgi share is a pair.
     """
+    from ..core.progress import Progress
     from ..data.write import write_image, write_labels
     from ..draw import save_png, sheet
     from ..synth import PAIRS, PHANTOMS, STACKS, Pair, Phantom, pair, phantom
@@ -40,7 +44,8 @@ def synth(
 
     wanted = sizes(shape) if shape else None
     if preset in STACKS:
-        stacks(preset, out, number, seed, wanted)
+        words, contact = stacks(preset, out, number, seed, wanted, quiet)
+        conclude(as_json, words, verb="synth", preset=preset, number=number, seed=seed, out=out, picture=contact)
         return
     if preset not in PHANTOMS and preset not in PAIRS:
         raise UserError(f"there is no preset '{preset}'; there are {', '.join([*PHANTOMS, *PAIRS, *STACKS])}")
@@ -58,25 +63,31 @@ def synth(
         titles = ["image", "truth"] if len(kind.shape) == 2 else ["middle plane", "truth", "side", "truth"]
     rows, captions = [], []
     most = SHOWN // len(sides)
-    for side, draw in sides.items():
-        for index in range(number):
-            image, labels, voxel = draw(index)
-            axes = "zyx"[-image.ndim :]
-            name = numbered(preset, index, number)
-            write_image(out / side / "images" / name, image, voxel, axes)
-            write_labels(out / side / "labels" / name, labels, voxel, axes)
-            if index < most:
-                rows.append(look(image, labels, voxel))
-                place = f"{side}/{name}" if side else name
-                captions.append(f"{place}: {image.shape} {image.dtype}, voxel {voxel}, {labels.max()} objects")
+    with Progress(preset, number * len(sides), "image", quiet) as progress:
+        for side, draw in sides.items():
+            for index in range(number):
+                image, labels, voxel = draw(index)
+                axes = "zyx"[-image.ndim :]
+                name = numbered(preset, index, number)
+                write_image(out / side / "images" / name, image, voxel, axes)
+                write_labels(out / side / "labels" / name, labels, voxel, axes)
+                if index < most:
+                    rows.append(look(image, labels, voxel))
+                    place = f"{side}/{name}" if side else name
+                    captions.append(f"{place}: {image.shape} {image.dtype}, voxel {voxel}, {labels.max()} objects")
+                progress.advance()
     shown = f", the first {most} of {number}" if number > most else ""
     contact = save_png(out / "contact.png", sheet(rows, titles, captions, heading=f"{preset} - {kind.summary}{shown}"))
     each = " on each side" if len(sides) > 1 else ""
-    typer.echo(f"{number} images and labels of {preset}{each} (seed {seed}) in {out}; picture: {contact}")
+    words = f"{number} images and labels of {preset}{each} (seed {seed}) in {out}; picture: {contact}"
+    conclude(as_json, words, verb="synth", preset=preset, number=number, seed=seed, out=out, picture=contact)
 
 
-def stacks(preset: str, out: Path, number: int, seed: int, shape: tuple[int, ...] | None) -> None:
-    """Stacks in images/, labels of each class in labels/CLASS/."""
+def stacks(
+    preset: str, out: Path, number: int, seed: int, shape: tuple[int, ...] | None, quiet: bool
+) -> tuple[str, Path]:
+    """Stacks in images/, labels of each class in labels/CLASS/; what there is to say, and the picture."""
+    from ..core.progress import Progress
     from ..data.stacks import write_stack
     from ..data.write import write_labels
     from ..draw import save_png, sheet
@@ -84,22 +95,24 @@ def stacks(preset: str, out: Path, number: int, seed: int, shape: tuple[int, ...
     from ..synth import CLASSES, STACKS, paired, stack
 
     rows, captions = [], []
-    for index in range(number):
-        image, labels, voxel = stack(preset, seed, shape, index)
-        name = numbered(preset, index, number)
-        write_stack(out / "images" / name, image, voxel, "zyx", CLASSES)
-        for channel, mask in zip(CLASSES, labels):
-            write_labels(out / "labels" / channel / name, mask, voxel, "zyx")
-        if index < SHOWN:
-            rows.append(channels(image, labels, voxel))
-            counts = [f"{len(present(mask)[0])} {channel}" for channel, mask in zip(CLASSES, labels)]
-            counts.append(f"{len(paired(labels))} pairs")
-            captions.append(f"{name}: {image.shape} {image.dtype}, voxel {voxel}, {', '.join(counts)}")
+    with Progress(preset, number, "stack", quiet) as progress:
+        for index in range(number):
+            image, labels, voxel = stack(preset, seed, shape, index)
+            name = numbered(preset, index, number)
+            write_stack(out / "images" / name, image, voxel, "zyx", CLASSES)
+            for channel, mask in zip(CLASSES, labels):
+                write_labels(out / "labels" / channel / name, mask, voxel, "zyx")
+            if index < SHOWN:
+                rows.append(channels(image, labels, voxel))
+                counts = [f"{len(present(mask)[0])} {channel}" for channel, mask in zip(CLASSES, labels)]
+                counts.append(f"{len(paired(labels))} pairs")
+                captions.append(f"{name}: {image.shape} {image.dtype}, voxel {voxel}, {', '.join(counts)}")
+            progress.advance()
     shown = f", the first {SHOWN} of {number}" if number > SHOWN else ""
     titles = [*CLASSES, "golgi (magenta), nuclei (green)", "projection", "side", "truth: golgi amber, nuclei blue"]
     heading = f"{preset} - {STACKS[preset].summary}{shown}"
     contact = save_png(out / "contact.png", sheet(rows, titles, captions, heading=heading))
-    typer.echo(f"{number} stacks of {preset} and labels of each class (seed {seed}) in {out}; picture: {contact}")
+    return f"{number} stacks of {preset} and labels of each class (seed {seed}) in {out}; picture: {contact}", contact
 
 
 def numbered(preset: str, index: int, number: int) -> str:

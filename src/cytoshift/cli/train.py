@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .console import Json, Quiet, conclude
+
 
 def train(
     run: Annotated[Path, typer.Argument(help="The run.yaml, as written by 'cytoshift new'.")],
@@ -13,15 +15,27 @@ def train(
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Run folder; default: the file's name.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop there, counted over restarts.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
-    """Train a model. Killed at any moment, the same command goes on from the last checkpoint."""
+    """Train a model, with a report of it. Killed at any moment, the same command goes on from the last checkpoint."""
+    from ..core.errors import UserError
     from ..core.settings import parse, read_yaml
+    from ..report import write_report
     from ..train.fit import fit
     from ..train.settings import Run
 
     extra = [] if max_minutes is None else [f"train.max_minutes={max_minutes}"]
     settings = parse(Run, read_yaml(run, [*(overrides or []), *extra]), str(run))
     folder = out or Path("runs") / run.stem
-    model = fit(settings, folder, quiet)
-    typer.echo(f"model in {model}; next: cytoshift segment {model} IMAGES -o labels")
+    before = (folder / "log.jsonl").stat().st_mtime_ns if (folder / "log.jsonl").exists() else 0
+    try:
+        model = fit(settings, folder, quiet)
+    except UserError:
+        log = folder / "log.jsonl"
+        if log.exists() and log.stat().st_mtime_ns != before:  # it trained and failed: the curves say how
+            write_report(folder)
+        raise
+    page = write_report(folder)
+    words = f"model in {model}, report in {page}; next: cytoshift segment {model} IMAGES -o labels"
+    conclude(as_json, words, verb="train", model=model, report=page, run=folder)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .console import Json, Quiet, conclude
+
 
 def translate(
     model: Annotated[Path, typer.Argument(help="Model folder of an AD-GAN run.")],
@@ -14,9 +16,12 @@ def translate(
     axes: Annotated[str | None, typer.Option(help="Axes of the labels, for example zyx.")] = None,
     voxel: Annotated[str | None, typer.Option(help="Voxel size, for example 0.5,0.2,0.2.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of --voxel: um, nm or px.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Draw microscope images from label images (AD-GAN 4.6), or the series of styles between the two (5.5)."""
     from ..core.errors import UserError
+    from ..core.progress import Progress
     from ..data.volumes import declared, open_labels
     from ..data.write import write_image
     from ..draw import save_png, sheet, thumbnail
@@ -27,11 +32,18 @@ def translate(
         raise UserError(f"--steps {steps} asked for, a series has a beginning and an end; pass 2 or more")
     segmenter = Segmenter.load(model)
     rows, names = [], []
-    for volume in open_labels(declared(labels, axes=axes, voxel=voxel, unit=unit)):
-        series = draw_styles(segmenter, volume, steps)
-        write_image(out / f"{volume.name}.tif", series[-1], volume.voxel, volume.axes)
-        rows.append([thumbnail(image, volume.voxel, limits=(-1.0, 1.0)) for image in series])
-        names.append(volume.name)
+    volumes = open_labels(declared(labels, axes=axes, voxel=voxel, unit=unit))
+    with Progress("translate", len(volumes), "image", quiet) as progress:
+        for volume in volumes:
+            progress.advance(0, f"translate {volume.name}")
+            series = draw_styles(segmenter, volume, steps)
+            write_image(out / f"{volume.name}.tif", series[-1], volume.voxel, volume.axes)
+            rows.append([thumbnail(image, volume.voxel, limits=(-1.0, 1.0)) for image in series])
+            names.append(volume.name)
+            progress.advance()
     titles = [f"style {i / (steps - 1):.2f}" for i in range(steps)]
     save_png(out / "styles.png", sheet(rows[:8], titles=titles, captions=names[:8]))
-    typer.echo(f"{len(rows)} translated, {out / 'styles.png'}")
+    picture = out / "styles.png"
+    conclude(
+        as_json, f"{len(rows)} translated, {picture}", verb="translate", images=len(rows), out=out, picture=picture
+    )

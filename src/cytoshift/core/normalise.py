@@ -10,8 +10,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from .errors import UserError
 from .settings import Settings
+from .statistics import Engine, Sliceable, summary
 
-# Enough for a percentile to the fourth digit; a terabyte need not be sorted.
+# Enough for the shape of a histogram.
 SAMPLE = 4_000_000
 
 
@@ -63,19 +64,24 @@ class Normalisation(Settings):
             raise ValueError("gamma bends intensities between two ends, zscore has none; use percentile or minmax")
         return self
 
-    def measure(self, volumes: Iterable[NDArray[np.generic]]) -> Scale:
-        """The numbers of one volume, or of several that share them. Not-a-number voxels are refused."""
-        values = np.concatenate([sample(v) for v in volumes])
-        if not np.isfinite(values).all():
-            raise UserError("the image holds NaN or infinite values; replace them (for example by the background)")
-        if self.kind == "zscore":
-            offset, spread = float(values.mean()), float(values.std())
-            gain, clip = 1 / spread if spread > 0 else 0.0, (-self.reach, self.reach)
+    def measure(self, volumes: Iterable[Sliceable], engine: Engine | None = None) -> Scale:
+        """The numbers of one volume, or of several that share them, from all their voxels.
+
+        volumes: in memory, or read block by block; `engine` does that in another way, see `core.statistics`.
+        Raises UserError for NaN and infinite values.
+        """
+        if self.kind == "range":
+            low, high = self.low, self.high
         else:
             ends = (self.low, self.high) if self.kind == "percentile" else (0.0, 100.0)
-            low, high = (self.low, self.high) if self.kind == "range" else map(float, np.percentile(values, ends))
+            found = summary(list(volumes), (*ends, 0.0, 100.0), engine)
+            low, high, lowest, highest = found.percentiles
             if high <= low:  # an almost empty image: its percentiles meet, its extremes need not
-                low, high = float(values.min()), float(values.max())
+                low, high = lowest, highest
+        if self.kind == "zscore":
+            offset, clip = found.mean, (-self.reach, self.reach)
+            gain = 1 / found.std if found.std > 0 else 0.0
+        else:
             offset, clip = (low + high) / 2, (-1.0, 1.0)
             gain = 2 / (high - low) if high > low else 0.0
         return Scale(offset, -gain if self.invert else gain, clip, self.gamma)
@@ -111,8 +117,10 @@ def of_the_whole(recipe: Recipe) -> bool:
     return found == {"dataset"}
 
 
-def measure(recipe: Recipe, volumes: Sequence[Sequence[NDArray[np.generic]]]) -> Scale | Scales:
+def measure(recipe: Recipe, volumes: Sequence[Sequence[Sliceable]], engine: Engine | None = None) -> Scale | Scales:
     """The numbers of volumes that share them, each a sequence of its channels (*S).
+
+    engine: how passes over all voxels are made, where it is not block after block in this process.
 
     Raises UserError where there are not as many recipes as channels, and for voxels that are no number.
     """
@@ -122,8 +130,15 @@ def measure(recipe: Recipe, volumes: Sequence[Sequence[NDArray[np.generic]]]) ->
             f"normalise is given for {len(each)} channels, the images have {count}; give one for each, or one for all"
         )
     each = each * count if len(each) == 1 else each
-    found = tuple(one.measure([channels[i] for channels in volumes]) for i, one in enumerate(each))
+    found = tuple(
+        one.measure([channels[i] for channels in volumes], engine and named(engine, i)) for i, one in enumerate(each)
+    )
     return found[0] if count == 1 else Scales(found)
+
+
+def named(engine: Engine, channel: int) -> Engine:
+    """The engine for one channel: what it keeps of the passes has the channel's number in its name."""
+    return lambda name, look, arrays: engine(f"{name}{channel}", look, arrays)
 
 
 def sample(volume: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -95,6 +95,10 @@ class Mapped(Lazy):
     def dtype(self) -> np.dtype:
         return np.dtype(np.float32)
 
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        return getattr(self.array, "chunks", None)
+
     def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         return self.lookup(np.asarray(self.array[region]))
 

@@ -29,6 +29,11 @@ class Lazy:
         raise NotImplementedError
 
     @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """What is read whole whenever a part of it is wanted; None where any box is read as it is."""
+        return None
+
+    @property
     def ndim(self) -> int:
         return len(self.shape)
 
@@ -86,6 +91,11 @@ class View(Lazy):
         native = np.dtype(self.stored.dtype).newbyteorder("=")
         return np.dtype(np.uint8) if native.kind == "b" else native
 
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        stored = self.stored.chunks
+        return stored and tuple(stored[axis] for axis in self.order)
+
     def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         wanted = [slice(0, 3) if at is None else slice(at, at + 1) for at in self.fixed]
         for axis, part in zip(self.order, region):
@@ -117,6 +127,11 @@ class Stack(Lazy):
         """One that holds the numbers of all."""
         return reduce(np.promote_types, {image.dtype for image in self.slices})
 
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        inner = getattr(self.slices[0], "chunks", None)
+        return inner and (1, *inner)
+
     def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         return np.stack([image[region[1:]] for image in self.slices[region[0]]])
 
@@ -135,6 +150,10 @@ class Part(Lazy):
     @property
     def dtype(self) -> np.dtype:
         return self.whole.dtype
+
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        return getattr(self.whole, "chunks", None)
 
     def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         moved = (slice(a.start + b.start, a.start + b.stop, b.step) for a, b in zip(self.region, region))

@@ -31,6 +31,11 @@ class Stored(Protocol):
     @property
     def dtype(self) -> np.dtype: ...
 
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """What is read whole whenever a part of it is wanted; None where rows lie behind each other, to be mapped."""
+        ...
+
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         """The region, one slice per axis with start, stop and a positive step; the axes stay as many."""
         ...

@@ -31,8 +31,9 @@ class Graph:
     """Nodes in the order in which they are computed; a value is its name."""
 
     def __init__(self, ndim: int) -> None:
-        self.ndim, self.nodes, self.weights = ndim, [], []
-        self.count = 0
+        self.ndim, self.count = ndim, 0
+        self.nodes: list[Any] = []
+        self.weights: list[Any] = []
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         from onnx import helper

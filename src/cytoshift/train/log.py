@@ -6,11 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from ..core.progress import Progress, duration, held
 from ..draw import composite, save_png, sheet
 
 SIZE = 192  # pixels of one picture of a sheet
@@ -21,33 +20,21 @@ class Log:
 
     def __init__(self, out: Path, start: int, steps: int, main: bool, quiet: bool):
         self.out, self.main, self.steps = out, main, steps
-        self.console = Console(stderr=True, quiet=quiet or not main)
         self.path = out / "log.jsonl"
-        self.progress: Progress | None = None
-        self.task = TaskID(0)
+        self.progress = Progress("training", steps, quiet=quiet or not main, done=start)
         self.writer: SummaryWriter | None = None
-        if not main:
-            return
-        keep_until(self.path, start)
-        self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=start + 1)
-        if self.console.is_terminal and not quiet:
-            self.progress = Progress(
-                TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-                TextColumn("{task.fields[speed]}"), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
-                console=self.console,
-            )  # fmt: skip
-            self.task = self.progress.add_task("training", total=steps, completed=start, speed="")
+        if main:
+            keep_until(self.path, start)
+            self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=start + 1)
 
     def __enter__(self) -> "Log":
-        if self.progress:
-            self.progress.start()
+        self.progress.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.progress:
-            self.progress.stop()
+        self.progress.__exit__(kind, error, trace)
         if self.writer:
             self.writer.close()
 
@@ -60,18 +47,17 @@ class Log:
             for name, value in numbers.items():
                 self.writer.add_scalar(name, value, step)
         speed = f"{voxels_per_second / 1e6:.2f} Mvoxel/s"
-        if self.progress:
-            self.progress.update(self.task, completed=step, speed=speed)
+        if self.progress.bar:
+            self.progress.update(step, f"training, step {step} of {self.steps}", speed)
         else:
             terms = " ".join(f"{k.split('/')[-1]} {v:.3g}" for k, v in numbers.items() if "/" in k)
-            line = f"step {step}/{self.steps}  {speed}  ETA {eta:.0f} s  {terms}"
-            self.console.print(line, highlight=False, soft_wrap=True)
+            self.progress.say(f"step {step}/{self.steps}  {speed}  ETA {duration(eta)}  {held()}  {terms}")
 
     def say(self, text: str) -> None:
         """A sentence for the console and, as {"note": ...}, for the log."""
         if self.main:
             self.write({"note": text})
-            self.console.print(text, highlight=False, soft_wrap=True)
+            self.progress.say(text)
 
     def rewind(self, step: int) -> None:
         """Take back the numbers after `step`, to which the training returns; what was said stays."""

@@ -22,6 +22,7 @@ class Hdf5Array:
     key: str
     shape: tuple[int, ...]
     dtype: np.dtype
+    chunks: tuple[int, ...] | None
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         with reading(self.path), h5py.File(self.path, "r") as file:
@@ -42,7 +43,7 @@ def pictures(path: Path, part: str | None, level: int) -> list[Picture]:
             raise UserError(f"dataset '{key}' asked for, {path} has {stock}; write one of these behind '::'")
         dataset = file[key]
         axes, extents, units = metadata(dataset)
-        array = Hdf5Array(path, key, dataset.shape, dataset.dtype)
+        array = Hdf5Array(path, key, dataset.shape, dataset.dtype, dataset.chunks)
         return [Picture(array, axes, stem(path), f"{path}::{key}", extents, units)]
 
 

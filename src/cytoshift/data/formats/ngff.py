@@ -28,6 +28,10 @@ class ZarrArray:
     def dtype(self) -> np.dtype:
         return np.dtype(self.array.dtype)
 
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        return tuple(self.array.chunks)  # of a shard, single chunks can be read
+
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         with reading(self.path):
             return np.asarray(self.array[region])

@@ -33,6 +33,10 @@ class PhotoArray:
     dtype: np.dtype
     mode: str  # of Pillow to convert to, or "deep" for 16-bit colours, which Pillow would cut to 8 bits
 
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        return self.shape
+
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         from PIL import Image
 
@@ -86,6 +90,7 @@ class NumpyArray:
     path: Path
     shape: tuple[int, ...]
     dtype: np.dtype
+    chunks: None = None
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         with reading(self.path):

@@ -17,6 +17,8 @@ from ...core.errors import UserError
 from ..picture import AXES, RGB, UNKNOWN, Picture, known, reading, stem
 from . import numbered, upto
 
+PAGE = 1 << 23  # bytes of a page that is decoded whole
+
 
 @dataclass(frozen=True)
 class TiffArray:
@@ -32,16 +34,29 @@ class TiffArray:
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         with opened(self.path) as file:
             series = file.series[self.series]
-            page = series.levels[self.level].keyframe
-            if all(s == slice(0, n, 1) for s, n in zip(region, self.shape)):
-                return series.asarray(level=self.level, squeeze=False)
-            if page.is_memmappable and self.level == 0 and series.dataoffset is not None:
+            if self.mapped(series):
                 whole = series.asarray(out="memmap", squeeze=False)
                 return np.array(whole[region])
-            # The strips of a page are many and small: one chunk per page, unless it is tiled.
-            mode = "strile" if page.is_tiled else "page"
-            store = series.aszarr(level=self.level, squeeze=False, chunkmode=mode)
-            return np.asarray(zarr.open_array(store, mode="r")[region])
+            if all(s == slice(0, n, 1) for s, n in zip(region, self.shape)):
+                return series.asarray(level=self.level, squeeze=False)
+            return np.asarray(self.chunked(series)[region])
+
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        with opened(self.path) as file:
+            series = file.series[self.series]
+            return None if self.mapped(series) else tuple(self.chunked(series).chunks)
+
+    def mapped(self, series: tifffile.TiffPageSeries) -> bool:
+        """Whether the voxels lie in the file as they would in memory."""
+        page = series.levels[self.level].keyframe
+        return bool(page.is_memmappable and self.level == 0 and series.dataoffset is not None)
+
+    def chunked(self, series: tifffile.TiffPageSeries) -> zarr.Array:
+        """The series by its tiles. Strips are many and small: small pages are one chunk, of large ones each strip."""
+        page = series.levels[self.level].keyframe
+        mode = "strile" if page.is_tiled or page.nbytes > PAGE else "page"
+        return zarr.open_array(series.aszarr(level=self.level, squeeze=False, chunkmode=mode), mode="r")
 
 
 def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Picture]:

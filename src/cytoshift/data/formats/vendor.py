@@ -12,6 +12,9 @@ from ...core.errors import UserError
 from ..picture import AXES, RGB, UNKNOWN, Picture, known, reading, stem
 from . import numbered, one_level
 
+# Without being told, these readers take all planes of a channel out of the file whatever is asked for.
+PLANES: dict[str, dict[str, Any]] = {"czi": {"chunk_dims": ["Y", "X"]}, "lif": {"chunk_dims": ["Y", "X"]}}
+
 
 @dataclass(frozen=True)
 class VendorArray:
@@ -24,10 +27,18 @@ class VendorArray:
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         with reading(self.path):
-            reader = opened(self.path)
-            reader.set_scene(self.scene)
-            lazy = reader.get_image_dask_data(reader.dims.order)
-            return np.asarray(lazy[region].compute(scheduler="synchronous"))
+            return np.asarray(self.lazy()[region].compute(scheduler="synchronous"))
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        with reading(self.path):
+            return tuple(map(int, self.lazy().chunksize))
+
+    def lazy(self) -> Any:
+        """dask's view of the scene, by the planes that its reader takes out of the file."""
+        reader = opened(self.path)
+        reader.set_scene(self.scene)
+        return reader.get_image_dask_data(reader.dims.order)
 
 
 def pictures(path: Path, part: str | None, level: int) -> list[Picture]:
@@ -52,7 +63,7 @@ def opened(path: Path) -> Any:
             "run pip install 'cytoshift[formats]'"
         ) from None
     try:
-        return reader(path)
+        return reader(path, **PLANES.get(kind, {}))
     except exceptions.UnsupportedFileFormatError as error:
         raise UserError(f"{path} is no {kind.upper()} file inside, or is cut short; copy or save it again") from error
 

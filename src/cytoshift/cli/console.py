@@ -1,0 +1,32 @@
+"""What every verb that works for a while has in common: --quiet, --json, and its last words.
+
+Progress is on stderr (core.progress), the result on stdout: for a person a sentence or a table, with --json one line
+that a program can read.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from ..predict.outputs import Outputs
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as one line of JSON on stdout; all else is on stderr.")]
+
+
+def conclude(as_json: bool, words: str, **result: Any) -> None:
+    """The last of a verb: in words for a person, or as one line of JSON. `result` is for programs: names stay."""
+    from ..core.facts import plain
+
+    typer.echo(json.dumps(result, default=plain) if as_json else words)
+
+
+def report_on(outputs: "Outputs") -> Path:
+    """The page of results that are there by now."""
+    from ..predict.account import place
+    from ..report import write_report
+
+    return write_report(place(outputs))

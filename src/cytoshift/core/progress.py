@@ -1,0 +1,134 @@
+"""What somebody who waits sees, on stderr: a bar in a terminal, elsewhere a line now and then, nothing when quiet.
+
+segment a.tif ━━━━━━━━━━━━━━━━━━━━━━━╸━━━━━━━━━━  62 %  1.83 Mvoxel/s  0:00:21  ETA 0:00:13  1.4 GB
+segment a.tif: 62 %, 1.83 Mvoxel/s, ETA 13 s, 1.4 GB
+"""
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from .machine import memory
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+EVERY = 10.0  # seconds between two plain lines
+PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+class Progress:
+    """Progress of one task, in `unit`s, of which there are `total`; `done` of them were done before it began.
+
+    stage: what is being done; it may change. quiet: nothing is shown, and nothing is said. plain: no bar, as what is
+    done has one of its own.
+    """
+
+    def __init__(
+        self, stage: str, total: float, unit: str = "", quiet: bool = False, done: float = 0, plain: bool = False
+    ) -> None:
+        from rich.console import Console
+
+        self.stage, self.total, self.unit, self.done, self.first = stage, total, unit, done, done
+        self.console = Console(stderr=True, quiet=quiet)
+        self.began = self.told = time.monotonic()
+        self.bar = self.drawn() if self.console.is_terminal and not quiet and not plain else None
+
+    def drawn(self) -> "Bar":
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        bar = Progress(
+            TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+            TextColumn("{task.fields[memory]}"), console=self.console, transient=True,
+        )  # fmt: skip
+        self.task = bar.add_task(self.stage, total=self.total, completed=int(self.done), rate="", memory=held())
+        return bar
+
+    def __enter__(self) -> Self:
+        if self.bar:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def begin(self, stage: str, total: float, done: float = 0) -> None:
+        """Another task, of which so much is done already."""
+        self.stage, self.total, self.done, self.first = stage, total, done, done
+        self.began = time.monotonic()
+        if self.bar:
+            self.bar.reset(self.task, total=total, completed=int(done), description=stage)
+
+    def update(self, done: float, stage: str | None = None, rate: str | None = None) -> None:
+        """So much is done by now; rate: in words, where it is not that of the units."""
+        self.done, self.stage = done, stage or self.stage
+        if self.bar:
+            words = self.rate if rate is None else rate
+            self.bar.update(self.task, completed=done, description=self.stage, rate=words, memory=held())
+        elif time.monotonic() - self.told >= EVERY:
+            self.line()
+
+    def advance(self, amount: float = 1, stage: str | None = None) -> None:
+        self.update(self.done + amount, stage)
+
+    def line(self, note: str = "") -> None:
+        """A plain line, where there is no bar."""
+        self.told = time.monotonic()
+        if self.bar is None:
+            part = f"{100 * self.done / self.total:.0f} %" if self.total else ""
+            eta = "" if self.eta is None else f"ETA {duration(self.eta)}"
+            self.say(f"{self.stage}: " + ", ".join(word for word in (part, self.rate, eta, held(), note) if word))
+
+    def say(self, text: str) -> None:
+        """A sentence, above the bar where there is one."""
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    @property
+    def speed(self) -> float:
+        """Units per second since the task began, 0 before anything is done."""
+        return (self.done - self.first) / max(time.monotonic() - self.began, 1e-9)
+
+    @property
+    def rate(self) -> str:
+        return f"{scaled(self.speed)}{self.unit}/s" if self.unit and self.speed else ""
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds to the end, None before anything is done."""
+        return (self.total - self.done) / self.speed if self.speed else None
+
+
+def scaled(value: float) -> str:
+    """Three digits and a prefix.
+
+    >>> scaled(1_830_000), scaled(2.5)
+    ('1.83 M', '2.5 ')
+    """
+    for size, prefix in PREFIXES:
+        if value >= size:
+            return f"{value / size:.3g} {prefix}"
+    return f"{value:.3g} "
+
+
+def held() -> str:
+    """Memory of this process, as "1.4 GB"; nothing where the system does not tell."""
+    used = memory()
+    return "" if used is None else f"{used:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """For a person.
+
+    >>> duration(13.2), duration(200), duration(7300)
+    ('13 s', '3 min 20 s', '2 h 2 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,107 @@
+"""What a call of `segment` leaves to tell how its results came about: facts.json and, beside it, evidence.
+
+In a folder of results they lie in OUT/report, of a single file cells.tif in cells.report.
+"""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.facts import FACTS, now, read_json, write_json
+from ..core.machine import machine, peak_card_memory, peak_memory, versions
+from ..data.understood import understood
+from ..data.volumes import Volume, open_labels
+from ..model import Segmenter
+from .evidence import Found, Shown, evidence, statistics
+from .outputs import Outputs
+from .run import Options, decoder
+
+Objects = dict[tuple[str, str], list[Found]]  # by image and class
+MOST = 200_000  # objects that are looked at
+
+
+def place(outputs: Outputs) -> Path:
+    """Folder of the account."""
+    return outputs.beside("report") if outputs.single else outputs.out / "report"
+
+
+class Account:
+    """Grows image by image, so that a call that continues another knows the times of both."""
+
+    def __init__(self, outputs: Outputs, segmenter: Segmenter, options: Options) -> None:
+        self.outputs, self.path = outputs, place(outputs) / FACTS
+        there = read_json(self.path)
+        seconds = {} if outputs.single else there.get("seconds", {})
+        finished = {v.name for v in outputs.volumes if v.name in seconds and outputs.finished(v)}
+        self.content: dict[str, Any] = {
+            "kind": "segment", "started": now(), "versions": versions(), "machine": machine(),
+            "options": options.model_dump(mode="json", exclude_none=True), "model": described(segmenter, options),
+            "images": understood(outputs.volumes),
+            "seconds": {name: one for name, one in seconds.items() if name in finished},
+        }  # fmt: skip
+
+    def image(self, volume: Volume, seconds: Mapping[str, float]) -> None:
+        """An image is finished; seconds: of its stages."""
+        self.content["seconds"][volume.name] = dict(seconds)
+        write_json(self.path, self.content)
+
+    def end(self, seconds: float) -> None:
+        """All images are finished: numbers over all of them, and pictures."""
+        outputs = self.outputs
+        objects, counts = found_in(outputs.table)
+        shown = [
+            Shown(volume, open_labels(outputs.labels(volume, kind))[0], kind)
+            for volume in outputs.volumes
+            for kind in outputs.classes
+        ]
+        evidence(shown, objects, self.path.parent / "evidence")
+        by_class = {
+            kind: [o for (_, k), rows in objects.items() if k == kind for o in rows] for kind in outputs.classes
+        }
+        self.content |= {
+            "found": {kind: statistics(rows, counts.get(kind, 0)) for kind, rows in by_class.items()},
+            "finished": now(), "all_seconds": seconds, "memory_gb": peak_memory(), "card_gb": peak_card_memory(),
+        }  # fmt: skip
+        write_json(self.path, self.content)
+
+
+def described(segmenter: Segmenter, options: Options) -> dict[str, Any]:
+    """All of a model that its results depend on, but for the weights."""
+    return {
+        "axes": segmenter.axes, "voxel": segmenter.voxel.size, "unit": segmenter.voxel.unit,
+        "network": segmenter.spec.model_dump(mode="json"),
+        "parameters": sum(p.numel() for p in segmenter.network.parameters()),
+        "normalisation": dumped(segmenter.normalisation),
+        "representation": decoder(segmenter, options).model_dump(mode="json"), "card": segmenter.card,
+    }  # fmt: skip
+
+
+def dumped(recipe: Any) -> Any:
+    """Of several channels one for all, or one for each."""
+    return [dumped(one) for one in recipe] if isinstance(recipe, list | tuple) else recipe.model_dump(mode="json")
+
+
+def found_in(table: Path, most: int = MOST) -> tuple[Objects, dict[str, int]]:
+    """Rows of a table of objects by image and class, and how many there are of each class.
+
+    Of more than `most` every so manieth is taken: a table may be larger than memory.
+    """
+    with table.open(newline="", encoding="utf-8") as file:
+        step = max(-(-(sum(1 for _ in file) - 1) // most), 1)
+    found: Objects = {}
+    counts: dict[str, int] = {}
+    with table.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        names = {name: number for number, name in enumerate(next(rows))}
+        axes = [axis for axis in "zyx" if f"{axis}_min" in names]
+        diameter = next((i for name, i in names.items() if name.startswith("diameter")), 0)
+        for number, row in enumerate(rows):
+            image, kind = row[names["image"]], row[names["class"]] if "class" in names else ""
+            counts[kind] = counts.get(kind, 0) + 1
+            if number % step == 0:
+                low, high = (tuple(int(row[names[f"{axis}_{end}"]]) for axis in axes) for end in ("min", "max"))
+                sure = float(row[names["confidence"]])
+                one = Found(image, kind, int(row[names["id"]]), float(row[diameter]), sure, low, high)
+                found.setdefault((image, kind), []).append(one)
+    return found, counts

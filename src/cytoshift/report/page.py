@@ -1,0 +1,66 @@
+"""A folder of results -> one HTML file that needs nothing else: no network, no script or picture from elsewhere.
+
+Whatever comes out of a file is escaped by the templates, and the page's own policy forbids all that it does not bring
+along, so that a name of a file can do no harm.
+"""
+
+import base64
+import hashlib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from .. import __version__
+from ..core.atomic import replacing
+from ..core.errors import UserError
+from ..core.facts import now
+from . import benchmark, evaluation, segmentation, training
+from .pictures import Album
+
+
+def write_report(folder: Path, out: Path | None = None) -> Path:
+    """Write the page of a run, of results of `segment` or of a benchmark; default: report.html in the folder.
+
+    Raises UserError where the folder holds none of these.
+    """
+    folder = Path(folder)
+    album = Album()
+    if (account := segmentation.of_folder(folder)) is not None:
+        beside = account.with_suffix(".report.html") if account.suffix == ".report" else account / "report.html"
+        template, content, place = "segmentation.html", segmentation.context(account, album), beside
+    elif evaluation.is_evaluation(folder):
+        template, content, place = "evaluation.html", evaluation.context(folder, album), folder / "report.html"
+    elif benchmark.is_benchmark(folder):
+        template, content, place = "benchmark.html", benchmark.context(folder, album), folder / "report.html"
+    elif training.is_training(folder):
+        template, content, place = "training.html", training.context(folder, album), folder / "report.html"
+    else:
+        raise UserError(
+            f"{folder} holds no run of 'cytoshift train', no results of 'segment' and none of 'bench'; pass a folder "
+            "that one of these has written"
+        )
+    return write_page(template, content, album, out or place)
+
+
+def write_page(template: str, content: dict[str, Any], album: Album, out: Path) -> Path:
+    """Fill in a template of this room."""
+    text = rendered(template, {**content, "dropped": album.dropped})
+    with replacing(out) as beside:
+        beside.write_text(text, encoding="utf-8")
+    return out
+
+
+def rendered(template: str, content: dict[str, Any]) -> str:
+    environment = Environment(
+        loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    here = files(__package__) / "templates"
+    script, style = (Markup((here / name).read_text(encoding="utf-8")) for name in ("page.js", "page.css"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.get_template(template).render(
+        **content, script=script, style=style, digest=digest, version=__version__, written=now()
+    )

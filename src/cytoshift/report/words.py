@@ -1,0 +1,217 @@
+"""A methods paragraph to paste into a paper. Every number in it is the run's; what a run does not say is left out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .learnt import Learnt, learnt
+from .papers import NAMES, cited, keys_of
+
+Told = Mapping[str, Any]
+
+# How the objects of a representation come about, with the names of its settings.
+WATERSHED = "and decoded by a marker-controlled watershed: seeds with"
+DECODED = {
+    "semantic": "Masks of the foreground were thresholded at {threshold:.3g}; pieces without a voxel above {sure:.3g} "
+    "were dropped",
+    "ternary": "Masks of core and edge were thresholded at {thresholds[0]:.3g} and {thresholds[1]:.3g}, and cores "
+    "grown into the foreground",
+    "bcd": "Instances were represented by foreground, contour and signed distance "
+    f"{WATERSHED} a foreground above {{seed_foreground:.3g}}, a contour below {{seed_contour:.3g}} and a distance "
+    "above {seed_distance:.3g}, foreground above {threshold:.3g} with a distance above {distance:.3g}",
+    "bc": "Instances were represented by foreground and contour "
+    f"{WATERSHED} a foreground above {{seed_foreground:.3g}} and a contour below {{seed_contour:.3g}}, foreground "
+    "above {threshold:.3g}",
+    "affinity": "Instances were represented by {offered} affinities "
+    f"{WATERSHED} affinities above {{seed:.3g}}, foreground above {{threshold:.3g}}",
+}
+
+
+def training(settings: Told, facts: Told, sizes: Mapping[str, Learnt], steps: int) -> str:
+    """How a model was trained: settings as in run.yaml, facts as in facts.json, sizes that it learnt from, steps as far
+    as it came."""
+    method = str(settings.get("method", ""))
+    represent = settings.get("represent", {})
+    keys = keys_of(method, kind_of(represent))
+    version = facts.get("versions", {}).get("cytoshift", "")
+    sentences = [
+        f"A model was trained with {NAMES.get(method, method)}{cited(keys)} as implemented in Cytoshift"
+        f"{f' {version}' if version else ''}.",
+        images(facts.get("images", {})),
+        normalised(settings.get("data", {}).get("normalise", {})),
+        working(facts.get("working", {}), settings.get("patch", ())),
+        learnt_from(settings, sizes),
+        written(represent),
+        networks(facts),
+        optimised(settings.get("train", {}), steps, settings.get("seed")),
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def segmentation(facts: Told) -> str:
+    """How images were segmented, with the model and what it was trained on."""
+    model = facts.get("model", {})
+    card = model.get("card", {})
+    settings = card.get("settings", {})
+    version = facts.get("versions", {}).get("cytoshift", "")
+    method = str(card.get("method", ""))
+    keys = keys_of(method, kind_of(model.get("representation", {})))
+    trained = f" for {counted(card['step'], 'step')}" if "step" in card else ""
+    on = f" on {counted(card['images'], 'image')}" if "images" in card else ""
+    sentences = [
+        images(facts.get("images", {})),
+        f"They were segmented in Cytoshift{f' {version}' if version else ''} by a network of "
+        f"{model.get('parameters', 0):,} parameters that had been trained with {NAMES.get(method, method)}"
+        f"{cited(keys)}{on}{trained}.",
+        normalised(model.get("normalisation", {})),
+        f"The network works at a voxel size of {size(model.get('voxel', ()), model.get('unit', ''))}."
+        if model.get("voxel")
+        else "",
+        learnt_from(settings, learnt(card)),
+        written(model.get("representation", {}), facts.get("options", {}).get("min_size")),
+        wishes(facts.get("options", {})),
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def images(understood: Told) -> str:
+    each = understood.get("each", [])
+    if not each:
+        return ""
+    shapes = {tuple(one["shape"]) for one in each}
+    first = each[0]
+    extent = f" of {' × '.join(map(str, first['shape']))} voxels" if len(shapes) == 1 else ""
+    voxels = {(tuple(one["voxel"]), one["unit"]) for one in each}
+    spacing = ""
+    if len(voxels) == 1:
+        spacing = f" at a voxel size of {size(first['voxel'], first['unit'])} ({', '.join(first['axes'])})"
+    kind = "3D stack" if "z" in first["axes"] else "2D image"
+    channels = f" with {first['channels']} channels" if first.get("channels", 1) > 1 else ""
+    number = f"one {kind}" if understood["count"] == 1 else counted(understood["count"], kind)
+    return f"The data are {number}{channels}{extent}{spacing}."
+
+
+def normalised(recipe: Any) -> str:
+    """How intensities were brought to the range of the networks."""
+    one = recipe[0] if isinstance(recipe, list) and recipe else recipe
+    if not isinstance(one, dict) or "kind" not in one:
+        return ""
+    over = "each image" if one.get("per", "image") == "image" else "the whole data set"
+    low, high = one.get("low"), one.get("high")
+    ways = {
+        "percentile": f"the percentiles {low} and {high} of {over} became -1 and 1",
+        "minmax": f"the least and the largest value of {over} became -1 and 1",
+        "range": f"the intensities {low} and {high} became -1 and 1",
+        "zscore": f"mean and standard deviation of {over} became 0 and 1",
+    }
+    if one["kind"] not in ways:
+        return ""
+    gamma = f", with a gamma of {one['gamma']:g}" if one.get("gamma", 1) != 1 else ""
+    inverted = ", and were inverted, as objects are dark" if one.get("invert") else ""
+    each = " (here of the first channel)" if isinstance(recipe, list) and len(recipe) > 1 else ""
+    return f"Intensities were scaled such that {ways[one['kind']]}{gamma}{inverted}{each}."
+
+
+def working(grid: Told, patch: Any) -> str:
+    if not grid:
+        return ""
+    cut = f" and see patches of {' × '.join(map(str, patch))} voxels in training" if patch else ""
+    return f"Networks work at a voxel size of {size(grid.get('voxel', ()), grid.get('unit', ''))}{cut}."
+
+
+def learnt_from(settings: Told, sizes: Mapping[str, Learnt]) -> str:
+    """Whose objects taught the network."""
+    sentences = []
+    for name, one in sizes.items():
+        low, middle, high = (f"{one.quantile(part):.3g}" for part in (0.05, 0.5, 0.95))
+        whose = f"{one.of} of {name}" if name else one.of
+        sentences.append(
+            f"Objects of {whose} have a median equivalent diameter of {middle} {one.unit} (90 % within {low} to {high} "
+            f"{one.unit})."
+        )
+    source = settings.get("source")
+    if isinstance(source, dict):
+        part = source.get("part", 1.0)
+        some = f" {100 * part:g} % of" if part < 1 else ""
+        sentences.insert(
+            0, f"Labels were borrowed from{some} another set of images; those of the target were not used."
+        )
+    elif settings.get("method"):
+        sentences.insert(0, "No annotation was used.")
+    return " ".join(sentences)
+
+
+def written(represent: Told, min_size: float | None = None) -> str:
+    """How instances were represented and decoded, with the thresholds; min_size: of a call of segment, for the
+    model's own."""
+    kind = kind_of(represent)
+    if kind == "classes":
+        each = represent.get("classes", {}).items()
+        return " ".join(f"{name.capitalize()}: {written(one, min_size)}" for name, one in each)
+    try:
+        text = DECODED.get(kind, "").format(**represent, offered=len(represent.get("offsets", ())))
+    except (KeyError, ValueError, IndexError, TypeError):  # settings of another version
+        return ""
+    if kind == "semantic" and represent.get("split") == "distance":
+        text += (
+            f", and touching objects split at the necks of the distance transform (saddle {represent['saddle']:.3g})"
+        )
+    if text and min_size is None and represent.get("smallest"):
+        text += f"; objects with an equivalent diameter below {represent['smallest']:.3g} were left out"
+    return f"{text}." if text else ""
+
+
+def wishes(options: Told) -> str:
+    """What a call of segment asked for besides the model's own."""
+    words = []
+    if options.get("min_size") is not None:
+        words.append(f"objects smaller than {options['min_size']:g} (in the unit of the voxel size) were left out")
+    if options.get("tile"):
+        words.append(
+            f"images went through the network in tiles of at most {' × '.join(map(str, options['tile']))} voxels that "
+            f"overlap by {options.get('overlap', 0)} voxels"
+        )
+    if options.get("mirror"):
+        words.append("predictions were averaged over mirrored views")
+    text = "; ".join(words)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def networks(facts: Told) -> str:
+    players = facts.get("players", {})
+    if not players:
+        return ""
+    each = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in players.items())
+    return f"Trained parameters: {each}; the shipped network has {facts.get('network', 0):,}."
+
+
+def optimised(train: Told, steps: int, seed: Any) -> str:
+    if not train:
+        return ""
+    name = {"adam": "Adam", "adamw": "AdamW"}.get(str(train.get("optimizer", "adam")), "Adam")
+    betas = ", ".join(f"{b:g}" for b in train.get("betas", ()))
+    fall = (
+        f", falling from {100 * train['decay_from']:g} % of the training on" if train.get("decay_from", 1) < 1 else ""
+    )
+    mean = f"; the shipped weights are their running mean (decay {train['ema']:g})" if train.get("ema") else ""
+    precision = {"bf16-mixed": " in bfloat16 mixed precision"}.get(str(train.get("precision")), "")
+    return (
+        f"Training took {counted(steps, 'step')} with batches of {train.get('batch', 1)}{precision}, using {name} "
+        f"(β = {betas}) with a learning rate of {train.get('lr', 0):g}{fall}{mean}; the seed was {seed}."
+    )
+
+
+def kind_of(represent: Any) -> str:
+    return str(represent.get("kind", "")) if isinstance(represent, dict) else ""
+
+
+def size(extents: Any, unit: str) -> str:
+    """Extents of a voxel as "0.5 × 0.2 × 0.2 µm"."""
+    return f"{' × '.join(f'{e:g}' for e in extents)} {unit.replace('um', 'µm')}"
+
+
+def counted(number: int, thing: str) -> str:
+    """
+    >>> counted(1, "image"), counted(1200, "step")
+    ('1 image', '1,200 steps')
+    """
+    return f"{number:,} {thing}{'s' * (number != 1)}"
