@@ -10,7 +10,7 @@ from cytoshift.nets.chain import ChainSpec, LookupSpec
 from cytoshift.nets.folded import quick, steady, supported
 from cytoshift.nets.nd import conv, reflected_conv
 from cytoshift.nets.nd import finer as plain_finer
-from cytoshift.nets.quick import Conv, finer, lengthened
+from cytoshift.nets.quick import Conv, finer, lengthened, rounded, rounded_apart
 from cytoshift.nets.resnet import ResNetSpec
 from cytoshift.nets.spec import TranslatorSpec
 from cytoshift.nets.unet import UNetSpec
@@ -139,3 +139,23 @@ def test_kernels_of_a_voxel_and_strides_stay_as_they_are():
         made = Conv(layer)
         made.settle(torch.bfloat16)
         assert made.together == 1
+
+
+def test_rounding_keeps_the_sums_over_the_taps():
+    weight = torch.randn(5, 3, 27, generator=torch.Generator().manual_seed(0))
+    made = rounded(weight)
+    assert torch.equal(made, made.bfloat16().float())
+    nearest = weight.bfloat16().float()
+    lost = lambda found: (found - weight).sum(-1).abs().mean()
+    assert lost(made) < 0.1 * lost(nearest)
+    assert (made - weight).abs().max() < 3 * (nearest - weight).abs().max()
+
+
+def test_taps_of_a_transposed_convolution_are_rounded_voxel_by_voxel():
+    weight = torch.randn(4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    made = rounded_apart(weight, (2, 2))
+    lost = lambda found: F.conv_transpose2d(torch.ones(1, 4, 8, 8), found - weight, stride=2, padding=1)[
+        ..., 2:-2, 2:-2
+    ]
+    assert lost(made).abs().mean() < 0.2 * lost(weight.bfloat16().float()).abs().mean()
+    assert torch.equal(rounded_apart(weight[..., :3, :3], (2, 2)), weight[..., :3, :3].bfloat16().float())

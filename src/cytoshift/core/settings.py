@@ -29,7 +29,7 @@ def parse(kind: type[S], data: Any, where: str = "settings") -> S:
     except ValidationError as error:
         first = error.errors()[0]
         loc = unnamed(first["loc"])
-        key = ".".join(map(str, loc)) or "the whole"
+        key = short(".".join(map(str, loc))) or "the whole"
         if first["type"] == "extra_forbidden":
             known = ", ".join(fields_at(kind, loc[:-1]))
             raise UserError(f"{where}: '{key}' is not a setting; there are {known}") from None
@@ -37,9 +37,15 @@ def parse(kind: type[S], data: Any, where: str = "settings") -> S:
             raise UserError(f"{where}: '{key}' is missing; set {key}=...") from None
         if first["type"] == "union_tag_not_found":
             raise UserError(f"{where}: '{key}' does not say which one; set {key}.kind=...") from None
-        message = first["msg"].removeprefix("Value error, ")
-        got = "" if isinstance(first["input"], dict) else f" = {first['input']!r}"
+        message = " ".join(first["msg"].removeprefix("Value error, ").split())
+        got = "" if isinstance(first["input"], dict) else f" = {short(repr(first['input']))}"
         raise UserError(f"{where}: {key}{got}: {message[0].lower() + message[1:]}") from None
+
+
+def short(text: str) -> str:
+    """On one line, and no longer than a sentence can bear."""
+    line = " ".join(text.split())
+    return line if len(line) <= 80 else f"{line[:77]}..."
 
 
 def fields_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:

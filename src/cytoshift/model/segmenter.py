@@ -15,7 +15,7 @@ from .. import __version__
 from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.normalise import Recipe, Scale, Scales, of_the_whole
-from ..core.settings import Settings, parse
+from ..core.settings import Settings, parse, short
 from ..core.voxel import Voxel
 from ..nets.spec import NetSpec
 from ..represent import RepresentationSettings
@@ -168,15 +168,15 @@ def read(folder: Path) -> ModelFile:
         raise UserError(f"{folder} is no model, it holds no {JSON}; {cure}")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, a number of thousands of digits, lists in lists in lists
         raise UserError(f"{path} is damaged, it is no JSON; copy the model folder again") from None
     if not isinstance(data, dict):
         raise UserError(f"{path} is damaged, it holds no mapping; copy the model folder again")
     version = data.get("format")
     if version != FORMAT:
         raise UserError(
-            f"{path} has the format {version!r}, cytoshift {__version__} reads {FORMAT}; install the version that "
-            f"wrote it ({data.get('cytoshift', 'not named')})"
+            f"{path} has the format {short(repr(version))}, cytoshift {__version__} reads {FORMAT}; install the "
+            f"version that wrote it ({short(str(data.get('cytoshift', 'not named')))})"
         )
     return parse(ModelFile, data, str(path))
 
@@ -200,6 +200,8 @@ def refuse_misfits(folder: Path, wanted: dict[str, Tensor], weights: dict[str, T
         if got.shape != want.shape:
             shapes = f"the shape {tuple(got.shape)}, the network needs {tuple(want.shape)}"
             raise UserError(f"{folder}: weight '{name}' has {shapes}; {cure}")
+        if got.is_floating_point() and not got.isfinite().all():
+            raise UserError(f"{folder}: weight '{name}' holds values that are no numbers; {cure}")
         if got.is_floating_point() != want.is_floating_point():
             raise UserError(f"{folder}: weight '{name}' holds {got.dtype}, the network needs {want.dtype}; {cure}")
     for name in weights:

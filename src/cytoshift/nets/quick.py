@@ -42,8 +42,8 @@ class Conv(nn.Module):
         self.bias: Tensor | None
         self.register_buffer("weight", conv.weight.detach().to(torch.float32))
         self.register_buffer("bias", None if conv.bias is None else conv.bias.detach().to(torch.float32))
-        self.together = 1
-        self.wide: list[Tensor] = []
+        self.together, self.sums = 1, False
+        self.wide, self.wide_bias = self.weight, self.bias
 
     def fold(self, factor: Tensor, shift: Tensor) -> "Conv":
         """This layer, its output times `factor` (K,) plus `shift` (K,). Before it is settled."""
@@ -55,13 +55,26 @@ class Conv(nn.Module):
         """Weights to their format and their place in memory."""
         count, inputs = self.weight.shape[:2]
         plain = inputs == 1 or max(self.stride) > 1 or self.weight.shape[-1] == 1
-        if dtype == torch.bfloat16 and self.weight.device.type == "cpu" and not plain:
+        exact = half_on_cpu(self.weight, dtype)
+        if exact and not plain:
             self.together = beside(count)
-        weight, self.bias = self.weight, None if self.bias is None else self.bias.to(dtype)
+        if dtype == torch.bfloat16:
+            self.weight = rounded(self.weight.flatten(2)).view_as(self.weight)
+        if self.bias is not None and not exact:
+            self.bias = self.bias.to(dtype)
+        self.sums = exact
+        weight = self.weight
         self.weight = weight.to(dtype, memory_format=LAST[self.ndim])
         if self.together > 1:
-            self.wide = [widened(weight, self.together).to(dtype, memory_format=LAST[self.ndim])]
-            self.wide += [] if self.bias is None else [self.bias.repeat(self.together)]
+            self.wide = widened(weight, self.together).to(dtype, memory_format=LAST[self.ndim])
+            self.wide_bias = None if self.bias is None else self.bias.repeat(self.together)
+
+    def convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Axes, padding: Axes) -> Tensor:
+        if self.sums:  # torch.nn.functional asks for a bias in the format of the weights
+            out: Tensor = torch.mkldnn_convolution(x, weight, bias, padding, stride, (1,) * self.ndim, 1)
+        else:
+            out = CONVOLVE[self.ndim](x, weight, bias, stride, padding)
+        return out
 
     def forward(self, x: Tensor) -> Tensor:
         padding: Axes = self.widths
@@ -70,9 +83,9 @@ class Conv(nn.Module):
         length = x.shape[-1] + 2 * padding[-1] - self.weight.shape[-1] + 1
         if self.together > 1 and length % self.together == 0:
             stride = (*self.stride[:-1], self.together)
-            out: Tensor = apart(CONVOLVE[self.ndim](x, *self.wide, stride=stride, padding=padding), self.together)
+            out = apart(self.convolved(x, self.wide, self.wide_bias, stride, padding), self.together)
         else:
-            out = CONVOLVE[self.ndim](x, self.weight, self.bias, self.stride, padding)
+            out = self.convolved(x, self.weight, self.bias, self.stride, padding)
         return active(out, self.slope)
 
 
@@ -89,12 +102,53 @@ class Transposed(Conv):
         return self
 
     def settle(self, dtype: torch.dtype) -> None:
+        if dtype == torch.bfloat16:
+            self.weight = rounded_apart(self.weight, self.stride)
         self.weight = self.weight.to(dtype, memory_format=LAST[self.ndim])
         self.bias = None if self.bias is None else self.bias.to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         out = TRANSPOSED[self.ndim](x, self.weight, self.bias, self.stride, self.widths, self.extra)
         return active(out, self.slope)
+
+
+def half_on_cpu(weight: Tensor, dtype: torch.dtype) -> bool:
+    """Whether oneDNN computes in bfloat16: it then takes a bias of 32 bits, and adds up in 32 bits."""
+    return dtype == torch.bfloat16 and weight.device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def rounded(weight: Tensor) -> Tensor:
+    """Weights (K, C, taps) as values of bfloat16 whose sums over the taps are those of the weights, nearly.
+
+    Neighbouring voxels of a channel are nearly equal, so that rounding which is off in one direction makes the whole
+    channel brighter. What is lost in one tap is made up for in the next, from the largest to the smallest, whose grid
+    is the finest (error diffusion).
+    """
+    order = weight.abs().argsort(-1, descending=True)
+    falling = weight.gather(-1, order)
+    out, carry = torch.empty_like(falling), torch.zeros_like(falling[..., 0])
+    for i in range(falling.shape[-1]):
+        wanted = falling[..., i] + carry
+        out[..., i] = wanted.bfloat16()
+        carry = wanted - out[..., i]
+    return torch.empty_like(weight).scatter_(-1, order, out)
+
+
+def rounded_apart(weight: Tensor, stride: Axes) -> Tensor:
+    """`rounded` for a transposed convolution (C, K, *kernel): the taps of each output voxel apart.
+
+    Where a kernel is no multiple of its stride, voxels differ in their number of taps, and the nearest value is taken.
+    """
+    kernel = weight.shape[2:]
+    if any(k % s for k, s in zip(kernel, stride)):
+        return weight.bfloat16().float()
+    parts = weight.reshape(*weight.shape[:2], *(n for k, s in zip(kernel, stride) for n in (k // s, s)))
+    ndim = len(kernel)
+    taps, phases = [2 + 2 * a for a in range(ndim)], [3 + 2 * a for a in range(ndim)]
+    apart = parts.permute(0, 1, *phases, *taps)
+    done = rounded(apart.flatten(2 + ndim)).view(apart.shape)
+    back = [0, 1, *(axis for a in range(ndim) for axis in (2 + ndim + a, 2 + a))]
+    return done.permute(back).reshape(weight.shape)
 
 
 def active(x: Tensor, slope: float | None) -> Tensor:

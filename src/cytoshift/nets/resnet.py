@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from .nd import CONV_TRANSPOSE, INSTANCE_NORM, Axes, changed, conv, finer, stages
-from .unet import check_levels, total, widened
+from .unet import MOST, check_levels, total, widened
 
 LEVELS = 3
 
@@ -39,13 +39,13 @@ class ResNetSpec(Settings):
 
     kind: Literal["resnet"] = "resnet"
     ndim: Literal[2, 3]
-    channels: int = Field(1, ge=1)
-    out: int = Field(1, ge=1)
-    width: int = Field(64, ge=1)
+    channels: int = Field(1, ge=1, le=MOST)
+    out: int = Field(1, ge=1, le=MOST)
+    width: int = Field(64, ge=1, le=MOST)
     kernels: tuple[Axes, ...]
     strides: tuple[Axes, ...]
-    blocks: int = Field(9, ge=0)
-    stem: int = Field(7, ge=1)
+    blocks: int = Field(9, ge=0, le=64)
+    stem: int = Field(7, ge=1, le=63)
     up: Literal[3, 4, "linear"] = 3
     residual_image: bool = False
     mask: bool = False

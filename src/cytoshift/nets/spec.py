@@ -9,7 +9,7 @@ from .chain import ChainSpec
 from .nd import stages
 from .resnet import ResNetSpec
 from .translator import Decoder, Encoder, Translator
-from .unet import UNetSpec
+from .unet import MOST, UNetSpec
 
 
 class TranslatorSpec(Settings):
@@ -17,11 +17,11 @@ class TranslatorSpec(Settings):
 
     kind: Literal["translator"] = "translator"
     ndim: Literal[2, 3]
-    channels: int = Field(1, ge=1)
-    width: int = Field(64, ge=1)
-    blocks: int = Field(4, ge=1)
-    stem: int = Field(7, ge=1)
-    hidden: int = Field(256, ge=1)
+    channels: int = Field(1, ge=1, le=MOST)
+    width: int = Field(64, ge=1, le=MOST)
+    blocks: int = Field(4, ge=1, le=64)
+    stem: int = Field(7, ge=1, le=63)
+    hidden: int = Field(256, ge=1, le=MOST)
     up: Literal[3, 4] = 3
     adaptive_encoder: bool = True
     frozen: bool = False  # norms hold statistics measured after training

@@ -19,7 +19,7 @@ layer, upsampling) are shorter here than the call of them, and importing it take
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,8 @@ from ..core.voxel import Voxel
 from .nd import CONV, Axes, changed, conv, finer, stages
 
 SLOPE = 0.2  # of LeakyReLU
+MOST = 2**14  # channels of anything: a file with a damaged size must not ask for days or all memory
+Width = Annotated[int, Field(ge=1, le=MOST)]
 
 
 class UNetSpec(Settings):
@@ -47,15 +49,15 @@ class UNetSpec(Settings):
 
     kind: Literal["unet"] = "unet"
     ndim: Literal[2, 3]
-    channels: int = Field(1, ge=1)
-    out: int = Field(ge=1)
-    widths: tuple[int, ...] = Field(min_length=1)
+    channels: int = Field(1, ge=1, le=MOST)
+    out: int = Field(ge=1, le=MOST)
+    widths: tuple[Width, ...] = Field(min_length=1, max_length=16)
     kernels: tuple[Axes, ...]
     strides: tuple[Axes, ...]
-    stem: int = Field(5, ge=1)
-    blocks: int = Field(1, ge=1)
-    se: int = Field(4, ge=0)
-    groups: int = Field(8, ge=1)
+    stem: int = Field(5, ge=1, le=63)
+    blocks: int = Field(1, ge=1, le=64)
+    se: int = Field(4, ge=0, le=MOST)
+    groups: int = Field(8, ge=1, le=MOST)
     padding: Literal["replicate", "zeros"] = "replicate"
     plus: bool = False
     non_local: bool = False

@@ -1,7 +1,10 @@
 """A checkpoint holds all that a step depends on; the data do not need any, they are a function of the step."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import nn
@@ -21,6 +24,7 @@ def load(path: Path, parts: dict[str, Any]) -> tuple[int, float]:
     """Restore every part in place; return (step, elapsed), or (0, 0) where there is no checkpoint yet."""
     if not path.exists():
         return 0, 0.0
+    refuse_damaged(path)
     try:
         # Checkpoints of the first version have nothing of the monitor.
         state = {"monitor": {}} | torch.load(path, map_location="cpu", weights_only=True)
@@ -29,6 +33,20 @@ def load(path: Path, parts: dict[str, Any]) -> tuple[int, float]:
     except (RuntimeError, KeyError, EOFError, ValueError) as error:
         raise UserError(f"checkpoint {path} does not fit this run ({first_line(error)}); choose another -o") from None
     return int(state["step"]), float(state["elapsed"])
+
+
+def refuse_damaged(path: Path) -> None:
+    """Raises UserError where the file is not what `save` wrote, which is a zip with a checksum of every part."""
+    cure = f"it is damaged; delete {path} to begin again, or choose another -o"
+    with path.open("rb") as file:
+        try:
+            bad = ZipFile(file).testzip()
+        except (BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError, struct.error, zlib.error):
+            raise UserError(
+                f"checkpoint {path} is no file that a training wrote, or only a part of one; {cure}"
+            ) from None
+    if bad is not None:
+        raise UserError(f"checkpoint {path} does not hold what was written ({bad}); {cure}")
 
 
 def restore(part: Any, state: dict[str, Any]) -> None:
