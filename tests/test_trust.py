@@ -238,5 +238,6 @@ def test_assess_advises_with_evidence_and_a_command(trained):
     done = called("assess", trained / "images", "-m", trained / "run" / "model")
     assert done.exit_code in (0, 3, 4) and "score of its result" in done.output and "next: cytoshift" in done.output
     tifffile.imwrite(trained / "volume.tif", np.zeros((5, 40, 40), np.uint8), imagej=True, metadata={"axes": "ZYX"})
-    done = called("assess", trained / "volume.tif", "-m", trained / "run" / "model")
+    size = ("--voxel", "2,1,1", "--unit", "um")
+    done = called("assess", trained / "volume.tif", *size, "-m", trained / "run" / "model")
     assert done.exit_code == 4 and "the model works on 'yx' images" in done.output
