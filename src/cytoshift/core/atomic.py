@@ -24,14 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         discard(temporary)
         yield temporary
-        if path.is_dir():
-            old = path.with_name(f".{path.name}.{os.getpid()}.old")
-            discard(old)
-            path.rename(old)
-            temporary.rename(path)
-            discard(old)
-        else:
-            os.replace(temporary, path)
+        swap(temporary, path)
     except OSError as error:
         discard(temporary)
         if isinstance(error, FileNotFoundError | FileExistsError) and error.filename != str(temporary):
@@ -41,6 +34,18 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         discard(temporary)
         raise
+
+
+def swap(temporary: Path, path: Path) -> None:
+    """Give a finished file or folder the name `path`, in place of what stood there."""
+    if path.is_dir():
+        old = path.with_name(f".{path.name}.old")
+        discard(old)
+        path.rename(old)
+        temporary.rename(path)
+        discard(old)
+    else:
+        os.replace(temporary, path)
 
 
 def discard(path: Path) -> None:

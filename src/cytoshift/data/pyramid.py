@@ -1,5 +1,6 @@
 """Coarser copies of an image or of labels, each half as fine as the last along the axes that are still the finest."""
 
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -8,24 +9,45 @@ from numpy.typing import NDArray
 SMALLEST = 256  # an image that fits into this many voxels along every axis needs no coarser copy
 
 
+@dataclass(frozen=True)
+class Level:
+    """One level of a pyramid."""
+
+    shape: tuple[int, ...]
+    steps: tuple[int, ...]  # voxels of the level before that become one of this
+    factors: tuple[int, ...]  # extent of a voxel in multiples of the finest voxel's
+
+
+def planned(shape: tuple[int, ...], size: tuple[float, ...]) -> list[Level]:
+    """The levels of an image of (Y, X) or (Z, Y, X) voxels, the image itself first.
+
+    size: extent of its voxels; a coarse z axis is left alone until y and x are as coarse.
+    """
+    ones = (1,) * len(shape)
+    levels = [Level(tuple(shape), ones, ones)]
+    while max(levels[-1].shape) > SMALLEST:
+        last = levels[-1]
+        extents = [s * f for s, f in zip(size, last.factors)]
+        finest = min(e for e, n in zip(extents, last.shape) if n > 1)
+        # An axis is halved as long as that does not make its voxels longer than those of the finest axis will be.
+        steps = tuple(2 if n > 1 and e < 1.5 * finest else 1 for e, n in zip(extents, last.shape))
+        coarser = tuple(-(-n // s) for n, s in zip(last.shape, steps))
+        levels.append(Level(coarser, steps, tuple(f * s for f, s in zip(last.factors, steps))))
+    return levels
+
+
 def pyramid(
     image: NDArray[np.generic], size: tuple[float, ...], labels: bool
 ) -> list[tuple[NDArray[np.generic], tuple[int, ...]]]:
     """The image and its coarser copies, with their voxels' extent in multiples of the finest voxel's.
 
-    image: (Y, X) or (Z, Y, X). size: extent of its voxels; a coarse z axis is left alone until y and x are as coarse.
-    labels: ids are voted for and never averaged.
+    image: (Y, X) or (Z, Y, X). size: extent of its voxels. labels: ids are voted for and never averaged.
     """
-    factors = (1,) * image.ndim
-    levels = [(image, factors)]
-    while max(image.shape) > SMALLEST:
-        extents = [s * f for s, f in zip(size, factors)]
-        finest = min(e for e, n in zip(extents, image.shape) if n > 1)
-        # An axis is halved as long as that does not make its voxels longer than those of the finest axis will be.
-        steps = tuple(2 if n > 1 and e < 1.5 * finest else 1 for e, n in zip(extents, image.shape))
-        image = (mode if labels else mean)(image, steps)
-        factors = tuple(f * s for f, s in zip(factors, steps))
-        levels.append((image, factors))
+    first, *rest = planned(image.shape, size)
+    levels = [(image, first.factors)]
+    for level in rest:
+        image = (mode if labels else mean)(image, level.steps)
+        levels.append((image, level.factors))
     return levels
 
 

@@ -1,7 +1,7 @@
 """Results as files that other programs open, with the calibration of the image they belong to."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,14 +10,12 @@ from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.voxel import MICROMETRE, Voxel
 from ..labels.dtypes import smallest_dtype
-from .formats import is_zarr
+from .multiscale import Ngff, chunks_of, create_level, describe, list_labels, place_inside
 from .picture import stem
 from .pyramid import pyramid
 
 CLASSIC = 2**32 - 2**25  # bytes of pixels that fit into a TIFF with 32-bit offsets, headers aside
 IMAGEJ = (np.uint8, np.uint16, np.float32)  # what ImageJ's own TIFFs hold
-CHUNK = {2: (1024, 1024), 3: (64, 128, 128)}
-Ngff = Literal["0.4", "0.5"]
 
 
 def write_labels(path: Path, labels: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5") -> Path:
@@ -97,66 +95,21 @@ def write_tiff(path: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, 
 def write_ngff(
     folder: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff, labels: bool, name: str
 ) -> None:
-    """A multiscale image in a new folder; the metadata are written, and checked, by ome-zarr."""
+    """A multiscale image in a new folder."""
     import zarr
 
-    writer, version = ome_zarr(ngff)
-    zarr_format: Literal[2, 3] = 2 if ngff == "0.4" else 3
-    physical = {"unit": "micrometer"} if voxel.unit == MICROMETRE else {}
-    group = zarr.create_group(folder, zarr_format=zarr_format)
-    datasets = []
-    for number, (level, factors) in enumerate(pyramid(array, voxel.size, labels)):
-        stored = group.create_array(
-            str(number),
-            shape=level.shape,
-            dtype=level.dtype.name,  # by name: Zarr does not know C's unsigned long long as a uint64
-            chunks=tuple(min(c, n) for c, n in zip(CHUNK[level.ndim], level.shape)),
-            chunk_key_encoding={"name": "v2" if zarr_format == 2 else "default", "separator": "/"},
-            dimension_names=list(axes) if zarr_format == 3 else None,
-        )
+    group = zarr.create_group(folder, zarr_format=2 if ngff == "0.4" else 3)
+    levels = pyramid(array, voxel.size, labels)
+    for number, (level, _) in enumerate(levels):
+        stored = create_level(group, number, level.shape, level.dtype, axes, chunks_of(level.shape, voxel.ndim))
         stored[...] = level
-        scale = [s * f for s, f in zip(voxel.size, factors)]
-        # The centre of a coarse voxel lies between the centres of the fine ones that it stands for.
-        shift = [s * (f - 1) / 2 for s, f in zip(voxel.size, factors)]
-        steps = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
-        datasets.append({"path": str(number), "coordinateTransformations": steps if any(shift) else steps[:1]})
-    named = [{"name": axis, "type": "space", **physical} for axis in axes]
-    writer.write_multiscales_metadata(group, datasets, fmt=version, axes=named, name=name)
-    if labels:
-        writer.add_metadata(group, {"image-label": {"version": ngff}}, fmt=version)
-    if not physical:
-        group.attrs["cytoshift"] = {"unit": voxel.unit}
+    describe(group, [factors for _, factors in levels], voxel, axes, labels, name)
 
 
 def write_into(image: Path, part: str, labels: NDArray[np.generic], voxel: Voxel, axes: str) -> Path:
     """Labels of an OME-Zarr image, where NGFF keeps them: image/labels/<name>."""
-    import zarr
-
-    folder, _, name = part.strip("/").rpartition("/")
-    if folder != "labels" or not name:
-        raise UserError(
-            f"labels cannot be written to '{part}' of {image}; name a place like {image.name}::labels/nuclei"
-        )
-    if not is_zarr(image):
-        raise UserError(f"{image} is no OME-Zarr image to put labels into; leave '::{part}' out to write them alone")
-    ngff: Ngff = "0.4" if (image / ".zgroup").is_file() else "0.5"
-    with replacing(image / "labels" / name) as temporary:
-        write_ngff(temporary, labels, voxel, axes, ngff, True, name)
-    writer, version = ome_zarr(ngff)
-    group = zarr.open_group(image, mode="r+").require_group("labels")
-    names = writer.get_metadata(group).get("labels", [])
-    stated = {} if ngff == "0.4" else {"version": ngff}
-    writer.add_metadata(group, {"labels": [*names, *([] if name in names else [name])], **stated}, fmt=version)
-    return image / "labels" / name
-
-
-def ome_zarr(ngff: Ngff) -> tuple[Any, Any]:
-    """The writer of the ome-zarr library, and its description of a version of the format."""
-    import warnings
-
-    with warnings.catch_warnings():  # a default argument in the library is made from a class that it deprecates
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from ome_zarr import format as versions
-        from ome_zarr import writer
-
-    return writer, versions.FormatV04() if ngff == "0.4" else versions.FormatV05()
+    place, ngff = place_inside(image, part)
+    with replacing(place) as temporary:
+        write_ngff(temporary, labels, voxel, axes, ngff, True, place.name)
+    list_labels(image, place.name, ngff)
+    return place

@@ -37,12 +37,12 @@ class Shapes:
     @classmethod
     def joined(cls, parts: "Sequence[Shapes]") -> "Shapes":
         """Of several images; density and foreground are the means."""
-        each = [
-            np.concatenate([getattr(part, name) for part in parts]) for name in ("diameter", "elongation", "solidity")
-        ]
-        whole = np.concatenate([part.whole for part in parts])
-        density, foreground = (float(np.mean([getattr(p, name) for p in parts])) for name in ("density", "foreground"))
-        return cls(*each, whole, density, foreground)
+        pooled = lambda name: np.concatenate([getattr(part, name) for part in parts])
+        mean = lambda name: float(np.mean([getattr(part, name) for part in parts]))
+        return cls(
+            pooled("diameter"), pooled("elongation"), pooled("solidity"), pooled("whole"),
+            mean("density"), mean("foreground"),
+        )  # fmt: skip
 
     def settled(self) -> "Shapes":
         """Whole objects alone, where they are enough to tell a distribution."""

@@ -6,6 +6,7 @@ from ..core.errors import UserError
 from ..data.labelled import LabelledPairs
 from ..represent import RepresentationSettings
 from .loop import learn
+from .select import select
 from .settings import Run
 from .ship import Learnt, Shelf, save, shipped
 from .stages import STAGES
@@ -15,7 +16,8 @@ from .tune import tune
 def fit(run: Run, out: Path, quiet: bool = False) -> Path:
     """Train, or continue a training that was stopped; return OUT/model, the folder of the trained segmenter.
 
-    With run.train.snapshots, OUT/snapshots holds states on the way, each a model too.
+    With run.train.snapshots, OUT/snapshots holds states on the way, each a model too, and run.train.select says which
+    of them is the model.
     Raises UserError where `out` holds another run, where data and settings do not fit, and where a loss is no
     longer a number.
     """
@@ -33,6 +35,10 @@ def fit(run: Run, out: Path, quiet: bool = False) -> Path:
         represent = decoder(run, learnt, quiet)
         save(run, learnt, spec, network, represent, model, shelf.told(learnt))
         shelf.settle(represent)
+        if run.train.select != "last":
+            sentence = select(run, learnt, shelf, model)
+            if not quiet:
+                print(sentence)
     learnt.fabric.barrier()
     return model
 

@@ -32,7 +32,7 @@ from .training import Training, move
 SHEET = 4  # samples that are looked at again and again
 FREE = {
     "steps", "max_minutes", "log_every", "sheet_every", "checkpoint_every", "workers", "accelerator", "on_failure",
-    "rollbacks", "snapshots",
+    "rollbacks", "snapshots", "select",
 }  # fmt: skip
 
 

@@ -1,0 +1,102 @@
+"""OME-Zarr folders: arrays of a pyramid, what NGFF says about them, and labels inside of the image they belong to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core.errors import UserError
+from ..core.voxel import MICROMETRE, Voxel
+from .formats import is_zarr
+
+CHUNK = {2: (1024, 1024), 3: (64, 128, 128)}
+KINDS = {"t": "time", "c": "channel"}  # of an axis; the others are space
+Ngff = Literal["0.4", "0.5"]
+
+
+def chunks_of(shape: tuple[int, ...], space: int) -> tuple[int, ...]:
+    """Chunks of an array whose last `space` axes are spatial; one index of time or of the channels in each."""
+    whole = (1,) * (len(shape) - space) + CHUNK[space]
+    return tuple(min(c, n) for c, n in zip(whole, shape))
+
+
+def create_level(
+    group: Any,
+    number: int,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    axes: str,
+    chunks: tuple[int, ...],
+    shards: tuple[int, ...] | None = None,
+) -> Any:
+    """The empty array of one level, 0 the finest."""
+    zarr_format = group.metadata.zarr_format
+    return group.create_array(
+        str(number),
+        shape=shape,
+        dtype=np.dtype(dtype).name,  # by name: Zarr does not know C's unsigned long long as a uint64
+        chunks=chunks,
+        shards=shards,
+        chunk_key_encoding={"name": "v2" if zarr_format == 2 else "default", "separator": "/"},
+        dimension_names=list(axes) if zarr_format == 3 else None,
+    )
+
+
+def describe(group: Any, factors: Sequence[tuple[int, ...]], voxel: Voxel, axes: str, labels: bool, name: str) -> None:
+    """NGFF's description of the levels in a group, written, and checked, by ome-zarr.
+
+    factors: per level, its voxels' extents in multiples of the finest voxel's; one number per axis of `axes`.
+    """
+    ngff: Ngff = "0.4" if group.metadata.zarr_format == 2 else "0.5"
+    writer, version = ome_zarr(ngff)
+    physical = {"unit": "micrometer"} if voxel.unit == MICROMETRE else {}
+    size = (1.0,) * (len(axes) - voxel.ndim) + voxel.size
+    datasets = []
+    for number, steps in enumerate(factors):
+        scale = [s * f for s, f in zip(size, steps)]
+        # The centre of a coarse voxel lies between the centres of the fine ones that it stands for.
+        shift = [s * (f - 1) / 2 for s, f in zip(size, steps)]
+        changes = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
+        datasets.append({"path": str(number), "coordinateTransformations": changes if any(shift) else changes[:1]})
+    named = [{"name": a, "type": KINDS[a]} if a in KINDS else {"name": a, "type": "space", **physical} for a in axes]
+    writer.write_multiscales_metadata(group, datasets, fmt=version, axes=named, name=name)
+    if labels:
+        writer.add_metadata(group, {"image-label": {"version": ngff}}, fmt=version)
+    if not physical:
+        group.attrs["cytoshift"] = {"unit": voxel.unit}
+
+
+def place_inside(image: Path, part: str) -> tuple[Path, Ngff]:
+    """Where `image.ome.zarr::labels/nuclei` keeps its labels, and the version of the format that the image has."""
+    folder, _, name = part.strip("/").rpartition("/")
+    if folder != "labels" or not name:
+        raise UserError(
+            f"labels cannot be written to '{part}' of {image}; name a place like {image.name}::labels/nuclei"
+        )
+    if not is_zarr(image):
+        raise UserError(f"{image} is no OME-Zarr image to put labels into; leave '::{part}' out to write them alone")
+    return image / "labels" / name, "0.4" if (image / ".zgroup").is_file() else "0.5"
+
+
+def list_labels(image: Path, name: str, ngff: Ngff) -> None:
+    """Have an OME-Zarr image name the labels that lie in it."""
+    import zarr
+
+    writer, version = ome_zarr(ngff)
+    group = zarr.open_group(image, mode="r+").require_group("labels")
+    names = writer.get_metadata(group).get("labels", [])
+    stated = {} if ngff == "0.4" else {"version": ngff}
+    writer.add_metadata(group, {"labels": [*names, *([] if name in names else [name])], **stated}, fmt=version)
+
+
+def ome_zarr(ngff: Ngff) -> tuple[Any, Any]:
+    """The writer of the ome-zarr library, and its description of a version of the format."""
+    import warnings
+
+    with warnings.catch_warnings():  # a default argument in the library is made from a class that it deprecates
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from ome_zarr import format as versions
+        from ome_zarr import writer
+
+    return writer, versions.FormatV04() if ngff == "0.4" else versions.FormatV05()
