@@ -37,11 +37,11 @@ class Shapes:
     @classmethod
     def joined(cls, parts: "Sequence[Shapes]") -> "Shapes":
         """Of several images; density and foreground are the means."""
-        every = lambda name: np.concatenate([getattr(part, name) for part in parts])
+        pooled = lambda name: np.concatenate([getattr(part, name) for part in parts])
         mean = lambda name: float(np.mean([getattr(part, name) for part in parts]))
         return cls(
-            every("diameter"), every("elongation"), every("solidity"), every("whole"), mean("density"),
-            mean("foreground"),
+            pooled("diameter"), pooled("elongation"), pooled("solidity"), pooled("whole"),
+            mean("density"), mean("foreground"),
         )  # fmt: skip
 
     def settled(self) -> "Shapes":
