@@ -1,5 +1,7 @@
 """The flood against scikit-image, voxel by voxel: ties, plateaus, thresholds of size; and what a block sees of it."""
 
+from collections import deque
+
 import numpy as np
 import pytest
 import skimage
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from packaging.version import Version
+from scipy.ndimage import gaussian_filter
 from skimage.measure import label
 from skimage.segmentation import watershed as reference
 
@@ -173,3 +176,26 @@ def test_what_is_no_prediction_is_refused():
         bcd_watershed(np.full((3, 8, 8), 200.0))
     with pytest.raises(UserError, match=r"nan"):
         bcd_watershed(np.full((3, 8, 8), np.nan))
+
+
+@pytest.mark.parametrize("seed", [12, 32])
+def test_many_voxels_wait_in_the_order_of_their_arrival(seed):
+    """Long queues, whose memory is used again, against one double-ended queue per level."""
+    rng = np.random.default_rng(seed)
+    smooth = gaussian_filter(rng.standard_normal((24, 24, 24)), 2.0)
+    height = (252 + np.rint(3 * (smooth - smooth.min()) / np.ptp(smooth))).astype(np.uint8)
+    seeds = np.zeros(height.shape, np.int32)
+    places = rng.choice(height.size, 28, replace=False)
+    seeds.ravel()[places] = np.arange(1, 29)
+    level, labels = np.pad(256 - height.astype(int), 1), np.pad(seeds, 1)
+    queues = [deque(map(tuple, np.argwhere((labels > 0) & (level == n)))) for n in range(5)]
+    for now, queue in enumerate(queues):
+        while queue:
+            here = queue.popleft()
+            for step in ((-1, 0, 0), (0, -1, 0), (0, 0, -1), (0, 0, 1), (0, 1, 0), (1, 0, 0)):
+                there = tuple(a + b for a, b in zip(here, step))
+                if level[there] and not labels[there]:
+                    labels[there] = labels[here]
+                    queues[max(level[there], now)].append(there)
+    found = watershed(height, seeds, np.ones(height.shape, bool), ties="raster")
+    np.testing.assert_array_equal(found, labels[1:-1, 1:-1, 1:-1])

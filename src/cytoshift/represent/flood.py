@@ -24,7 +24,8 @@ from ..labels.dtypes import smallest_dtype
 from .pieces import number, paint
 from .watershed import strides
 
-CHUNK = 256  # voxels of a queue that lie together in memory
+CHUNK = 256  # places of a queue that lie together in memory
+FULL = CHUNK - 1  # of them hold voxels: the end of a full chunk must not read like the start of the next
 PATIENCE = 1 << 12  # voxels that the heap gives before anyone looks whether it is still needed
 
 Unsigned = NDArray[np.unsignedinteger]
@@ -291,7 +292,7 @@ def fill(state: State, steps: Places, voxels: Places, level: State, now: np.int6
 
     A queue is a chain of chunks of one pool: the place of its first voxel and that behind its last one.
     """
-    chunks = inside // CHUNK + lowest + 3
+    chunks = inside // FULL + lowest + 3
     pool = np.empty(chunks * CHUNK, voxels.dtype)
     queue = np.zeros((lowest + 1, 2), np.int64)
     after = np.zeros(chunks, np.int64)  # the next chunk of a queue, or of those that are free again
@@ -305,8 +306,8 @@ def fill(state: State, steps: Places, voxels: Places, level: State, now: np.int6
             continue
         here = pool[first]
         first += 1
-        if first % CHUNK == 0:
-            chunk = first // CHUNK - 1
+        if first % CHUNK == FULL:
+            chunk = first // CHUNK
             if first == queue[now, 1]:
                 first = queue[now, 1] = 0
             else:
@@ -325,7 +326,7 @@ def fill(state: State, steps: Places, voxels: Places, level: State, now: np.int6
 def append(queue: Places, pool: Places, after: Places, free: Places, voxel: int) -> None:
     """Put a voxel at the end of a queue, (first, last + 1)."""
     end = queue[1]
-    if end % CHUNK == 0:  # full, or without any chunk
+    if end == 0 or end % CHUNK == FULL:  # without any chunk, or full
         chunk = free[0]
         if chunk > 0:
             free[0] = after[chunk]
@@ -335,7 +336,7 @@ def append(queue: Places, pool: Places, after: Places, free: Places, voxel: int)
         if end == 0:
             queue[0] = chunk * CHUNK
         else:
-            after[end // CHUNK - 1] = chunk
+            after[end // CHUNK] = chunk
         end = chunk * CHUNK
     pool[end] = voxel
     queue[1] = end + 1
