@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytoshift.core.atomic import replacing
-from cytoshift.core.blocks import across_face, cover, neighbours
+from cytoshift.core.blocks import Grid, pieces, within
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation, Scale
 from cytoshift.core.rng import integer, stream
@@ -131,11 +131,20 @@ def test_blocks_tile_and_neighbours_see_the_same_face(data):
     halo = tuple(data.draw(st.integers(0, s)) for s in size)
     volume = np.arange(np.prod(shape)).reshape(shape)
     count = np.zeros(shape, int)
-    blocks = cover(shape, size, halo)
-    for block in blocks:
-        count[block.write] += 1
+    grid = Grid(shape, size, halo)
+    pairs = set()
+    for number, block in enumerate(grid):
+        assert grid.number(block.index) == number
+        for box in pieces(block.write, tuple(max(n // 2, 1) for n in size)):
+            count[box] += 1
         assert (volume[block.read][block.inner] == volume[block.write]).all()
+        pairs |= {(number, other) for other in grid.later(number)}
     assert (count == 1).all()
-    for a, b in neighbours(blocks):
-        in_a, in_b = across_face(a, b)
-        assert (volume[a.read][in_a] == volume[b.read][in_b]).all()
+    reach = tuple(min(h, 2) for h in halo)
+    for a, b in ((p, q) for p in range(len(grid)) for q in range(p + 1, len(grid))):
+        near = all(abs(i - j) <= 1 for i, j in zip(grid[a].index, grid[b].index))
+        assert ((a, b) in pairs) == near
+        if near:
+            slab = grid.between(grid[a], grid[b], reach)
+            for one in (grid[a], grid[b]):
+                assert (volume[one.read][within(slab, one.read)] == volume[slab]).all()

@@ -30,6 +30,7 @@ PER_IMAGE = {
     "truth_objects": "true", "pred_objects": "pred", "dice": "Dice", "precision": "prec.", "recall": "recall",
     "object_f1": "F1@{}", "ap_50": "AP-50", "pq": "PQ",
 }  # fmt: skip
+BASE = 0.4e9  # bytes of a process that has loaded what it needs; measured
 SHOWN = 40  # images; the JSON lists them all
 READING = {
     "images": "one entry per image",
@@ -49,11 +50,13 @@ def evaluate(
     ] = None,
     axes: Annotated[str | None, typer.Option(help="Axes of the files where they do not say, such as zyx.")] = None,
     channel: Annotated[str | None, typer.Option(help="Channel that holds the labels, where there are several.")] = None,
+    memory: Annotated[str, typer.Option(help="What this may take. Larger images are read block by block.")] = "4GB",
 ) -> None:
     """Compare labels with the truth.
 
     Prints Dice, precision, recall and IoU of the foreground; precision, recall and F1 of objects; AP (larger objects
-    first), PQ, adapted Rand, VOI and the SEG, DET and OP_csb of the Cell Tracking Challenge.
+    first), PQ, adapted Rand, VOI and the SEG, DET and OP_csb of the Cell Tracking Challenge. Images of any size are
+    compared, with the numbers that they would have in one piece.
     """
     from ..data.volumes import declared, open_labels, open_volumes
     from ..metrics.matching import refuse_threshold
@@ -65,7 +68,9 @@ def evaluate(
         name: paired([p for p, _ in pairs], open_any(open_volumes, declared(path, axes)), pred, path)
         for name, path in named(confidence or []).items()
     }
-    reports, together = compare(pairs, maps, iou)
+    reports, together = compare(
+        pairs, maps, iou, budget(memory, [*pairs, *(pair for found in maps.values() for pair in found)])
+    )
     result = summary(pred, truth, reports, together)
     if json_file:
         from ..core.atomic import replacing
@@ -87,20 +92,33 @@ def open_any(how: Callable[["ImageSource"], list["Volume"]], source: "ImageSourc
     raise errors[0]
 
 
-def compare(pairs: Pairs, maps: dict[str, Pairs], iou: float) -> tuple[dict[str, "Report"], "Report"]:
+def budget(words: str, pairs: Pairs) -> float:
+    """Bytes for images and tables. Raises UserError where not even the pieces fit that the files are stored in."""
+    from ..data.lazy import refuse_pieces
+    from .blockwise import amount
+
+    memory = amount(words)
+    if memory <= BASE:
+        raise UserError(f"a memory of {words} asked for, the program alone takes {BASE / 1e9:g} GB; pass a larger one")
+    for volume in (volume for pair in pairs for volume in pair):
+        refuse_pieces(volume.array, volume.origin, memory - BASE)
+    return memory - BASE
+
+
+def compare(pairs: Pairs, maps: dict[str, Pairs], iou: float, memory: float) -> tuple[dict[str, "Report"], "Report"]:
     """Report of every image by the name of its prediction, and of all together.
 
-    pairs: prediction and truth. maps: by score, prediction and confidence, in the same order.
+    pairs: prediction and truth. maps: by score, prediction and confidence, in the same order. memory: bytes.
     """
-    from ..labels.overlap import overlap_by_slabs
+    from ..labels.overlap import overlap_by_blocks
     from ..metrics.report import pooled, report
-    from ..metrics.scores import mean_over_objects
+    from ..metrics.scores import mean_over_objects_by_blocks
 
     tables, scores = [], []
     for index, (one, other) in enumerate(pairs):
-        tables.append(overlap_by_slabs(other.array, one.array))
-        ranked = {name: found[index][1] for name, found in maps.items()}
-        scores.append({name: mean_over_objects(values.load(), one.load()) for name, values in ranked.items()})
+        tables.append(overlap_by_blocks(other.array, one.array, memory))
+        ranked = {name: found[index][1].array for name, found in maps.items()}
+        scores.append({n: mean_over_objects_by_blocks(values, one.array, memory) for n, values in ranked.items()})
     reports = {p.name: report(table, score, iou) for (p, _), table, score in zip(pairs, tables, scores)}
     return reports, pooled(tables, scores, iou)
 

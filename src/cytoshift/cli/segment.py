@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
+from . import blockwise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +64,22 @@ def segment(
             "which no model draws; labels are decoded from those behind it."
         ),
     ] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="Block by block, with so much memory per process: 4GB. For what does not fit.")
+    ] = None,
+    block: Annotated[str | None, typer.Option(help="Voxels of a block, z,y,x or y,x; default: what fits.")] = None,
+    halo: Annotated[
+        str | None, typer.Option(help="Voxels that a block sees beyond itself; default: the model's largest objects.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share the blocks.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Who does the blocks: serial, threads, a dask scheduler's address, slurm or lsf.")
+    ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="One pass of the blocks: predict, decode, link, merge or write.")
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what the passes leave for each other.")] = False,
+    ngff: Annotated[str, typer.Option(help="Version of OME-Zarr that blocks are written in: 0.5 or 0.4.")] = "0.5",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
@@ -72,6 +89,10 @@ def segment(
     objects of one belong to those of another a table of these pairs.
 
     Stopped, the same command on the same folder goes on with the images that are not finished.
+
+    Volumes that do not fit go block by block, in passes: (1) predict, (2) decode, (3) link, (4) merge, (5) write, and
+    (6) audit of the seams; so does any with --memory, --block, --workers or --scheduler. Stopped by whatever, the same
+    command goes on with the blocks that are missing. Exit code 3 where the audit fails; the labels are kept.
     """
     from ..core.settings import parse
     from ..data.volumes import declared, open_volumes
@@ -86,14 +107,20 @@ def segment(
     }  # fmt: skip
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
     segmenter = Segmenter.load(model, chosen(device))
-    volumes = open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames))
+    source = declared(list(images), axes, channel, level, voxel, unit, frames)
+    volumes = open_volumes(source)
     for volume in volumes:
         refuse_strangers(segmenter, volume, options)
+    how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
+    blocks = how.asked or blockwise.too_large(segmenter, volumes) is not None
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
     names = segmenter.representation.names if isinstance(segmenter.representation, Classes) else ("",)
     pairs = bool(getattr(segmenter.representation, "belongs", {}))
-    outputs = Outputs(out, volumes, request, overwrite, raw, names, pairs)
-    typer.echo("\n".join(run(segmenter, outputs, options, quiet)))
+    outputs = Outputs(out, volumes, request, overwrite, raw, names, pairs, ".ome.zarr" if blocks else ".tif")
+    if blocks:
+        typer.echo("\n".join(blockwise.run(segmenter, outputs, options, how, source, quiet)))
+    else:
+        typer.echo("\n".join(run(segmenter, outputs, options, quiet)))
 
 
 def run(segmenter: "Segmenter", outputs: "Outputs", options: "Options", quiet: bool) -> list[str]:

@@ -48,7 +48,7 @@ class Store(Lazy):
     voxel: Voxel
     axes: str
     ngff: Ngff
-    chunks: tuple[int, ...]
+    chunk: tuple[int, ...]
     shards: tuple[int, ...] | None = None
     image: Path | None = None  # that the labels belong to
     continued: bool = False  # whether `create` found one that was begun before
@@ -110,6 +110,10 @@ class Store(Lazy):
     @property
     def dtype(self) -> np.dtype:
         return np.dtype(self.kind)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        return self.chunk
 
     @property
     def unit(self) -> tuple[int, ...]:

@@ -14,6 +14,11 @@ the class of every object; where objects belong to others, pairs.csv says to whi
     cells.golgi.tif   cells.nuclei.tif   cells.objects.csv   cells.pairs.csv   cells.overview.png
     OUT/golgi/a.tif   OUT/nuclei/a.tif ...   OUT/report/{objects.csv, pairs.csv ...}   OUT/report/pairs/{a.csv ...}
 
+Blockwise, labels are OME-Zarr in any case, and the report of their seams lies beside the table:
+
+    cells.ome.zarr   cells.objects.csv   cells.seams.json   cells.overview.png   cells.blocks (until it is finished)
+    OUT/a.ome.zarr ...   OUT/report/{objects.csv ...}   OUT/report/seams/{a.json ...}   OUT/report/blocks/a
+
 The labels of an image are the last that is written of it: where they are, and its raw predictions where these are asked
 for, it is finished.
 """
@@ -43,13 +48,14 @@ class Outputs:
     request: what decides about the numbers (model, options); a folder holds the results of one request only.
     raw: a file or folder for raw predictions, see raw.py; a folder of results is filled up with those it lacks.
     classes: names of the classes, where there are several. pairs: whether objects of some belong to others.
+    suffix: of the labels in a folder.
     """
 
     def __init__(
         self, out: Path, volumes: Sequence[Volume], request: dict[str, Any], overwrite: bool, raw: Path | None = None,
-        classes: tuple[str, ...] = ("",), pairs: bool = False,
+        classes: tuple[str, ...] = ("",), pairs: bool = False, suffix: str = ".tif",
     ) -> None:  # fmt: skip
-        self.out, self.volumes, self.classes, self.pairs = Path(out), volumes, classes, pairs
+        self.out, self.volumes, self.classes, self.pairs, self.suffix = Path(out), volumes, classes, pairs, suffix
         head, _, inside = str(out).partition("::")
         self.file = Path(head)
         self.single = bool(inside) or self.file.suffix.lower() in SUFFIXES
@@ -89,7 +95,7 @@ class Outputs:
             there = read_request(path)
             changed = differences({**there, "images": {n: there["images"].get(n, o) for n, o in images.items()}},
                                   request | {"images": images})  # fmt: skip
-            if changed:
+            if changed and any(place.exists() for place in self.places()):
                 raise UserError(
                     f"{self.out} holds results of another request ({changed[0]}); pass --overwrite to replace them or "
                     f"another -o"
@@ -107,7 +113,7 @@ class Outputs:
     def labels(self, volume: Volume, name: str = "") -> Path:
         """Of one class."""
         if not self.single:
-            return self.out / name / f"{volume.name}.tif"
+            return self.out / name / f"{volume.name}{self.suffix}"
         if not name:
             return self.out
         if "::" in str(self.out):  # labels inside of an image have no suffix
@@ -128,6 +134,14 @@ class Outputs:
     @property
     def table(self) -> Path:
         return self.whole("objects")
+
+    def work(self, volume: Volume) -> Path:
+        """The folder of blockwise work on an image, until it is finished."""
+        return self.beside("blocks") if self.single else self.out / "report" / "blocks" / volume.name
+
+    def seams(self, volume: Volume) -> Path:
+        """The report on what faces of blocks have left."""
+        return self.beside("seams.json") if self.single else self.out / "report" / "seams" / f"{volume.name}.json"
 
     def part(self, volume: Volume, what: str = "objects") -> Path:
         """The rows of one image; of a single image they are the table. what: "objects" or "pairs"."""

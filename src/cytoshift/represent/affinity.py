@@ -11,7 +11,7 @@ from ..core.errors import UserError
 from ..core.settings import Settings, parse
 from ..core.voxel import Voxel
 from ..labels.ids import relabel
-from .base import Channels, Labels, least
+from .base import Channels, Labels, Link, least
 from .bcd import masks
 from .flood import split
 
@@ -38,6 +38,7 @@ class Affinity(Settings):
     smallest: float | None = Field(None, gt=0)
     dice: float = Field(0.5, ge=0)
 
+    link: ClassVar[Link] = "best"
     knobs: ClassVar[Mapping[str, tuple[float, ...]]] = {"threshold": (0.3, 0.5), "seed": (0.6, 0.7, 0.8, 0.9)}
 
     @model_validator(mode="after")

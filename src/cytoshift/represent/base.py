@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ if TYPE_CHECKING:  # a settings file is checked without torch
 
 Labels = NDArray[np.int32]
 Channels = NDArray[np.float32]
+# How two blocks tell that they see one object. "best": each other's best match by IoU where both look, as objects that
+# a watershed parts may touch. "contact": one voxel that both count in, as it is with connected components.
+Link = Literal["best", "contact"]
 
 
 class Representation(Protocol):
@@ -27,6 +30,11 @@ class Representation(Protocol):
     @property
     def channels(self) -> tuple[str, ...]:
         """What each of them shows; K names."""
+        ...
+
+    @property
+    def link(self) -> Link:
+        """The rule by which objects of neighbouring blocks are one."""
         ...
 
     @property

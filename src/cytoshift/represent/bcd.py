@@ -12,7 +12,7 @@ from ..core.settings import Settings, parse
 from ..core.voxel import Voxel
 from ..labels.edges import along
 from ..labels.ids import relabel
-from .base import Channels, Labels, least
+from .base import Channels, Labels, Link, least
 from .distance import deepest, distances
 from .flood import Mask, Ties, Unsigned, keep, mark, markers, spread
 from .signed import signed
@@ -55,6 +55,8 @@ class Outlined(Settings):
     voxels: int = Field(256, ge=0)
     smallest: float | None = Field(None, gt=0)
     dice: float = Field(0.5, ge=0)
+
+    link: ClassVar[Link] = "best"
 
     @model_validator(mode="after")
     def ordered(self) -> Self:

@@ -11,7 +11,7 @@ from ..core.errors import UserError
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from .affinity import Affinity
-from .base import Channels, Labels
+from .base import Channels, Labels, Link
 from .bcd import BC, BCD
 from .semantic import Semantic
 from .ternary import Ternary
@@ -76,6 +76,11 @@ class Classes(Settings):
     def channels(self) -> tuple[str, ...]:
         """As "golgi foreground", class by class."""
         return tuple(f"{name} {word}" for name, one in self.classes.items() for word in one.channels)
+
+    @property
+    def link(self) -> Link:
+        """Each class has a rule of its own, see `parts`."""
+        return "best"
 
     @property
     def knobs(self) -> Mapping[str, tuple[float, ...]]:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from ..core.settings import Settings, parse
 from ..core.voxel import Voxel
-from .base import Channels, Labels, components, hysteresis, smoothed, without_holes
+from .base import Channels, Labels, Link, components, hysteresis, smoothed, without_holes
 from .distance import distances
 from .watershed import peaks
 
@@ -46,6 +46,11 @@ class Semantic(Settings):
         if self.sure < self.threshold:
             raise ValueError(f"sure = {self.sure:g} must not be below threshold = {self.threshold:g}")
         return self
+
+    @property
+    def link(self) -> Link:
+        """Connected pieces that share a voxel are one, hills of a distance are not."""
+        return "contact" if self.split == "components" else "best"
 
     def encode(self, labels: NDArray[np.generic], voxel: Voxel) -> Channels:
         """(*S) -> (1, *S): 1 inside of objects."""

@@ -12,7 +12,7 @@ from ..core.voxel import Voxel
 from ..labels.edges import along
 from ..labels.filters import filter_small
 from ..labels.ids import relabel
-from .base import Channels, Labels, ball, components, hysteresis, smoothed, without_holes
+from .base import Channels, Labels, Link, ball, components, hysteresis, smoothed, without_holes
 from .distance import deepest, distances
 from .watershed import grow
 
@@ -45,6 +45,7 @@ class Ternary(Settings):
     smallest: float | None = Field(None, gt=0)
 
     channels: ClassVar[tuple[str, ...]] = ("core and edge",)
+    link: ClassVar[Link] = "best"
     knobs: ClassVar[Mapping[str, tuple[float, ...]]] = {"sure": (0.35, 0.5, 0.65)}
 
     @model_validator(mode="after")

@@ -1,0 +1,257 @@
+"""What `cytoshift segment` does with volumes that do not fit: block by block, in passes that can be continued."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..core.errors import UserError
+
+if TYPE_CHECKING:
+    from ..data.volumes import ImageSource, Volume
+    from ..model import Segmenter
+    from ..predict.audit import Audit
+    from ..predict.engine import Engine
+    from ..predict.outputs import Outputs
+    from ..predict.plan import PassName, Wishes
+    from ..predict.run import Options
+    from ..predict.tables import Found
+
+UNITS = {"": 1e9, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 2.0**10, "MIB": 2.0**20, "GIB": 2.0**30}
+FAILED = 3  # exit code: the labels are there, but faces of blocks have left a trace
+SHOWN, SIZE = 8, 320  # images in the overview, and pixels of a picture's longer side
+
+
+@dataclass(frozen=True)
+class Blockwise:
+    """The words of the command line that are about blocks."""
+
+    block: str | None
+    halo: str | None
+    memory: str | None
+    workers: int
+    scheduler: str | None
+    only: str | None
+    keep: bool
+    ngff: str
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody wants blocks, whatever the size of the image."""
+        return bool(self.block or self.halo or self.memory or self.scheduler or self.only or self.workers > 1)
+
+    def wishes(self) -> "Wishes":
+        from ..core.settings import parse
+        from ..predict.plan import Wishes
+
+        said = {
+            "block": voxels(self.block, "block"), "halo": voxels(self.halo, "halo"),
+            "memory": None if self.memory is None else amount(self.memory),
+        }  # fmt: skip
+        return parse(Wishes, {k: v for k, v in said.items() if v is not None} | {"ngff": self.ngff}, "segment")
+
+    def one_pass(self) -> "PassName | None":
+        from ..predict.plan import PASSES
+
+        found = next((name for name in PASSES[:-1] if name == self.only), None)
+        if self.only is not None and found is None:
+            raise UserError(f"pass '{self.only}' is not known; --only takes {', '.join(PASSES[:-1])}")
+        return found
+
+
+def voxels(words: str | None, option: str) -> list[int] | None:
+    """ "64,128,128" as numbers."""
+    if words is None:
+        return None
+    try:
+        return [int(word) for word in words.split(",")]
+    except ValueError:
+        raise UserError(
+            f"--{option} {words} is no list of whole numbers; write for example --{option} 256,256,256"
+        ) from None
+
+
+def amount(words: str) -> float:
+    """Bytes.
+
+    >>> amount("4GB"), amount("512 MB")
+    (4000000000.0, 512000000.0)
+    """
+    number = words.strip().rstrip("KMGTiIBkmgtb ")
+    unit = words.strip()[len(number) :].strip().upper()
+    try:
+        return float(number) * UNITS[unit]
+    except (ValueError, KeyError):
+        raise UserError(f"--memory {words} is no amount of memory; write for example --memory 4GB") from None
+
+
+def too_large(segmenter: "Segmenter", volumes: "list[Volume]") -> "Volume | None":
+    """The first image that does not go through in one piece on this machine."""
+    from ..predict.plan import fits
+
+    for volume in volumes:
+        count = 1
+        for n in volume.shape:
+            count *= n
+        if not fits(segmenter, count, volume.dtype.itemsize * volume.channels):
+            return volume
+    return None
+
+
+def refuse(outputs: "Outputs") -> None:
+    """What is for whole images alone."""
+    if outputs.raw is not None:
+        raise UserError("raw predictions are written of images in one piece; leave --raw out, or the wishes for blocks")
+    if outputs.pairs:
+        raise UserError(
+            "which object belongs to which is told of images in one piece; cut the image into parts that fit, or take "
+            "a model of one class"
+        )
+    if outputs.single and outputs.file.suffix.lower() != ".zarr":
+        raise UserError(
+            f"blocks are written into OME-Zarr, not into {outputs.out}; choose an -o that ends in .ome.zarr"
+        )
+
+
+def run(
+    segmenter: "Segmenter", outputs: "Outputs", options: "Options", how: Blockwise, source: "ImageSource", quiet: bool
+) -> list[str]:
+    """One image after the other, frames of a series too; what there is to say at the end.
+
+    Ends the command with the exit code FAILED where the audit of some labels has failed.
+    """
+    from ..core.atomic import discard
+    from ..predict.engine import engine
+    from ..predict.tables import join
+
+    refuse(outputs)
+    wishes, only, started = how.wishes(), how.one_pass(), time.perf_counter()
+    source = source.model_copy(update={"paths": absolute(source.paths)})
+    lines, failed = [], False
+    with engine(how.scheduler, how.workers) as each:
+        for volume in outputs.volumes:
+            if outputs.finished(volume):
+                if not how.keep:
+                    discard(outputs.work(volume))
+                continue
+            done = one(segmenter, outputs, volume, options, wishes, only, (each, how.keep), source, quiet)
+            if done is None:
+                continue
+            for found, audit in zip(*done):
+                name = f"{volume.name}{f', {found.name}' * bool(found.name)}"
+                lines += [f"{name}: {found.words(volume.voxel.unit)}", audit.sentence()]
+                failed = failed or not audit.passed
+    if only not in (None, "write"):
+        return [f"{only} is finished, in {outputs.work(outputs.volumes[0]).parent}"]
+    if not outputs.single:
+        join([outputs.part(volume) for volume in outputs.volumes], outputs.table)
+    picture(outputs)
+    size = sum(count(volume) for volume in outputs.volumes)
+    lines.append(f"{time.perf_counter() - started:.1f} s, {size / 1e6 / (time.perf_counter() - started):.3g} Mvoxel/s")
+    lines.append(f"labels in {outputs.out}, objects in {outputs.table}, picture {outputs.picture}")
+    if failed:
+        typer.echo("\n".join(lines))
+        typer.secho("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
+        raise typer.Exit(FAILED)
+    return lines
+
+
+def one(
+    segmenter: "Segmenter", outputs: "Outputs", volume: "Volume", options: "Options", wishes: "Wishes",
+    only: "PassName | None", engine: "tuple[Engine, bool]", source: "ImageSource", quiet: bool,
+) -> "tuple[list[Found], list[Audit]] | None":  # fmt: skip
+    """One image; None where only some early pass was asked for."""
+    from ..predict.blockwise import audited, finish, segment_blockwise
+    from ..predict.tables import write_objects, write_seams
+
+    paths = {name: outputs.labels(volume, name) for name in outputs.classes}
+    with Log(volume.name, quiet) as log:
+        job = segment_blockwise(
+            segmenter, volume, paths, outputs.work(volume), engine[0], wishes, options, source, only,
+            (log.say, log.tell),
+        )  # fmt: skip
+        if only not in (None, "write"):
+            return None
+        audits = audited(job)
+        found = write_objects(outputs.part(volume), job)
+        write_seams(outputs.seams(volume), job, audits, found)
+        for warning in filter(None, (one.warning(job.plan.halo) for one in found)):
+            log.say(warning)
+        finish(job, *engine)
+    return found, audits
+
+
+def absolute(paths: str | list[str]) -> str | list[str]:
+    """As workers elsewhere find them; what stands behind '::' names something inside of a file."""
+    if isinstance(paths, list):
+        return [str(Path(path).absolute()) for path in paths]
+    return str(Path(paths).absolute())
+
+
+def count(volume: "Volume") -> int:
+    out = 1
+    for n in volume.shape:
+        out *= n
+    return out
+
+
+class Log:
+    """Sentences, and the progress of each pass where somebody watches; with `quiet` the warnings alone."""
+
+    def __init__(self, name: str, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.quiet, self.name = quiet, name
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
+        self.progress = Progress(
+            *columns, TimeRemainingColumn(), console=console, transient=True, disable=quiet or not console.is_terminal
+        )
+        self.task = self.progress.add_task(name, total=1)
+
+    def say(self, sentence: str) -> None:
+        if not self.quiet or sentence.startswith("warning"):
+            typer.echo(f"{self.name}: {sentence}", err=True)
+
+    def tell(self, name: "PassName", done: int, total: int) -> None:
+        from ..predict.passes import numbered
+
+        self.progress.update(self.task, description=numbered(name), completed=done, total=total)
+
+    def __enter__(self) -> "Log":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+
+def picture(outputs: "Outputs") -> None:
+    """Middle planes beside their outlines and objects, read thinned out, whatever the size of the volume."""
+    from ..core.voxel import Voxel
+    from ..data.volumes import open_labels
+    from ..draw import colour_labels, composite, outline, save_png, sheet
+
+    number = min(SHOWN, len(outputs.volumes))
+    rows, captions = [], []
+    for volume in (outputs.volumes[i * len(outputs.volumes) // number] for i in range(number)):
+        step = max(max(volume.shape[-2:]) // (2 * SIZE), 1)
+        plane: Any = (*(n // 2 for n in volume.shape[:-2]), slice(None, None, step), slice(None, None, step))
+        array: Any = volume.array
+        image = array[(..., *plane)]
+        image = image.reshape(-1, *image.shape[-2:])
+        voxel = Voxel(volume.voxel.size[-2:], volume.voxel.unit)
+        for place, name in enumerate(outputs.classes):
+            labels = open_labels(outputs.labels(volume, name))[0].array[plane]
+            shown = image[place if len(image) == len(outputs.classes) else 0]
+            rows.append([
+                composite(image if len(image) > 1 else image[0], voxel, size=SIZE),
+                outline(shown, labels, voxel=voxel, size=SIZE),
+                colour_labels(labels, voxel, size=SIZE),
+            ])  # fmt: skip
+            captions.append(f"{volume.name}{f', {name}' * bool(name)}")
+    flat = len(outputs.volumes[0].axes) == 2
+    save_png(outputs.picture, sheet(rows, ["image" if flat else "middle plane", "outlines", "objects"], captions))

@@ -1,0 +1,317 @@
+"""A volume of any size to instances, block by block: the passes of passes.py, a ledger, and an engine that does them.
+
+    with engine(None, workers=4) as each:
+        job = segment_blockwise(segmenter, volume, outputs, work, each, ...)
+        audit = audited(job)
+        finish(job, each)
+
+The same call after a kill, a full disk or a lost worker goes on with the blocks that are missing and ends in the same
+bytes. Where something has changed that decides about a pass, that pass and those behind it start afresh, which is said.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..core.atomic import discard, replacing
+from ..core.blocks import Grid
+from ..core.errors import UserError
+from ..data.statistics import measured
+from ..data.store import LabelStore
+from ..data.volumes import ImageSource, Volume
+from ..labels.dtypes import smallest_dtype
+from ..model import Segmenter, fingerprint
+from ..model.segmenter import entry
+from . import sight
+from .audit import Audit, judged
+from .check import missing, unreadable
+from .engine import Engine
+from .job import JOBS, Job, Stored, created, read_json
+from .ledger import Ledger, digest, read
+from .merge import total_of
+from .network import multiple
+from .outputs import differences
+from .passes import Damaged, numbered, numbers_of, work_of
+from .plan import PASSES, PassName, Wishes, expected, made, piece
+from .run import Options, refuse_strangers
+from .tiles import spread
+from .working import Working
+
+Say = Callable[[str], None]
+Tell = Callable[[PassName, int, int], None]  # pass, blocks done, blocks in all
+# What decides about each pass, besides the pass before it.
+DECIDES: dict[PassName, tuple[str, ...]] = {
+    "predict": ("shape", "tile", "margin", "scale", "options.precision", "options.mirror"),
+    "decode": ("block", "halo", "reach", "options.threshold", "options.max_hole"),
+    "link": (),
+    "merge": ("options.min_size",),
+    "write": ("chunk", "ngff", "outputs"),
+    "audit": (),
+}
+SAMPLES, SAMPLE = 8, 32  # windows of an image that know it again, and their edge
+
+
+def segment_blockwise(
+    segmenter: Segmenter,
+    volume: Volume,
+    outputs: Mapping[str, Path],
+    work: Path,
+    engine: Engine,
+    wishes: Wishes | None = None,
+    options: Options | None = None,
+    source: ImageSource | None = None,
+    only: PassName | None = None,
+    report: tuple[Say, Tell] = (lambda _: None, lambda *_: None),
+) -> Job:
+    """Run the passes that are not finished, or `only` one of them; labels lie beside their place until `finish`.
+
+    outputs: where the labels of each class go (OME-Zarr), by name; of a single class its name is "". work: the folder
+    of the job; it has to be seen by all workers, and so has the image. source: how workers of other processes open the
+    image. report: is called with sentences, and with the progress of a pass.
+    Raises UserError for what does not fit, is damaged, or cannot be written; what is finished stays.
+    """
+    wishes, options, say = wishes or Wishes(), options or Options(), report[0]
+    refuse_strangers(segmenter, volume, options)
+    with locked(work):
+        job, before = prepared(segmenter, volume, outputs, work, engine, wishes, options, source)
+        if before:
+            say(f"settings have changed ({before}): what they decide about starts afresh")
+        for sentence in job.plan.sentences(wishes.memory, expected(segmenter, volume.voxel)[1]):
+            say(sentence)
+        key = ""
+        for name in PASSES:
+            key = digest(key, {word: chosen(job.plan, word) for word in DECIDES[name]}, *extra(job, name))
+            ledger = Ledger(work / "ledger", name, key)
+            if only in (None, name) or (only, name) == ("write", "audit"):
+                try:
+                    do(job, name, ledger, engine, report)
+                except Damaged as error:
+                    raise UserError(mend(job, error)) from error
+            elif PASSES.index(name) < PASSES.index(only) and len(ledger.done) < len(numbers_of(name, job)):
+                raise UserError(
+                    f"{numbered(only)} asked for, {numbered(name)} is finished for {len(ledger.done)} of "
+                    f"{len(numbers_of(name, job))} blocks; run --only {name} first, or leave --only out"
+                )
+            if name == only != "write":
+                break
+    return job
+
+
+def prepared(
+    segmenter: Segmenter, volume: Volume, outputs: Mapping[str, Path], work: Path, engine: Engine, wishes: Wishes,
+    options: Options, source: ImageSource | None,
+) -> tuple[Job, str]:  # fmt: skip
+    """The job, with the plan that is there if it is of the same request; and what has changed in words, if it is not.
+
+    What is measured on the volume is measured here, once.
+    """
+    segmenter.save(work / "model")
+    places = [str(Path(path).absolute()) for path in outputs.values()]
+    asked = json.loads(json.dumps({
+        "model": fingerprint(work / "model"), "image": known(volume, source), "outputs": places,
+        "options": options.model_dump(mode="json"), "blocks": wishes.model_dump(mode="json"),
+    }))  # fmt: skip
+    there = read_json(work / "asked.json")
+    device = next(segmenter.network.parameters()).device
+    if there != asked or not (work / "plan.json").is_file():
+        discard(work / "asked.json")
+        scale = segmenter.scale or measured(segmenter.normalisation, volume, work / "intensities")
+        working = Working(volume, scale, segmenter.voxel, multiple(segmenter))
+        pooled = sight.statistics(segmenter, working, options)
+        sight.save(work / "norms.safetensors", pooled)
+        margin = sight.sight(segmenter, working, options, pooled)
+        shape = tuple(int(n) for n in volume.shape)
+        plan = made(segmenter, shape, volume.voxel, wishes, options, margin, working.inside)
+        stored = Stored(
+            **plan.model_dump(), options=options, scale=entry(scale), source=source, name=volume.name,
+            device=str(device), threads=max(torch.get_num_threads() // engine.workers, 1), outputs=tuple(places),
+            ngff=wishes.ngff,
+        )  # fmt: skip
+        write_json(work / "plan.json", stored.model_dump(mode="json"))
+        write_json(work / "asked.json", asked)
+    plan = Stored.model_validate_json((work / "plan.json").read_text())
+    torch.set_num_threads(plan.threads)
+    job = Job(work, digest(plan.model_dump(mode="json"), asked), plan, segmenter, volume)
+    JOBS[str(work)] = job
+    changed = differences(there, asked) if there and there != asked else []
+    return job, "; ".join(changed)
+
+
+def do(job: Job, name: PassName, ledger: Ledger, engine: Engine, report: tuple[Say, Tell]) -> None:
+    """What is missing of one pass."""
+    say, tell = report
+    numbers = numbers_of(name, job)
+    if ledger.fresh or not begun(job, name):
+        ledger.strike(list(ledger.done))
+        begin(job, name)
+    elif lost := missing(job, name, ledger.done):
+        ledger.strike(lost)
+    todo = [number for number in numbers if number not in ledger.done]
+    started, count = time.perf_counter(), len(numbers)
+    if len(todo) < count:
+        say(f"{numbered(name)}: {count - len(todo)} of {count} were finished before")
+    tell(name, count - len(todo), count)
+    for number in engine(work_of(name, job), todo):
+        ledger.add(number)
+        tell(name, len(ledger.done), count)
+    if todo:
+        seconds = time.perf_counter() - started
+        rate = prod(job.plan.shape) * len(todo) / count / 1e6 / max(seconds, 1e-9)
+        say(f"{numbered(name)}: {seconds:.1f} s, {rate:.3g} Mvoxel/s")
+
+
+def begun(job: Job, name: PassName) -> bool:
+    """Whether there is what the blocks of a pass write into."""
+    if name in ("predict", "decode"):
+        return (job.folder / {"predict": "channels", "decode": "labels"}[name] / "zarr.json").is_file()
+    if name == "write":
+        return all(store.continued for store in stores(job))
+    return True
+
+
+def begin(job: Job, name: PassName) -> None:
+    """Empty arrays, where a pass writes into some."""
+    plan = job.plan
+    if name == "predict":
+        channels = len(job.lows)
+        chunk = tuple(piece(t) for t in plan.tile)
+        created(job.folder / "channels", (channels, *plan.shape), (channels, *chunk), "uint8")
+        job.__dict__.pop("channels", None)
+    elif name == "decode":
+        for kind in ("objects", "labels"):
+            discard(job.folder / kind)
+        chunk = tuple(min(piece(b), n) for b, n in zip(plan.block, plan.room))
+        created(job.folder / "labels", (len(job.parts) * len(job.grid), *plan.room), (1, *chunk), "int32")
+        job.__dict__.pop("labels", None)
+    elif name == "write":
+        for store in stores(job):
+            if store.continued:
+                store.begin()
+        job.__dict__.pop("stores", None)
+    elif name != "merge":
+        discard(job.folder / {"link": "links", "audit": "seams"}[name])
+
+
+def stores(job: Job) -> list[LabelStore]:
+    """Of the labels that come out, one per class; unfinished ones are gone on with."""
+    plan, out = job.plan, []
+    for part, path in enumerate(plan.outputs):
+        kind = smallest_dtype(total_of(job, part))
+        out.append(LabelStore.create(path, plan.shape, kind, job.volume.voxel, job.volume.axes, plan.ngff, plan.chunk))
+    return out
+
+
+def audited(job: Job) -> list[Audit]:
+    """The verdict on each class."""
+    return [
+        judged(np.sum([np.load(job.file("seams", part, number)) for number in range(len(job.grid))], axis=0))
+        for part in range(len(job.parts))
+    ]
+
+
+def finish(job: Job, engine: Engine, keep: bool = False) -> list[Path]:
+    """Coarser levels, and the labels get their names; the folder of the job is removed, unless it is to be kept."""
+    with locked(job.folder):
+        out = []
+        for path in job.plan.outputs:
+            store = LabelStore.reopen(path)
+
+            def everywhere(function: Any, regions: Any, path: str = path) -> Iterator[int]:
+                (level,) = function.args
+                return engine(partial(coarsened, path, level), range(sum(1 for _ in regions)))
+
+            out.append(store.finish(everywhere))  # type: ignore[arg-type]  # it only waits for the end
+    JOBS.pop(str(job.folder), None)
+    if not keep:
+        discard(job.folder)
+    return out
+
+
+def coarsened(path: str, level: int, number: int) -> None:
+    """One box of a coarser level: what travels to a worker."""
+    store = LabelStore.reopen(path)
+    store.coarsen(level, Grid(store.levels[level].shape, store.units(level), (0,) * len(store.shape))[number].write)
+
+
+def mend(job: Job, error: Damaged) -> str:
+    """Strike out what cannot be read any more, so that the same command does it again."""
+    found = []
+    for name in ("predict", "decode", "link", "merge"):
+        key = read(job.folder / "ledger" / f"{name}.log")[2]
+        if key is None:
+            break
+        ledger = Ledger(job.folder / "ledger", name, key)
+        if bad := unreadable(job, name, ledger.done):
+            ledger.strike(bad)
+            found.append(f"{len(bad)} of {numbered(name)}")
+    if not found:
+        return f"{error}; give the same command again"
+    return f"stored blocks in {job.folder} are damaged ({', '.join(found)}); the same command makes them again"
+
+
+@contextmanager
+def locked(work: Path) -> Iterator[None]:
+    """One command at a time; a lock ends with the process that holds it, however that ends."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        file = (work / "lock").open("w")
+    except OSError as error:
+        raise UserError(f"cannot write {work}: {error.strerror}; choose another output with -o") from error
+    with file:
+        if sys.platform != "win32":
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                cure = "wait for it, or choose another output with -o"
+                raise UserError(f"another command works in {work}; {cure}") from None
+        yield
+
+
+def known(volume: Volume, source: ImageSource | None) -> dict[str, Any]:
+    """What tells an image from another, or from itself after a change: the files' dates, and some windows of it."""
+    space = tuple(int(n) for n in volume.shape)
+    size = tuple(min(SAMPLE, n) for n in space)
+    places = islice(spread(space, size, (1,) * len(space)), SAMPLES)
+    array: Any = volume.array
+    seen = [np.ascontiguousarray(array[(..., *place)]).tobytes() for place in places]
+    dates = []
+    for path in [] if source is None else [source.paths] if isinstance(source.paths, str) else source.paths:
+        head = Path(path.partition("::")[0])
+        if head.is_file():
+            dates.append([head.stat().st_size, head.stat().st_mtime_ns])
+    return {
+        "origin": volume.origin, "shape": space, "dtype": str(volume.dtype), "voxel": str(volume.voxel),
+        "content": digest(*seen), "files": dates,
+    }  # fmt: skip
+
+
+def chosen(plan: Stored, word: str) -> Any:
+    """The value of a field of the plan, or of its options."""
+    group, _, name = word.rpartition(".")
+    value = getattr(plan.options if group else plan, name)
+    return json.loads(json.dumps(value, default=lambda one: one.model_dump(mode="json")))
+
+
+def extra(job: Job, name: PassName) -> Sequence[Any]:
+    """What else decides: the model, the image and the statistics of its norms about the first pass."""
+    if name != "predict":
+        return ()
+    asked = read_json(job.folder / "asked.json")
+    return asked["model"], asked["image"], (job.folder / "norms.safetensors").read_bytes()
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(content, indent=1))

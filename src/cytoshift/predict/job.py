@@ -1,0 +1,199 @@
+"""A blockwise job as every process sees it: a folder, and what lies in it.
+
+work/
+  asked.json           what was asked, to know the same command again
+  plan.json            the geometry, the numbers that normalise, the image and how it is opened
+  model/               the segmenter, a copy
+  intensities/         counts of all voxels by their intensity, which normalise
+  norms.safetensors    statistics of the norms, measured once on the volume
+  channels/            (1) Zarr (K, *S) uint8: the channels, 0 to 255 for their range
+  labels/              (2) Zarr (classes x blocks, *room) int32: objects of each block, 1..n
+  objects/             (2) per class and block a table of the objects
+  links/               (3) per class and block, which of its objects are one with those of later neighbours
+  merged/              (4) per class and block, what its objects are called in the end; sizes of all
+  seams/               (6) per class and block, what its faces look like
+  ledger/              which blocks of which pass are finished
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..core.atomic import replacing
+from ..core.blocks import Block, Grid, Slices, within
+from ..core.errors import UserError
+from ..core.normalise import Scale, Scales
+from ..data.multiscale import Ngff
+from ..data.store import LabelStore
+from ..data.volumes import ImageSource, Volume, open_volumes
+from ..model import Segmenter
+from ..model.segmenter import ScaleEntry, numbers
+from ..represent import Classes, RepresentationSettings
+from ..represent.base import lowest
+from ..represent.classes import Part
+from . import sight
+from .network import multiple
+from .norms import Pooled
+from .plan import Ints, Plan
+from .run import Options, decoder
+from .working import Working
+
+# A row of the table of one block: of each object that has voxels in the block's write region, what these add up to.
+ROW = np.dtype([
+    ("id", np.int32), ("voxels", np.int64), ("total", np.float64, 3), ("low", np.int64, 3), ("high", np.int64, 3),
+    ("sure", np.float64),
+])  # fmt: skip
+
+
+class Stored(Plan):
+    """plan.json: the geometry and all else that a worker has to know."""
+
+    options: Options
+    scale: ScaleEntry | tuple[ScaleEntry, ...]
+    source: ImageSource | None  # None for a volume that is in the memory of this process only
+    name: str  # of the volume among those of the source
+    device: str
+    threads: int  # of torch, in each process
+    outputs: tuple[str, ...]  # labels, one path per class
+    ngff: Ngff
+
+
+@dataclass(eq=False)
+class Job:
+    """Opened once in each process. `stamp` tells one plan of a folder from a later one."""
+
+    folder: Path
+    stamp: str
+    plan: Stored
+    segmenter: Segmenter
+    volume: Volume
+
+    @classmethod
+    def open(cls, folder: Path, stamp: str) -> "Job":
+        plan = Stored.model_validate_json((folder / "plan.json").read_text())
+        if plan.source is None:
+            raise UserError(f"the image of {folder} is in the memory of another process; take the engine serial")
+        volumes = {volume.name: volume for volume in open_volumes(plan.source)}
+        if plan.name not in volumes:
+            raise UserError(f"{plan.name} is not among the images of {plan.source.paths} any more; start again")
+        torch.set_num_threads(plan.threads)
+        return cls(folder, stamp, plan, Segmenter.load(folder / "model", plan.device), volumes[plan.name])
+
+    @cached_property
+    def grid(self) -> Grid:
+        return self.plan.grid
+
+    @cached_property
+    def scale(self) -> Scale | Scales:
+        found = numbers(self.plan.scale)
+        assert found is not None, "a plan has the numbers that normalise"
+        return found
+
+    @cached_property
+    def working(self) -> Working:
+        return Working(self.volume, self.scale, self.segmenter.voxel, multiple(self.segmenter))
+
+    @cached_property
+    def norms(self) -> Pooled:
+        return sight.load(self.folder / "norms.safetensors", torch.device(self.plan.device))
+
+    @property
+    def pooled(self) -> Pooled:
+        """A counter of layers of its own for every caller, since threads share a job; the numbers are shared."""
+        out = Pooled()
+        out.frozen = self.norms.frozen
+        return out
+
+    @cached_property
+    def represent(self) -> RepresentationSettings:
+        return decoder(self.segmenter, self.plan.options)
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """The classes; of a single one its name is ""."""
+        if isinstance(self.represent, Classes):
+            return list(self.represent.parts())
+        return [Part("", self.represent, slice(0, len(self.represent.channels)))]
+
+    @cached_property
+    def lows(self) -> Ints:
+        """The lower ends of the channels' ranges."""
+        return tuple(lowest(name) for name in self.segmenter.representation.channels)
+
+    @cached_property
+    def channels(self) -> Any:
+        return opened(self.folder / "channels")
+
+    @cached_property
+    def labels(self) -> Any:
+        return opened(self.folder / "labels")
+
+    @cached_property
+    def stores(self) -> list[LabelStore]:
+        """The labels that come out, class by class, while they are written."""
+        return [LabelStore.reopen(path) for path in self.plan.outputs]
+
+    def room(self, block: Block) -> Slices:
+        """Of the volume, what is kept of the labels of a block."""
+        return self.grid.grown(block.write, self.plan.reach)
+
+    def stored(self, part: int, number: int, region: Slices) -> NDArray[np.int32]:
+        """Labels of a block in a region of the volume that lies in its room."""
+        block = self.grid[number]
+        inside = within(region, self.room(block))
+        return np.asarray(self.labels[(self.row(part, number), *inside)])
+
+    def row(self, part: int, number: int) -> int:
+        return part * len(self.grid) + number
+
+    def file(self, kind: str, part: int, number: int) -> Path:
+        """A file of numbers of one class and block; a thousand to a folder."""
+        return self.folder / kind / f"{part}" / f"{number // 1000:06d}" / f"{number:09d}.npy"
+
+
+JOBS: dict[str, Job] = {}  # of this process
+
+
+def job_of(folder: str, stamp: str) -> Job:
+    """The job of a folder, opened once per process."""
+    found = JOBS.get(folder)
+    if found is None or found.stamp != stamp:
+        found = JOBS[folder] = Job.open(Path(folder), stamp)
+    return found
+
+
+def opened(path: Path) -> Any:
+    import zarr
+
+    return zarr.open_array(path, mode="r+")
+
+
+def created(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], kind: str) -> None:
+    """An empty Zarr array whose chunks are checked when they are read."""
+    import zarr
+    from zarr.codecs import BloscCodec, Crc32cCodec
+
+    zarr.create_array(
+        path, shape=shape, chunks=chunks, dtype=kind, compressors=[BloscCodec(cname="lz4", clevel=3), Crc32cCodec()],
+        config={"write_empty_chunks": True}, overwrite=True,
+    )  # fmt: skip
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A mapping; empty where there is none, or a damaged one."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def save(path: Path, array: NDArray[np.generic]) -> None:
+    with replacing(path) as beside, beside.open("wb") as file:
+        np.save(file, array)

@@ -1,0 +1,181 @@
+"""The passes of blockwise work, each a function of a job and the number of a block.
+
+  (1) predict   the network, tile by tile: channels of 8 bits                      [blocks in any order]
+  (2) decode    channels of a block and its halo to objects, and a table of them   [blocks in any order]
+  (3) link      which objects of a block and of its later neighbours are one       [blocks in any order]
+  (4) merge     linked objects get one name, whole ones are filtered, 1..N         [one task, see merge.py]
+  (5) write     the labels of a block by their last names, into OME-Zarr           [blocks in any order]
+  (6) audit     what faces of blocks look like, against planes half way between    [blocks in any order]
+
+What a pass leaves lies in the folder of the job (see job.py); nothing else is handed on, and no block waits for
+another of its own pass.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.blocks import Slices, pieces, within
+from ..core.errors import UserError
+from ..core.normalise import Scales
+from ..labels.filters import fill_holes
+from ..labels.kernels import moments, sums
+from ..represent import BC, BCD, Single
+from ..represent.bcd import eight_bits
+from . import sight
+from .audit import seams
+from .job import ROW, Job, job_of, save
+from .link import links
+from .merge import merge
+from .network import LEAST
+from .plan import PASSES, PassName
+
+
+class Damaged(UserError):
+    """Something between two passes cannot be read; who gives out the work looks what has to be done again."""
+
+
+def run(name: PassName, folder: str, stamp: str, number: int) -> None:
+    """One block of one pass: what travels to a worker."""
+    job = job_of(folder, stamp)
+    with intact(job):
+        WORK[name](job, number)
+
+
+def work_of(name: PassName, job: Job) -> Callable[[int], None]:
+    return partial(run, name, str(job.folder), job.stamp)
+
+
+def numbers_of(name: PassName, job: Job) -> range:
+    """The tasks of a pass."""
+    return range(1 if name == "merge" else len(job.grid))
+
+
+def numbered(name: PassName) -> str:
+    """
+    >>> numbered("decode")
+    '(2) decode'
+    """
+    return f"({PASSES.index(name) + 1}) {name}"
+
+
+@contextmanager
+def intact(job: Job) -> Iterator[None]:
+    """Checksums and tables that do not hold what they should."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ValueError, RuntimeError, EOFError) as error:
+        words = str(error).lower()
+        if "checksum" in words or "blosc" in words or "decompress" in words or "npy" in words or "magic" in words:
+            raise Damaged(f"a stored block in {job.folder} is damaged ({error})") from error
+        raise
+
+
+def predict(job: Job, number: int) -> None:
+    """(1) The channels of one block, tile by tile."""
+    for box in pieces(job.grid[number].write, job.plan.tile):
+        job.channels[(slice(None), *box)] = np.stack(eight_bits(drawn(job, box), job.lows))
+
+
+def drawn(job: Job, box: Slices) -> NDArray[np.float32]:
+    """Channels (K, *box) of a box of the volume."""
+    shape = (len(job.lows), *(s.stop - s.start for s in box))
+    scales = job.scale.each if isinstance(job.scale, Scales) else (job.scale,)
+    if all(scale.gain == 0 for scale in scales):  # nothing to see in all of the volume
+        return np.zeros(shape, dtype=np.float32)
+    working = job.working
+    room = working.needed(box)
+    seen = sight.boxed(room, job.plan.margin, working.step, working.shape[1:], LEAST)
+    window = working[(slice(0, working.shape[0]), *seen)]
+    channels = sight.drawn(job.segmenter, window, job.plan.options, job.pooled)
+    if not np.isfinite(channels).all():
+        raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
+    inner = np.ascontiguousarray(channels[(slice(None), *within(room, seen))])
+    return working.back(inner, room, box)
+
+
+def decode(job: Job, number: int) -> None:
+    """(2) The objects of one block, class by class."""
+    block, plan, voxel = job.grid[number], job.plan, job.volume.voxel
+    for place, part in enumerate(job.parts):
+        eight = np.asarray(job.channels[(part.channels, *block.read)])
+        lows = job.lows[part.channels]
+        labels = part.represent.decode(channels_for(part.represent, eight, lows), voxel)
+        if plan.options.max_hole != 0:
+            limit = inf if plan.options.max_hole is None else plan.options.max_hole
+            labels = fill_holes(labels, voxel, limit)
+        inner = np.ascontiguousarray(labels[block.inner])
+        sure = part.represent.foreground(real(eight[(slice(None), *block.inner)], lows))
+        save(job.file("objects", place, number), rows(inner, sure, block.write))
+        room = job.room(block)
+        kept = labels[within(room, block.read)]
+        job.labels[(job.row(place, number), *(slice(0, n) for n in kept.shape))] = kept
+
+
+def channels_for(represent: Single, eight: NDArray[np.uint8], lows: tuple[int, ...]) -> NDArray[np.float32]:
+    """What a decoder takes: those that round to 8 bits themselves take them as they are."""
+    if isinstance(represent, BC | BCD):
+        return eight  # type: ignore[return-value]
+    return real(eight, lows)
+
+
+def real(eight: NDArray[np.uint8], lows: tuple[int, ...]) -> NDArray[np.float32]:
+    """8 bits back to the range from `lows` to 1."""
+    out = eight.astype(np.float32)
+    for channel, low in zip(out, lows):
+        channel *= np.float32((1 - low) / 255)
+        channel += np.float32(low)
+    return out
+
+
+def rows(labels: NDArray[np.int32], sure: NDArray[np.float32], at: Slices) -> NDArray[np.void]:
+    """The table of the objects of a write region `at`, (*S) both; places are the volume's, z is 0 in 2D."""
+    count = int(labels.max(initial=0))
+    total, low, high = moments(labels.reshape((1,) * (3 - labels.ndim) + labels.shape), count)
+    voxels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    certain = sums(labels.ravel(), np.ascontiguousarray(sure, dtype=np.float32).ravel(), count)
+    here = np.flatnonzero(voxels)
+    corner = np.array([*(0,) * (3 - labels.ndim), *(s.start for s in at)])
+    out = np.zeros(here.size, ROW)
+    out["id"], out["voxels"], out["sure"] = here + 1, voxels[here], certain[here]
+    out["total"] = total[here] + voxels[here, None] * corner
+    out["low"], out["high"] = low[here] + corner, high[here] + corner
+    return out
+
+
+def write(job: Job, number: int) -> None:
+    """(5) The labels of one block as they leave."""
+    block = job.grid[number]
+    for place, store in enumerate(job.stores):
+        table = np.load(job.file("merged", place, number))
+        names = table.astype(store.dtype)
+        store[block.write] = names[job.stored(place, number, block.write)]
+
+
+def audit(job: Job, number: int) -> None:
+    """(6) What the faces of one block look like."""
+    for place, store in enumerate(job.stores):
+        save(job.file("seams", place, number), seams(job, place, store, number))
+
+
+def link(job: Job, number: int) -> None:
+    """(3) Which objects of one block and of its later neighbours are one."""
+    for place, part in enumerate(job.parts):
+        save(job.file("links", place, number), links(job, place, part.represent.link, number))
+
+
+def join(job: Job, _: int) -> None:
+    """(4) All classes, one after the other."""
+    for place in range(len(job.parts)):
+        merge(job, place)
+
+
+WORK: dict[PassName, Callable[[Job, int], None]] = {
+    "predict": predict, "decode": decode, "link": link, "merge": join, "write": write, "audit": audit,
+}  # fmt: skip

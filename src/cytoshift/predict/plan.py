@@ -1,0 +1,243 @@
+"""How a volume is cut for blockwise work: derived from the model, the volume and the memory of a process."""
+
+import os
+from math import ceil, prod
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ..core.blocks import Grid
+from ..core.errors import UserError
+from ..core.settings import Settings
+from ..core.voxel import Voxel
+from ..data.multiscale import CHUNK, Ngff
+from ..model import Segmenter
+from ..represent import Classes, Single
+from .run import Options
+
+Ints = tuple[int, ...]
+
+BASE = 700e6  # bytes of a process that has loaded torch and a model
+DECODE = {"bc": 40, "bcd": 40, "affinity": 60, "ternary": 90, "semantic": 110}  # bytes per voxel that a block reads
+STORED = 12  # bytes per voxel of a block that is linked, written or audited
+SIZES = 4.0  # the largest objects in multiples of the model's smallest, which is two thirds of a small one
+UNKNOWN = 32  # voxels of the finest axis: the largest object of a model that knows no size
+CONTEXT = 4  # voxels that smoothing and contours of a decoder look around
+LARGEST = 2**27  # voxels that a block reads at most: larger ones spare little and are lost more easily
+REACH = 4  # voxels to each side of a face in which two blocks compare their objects
+PARTS = 64  # edge of the pieces that stored labels are compressed in
+
+
+class Wishes(Settings):
+    """What a caller says about blocks; the rest is derived.
+
+    block: voxels that a block writes, rounded up to whole chunks of the output. halo: voxels that it reads beyond
+    them. memory: bytes that each process may hold. ngff: version of OME-Zarr.
+    """
+
+    block: tuple[int, ...] | None = None
+    halo: tuple[int, ...] | None = None
+    memory: float = Field(4e9, gt=0)
+    ngff: Ngff = "0.5"
+
+
+class Plan(Settings):
+    """The geometry. Voxels are the volume's own, those of `margin` the working grid's.
+
+    block: written by one task; halo: read beyond it to decode. chunk: of the labels that come out.
+    tile: of the stored channels, what one pass of the network writes; margin: what it sees beyond.
+    reach: to each side of a face, where two blocks compare. objects: extent of the largest object that is expected.
+    """
+
+    shape: Ints
+    block: Ints
+    halo: Ints
+    chunk: Ints
+    tile: Ints
+    margin: Ints
+    reach: Ints
+    objects: Ints
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(self.shape, self.block, self.halo)
+
+    @property
+    def room(self) -> Ints:
+        """Of a block's stored labels: what it writes and `reach` around."""
+        return tuple(min(b + 2 * r, n) for b, r, n in zip(self.block, self.reach, self.shape))
+
+    def sentences(self, memory: float, known: bool) -> list[str]:
+        """What there is to say before the work begins."""
+        out = [
+            f"{len(self.grid)} block{'s' * (len(self.grid) > 1)} of {words(self.block)} voxels, halo "
+            f"{words(self.halo)}, chunks {words(self.chunk)}; the network sees {words(self.margin)} voxels beyond its "
+            f"tiles of {words(self.tile)}; up to {memory / 1e9:.3g} GB per process"
+        ]
+        if any(h < o for h, o in zip(self.halo, self.objects)):
+            out.append(
+                f"warning: the halo {words(self.halo)} is smaller than the objects, about {words(self.objects)} "
+                f"voxels, and those at block faces may come out cut; pass --halo "
+                f"{','.join(str(o + CONTEXT) for o in self.objects)}"
+            )
+        elif not known:
+            out.append(
+                f"warning: the model does not say how large objects are; a halo of {words(self.halo)} voxels is taken, "
+                f"pass --halo with the extent of the largest ones if they are larger"
+            )
+        return out
+
+
+def words(sizes: tuple[int, ...]) -> str:
+    """
+    >>> words((64, 128, 128))
+    '64 x 128 x 128'
+    """
+    return " x ".join(map(str, sizes))
+
+
+def made(
+    segmenter: Segmenter, shape: Ints, voxel: Voxel, wishes: Wishes, options: Options, margin: Ints, working: Ints
+) -> Plan:
+    """The plan of one volume. `margin` and `working`, the extent of its working grid, in voxels of that.
+
+    Raises UserError where wishes do not fit the axes, or the memory not even one block.
+    """
+    refuse(wishes, len(shape))
+    objects, _ = expected(segmenter, voxel)
+    halo = wishes.halo or tuple(o + CONTEXT for o in objects)
+    reach = tuple(max(min(REACH, h), 1) for h in halo)
+    bytes_each = max(DECODE[one.kind] for one in singles(segmenter))
+    budget = (wishes.memory - BASE) / bytes_each
+    if wishes.block is None:
+        chunk = tuple(min(c, n) for c, n in zip(CHUNK[len(shape)], shape))
+        block = grown(shape, chunk, halo, min(budget, LARGEST))
+    else:
+        block, chunk = whole_chunks(wishes.block, shape)
+    need = prod(min(b + 2 * h, n) for b, h, n in zip(block, halo, shape))
+    if need > budget:
+        raise UserError(
+            f"a memory of {wishes.memory / 1e9:.3g} GB asked for, a block of {words(block)} voxels with its halo "
+            f"{words(halo)} needs {(BASE + need * bytes_each) / 1e9:.3g} GB; pass a larger --memory or a smaller "
+            f"--block"
+        )
+    seen = min((wishes.memory - BASE) / footprint(segmenter), options.voxels)
+    if options.tile is not None:
+        seen = min(seen, prod(options.tile))
+    ratios = tuple(w / n for w, n in zip(working, shape))
+    tile = fitting(block, chunk, margin, ratios, seen)
+    return Plan(
+        shape=shape, block=block, halo=halo, chunk=chunk, tile=tile, margin=margin, reach=reach, objects=objects
+    )
+
+
+def refuse(wishes: Wishes, axes: int) -> None:
+    for name, sizes in (("block", wishes.block), ("halo", wishes.halo)):
+        least = 1 if name == "block" else 0
+        if sizes is not None and (len(sizes) != axes or min(sizes) < least):
+            raise UserError(
+                f"{name} {','.join(map(str, sizes))} asked for, the image has {axes} axes; give one size per axis, as "
+                f"{','.join(['256'] * axes if least else ['32'] * axes)}"
+            )
+
+
+def singles(segmenter: Segmenter) -> list[Single]:
+    """The representations of the classes, or the only one."""
+    represent = segmenter.representation
+    return list(represent.classes.values()) if isinstance(represent, Classes) else [represent]
+
+
+def expected(segmenter: Segmenter, voxel: Voxel) -> tuple[Ints, bool]:
+    """Extent of the largest objects in voxels, and whether the model says so."""
+    smallest = [one.smallest for one in singles(segmenter) if one.smallest is not None]
+    if not smallest:
+        return tuple(ceil(UNKNOWN / a) for a in voxel.anisotropy), False
+    return tuple(ceil(n) for n in voxel.voxels(SIZES * max(smallest))), True
+
+
+def grown(shape: Ints, chunk: Ints, halo: Ints, voxels: float) -> Ints:
+    """Whole chunks, as cubic as can be, that read at most so many voxels; one chunk at least."""
+    block = list(chunk)
+    open_axes = set(range(len(shape)))
+    while open_axes:
+        axis = min((a for a in open_axes), key=lambda a: (block[a], a))
+        wider = list(block)
+        wider[axis] = min(block[axis] + chunk[axis], -(-shape[axis] // chunk[axis]) * chunk[axis])
+        if wider == block or prod(min(b + 2 * h, n) for b, h, n in zip(wider, halo, shape)) > voxels:
+            open_axes.discard(axis)
+        else:
+            block = wider
+    return tuple(block)
+
+
+def whole_chunks(block: Ints, shape: Ints) -> tuple[Ints, Ints]:
+    """A block size as multiples of chunks, and these chunks."""
+    block = tuple(min(b, n) for b, n in zip(block, shape))
+    chunk = tuple(min(b, c) for b, c in zip(block, CHUNK[len(shape)]))
+    return tuple(-(-b // c) * c for b, c in zip(block, chunk)), chunk
+
+
+def fitting(block: Ints, chunk: Ints, margin: Ints, ratios: tuple[float, ...], voxels: float) -> Ints:
+    """The largest equal parts of a block that the network may see at once with their margin."""
+    parts = [1] * len(block)
+
+    def seen() -> list[float]:
+        return [b / k * r + 2 * m for b, k, r, m in zip(block, parts, ratios, margin)]
+
+    while prod(seen()) > voxels and any(k < b for k, b in zip(parts, block)):
+        sizes = seen()
+        axis = max((a for a in range(len(block)) if parts[a] < block[a]), key=lambda a: sizes[a])
+        parts[axis] = next(k for k in range(parts[axis] + 1, block[axis] + 1) if block[axis] % k == 0)
+        if block[axis] // parts[axis] * ratios[axis] < margin[axis]:
+            parts[axis] = max(k for k in range(1, parts[axis]) if block[axis] % k == 0)
+            break  # smaller tiles would be margin for the most part
+    return tuple(b // k for b, k in zip(block, parts))
+
+
+def piece(length: int, wish: int = PARTS) -> int:
+    """The largest divisor of a length up to a wish: what it is stored in. A length without one is stored whole.
+
+    >>> piece(256), piece(100), piece(61)
+    (64, 50, 61)
+    """
+    found = max(k for k in range(1, min(wish, length) + 1) if length % k == 0)
+    return found if 4 * found >= min(wish, length) else length
+
+
+def fits(segmenter: Segmenter, voxels: int, itemsize: int) -> bool:
+    """Whether a volume can go through in one piece on this machine: half of its memory is enough for all its arrays."""
+    if not hasattr(os, "sysconf"):
+        return True
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    each = max(DECODE[one.kind] for one in singles(segmenter)) + 12 * len(segmenter.representation.channels) + itemsize
+    return BASE + voxels * each < memory / 2
+
+
+def footprint(segmenter: Segmenter) -> float:
+    """Bytes that the network holds per voxel of its input, about: three times its widest layer with its input."""
+    import torch
+
+    from .network import LEAST, multiple
+
+    size = tuple(LEAST * m for m in multiple(segmenter))
+    most = 0
+
+    def note(_: Any, given: Any, out: Any) -> None:
+        nonlocal most
+        tensors = [t for t in (*given, out) if isinstance(t, torch.Tensor)]
+        most = max(most, sum(t.numel() for t in tensors))
+
+    leaves = [m for m in segmenter.network.modules() if not list(m.children())]
+    hooks = [leaf.register_forward_hook(note) for leaf in leaves]
+    device = next(segmenter.network.parameters()).device
+    try:
+        with torch.inference_mode():
+            segmenter.network(torch.zeros((1, segmenter.spec.channels, *size), device=device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return 3 * 4 * most / prod(size) + 16
+
+
+PassName = Literal["predict", "decode", "link", "merge", "write", "audit"]
+PASSES: tuple[PassName, ...] = ("predict", "decode", "link", "merge", "write", "audit")

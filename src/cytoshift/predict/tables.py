@@ -1,0 +1,113 @@
+"""What blockwise work writes beside the labels: a row per object, and the report on its seams. A block at a time."""
+
+import csv
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.atomic import replacing
+from ..labels.objects import Objects
+from .audit import Audit
+from .job import Job
+from .merge import rows_of
+from .outputs import worded
+from .plan import words
+
+
+@dataclass(frozen=True)
+class Found:
+    """The objects of one class in numbers."""
+
+    name: str
+    objects: int
+    diameter: float  # median, in the unit of the voxel size
+    confidence: float  # mean
+    larger: int  # objects that are longer than the halo along some axis
+    extent: tuple[int, ...]  # of the longest ones, along each axis in voxels
+
+    def words(self, unit: str) -> str:
+        if not self.objects:
+            return "0 objects"
+        return (
+            f"{self.objects} objects, median diameter {self.diameter:.3g} {unit}, mean confidence {self.confidence:.2f}"
+        )
+
+    def warning(self, halo: tuple[int, ...]) -> str | None:
+        """Where the halo was too small for what was found."""
+        if not self.larger:
+            return None
+        wide = ",".join(map(str, self.extent))
+        return (
+            f"warning: {self.larger} objects are longer than the halo of {words(halo)} voxels, up to "
+            f"{words(self.extent)}; look at the seam audit, and pass --halo {wide} to have all of them drawn in one "
+            f"piece"
+        )
+
+
+def write_objects(path: Path, job: Job) -> list[Found]:
+    """The table of all objects, as the whole-image way writes it; and what there is to say about each class."""
+    found = []
+    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        for place, part in enumerate(job.parts):
+            before: list[NDArray[np.float32]] = []
+            sums, larger, extent = 0.0, 0, np.zeros(len(job.plan.shape), np.int64)
+            count = 0
+            for number, rows in enumerate(rows_of(job, place)):
+                table, confidence = measured(job, rows, count)
+                columns = table.columns() | {"confidence": confidence}
+                if number == 0 and place == 0:
+                    out.writerow(["image", *(["class"] if part.name else []), *columns])
+                named = [job.volume.name, *([part.name] if part.name else [])]
+                out.writerows([*named, *row] for row in worded(columns))
+                long = table.high - table.low
+                larger += int((long > np.array(job.plan.halo)).any(1).sum())
+                extent = np.maximum(extent, long.max(0, initial=0))
+                before.append(table.diameter.astype(np.float32))
+                sums, count = sums + float(confidence.sum()), count + len(rows)
+            middle = float(np.median(np.concatenate(before))) if count else 0.0
+            blocks = len(job.grid) > 1
+            found.append(
+                Found(part.name, count, middle, sums / max(count, 1), larger * blocks, tuple(map(int, extent)))
+            )
+    return found
+
+
+def measured(job: Job, rows: NDArray[np.void], before: int) -> tuple[Objects, NDArray[np.float64]]:
+    """The rows of one block as a table, and confidences; `before` objects have lower ids."""
+    voxel = job.volume.voxel
+    here = slice(3 - voxel.ndim, 3)
+    ids = np.arange(before + 1, before + 1 + len(rows), dtype=np.uint64)
+    centroid = rows["total"][:, here] / rows["voxels"][:, None] * np.array(voxel.size)
+    table = Objects(ids, rows["voxels"], centroid, rows["low"][:, here], rows["high"][:, here], voxel)
+    return table, rows["sure"] / rows["voxels"]
+
+
+def write_seams(path: Path, job: Job, audits: Sequence[Audit], found: Sequence[Found]) -> None:
+    """The verdicts, the numbers behind them, and the geometry, as JSON."""
+    plan = job.plan
+    content = {
+        "verdict": "passed" if all(audit.passed for audit in audits) else "failed",
+        "classes": {
+            one.name or "objects": audit.report() | {"objects": one.objects, "largest": one.extent}
+            for one, audit in zip(found, audits)
+        },
+        "blocks": {"count": len(job.grid), "size": plan.block, "halo": plan.halo, "margin": plan.margin},
+    }
+    with replacing(path) as beside:
+        beside.write_text(json.dumps(content, indent=1))
+
+
+def join(parts: Sequence[Path], whole: Path) -> None:
+    """Tables with the same columns behind each other, however long."""
+    with replacing(whole) as beside, beside.open("wb") as out:
+        for number, path in enumerate(parts):
+            with path.open("rb") as file:
+                if number:
+                    file.readline()
+                shutil.copyfileobj(file, out)
