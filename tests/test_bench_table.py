@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cytoshift.bench.layout import markdown, spread
 from cytoshift.bench.page import into_page, shown
 from cytoshift.bench.run import cells_of
 from cytoshift.bench.spec import Spec
-from cytoshift.bench.table import columns, gathered, markdown, spread, summary
+from cytoshift.bench.table import columns, gathered, summary
 from cytoshift.core.settings import parse
 
 SPEC = parse(
@@ -30,7 +31,8 @@ def numbers(cell, dice: float) -> dict:
     training = {"steps": 4, "train_minutes": 2.0} if cell.seed is not None else {}
     images = [{"name": "x", "truth_objects": 3}, {"name": "y", "truth_objects": 4}]
     mean = {"dice": dice, **SCORES}
-    return {"settings": cell.settings(), **training, "segment_seconds": 0.25, "mean": mean, "images": images}
+    return {"settings": cell.settings(), **training, "segment_seconds": 0.25, "mean": mean, "images": images,
+            "pooled": {"iou": 0.6}}  # fmt: skip
 
 
 def read(path: Path) -> dict:
@@ -83,7 +85,7 @@ def test_what_is_done_so_far_becomes_a_table(tmp_path):
     ]
     text = markdown(SPEC, results, {"a": Path("pictures/a.png")}, {})
     assert "### a (2 images, 7 objects)" in text and "### b" not in text and "A note." in text
-    assert "| floor | 1 | 0.700 | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 |  |  | 0.25 |" in text
+    assert "| floor | 1 | 0.700 | 0.500 | 0.600 | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 |  |  | 0.25 |" in text
     assert "| gan | 2 | 0.850 ± 0.071 |" in text and "(pictures/a.png)" in text
 
 

@@ -9,10 +9,14 @@ from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.volumes import open_volumes
+from cytoshift.data.volumes import ImageSource, open_volumes
+from cytoshift.methods import METHODS
 from cytoshift.synth import PAIR_PRIORS, Prior, draw_labels, draw_pairs
+from cytoshift.train.domains import domains
 from cytoshift.train.loop import build, working_voxel
+from cytoshift.train.recipe import look
 from cytoshift.train.settings import Run
+from cytoshift.train.several import refuse_noise
 
 
 def new(*words) -> str:
@@ -70,6 +74,13 @@ def test_the_preset_of_the_paper_stretches_as_the_paper(images, tmp_path):
     assert run.represent.names == ("nuclei",) and not run.represent.belongs and run.train.rates == {"critics": 0.2}
 
 
+def test_a_preset_has_the_contrast_of_the_paper_alone(images, tmp_path):
+    out = tmp_path / "run.yaml"
+    new("mask_cyclegan", "--images", images, "--channels", "nuclei=0", "--preset", "stretched", "-o", out)
+    run = run_of(out)
+    assert [(one.low, one.high) for one in run.data.normalise] == [(95, 98)] and run.options["width"] == 16
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -102,8 +113,58 @@ def test_pairs_of_cells_bring_their_own_sizes_and_weights(tmp_path):
     assert run.cells == PAIR_PRIORS["retina"] and run.priors is None and run.data.images.channel == (1, 0)
     assert run.represent.belongs == {"golgi": "nuclei"} and 4 < run.represent.reach < 9
     assert 1.5 < run.represent.weights["golgi"] <= 3.5 and run.represent.weights["nuclei"] == 1
+    golgi, nuclei = run.data.normalise[1], run.data.normalise[0]
+    assert 95 < golgi.low < 99 < golgi.high < 100 and 75 < nuclei.low < 93 < nuclei.high < 99.5
     with pytest.raises(UserError, match="draws golgi and nuclei, not cells, golgi; name channels so"):
         new("mask_cyclegan", *images, "--channels", "cells=1,golgi=0", "--cells", "retina", "-o", tmp_path / "b.yaml")
     CliRunner().invoke(app, ["info", str(tmp_path / "a.tif"), "--channel", "0,1", "-o", str(tmp_path / "t.png")],
                        catch_exceptions=False)  # fmt: skip
     assert (tmp_path / "t.png").exists()
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory):
+    """Two-channel stacks with a folder of labels for each class, as `synth retina` writes them."""
+    folder = tmp_path_factory.mktemp("stacks")
+    CliRunner().invoke(app, ["synth", "retina", "-n", "2", "--shape", "24,48,48", "-o", str(folder)],
+                       catch_exceptions=False)  # fmt: skip
+    return folder
+
+
+@pytest.mark.parametrize("labels", ["{}/labels", "golgi={0}/labels/golgi,nuclei={0}/labels/nuclei"])
+def test_labels_of_several_classes_teach(stacks, tmp_path, labels):
+    out, images = tmp_path / "run.yaml", stacks / "images"
+    words = ("--target", images, "--channels", "golgi=0,nuclei=1", "--represent", "ternary", "-o", out)
+    said = new("vox2vox", "--source", images, labels.format(stacks), *words)
+    run = run_of(out)
+    assert run.represent.names == ("golgi", "nuclei") and run.represent.classes["golgi"].kind == "ternary"
+    assert list(run.source.labels) == ["golgi", "nuclei"] and run.source.images.channel == (0, 1) and not run.tune
+    assert run.represent.belongs == {"golgi": "nuclei"} and run.represent.weights["golgi"] > 1
+    assert "golgi: the source has" in said and "# Images and the labels of each class." in out.read_text()
+    volumes = open_volumes(run.data.images)
+    eaten = domains(run, METHODS["vox2vox"].batch, volumes, working_voxel(run, volumes))
+    image, target = eaten["source"].sample(0)
+    assert image.shape[0] == target.shape[0] == 2 and out.with_suffix(".png").exists()
+
+
+def test_labels_that_are_not_there_are_one_sentence(stacks, tmp_path):
+    images = stacks / "images"
+    words = ("--target", images, "--channels", "golgi=0,axons=1", "-o", tmp_path / "run.yaml")
+    with pytest.raises(UserError, match="holds no folder axons; put the labels of each class into one of its name"):
+        new("supervised", "--source", images, stacks / "labels", *words)
+    with pytest.raises(UserError, match="does not say where the labels of golgi, axons are; give a folder that holds"):
+        new("supervised", "--source", images, "golgi=x", *words)
+    with pytest.raises(UserError, match="--source-channel 0 is no number for each of golgi, axons"):
+        new("supervised", "--source", images, stacks / "labels", *words, "--source-channel", "0")
+
+
+def test_noise_in_a_channel_is_told_and_not_measured(tmp_path):
+    rng = np.random.default_rng(0)
+    pale = rng.poisson(4.0, (24, 64, 64))
+    pale[10:14, 20:24, 20:24] += 12  # one small Golgi in the noise
+    metadata = {"axes": "ZYX", "spacing": 1.0, "unit": "pixel"}
+    tifffile.imwrite(tmp_path / "a.tif", pale.astype(np.uint8), imagej=True, resolution=(1, 1), metadata=metadata)
+    survey = look(ImageSource(paths=str(tmp_path / "a.tif"), voxel=(1, 1, 1), unit="px"), "bright")
+    assert survey.measured.confidence < 0.5 and any("threshold has cut" in note for note in survey.measured.notes)
+    with pytest.raises(UserError, match=r"golgi cannot be measured in channel 0: .* as noise would be; pass --cells"):
+        refuse_noise("golgi", survey, 0)

@@ -125,7 +125,7 @@ def test_two_processes_see_the_joint_batch(images, tmp_path):
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(run.model_dump(mode="json")))
     command = [sys.executable, "-m", "cytoshift", "train", str(tmp_path / "two.yaml"), "-o", str(tmp_path / "two")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, "--quiet"], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, "--quiet"], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     fit(one, tmp_path / "one", quiet=True)
     a, b = weights(tmp_path / "one" / "model"), weights(tmp_path / "two" / "model")

@@ -20,7 +20,7 @@ from cytoshift.model import Segmenter
 from cytoshift.nets.chain import ChainSpec, LookupSpec
 from cytoshift.predict.run import segment
 from cytoshift.synth import pair
-from cytoshift.train.borrow import borrow, borrows, lent
+from cytoshift.train.borrow import agreed, borrow, borrows, lent
 from cytoshift.train.domains import domains
 from cytoshift.train.fit import fit
 from cytoshift.train.recipe import laid_over, look
@@ -111,7 +111,7 @@ def test_two_processes_log_the_losses_of_the_joint_batch(known, tmp_path):
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(two.model_dump(mode="json")))
     command = [sys.executable, "-m", "cytoshift", "train", str(tmp_path / "two.yaml"), "-o", str(tmp_path / "two")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*command, "--quiet"], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([*command, "--quiet"], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     fit(one, tmp_path / "one", quiet=True)
     for step, (a, b) in enumerate(zip(losses(tmp_path / "one"), losses(tmp_path / "two"), strict=True), 1):
@@ -131,6 +131,19 @@ def test_both_sides_come_to_one_size_and_polarity(known):
     assert source.dark and run.source.normalise.invert and not run.data.normalise.invert
     ratio = run.source.voxel[0] / survey.volumes[0].voxel.size[0]
     assert ratio == pytest.approx(source.diameter / survey.measured.whole_diameters[50], rel=0.01)
+
+
+def test_where_both_sides_are_calibrated_small_differences_in_size_are_not_believed(known):
+    survey, source = known
+    seen = survey.measured.whole_diameters[50]
+    larger = lambda times: replace(source, diameters={q: times * seen for q in source.diameters})
+    near, far = agreed(survey, larger(1.3)), agreed(survey, larger(1.6))
+    assert near.measured.whole_diameters[50] == pytest.approx(1.3 * seen)
+    assert "1.30 times as large" in near.measured.notes[-1] and near.sentence() == survey.sentence()
+    assert borrow(near, larger(1.3)).source.voxel == pytest.approx(survey.volumes[0].voxel.size, rel=0.01)
+    assert far is survey
+    pixels = replace(survey, measured=replace(survey.measured, unit="px"))
+    assert agreed(pixels, larger(1.3)) is pixels
 
 
 def test_what_lends_labels_and_what_does_not():

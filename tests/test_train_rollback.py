@@ -180,7 +180,7 @@ def test_two_processes_go_back_together(images, tmp_path):
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(run.model_dump(mode="json")))
     command = [sys.executable, "-m", "cytoshift", "train", str(tmp_path / "run.yaml"), "-o", str(tmp_path / "run")]
     done = subprocess.run(
-        [*command, "--quiet"], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120
+        [*command, "--quiet"], env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600
     )
     assert done.returncode != 0 and "and no state before was good: divergence" in done.stderr
     assert any(note.startswith("back to the beginning") for note in notes(tmp_path / "run"))

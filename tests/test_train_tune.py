@@ -10,7 +10,8 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.data.labelled import LabelledImages
 from cytoshift.data.volumes import Volume
 from cytoshift.represent import BCD, Affinity, Semantic, Ternary
-from cytoshift.train.tune import changed, middle, tune
+from cytoshift.represent.climb import changed
+from cytoshift.train.tune import middle, tune
 from tiny_methods import build
 
 VOXEL = Voxel((1.0, 1.0))

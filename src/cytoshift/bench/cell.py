@@ -1,124 +1,194 @@
 """One data set, one method, one seed: segmented, scored, and written down once it is whole.
 
-OUT/cells/<data set>/<method>[-seed<n>]-<hash>/run.yaml, run/   of a training, which continues where it stopped
-                                              /labels/*.tif     what was segmented
-                                              /cell.json        the numbers; it is there when all is done
+OUT/cells/<data set>/<method>[-fold<n>][-seed<n>]-<hash>/
+    run.yaml, run/   of a training, which continues where it stopped
+    labels/*.tif     what was segmented; of several classes in a folder for each
+    cell.json        the numbers; it is there when all is done
 """
 
 import json
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
-from numpy.typing import NDArray
 
 from .. import __version__
 from ..core.atomic import replacing
+from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
-from ..data.volumes import Volume
-from ..data.write import write_labels
-from ..labels.overlap import overlap
-from ..metrics.report import mean_of, pooled, report
+from ..data.several import apart
+from ..data.volumes import Volume, open_volumes
 from ..model import Segmenter
-from ..predict.run import segment
-from ..train import checkpoint
-from ..train.borrow import Lent, alike, borrow, borrows, lent
+from ..predict.run import Options, predict
+from ..train import checkpoint, several
+from ..train.borrow import Lent, agreed, alike, borrow, borrows, lent
 from ..train.finetune import finetuned
 from ..train.fit import fit
 from ..train.recipe import Survey, laid_over, look, settings
 from ..train.settings import Run
 from .classical import classical
 from .data import Material, digest
+from .scores import Found, Segment, scored
 from .spec import Contender, Dataset, Files, Finetuned, Floor, Shipped, Trained
-
-Segment = Callable[[Volume], NDArray[np.integer]]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """seed: None for what does not train. before: the training that a finetuned one goes on from."""
+    """seed: None for what does not train. before: the training that a finetuned one goes on from.
+
+    fold: of a data set whose images take turns, see `Material.within`.
+    """
 
     dataset: Dataset
     contender: Contender
     seed: int | None
     before: "Cell | None" = None
+    fold: tuple[int, ...] = ()
 
     @property
     def title(self) -> str:
-        return " · ".join(
-            [self.dataset.name, self.contender.name, *([] if self.seed is None else [f"seed {self.seed}"])]
-        )
+        parts = [self.dataset.name, self.contender.name, f"fold {self.words}" * bool(self.fold)]
+        return " · ".join([*filter(None, parts), *([] if self.seed is None else [f"seed {self.seed}"])])
+
+    @property
+    def words(self) -> str:
+        """The fold as people count: 1, or 1.2 for the second of the inner ones."""
+        return ".".join(str(number + 1) for number in self.fold)
 
     def settings(self) -> dict[str, Any]:
         """All of the spec that the numbers depend on."""
         dataset = self.dataset.model_dump(mode="json", exclude={"pictures"})
         method = self.contender.model_dump(mode="json", exclude={"seeds"})
         before = {} if self.before is None else {"after": self.before.settings()["method"]}
-        return {"dataset": dataset, "method": method, "seed": self.seed, **before}
+        fold = {"fold": list(self.fold)} if self.fold else {}
+        return {"dataset": dataset, "method": method, "seed": self.seed, **before, **fold}
 
     def folder(self, out: Path, files: list[tuple[str, int]]) -> Path:
         """Other settings, or other files, are another folder: a result is never mistaken for that of a former spec."""
         seed = "" if self.seed is None else f"-seed{self.seed}"
-        name = f"{self.contender.name}{seed}-{digest([self.settings(), files])}"
+        fold = f"-fold{self.words}" * bool(self.fold)
+        name = f"{self.contender.name}{fold}{seed}-{digest([self.settings(), files])}"
         return out / "cells" / self.dataset.name / name
 
 
 def run_cell(cell: Cell, material: Material, out: Path, quiet: bool = False) -> dict[str, Any]:
-    """The numbers of a cell; of a finished one, those that are there."""
+    """The numbers of a cell; of a finished one, those that are there. material: the whole, the cell is a fold of it."""
     folder = cell.folder(out, material.files)
     done = folder / "cell.json"
     if done.exists():
         return dict(json.loads(done.read_text()))
-    way, training = prepare(cell, material, out, quiet)
-    tables, seconds = [], []
-    for pair in material.pairs:
-        start = time.perf_counter()
-        labels = way(pair.image)
-        seconds.append(time.perf_counter() - start)
-        write_labels(folder / "labels" / f"{pair.image.name}.tif", labels, pair.image.voxel, pair.image.axes)
-        tables.append(overlap(pair.truth(), labels))
-    reports = [report(table) for table in tables]
-    names = [pair.image.name for pair in material.pairs]
+    here = material.within(cell.fold)
+    picked = chosen(cell, material, out, quiet)
+    way, training = prepare(picked, cell, material, out, quiet)
     numbers = {
         "settings": cell.settings(),
         "cytoshift": __version__,
         **training,
-        "segment_seconds": median(seconds),
-        "mean": mean_of(reports),
-        "pooled": pooled(tables).as_dict(),
-        "images": [{"name": n, "seconds": s, **one.as_dict()} for n, s, one in zip(names, seconds, reports)],
+        **scored(way, here, folder),
+        **oracle(folder, picked, here),
     }
+    if picked is not cell.contender and isinstance(picked, Trained):
+        numbers["chosen"] = picked.settings
     with replacing(done) as beside:
         beside.write_text(json.dumps(numbers, indent=1))
     return numbers
 
 
-def prepare(cell: Cell, material: Material, out: Path, quiet: bool) -> tuple[Segment, dict[str, Any]]:
-    """A function that segments an image, and what its training took."""
+def chosen(cell: Cell, material: Material, out: Path, quiet: bool) -> Contender:
+    """The contender with the settings that do best in the inner folds, where it has some to choose among."""
     contender = cell.contender
+    if not isinstance(contender, Trained) or not contender.among:
+        return contender
+    if len(cell.fold) != 1:
+        raise UserError(f"'{contender.name}' chooses among settings, which takes a data set with folds; set folds")
+    tried = [
+        contender.model_copy(update={"among": [], "settings": contender.settings | more}) for more in contender.among
+    ]
+    inner = range(len(material.within(cell.fold).train.paths))
+    dice = {
+        number: fmean(
+            run_cell(replace(cell, contender=one, fold=(*cell.fold, i)), material, out, quiet)["mean"]["dice"]
+            for i in inner
+        )
+        for number, one in enumerate(tried)
+    }
+    return tried[max(dice, key=lambda number: dice[number])]
+
+
+def oracle(folder: Path, contender: Contender, here: Material) -> dict[str, Any]:
+    """Numbers of the snapshots on the way, scored with the target's truth: what choosing by it would have given.
+
+    Nothing is chosen by them. rule: the one that the rule without labels chose, or would have chosen.
+    """
+    paths = sorted(path for path in (folder / "run" / "snapshots").glob("*") if path.name.isdecimal())
+    if not paths:
+        return {}
+    found = {path.name: scored(ways(contender, Segmenter.load(path)), here) for path in paths}
+    brief = {name: {"mean": one["mean"], "pooled": one["pooled"]} for name, one in found.items()}
+    judged = folder / "run" / "selection.json"
+    rule = [row["step"] for row in json.loads(judged.read_text()) if row["chosen"]] if judged.exists() else []
+    return {"snapshots": brief, **({"rule": f"{rule[0]:06d}"} if rule else {})}
+
+
+def ways(contender: Any, segmenter: Segmenter) -> Segment:
+    """How a model segments."""
+    wishes = parse(Options, contender.segment, f"segment of {contender.name}")
+
+    def way(image: Volume) -> Found:
+        prediction = predict(segmenter, image, wishes)
+        return Found({name: one.labels for name, one in prediction.classes.items()}, prediction.belongs)
+
+    return way
+
+
+def prepare(
+    contender: Contender, cell: Cell, material: Material, out: Path, quiet: bool
+) -> tuple[Segment, dict[str, Any]]:
+    """A function that segments an image, and what its training took."""
+    here = material.within(cell.fold)
     if isinstance(contender, Floor):
-        polarity = cell.dataset.polarity
-        dark = look(material.train).dark if polarity == "auto" else polarity == "dark"
-        return lambda image: classical(image.load(), image.voxel, contender, dark), {}
+        return partial(floor, contender, dark(here)), {}
     if isinstance(contender, Shipped):
-        segmenter = Segmenter.load(Path(contender.model))
-        return lambda image: segment(segmenter, image, **contender.segment), {}
+        return ways(contender, Segmenter.load(Path(contender.model))), {}
     folder = cell.folder(out, material.files)
     if isinstance(contender, Finetuned):
         run = settings_after(cell, contender, material, out, quiet)
     else:
-        run = settings_of(cell, contender, material, folder / "run.yaml")
+        run = settings_of(cell, contender, here, folder / "run.yaml")
     trained = Segmenter.load(fit(run, folder / "run", quiet))
     parts = sorted((folder / "run").rglob("checkpoints/last.pt"))  # a recipe of two stages has two
     steps, elapsed = map(sum, zip(*(checkpoint.load(part, {}) for part in parts)))
     cost = {"steps": steps, "train_minutes": elapsed / 60, "threads": torch.get_num_threads()}
-    return lambda image: segment(trained, image, **contender.segment), cost
+    return ways(contender, trained), cost | {"labelled": labelled(contender, here)}
+
+
+def labelled(contender: Trained | Finetuned, here: Material) -> float:
+    """Images of the target whose labels were learnt from: what somebody would have had to label."""
+    part = contender.part if isinstance(contender, Finetuned) else float(contender.labels == "target")
+    return part * len(open_volumes(here.train)) if part else 0.0
+
+
+def floor(contender: Floor, dark: dict[str, bool], image: Volume) -> Found:
+    """The classical pipeline, each class in its channel."""
+    channels = zip(dark.items(), apart(image.array, len(image.axes)))
+    return Found({
+        name: classical(np.asarray(one[...]), image.voxel, contender, inverted) for (name, inverted), one in channels
+    })  # fmt: skip
+
+
+def dark(here: Material) -> dict[str, bool]:
+    """Whether the objects of each class are; measured on the training images where the data set does not say."""
+    polarity = here.dataset.polarity
+    if polarity != "auto":
+        return dict.fromkeys(here.classes, polarity == "dark")
+    if here.classes == ("",):
+        return {"": look(here.train).dark}
+    return {name: survey.dark for name, survey in several.look(here.train, here.channels).items()}
 
 
 def settings_of(cell: Cell, contender: Trained, material: Material, path: Path) -> Run:
@@ -130,9 +200,11 @@ def settings_of(cell: Cell, contender: Trained, material: Material, path: Path) 
         way: dict[str, Any] = {"method": contender.method, "seed": cell.seed or 0}
         if contender.represent is not None:
             way["represent"] = contender.represent
-        if borrows(contender.method):
+        if material.channels:
+            wished = of_classes(contender, material, **way)
+        elif borrows(contender.method):
             lender = material.lender(contender.labels)
-            stock = lent(lender.images, lender.labels, lender.mask_above)
+            stock = lent(lender.images, lender.single, lender.mask_above)
             wished = borrow(seen(cell.dataset, material, stock), stock, contender.preset, **way)
         else:
             wished = settings(look(material.train, cell.dataset.polarity), contender.preset, **way)
@@ -142,11 +214,21 @@ def settings_of(cell: Cell, contender: Trained, material: Material, path: Path) 
     return parse(Run, read_yaml(path), str(path))
 
 
+def of_classes(contender: Trained, material: Material, **way: Any) -> Run:
+    """The same for several classes."""
+    if borrows(contender.method):
+        lender = material.lender(contender.labels)
+        stock = several.lent_classes(lender.images, lender.several, material.channels, lender.mask_above)
+        return several.taught(material.train, material.channels, stock, contender.preset, **way)
+    surveys = several.look(material.train, material.channels, material.dataset.polarity, contender.cells)
+    return several.settings(surveys, contender.preset, cells=contender.cells, **way)
+
+
 def seen(dataset: Dataset, material: Material, stock: Lent) -> Survey:
     """What is known of the target's objects."""
     if isinstance(dataset, Files) and dataset.alike:
         return alike(material.train, stock)
-    return look(material.train, dataset.polarity)
+    return agreed(look(material.train, dataset.polarity), stock)
 
 
 def settings_after(cell: Cell, contender: Finetuned, material: Material, out: Path, quiet: bool) -> Run:

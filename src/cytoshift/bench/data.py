@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,24 +12,35 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.voxel import Voxel
+from ..data.find import find
 from ..data.pairs import matched, objects
-from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
+from ..data.stacks import write_stack
+from ..data.volumes import ImageSource, Volume, open_labels, open_volumes, together
 from ..data.write import write_image, write_labels
 from ..labels.ids import relabel
+from ..synth import CLASSES, STACKS, stack
 from ..synth.pairs import look_up as look_up_pair
 from ..synth.pairs import pair
 from ..synth.phantoms import look_up, phantom
-from .spec import Dataset, Files, Lender, MadeLender, Phantoms, Simulated
+from .spec import ByClass, Dataset, Files, Lender, MadeLender, Phantoms, Simulated, Stacks
 
 Labels = NDArray[np.integer]
+LabelFiles = ImageSource | dict[str, ImageSource]  # of several classes by name
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One image to segment, and how to get its truth when it is time to score."""
+    """One image to segment, and how to get its truth when it is time to score.
+
+    truths: of each class; the one of a single class is called "".
+    """
 
     image: Volume
-    truth: Callable[[], Labels]
+    truths: dict[str, Callable[[], Labels]]
+
+    def truth(self) -> Labels:
+        """Of a single class."""
+        return self.truths[""]()
 
 
 @dataclass(frozen=True)
@@ -37,28 +48,79 @@ class Labelled:
     """Images and their labels; mask_above: which are a mask."""
 
     images: ImageSource
-    labels: ImageSource
+    labels: LabelFiles
     mask_above: float | None = None
+
+    @property
+    def several(self) -> dict[str, ImageSource]:
+        """Labels by class."""
+        return self.labels if isinstance(self.labels, dict) else {"": self.labels}
+
+    @property
+    def single(self) -> ImageSource:
+        """Of the one class that there is."""
+        return self.several[""]
 
 
 @dataclass(frozen=True)
 class Material:
-    """A data set as the methods get it: `train` to learn from, `pairs` to segment; `files` tell whether it changed."""
+    """A data set as the methods get it: `train` to learn from, `pairs` to segment; `files` tell whether it changed.
+
+    where: what it is on disk. turns: image by image, the pair, the file of the image and those of its labels by class,
+    in data sets with folds.
+    """
 
     dataset: Dataset
+    where: Files
     train: ImageSource
     pairs: list[Pair]
     files: list[tuple[str, int]]  # path under the root, bytes
     source: Labelled | None = None  # of another modality
-    train_labels: ImageSource | None = None
+    train_labels: LabelFiles | None = None
+    turns: tuple[tuple[Pair, Path, dict[str, Path]], ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.where.classes
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Of several classes, the number of the channel that each is seen in; of a single class nothing."""
+        channel = self.where.channel
+        return dict(zip(self.classes, channel)) if self.classes != ("",) and isinstance(channel, tuple) else {}
+
+    def within(self, fold: tuple[int, ...]) -> "Material":
+        """What there is in a fold: its images to segment, the others to learn from; () is the whole.
+
+        (1,) is the second of the outer folds, to which every so many-th image belongs. (1, 0) is the first of the inner
+        ones: of the images that (1,) learns from the first is segmented, and the rest is learnt from.
+        """
+        if not fold:
+            return self
+        outer, *inner = fold
+        count = self.where.folds or 1
+        here = [turn for i, turn in enumerate(self.turns) if i % count == outer]
+        others = [turn for i, turn in enumerate(self.turns) if i % count != outer]
+        for number in inner:
+            here = [others.pop(number)]
+        if not others:
+            raise UserError(
+                f"data set '{self.dataset.name}' has too few images for its folds; give more, or fewer folds"
+            )
+        told = {name: [str(labels[name]) for _, _, labels in others] for name in self.classes}
+        kept = self.train_labels if isinstance(self.train_labels, dict) else {"": self.train_labels}
+        labels = {name: source.model_copy(update={"paths": told[name]}) for name, source in kept.items() if source}
+        return replace(
+            self, train=self.train.model_copy(update={"paths": [str(path) for _, path, _ in others]}),
+            pairs=[pair for pair, _, _ in here], train_labels=labels.get("", labels),
+        )  # fmt: skip
 
     def lender(self, labels: str) -> Labelled:
         """Whose labels are learnt from: those of the "source", or of the "target" itself."""
         if labels == "source" and self.source is not None:
             return self.source
         if labels == "target" and self.train_labels is not None:
-            mask_above = self.dataset.mask_above if isinstance(self.dataset, Files) else None
-            return Labelled(self.train, self.train_labels, mask_above)
+            return Labelled(self.train, self.train_labels, self.where.mask_above)
         raise UserError(
             f"data set '{self.dataset.name}' has no labels of the {labels} to learn from; give it a source, or "
             "train_labels"
@@ -73,6 +135,9 @@ def material(dataset: Dataset, root: Path | None, made: Path) -> Material:
     if isinstance(dataset, Phantoms):
         folder = fresh(dataset, made, repr(look_up(dataset.preset)))
         return of_files(as_files(dataset, folder), dataset, folder, made)
+    if isinstance(dataset, Stacks):
+        folder = fresh(dataset, made, repr(STACKS.get(dataset.stack)))
+        return of_files(as_stacks(dataset, folder), dataset, folder, made)
     if isinstance(dataset, Simulated):
         folder = fresh(dataset, made, repr(look_up_pair(dataset.pair)))
         return of_files(both_sides(dataset, folder), dataset, folder, made)
@@ -83,7 +148,7 @@ def material(dataset: Dataset, root: Path | None, made: Path) -> Material:
 
 def fresh(entry: Any, made: Path, recipe: str) -> Path:
     """Another preset, seed or recipe of what is made is another folder: nothing stale is taken for fresh."""
-    name = entry.name if isinstance(entry, Phantoms | Simulated) else "source"
+    name = "source" if isinstance(entry, MadeLender) else entry.name
     return made / f"{name}-{digest([entry.model_dump(mode='json'), recipe])}"
 
 
@@ -96,15 +161,52 @@ def of_files(where: Files, dataset: Dataset, root: Path, made: Path) -> Material
     train = source if where.train is None else ImageSource(paths=under(root, where.train), **seen, **learnt)
     if where.axes:  # a label image has no channels
         said["axes"] = "".join(a for a in where.axes if a in "tzyx")
-    truths = open_labels(ImageSource(paths=under(root, where.labels), **said, **tested))
-    images = open_volumes(source)
-    pairs = [
-        Pair(image, reader(truth, where.mask_above))
-        for image, truth in matched(images, truths, f"data set '{dataset.name}'")
-    ]
-    files = sizes(root, [where.images, where.labels, where.train or []])
-    told = None if where.train_labels is None else ImageSource(paths=under(root, where.train_labels), **said, **learnt)
-    return Material(dataset, train, pairs, files, lent_by(where, root, made), told)
+    told = label_files(where.labels if where.folds else where.train_labels, root, **said, **learnt)
+    files = sizes(root, [where.images, *by_class(where.labels).values(), where.train or []])
+    pairs = truths_of(where, label_files(where.labels, root, **said, **tested), open_volumes(source))
+    turns = taken_in_turn(pairs, where, root) if where.folds else ()
+    return Material(dataset, where, train, pairs, files, lent_by(where, root, made), told, turns)
+
+
+def by_class(labels: ByClass | None) -> dict[str, Any]:
+    """Paths by the names of the classes; those of a single one are called ""."""
+    return labels if isinstance(labels, dict) else {} if labels is None else {"": labels}
+
+
+def label_files(labels: ByClass | None, root: Path, **said: Any) -> LabelFiles | None:
+    each = {name: ImageSource(paths=under(root, paths), **said) for name, paths in by_class(labels).items()}
+    return each.get("", each) or None
+
+
+def truths_of(where: Files, labels: LabelFiles | None, images: list[Volume]) -> list[Pair]:
+    """Images with their truths. Of several classes the ids stay as they are: those that two share are pairs."""
+    truths: list[dict[str, Callable[[], Labels]]] = [{} for _ in images]
+    for name, source in (labels if isinstance(labels, dict) else {"": labels}).items():
+        assert source is not None, "every data set has labels"
+        what = f"data set '{where.name}'{f', {name}' * bool(name)}"
+        for truth, (_, found) in zip(truths, matched(images, open_labels(source), what)):
+            truth[name] = reader(found, where.mask_above, anew=not name)
+    return [Pair(image, truth) for image, truth in zip(images, truths)]
+
+
+def taken_in_turn(pairs: list[Pair], where: Files, root: Path) -> tuple[tuple[Pair, Path, dict[str, Path]], ...]:
+    """Every image with its file and those of its labels. Raises UserError where files hold several images, or none."""
+    images = files_of(root, where.images)
+    listed = {name: files_of(root, paths) for name, paths in by_class(where.labels).items()}
+    if any(len(files) != len(pairs) for files in [images, *listed.values()]) or len(pairs) < (where.folds or 0):
+        counts = ", ".join(str(len(files)) for files in [images, *listed.values()])
+        raise UserError(
+            f"data set '{where.name}' has {len(pairs)} images in files of images and labels ({counts}); {where.folds} "
+            "folds need as many images at least, each in a file of its own"
+        )
+    return tuple(
+        (pair, images[i], {name: files[i] for name, files in listed.items()}) for i, pair in enumerate(pairs)
+    )  # fmt: skip
+
+
+def files_of(root: Path, paths: Any) -> list[Path]:
+    """The files that are meant, in the order in which they are opened."""
+    return [file for found in together([find(path) for path in under(root, paths)]) for file in found.files]
 
 
 def lent_by(where: Files, root: Path, made: Path) -> Labelled | None:
@@ -157,11 +259,12 @@ def under(root: Path, paths: str | list[str]) -> list[str]:
     return [str(root / path) for path in ([paths] if isinstance(paths, str) else paths)]
 
 
-def reader(truth: Volume, mask_above: float | None) -> Callable[[], Labels]:
-    """Truth is read when it is asked for. A gray mask becomes its connected parts."""
+def reader(truth: Volume, mask_above: float | None, anew: bool = True) -> Callable[[], Labels]:
+    """Truth is read when it is asked for. A gray mask becomes its connected parts. anew: objects are numbered 1..N."""
 
     def read() -> Labels:
-        return relabel(objects(truth, mask_above).load())
+        found: Any = objects(truth, mask_above).load()
+        return relabel(found) if anew else found
 
     return read
 
@@ -198,4 +301,20 @@ def as_files(dataset: Phantoms, folder: Path) -> Files:
     return Files(
         name=dataset.name, images="images", labels="labels", train="train", polarity=dataset.polarity,
         pictures=dataset.pictures,
+    )  # fmt: skip
+
+
+def as_stacks(dataset: Stacks, folder: Path) -> Files:
+    """Make the stacks once, each with the labels of its classes."""
+    for i in range(dataset.images):
+        if (folder / "labels" / CLASSES[-1] / f"{i:03d}.tif").exists():
+            continue
+        image, labels, voxel = stack(dataset.stack, dataset.seed, dataset.shape, i)
+        write_stack(folder / "images" / f"{i:03d}.tif", image, voxel, "zyx", CLASSES)
+        for name, mask in zip(CLASSES, labels):
+            write_labels(folder / "labels" / name / f"{i:03d}.tif", mask, voxel, "zyx")
+    return Files(
+        name=dataset.name, images="images", labels={name: f"labels/{name}" for name in CLASSES},
+        channel=tuple(range(len(CLASSES))), pairs={CLASSES[0]: CLASSES[1]}, folds=dataset.folds,
+        polarity=dataset.polarity, pictures=dataset.pictures, annotation=dataset.annotation,
     )  # fmt: skip

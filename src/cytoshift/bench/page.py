@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from ..core.atomic import replacing
+from .layout import READING
 from .spec import Files, Spec
-from .table import READING
 
 COLOURS = 128  # of a picture on the page, which weighs a third of the original then
 

@@ -7,7 +7,8 @@ from typing import Any
 from ..data.volumes import open_labels
 from ..draw import chart, outline, save_png, sheet, thumbnail
 from .cell import Cell
-from .data import Material
+from .data import Material, Pair
+from .scores import written
 from .spec import Finetuned
 
 SIZE = 320  # pixels of a picture's longer side
@@ -16,33 +17,48 @@ SIZE = 320  # pixels of a picture's longer side
 def draw(material: Material, cells: list[tuple[Cell, dict[str, Any]]], out: Path) -> Path | None:
     """One sheet of a data set: images evenly over the set, the first seed of each method. Returns its path.
 
-    Prediction amber, truth sky blue, white where both run. None where the spec wants no pictures.
+    Prediction amber, truth sky blue, white where both run. Of several classes each has a row, in its channel. None
+    where the spec wants no pictures.
     """
     wanted = min(material.dataset.pictures, len(material.pairs))
     if not wanted or not cells:
         return None
-    first = {cell.contender.name: (cell, numbers) for cell, numbers in reversed(cells)}
-    columns = [first[name] for name in dict.fromkeys(cell.contender.name for cell, _ in cells)]
+    names = list(dict.fromkeys(cell.contender.name for cell, _ in cells))
     rows, captions = [], []
     for index in [round((i + 0.5) * len(material.pairs) / wanted - 0.5) for i in range(wanted)]:
         pair = material.pairs[index]
-        image, truth = pair.image.load(), pair.truth()
-        row, words = [thumbnail(image, pair.image.voxel, size=SIZE)], [pair.image.name]
-        for cell, numbers in columns:
-            (found,) = open_labels(cell.folder(out, material.files) / "labels" / f"{pair.image.name}.tif")
-            row.append(outline(image, found.load(), truth, pair.image.voxel, size=SIZE))
-            one = numbers["images"][index]
-            words.append(f"Dice {one['dice']:.3f}, F1@0.5 {one['f1_50']:.3f}")
-        rows.append(row)
-        captions.append(words)
-    titles = ["image", *(cell.contender.name for cell, _ in columns)]
+        image = pair.image.load().reshape(-1, *pair.image.shape)
+        for number, label in enumerate(material.classes):
+            shown, truth = image[min(number, len(image) - 1)], pair.truths[label]()
+            row: list[Any] = [thumbnail(shown, pair.image.voxel, size=SIZE)]
+            words = [f"{pair.image.name}{f', {label}' * bool(label)}"]
+            for name in names:
+                found, one = of_image(name, pair, label, cells, material, out)
+                drawn = None if found is None else outline(shown, found, truth, pair.image.voxel, size=SIZE)
+                row.append(drawn)
+                words.append(f"Dice {one['dice']:.3f}, F1@0.5 {one['f1_50']:.3f}" if one else "")
+            rows.append(row)
+            captions.append(words)
     heading = f"{material.dataset.name}: prediction amber, truth blue, both white"
     path = out / "pictures" / f"{material.dataset.name}.png"
-    return save_png(path, sheet(rows, titles=titles, captions=captions, heading=heading))
+    return save_png(path, sheet(rows, titles=["image", *names], captions=captions, heading=heading))
+
+
+def of_image(
+    name: str, pair: Pair, label: str, cells: list[tuple[Cell, dict[str, Any]]], material: Material, out: Path
+) -> tuple[Any, dict[str, Any]]:
+    """Labels of one class in one image and their numbers, by the first cell of a method that has segmented it."""
+    for cell, numbers in cells:
+        images = (numbers["classes"][label] if label else numbers)["images"]
+        one = next((one for one in images if one["name"] == pair.image.name), None)
+        if cell.contender.name == name and one is not None:
+            (found,) = open_labels(written(cell.folder(out, material.files), pair, label))
+            return found.load(), one
+    return None, {}
 
 
 def draw_parts(material: Material, cells: list[tuple[Cell, dict[str, Any]]], out: Path) -> Path | None:
-    """IoU, mean over the seeds, against the part of the target's labels that a method was finetuned with.
+    """IoU of all images as one, mean over the seeds, against the part of the target's labels that finetuned a method.
 
     One line for each method that others go on from; without any label it stands at 0. None where there is no such.
     """
@@ -52,7 +68,7 @@ def draw_parts(material: Material, cells: list[tuple[Cell, dict[str, Any]]], out
         entry = cell.contender
         name, part = (entry.after, entry.part) if isinstance(entry, Finetuned) else (entry.name, 0.0)
         if name in begun:
-            scores.setdefault(name, {}).setdefault(part, []).append(numbers["mean"]["iou"])
+            scores.setdefault(name, {}).setdefault(part, []).append(numbers["pooled"]["iou"])
     if not scores:
         return None
     lines = {name: [(part, fmean(values)) for part, values in line.items()] for name, line in scores.items()}

@@ -16,10 +16,11 @@ from ..core.atomic import replacing
 from ..core.errors import UserError
 from .cell import Cell, run_cell
 from .data import Material, material
+from .layout import READING, markdown
 from .page import into_page, shown
 from .pictures import draw, draw_parts
-from .spec import Contender, Dataset, Finetuned, Spec, Trained, choose
-from .table import READING, gathered, markdown, summary
+from .spec import Contender, Dataset, Files, Finetuned, Spec, Stacks, Trained, choose
+from .table import gathered, summary
 
 
 def bench(
@@ -132,12 +133,24 @@ def join_parent(threads: int) -> None:
 def cells_of(spec: Spec, datasets: list[Dataset], methods: list[Contender]) -> list[Cell]:
     """In the order of the spec; what does not train has no seeds."""
     named = {method.name: method for method in spec.methods}
+
+    def cell(dataset: Dataset, method: Contender, seed: int | None, fold: tuple[int, ...]) -> Cell:
+        before = cell(dataset, named[method.after], seed, fold) if isinstance(method, Finetuned) else None
+        return Cell(dataset, method, seed, before, fold)
+
     return [
-        Cell(dataset, method, seed, Cell(dataset, named[method.after], seed) if isinstance(method, Finetuned) else None)
+        cell(dataset, method, seed, fold)
         for dataset in datasets
         for method in methods
+        for fold in folds_of(dataset)
         for seed in ((method.seeds or spec.seeds) if isinstance(method, Trained | Finetuned) else [None])
     ]
+
+
+def folds_of(dataset: Dataset) -> list[tuple[int, ...]]:
+    """The outer folds; of a data set without any, the whole."""
+    count = dataset.folds if isinstance(dataset, Files | Stacks) else None
+    return [(number,) for number in range(count)] if count else [()]
 
 
 def finished(cells: list[Cell], here: Material, out: Path) -> list[tuple[Cell, dict[str, Any]]]:

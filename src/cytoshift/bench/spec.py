@@ -13,6 +13,11 @@ from ..train.settings import known_method
 from .classical import Classical
 
 Paths = str | list[str]
+ByClass = Annotated[
+    Annotated[Paths, Tag("(one)")] | Annotated[dict[str, Paths], Tag("(each)")],
+    Discriminator(lambda said: "(each)" if isinstance(said, dict) else "(one)"),
+]
+Channel = int | Literal["luminance"] | tuple[int, ...] | None
 Frames = str | tuple[int, ...] | None
 Crop = dict[Literal["z", "y", "x"], tuple[float, float]] | None
 Polarity = Literal["auto", "bright", "dark"]
@@ -44,6 +49,13 @@ class Growing(Settings):
     def as_before(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         default = {name: type(self).model_fields[name].default for name in self.later}
         return {name: value for name, value in plain(self).items() if name not in default or value != default[name]}
+
+
+class Annotation(Settings):
+    """What it takes a person to label one image, in hours, and who says so."""
+
+    hours: float = Field(gt=0)
+    source: str
 
 
 class Lender(Growing):
@@ -80,14 +92,18 @@ class Files(Growing, Entry):
     mask_above: the truth is a gray mask, objects are the connected parts above this value.
     frames, crop: of the images and their truth; train_frames, train_crop: of what is learnt from, both or none.
     alike: objects are as large and as dark as the source's, and not measured.
+    Several classes, each in a channel of its own: labels and train_labels are {golgi: path, nuclei: path}, channel is a
+    list of as many numbers. pairs: {golgi: nuclei} where a number that the truths of both share is a pair.
+    folds: every method is trained so many times, on the images of all folds but one, and scored on those of that one;
+    images take their turns, train is left out. annotation: what it takes to label an image, for the table of time.
     polarity: bright objects, dark ones, or measured on the training images. The others: as in ImageSource.
     pictures: how many images are shown.
     """
 
     images: Paths
-    labels: Paths
+    labels: ByClass
     train: Paths | None = None
-    train_labels: Paths | None = None
+    train_labels: ByClass | None = None
     source: (
         Annotated[
             Annotated[Lender, Tag("files")] | Annotated[MadeLender, Tag("made")],
@@ -96,7 +112,7 @@ class Files(Growing, Entry):
         | None
     ) = None
     axes: str | None = None
-    channel: int | Literal["luminance"] | None = None
+    channel: Channel = None
     level: int = 0
     voxel: tuple[float, ...] | None = None
     unit: str | None = None
@@ -108,8 +124,30 @@ class Files(Growing, Entry):
     alike: bool = False
     polarity: Polarity = "auto"
     pictures: int = Field(4, ge=0)
+    pairs: dict[str, str] = {}
+    folds: int | None = Field(None, ge=2)
+    annotation: Annotation | None = None
 
-    later = frozenset({"frames", "crop", "train_frames", "train_crop", "alike"})
+    later = frozenset({"frames", "crop", "train_frames", "train_crop", "alike", "pairs", "folds", "annotation"})
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of a single class the one name ""."""
+        return tuple(self.labels) if isinstance(self.labels, dict) else ("",)
+
+    @model_validator(mode="after")
+    def classes_fit(self) -> "Files":
+        names = self.classes
+        if names != ("",) and (not isinstance(self.channel, tuple) or len(self.channel) != len(names)):
+            raise ValueError(f"labels have the classes {', '.join(names)}; give channel a list with a number for each")
+        told = tuple(self.train_labels) if isinstance(self.train_labels, dict) else ("",)
+        if self.train_labels is not None and set(told) != set(names):
+            raise ValueError(f"labels and train_labels have other classes: {', '.join(names)} and {', '.join(told)}")
+        if not {*self.pairs, *self.pairs.values()} <= set(names):
+            raise ValueError(f"pairs names {', '.join({*self.pairs, *self.pairs.values()})}, labels {', '.join(names)}")
+        if self.folds and (self.train or self.train_labels or self.frames or self.train_frames):
+            raise ValueError("folds take turns with the images that are there; leave train and frames out")
+        return self
 
 
 class Phantoms(Entry):
@@ -143,18 +181,37 @@ class Simulated(Entry):
     pictures: int = Field(4, ge=0)
 
 
+class Stacks(Entry):
+    """Stacks of several channels that the spec makes itself, a preset of synth, each segmented in its fold.
+
+    images, folds, annotation: as of `Files`; the seed is that of the images.
+    """
+
+    stack: str
+    images: int = Field(3, ge=2)
+    folds: int = Field(3, ge=2)
+    shape: tuple[int, int, int] | None = None
+    seed: int = 0
+    polarity: Polarity = "bright"
+    pictures: int = Field(3, ge=0)
+    annotation: Annotation | None = None
+
+
 class Floor(Entry, Classical):
     """The classical pipeline."""
 
     kind: Literal["classical"]
 
 
-class Trained(Entry):
+class Trained(Growing, Entry):
     """A training per data set and seed, from the settings that 'cytoshift new' would write.
 
-    preset, represent: as of 'cytoshift new'. settings: laid over them, as groups or as "train.steps: 500".
+    preset, represent, cells: as of 'cytoshift new'. settings: laid over them, as groups or as "train.steps: 500".
     segment: wishes of segmentation, as "mirror: true".
     labels: of the source, or those of the target's training images: an upper bound, no adaptation.
+    among: settings to choose from, in data sets with folds: each is tried without one image of the training after the
+        other, and what does best on these, by the mean Dice, is trained on all of them. The fold that is scored has no
+        say in it.
     seeds: instead of the spec's.
     """
 
@@ -163,7 +220,11 @@ class Trained(Entry):
     preset: str = "laptop"
     represent: Literal["bcd", "bc", "ternary", "semantic"] | None = None
     labels: Literal["source", "target"] = "source"
+    cells: str | None = None
+    among: list[dict[str, Any]] = []
     seeds: list[int] | None = Field(None, min_length=1)
+
+    later = frozenset({"cells", "among"})
 
     @field_validator("method")
     @classmethod
@@ -197,9 +258,13 @@ class Shipped(Entry):
     segment: dict[str, Any] = {}
 
 
+KINDS = {"preset": "phantoms", "pair": "simulated", "stack": "stacks"}
 Dataset = Annotated[
-    Annotated[Files, Tag("files")] | Annotated[Phantoms, Tag("phantoms")] | Annotated[Simulated, Tag("simulated")],
-    Discriminator(lambda value: "phantoms" if has(value, "preset") else "simulated" if has(value, "pair") else "files"),
+    Annotated[Files, Tag("files")]
+    | Annotated[Phantoms, Tag("phantoms")]
+    | Annotated[Simulated, Tag("simulated")]
+    | Annotated[Stacks, Tag("stacks")],
+    Discriminator(lambda value: next((kind for key, kind in KINDS.items() if has(value, key)), "files")),
 ]
 Contender = Annotated[Floor | Trained | Finetuned | Shipped, Field(discriminator="kind")]
 
@@ -208,11 +273,35 @@ def has(value: Any, key: str) -> bool:
     return key in value if isinstance(value, dict) else hasattr(value, key)
 
 
+class Published(Settings):
+    """Numbers of a paper beside ours: its name, the data set that they belong with, and each method's number there."""
+
+    name: str
+    dataset: str
+    numbers: dict[str, float]
+
+
+class Overview(Settings):
+    """One table of all data sets and methods with a single score, as papers have it.
+
+    score: as in results.json; "pooled_iou" is over all images together. methods: as columns, all without it.
+    published: rows to compare with.
+    """
+
+    score: Literal["dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "pq"] = "pooled_iou"
+    methods: list[str] | None = None
+    published: list[Published] = []
+
+
 class Spec(Settings):
-    """One table per data set. seeds: of the trainings; what does not train runs once."""
+    """One table per data set. seeds: of the trainings; what does not train runs once.
+
+    overview: a table of all data sets above them.
+    """
 
     title: str
     note: str = ""
+    overview: Overview | None = None
     datasets: list[Dataset] = Field(min_length=1)
     methods: list[Contender] = Field(min_length=1)
     seeds: list[int] = Field([0], min_length=1)
@@ -230,6 +319,15 @@ class Spec(Settings):
         for method in self.methods:
             if isinstance(method, Finetuned) and method.after not in there:
                 raise ValueError(f"'{method.name}' goes on after '{method.after}'; there are {', '.join(there)}")
+        return self
+
+    @model_validator(mode="after")
+    def overview_is_known(self) -> "Spec":
+        if self.overview is not None:
+            wished = [*(self.overview.methods or []), *(name for p in self.overview.published for name in p.numbers)]
+            there = [method.name for method in self.methods]
+            if stranger := next((name for name in wished if name not in there), None):
+                raise ValueError(f"overview names '{stranger}', the methods are {', '.join(there)}")
         return self
 
 

@@ -11,17 +11,9 @@ from typing import Any
 from .cell import Cell
 from .spec import Spec
 
-SCORES = {
-    "dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "f1_50": "F1@0.5", "ap_50": "AP-50",
-    "pq": "PQ",
-}  # fmt: skip
-COSTS = {"train_minutes": "train minutes", "cpu_hours": "CPU hours", "segment_seconds": "segment seconds"}
-READING = (
-    "Scores are means over the images; mean ± standard deviation over the seeds where there are several. Dice, "
-    "IoU, precision and recall count pixels, F1@0.5 and PQ objects matched at an IoU of 0.5, AP-50 ranks objects by "
-    "size. CPU hours are those of the trainings of all seeds together, segment seconds the median per image. The truth "
-    "is opened for scoring only."
-)
+# Scores by what they are called in a report; "pooled_iou" is the IoU of all images as one.
+NAMES = ("dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "pq")
+COSTS = ("train_minutes", "segment_seconds", "labelled")
 
 Row = dict[str, Any]
 
@@ -44,7 +36,9 @@ def summary(spec: Spec, rows: list[Row]) -> dict[str, Any]:
         for method in spec.methods:
             mine = [r for r in rows if where(r) == (dataset.name, method.name)]
             if mine:
-                table.append({"dataset": dataset.name, "method": method.name, "seeds": len(mine), **columns(mine)})
+                headline = spec.overview.score if spec.overview else "dice"
+                numbers = columns(mine, headline)
+                table.append({"dataset": dataset.name, "method": method.name, "seeds": len(mine), **numbers})
     return {"title": spec.title, "machine": machine(), "table": table, "cells": rows}
 
 
@@ -52,16 +46,38 @@ def where(row: Row) -> tuple[str, str]:
     return row["settings"]["dataset"]["name"], row["settings"]["method"]["name"]
 
 
-def columns(rows: list[Row]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation (n - 1) over the cells of one data set and method; CPU hours of them all."""
-    values = {name: [row["mean"][name] for row in rows] for name in SCORES}
-    values |= {name: [row[name] for row in rows if name in row] for name in ("train_minutes", "segment_seconds")}
+def columns(rows: list[Row], headline: str = "dice") -> dict[str, dict[str, float]]:
+    """Mean and standard deviation (n - 1) over the cells of one data set and method; CPU hours of them all.
+
+    Of several classes those of each stand beside their mean, as "golgi dice", and "pairs_f1" where pairs are scored.
+    oracle: `headline` of the snapshot that is best by the truth, which nothing but this column knows; rule: of the one
+    that the rule without labels chooses.
+    """
+    values = scores(rows)
+    for name in rows[0].get("classes", {}):
+        values |= {f"{name} {key}": found for key, found in scores([row["classes"][name] for row in rows]).items()}
+    values["pairs_f1"] = [one["pairs_f1"] for row in rows for one in row.get("pairs", {}).values()]
+    values["oracle"] = [
+        max(score(one, headline) for one in row["snapshots"].values()) for row in rows if row.get("snapshots")
+    ]
+    values["rule"] = [score(row["snapshots"][row["rule"]], headline) for row in rows if "rule" in row]
+    values |= {name: [row[name] for row in rows if name in row] for name in COSTS}
     trained = [row for row in rows if "train_minutes" in row]
     if trained:
         values["cpu_hours"] = [sum(row["train_minutes"] * row.get("threads", 1) for row in trained) / 60]
     return {
         name: {"mean": fmean(v), **({"sd": stdev(v)} if len(v) > 1 else {})} for name, v in values.items() if v
     }  # fmt: skip
+
+
+def scores(rows: list[Row]) -> dict[str, list[float]]:
+    there = [name for name in NAMES if name != "pooled_iou" or all("pooled" in row for row in rows)]  # cells of old
+    return {name: [score(row, name) for row in rows] for name in there}
+
+
+def score(row: Row, name: str) -> float:
+    """Of one cell, or of one class of it."""
+    return float(row["pooled"]["iou"] if name == "pooled_iou" else row["mean"][name])
 
 
 def machine() -> dict[str, Any]:
@@ -80,41 +96,3 @@ def processor() -> str:
     path = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.+)", path.read_text()) if path.exists() else None
     return found.group(1) if found else platform.processor() or platform.machine()
-
-
-def markdown(spec: Spec, results: dict[str, Any], pictures: dict[str, Path], curves: dict[str, Path]) -> str:
-    """One table per data set; pictures, curves: data set -> path of its sheet or curve, relative to the page."""
-    lines = [f"## {spec.title}", ""]
-    if spec.note:
-        lines += [spec.note.strip(), ""]
-    heads = ["method", "seeds", *SCORES.values(), *COSTS.values()]
-    for dataset in spec.datasets:
-        mine = [row for row in results["table"] if row["dataset"] == dataset.name]
-        if not mine:
-            continue
-        images = next(r["images"] for r in results["cells"] if r["settings"]["dataset"]["name"] == dataset.name)
-        objects = sum(image["truth_objects"] for image in images)
-        count = f"{len(images)} image{'s' * (len(images) > 1)}, {objects} objects"
-        lines += [f"### {dataset.name} ({count})", "", bar(heads), bar(["---"] + ["---:"] * (len(heads) - 1))]
-        for row in mine:
-            scores = [spread(row.get(name), 3) for name in SCORES] + [spread(row.get(name), 2) for name in COSTS]
-            lines.append(bar([row["method"], str(row["seeds"]), *scores]))
-        lines.append("")
-        if dataset.name in pictures:
-            lines += [f"![{dataset.name}: truth blue, prediction amber, both white]({pictures[dataset.name]})", ""]
-        if dataset.name in curves:
-            lines += [f"![{dataset.name}: score against the part of the labels]({curves[dataset.name]})", ""]
-    on = results["machine"]
-    lines += [f"Measured on {on['cores']} cores of {on['cpu']} with torch {on['torch']}.", ""]
-    return "\n".join(lines)
-
-
-def bar(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def spread(value: dict[str, float] | None, digits: int) -> str:
-    if value is None:
-        return ""
-    mean = f"{value['mean']:.{digits}f}"
-    return mean + (f" ± {value['sd']:.{digits}f}" if "sd" in value else "")

@@ -248,7 +248,7 @@ def picture(outputs: "Outputs") -> None:
             labels = open_labels(outputs.labels(volume, name))[0].array[plane]
             shown = image[place if len(image) == len(outputs.classes) else 0]
             rows.append([
-                composite(image if len(image) > 1 else image[0], voxel, size=SIZE),
+                composite(image, voxel, size=SIZE),
                 outline(shown, labels, voxel=voxel, size=SIZE),
                 colour_labels(labels, voxel, size=SIZE),
             ])  # fmt: skip

@@ -1,7 +1,7 @@
 """`cytoshift evaluate`: how well labels agree with the truth, as a table and as JSON."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..data.volumes import ImageSource, Volume
     from ..metrics.report import Report
 
-Pairs = list[tuple["Volume", "Volume"]]
+Pairs = Sequence[tuple["Volume", "Volume"]]
 ROWS = {
     "dice": "Dice", "precision": "precision", "recall": "recall", "iou": "IoU",
     "object_precision": "object precision at IoU {}", "object_recall": "object recall at IoU {}",
@@ -51,8 +51,17 @@ def evaluate(
     axes: Annotated[str | None, typer.Option(help="Axes of the files where they do not say, such as zyx.")] = None,
     channel: Annotated[str | None, typer.Option(help="Channel that holds the labels, where there are several.")] = None,
     memory: Annotated[str, typer.Option(help="What this may take. Larger images are read block by block.")] = "4GB",
+    score_pairs: Annotated[
+        bool,
+        typer.Option(
+            "--pairs",
+            help="Of several classes: a number that two of them share in the truth is a pair; score these too.",
+        ),
+    ] = False,
 ) -> None:
     """Compare labels with the truth.
+
+    Two folders that hold a folder for each class, as golgi/ and nuclei/, are compared class by class in one table.
 
     Prints Dice, precision, recall and IoU of the foreground; precision, recall and F1 of objects; AP (larger objects
     first), PQ, adapted Rand, VOI and the SEG, DET and OP_csb of the Cell Tracking Challenge. Images of any size are
@@ -62,6 +71,17 @@ def evaluate(
     from ..metrics.matching import refuse_threshold
 
     refuse_threshold(iou)
+    if names := classes(Path(pred), Path(truth)):
+        from .evaluate_classes import evaluate_classes
+
+        if confidence:
+            raise UserError("--confidence ranks objects of one class; evaluate the classes one by one, or leave it out")
+        evaluate_classes(
+            Path(pred), Path(truth), names, iou, score_pairs, memory, json_file, axes=axes, channel=channel
+        )
+        return
+    if score_pairs:
+        raise UserError(f"--pairs asked for, {pred} and {truth} hold no folders of classes; pass those above them")
     preds, truths = (open_any(open_labels, declared(path, axes, channel)) for path in (pred, truth))
     pairs = paired(preds, truths, pred, truth)
     maps = {
@@ -72,12 +92,26 @@ def evaluate(
         pairs, maps, iou, budget(memory, [*pairs, *(pair for found in maps.values() for pair in found)])
     )
     result = summary(pred, truth, reports, together)
-    if json_file:
-        from ..core.atomic import replacing
-
-        with replacing(json_file) as temporary:
-            temporary.write_text(json.dumps(result, indent=1))
+    write(json_file, result)
     show(result)
+
+
+def classes(pred: Path, truth: Path) -> list[str]:
+    """Names of the classes that both folders hold folders of; none where these are labels themselves.
+
+    Raises UserError where the truth has a class that was not predicted.
+    """
+    from ..data.find import is_image
+
+    if not pred.is_dir() or not truth.is_dir() or any(is_image(one) for one in (pred, truth)):
+        return []
+    if any(is_image(inside) for folder in (pred, truth) for inside in folder.iterdir()):
+        return []
+    mine, wanted = ({one.name for one in folder.iterdir() if one.is_dir()} for folder in (pred, truth))
+    if mine & wanted and (missing := sorted(wanted - mine)):
+        there = ", ".join(sorted(mine & wanted))
+        raise UserError(f"{truth} holds the class {missing[0]}, {pred} {there} alone; evaluate these one by one")
+    return sorted(mine & wanted)
 
 
 def open_any(how: Callable[["ImageSource"], list["Volume"]], source: "ImageSource") -> list["Volume"]:
@@ -92,8 +126,8 @@ def open_any(how: Callable[["ImageSource"], list["Volume"]], source: "ImageSourc
     raise errors[0]
 
 
-def budget(words: str, pairs: Pairs) -> float:
-    """Bytes for images and tables. Raises UserError where not even the pieces fit that the files are stored in."""
+def budget(words: str, pairs: Pairs = ()) -> float:
+    """Bytes that are left for images and tables. Raises UserError where not even single pieces of the files fit."""
     from ..data.lazy import refuse_pieces
     from .blockwise import amount
 
@@ -184,6 +218,15 @@ def summary(pred: str, truth: str, reports: dict[str, "Report"], together: "Repo
         "pooled": together.as_dict(),
         "images": [{"name": name, **one.as_dict()} for name, one in reports.items()],
     }
+
+
+def write(json_file: Path | None, result: dict[str, Any]) -> None:
+    """Where that is asked for."""
+    if json_file:
+        from ..core.atomic import replacing
+
+        with replacing(json_file) as temporary:
+            temporary.write_text(json.dumps(result, indent=1))
 
 
 def show(result: dict[str, Any]) -> None:

@@ -8,17 +8,22 @@ import typer
 
 from .. import __version__
 from ..core.errors import UserError
+from .assess import assess
 from .bench import bench
+from .convert import convert
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
 from .import_config import import_config
 from .info import info
 from .new import new
+from .plan import plan
 from .segment import segment
+from .select import select
 from .synth import synth
 from .train import train
 from .translate import translate
+from .trust import trust
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 CURES = {
@@ -53,7 +58,10 @@ def cytoshift(
 
 
 # In the order of a first day.
-for verb in (demo, info, new, train, segment, evaluate, translate, synth, bench, import_config, doctor):
+for verb in (
+    demo, info, convert, assess, new, train, select, segment, trust, evaluate, translate, synth, plan, bench,
+    import_config, doctor,
+):  # fmt: skip
     app.command()(verb)
 
 

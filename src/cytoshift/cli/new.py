@@ -37,7 +37,11 @@ def new(
     ],
     source: Annotated[
         tuple[str, str] | None,
-        typer.Option(help="Images and labels of another modality whose labels are borrowed.", metavar="IMAGES LABELS"),
+        typer.Option(
+            help="Images and labels of another modality whose labels are borrowed; with --channels a folder that holds "
+            "one for each class, or golgi=PATH,nuclei=PATH.",
+            metavar="IMAGES LABELS",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the settings go.")] = Path("run.yaml"),
     axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
@@ -53,7 +57,13 @@ def new(
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
     frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
     polarity: Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured.")] = "auto",
-    preset: Annotated[str, typer.Option(help="laptop, or the sizes of the paper: paper.")] = "laptop",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="laptop, or the sizes of the paper: paper; of mask_cyclegan also stretched: laptop with the paper's "
+            "contrast, percentiles 95 to 98."
+        ),
+    ] = "laptop",
     represent: Annotated[
         str | None,
         typer.Option(
@@ -86,16 +96,28 @@ def new(
         raise UserError(f"{there} is there already; pass --overwrite to replace it or another -o")
     target = declared(one_or_many(images), axes, channel, level, voxel, unit, frames)
     look_for = one_of(polarity, POLARITIES, "--polarity")
-    if known(method, borrowed=source is not None) and source is not None:
+    borrowed = known(method, borrowed=source is not None)
+    if channels is not None:
+        from .new_classes import by_class, drawing_classes, teaching
+
+        numbers = by_class(method, target, channels)
+        said = {"axes": source_axes, "channel": source_channel, "voxel": source_voxel, "unit": source_unit,
+                "frames": source_frames}  # fmt: skip
+        if borrowed and source is not None:
+            write_as = one_of(represent or "bcd", BORROWED, "--represent")
+            text, drawn, sentence = teaching(
+                method, target, numbers, source, said, preset, write_as, source_mask_above
+            )  # fmt: skip
+        else:
+            draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
+            text, drawn, sentence = drawing_classes(method, target, numbers, cells, look_for, preset, draw_as)
+    elif borrowed and source is not None:
         stated = (source_voxel, source_unit, source_frames)
         flat = source_axes and "".join(axis for axis in source_axes if axis in "tzyx")  # labels have no channels
         pair = declared(source[0], source_axes, source_channel, 0, *stated), declared(source[1], flat, None, 0, *stated)
         write_as = one_of(represent or "bcd", BORROWED, "--represent")
         stock = lent(*pair, source_mask_above)
         text, drawn, sentence = borrowing(method, target, stock, look_for, preset, write_as, alike)
-    elif channels is not None:
-        draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
-        text, drawn, sentence = several(method, target, by_class(channels), cells, look_for, preset, draw_as)
     else:
         if cells is not None:
             raise UserError(
@@ -121,42 +143,14 @@ def drawing(method: str, target: "ImageSource", polarity: Any, preset: str, repr
     return commented(run, survey), preview(run, survey), survey.sentence()
 
 
-def several(
-    method: str, target: "ImageSource", channels: dict[str, int], cells: str | None, polarity: Any, preset: str,
-    represent: Any,
-) -> Written:  # fmt: skip
-    """A method that learns from masks of several classes, each seen in a channel of its own."""
-    from ..methods import METHODS
-    from ..train.several import commented, look, settings
-
-    if not METHODS[method].several:
-        raise UserError(f"{method} segments one class; leave --channels out, or take mask_cyclegan")
-    if target.channel is not None:
-        raise UserError("--channel chooses one channel, --channels several; leave one of them out")
-    surveys = look(target, channels, polarity)
-    run = settings(surveys, preset, method=method, represent=represent, cells=cells)
-    sentence = "\n".join(f"{name}: {survey.sentence()}" for name, survey in surveys.items())
-    return commented(run, surveys), classes_preview(run), sentence
-
-
-def by_class(words: str) -> dict[str, int]:
-    """ "golgi=0,nuclei=1" as numbers by name. Raises UserError for anything else."""
-    parts = [word.partition("=") for word in words.split(",")]
-    if len(dict.fromkeys(name for name, _, _ in parts)) < len(parts) or not all(
-        name.strip() and number.strip().isdigit() for name, _, number in parts
-    ):
-        raise UserError(f"--channels {words} is no list of classes and channels; write for example golgi=0,nuclei=1")
-    return {name.strip(): int(number) for name, _, number in parts}
-
-
 def borrowing(
     method: str, target: "ImageSource", stock: "Lent", polarity: Any, preset: str, represent: str, same: bool
 ) -> Written:
     """A method that learns from labels of other images; same: the target's objects are taken to be like theirs."""
-    from ..train.borrow import alike, borrow, commented
+    from ..train.borrow import agreed, alike, borrow, commented
     from ..train.recipe import look
 
-    survey = alike(target, stock) if same else look(target, polarity)
+    survey = alike(target, stock) if same else agreed(look(target, polarity), stock)
     run = borrow(survey, stock, preset, method=method, represent=represent)
     return commented(run, survey, stock), side_by_side(run), f"{survey.sentence()}; {stock.sentence()}"
 
@@ -221,33 +215,6 @@ def preview(run: "Run", survey: "Survey") -> "NDArray[np.uint8]":
     titles = ["image", "synthetic objects", f"as {run.represent.kind} mask"]
     heading = "Do size, number and shape of the synthetic objects look like those of the images? If not, change prior."
     return sheet(rows, titles=titles, captions=captions, heading=heading)
-
-
-def classes_preview(run: "Run") -> "NDArray[np.uint8]":
-    """As `preview`, of several classes: their channels and their masks in the same colours."""
-    from ..core.rng import stream
-    from ..core.voxel import Voxel
-    from ..data.volumes import open_volumes
-    from ..draw import composite, sheet
-    from ..labels.ids import sizes
-    from ..train.domains import images, mask_drawer
-    from ..train.loop import working_voxel
-
-    volumes, draw = open_volumes(run.data.images), mask_drawer(run)
-    assert draw is not None and run.represent.kind == "classes", "as `several` has written it"
-    working = working_voxel(run, volumes)
-    patches, square = images(run, volumes, working), Voxel(working.size, working.unit)
-    rows, captions = [], []
-    for i in range(SHOWN):
-        labels = draw(run.patch, working, stream(run.seed, "preview", i))
-        seen = patches.channels(patches.window(stream(run.seed, "preview", i, "image")))
-        mask = run.represent.foreground(run.represent.encode(labels, working))
-        rows.append([composite(picture, square, size=SIZE, limits=ends) for picture, ends in (
-            (seen, (-1.0, 1.0)), (mask, (0.0, 1.0)))])  # fmt: skip
-        counts = (f"{len(sizes(one)[0])} {name}" for one, name in zip(labels, run.represent.names))
-        captions.append([f"{' x '.join(map(str, run.patch))} voxels", ", ".join(counts)])
-    heading = "Do size, number and shape of the synthetic objects look like those of the images? If not, change them."
-    return sheet(rows, titles=["image", "synthetic objects"], captions=captions, heading=heading)
 
 
 def side_by_side(run: "Run") -> "NDArray[np.uint8]":

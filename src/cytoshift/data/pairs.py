@@ -63,3 +63,18 @@ def portion(pairs: Pairs, part: float) -> Pairs:
         crop = {image.axes[int(np.argmax(image.shape))]: (0.0, rest)}
         taken[-1] = cropped(image, crop), cropped(truth, crop)
     return taken
+
+
+def without(pairs: Pairs, part: float) -> tuple[Pairs, Pairs]:
+    """Labelled images without a part (0 to 1) of them, and that part: whole images that lie evenly among all, or, of
+    too few, the last piece of the longest axis of each."""
+    count = round(part * len(pairs))
+    if count:
+        taken = {int((i + 0.5) * len(pairs) / count) for i in range(count)}
+        return [pair for i, pair in enumerate(pairs) if i not in taken], [pairs[i] for i in sorted(taken)]
+    kept, held = Pairs(), Pairs()
+    for image, truth in pairs:
+        axis = image.axes[int(np.argmax(image.shape))]
+        for pieces, ends in ((kept, (0.0, 1 - part)), (held, (1 - part, 1.0))):
+            pieces.append((cropped(image, {axis: ends}), cropped(truth, {axis: ends})))
+    return kept, held

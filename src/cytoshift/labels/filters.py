@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..core.errors import UserError
 from ..core.voxel import Voxel
 from .edges import along
+from .holes import fill_runs
 from .ids import Dense, L, dense, keep
 
 EXACT = 1 + 1e-9  # ten voxels of 0.1 are 1.0, whatever the last bit says
@@ -65,28 +66,12 @@ def fill_holes(labels: NDArray[L], voxel: Voxel, max_size: float = np.inf, per_s
 
 def fill(labels: NDArray[L], limit: float) -> NDArray[L]:
     """`fill_holes` of one image with a limit in voxels."""
-    from skimage.measure import label
-
-    background = labels == 0
-    pieces, number = label(background, connectivity=1, return_num=True)  # type: ignore[no-untyped-call]
-    owner = np.zeros(number + 1, labels.dtype)  # the one object a piece touches
-    is_hole = np.bincount(pieces.ravel(), minlength=number + 1) <= limit
-    is_hole[0] = False
-    touched = []
-    for axis in range(labels.ndim):
-        ahead, behind = along(axis, slice(1, None)), along(axis, slice(None, -1))
-        for here, there in ((ahead, behind), (behind, ahead)):
-            meets = background[here] & ~background[there]
-            touched.append((pieces[here][meets], labels[there][meets]))
-            owner[touched[-1][0]] = touched[-1][1]
-        for face in (slice(None, 1), slice(-1, None)):
-            is_hole[pieces[along(axis, face)]] = False
-    for piece, neighbour in touched:  # whoever is not the owner proves that there are two
-        is_hole[piece[owner[piece] != neighbour]] = False
-    filled = labels.copy()
-    inside = is_hole[pieces]
-    filled[inside] = owner[pieces[inside]]
-    return filled
+    filled = np.array(labels, order="C")  # a copy, in one row after the other
+    row = filled.reshape(-1).view(np.uint8) if filled.dtype == bool else filled.reshape(-1)
+    if row.dtype.isnative and row.size:
+        fill_runs(row.view(f"u{row.itemsize}"), labels.shape[-2], labels.shape[-1], labels.ndim == 2, limit)
+        return filled
+    return fill(filled.astype(filled.dtype.newbyteorder("=")), limit).astype(labels.dtype) if row.size else filled
 
 
 def same_axes(labels: NDArray[np.generic], voxel: Voxel) -> None:

@@ -25,6 +25,11 @@ def doubts(measured: Measured, vote: Polarity) -> list[str]:
             f"structures stand out from the noise only {seen['contrast_to_noise']:.2g} times: "
             "there may be nothing in these images"
         )
+    if measured.objects and seen["separation"] < DOUBT:
+        notes.append(
+            f"objects are {seen['contrast_to_background']:.2g} standard deviations of the background above it, hardly "
+            "more than noise that a threshold has cut"
+        )
     if seen["polarity"] < DOUBT:
         notes.append(
             "bright and dark structures look alike, as in noise: look at the images and declare the polarity yourself"

@@ -67,6 +67,14 @@ PAPER = {
 STRETCH = {"low": 95.0, "high": 98.0}  # percentiles of each channel; their code has 99.8 for Golgi
 LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 2000, "precision": "bf16-mixed"}
 LEAN = {"blocks": 3, "stem": 3, "up": "linear", "residual": True, "critic": (16, 32, 64), "pool": 20}
+SMALL_2D = {"options": LEAN | {"width": 16}, "train": LAPTOP | {"batch": 2}}
+# As of AD-GAN in 3D: an uneven light keeps the brightness of an object out of the size of its mask.
+SMALL_3D = {
+    "options": LEAN | {"width": 12},
+    "augment": {"shade": 0.7},
+    "threshold": 0.5,
+    "train": LAPTOP | {"batch": 1},
+}
 
 
 class MaskCycleGAN(Method):
@@ -79,14 +87,11 @@ class MaskCycleGAN(Method):
             "train": PAPER,
         },
         "paper-3d": {"options": {}, "patch": (64, 64, 64), "normalise": STRETCH, "train": PAPER},
-        "laptop-2d": {"options": LEAN | {"width": 16}, "train": LAPTOP | {"batch": 2}},
-        # As of AD-GAN in 3D: an uneven light keeps the brightness of an object out of the size of its mask.
-        "laptop-3d": {
-            "options": LEAN | {"width": 12},
-            "augment": {"shade": 0.7},
-            "threshold": 0.5,
-            "train": LAPTOP | {"batch": 1},
-        },
+        "laptop-2d": SMALL_2D,
+        "laptop-3d": SMALL_3D,
+        # The same with the paper's contrast, which leaves nothing of a background that covers 95 % of the image.
+        "stretched-2d": SMALL_2D | {"normalise": STRETCH},
+        "stretched-3d": SMALL_3D | {"normalise": STRETCH},
     }
 
     def __init__(self, task: Task, options: Options, seed: int = 0):

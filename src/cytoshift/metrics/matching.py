@@ -50,12 +50,23 @@ def match(table: Overlap, threshold: float = 0.5) -> Matching:
     several; of the largest matchings, the one with the highest sum of IoU counts.
     Raises UserError where the threshold is not in (0, 1].
     """
-    refuse_threshold(threshold)
-    pairs = table.pairs.at_least(threshold)
-    chosen = first_of_each(pairs) if threshold >= 0.5 else assigned(pairs)
+    pairs, chosen = best_pairs(table, threshold)
     tp = int(chosen.size)
     iou = float(pairs.iou[chosen].sum())
     return Matching(tp, table.pred_ids.size - tp, table.truth_ids.size - tp, iou)
+
+
+def matched(table: Overlap, threshold: float = 0.5) -> tuple[list[int], list[int]]:
+    """Ids of the predicted objects that `match` finds a partner for, and of these partners."""
+    pairs, chosen = best_pairs(table, threshold)
+    return table.pred_ids[pairs.pred[chosen]].tolist(), table.truth_ids[pairs.truth[chosen]].tolist()
+
+
+def best_pairs(table: Overlap, threshold: float) -> tuple[Pairs, NDArray[np.int64]]:
+    """Pairs with that IoU, and which of them are matched."""
+    refuse_threshold(threshold)
+    pairs = table.pairs.at_least(threshold)
+    return pairs, first_of_each(pairs) if threshold >= 0.5 else assigned(pairs)
 
 
 def panoptic(table: Overlap, threshold: float = 0.5) -> Panoptic:

@@ -15,6 +15,7 @@ from ..core.errors import UserError
 Work = Callable[[int], None]
 AHEAD = 4  # blocks given out per worker: nobody waits, and few are lost where all is stopped
 CLUSTERS = {"slurm": "SLURMCluster", "lsf": "LSFCluster"}
+ANSWER = 30  # seconds that a scheduler has to answer
 STARTED = 600  # seconds that a batch system has for the first worker
 
 
@@ -141,7 +142,7 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Any]:
             yield client
     else:
         try:
-            client = Client(scheduler, timeout=30)
+            client = Client(scheduler, timeout=ANSWER)
         except (OSError, TimeoutError, ValueError) as error:
             raise UserError(
                 f"no dask scheduler answers at {scheduler} ({error}); start one with 'dask scheduler', or pass "

@@ -1,17 +1,20 @@
 """A network over an image of any size: whole where it fits, in tiles that agree where it does not."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import combinations, islice
-from typing import Literal
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.settings import Settings
 from ..model import Segmenter
+from ..nets.folded import quick, steady, supported
 from .norms import Pooled
 from .tiles import fitting, spread, tiles
 
@@ -54,7 +57,8 @@ def probabilities(
     padded = pad(image.reshape(-1, *space), step)
     size = largest(padded.shape[1:], tiling, step)
     pieces = tiles(padded.shape[1:], size, tiling.overlap, step)
-    pooled = measure(segmenter, padded, size, tiling.precision) if len(pieces) > 1 else None
+    several = len(pieces) > 1 or steady(segmenter.network)
+    pooled = measure(segmenter, padded, size, tiling.precision) if several else None
     out: NDArray[np.float32] | None = None
     for first in range(0, len(pieces), tiling.batch):
         group = pieces[first : first + tiling.batch]
@@ -80,13 +84,17 @@ def largest(shape: tuple[int, ...], tiling: Tiling, step: tuple[int, ...]) -> tu
 def measure(segmenter: Segmenter, padded: NDArray[np.float32], size: tuple[int, ...], precision: Precision) -> Pooled:
     """Statistics of the instance norms for a whole image (C, *S), from windows as large as its tiles.
 
-    Windows of tile size, because near its rim a window is not what the image is.
+    Windows of tile size, because near its rim a window is not what the image is. A network that is shipped with its
+    statistics needs none.
     """
+    pooled = Pooled()
+    if steady(segmenter.network):
+        pooled.freeze()
+        return pooled
     space = padded.shape[1:]
     size = tuple(min(t, n) for t, n in zip(size, space))
     rounds = min(max(round(int(np.prod(space)) / (WINDOWS * int(np.prod(size)))), 1), ROUNDS)
     places = spread(space, size, multiple(segmenter))
-    pooled = Pooled()
     for _ in range(rounds):
         windows = [padded[(slice(None), *place)] for place in islice(places, WINDOWS)]
         forward(segmenter, windows, precision, pooled)
@@ -114,16 +122,29 @@ def forward(
     segmenter: Segmenter, images: list[NDArray[np.float32]], precision: Precision, pooled: Pooled | None
 ) -> NDArray[np.float32]:
     """Images (C, *tile) of one shape through the network together: (B, K, *tile) activated, float32."""
-    device = next(segmenter.network.parameters()).device
+    network: Any = segmenter.network
+    device = next(network.parameters()).device
     x = torch.from_numpy(np.stack(images)).to(device)
     half = precision == "bf16" or (precision == "auto" and computes_bf16(device))
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-        if pooled is None:
-            logits: Tensor = segmenter.network(x)
+    with torch.inference_mode():
+        if pooled is not None and pooled.frozen is not None and supported(network):
+            logits: Tensor = prepared(network, torch.bfloat16 if half else torch.float32, pooled)(x)
         else:
-            with pooled:
-                logits = segmenter.network(x)
-    return segmenter.representation.activate(logits.float()).cpu().numpy()
+            with torch.autocast(device.type, torch.bfloat16, enabled=half), pooled or nullcontext():
+                logits = network(x)
+        return segmenter.representation.activate(logits.float()).cpu().numpy()
+
+
+# Of the statistics that are in use, the networks that they are folded into; gone with them.
+PREPARED: WeakKeyDictionary[Pooled, dict[tuple[nn.Module, torch.dtype], nn.Module]] = WeakKeyDictionary()
+
+
+def prepared(network: nn.Module, dtype: torch.dtype, pooled: Pooled) -> nn.Module:
+    """The network with frozen statistics folded in, made once and used for every tile."""
+    made = PREPARED.setdefault(pooled, {})
+    if (network, dtype) not in made:
+        made[network, dtype] = quick(network, dtype, pooled.frozen or ())
+    return made[network, dtype]
 
 
 def computes_bf16(device: torch.device) -> bool:

@@ -10,7 +10,7 @@ from ..core.voxel import Voxel
 from ..data.domains import Domain, Images, ShadedImages, SyntheticMasks, class_by_class, covered
 from ..data.histogram import Levelled, match
 from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
-from ..data.pairs import Pairs, matched, objects, portion
+from ..data.pairs import Pairs, matched, objects, portion, without
 from ..data.shapes import Drawer, drawer
 from ..data.volumes import ImageSource, Volume, beside, open_labels, open_volumes
 from ..synth import CLASSES, draw_labels
@@ -71,19 +71,40 @@ def mask_drawer(run: Run) -> Drawer | None:
 def labelled(run: Run, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel) -> LabelledPairs:
     """The source has a stream of its own: what happens to its images does not happen to those of the target."""
     source = lender(run)
-    found = lent_pairs(source, run.represent.names if run.represent.kind == "classes" else ())
+    found, _ = kept_and_held(run)
     if source.match_levels and found[0][0].channels > 1:
         raise UserError("source.match_levels matches images of one channel, these have several; set it to false")
+    made = of_pairs(run, found, kind, volumes, working)
+    if source.match_cover:
+        made.covered = covered(images(run, volumes, working))
+    return made
+
+
+def of_pairs(
+    run: Run, found: Pairs, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel
+) -> LabelledPairs:  # fmt: skip
+    """A stream of labelled source images, read as the networks see them."""
+    source = lender(run)
     photographs, truths = [image for image, _ in found], [truth for _, truth in found]
     made = kind(
         photographs, truths, source.normalise, lent_voxel(source, photographs, len(run.patch)), run.patch,
         integer(run.seed, "source"), source.augment, source.corrupt, run.represent,
     )  # fmt: skip
-    if source.match_cover:
-        made.covered = covered(images(run, volumes, working))
     if source.match_levels:
         levelled(made, images(run, volumes, working))
     return made
+
+
+def kept_and_held(run: Run) -> tuple[Pairs, Pairs]:
+    """Labelled source images to learn from, and those that are kept from the training."""
+    source = lender(run)
+    found = lent_pairs(source, run.represent.names if run.represent.kind == "classes" else ())
+    return without(found, source.hold) if source.hold else (found, [])
+
+
+def held(run: Run, volumes: list[Volume], working: Voxel) -> LabelledPairs:
+    """The labelled source images that are kept from the training."""
+    return of_pairs(run, kept_and_held(run)[1], LabelledImages, volumes, working)
 
 
 def levelled(source: Images, target: Images) -> None:

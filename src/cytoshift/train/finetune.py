@@ -14,7 +14,12 @@ SLOWER = 0.1  # times the learning rate of the first training (the authors: 1e-4
 
 
 def finetuned(
-    run: Run, model: Path, images: ImageSource, labels: ImageSource, part: float, mask_above: float | None = None
+    run: Run,
+    model: Path,
+    images: ImageSource,
+    labels: ImageSource | dict[str, ImageSource],
+    part: float,
+    mask_above: float | None = None,
 ) -> Run:
     """Settings of the second training. run: the first one's settings, whose network, patches and target stay.
 

@@ -1,21 +1,14 @@
 """Settings in, a trained model out: a method alone, or a recipe of several stages (see loop.py and stages.py)."""
 
 from pathlib import Path
-from typing import Any
-
-from torch import nn
 
 from ..core.errors import UserError
-from ..core.normalise import measure, of_the_whole
-from ..data.domains import Images
 from ..data.labelled import LabelledPairs
-from ..data.several import apart
-from ..model import Segmenter
-from ..nets.spec import NetSpec, ResNetSpec, TranslatorSpec
 from ..represent import RepresentationSettings
-from .freeze import freeze, windows
-from .loop import Learnt, learn
+from .loop import learn
+from .select import select
 from .settings import Run
+from .ship import Learnt, Shelf, save, shipped
 from .stages import STAGES
 from .tune import tune
 
@@ -23,31 +16,31 @@ from .tune import tune
 def fit(run: Run, out: Path, quiet: bool = False) -> Path:
     """Train, or continue a training that was stopped; return OUT/model, the folder of the trained segmenter.
 
+    With run.train.snapshots, OUT/snapshots holds states on the way, each a model too, and run.train.select says which
+    of them is the model.
     Raises UserError where `out` holds another run, where data and settings do not fit, and where a loss is no
     longer a number.
     """
     out = Path(out)
     if run.method == "cyclegan":
         raise UserError("cyclegan translates and segments nothing; take cyclegan-xy or cyclegan-yx")
+    shelf = Shelf(out, run)
     if run.method in STAGES:
         learnt, spec, network = STAGES[run.method](run, out, quiet)
     else:
-        learnt = learn(run, out, quiet)
+        learnt = learn(run, out, quiet, shelf)
         spec, network = shipped(learnt, run)
     model = out / "model"
     if learnt.fabric.is_global_zero:
-        save(run, learnt, spec, network, decoder(run, learnt, quiet), model)
+        represent = decoder(run, learnt, quiet)
+        save(run, learnt, spec, network, represent, model, shelf.told(learnt))
+        shelf.settle(represent)
+        if run.train.select != "last":
+            sentence = select(run, learnt, shelf, model)
+            if not quiet:
+                print(sentence)
     learnt.fabric.barrier()
     return model
-
-
-def shipped(learnt: Learnt, run: Run) -> tuple[NetSpec, nn.Module]:
-    """The network as it leaves: instance norms of those that learn from masks keep the statistics of all images."""
-    spec, network = learnt.method.shipped(), learnt.method.network()
-    images = learnt.domains.get("images")
-    if isinstance(spec, TranslatorSpec | ResNetSpec) and isinstance(images, Images):
-        return freeze(spec, network, windows(images, run.seed), learnt.fabric)
-    return spec, network
 
 
 def decoder(run: Run, learnt: Learnt, quiet: bool) -> RepresentationSettings:
@@ -59,23 +52,3 @@ def decoder(run: Run, learnt: Learnt, quiet: bool) -> RepresentationSettings:
     if not quiet:
         print(found.sentence(run.represent))
     return found.represent
-
-
-def save(
-    run: Run, learnt: Learnt, spec: NetSpec, network: nn.Module, represent: RepresentationSettings, model: Path
-) -> None:
-    normalise, volumes = run.data.normalise, learnt.volumes
-    raws = [apart(v.array, len(v.axes)) for v in volumes]
-    scale = measure(normalise, raws) if of_the_whole(normalise) else None
-    Segmenter(
-        spec=spec, network=network, normalisation=normalise, scale=scale,
-        voxel=learnt.working, axes=volumes[0].axes, representation=represent, card=card(run, learnt),
-    ).save(model)  # fmt: skip
-
-
-def card(run: Run, learnt: Learnt) -> dict[str, Any]:
-    """What a person who finds the model wants to know."""
-    return {
-        "method": run.method, "images": len(learnt.volumes), "example": learnt.volumes[0].origin,
-        "settings": run.model_dump(mode="json"), **({"ended": learnt.ended} if learnt.ended else {}),
-    }  # fmt: skip

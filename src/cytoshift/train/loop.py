@@ -2,11 +2,11 @@
 
 OUT/run.yaml        what was asked for            OUT/samples/      sheets of translated samples
 OUT/log.jsonl       every loss term, every note   OUT/checkpoints/  all that a step depends on
-OUT/tensorboard/    the same as curves
+OUT/tensorboard/    the same as curves                         OUT/snapshots/    models of states on the way
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +19,25 @@ from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.settings import parse, read_yaml
 from ..core.voxel import Voxel
-from ..data.domains import Batches, Domain
+from ..data.domains import Batches
 from ..data.volumes import Volume, open_volumes
 from ..methods import METHODS, Method, Task
 from ..model import Segmenter
 from .domains import domains
 from .log import Log
 from .settings import Run
+from .ship import Learnt, Shelf
 from .training import Training, move
 
 SHEET = 4  # samples that are looked at again and again
 FREE = {
     "steps", "max_minutes", "log_every", "sheet_every", "checkpoint_every", "workers", "accelerator", "on_failure",
-    "rollbacks",
+    "rollbacks", "snapshots", "select",
 }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Learnt:
-    """The end of a training: the method, whose network holds the weights to ship, and what it was learnt on."""
-
-    method: Method
-    volumes: list[Volume]
-    working: Voxel
-    domains: dict[str, Domain]
-    fabric: Fabric
-    ended: str  # why the monitor stopped the training, or ""
-
-
-def learn(run: Run, out: Path, quiet: bool = False) -> Learnt:
-    """Train, or continue a training that was stopped.
+def learn(run: Run, out: Path, quiet: bool = False, shelf: Shelf | None = None) -> Learnt:
+    """Train, or continue a training that was stopped. shelf: for the snapshots that run.train asks for.
 
     Raises UserError where `out` holds another run, where data and settings do not fit, and where the training fails
     and there is no good state to come back to.
@@ -63,9 +52,9 @@ def learn(run: Run, out: Path, quiet: bool = False) -> Learnt:
     batches = Batches(method.batch, eaten, run.train.batch, fabric.global_rank, fabric.world_size)
     if fabric.is_global_zero:
         claim(out, run)
-    training = Training(fabric, run, method, lambda attempt: build(run, working, volumes[0].channels, attempt), out)
-    ended = train(training, batches, out, quiet)
-    return Learnt(method, volumes, working, eaten, fabric, ended)
+    learnt = Learnt(method, volumes, working, eaten, fabric)
+    training = Training(learnt, run, lambda attempt: build(run, working, volumes[0].channels, attempt), out, shelf)
+    return replace(learnt, ended=train(training, batches, out, quiet))
 
 
 def train(training: Training, batches: Batches, out: Path, quiet: bool) -> str:

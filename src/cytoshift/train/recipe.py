@@ -47,6 +47,7 @@ AIMS = {
     "paper-2d": Aim(18, 36, 70, (256, 256)),
     "paper-3d": Aim(15, 26, 70, (64, 128, 128)),
 }
+AIMS |= {f"stretched-{ndim}d": AIMS[f"laptop-{ndim}d"] for ndim in (2, 3)}  # another contrast, else the same
 ROUND = 1.15  # objects stretched along z by less than this count as not stretched
 LONGEST = 3.0  # times as long as wide, at most: beyond, two objects were taken for one
 FEW, MOST_GROUPS = 4, 16  # images: fewer make no groups, of more some are chosen
@@ -104,9 +105,12 @@ def recipe(
 
 def settings(
     survey: Survey, preset: str = "laptop", *, method: str = "adgan",
-    represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0,
+    represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0, drawn: bool = True,
 ) -> Run:  # fmt: skip
-    """Settings of a run from a survey. Raises UserError where method and preset do not fit the images."""
+    """Settings of a run from a survey; drawn: with a prior of masks that are drawn like the objects seen.
+
+    Raises UserError where method and preset do not fit the images.
+    """
     if not survey.measured.objects:
         raise UserError(
             f"no {survey.measured.polarity} objects stand out in {survey.volumes[0].origin} and the "
@@ -121,6 +125,7 @@ def settings(
     masks: dict[str, Any] = {"edge": "half"} if represent == "ternary" else {"split": "distance"}
     if "threshold" in fixed and represent == "semantic":
         masks["threshold"] = fixed["threshold"]
+    found = {"prior": prior(survey, working, sizes).model_dump(mode="json", exclude_unset=True)} if drawn else {}
     return parse(
         Run,
         {
@@ -140,7 +145,7 @@ def settings(
                 "augment": {"flips": True, "turns": True, "gamma": 0.0, **fixed.get("augment", {})},
             },
             "patch": sizes,
-            "prior": prior(survey, working, sizes).model_dump(mode="json", exclude_unset=True),
+            **found,
             "represent": {
                 "kind": represent,
                 **masks,
@@ -187,16 +192,17 @@ def resolution(survey: Survey, aim: Aim) -> Voxel:
     return Voxel((max(fine, rounded(z if stays else z / COARSE)), fine, fine), unit)
 
 
-def patch(survey: Survey, working: Voxel, wish: tuple[int, ...]) -> tuple[int, ...]:
+def patch(survey: Survey, working: Voxel, wish: tuple[int, ...], least: int = SHORTEST) -> tuple[int, ...]:
     """Voxels of a patch: `wish` for cubic voxels, shorter along a coarse axis and where every image is shorter.
 
-    Of a few small images a patch takes a part: always shown whole, they are soon known by heart.
+    Of a few small images a patch takes a part: always shown whole, they are soon known by heart. No axis has fewer
+    than `least` voxels.
     """
-    room = np.maximum(np.max([working_shape(v.shape, v.voxel, working) for v in survey.volumes], axis=0), SHORTEST)
+    room = np.maximum(np.max([working_shape(v.shape, v.voxel, working) for v in survey.volumes], axis=0), least)
     fits = np.minimum([n * min(working.size) / step for n, step in zip(wish, working.size)], room)
     if len(survey.volumes) < FEW_IMAGES and (fits >= PART * room).all():
-        fits = np.maximum(PART * room, SHORTEST)
-    return tuple(max(int(n) // 4 * 4, SHORTEST) for n in fits)
+        fits = np.maximum(PART * room, least)
+    return tuple(max(int(n) // 4 * 4, least) for n in fits)
 
 
 def prior(survey: Survey, working: Voxel, patch: tuple[int, ...]) -> Prior:

@@ -62,7 +62,8 @@ class Source(Settings):
     bright ones; of several channels as in `data`. match_cover: patches are chosen to be covered by objects as much as
     those of `data` are. match_levels: intensities of the source become those of `data`. mask_above: labels are a mask,
     objects are its connected parts above this value. part: of the labelled images that is learnt from, the same for
-    every seed (data.pairs.portion).
+    every seed (data.pairs.portion). hold: part of these that is kept from the training, to choose a state of it by
+    (train.select).
     """
 
     images: ImageSource
@@ -75,6 +76,7 @@ class Source(Settings):
     match_levels: bool = False
     mask_above: float | None = None
     part: float = Field(1.0, gt=0, le=1)
+    hold: float = Field(0.0, ge=0, lt=1)
 
 
 class Train(Settings):
@@ -90,6 +92,10 @@ class Train(Settings):
     on_failure: what follows where the monitor is sure that the training went wrong. "warn" says so and goes on; it is
     the default because a wrong alarm then disturbs nothing. "stop" ends with the last good weights. "rollback" goes
     back to these and on with other samples, `rollbacks` times at most, and then ends with them.
+
+    snapshots: so many states on the way, evenly spaced and the last at the end, are kept as models (ship.py).
+    select: which of them is shipped: the "last", or the one that the "rule" of select.py chooses without labels of the
+    target; "look" ships the last and writes down which one that would have been.
     """
 
     steps: int = Field(2000, ge=1)
@@ -107,6 +113,8 @@ class Train(Settings):
     max_minutes: float | None = Field(None, gt=0)
     on_failure: Literal["warn", "stop", "rollback"] = "warn"
     rollbacks: int = Field(3, ge=0)
+    snapshots: int = Field(0, ge=0)
+    select: Literal["last", "look", "rule"] = "last"
     accelerator: str = "auto"
     devices: int = Field(1, ge=1)
     nodes: int = Field(1, ge=1)
@@ -119,6 +127,14 @@ class Train(Settings):
     @classmethod
     def text(cls, value: Any) -> Any:
         return str(value) if isinstance(value, int) else value  # YAML reads 32 as a number
+
+    @model_validator(mode="after")
+    def something_to_select(self) -> "Train":
+        if self.select != "last" and self.snapshots < 2:
+            raise ValueError(
+                f"select is {self.select}, and snapshots = {self.snapshots} leaves no choice; set it to 5 or more"
+            )
+        return self
 
 
 class Run(Settings):

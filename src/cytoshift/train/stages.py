@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from ..core.normalise import Normalisation, Recipe, measure
 from ..core.voxel import Voxel
@@ -26,8 +26,9 @@ from ..nets.chain import ChainSpec, LookupSpec
 from ..nets.spec import NetSpec
 from .domains import lender, lent_pairs, lent_voxel
 from .drawer import Drawer, Tanh
-from .loop import Learnt, learn
+from .loop import learn
 from .settings import Run, Source
+from .ship import Finish, Learnt, Shelf, shipped
 
 Shipped = tuple[Learnt, NetSpec, nn.Module]
 Redraw = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (*S) in [-1, 1] -> the same
@@ -38,33 +39,38 @@ def cyclegan_xy(run: Run, out: Path, quiet: bool = False) -> Shipped:
     pair = translators(run, out, quiet)
     drawer = Drawer(pair.method.network().get_submodule("to_target"), pair.volumes[0].axes, Tanh())
     redrawn = redraw_source(run, out / "translated", lambda image: drawer(image)[0], pair)
-    return segmenter(run.model_copy(update={"source": redrawn}), out, quiet)
+    return segmenter(run, out, quiet, source=redrawn)
 
 
 def cyclegan_yx(run: Run, out: Path, quiet: bool = False) -> Shipped:
     pair = translators(run, out, quiet)
-    learnt, spec, network = segmenter(run, out, quiet)
-    both = ChainSpec(first=pair.method.shipped(), segment=spec)
-    chain = both.build()
-    chain.first.load_state_dict(pair.method.network().get_submodule("to_source").state_dict())
-    chain.segment.load_state_dict(network.state_dict())
-    return learnt, both, chain
+    translator = pair.method.network().get_submodule("to_source")
+    return segmenter(run, out, quiet, behind(pair.method.shipped(), translator.state_dict()))
 
 
 def histogram_xy(run: Run, out: Path, quiet: bool = False) -> Shipped:
     table = match(normalised_source(run), normalised_target(run))
-    redrawn = redraw_source(run, out / "translated", table)
-    return segmenter(run.model_copy(update={"source": redrawn}), out, quiet)
+    return segmenter(run, out, quiet, source=redraw_source(run, out / "translated", table))
 
 
 def histogram_yx(run: Run, out: Path, quiet: bool = False) -> Shipped:
     table = match(normalised_target(run), normalised_source(run))
-    learnt, spec, network = segmenter(run, out, quiet)
-    look_up = LookupSpec(ndim=spec.ndim, knots_in=table.knots_in, knots_out=table.knots_out)
-    both = ChainSpec(first=look_up, segment=spec)
-    chain = both.build()
-    chain.segment.load_state_dict(network.state_dict())
-    return learnt, both, chain
+    look_up = LookupSpec(ndim=len(run.patch), knots_in=table.knots_in, knots_out=table.knots_out)
+    return segmenter(run, out, quiet, behind(look_up, look_up.build().state_dict()))
+
+
+def behind(first: NetSpec | LookupSpec, weights: dict[str, Tensor]) -> Finish:
+    """A network is shipped behind another one, whose weights are these."""
+
+    def chained(learnt: Learnt, run: Run) -> tuple[NetSpec, nn.Module]:
+        spec, network = shipped(learnt, run)
+        both = ChainSpec(first=first, segment=spec)
+        chain = both.build()
+        chain.first.load_state_dict(weights)
+        chain.segment.load_state_dict(network.state_dict())
+        return both, chain
+
+    return chained
 
 
 STAGES: dict[str, Callable[[Run, Path, bool], Shipped]] = {
@@ -78,11 +84,14 @@ def translators(run: Run, out: Path, quiet: bool) -> Learnt:
     return learn(wish, out / "translate", quiet)
 
 
-def segmenter(run: Run, out: Path, quiet: bool) -> Shipped:
-    """A network that learns from the source's labels; run.options.segment are its options."""
-    wish = run.model_copy(update={"method": "supervised", "options": run.options.get("segment", {})})
-    learnt = learn(wish, out / "segment", quiet)
-    return learnt, learnt.method.shipped(), learnt.method.network()
+def segmenter(run: Run, out: Path, quiet: bool, finish: Finish = shipped, source: Source | None = None) -> Shipped:
+    """A network that learns from the source's labels; run.options.segment are its options.
+
+    finish: what is shipped of it. source: in place of the run's.
+    """
+    options = {"method": "supervised", "options": run.options.get("segment", {}), "source": source or run.source}
+    learnt = learn(run.model_copy(update=options), out / "segment", quiet, Shelf(out, run, finish))
+    return learnt, *finish(learnt, run)
 
 
 def redraw_source(run: Run, out: Path, redraw: Redraw, learnt: Learnt | None = None) -> Source:

@@ -2,6 +2,7 @@
 
 checkpoints/last.pt     where it stands: a run that was killed goes on from here
 checkpoints/good.pt     the last state in which the monitor saw nothing suspicious: a run that failed goes on from here
+snapshots/STEP/         models of states on the way, where the run asks for them
 """
 
 import math
@@ -25,6 +26,7 @@ from .log import Log
 from .monitor import Monitor, Symptom
 from .optimise import optimizers, rate
 from .settings import Run
+from .ship import Learnt, Shelf
 from .step import Diverged, Mean, joint, train_step
 
 LAST, GOOD = "last.pt", "good.pt"
@@ -35,13 +37,14 @@ LAP = 1_000_000_000
 
 
 class Training:
-    """`method` from the last checkpoint in `out` to the end of `run`.
+    """The method of `learnt` from the last checkpoint in `out` to the end of `run`.
 
-    renew: the method as it was before any step, with weights of another attempt.
+    renew: the method as it was before any step, with weights of another attempt. shelf: for snapshots.
     """
 
-    def __init__(self, fabric: Fabric, run: Run, method: Method, renew: Callable[[int], Method], out: Path):
-        self.fabric, self.run, self.method, self.renew, self.folder = fabric, run, method, renew, out / "checkpoints"
+    def __init__(self, learnt: Learnt, run: Run, renew: Callable[[int], Method], out: Path, shelf: Shelf | None = None):
+        self.learnt, self.run, self.renew, self.folder, self.shelf = learnt, run, renew, out / "checkpoints", shelf
+        self.fabric, self.method = fabric, method = learnt.fabric, learnt.method
         method.to(fabric.device)
         train = run.train
         self.optimizers = optimizers(method.players(), train)
@@ -56,6 +59,7 @@ class Training:
     def walk(self, batches: Batches, fixed: Any, log: Log) -> Symptom | None:
         """Steps to the end of the training, or to a failure that is to be acted upon."""
         settings, lap = self.run.train, self.monitor.rollbacks * LAP
+        before = progress_of(self.step - 1, time.monotonic() - self.began, settings, self.fabric)
         loader = DataLoader(
             batches, batch_size=None, sampler=range(lap + self.step, lap + settings.steps),
             num_workers=settings.workers, persistent_workers=False,
@@ -65,6 +69,9 @@ class Training:
             if progress >= 1:
                 log.say(f"stopped after {settings.max_minutes:g} minutes, at step {self.step} of {settings.steps}")
                 break
+            if passes(before, progress, settings.snapshots):
+                self.snapshot()
+            before = progress
             lr = settings.lr * rate(self.step, progress, settings) * 0.5**self.monitor.halvings
             for name, optimizer in self.optimizers.items():
                 for group in optimizer.param_groups:
@@ -155,6 +162,8 @@ class Training:
         else:
             words = monitor.ended = f"stopped at step {at} for {failure.key}; the model is {origin}"
         log.rewind(self.step)
+        if self.shelf and self.fabric.is_global_zero:
+            self.shelf.back_to(self.step)
         log.say(words)
         self.save(LAST)
         return again
@@ -179,10 +188,19 @@ class Training:
         wish = self.run.train.on_failure
         return wish == "warn" or (wish == "rollback" and self.monitor.rollbacks < self.run.train.rollbacks)
 
+    def snapshot(self) -> None:
+        """A model of the weights that would be shipped now."""
+        if self.shelf and self.fabric.is_global_zero:
+            self.mean.swap(self.method.network())
+            self.shelf.take(self.learnt, self.step)
+            self.mean.swap(self.method.network())
+
     def finish(self) -> None:
-        """The last checkpoint, and the running mean in the method's network."""
+        """The last checkpoint and snapshot, and the running mean in the method's network."""
         if self.step != self.kept:
             self.save(LAST)
+        if self.run.train.snapshots:
+            self.snapshot()
         if self.run.train.ema:
             self.mean.swap(self.method.network())
 
@@ -193,6 +211,11 @@ def progress_of(step: int, elapsed: float, settings: Any, fabric: Fabric) -> flo
     if settings.max_minutes is not None:
         progress = max(progress, fabric.broadcast(elapsed) / (60 * settings.max_minutes))
     return progress
+
+
+def passes(before: float, progress: float, snapshots: int) -> bool:
+    """Whether one of so many evenly spaced marks lies between two values of the progress, or at the second."""
+    return int(progress * snapshots + 1e-9) > int(before * snapshots + 1e-9)
 
 
 def move(batch: Any, device: torch.device) -> Any:

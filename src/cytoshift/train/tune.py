@@ -4,15 +4,12 @@ The network sees the source as it will see the target (Method.rehearsal): of CyS
 truth of the target is never asked for. What is tuned, and between which values, the representation says (`knobs`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from ..core.errors import UserError
 from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..data.labelled import LabelledPairs
@@ -20,14 +17,12 @@ from ..data.resample import resample, resample_labels, working_shape
 from ..labels.overlap import overlap
 from ..metrics.report import report
 from ..represent import RepresentationSettings
+from ..represent.climb import BETTER, climb, settings_of
 from .drawer import Drawer
 
 VOXELS = 2_000_000  # of the working grid that are looked at
-ROUNDS = 2  # over all knobs; the second finds next to nothing
-BETTER = 1e-3  # of the score, or a threshold stays
 
 Drawn = tuple[NDArray[np.float32], NDArray[np.generic]]  # channels (K, *S) and truth (*S)
-Score = Callable[[RepresentationSettings], float]
 
 
 @dataclass(frozen=True)
@@ -64,18 +59,6 @@ def tune(network: nn.Module, source: LabelledPairs, represent: RepresentationSet
     return Tuned(best, before, after)
 
 
-def climb(here: RepresentationSettings, score: Score) -> tuple[RepresentationSettings, float]:
-    """Each knob in turn to its best value, and what is reached."""
-    reached = score(here)
-    for _ in range(ROUNDS):
-        for knob, values in here.knobs.items():
-            for value in values:
-                candidate = changed(here, knob, value)
-                if candidate is not None and (better := score(candidate)) > reached + BETTER:
-                    here, reached = candidate, better
-    return here, reached
-
-
 def lenient(represent: RepresentationSettings) -> RepresentationSettings:
     """Every knob at the value that asks least of the network, which comes first."""
     values = {knob: values[0] for knob, values in represent.knobs.items()}
@@ -109,18 +92,3 @@ def middle(source: LabelledPairs, which: int, voxels: float) -> Drawn:
 def mean_quality(represent: RepresentationSettings, drawn: list[Drawn], voxel: Voxel) -> float:
     reports = [report(overlap(truth, represent.decode(channels, voxel))) for channels, truth in drawn]
     return float(np.mean([one.as_dict()["pq"] for one in reports]))
-
-
-def changed(represent: RepresentationSettings, knob: str, value: float) -> RepresentationSettings | None:
-    """None where the value is the one it has, or does not fit the others."""
-    settings = settings_of(represent)
-    if settings[knob] == value:
-        return None
-    try:
-        return parse(type(represent), settings | {knob: value}, knob)
-    except UserError:
-        return None
-
-
-def settings_of(represent: Any) -> dict[str, Any]:
-    return dict(represent.model_dump())

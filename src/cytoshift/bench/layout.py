@@ -1,0 +1,115 @@
+"""results.json -> tables in Markdown, in the layouts of the papers."""
+
+from pathlib import Path
+from typing import Any
+
+from .spec import Annotation, Dataset, Files, Spec, Stacks
+
+SCORES = {
+    "dice": "Dice", "iou": "IoU", "pooled_iou": "IoU, pooled", "precision": "precision", "recall": "recall",
+    "f1_50": "F1@0.5", "ap_50": "AP-50", "pq": "PQ",
+}  # fmt: skip
+OF_CLASSES = ("dice", "precision", "recall", "f1_50")  # of each class, Table II of Rosa et al. and F1
+COSTS = {"train_minutes": "train minutes", "cpu_hours": "CPU hours", "segment_seconds": "segment seconds"}
+READING = (
+    "Scores are means over the images; mean ± standard deviation over the seeds and folds where there are several. "
+    "Dice, IoU, precision and recall count pixels, pooled is of all images as one; F1@0.5 and PQ count objects matched "
+    "at an IoU of 0.5, AP-50 ranks objects by size; a pair is right where both of its objects are. CPU hours are those "
+    "of the trainings of all seeds together, segment seconds the median per image. The truth is opened for scoring. "
+    "Oracle is the best of the states on the way, by the truth of what is scored: nothing was chosen by it. Rule is "
+    "the state that train.select chooses without labels of the target."
+)
+
+Row = dict[str, Any]
+
+
+def markdown(spec: Spec, results: dict[str, Any], pictures: dict[str, Path], curves: dict[str, Path]) -> str:
+    """Tables of each data set; pictures, curves: data set -> path of its sheet or curve, relative to the page."""
+    lines = [f"## {spec.title}", ""]
+    if spec.note:
+        lines += [spec.note.strip(), ""]
+    if spec.overview is not None:
+        lines += overview(spec, results["table"])
+    for dataset in spec.datasets:
+        mine = [row for row in results["table"] if row["dataset"] == dataset.name]
+        if mine:
+            lines += section(dataset, spec, mine, results["cells"])
+            if dataset.name in pictures:
+                lines += [f"![{dataset.name}: truth blue, prediction amber, both white]({pictures[dataset.name]})", ""]
+            if dataset.name in curves:
+                lines += [f"![{dataset.name}: score against the part of the labels]({curves[dataset.name]})", ""]
+    on = results["machine"]
+    lines += [f"Measured on {on['cores']} cores of {on['cpu']} with torch {on['torch']}.", ""]
+    return "\n".join(lines)
+
+
+def section(dataset: Dataset, spec: Spec, rows: list[Row], cells: list[Row]) -> list[str]:
+    """Scores and costs of every method; of several classes scores of each, and a table of time."""
+    here = [cell for cell in cells if cell["settings"]["dataset"]["name"] == dataset.name]
+    images = {image["name"]: image["truth_objects"] for cell in here for image in cell["images"]}
+    count = f"{len(images)} image{'s' * (len(images) > 1)}, {sum(images.values())} objects"
+    classes = list(here[0].get("classes", {}))
+    columns = dict(SCORES)
+    if classes:
+        columns = {f"{name} {key}": f"{SCORES[key]} {name}" for key in OF_CLASSES for name in classes}
+        columns |= {"pairs_f1": "F1 of pairs"} if any("pairs_f1" in row for row in rows) else {}
+    headline = SCORES.get(spec.overview.score, spec.overview.score) if spec.overview else SCORES["dice"]
+    columns |= {name: f"{name} {headline}" for name in ("rule", "oracle") if any(name in row for row in rows)}
+    heads = ["method", "runs" if "fold" in here[0]["settings"] else "seeds", *columns.values(), *COSTS.values()]
+    lines = [f"### {dataset.name} ({count})", "", *table(heads)]
+    for row in rows:
+        numbers = [spread(row.get(name), 3) for name in columns] + [spread(row.get(name), 2) for name in COSTS]
+        lines.append(bar([row["method"], str(row["seeds"]), *numbers]))
+    lines.append("")
+    annotation = dataset.annotation if isinstance(dataset, Files | Stacks) else None
+    return lines + (of_time(annotation, rows) if annotation else [])
+
+
+def of_time(annotation: Annotation, rows: list[Row]) -> list[str]:
+    """Table I of Rosa et al.: hours to a model, without and with those that somebody spends on labels."""
+    heads = ["method", "train minutes", "segment seconds", "labelled images", "hours without labelling", "and with"]
+    lines = [f"Labels cost {annotation.hours:g} hours per image ({annotation.source}).", "", *table(heads)]
+    for row in rows:
+        hours = row.get("train_minutes", {"mean": 0.0})["mean"] / 60
+        images = row.get("labelled", {"mean": 0.0})["mean"]
+        lines.append(bar([
+            row["method"], spread(row.get("train_minutes"), 1), spread(row.get("segment_seconds"), 1), f"{images:g}",
+            f"{hours:.2f}", f"{hours + images * annotation.hours:.2f}",
+        ]))  # fmt: skip
+    return [*lines, ""]
+
+
+def overview(spec: Spec, rows: list[Row]) -> list[str]:
+    """Table 1 of Roels et al.: one score in percent, a row for each data set and a column for each method."""
+    assert spec.overview is not None, "the caller has looked"
+    score, names = spec.overview.score, spec.overview.methods or [method.name for method in spec.methods]
+    lines = [f"{SCORES.get(score, score)}, in percent:", "", *table(["", *names])]
+    for dataset in spec.datasets:
+        mine = {row["method"]: row for row in rows if row["dataset"] == dataset.name}
+        if mine:
+            lines.append(bar([dataset.name, *(percent(mine.get(name, {}).get(score)) for name in names)]))
+        for paper in spec.overview.published:
+            if paper.dataset == dataset.name:
+                values = (paper.numbers.get(name) for name in names)
+                lines.append(bar([paper.name, *("" if value is None else f"{value:.1f}" for value in values)]))
+    return [*lines, ""]
+
+
+def table(heads: list[str]) -> list[str]:
+    """The first two lines of a table."""
+    return [bar(heads), bar(["---"] + ["---:"] * (len(heads) - 1))]
+
+
+def bar(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def percent(value: dict[str, float] | None) -> str:
+    return "" if value is None else spread({name: 100 * number for name, number in value.items()}, 1)
+
+
+def spread(value: dict[str, float] | None, digits: int) -> str:
+    if value is None:
+        return ""
+    mean = f"{value['mean']:.{digits}f}"
+    return mean + (f" ± {value['sd']:.{digits}f}" if "sd" in value else "")

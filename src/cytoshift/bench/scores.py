@@ -1,0 +1,107 @@
+"""A way to segment, over the images of a data set: its labels on disk, and its numbers class by class."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import UserError
+from ..data.volumes import Volume
+from ..data.write import write_labels
+from ..labels.belong import Belonging
+from ..labels.overlap import Overlap, overlap
+from ..metrics.pairing import Pairing, owned, pairing, summed
+from ..metrics.report import mean_of, pooled, report
+from .data import Material, Pair
+
+COUNTS = ("truth_objects", "pred_objects")  # these add up over classes, all else is averaged
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in an image: labels by class, "" of a single one, and what belongs to what."""
+
+    labels: Mapping[str, NDArray[np.integer]]
+    belongs: Mapping[tuple[str, str], Belonging] = field(default_factory=dict)
+
+
+Segment = Callable[[Volume], Found]
+
+
+def scored(segment: Segment, material: Material, folder: Path | None = None) -> dict[str, Any]:
+    """Numbers of all images of a data set; labels are written under `folder` where one is given.
+
+    mean, pooled, images: as `metrics.report` has them; of several classes their means over the classes, and each of
+    its own in `classes`. pairs: of objects that belong together, all images as one, where truth and method know any.
+    """
+    classes, seconds = material.classes, list[float]()
+    tables: dict[str, list[Overlap]] = {name: [] for name in classes}
+    pairs: dict[str, list[Pairing]] = {}
+    for pair in material.pairs:
+        start = time.perf_counter()
+        found = segment(pair.image)
+        seconds.append(time.perf_counter() - start)
+        refuse_strangers(found, classes, material)
+        for name in classes:
+            labels = found.labels[name]
+            if folder is not None:
+                write_labels(written(folder, pair, name), labels, pair.image.voxel, pair.image.axes)
+            tables[name].append(overlap(pair.truths[name](), labels))
+        for member, owner in material.where.pairs.items():
+            if belonging := found.belongs.get((member, owner)):
+                one = pairing(tables[member][-1], tables[owner][-1], owned(belonging))
+                pairs.setdefault(f"{member} to {owner}", []).append(one)
+    names = [pair.image.name for pair in material.pairs]
+    each = {name: numbers(tables[name], names) for name in classes}
+    together = each[""] if classes == ("",) else {**averaged(list(each.values())), "classes": each}
+    for image, took in zip(together["images"], seconds):
+        image["seconds"] = took
+    found_pairs = {name: summed(parts).as_dict() for name, parts in pairs.items()}
+    return {"segment_seconds": median(seconds), **together, **({"pairs": found_pairs} if found_pairs else {})}
+
+
+def refuse_strangers(found: Found, classes: tuple[str, ...], material: Material) -> None:
+    """Raises UserError where the method segments other classes than the data set has."""
+    if missing := next((name for name in classes if name not in found.labels), None):
+        there = ", ".join(filter(None, found.labels)) or "a single one"
+        raise UserError(
+            f"data set '{material.dataset.name}' asks for the class {missing}, the method segments {there}; give it "
+            "settings or a model of these classes"
+        )
+    if classes == ("",) and "" not in found.labels:
+        raise UserError(
+            f"the method segments {', '.join(found.labels)}, data set '{material.dataset.name}' has labels of a single "
+            "class; give it labels of each"
+        )
+
+
+def written(folder: Path, pair: Pair, name: str) -> Path:
+    """Where the labels of a class lie."""
+    return folder / "labels" / name / f"{pair.image.name}.tif"
+
+
+def numbers(tables: Sequence[Overlap], names: Sequence[str]) -> dict[str, Any]:
+    """Of one class."""
+    reports = [report(table) for table in tables]
+    images = [{"name": name, **one.as_dict()} for name, one in zip(names, reports)]
+    return {"mean": mean_of(reports), "pooled": pooled(tables).as_dict(), "images": images}
+
+
+def averaged(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means over classes of all their numbers; objects are counted together."""
+    images = [over(list(image)) for image in zip(*(one["images"] for one in each))]
+    return {"mean": over([one["mean"] for one in each]), "pooled": over([one["pooled"] for one in each]),
+            "images": images}  # fmt: skip
+
+
+def over(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    kept = {name: value for name, value in rows[0].items() if isinstance(value, str)}
+    return kept | {
+        name: sum(row[name] for row in rows) if name in COUNTS else fmean(row[name] for row in rows)
+        for name in rows[0] if name not in kept
+    }  # fmt: skip

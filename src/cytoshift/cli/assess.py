@@ -1,0 +1,126 @@
+"""cytoshift assess: is a model fit for these images, and if not, what then?"""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..data.volumes import Volume
+    from ..measure.measured import Measured
+    from ..model import Segmenter
+    from ..trust.assess import Assessment, Verdict
+
+CODES: "dict[Verdict, int]" = {"use": 0, "adapt": 3, "train": 4}
+WORDS: "dict[Verdict, str]" = {
+    "use": "use this model",
+    "adapt": "adapt it: train on these images with its settings",
+    "train": "train a new model",
+}
+
+
+def assess(
+    images: Annotated[list[str], typer.Argument(help="Raw images: file, folder or glob.")],
+    model: Annotated[
+        list[Path] | None, typer.Option("--model", "-m", help="Model folder; repeatable. The best one is advised.")
+    ] = None,
+    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
+    channel: Annotated[str | None, typer.Option(help="Number of a channel, luminance of RGB, or several: 0,1.")] = None,
+    level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
+    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+) -> None:
+    """Say whether a model can be used on these images, should be adapted, or a new one trained: with the evidence and
+    the next command. Without --model: what training suits them.
+
+    Exit codes: 0 use the model (or, without one: learn without labels); 3 adapt it; 4 train a new one (or: labels of
+    another modality are needed); 2 a wish that cannot be met.
+    """
+    from ..data.volumes import declared, open_volumes
+    from ..model import Segmenter
+    from ..trust.assess import assess as judged
+    from ..trust.assess import learnable
+    from .segment import chosen
+
+    volumes = open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames))
+    given = [("axes", axes), ("channel", channel), ("level", level or None), ("voxel", voxel), ("unit", unit),
+             ("frames", frames)]  # fmt: skip
+    flags = [f"--{name}={value}" for name, value in given if value is not None]
+    seen = measured(volumes)
+    if not model:
+        method, why = learnable(seen, len(volumes))
+        tell(f"train {'without labels' if method == 'adgan' else 'with labels of another modality'}", why)
+        typer.echo(f"next: {fresh(method, images, flags)}")
+        raise typer.Exit(0 if method == "adgan" else CODES["train"])
+    loaded = {path: Segmenter.load(path, chosen(device)) for path in model}
+    found = {path: judged(one, volumes, seen) for path, one in loaded.items()}
+    for path, one in found.items():
+        tell(f"{path}: {WORDS[one.verdict]}", one.evidence)
+    best = min(found, key=lambda path: (CODES[found[path].verdict], -value(found[path])))
+    verdict = found[best].verdict
+    if verdict == "use":
+        typer.echo(f"next: {worded('segment', best, *images, *flags, '-o', 'labels')}")
+    elif verdict == "adapt" and (settings := settings_of(best)):
+        typer.echo(f"next: {adapted(settings, best, loaded[best], images, given)}")
+    else:
+        typer.echo(f"next: {fresh(learnable(seen, len(volumes))[0], images, flags)}")
+    raise typer.Exit(CODES[verdict])
+
+
+def measured(volumes: "Sequence[Volume]") -> "Measured | None":
+    """What the images show; None where nothing stands out in them, or they cannot be measured."""
+    from ..measure.estimate import estimate
+
+    if volumes[0].channels > 1:
+        return None
+    try:
+        return estimate([one.load() for one in volumes], [one.voxel for one in volumes])
+    except UserError as error:
+        typer.echo(f"not measured: {error}", err=True)
+        return None
+
+
+def value(assessment: "Assessment") -> float:
+    return assessment.score.value if assessment.score else 0.0
+
+
+def tell(title: str, evidence: list[str]) -> None:
+    typer.secho(title, bold=True)
+    for sentence in evidence:
+        typer.echo(f"  - {sentence}")
+
+
+def worded(*words: object) -> str:
+    return "cytoshift " + shlex.join(map(str, words))
+
+
+def fresh(method: str, images: list[str], flags: list[str]) -> str:
+    """The way to a new model."""
+    each = [word for image in images for word in ("--images", image)]
+    borrowed = " --source SOURCE_IMAGES SOURCE_LABELS" if method == "cysgan" else ""
+    return f"{worded('new', method, *each, *flags)}{borrowed} -o run.yaml && cytoshift train run.yaml"
+
+
+def settings_of(model: Path) -> Path | None:
+    """The run.yaml of the training that a model or a snapshot lies in."""
+    return next((path for path in (model.parent / "run.yaml", model.parents[1] / "run.yaml") if path.is_file()), None)
+
+
+def adapted(
+    settings: Path, model: Path, segmenter: "Segmenter", images: list[str], given: "Sequence[tuple[str, object]]"
+) -> str:
+    """The training that the model comes from, on these images, at its resolution; where its network can go on, on."""
+    paths = images[0] if len(images) == 1 else f"[{','.join(images)}]"
+    said = [
+        f"data.images.{name}={f'[{word}]' if ',' in str(word) else word}" for name, word in given if word is not None
+    ]
+    size = f"data.voxel=[{','.join(f'{n:g}' for n in segmenter.voxel.size)}]"
+    start = [f"start={model}"] if segmenter.spec.kind == "unet" else []
+    return worded("train", settings, f"data.images.paths={paths}", *said, size, *start, "-o", "runs/adapted")

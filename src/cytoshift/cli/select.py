@@ -1,0 +1,43 @@
+"""cytoshift select: of the states of a training the one that is best on raw images, without a label."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def select(
+    run: Annotated[Path, typer.Argument(help="Run folder of 'cytoshift train' with train.snapshots=10 or so.")],
+    images: Annotated[list[str], typer.Argument(help="Raw images: file, folder or glob.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder; default: RUN/selected.")] = None,
+    thresholds: Annotated[
+        bool, typer.Option("--thresholds", help="Also choose the decoder's thresholds by the score.")
+    ] = False,
+    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
+    channel: Annotated[str | None, typer.Option(help="Number of a channel, luminance of RGB, or several: 0,1.")] = None,
+    level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
+    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
+    most: Annotated[int, typer.Option(min=1, help="Images that are looked at, evenly over all.")] = 8,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", help="No line for every state.")] = False,
+) -> None:
+    """Choose a state of a training by its trust score on raw images; no label is read.
+
+    Writes OUT/model and OUT/select.json, with every state's score and criteria.
+    """
+    from ..data.volumes import declared, open_volumes
+    from ..trust.assess import evenly
+    from ..trust.select import select as choose
+    from ..trust.select import states, write
+    from .segment import chosen
+
+    paths = states(run)
+    volumes = evenly(open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames)), most)
+    say = (lambda line: None) if quiet else typer.echo
+    choice = choose(paths, volumes, chosen(device), thresholds, say)
+    folder = out or run / "selected"
+    model = write(choice, folder)
+    typer.echo(f"{choice.sentence()}\n{choice.score.sentence()}")
+    typer.echo(f"model in {model}, why in {folder / 'select.json'}; next: cytoshift segment {model} IMAGES -o labels")

@@ -1,0 +1,125 @@
+"""Holes of a label image, as runs of background: no array but the one that is asked for."""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Runs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
+
+
+@njit(cache=True, nogil=True)
+def runs_of(labels: NDArray[np.unsignedinteger], height: int, width: int) -> Runs:
+    """Background runs of flat (Z, Y, X) labels: per row the first one, starts, stops, and the root of each piece.
+
+    A piece is what face neighbours join; its root is its first run.
+    """
+    rows = labels.size // width
+    first = np.zeros(rows + 1, np.int64)
+    for row in range(rows):
+        first[row + 1] = first[row]
+        before = True
+        for x in range(width):
+            here = labels[row * width + x] != 0
+            first[row + 1] += before and not here
+            before = here
+    start, stop = np.empty(first[-1], np.int32), np.empty(first[-1], np.int32)
+    run = -1
+    for row in range(rows):
+        before = True
+        for x in range(width):
+            here = labels[row * width + x] != 0
+            if not here:
+                if before:
+                    run += 1
+                    start[run] = x
+                stop[run] = x + 1
+            before = here
+    root = np.arange(first[-1])
+    for row in range(rows):
+        if row % height > 0:
+            join(root, first, start, stop, row, row - 1)
+        if row >= height:
+            join(root, first, start, stop, row, row - height)
+    return first, start, stop, root
+
+
+@njit(cache=True, nogil=True)
+def join(
+    root: NDArray[np.int64], first: NDArray[np.int64], start: NDArray[np.int32], stop: NDArray[np.int32], row: int,
+    other: int,
+) -> None:  # fmt: skip
+    """Make runs of two neighbouring rows one piece where they share a face."""
+    i, j = first[row], first[other]
+    while i < first[row + 1] and j < first[other + 1]:
+        if start[i] < stop[j] and start[j] < stop[i]:
+            a, b = find(root, i), find(root, j)
+            root[max(a, b)] = min(a, b)
+        if stop[i] < stop[j]:
+            i += 1
+        else:
+            j += 1
+
+
+@njit(cache=True, nogil=True)
+def find(root: NDArray[np.int64], i: int) -> int:
+    while root[i] != i:
+        root[i] = root[root[i]]
+        i = root[i]
+    return i
+
+
+@njit(cache=True, nogil=True)
+def fill_runs(labels: NDArray[np.unsignedinteger], height: int, width: int, flat: bool, limit: float) -> None:
+    """Fill the holes of flat (Z, Y, X) labels, in place.
+
+    A hole is a piece of at most `limit` voxels that touches one object and no face of the image. flat: an image in 2D,
+    whose only slice is no face.
+    """
+    first, start, stop, root = runs_of(labels, height, width)
+    rows = labels.size // width
+    depth = rows // height
+    size = np.zeros(root.size, np.int64)  # -1 of a piece that is no hole
+    owner = np.full(root.size, -1, np.int64)  # a voxel of the one object that a piece touches
+    for row in range(rows):
+        z, y = row // height, row % height
+        outer = y == 0 or y == height - 1 or (not flat and (z == 0 or z == depth - 1))
+        for run in range(first[row], first[row + 1]):
+            top = find(root, run)
+            if outer or start[run] == 0 or stop[run] == width:
+                size[top] = -1
+            elif size[top] >= 0:
+                size[top] += stop[run] - start[run]
+                if size[top] > limit:
+                    size[top] = -1
+    for row in range(rows):
+        for run in range(first[row], first[row + 1]):
+            top = find(root, run)
+            if size[top] < 0:
+                continue
+            here = row * width
+            meet(labels, size, owner, top, here + start[run] - 1)
+            meet(labels, size, owner, top, here + stop[run])
+            for x in range(here + start[run], here + stop[run]):
+                meet(labels, size, owner, top, x - width)
+                meet(labels, size, owner, top, x + width)
+                if not flat:
+                    meet(labels, size, owner, top, x - width * height)
+                    meet(labels, size, owner, top, x + width * height)
+    for row in range(rows):
+        for run in range(first[row], first[row + 1]):
+            top = find(root, run)
+            if size[top] >= 0 and owner[top] >= 0:
+                labels[row * width + start[run] : row * width + stop[run]] = labels[owner[top]]
+
+
+@njit(cache=True, nogil=True)
+def meet(
+    labels: NDArray[np.unsignedinteger], size: NDArray[np.int64], owner: NDArray[np.int64], piece: int, voxel: int
+) -> None:
+    """Note that a piece touches a voxel: of its object, of a second one, or of the background."""
+    if labels[voxel] == 0:
+        return
+    if owner[piece] < 0:
+        owner[piece] = voxel
+    elif labels[owner[piece]] != labels[voxel]:
+        size[piece] = -1

@@ -1,0 +1,1 @@
+"""How far a result can be trusted, without any label: criteria, one calibrated score, and what follows from it."""

@@ -1,0 +1,154 @@
+"""Before any work: is a model fit for these images, should it be adapted to them, or a new one trained?
+
+The evidence is what the images show without labels (measure/), what the model's card says of the objects that it has
+learnt from, and how much its result on a part of the images can be trusted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from ..core.errors import UserError
+from ..core.normalise import recipes
+from ..data.volumes import Volume, cropped
+from ..measure.measured import Measured
+from ..measure.shapes import Expected, expectations
+from ..model import Segmenter
+from ..predict.run import Options, refuse_strangers
+from .judge import judge
+from .score import Score
+from .select import total
+
+Verdict = Literal["use", "adapt", "train"]
+
+GOOD, POOR = 0.75, 0.4  # scores: from the one on a model is used, below the other a new one is trained
+ALIKE = 1.5  # by this factor the median diameter may differ
+CERTAIN = 0.5  # confidence of a measurement that is evidence
+VOXELS = 1_000_000  # of an image that are segmented
+IMAGES = 4
+OBJECTS = 30  # from which on images show enough of them to learn from
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """evidence: sentences, the weightiest first. score: of the result on a part of the images, where there is one."""
+
+    verdict: Verdict
+    evidence: list[str]
+    score: Score | None = None
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+
+def assess(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measured | None) -> Assessment:
+    """seen: what was measured on the images, None where nothing stood out."""
+    try:
+        for volume in volumes:
+            refuse_strangers(segmenter, volume, Options())
+    except UserError as error:
+        return Assessment("train", [str(error)])
+    parts = [middle(volume) for volume in evenly(volumes)]
+    score = total([judge(segmenter, part) for part in parts])
+    evidence = [f"score of its result on {described(parts)}: {score.sentence()}"]
+    expected = expectations(segmenter.card)
+    if not expected:
+        evidence.append(
+            "the model's card does not tell what objects it has learnt from; it comes from an older version"
+        )
+    opposite, ratio = False, None
+    if seen is not None and len(expected) == 1:
+        opposite, words = polarity(segmenter, seen)
+        evidence.append(words)
+        ratio, words = sizes(seen, next(iter(expected.values())))
+        evidence.append(words)
+    evidence += intensities(segmenter, volumes)
+    unlike = ratio is not None and not 1 / ALIKE <= ratio <= ALIKE
+    if opposite or score.value < POOR:
+        verdict: Verdict = "train"
+    else:
+        verdict = "use" if score.value >= GOOD and not score.outside and not unlike else "adapt"
+    return Assessment(verdict, evidence, score, {"diameter_ratio": ratio, "opposite_polarity": opposite})
+
+
+def polarity(segmenter: Segmenter, seen: Measured) -> tuple[bool, str]:
+    """Whether the images' objects are surely on the other side of the background than the model takes them to be."""
+    dark = recipes(segmenter.normalisation)[0].invert
+    wanted = "dark" if dark else "bright"
+    opposite = seen.polarity != wanted and seen.polarity_confidence >= CERTAIN
+    words = f"objects of the images look {seen.polarity} (confidence {seen.polarity_confidence:.2f})"
+    return opposite, f"{words}, the model takes {wanted} ones"
+
+
+def sizes(seen: Measured, expected: Expected) -> tuple[float | None, str]:
+    """How many times as large as those learnt from the images' objects are; None where neither unit nor trust allow."""
+    if expected.unit != seen.unit:
+        return None, f"the images are in {seen.unit}, the model in {expected.unit}: sizes cannot be compared"
+    mine, theirs = seen.whole_diameters[50], expected.diameter["50"]
+    share = f"{100 * seen.foreground:.0f} % of the field, learnt from {100 * expected.foreground['50']:.0f} %"
+    words = (
+        f"their median diameter is {mine:.3g} {seen.unit} (confidence of the measurement {seen.confidence:.2f}), "
+        f"learnt from {theirs:.3g} ({expected.origin}); they cover {share}"
+    )
+    return (mine / theirs if seen.confidence >= CERTAIN else None), words
+
+
+def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
+    """Raw intensities against those learnt from; of weight only where these fix the normalisation."""
+    learnt = segmenter.card.get("intensities")
+    if not learnt or volumes[0].channels != len(learnt):
+        return []
+    raw = np.concatenate([sampled(volume) for volume in evenly(volumes)], axis=1)
+    out = []
+    for number, (values, known) in enumerate(zip(raw, learnt)):
+        low, high = np.percentile(values, (0.5, 99.8))
+        which = f" of channel {number}" * (len(learnt) > 1)
+        fixed = "" if segmenter.scale is None else "; the model normalises by the latter, so they ought to be alike"
+        out.append(
+            f"intensities{which} reach from {low:.4g} to {high:.4g}, learnt from {known['0.5']:.4g} to "
+            f"{known['99.8']:.4g}{fixed}"
+        )
+    return out
+
+
+def sampled(volume: Volume) -> np.ndarray:
+    """(C, N) raw values from the middle."""
+    raw = middle(volume).load()
+    return raw.reshape(volume.channels, -1)
+
+
+def middle(volume: Volume) -> Volume:
+    """The middle of an image, at most VOXELS of it."""
+    part = min((VOXELS / float(np.prod(volume.shape))) ** (1 / len(volume.shape)), 1.0)
+    if part == 1:
+        return volume
+    return cropped(volume, {axis: ((1 - part) / 2, (1 + part) / 2) for axis in volume.axes})
+
+
+def evenly(volumes: Sequence[Volume], most: int = IMAGES) -> list[Volume]:
+    """At most so many of them, from first to last."""
+    return [volumes[int(i)] for i in np.unique(np.linspace(0, len(volumes) - 1, min(most, len(volumes))).round())]
+
+
+def described(parts: Sequence[Volume]) -> str:
+    return f"{len(parts)} image{'s' * (len(parts) > 1)} ({' x '.join(map(str, parts[0].shape))} of the first)"
+
+
+def learnable(seen: Measured | None, count: int) -> tuple[Literal["adgan", "cysgan"], list[str]]:
+    """What training suits images that no model is asked for, and why. count: of images."""
+    if seen is None:
+        return "cysgan", ["no object stands out by its brightness: labels of another modality have to say what one is"]
+    low, median, high = (seen.whole_diameters[q] for q in (5, 50, 95))
+    why = [
+        f"{seen.objects} {seen.polarity} objects stand out in {count} image{'s' * (count > 1)}: diameter {median:.3g} "
+        f"{seen.unit} (90 % within {low:.3g} to {high:.3g}), {100 * seen.foreground:.0f} % of the field; confidence "
+        f"{seen.confidence:.2f} of 1"
+    ]
+    why += [f"{note}" for note in seen.notes]
+    if seen.confidence < CERTAIN:
+        least = min(("polarity", "signal", "agreement", "number"), key=lambda name: seen.evidence[name])
+        why.append(f"what weighs against learning without labels is the {least} ({seen.evidence[least]:.2f} of 1)")
+        return "cysgan", why
+    if seen.objects < OBJECTS:
+        why.append(f"{seen.objects} objects are few to learn from; give more images of the kind if there are any")
+    return "adgan", why

@@ -1,0 +1,179 @@
+"""The criteria of one result: of a whole image, and of each of its objects.
+
+Each criterion is a number in [0, 1], 1 is best. None asks for a label of a person:
+
+    flips, light, scale     F1@0.5 between the result and what the model finds in small changes of the image (views.py)
+    overlap                 mean IoU of the partners in these
+    sure                    share of the foreground that the network draws without hesitation
+    size, elongation, solidity, cover     likeness to the objects learnt from (prior.py), if the model's card has them
+    contrast, outline       objects against their surroundings in the image (measure/contrast.py), polarity as sign
+    explained               share of the image's variance that the labels explain, of what two levels could explain
+    redrawn                 AD-GAN: correlation of the image with the one it draws of the labels (its cycle)
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import UserError
+from ..core.normalise import sample
+from ..data.volumes import Volume
+from ..measure.contrast import Contrast, contrast
+from ..measure.shapes import expectations, shapes
+from ..metrics.scores import mean_over_objects
+from ..model import Segmenter
+from ..nets.translator import Translator
+from ..predict.run import Options, clips, decoded, inferred, measured, refuse_strangers
+from ..predict.translate import draw_styles
+from ..represent import Classes, Single
+from .agree import stability
+from .prior import likeness, same_unit
+from .views import VIEWS, View
+
+HESITANT = (0.2, 0.8)  # foreground probabilities in between are no answer
+
+Image = NDArray[np.float32]
+Labels = NDArray[np.generic]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Criteria of one class in one image, and per object, (N,) by ascending id."""
+
+    labels: Labels
+    criteria: dict[str, float]
+    objects: dict[str, NDArray[np.float64]]  # stable, sure, contrast
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What the model draws of an image and of its views, before anything is decoded."""
+
+    image: Image  # normalised, (*S) or (C, *S)
+    channels: Image  # (K, *S)
+    views: dict[str, list[Image]]
+
+
+def look(segmenter: Segmenter, volume: Volume, options: Options | None = None) -> Seen:
+    """Seven passes of the network in place of one. Raises UserError where volume and model do not fit."""
+    options = options or Options()
+    refuse_strangers(segmenter, volume, options)
+    raw = volume.load()
+    scale = measured(segmenter, volume, raw)
+    image, clip = scale(raw), clips(scale)[0]
+
+    def drawn(view: View) -> Image:
+        seen = view.image(image, len(volume.axes), clip)
+        return view.back(inferred(segmenter, seen, view.voxel(volume.voxel), options, None))
+
+    return Seen(image, drawn(View()), {name: [drawn(view) for view in group] for name, group in VIEWS.items()})
+
+
+def judge(
+    segmenter: Segmenter, volume: Volume, labels: dict[str, Labels] | None = None, seen: Seen | None = None,
+    options: Options | None = None,
+) -> dict[str, Found]:  # fmt: skip
+    """Criteria of each class ("" of a single one).
+
+    labels: of each class, (*S), that are to be judged; without them, those that the model finds. seen: what `look`
+    gave, so that it is done once. Raises UserError where labels, volume and model do not fit.
+    """
+    options = options or Options()
+    seen = seen or look(segmenter, volume, options)
+    out = {}
+    for number, (name, represent, place) in enumerate(parts(segmenter)):
+        mine = decoded(represent, seen.channels[place], volume.voxel, options) if labels is None else labels.get(name)
+        if mine is None or mine.shape != volume.shape:
+            there = "none" if mine is None else f"of the shape {mine.shape}"
+            raise UserError(
+                f"{volume.name} has the shape {volume.shape}, its labels{f' of {name}' * bool(name)} are {there}; pass "
+                "labels of this very image"
+            )
+        views = {
+            group: [decoded(represent, c[place], volume.voxel, options) for c in drawn]
+            for group, drawn in seen.views.items()
+        }
+        image = seen.image if seen.image.ndim == mine.ndim else seen.image[min(number, len(seen.image) - 1)]
+        probability = represent.foreground(seen.channels[place])
+        out[name] = criteria(segmenter, volume, name, mine, views, image, probability)
+    return out
+
+
+def parts(segmenter: Segmenter) -> list[tuple[str, Single, slice]]:
+    """Name, representation and channels of each class."""
+    whole = segmenter.representation
+    if isinstance(whole, Classes):
+        return [(part.name, part.represent, part.channels) for part in whole.parts()]
+    return [("", whole, slice(None))]
+
+
+def criteria(
+    segmenter: Segmenter, volume: Volume, name: str, labels: Labels, views: dict[str, list[Any]], image: Image,
+    probability: Image,
+) -> Found:  # fmt: skip
+    """All that can be said of one class. Without an object, that alone."""
+    if not labels.any():
+        none = np.zeros(0)
+        return Found(labels, {}, {"stable": none, "sure": none, "contrast": none})
+    agreed = {group: stability(labels, others) for group, others in views.items()}
+    stands = contrast(image, labels, volume.voxel)
+    found = {group: f1 for group, (f1, _, _) in agreed.items()}
+    found["overlap"] = float(np.mean([iou for _, iou, _ in agreed.values()]))
+    found["sure"] = decided(probability)
+    expected = expectations(segmenter.card).get(name)
+    if expected is not None:
+        same_unit(expected, volume.voxel.unit)
+        found |= likeness(shapes(labels, volume.voxel), expected)
+    found |= standing(stands) | {"explained": explained(image, labels)}
+    if isinstance(segmenter.network, Translator):
+        found["redrawn"] = redrawn(segmenter, volume, image, labels)
+    rows = {
+        "stable": np.mean([best for _, _, best in agreed.values()], axis=0),
+        "sure": mean_over_objects(probability, labels),
+        "contrast": np.where(np.isnan(stands.inside), 0.5, stands.inside),
+    }
+    return Found(labels, found, rows)
+
+
+def decided(probability: Image) -> float:
+    """Share of what may be foreground that is: voxels above HESITANT, among these and those in between."""
+    low, high = HESITANT
+    sure, between = int((probability > high).sum()), int(((probability > low) & (probability <= high)).sum())
+    return sure / (sure + between) if sure + between else 0.0
+
+
+def standing(stands: Contrast) -> dict[str, float]:
+    """Medians over objects."""
+    told = stands.inside[~np.isnan(stands.inside)]
+    inside = float(np.median(told)) if told.size else 0.5
+    return {"contrast": inside, "outline": float(np.median(stands.outline))}
+
+
+def explained(image: Image, labels: Labels) -> float:
+    """Variance between objects' and background's means over that between the two sides of Otsu's threshold."""
+    from skimage.filters import threshold_otsu
+
+    if image.min() == image.max():
+        return 0.0
+    by_light = image > float(threshold_otsu(sample(image)))  # type: ignore[no-untyped-call]
+    best = between(image, by_light)
+    return min(between(image, labels != 0) / best, 1.0) if best > 0 else 0.0
+
+
+def between(image: Image, inside: NDArray[np.bool_]) -> float:
+    """Variance that two levels explain, 0 where objects are the darker side: networks see bright ones."""
+    share = float(inside.mean())
+    if not 0 < share < 1:
+        return 0.0
+    step = float(image[inside].mean(dtype=np.float64) - image[~inside].mean(dtype=np.float64))
+    return share * (1 - share) * max(step, 0.0) ** 2
+
+
+def redrawn(segmenter: Segmenter, volume: Volume, image: Image, labels: Labels) -> float:
+    """Correlation of the image with what the model draws of its labels, at least 0."""
+    drawn = draw_styles(segmenter, replace(volume, array=np.asarray(labels)), 2)[-1]
+    if drawn.std() == 0 or image.std() == 0:
+        return 0.0
+    return max(float(np.corrcoef(drawn.ravel(), image.ravel())[0, 1]), 0.0)

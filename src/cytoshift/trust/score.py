@@ -1,0 +1,153 @@
+"""Criteria to one number with a meaning: the F1@0.5 that such results had on phantoms, where the truth is known.
+
+The map is logistic, rises with every criterion, and was fitted by benchmarks/trust_calibration.py to the runs of
+phantoms in benchmarks/trust_calibration.csv; calibration.json holds its coefficients. A result that is worse by some
+criterion than all of these is outside of what was calibrated: then the number orders results, and means nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.settings import Settings, parse, read_yaml
+
+JSON = Path(__file__).with_name("calibration.json")
+RIDGE = 0.02  # per criterion: of two that say the same, both get half
+BEYOND = 0.03  # a criterion may be so much lower than all that was calibrated
+FEWEST = 5  # objects; of less there is no telling
+MIDDLE = (10, 90)  # percentages of the residuals that the interval leaves out on either side
+
+
+class Map(Settings):
+    """value = sigmoid(offset + sum of weight * criterion), for criteria from `low` up; above `high` they count as that.
+
+    spread: from the value to where four of five true ones began and ended, on data sets that were left out of the fit.
+    """
+
+    criteria: tuple[str, ...]
+    weights: tuple[float, ...]
+    offset: float
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    spread: tuple[float, float] = (0.0, 0.0)
+
+    def __call__(self, given: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N, K) criteria -> (N,)"""
+        inside = np.clip(given, 0, self.high)
+        return np.asarray(1 / (1 + np.exp(-(self.offset + inside @ np.array(self.weights)))))
+
+    def outside(self, given: Mapping[str, float]) -> tuple[str, ...]:
+        """The criteria that are lower than anything calibrated, in words."""
+        return tuple(
+            f"{name} {given[name]:.2f} below {low:.2f}"
+            for name, low in zip(self.criteria, self.low)
+            if given[name] < low - BEYOND
+        )
+
+
+class Calibration(Settings):
+    """images: maps of an image's criteria to its F1, the first of which all criteria are there is used. objects: of an
+    object's to the chance that it is a true one. origin: what it was fitted to."""
+
+    origin: str
+    images: tuple[Map, ...]
+    objects: Map
+
+
+@dataclass(frozen=True)
+class Score:
+    """value: expected F1@0.5, or only an order where `outside` names reasons. low, high: four of five lie between."""
+
+    value: float
+    low: float
+    high: float
+    outside: tuple[str, ...] = ()
+
+    def sentence(self) -> str:
+        if self.outside:
+            why = ", ".join(self.outside)
+            return f"no statement, as nothing like it was calibrated: {why} (to compare: {self.value:.2f})"
+        return (
+            f"{self.value:.2f}: phantoms with such results had an F1@0.5 of about that, four of five between "
+            f"{self.low:.2f} and {self.high:.2f}"
+        )
+
+
+@cache
+def shipped() -> Calibration:
+    return parse(Calibration, read_yaml(JSON), str(JSON))
+
+
+def summary(criteria: Mapping[str, float]) -> dict[str, float]:
+    """What is calibrated, from the criteria of `judge`: stable, overlap, sure, contrast, explained, and alike where it
+    is known what objects ought to be like."""
+    out = {name: criteria[name] for name in ("overlap", "sure", "contrast", "explained")}
+    out["stable"] = float(np.mean([criteria[name] for name in ("flips", "light", "scale")]))
+    if "size" in criteria:
+        out["alike"] = float(np.prod([criteria[n] for n in ("size", "elongation", "solidity", "cover")]) ** 0.25)
+    return out
+
+
+def score(criteria: Mapping[str, float], objects: int, calibration: Calibration | None = None) -> Score:
+    """Of one image. criteria: as `judge` gives them, empty without objects."""
+    if not objects:
+        return Score(0.0, 0.0, 0.0, ("no object",))
+    given = summary(criteria)
+    way = next(one for one in (calibration or shipped()).images if set(one.criteria) <= set(given))
+    value = float(way(np.array([[given[name] for name in way.criteria]]))[0])
+    low, high = (float(np.clip(value + shift, 0, 1)) for shift in way.spread)
+    few = (f"only {objects} object{'s' * (objects > 1)}",) if objects < FEWEST else ()
+    return Score(value, low, high, few + way.outside(given))
+
+
+def together(scores: Sequence[Score]) -> Score:
+    """Of several images: the mean; outside where more than half of them are."""
+    value, low, high = (float(np.mean([getattr(one, name) for one in scores])) for name in ("value", "low", "high"))
+    odd = [one for one in scores if one.outside]
+    return Score(value, low, high, odd[0].outside if 2 * len(odd) > len(scores) else ())
+
+
+def confidence(
+    objects: Mapping[str, NDArray[np.float64]], calibration: Calibration | None = None
+) -> NDArray[np.float64]:
+    """(N,) of each object: the share of such objects that were true ones on phantoms (IoU of at least 0.5)."""
+    way = (calibration or shipped()).objects
+    return way(np.stack([objects[name] for name in way.criteria], axis=1))
+
+
+def fitted(
+    criteria: Sequence[str], given: NDArray[np.float64], truth: NDArray[np.float64], counts: NDArray[np.float64]
+) -> Map:
+    """The map of `given` (N, K) to `truth` (N,) in [0, 1] with the least cross entropy, no weight below zero.
+
+    counts (N,): what each row counts for.
+    """
+    from scipy.optimize import minimize
+
+    share = counts / counts.sum()
+    centre = np.average(given, axis=0, weights=share)
+
+    def cost(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        logit: NDArray[np.float64] = x[0] + (given - centre) @ x[1:]
+        value = 1 / (1 + np.exp(-logit))
+        entropy = np.logaddexp(0, logit) - truth * logit
+        slope = share * (value - truth)
+        # The ridge is in units of criteria that vary by a tenth, as most do.
+        ridge = RIDGE * (x[1:] / 10) ** 2
+        gradient = np.concatenate([[slope.sum()], slope @ (given - centre) + 2 * RIDGE * x[1:] / 100])
+        return float(share @ entropy + ridge.sum()), gradient
+
+    bounds = [(None, None), *[(0, None)] * len(criteria)]
+    found = minimize(cost, np.zeros(1 + len(criteria)), jac=True, bounds=bounds, method="L-BFGS-B").x
+    return Map(
+        criteria=tuple(criteria), weights=four_digits(found[1:]), offset=float(f"{found[0] - centre @ found[1:]:.4g}"),
+        low=four_digits(given.min(axis=0)), high=four_digits(given.max(axis=0)),
+    )  # fmt: skip
+
+
+def four_digits(values: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple(float(f"{value:.4g}") for value in values)

@@ -1,0 +1,153 @@
+"""The state of a training that is best on raw images, and the thresholds to decode it with; no label is read.
+
+OUT/model          the chosen state, decoded as was chosen
+OUT/select.json    every state with its score and criteria, and why the chosen one was chosen
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.atomic import replacing
+from ..core.errors import UserError
+from ..data.volumes import Volume
+from ..model import Segmenter
+from ..model.folders import snapshots
+from ..represent import Classes
+from ..represent.climb import climb
+from .agree import agreement
+from .judge import Found, Seen, judge, look
+from .score import Score, score, together
+
+GAIN = 0.01  # of the score, or thresholds stay as they are
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One state: its score over all images, the mean criteria, and its agreement with all the other states."""
+
+    name: str
+    path: Path
+    score: Score
+    criteria: dict[str, float]
+    found: list[dict[str, Found]]  # of each image, by class
+    others: float = 1.0
+
+    def row(self) -> dict[str, Any]:
+        return {
+            "state": self.name, "model": str(self.path), "score": round(self.score.value, 4),
+            "says": self.score.sentence(), "agrees_with_others": round(self.others, 4),
+            "objects": [sum(len(one.objects["sure"]) for one in each.values()) for each in self.found],
+            "criteria": {name: round(value, 4) for name, value in self.criteria.items()},
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """best: of `candidates`, which stand in the order of the training. model: it, with the thresholds chosen."""
+
+    best: Candidate
+    candidates: list[Candidate]
+    model: Segmenter
+    score: Score
+    thresholds: dict[str, tuple[float, float]]  # before and after
+
+    def sentence(self) -> str:
+        last = self.candidates[-1]
+        kept = ", ".join(f"{name} {a:g} -> {b:g}" for name, (a, b) in self.thresholds.items()) or "all kept"
+        return (
+            f"{self.best.name} of {len(self.candidates)} states, score {self.best.score.value:.2f} (the last: "
+            f"{last.score.value:.2f}); thresholds: {kept}"
+        )
+
+
+def states(run: Path) -> dict[str, Path]:
+    """The snapshots in a run's folder by name, in order; the last is its model. Raises UserError without any."""
+    found = {f"step {step}": path for step, path in snapshots(run).items()}
+    if not found:
+        raise UserError(
+            f"{run} holds no snapshots to choose from; train into another -o with train.snapshots=10, or pass the "
+            "folder of another run"
+        )
+    return found
+
+
+def select(
+    paths: dict[str, Path], volumes: Sequence[Volume], device: Any = "cpu", decode: bool = True,
+    say: Callable[[str], None] = print,
+) -> Choice:  # fmt: skip
+    """Score every state on the images and take the best; where two are alike, the later one.
+
+    decode: also choose thresholds. Raises UserError where images and models do not fit.
+    """
+    candidates = []
+    for name, path in paths.items():
+        one = candidate(name, path, Segmenter.load(path, device), volumes)
+        candidates.append(one)
+        say(f"{name}: {one.score.value:.3f}")
+    candidates = [replace(one, others=with_others(i, candidates)) for i, one in enumerate(candidates)]
+    best = max(reversed(candidates), key=lambda one: one.score.value)
+    model = Segmenter.load(best.path, device)
+    if not decode or isinstance(model.representation, Classes):
+        return Choice(best, candidates, model, best.score, {})
+    return tuned(best, candidates, model, volumes)
+
+
+def candidate(name: str, path: Path, model: Segmenter, volumes: Sequence[Volume]) -> Candidate:
+    found = [judge(model, volume) for volume in volumes]
+    return Candidate(name, path, total(found), means(found), found)
+
+
+def total(found: Sequence[dict[str, Found]]) -> Score:
+    """Over images and classes."""
+    return together([scored(one) for each in found for one in each.values()])
+
+
+def scored(found: Found) -> Score:
+    return score(found.criteria, len(found.objects["sure"]))
+
+
+def means(found: Sequence[dict[str, Found]]) -> dict[str, float]:
+    """Criteria averaged over the images and classes that have them."""
+    rows = [one.criteria for each in found for one in each.values()]
+    return {name: float(np.mean([row[name] for row in rows if name in row])) for row in rows[:1] for name in row}
+
+
+def with_others(which: int, candidates: Sequence[Candidate]) -> float:
+    """Mean F1 of a state's objects with those of every other state."""
+    mine = candidates[which].found
+    rest = [one.found for i, one in enumerate(candidates) if i != which]
+    scores = [agreement(a[name].labels, b[name].labels).f1 for other in rest for a, b in zip(mine, other) for name in a]
+    return float(np.mean(scores)) if scores else 1.0
+
+
+def tuned(best: Candidate, candidates: list[Candidate], model: Segmenter, volumes: Sequence[Volume]) -> Choice:
+    """The best state with the thresholds that give it the best score; what the network draws is drawn once."""
+    seen: list[Seen] = [look(model, volume) for volume in volumes]
+
+    def reached(represent: Any) -> Score:
+        decoder = replace(model, representation=represent)
+        return total([judge(decoder, volume, seen=one) for volume, one in zip(volumes, seen)])
+
+    chosen, _ = climb(model.representation, lambda represent: reached(represent).value, GAIN)
+    before, after = model.representation.model_dump(), chosen.model_dump()
+    moved = {name: (before[name], after[name]) for name in chosen.knobs if before[name] != after[name]}
+    return Choice(best, candidates, replace(model, representation=chosen), reached(chosen), moved)
+
+
+def write(choice: Choice, out: Path) -> Path:
+    """The chosen model and why; returns the model's folder."""
+    told = {
+        "chosen": choice.best.name, "because": choice.sentence(), "score": round(choice.score.value, 4),
+        "says": choice.score.sentence(), "thresholds": {k: list(v) for k, v in choice.thresholds.items()},
+        "states": [one.row() for one in choice.candidates],
+    }  # fmt: skip
+    card = choice.model.card | {"selected": {"state": choice.best.name, "because": choice.sentence()}}
+    model = replace(choice.model, card=card).save(out / "model")
+    with replacing(out / "select.json") as beside:
+        beside.write_text(json.dumps(told, indent=1) + "\n")
+    return model

@@ -1,0 +1,141 @@
+"""Networks with folded norms give what the trained ones give, for every network that is shipped."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from cytoshift.core.voxel import Voxel
+from cytoshift.nets.chain import ChainSpec, LookupSpec
+from cytoshift.nets.folded import quick, steady, supported
+from cytoshift.nets.nd import conv, reflected_conv
+from cytoshift.nets.nd import finer as plain_finer
+from cytoshift.nets.quick import Conv, finer, lengthened
+from cytoshift.nets.resnet import ResNetSpec
+from cytoshift.nets.spec import TranslatorSpec
+from cytoshift.nets.unet import UNetSpec
+from cytoshift.predict.norms import Pooled
+
+FLAT = {"kernels": ((1, 3, 3), (3, 3, 3)), "strides": ((1, 1, 1), (1, 2, 2))}
+CUBE = {"kernels": ((3, 3, 3), (3, 3, 3)), "strides": ((1, 1, 1), (2, 2, 2))}
+SQUARE = {"kernels": ((3, 3),) * 3, "strides": ((1, 1), (2, 2), (2, 2))}
+
+
+def unet(**rest) -> UNetSpec:
+    return UNetSpec(**{"ndim": 2, "out": 3, "widths": (8, 8, 16), "groups": 4} | SQUARE | rest)
+
+
+def resnet(**rest) -> ResNetSpec:
+    return ResNetSpec(**{"ndim": 2, "width": 4, "blocks": 1} | SQUARE | rest)
+
+
+def translator(**rest) -> TranslatorSpec:
+    return TranslatorSpec(**{"ndim": 2, "width": 8, "blocks": 1, "stem": 3, "hidden": 8} | rest)
+
+
+SPECS = {
+    "unet": unet(),
+    "unet with all it can have": unet(plus=True, non_local=True, residual_image=True, stem=3, blocks=2),
+    "unet without gates, zeros around": unet(se=0, padding="zeros", channels=2),
+    "unet 3d": unet(ndim=3, widths=(8, 8), **CUBE),
+    "unet anisotropic": unet(ndim=3, widths=(8, 16), flat=True, plus=True, out=1, **FLAT),
+    "translator": translator(frozen=True),
+    "translator that learns": translator(adaptive_encoder=False, up=4),
+    "translator 3d": translator(ndim=3, frozen=True),
+    "resnet": resnet(frozen=True, residual_image=True),
+    "resnet of a mask": resnet(mask=True, up="linear"),
+    "resnet 3d": ResNetSpec.for_voxel(Voxel((2.0, 1.0, 1.0)), width=4, blocks=1, up=4),
+    "chain": ChainSpec(first=resnet(), segment=unet()),
+    "chain of a table": ChainSpec(
+        first=LookupSpec(ndim=2, knots_in=(-1.0, 0.0, 1.0), knots_out=(-1.0, 0.5, 1.0)), segment=unet()
+    ),
+}  # fmt: skip
+
+
+def trained(spec) -> nn.Module:
+    """With weights, affine numbers and statistics that are those of no fresh network."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = spec.build()
+        for name, value in network.state_dict().items():
+            if name.endswith(("norm.weight", ".var", "running_var")):
+                value.uniform_(0.5, 1.5)
+            elif name.endswith(("norm.bias", ".mean", "running_mean")):
+                value.normal_(0, 0.3)
+    return network.eval().requires_grad_(False)
+
+
+def image(spec) -> torch.Tensor:
+    side = (16, 24) if spec.ndim == 2 else (8, 12, 16)
+    return torch.randn(2, spec.channels, *side, generator=torch.Generator().manual_seed(1)).clamp(-0.9, 0.9)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_folded_norms_give_what_the_network_gives(name):
+    spec = SPECS[name]
+    network, x, pooled = trained(spec), image(spec), Pooled()
+    with torch.inference_mode():
+        with pooled:
+            network(x.flip(-1) * 0.8)  # statistics of another image
+        pooled.freeze()
+        with pooled:
+            wanted = network(x)
+        assert supported(network) and steady(network) == (not pooled.frozen)
+        folded = quick(network, torch.float32, pooled.frozen)(x)
+        assert folded.is_contiguous() and folded.dtype == torch.float32
+        torch.testing.assert_close(folded, wanted, atol=2e-4, rtol=2e-4)
+        with torch.autocast("cpu", torch.bfloat16), pooled:
+            cast = network(x).float()
+        short = quick(network, torch.bfloat16, pooled.frozen)(x)
+        error = (short.sigmoid() - wanted.sigmoid()).abs().mean()
+        assert error < 1.2 * (cast.sigmoid() - wanted.sigmoid()).abs().mean() + 1e-3
+
+
+def test_statistics_of_another_network_are_refused():
+    network = trained(unet())
+    some = [(torch.zeros(4), torch.ones(4))]
+    with pytest.raises(ValueError, match="statistics of 1 norms, the network has more"):
+        quick(network, torch.float32, some)
+    with pytest.raises(ValueError, match="statistics of 1 norms, the network has fewer"):
+        quick(trained(translator(frozen=True)), torch.float32, some)
+    with pytest.raises(TypeError, match="Linear is no network that is shipped"):
+        quick(nn.Linear(1, 1), torch.float32)
+
+
+@pytest.mark.parametrize("mode", ["replicate", "reflect"])
+@pytest.mark.parametrize("widths", [(1, 2), (0, 1), (0, 2, 1), (2, 2, 2)])
+def test_longer_as_torch_pads(mode, widths):
+    x = torch.randn(2, 3, *(5, 4, 6)[: len(widths)])
+    wanted = F.pad(x, [w for width in reversed(widths) for w in (width, width)], mode=mode)
+    assert torch.equal(lengthened(x, widths, mode), wanted)
+
+
+def test_finer_as_between_the_levels_of_a_network():
+    for stride in ((1, 2, 2), (2, 2, 2), (2, 1, 2), (2, 2)):
+        x = torch.randn(2, 3, *(4, 6, 5)[: len(stride)])
+        shape = tuple(n * s for n, s in zip(x.shape[2:], stride))
+        torch.testing.assert_close(finer(x, stride), plain_finer(x, stride, shape))
+        skip = torch.randn(2, 3, *shape)
+        torch.testing.assert_close(finer(x, stride, skip), plain_finer(x, stride, shape) + skip)
+
+
+@pytest.mark.parametrize("out", [1, 3, 8])
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_voxels_beside_each_other_as_channels(out, padding):
+    layer = conv(8, out, (3, 3, 5), padding=padding, bias=True).bfloat16()
+    made = Conv(layer, 0.2)
+    made.settle(torch.bfloat16)
+    assert made.together > 1
+    for length in (16, 14):  # a multiple, and another length, which goes the plain way
+        x = torch.randn(1, 8, 6, 7, length).bfloat16()
+        wanted = F.leaky_relu(layer(x), 0.2)
+        torch.testing.assert_close(
+            made(x.contiguous(memory_format=torch.channels_last_3d)), wanted, atol=2e-2, rtol=2e-2
+        )
+
+
+def test_kernels_of_a_voxel_and_strides_stay_as_they_are():
+    for layer in (conv(8, 3, (1, 1)), conv(8, 8, (3, 3), (2, 2)), reflected_conv(2, 1, 8, 3)):
+        made = Conv(layer)
+        made.settle(torch.bfloat16)
+        assert made.together == 1

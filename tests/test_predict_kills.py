@@ -1,0 +1,214 @@
+"""Blocks from the command line: what it writes beside labels, and that kills, whenever they come, change no byte."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cytoshift.cli.main import app
+from cytoshift.core.errors import UserError
+from cytoshift.core.voxel import Voxel
+from cytoshift.data.volumes import open_labels
+from cytoshift.data.write import write_image
+from cytoshift.labels.overlap import overlap
+from cytoshift.metrics.matching import match
+from cytoshift.represent import Ternary
+from predicting import nuclei, segmenter, taught
+
+KILLS = 20
+PIXELS = Voxel((0.5, 0.5), "um")
+
+
+def segment(*words) -> str:
+    result = CliRunner().invoke(app, ["segment", *map(str, words)], env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    made = segmenter(size=(0.5, 0.5), unit="um", network=taught(25).network, representation=Ternary(smallest=2.0))
+    return made.save(tmp_path_factory.mktemp("run") / "model")
+
+
+def test_blocks_from_the_command_line_are_the_whole(model, tmp_path):
+    """Labels, table, picture, report and calibration; and within the tolerance the objects of one piece."""
+    image = write_image(tmp_path / "cells.tif", nuclei((150, 170), 90, 1)[0], PIXELS, "yx")
+    segment(model, image, "-o", tmp_path / "whole.tif", "--precision", "32")
+    out = tmp_path / "cells.ome.zarr"
+    said = segment(model, image, "-o", out, "--precision", "32", "--block", "80,90", "--ngff", "0.4")
+    (whole,), (found,) = open_labels(tmp_path / "whole.tif"), open_labels(out)
+    assert match(overlap(whole.load(), found.load()), 0.9).f1 >= 0.95
+    assert found.voxel == PIXELS and (out / ".zgroup").is_file() and "(5) write" in said
+    with (tmp_path / "cells.objects.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    with (tmp_path / "whole.objects.csv").open(newline="") as file:
+        assert list(rows[0]) == list(csv.DictReader(file).fieldnames)
+    assert [int(row["id"]) for row in rows] == list(range(1, found.load().max() + 1))
+    one = rows[3]
+    voxels = np.argwhere(found.load() == 4)
+    assert float(one["area_um2"]) == len(voxels) / 4 and 0 < float(one["confidence"]) <= 1
+    np.testing.assert_allclose([float(one["y_um"]), float(one["x_um"])], voxels.mean(0) / 2, rtol=1e-4)
+    report = json.loads((tmp_path / "cells.seams.json").read_text())
+    assert report["verdict"] == "passed" and report["blocks"]["count"] == 4 and "seam audit: passed" in said
+    assert (tmp_path / "cells.overview.png").is_file() and not (tmp_path / "cells.blocks").exists()
+    with pytest.raises(UserError, match=r"cells.ome.zarr is there already"):
+        segment(model, image, "-o", out, "--block", "80,90")
+
+
+def test_frames_of_a_series_go_block_by_block_into_a_folder(model, tmp_path):
+    import tifffile
+
+    frames = np.stack([nuclei((60, 70), 12, seed)[0] for seed in (1, 2)])
+    tifffile.imwrite(tmp_path / "film.tif", frames, imagej=True, metadata={"axes": "TYX", "unit": "um", "spacing": 1},
+                     resolution=(2, 2))  # fmt: skip
+    said = segment(model, tmp_path / "film.tif", "-o", tmp_path / "out", "--memory", "2GB", "--voxel", "0.5,0.5",
+                   "--unit", "um")  # fmt: skip
+    found = open_labels(tmp_path / "out")
+    assert [volume.name for volume in found] == ["film_t0", "film_t1"] and "film_t1: " in said
+    with (tmp_path / "out" / "report" / "objects.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == sum(int(volume.load().max()) for volume in found)
+    assert not (tmp_path / "out" / "report" / "blocks" / "film_t1").exists()
+
+
+@pytest.mark.parametrize("words, sentence", [
+    (["--memory", "much"], "--memory much is no amount of memory"),
+    (["--block", "a,b"], "--block a,b is no list of whole numbers"),
+    (["--block", "8,8,8"], "block 8,8,8 asked for, the image has 2 axes"),
+    (["--memory", "700MB", "--block", "512,512"], r"a memory of 0\.7 GB asked for, a block of 60 x 70 voxels"),
+    (["--only", "finish", "--block", "64,64"], "pass 'finish' is not known; --only takes predict, decode"),
+    (["--block", "64,64", "--raw", "raw.h5"], "raw predictions are written of images in one piece"),
+    (["--scheduler", "tcp://127.0.0.1:9", "--block", "64,64"], "no dask scheduler answers"),
+])  # fmt: skip
+def test_wishes_that_cannot_be_met(model, tmp_path, words, sentence, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("cytoshift.predict.engine.ANSWER", 1)
+    image = write_image(tmp_path / "a.tif", nuclei((60, 70), 9, 1)[0], PIXELS, "yx")
+    with pytest.raises(UserError, match=sentence):
+        segment(model, image, "-o", tmp_path / "a.ome.zarr", *words)
+    if "--raw" not in words:
+        return
+    with pytest.raises(UserError, match="choose an -o that ends in"):
+        segment(model, image, "-o", tmp_path / "b.tif", "--block", "64,64")
+
+
+class Command:
+    """`cytoshift segment` in a process of its own, watched through its ledger."""
+
+    def __init__(self, model: Path, image: Path, out: Path, *words: str):
+        self.work = out.parent / "out.blocks"
+        self.words = [sys.executable, "-m", "cytoshift", "segment", model, image, "-o", out, "--quiet", "--precision",
+                      "32", "--block", "64,64,64", "--halo", "16,16,16", *words]  # fmt: skip
+
+    def start(self) -> subprocess.Popen:
+        return subprocess.Popen(list(map(str, self.words)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def finish(self) -> None:
+        process = self.start()
+        errors = process.communicate()[1].decode()
+        assert process.returncode == 0, errors
+
+    def done(self) -> int:
+        """Blocks of all passes that are finished."""
+        return sum(max(path.read_bytes().count(b"\n") - 1, 0) for path in (self.work / "ledger").glob("*.log"))
+
+    def until(self, process: subprocess.Popen, blocks: int, rest: float) -> None:
+        """Wait for so many finished blocks, and then a part of a second more; or for the end."""
+        while self.done() < blocks and process.poll() is None:
+            time.sleep(0.005)
+        time.sleep(rest)
+
+
+def same_files(one: Path, other: Path) -> None:
+    names = [path.relative_to(one) for path in sorted(one.rglob("*")) if path.is_file()]
+    assert names == [path.relative_to(other) for path in sorted(other.rglob("*")) if path.is_file()]
+    assert all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """A model, a volume in 3D and the labels of a run that nobody has disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    model = segmenter(3).save(folder / "model")
+    image = write_image(folder / "a.tif", nuclei((100, 150, 130), 300, 1)[0], Voxel((1.0, 1.0, 1.0)), "zyx")
+    Command(model, image, folder / "out.ome.zarr").finish()
+    return model, image, folder / "out.ome.zarr"
+
+
+@pytest.mark.slow
+def test_kills_at_any_moment_end_in_the_same_bytes(reference, tmp_path):
+    model, image, whole = reference
+    command = Command(model, image, tmp_path / "out.ome.zarr")
+    rng = np.random.default_rng(0)
+    total = 5 * 12 + 1
+    moments = np.sort(rng.choice(np.arange(total), KILLS, replace=False))
+    killed = 0
+    for blocks in moments:
+        process = command.start()
+        command.until(process, int(blocks), float(rng.uniform(0, 0.3)))
+        killed += process.poll() is None
+        process.kill()
+        process.communicate()
+    assert killed >= KILLS * 3 // 4, "some may have been too late for the last blocks"
+    if not (tmp_path / "out.ome.zarr").exists():
+        command.finish()
+    same_files(whole, tmp_path / "out.ome.zarr")
+    assert (tmp_path / "out.objects.csv").read_bytes() == (whole.parent / "out.objects.csv").read_bytes()
+
+
+def workers_of(process: int) -> list[int]:
+    """Processes that this one has started for blocks."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            words = (path / "cmdline").read_bytes()
+        except (OSError, IndexError):
+            continue
+        if parent == process and b"spawn_main" in words:
+            found.append(int(path.name))
+    return sorted(found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for workers in /proc")
+def test_a_lost_worker_of_two_changes_no_byte(reference, tmp_path):
+    pytest.importorskip("distributed")
+    model, image, whole = reference
+    command = Command(model, image, tmp_path / "out.ome.zarr", "--workers", "2")
+    process = command.start()
+    for blocks in (3, 17, 30):
+        command.until(process, blocks, 0.05)
+        os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+    errors = process.communicate()[1].decode()
+    assert process.returncode == 0, errors
+    same_files(whole, tmp_path / "out.ome.zarr")
+
+
+@pytest.mark.slow
+def test_a_limit_of_the_disk_is_one_sentence_and_the_command_goes_on(reference, tmp_path):
+    """RLIMIT_FSIZE stands for a quota: a file that grows beyond it cannot be written."""
+    import resource
+
+    model, image, whole = reference
+    command = Command(model, image, tmp_path / "out.ome.zarr")
+
+    def limited() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    result = subprocess.run(list(map(str, command.words)), capture_output=True, preexec_fn=limited)
+    assert result.returncode in (1, 2) and len(result.stderr.decode().strip().splitlines()) <= 3
+    assert b"Traceback" not in result.stderr and b"File too large" in result.stderr
+    command.finish()
+    same_files(whole, tmp_path / "out.ome.zarr")
