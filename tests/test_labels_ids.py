@@ -12,7 +12,7 @@ from cytoshift.core.errors import UserError
 from cytoshift.labels import dtypes, edges, filters, ids, objects
 from cytoshift.labels.dtypes import smallest_dtype
 from cytoshift.labels.ids import dense, relabel, sizes
-from cytoshift.labels.overlap import Overlap, overlap, overlap_by_slabs, side_by_side, summed
+from cytoshift.labels.overlap import Overlap, overlap, overlap_by_blocks, side_by_side, summed
 
 INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", ">u2", ">i4"]
 shapes = array_shapes(min_dims=2, max_dims=3, max_side=6)
@@ -85,7 +85,7 @@ def test_the_table_grows():
 
 def test_nothing_to_count():
     empty = np.zeros((0, 4), np.uint8)
-    assert rows(overlap(empty, empty)) == [] and rows(overlap_by_slabs(empty, empty)) == []
+    assert rows(overlap(empty, empty)) == [] and rows(overlap_by_blocks(empty, empty)) == []
     assert sizes(np.zeros((2, 2), int))[0].size == 0 and relabel(np.zeros((2, 2), int)).tolist() == [[0, 0], [0, 0]]
 
 
@@ -94,7 +94,7 @@ def test_refusals():
     with pytest.raises(UserError, match="shape"):
         overlap(labels, labels.T)
     with pytest.raises(UserError, match="shape"):
-        overlap_by_slabs(labels, labels.T)
+        overlap_by_blocks(labels, labels.T)
     with pytest.raises(UserError, match="float"):
         overlap(labels, labels.astype(float))
     with pytest.raises(UserError, match="prediction hold negative ids"):
@@ -120,7 +120,7 @@ def test_blocks_add_up(data, shape, voxels):
     whole = overlap(truth, pred)
     cut = data.draw(st.integers(0, shape[1]))
     assert rows(overlap(truth[:, :cut], pred[:, :cut]) + overlap(truth[:, cut:], pred[:, cut:])) == rows(whole)
-    assert rows(overlap_by_slabs(truth, pred, voxels)) == rows(whole)
+    assert rows(overlap_by_blocks(truth, pred, voxels)) == rows(whole)
 
 
 def test_side_by_side_is_the_table_of_the_joined_image():

@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -10,8 +11,13 @@ from typer.testing import CliRunner
 from cytoshift.cli.evaluate import evaluate as verb
 from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
+from cytoshift.core.voxel import Voxel
+from cytoshift.data.store import LabelStore
+from cytoshift.labels import overlap as overlaps
 from cytoshift.metrics.report import evaluate, mean_of
+from cytoshift.metrics.scores import mean_over_objects
 
+UM = Voxel((1.0, 1.0, 1.0), "um")
 TRUTH = np.zeros((8, 8), np.uint16)
 TRUTH[1:4, 1:4], TRUTH[5:7, 2:7] = 1, 2
 PRED = np.where(TRUTH == 2, 900, 0).astype(np.uint16)
@@ -73,6 +79,41 @@ def test_confidence_ranks_objects(tmp_path):
     assert "AP-50 by sure" in result.output
     pooled = json.loads(out.read_text())["pooled"]
     assert pooled["ap_50"] == pytest.approx(51 / 101 / 2) and pooled["ap_50_sure"] == pytest.approx(51 / 101)
+
+
+def test_by_blocks_the_numbers_are_the_same(tmp_path, monkeypatch):
+    """Ids of 64 bits, and files that are stored in other pieces each."""
+    rng = np.random.default_rng(0)
+    truth = np.kron(rng.integers(0, 9, (3, 4, 5)), np.ones((4, 5, 6), np.int64)).astype(np.uint64)
+    pred = np.roll(truth, 1, axis=2) * 2**50
+    sure = rng.random(truth.shape).astype(np.float32)
+    store = LabelStore.create(tmp_path / "truth.ome.zarr", truth.shape, "uint64", UM, "zyx", chunks=(5, 7, 9))
+    for region in store.regions():
+        store[region] = truth[region]
+    with h5py.File(tmp_path / "pred.h5", "w") as file:
+        file.create_dataset("labels", data=pred, chunks=(3, 20, 4), compression="gzip")
+    tifffile.imwrite(tmp_path / "sure.tif", sure, metadata={"axes": "ZYX"}, tile=(16, 16), compression="zlib")
+    paths = str(tmp_path / "pred.h5"), str(store.finish())
+    for block in (100, 1000):
+        monkeypatch.setattr(overlaps, "BLOCK", block)
+        more = "--axes", "zyx", "--json", str(tmp_path / "n.json"), "--confidence", str(tmp_path / "sure.tif")
+        assert run(*paths, *more, "--memory", "1GB").exit_code == 0
+        expected = evaluate(truth, pred, {"sure": mean_over_objects(sure, pred)}).as_dict()
+        assert json.loads((tmp_path / "n.json").read_text())["pooled"] == expected
+
+
+def test_what_does_not_fit_is_said(tmp_path, monkeypatch):
+    path = save(tmp_path / "a.tif", TRUTH)
+    for memory, words in (("100MB", "the program alone takes 0.4 GB"), ("lots", "is no amount of memory")):
+        with pytest.raises(UserError, match=words):
+            verb(path, path, memory=memory)
+    tifffile.imwrite(tmp_path / "b.tif", TRUTH, compression="zlib", rowsperstrip=8)
+    with pytest.raises(UserError, match=r"pieces of 8 x 8 voxels, .* GB each.* cytoshift convert IN OUT\.ome\.zarr"):
+        verb(str(tmp_path / "b.tif"), path, memory="0.4000002GB")
+    monkeypatch.setattr(overlaps, "FEW", 1)
+    monkeypatch.setattr(overlaps, "BLOCK", 8)
+    with pytest.raises(UserError, match=r"the table of overlaps .* larger --memory"):
+        verb(path, path, memory="0.4000005GB")
 
 
 def test_stacks_without_a_voxel_size(tmp_path):

@@ -1,9 +1,9 @@
 """`cytoshift evaluate`: how well labels agree with the truth, as a table and as JSON."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..predict.compared import Triple
 
 STDOUT = Path("-")
-Pairs = list[tuple["Volume", "Volume"]]
+Pairs = Sequence[tuple["Volume", "Volume"]]
 ROWS = {
     "dice": "Dice", "precision": "precision", "recall": "recall", "iou": "IoU",
     "object_precision": "object precision at IoU {}", "object_recall": "object recall at IoU {}",
@@ -33,6 +33,7 @@ PER_IMAGE = {
     "truth_objects": "true", "pred_objects": "pred", "dice": "Dice", "precision": "prec.", "recall": "recall",
     "object_f1": "F1@{}", "ap_50": "AP-50", "pq": "PQ",
 }  # fmt: skip
+BASE = 0.4e9  # bytes of a process that has loaded what it needs; measured
 SHOWN = 40  # images; the JSON lists them all
 READING = {
     "images": "one entry per image",
@@ -58,6 +59,7 @@ def evaluate(
     ] = None,
     axes: Annotated[str | None, typer.Option(help="Axes of the files where they do not say, such as zyx.")] = None,
     channel: Annotated[str | None, typer.Option(help="Channel that holds the labels, where there are several.")] = None,
+    memory: Annotated[str, typer.Option(help="What this may take. Larger images are read block by block.")] = "4GB",
     score_pairs: Annotated[
         bool,
         typer.Option(
@@ -72,7 +74,8 @@ def evaluate(
     Two folders that hold a folder for each class, as golgi/ and nuclei/, are compared class by class in one table.
 
     Prints Dice, precision, recall and IoU of the foreground; precision, recall and F1 of objects; AP (larger objects
-    first), PQ, adapted Rand, VOI and the SEG, DET and OP_csb of the Cell Tracking Challenge.
+    first), PQ, adapted Rand, VOI and the SEG, DET and OP_csb of the Cell Tracking Challenge. Images of any size are
+    compared, with the numbers that they would have in one piece.
     """
     from ..data.volumes import declared, open_labels, open_volumes
     from ..metrics.matching import refuse_threshold
@@ -89,20 +92,21 @@ def evaluate(
         if confidence or out is not None:
             what = "a report shows" if out is not None else "--confidence ranks"
             raise UserError(f"{what} objects of one class; evaluate the classes one by one, or leave it out")
-        evaluate_classes(Path(pred), Path(truth), names, iou, score_pairs, json_file, quiet, axes=axes, channel=channel)
+        how = Comparison(iou, memory, quiet)
+        evaluate_classes(Path(pred), Path(truth), names, how, score_pairs, json_file, axes=axes, channel=channel)
         return
     if score_pairs:
         raise UserError(f"--pairs asked for, {pred} and {truth} hold no folders of classes; pass those above them")
     preds, truths = (open_any(open_labels, declared(path, axes, channel)) for path in (pred, truth))
     pairs = paired(preds, truths, pred, truth)
-    maps = {
+    maps: dict[str, Pairs] = {
         name: paired([p for p, _ in pairs], open_any(open_volumes, declared(path, axes)), pred, path)
         for name, path in named(confidence or []).items()
     }
     raws = None
     if images is not None:
         raws = paired([p for p, _ in pairs], open_any(open_volumes, declared(images, axes)), pred, images)
-    reports, together = compare(pairs, maps, iou, quiet)
+    reports, together = Comparison(iou, memory, quiet)(pairs, maps)
     result = summary(pred, truth, reports, together)
     write(json_file, result)
     if out is not None:
@@ -156,28 +160,48 @@ def open_any(how: Callable[["ImageSource"], list["Volume"]], source: "ImageSourc
     raise errors[0]
 
 
-def compare(
-    pairs: Pairs, maps: dict[str, Pairs], iou: float, quiet: bool = True
-) -> tuple[dict[str, "Report"], "Report"]:
-    """Report of every image by the name of its prediction, and of all together.
+class Comparison(NamedTuple):
+    """How images are compared: the IoU from which objects match, the memory to stay in, whether to show progress."""
 
-    pairs: prediction and truth. maps: by score, prediction and confidence, in the same order.
-    """
-    from ..core.progress import Progress
-    from ..labels.overlap import overlap_by_slabs
-    from ..metrics.report import pooled, report
-    from ..metrics.scores import mean_over_objects
+    iou: float
+    memory: str
+    quiet: bool = True
 
-    tables, scores = [], []
-    with Progress("compare", len(pairs), "image", quiet) as progress:
-        for index, (one, other) in enumerate(pairs):
-            progress.advance(0, f"compare {one.name}")
-            tables.append(overlap_by_slabs(other.array, one.array))
-            ranked = {name: found[index][1] for name, found in maps.items()}
-            scores.append({name: mean_over_objects(values.load(), one.load()) for name, values in ranked.items()})
-            progress.advance()
-    reports = {p.name: report(table, score, iou) for (p, _), table, score in zip(pairs, tables, scores)}
-    return reports, pooled(tables, scores, iou)
+    def __call__(self, pairs: Pairs, maps: dict[str, Pairs] | None = None) -> tuple[dict[str, "Report"], "Report"]:
+        """Report of every image by the name of its prediction, and of all together.
+
+        pairs: prediction and truth. maps: by score, prediction and confidence, in the same order.
+        """
+        from ..core.progress import Progress
+        from ..labels.overlap import overlap_by_blocks
+        from ..metrics.report import pooled, report
+        from ..metrics.scores import mean_over_objects_by_blocks
+
+        maps = maps or {}
+        left = budget(self.memory, [*pairs, *(pair for found in maps.values() for pair in found)])
+        tables, scores = [], []
+        with Progress("compare", len(pairs), "image", self.quiet) as progress:
+            for index, (one, other) in enumerate(pairs):
+                progress.advance(0, f"compare {one.name}")
+                tables.append(overlap_by_blocks(other.array, one.array, left))
+                ranked = {name: found[index][1].array for name, found in maps.items()}
+                scores.append({n: mean_over_objects_by_blocks(values, one.array, left) for n, values in ranked.items()})
+                progress.advance()
+        reports = {p.name: report(table, score, self.iou) for (p, _), table, score in zip(pairs, tables, scores)}
+        return reports, pooled(tables, scores, self.iou)
+
+
+def budget(words: str, pairs: Pairs = ()) -> float:
+    """Bytes that are left for images and tables. Raises UserError where not even single pieces of the files fit."""
+    from ..data.lazy import refuse_pieces
+    from .blockwise import amount
+
+    memory = amount(words)
+    if memory <= BASE:
+        raise UserError(f"a memory of {words} asked for, the program alone takes {BASE / 1e9:g} GB; pass a larger one")
+    for volume in (volume for pair in pairs for volume in pair):
+        refuse_pieces(volume.array, volume.origin, memory - BASE)
+    return memory - BASE
 
 
 def named(confidence: list[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
-from .evaluate import STDOUT, Pairs, compare, number, open_any, paired, rows, summary, write
+from .evaluate import STDOUT, Comparison, Pairs, budget, number, open_any, paired, rows, summary, write
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,19 +18,21 @@ COLUMNS = {"image", "class", "id", "belongs_to", "other_id"}
 
 
 def evaluate_classes(
-    pred: Path, truth: Path, names: list[str], iou: float, pairs: bool, json_file: Path | None, quiet: bool,
+    pred: Path, truth: Path, names: list[str], how: Comparison, pairs: bool, json_file: Path | None,
     **declared: Any,
 ) -> None:  # fmt: skip
     """Compare PRED/NAME with TRUTH/NAME for every class. declared: axes and channel of the files."""
     found = {name: opened(pred / name, truth / name, **declared) for name in names}
     results = {}
     for name, images in found.items():
-        reports, together = compare(images, {}, iou, quiet)
+        reports, together = how(images)
         results[name] = summary(str(pred / name), str(truth / name), reports, together)
-    scored = {f"{a} to {b}": one.as_dict() for (a, b), one in pairings(pred, found, iou).items()} if pairs else {}
-    write(json_file, {"iou": iou, "classes": results, **({"pairs": scored} if pairs else {})})
+    scored = {}
+    if pairs:
+        scored = {f"{a} to {b}": one.as_dict() for (a, b), one in pairings(pred, found, how).items()}
+    write(json_file, {"iou": how.iou, "classes": results, **({"pairs": scored} if pairs else {})})
     if json_file != STDOUT:
-        show(results, scored, iou)
+        show(results, scored, how.iou)
 
 
 def opened(pred: Path, truth: Path, axes: str | None, channel: str | None) -> Pairs:
@@ -40,15 +42,15 @@ def opened(pred: Path, truth: Path, axes: str | None, channel: str | None) -> Pa
     return paired(preds, truths, str(pred), str(truth))
 
 
-def pairings(pred: Path, found: dict[str, Pairs], iou: float) -> dict[tuple[str, str], "Pairing"]:
+def pairings(pred: Path, found: dict[str, Pairs], how: Comparison) -> dict[tuple[str, str], "Pairing"]:
     """Pairs of every two classes of which the table says that one belongs to the other, all images as one.
 
     Raises UserError where there is no such table, or none of the classes is in it.
     """
-    from ..labels.overlap import overlap_by_slabs
+    from ..labels.overlap import overlap_by_blocks
     from ..metrics.pairing import pairing, summed
 
-    table = read_pairs(pred / "report" / "pairs.csv")
+    table, memory = read_pairs(pred / "report" / "pairs.csv"), budget(how.memory)
     out = {}
     for member, owner in permutations(found, 2):
         mine = [row for row in table if (row["class"], row["belongs_to"]) == (member, owner)]
@@ -58,8 +60,8 @@ def pairings(pred: Path, found: dict[str, Pairs], iou: float) -> dict[tuple[str,
         for (one, true), (other, theirs) in zip(found[member], found[owner]):
             named = (row for row in mine if row["image"] == one.name and row["other_id"] != "0")
             said = [(int(row["id"]), int(row["other_id"])) for row in named]
-            members, owners = (overlap_by_slabs(t.array, p.array) for t, p in ((true, one), (theirs, other)))
-            parts.append(pairing(members, owners, said, iou))
+            members, owners = (overlap_by_blocks(t.array, p.array, memory) for t, p in ((true, one), (theirs, other)))
+            parts.append(pairing(members, owners, said, how.iou))
         out[member, owner] = summed(parts)
     if not out:
         raise UserError(f"--pairs asked for, the pairs in {pred / 'report'} are of other classes; leave it out")

@@ -10,6 +10,7 @@ from .. import __version__
 from ..core.errors import UserError
 from .assess import assess
 from .bench import bench
+from .convert import convert
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
@@ -17,6 +18,7 @@ from .export import export
 from .import_config import import_config
 from .info import info
 from .new import new
+from .plan import plan
 from .report import report
 from .segment import segment
 from .select import select
@@ -59,7 +61,8 @@ def cytoshift(
 
 # In the order of a first day.
 for verb in (
-    demo, info, assess, new, train, select, segment, trust, evaluate, report, export, translate, synth, bench,
+    demo, info, convert, assess, new, train, select, segment, trust, evaluate, report, export, translate, synth, plan,
+    bench,
     import_config, doctor,
 ):  # fmt: skip
     app.command()(verb)

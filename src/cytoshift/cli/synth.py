@@ -23,10 +23,13 @@ SHOWN = 8  # rows of the contact sheet
 
 def synth(
     preset: Annotated[str, typer.Argument(help="Kind of phantom, such as dense-2d; a wrong one lists them.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for images/, labels/ and contact.png.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for images/, labels/ and contact.png, or a large OUT.ome.zarr.")
+    ],
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many samples, of a pair on each side.")] = 4,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
     shape: Annotated[str | None, typer.Option(help="Size in voxels, Y,X or Z,Y,X, instead of the preset's.")] = None,
+    memory: Annotated[str, typer.Option(help="What a large OUT.ome.zarr may take.")] = "2GB",
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -35,6 +38,9 @@ def synth(
     A pair such as em-to-expansion shows one kind of tissue in two modalities; its samples are in source/ and target/.
     A stack such as retina has a channel for each class, and labels in a folder for each; a number that nuclei and
     golgi share is a pair.
+
+    OUT.ome.zarr with --shape becomes one image of any size, tiles of phantoms side by side, with its labels in
+    OUT.ome.zarr::labels/truth; stopped, the same command goes on.
     """
     from ..core.progress import Progress
     from ..data.write import write_image, write_labels
@@ -43,6 +49,12 @@ def synth(
     from ..synth.pairs import SIDES
 
     wanted = sizes(shape) if shape else None
+    if out.suffix.lower() == ".zarr":
+        if wanted is None:
+            raise UserError(f"{out} becomes one large image, whose size is not said; pass --shape, as in 8192,8192")
+        words = large(preset, out, seed, wanted, memory)
+        conclude(as_json, words, verb="synth", preset=preset, seed=seed, shape=list(wanted), out=out)
+        return
     if preset in STACKS:
         words, contact = stacks(preset, out, number, seed, wanted, quiet)
         conclude(as_json, words, verb="synth", preset=preset, number=number, seed=seed, out=out, picture=contact)
@@ -81,6 +93,26 @@ def synth(
     each = " on each side" if len(sides) > 1 else ""
     words = f"{number} images and labels of {preset}{each} (seed {seed}) in {out}; picture: {contact}"
     conclude(as_json, words, verb="synth", preset=preset, number=number, seed=seed, out=out, picture=contact)
+
+
+def large(preset: str, out: Path, seed: int, shape: tuple[int, ...], memory: str) -> str:
+    """One image of any size and, inside of it, its labels; what there is to say."""
+    from ..data.copy import copy
+    from ..data.store import ImageStore, LabelStore
+    from ..synth.mosaic import Mosaic
+    from .evaluate import budget
+
+    mosaic, share = Mosaic.of(preset, seed, shape), budget(memory)
+    axes = "zyx"[-len(shape) :]
+    if not out.exists():
+        image = ImageStore.create(out, shape, mosaic.image.dtype, mosaic.voxel, axes)
+        copy(mosaic.image, image, f"{preset} (seed {seed})", share)
+        image.finish()
+    truth = LabelStore.create(f"{out}::labels/truth", shape, mosaic.labels.dtype, mosaic.voxel, axes)
+    copy(mosaic.labels, truth, f"{preset} (seed {seed})", share)
+    truth.finish()
+    words = " x ".join(map(str, shape))
+    return f"{out}: {words} voxels of {mosaic.voxel}, up to {mosaic.before[-1]} objects in {out}::labels/truth"
 
 
 def stacks(

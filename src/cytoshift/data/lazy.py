@@ -160,6 +160,18 @@ class Part(Lazy):
         return np.asarray(self.whole[tuple(moved)])
 
 
+def refuse_pieces(array: Any, origin: str, memory: float) -> None:
+    """Raises UserError where the smallest part of a file that can be read is larger than `memory` in bytes."""
+    chunks: tuple[int, ...] = getattr(array, "chunks", None) or ()
+    piece = int(np.prod([min(c, n) for c, n in zip(chunks, array.shape)])) * array.dtype.itemsize
+    if chunks and 2 * piece > memory:
+        words = " x ".join(map(str, chunks))
+        raise UserError(
+            f"{origin} is stored in pieces of {words} voxels, {piece / 1e9:.3g} GB each, which can only be read whole; "
+            "write it in small ones first by cytoshift convert IN OUT.ome.zarr, or allow more by --memory"
+        )
+
+
 def complete(index: Index, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[int, ...]]:
     """One slice per axis with numbers for start, stop and step; and the axes that an integer removes."""
     parts = list(index) if isinstance(index, tuple) else [index]

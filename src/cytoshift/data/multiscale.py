@@ -11,6 +11,7 @@ from ..core.voxel import MICROMETRE, Voxel
 from .formats import is_zarr
 
 CHUNK = {2: (1024, 1024), 3: (64, 128, 128)}
+COLOURS = ("FF00FF", "00FF00", "00FFFF", "FFBF00", "FFFFFF")  # of channels; the colour-blind tell the first two apart
 KINDS = {"t": "time", "c": "channel"}  # of an axis; the others are space
 Ngff = Literal["0.4", "0.5"]
 
@@ -65,6 +66,18 @@ def describe(group: Any, factors: Sequence[tuple[int, ...]], voxel: Voxel, axes:
         writer.add_metadata(group, {"image-label": {"version": ngff}}, fmt=version)
     if not physical:
         group.attrs["cytoshift"] = {"unit": voxel.unit}
+
+
+def name_channels(group: Any, names: tuple[str, ...], dtype: np.dtype, ngff: Ngff) -> None:
+    """Names along c, where NGFF keeps them: with a colour each, and the range of the dtype to be shown."""
+    low, high = (0.0, 1.0) if dtype.kind == "f" else (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))
+    window = {"min": low, "max": high, "start": low, "end": high}
+    channels = [
+        {"label": name, "color": COLOURS[i % len(COLOURS)], "window": window, "active": True}
+        for i, name in enumerate(names)
+    ]
+    writer, version = ome_zarr(ngff)
+    writer.add_metadata(group, {"omero": {"channels": channels}}, fmt=version)
 
 
 def place_inside(image: Path, part: str) -> tuple[Path, Ngff]:

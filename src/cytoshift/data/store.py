@@ -27,11 +27,12 @@ from ..core.blocks import Slices
 from ..core.errors import UserError
 from ..core.voxel import Voxel
 from .lazy import Lazy, complete
-from .multiscale import Ngff, chunks_of, create_level, describe, list_labels, place_inside
+from .multiscale import Ngff, chunks_of, create_level, describe, list_labels, name_channels, place_inside
 from .picture import stem
 from .pyramid import mean, mode, planned
 
 NOTE = ".unfinished.json"  # what a store is like, in its folder until it is finished
+COPIED = ".copied"  # which boxes `copy` has filled, likewise
 Run = Callable[[Callable[[Slices], None], Iterable[Slices]], Iterable[None]]  # `map`, or what an engine has for it
 
 
@@ -208,11 +209,11 @@ class Store(Lazy):
                 coarse = (mode if self.labels else mean)(block, steps)
                 zarr.open_array(self.folder / str(level), mode="r+")[region] = coarse
 
-    def finish(self, run: Run = map, notes: dict[str, Any] | None = None) -> Path:
+    def finish(self, run: Run = map, notes: dict[str, Any] | None = None, channels: tuple[str, ...] = ()) -> Path:
         """Build the coarser levels, describe everything, and give it its name, in place of what stood there.
 
         run: has a function called on every region of a level and returns when all are done; `map` does it here.
-        notes: JSON that is kept with the labels, as `cytoshift` among the attributes.
+        notes: JSON that is kept with the labels, as `cytoshift` among the attributes. channels: names along c.
         """
         import zarr
 
@@ -229,6 +230,8 @@ class Store(Lazy):
                 self.write_note(levels=number + 1)
             name = self.path.name if self.image else stem(self.path)
             describe(group, [level.factors for level in self.levels], self.voxel, self.axes, self.labels, name)
+            if channels:
+                name_channels(group, channels, self.dtype, self.ngff)
             if notes:
                 kept: Any = group.attrs.asdict().get("cytoshift", {})
                 group.attrs["cytoshift"] = {**kept, **notes}
@@ -236,7 +239,8 @@ class Store(Lazy):
             if self.image:
                 list_labels(self.image, self.path.name, self.ngff)
             swap(self.folder, self.path)
-            discard(self.path / NOTE)
+            for note in (NOTE, COPIED):
+                discard(self.path / note)
         return self.path
 
     @contextmanager

@@ -6,20 +6,22 @@ blocks add up to the table of the whole:
     overlap(truth, pred)  ==  overlap(truth[:9], pred[:9]) + overlap(truth[9:], pred[9:])
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.blocks import boxes
 from ..core.errors import UserError
 from .dtypes import flat, refuse_negative
 from .kernels import count_pairs
 
-SLAB = 1 << 26  # voxels read at once: 0.5 GB for two images of 32 bits
+BLOCK = 1 << 24  # voxels read at once at most: 0.13 GB for two images of 32 bits
+ROW = 250  # bytes that a row of a table takes while tables are added up, or turned into a report; measured
+FEW = 1 << 20  # rows of which several tables are kept apart
 
 
 class Lazy(Protocol):
@@ -27,6 +29,9 @@ class Lazy(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
 
     def __getitem__(self, region: tuple[slice, ...], /) -> NDArray[np.generic]: ...
 
@@ -107,14 +112,37 @@ def overlap(truth: NDArray[np.generic], pred: NDArray[np.generic]) -> Overlap:
     return Overlap(found_truth[order], found_pred[order], count[order])
 
 
-def overlap_by_slabs(truth: Lazy, pred: Lazy, voxels: int = SLAB) -> Overlap:
-    """`overlap` of images that need not fit into memory: read some slices along the first axis at a time."""
+def overlap_by_blocks(truth: Lazy, pred: Lazy, memory: float = np.inf) -> Overlap:
+    """`overlap` of images that need not fit into memory: the same table, from block after block of both.
+
+    memory: bytes for all of it. Raises UserError like `overlap`, and where the table itself needs more.
+    """
     refuse_shapes(truth.shape, pred.shape)
-    depth, *rest = truth.shape
-    step = max(1, voxels // max(1, math.prod(rest)))
-    inside = [slice(0, n) for n in rest]
-    slabs = [(slice(start, min(start + step, depth)), *inside) for start in range(0, depth, step)]
-    return summed(overlap(truth[slab], pred[slab]) for slab in slabs)
+    total, parts, rows = summed(()), list[Overlap](), 0
+    for region in boxes(truth.shape, common_chunks(truth, pred), voxels_within(memory, truth, pred)):
+        part = overlap(np.asarray(truth[region]), np.asarray(pred[region]))
+        parts.append(part)
+        rows += part.count.size
+        if rows > max(total.count.size, FEW):
+            total, parts, rows = summed((total, *parts)), [], 0
+            if total.count.size * ROW > memory:
+                raise UserError(
+                    f"the table of overlaps of these images needs more than {memory / 1e9:.3g} GB, for it has "
+                    f"{total.count.size} rows already; pass a larger --memory, or compare them in parts"
+                )
+    return summed((total, *parts))
+
+
+def voxels_within(memory: float, *images: Lazy) -> int:
+    """How many voxels of all images together a quarter of the memory holds; reading takes about as much again."""
+    each = sum(np.dtype(image.dtype).itemsize for image in images)
+    return int(min(BLOCK, max(memory / 4 / each, 1)))
+
+
+def common_chunks(*images: Lazy) -> tuple[int, ...] | None:
+    """Boxes of this size, or multiples of it, cut few chunks of any of the images."""
+    known = [chunks for image in images if (chunks := getattr(image, "chunks", None))]
+    return tuple(map(max, *known)) if len(known) > 1 else known[0] if known else None
 
 
 def refuse_shapes(truth: tuple[int, ...], pred: tuple[int, ...]) -> None:

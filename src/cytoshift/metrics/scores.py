@@ -1,12 +1,15 @@
 """How sure we are of each predicted object. The order of the scores decides average precision."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.blocks import boxes
 from ..core.errors import UserError
 from ..labels.ids import dense
 from ..labels.kernels import sums
-from ..labels.overlap import Overlap
+from ..labels.overlap import Lazy, Overlap, common_chunks, totals, voxels_within
 
 VOXEL_COUNT = "voxel_count"
 
@@ -23,9 +26,43 @@ def mean_over_objects(values: NDArray[np.generic], labels: NDArray[np.generic]) 
     are `mean_over_objects(b, labels)` and `mean_over_objects(b * (1 - c) * d, labels)`.
     Raises UserError where the shapes differ.
     """
-    if values.shape != labels.shape:
-        raise UserError(f"the confidence map has shape {values.shape}, the labels {labels.shape}; they must be alike")
+    found = summed_over_objects(values, labels)
+    return found.total / found.voxels
+
+
+def mean_over_objects_by_blocks(values: Lazy, labels: Lazy, memory: float = np.inf) -> NDArray[np.float64]:
+    """`mean_over_objects` of images that need not fit into memory, up to the rounding of sums; `memory` in bytes."""
+    total = OverObjects(np.empty(0, np.uint64), np.empty(0), np.empty(0, np.int64))
+    refuse_shapes(values.shape, labels.shape)
+    for region in boxes(labels.shape, common_chunks(values, labels), voxels_within(memory / 2, values, labels)):
+        total += summed_over_objects(np.asarray(values[region]), np.asarray(labels[region]))
+    return total.total / total.voxels
+
+
+@dataclass(frozen=True, eq=False)
+class OverObjects:
+    """Sums of a map over objects, ascending ids without the background; all (M,). Parts of one image add up."""
+
+    ids: NDArray[np.uint64]
+    total: NDArray[np.float64]
+    voxels: NDArray[np.int64]
+
+    def __add__(self, other: "OverObjects") -> "OverObjects":
+        both = np.concatenate([self.ids, other.ids])
+        ids, place = np.unique(both, return_inverse=True)
+        total = np.zeros(ids.size)
+        np.add.at(total, place, np.concatenate([self.total, other.total]))
+        return OverObjects(ids, total, totals(both, ids, np.concatenate([self.voxels, other.voxels])))
+
+
+def summed_over_objects(values: NDArray[np.generic], labels: NDArray[np.generic]) -> OverObjects:
+    refuse_shapes(values.shape, labels.shape)
     numbered = dense(labels)
     real = values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
     row = np.ascontiguousarray(real).reshape(-1)
-    return sums(numbered.labels.reshape(-1), row, numbered.ids.size) / numbered.voxels
+    return OverObjects(numbered.ids, sums(numbered.labels.reshape(-1), row, numbered.ids.size), numbered.voxels)
+
+
+def refuse_shapes(values: tuple[int, ...], labels: tuple[int, ...]) -> None:
+    if tuple(values) != tuple(labels):
+        raise UserError(f"the confidence map has shape {values}, the labels {labels}; they must be alike")

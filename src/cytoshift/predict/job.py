@@ -4,6 +4,7 @@ work/
   asked.json           what was asked, to know the same command again
   plan.json            the geometry, the numbers that normalise, the image and how it is opened
   model/               the segmenter, a copy
+  intensities/         counts of all voxels by their intensity, which normalise
   norms.safetensors    statistics of the norms, measured once on the volume
   channels/            (1) Zarr (K, *S) uint8: the channels, 0 to 255 for their range
   labels/              (2) Zarr (classes x blocks, *room) int32: objects of each block, 1..n

@@ -1,6 +1,6 @@
 """Images with exact truth, made from nothing: the project's own data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +128,11 @@ PHANTOMS: dict[str, Phantom] = {
         for noisy in (False, True)
         for level in (0, 25, 50, 75)
     },
+    "dense-3d": replace(
+        hl60(0.5, noisy=False),
+        summary="3D, packed nuclei of a tissue, about one per ten thousand voxels",
+        prior=hl60(0.5, noisy=False).prior.model_copy(update={"density": (9.5e-4, 1.05e-3)}),
+    ),
     "scaffold-3d": Phantom(
         summary="3D, elongated nuclei along the fibres of a scaffold, uneven density",
         shape=(48, 128, 128),

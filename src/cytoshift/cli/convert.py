@@ -1,0 +1,81 @@
+"""`cytoshift convert`: an image of any format and size as OME-Zarr, of which any part can be read alone."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NGFF = ("0.4", "0.5")
+
+
+def convert(
+    image: Annotated[list[str], typer.Argument(help="File, folder of slices or glob; file.h5::raw names a dataset.")],
+    out: Annotated[str, typer.Argument(help="OUT.ome.zarr; labels may go into an image: IMAGE.ome.zarr::labels/NAME.")],
+    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
+    channel: Annotated[str | None, typer.Option(help="One channel; all of them without it.")] = None,
+    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Object ids: coarser copies are votes, not means.")] = False,
+    memory: Annotated[str, typer.Option(help="What one process may take; more is faster for large planes.")] = "4GB",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that read and write.")] = 1,
+    ngff: Annotated[str, typer.Option(help="Version of OME-Zarr: 0.5 or 0.4.")] = "0.5",
+) -> None:
+    """Write an image of any size as OME-Zarr, with all its axes, its calibration and a pyramid.
+
+    Read and written box by box; stopped by whatever, the same command goes on.
+    """
+    from ..data.copy import copy
+    from ..data.gather import gathered
+    from ..data.multiscale import Ngff
+    from ..data.store import ImageStore, LabelStore
+    from ..data.volumes import declared
+    from .evaluate import budget
+
+    version: Ngff = "0.4" if ngff == "0.4" else "0.5"
+    if ngff not in NGFF:
+        raise UserError(f"version {ngff} asked for, {' and '.join(NGFF)} are written; choose one of these")
+    if "::" not in out and Path(out).exists():
+        raise UserError(f"{out} is there already; remove it, or choose another name")
+    source = gathered(declared(list(image), axes, channel, 0, voxel, unit), labels)
+    kind = LabelStore if labels else ImageStore
+    store = kind.create(
+        out, source.array.shape, written(source.array.dtype, labels), source.voxel, source.axes, version
+    )
+    with processes(workers) as run:
+        before = copy(source.array, store, source.origin, budget(memory), run, said)
+        path = store.finish(run, channels=source.channels)
+    again = f", {before} boxes of it had been copied before" if before else ""
+    shape = " x ".join(map(str, source.array.shape))
+    typer.echo(f"{path}: {source.axes}, {shape} voxels of {source.voxel}, {store.dtype}, from {source.origin}{again}")
+
+
+def written(dtype: Any, labels: bool) -> Any:
+    """Labels are unsigned; none of them is negative, which is checked when they are read."""
+    import numpy as np
+
+    return np.dtype(f"uint{8 * dtype.itemsize}") if labels and dtype.kind == "i" else dtype
+
+
+@contextmanager
+def processes(count: int) -> "Iterator[Any]":
+    """`map`, or the same in so many processes."""
+    if count == 1:
+        yield map
+        return
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        yield pool.map
+
+
+def said(done: int, count: int) -> None:
+    """A line for every tenth of the way."""
+    if count >= 10 and done * 10 // count > (done - 1) * 10 // count:
+        typer.echo(f"{done} of {count} boxes", err=True)
