@@ -111,8 +111,8 @@ def segment(
     if channel is None and segmenter.spec.channels > 1:
         numbers = ",".join(map(str, range(segmenter.spec.channels)))
         raise UserError(
-            f"{model} sees {segmenter.spec.channels} channels at once and is told none; pass their numbers in the order "
-            f"of the training, as --channel {numbers}"
+            f"{model} sees {segmenter.spec.channels} channels at once and is told none; pass their numbers in the "
+            f"order of the training, as --channel {numbers}"
         )
     source = declared(list(images), axes, channel, level, voxel, unit, frames)
     volumes = open_volumes(source)
