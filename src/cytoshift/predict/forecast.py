@@ -142,7 +142,7 @@ def limits(made: Forecast, memory: float) -> tuple[str, ...]:
         (made.chunk_files / 1e8, f"{made.chunk_files:.2g} files of chunks: more than most file systems bear in one "
                                  f"folder tree; with a shard per block they are {made.shard_files:.2g}"),
         (made.memory / memory, f"{made.memory / 1e9:.3g} GB in the process that gives out the work and merges; "
-                               "cut the volume into parts, or take larger blocks by more --memory"),
+                               "cut the volume into parts"),
         (made.objects / 2**32, f"{made.objects:.2g} objects: ids of 64 bits, which few viewers show"),
         (made.work / 100e12, f"{made.work / 1e12:.3g} TB in the working folder until the end: most of it channels"),
         *((2.0, f"{stage.name} waits for {stage.bound}: more GPUs change nothing") for stage in slow),
