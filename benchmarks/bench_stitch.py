@@ -99,11 +99,12 @@ def passes(folder: Path, side: int, only: bool) -> None:
     from cytoshift.predict.run import Options
 
     torch.manual_seed(0)
-    repeated = Repeated(np.load(folder / "cube.npy"), side)
+    part = np.load(folder / "cube.npy")
 
     def lay(job, number):
-        region = job.grid[number].write
-        job.channels[(slice(None), *region)] = repeated[region]
+        for tile in job.tiles_of(number):
+            places = [np.arange(s.start, s.stop) % CUBE for s in job.cover[tile].region]
+            job.channels[tile] = part[(slice(None), *np.ix_(*places))]
 
     passes.WORK["predict"] = lay
     said = []

@@ -108,7 +108,7 @@ class Command:
     def __init__(self, model: Path, image: Path, out: Path, *words: str):
         self.work = out.parent / "out.blocks"
         self.words = [sys.executable, "-m", "cytoshift", "segment", model, image, "-o", out, "--quiet", "--precision",
-                      "32", "--block", "24,32,32", "--halo", "10,10,10", *words]  # fmt: skip
+                      "32", "--block", "24,32,32", "--halo", "10,10,10", "--tile", "24,32,32", *words]  # fmt: skip
 
     def start(self) -> subprocess.Popen:
         return subprocess.Popen(list(map(str, self.words)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -150,7 +150,7 @@ def test_kills_at_any_moment_end_in_the_same_bytes(reference, tmp_path):
     model, image, whole = reference
     command = Command(model, image, tmp_path / "out.ome.zarr")
     rng = np.random.default_rng(0)
-    total = 5 * 8 + 1
+    total = 27 + 4 * 8 + 1  # tiles, blocks of four passes, the merge
     moments = np.sort(rng.choice(np.arange(total), KILLS, replace=False))
     killed = 0
     for blocks in moments:
@@ -187,7 +187,7 @@ def test_a_lost_worker_of_two_changes_no_byte(reference, tmp_path):
     model, image, whole = reference
     command = Command(model, image, tmp_path / "out.ome.zarr", "--workers", "2")
     process = command.start()
-    for blocks in (2, 11, 20):
+    for blocks in (2, 31, 45):
         command.until(process, blocks, 0.05)
         while process.poll() is None and not (workers := workers_of(process.pid)):
             time.sleep(0.05)  # until the place of one that was lost is taken

@@ -1,6 +1,6 @@
 """The passes of blockwise work, each a function of a job and the number of a block.
 
-  (1) predict   the network, tile by tile: channels of 8 bits                      [blocks in any order]
+  (1) predict   the network over its tiles, as in one piece: channels of 8 bits    [groups of tiles in any order]
   (2) decode    channels of a block and its halo to objects, and a table of them   [blocks in any order]
   (3) link      which objects of a block and of its later neighbours are one       [blocks in any order]
   (4) merge     linked objects get one name, whole ones are filtered, 1..N         [one task, see merge.py]
@@ -11,6 +11,7 @@ What a pass leaves lies in the folder of the job (see job.py); nothing else is h
 another of its own pass.
 """
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,20 +20,21 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import Slices, pieces, within
+from ..core.blocks import Slices, within
 from ..core.errors import UserError
 from ..core.normalise import Scales
 from ..labels.filters import fill_holes
 from ..labels.kernels import moments, sums
 from ..represent import BC, BCD, Single
 from ..represent.bcd import eight_bits
-from . import sight
 from .audit import seams
 from .job import ROW, Job, job_of, save
 from .link import links
 from .merge import merge
-from .network import LEAST
+from .network import drawn_of
 from .plan import PASSES, PassName
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a disk, a quota, a limit, and what became read-only
 
 
 class Damaged(UserError):
@@ -52,7 +54,7 @@ def work_of(name: PassName, job: Job) -> Callable[[int], None]:
 
 def numbers_of(name: PassName, job: Job) -> range:
     """The tasks of a pass."""
-    return range(1 if name == "merge" else len(job.grid))
+    return range({"merge": 1, "predict": len(job.tasks)}.get(name, len(job.grid)))
 
 
 def numbered(name: PassName) -> str:
@@ -65,11 +67,18 @@ def numbered(name: PassName) -> str:
 
 @contextmanager
 def intact(job: Job) -> Iterator[None]:
-    """Checksums and tables that do not hold what they should."""
+    """Checksums and tables that do not hold what they should, and disks that hold no more."""
     try:
         yield
     except UserError:
         raise
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"cannot write {job.folder}: {error.strerror}; free space or choose another output with -o, the same "
+            f"command goes on where this one stopped"
+        ) from error
     except (ValueError, RuntimeError, EOFError) as error:
         words = str(error).lower()
         if "checksum" in words or "blosc" in words or "decompress" in words or "npy" in words or "magic" in words:
@@ -78,33 +87,32 @@ def intact(job: Job) -> Iterator[None]:
 
 
 def predict(job: Job, number: int) -> None:
-    """(1) The channels of one block, tile by tile."""
-    for box in pieces(job.grid[number].write, job.plan.tile):
-        job.channels[(slice(None), *box)] = np.stack(eight_bits(drawn(job, box), job.lows))
+    """(1) The channels of a group of tiles."""
+    todo, batch = job.tiles_of(number), job.plan.options.batch
+    for first in range(0, len(todo), batch):
+        group = todo[first : first + batch]
+        for tile, channels in zip(group, drawn(job, [job.cover[one].region for one in group])):
+            job.channels[tile] = np.stack(eight_bits(channels, job.lows))
 
 
-def drawn(job: Job, box: Slices) -> NDArray[np.float32]:
-    """Channels (K, *box) of a box of the volume."""
-    shape = (len(job.lows), *(s.stop - s.start for s in box))
+def drawn(job: Job, boxes: list[Slices]) -> NDArray[np.float32]:
+    """Channels (B, K, *box) of boxes of the working grid."""
     scales = job.scale.each if isinstance(job.scale, Scales) else (job.scale,)
     if all(scale.gain == 0 for scale in scales):  # nothing to see in all of the volume
-        return np.zeros(shape, dtype=np.float32)
+        return np.zeros((len(boxes), len(job.lows), *job.cover.extent), dtype=np.float32)
     working = job.working
-    room = working.needed(box)
-    seen = sight.boxed(room, job.plan.margin, working.step, working.shape[1:], LEAST)
-    window = working[(slice(0, working.shape[0]), *seen)]
-    channels = sight.drawn(job.segmenter, window, job.plan.options, job.pooled)
+    windows = [working[(slice(0, working.shape[0]), *box)] for box in boxes]
+    channels = drawn_of(job.segmenter, windows, job.plan.options, job.pooled)
     if not np.isfinite(channels).all():
         raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
-    inner = np.ascontiguousarray(channels[(slice(None), *within(room, seen))])
-    return working.back(inner, room, box)
+    return channels
 
 
 def decode(job: Job, number: int) -> None:
     """(2) The objects of one block, class by class."""
     block, plan, voxel = job.grid[number], job.plan, job.volume.voxel
     for place, part in enumerate(job.parts):
-        eight = np.asarray(job.channels[(part.channels, *block.read)])
+        eight = job.blended(part.channels, block.read)
         lows = job.lows[part.channels]
         labels = part.represent.decode(channels_for(part.represent, eight, lows), voxel)
         if plan.options.max_hole != 0:
