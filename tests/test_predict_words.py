@@ -53,6 +53,7 @@ def test_passes_one_by_one_end_in_the_labels_of_all_at_once(scene, tmp_path):
     assert json.loads((tmp_path / "parts.seams.json").read_text())["verdict"] == "passed"
 
 
+@pytest.mark.filterwarnings("ignore")  # of the readers
 @pytest.mark.parametrize("ngff", ["0.4", "0.5"])
 def test_labels_of_both_versions_are_valid_to_readers_that_are_not_ours(scene, tmp_path, ngff):
     models = pytest.importorskip("ome_zarr_models")

@@ -36,12 +36,12 @@ from . import shared
 from .audit import Audit, judged
 from .check import missing, unreadable
 from .engine import Engine
-from .job import JOBS, Job, Stored, created, read_json
+from .job import JOBS, Damaged, Job, Stored, created, load, read_json
 from .ledger import Ledger, digest, read
 from .merge import total_of
 from .network import multiple
 from .outputs import differences
-from .passes import Damaged, intact, numbered, numbers_of, work_of
+from .passes import intact, numbered, numbers_of, work_of
 from .plan import PASSES, PassName, Wishes, expected, made, piece, tile_of
 from .run import Options, refuse_strangers
 from .tiles import spread
@@ -216,10 +216,13 @@ def stores(job: Job) -> list[LabelStore]:
 
 def audited(job: Job) -> list[Audit]:
     """The verdict on each class."""
-    return [
-        judged(np.sum([np.load(job.file("seams", part, number)) for number in range(len(job.grid))], axis=0))
-        for part in range(len(job.parts))
-    ]
+    try:
+        return [
+            judged(np.sum([load(job.file("seams", part, number)) for number in range(len(job.grid))], axis=0))
+            for part in range(len(job.parts))
+        ]
+    except Damaged as error:
+        raise UserError(mend(job, error)) from error
 
 
 def finish(job: Job, engine: Engine, keep: bool = False) -> list[Path]:
@@ -249,7 +252,7 @@ def coarsened(path: str, level: int, number: int) -> None:
 def mend(job: Job, error: Damaged) -> str:
     """Strike out what cannot be read any more, so that the same command does it again."""
     found = []
-    for name in ("predict", "decode", "link", "merge"):
+    for name in ("predict", "decode", "link", "merge", "audit"):
         key = read(job.folder / "ledger" / f"{name}.log")[2]
         if key is None:
             break

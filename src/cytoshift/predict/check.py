@@ -60,6 +60,9 @@ def files(job: Job, name: PassName, number: int) -> Iterator[Path]:
         for part, block in product(range(len(job.parts)), range(len(job.grid))):
             yield job.file("merged", part, block)
             yield job.file("rows", part, block)
+        for part in range(len(job.parts)):
+            yield job.folder / "merged" / f"{part}" / "total.npy"
+            yield job.folder / "merged" / f"{part}" / "sizes.bin"
 
 
 def chunks(array: Any, region: Slices) -> Iterator[Path]:

@@ -53,6 +53,10 @@ ROW = np.dtype([
 ])  # fmt: skip
 
 
+class Damaged(UserError):
+    """Something between two passes cannot be read; who gives out the work looks what has to be done again."""
+
+
 class Stored(Plan):
     """plan.json: the geometry and all else that a worker has to know."""
 
@@ -227,6 +231,15 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def load(path: Path) -> NDArray[Any]:
+    """Numbers that `save` has written. Raises Damaged where they are gone or cut short."""
+    try:
+        found: NDArray[Any] = np.load(path)
+    except (FileNotFoundError, ValueError, EOFError) as error:
+        raise Damaged(f"{path} of a stored block is damaged ({error})") from error
+    return found
 
 
 def save(path: Path, array: NDArray[np.generic]) -> None:

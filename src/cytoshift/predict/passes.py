@@ -28,17 +28,13 @@ from ..labels.kernels import moments, sums
 from ..represent import BC, BCD, Single
 from ..represent.bcd import eight_bits
 from .audit import seams
-from .job import ROW, Job, job_of, save
+from .job import ROW, Damaged, Job, job_of, load, save
 from .link import links
 from .merge import merge
 from .network import drawn_of
 from .plan import PASSES, PassName
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a disk, a quota, a limit, and what became read-only
-
-
-class Damaged(UserError):
-    """Something between two passes cannot be read; who gives out the work looks what has to be done again."""
 
 
 def run(name: PassName, folder: str, stamp: str, number: int) -> None:
@@ -67,7 +63,7 @@ def numbered(name: PassName) -> str:
 
 @contextmanager
 def intact(job: Job) -> Iterator[None]:
-    """Checksums and tables that do not hold what they should, and disks that hold no more."""
+    """Chunks that do not hold what they should, and disks that hold no more."""
     try:
         yield
     except UserError:
@@ -81,7 +77,7 @@ def intact(job: Job) -> Iterator[None]:
         ) from error
     except (ValueError, RuntimeError, EOFError) as error:
         words = str(error).lower()
-        if "checksum" in words or "blosc" in words or "decompress" in words or "npy" in words or "magic" in words:
+        if "checksum" in words or "blosc" in words or "decompress" in words:
             raise Damaged(f"a stored block in {job.folder} is damaged ({error})") from error
         raise
 
@@ -161,7 +157,7 @@ def write(job: Job, number: int) -> None:
     """(5) The labels of one block as they leave."""
     block = job.grid[number]
     for place, store in enumerate(job.stores):
-        table = np.load(job.file("merged", place, number))
+        table = load(job.file("merged", place, number))
         names = table.astype(store.dtype)
         store[block.write] = names[job.stored(place, number, block.write)]
 
