@@ -24,7 +24,7 @@ def models():
 
 def rods(shape: tuple[int, ...], width: int, gap: int) -> np.ndarray:
     """Labels (*S) int32 of rods along x, bent along y, side by side; gap: background between two of them."""
-    places = np.meshgrid(*map(np.arange, shape), indexing="ij")
+    places = list(np.meshgrid(*map(np.arange, shape), indexing="ij"))
     places[-2] = places[-2] + np.rint(3 * np.sin(places[-1] / 13)).astype(int) + 3
     out, free = np.zeros(shape, np.int32), np.zeros(shape, bool)
     for along in places[:-1]:
@@ -51,12 +51,12 @@ def equal(models, labels: np.ndarray, kind: str, wishes: Wishes, folder) -> int:
     with pytest.MonkeyPatch.context() as patch:
         stand_in(patch, eight)
         found, _, _ = blocks_of(made, volume, folder, wishes)
-    assert found.max() == len(np.unique(found)) - 1 == whole.max()
+    assert found.max() == len(np.unique(found[found > 0])) == whole.max()
     assert match(overlap(whole, found), 0.9).f1 == 1 or whole.max() == 0
     return int(whole.max())
 
 
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_objects_longer_than_blocks_and_halos_come_out_once(models, tmp_path, data):
     ndim = data.draw(st.sampled_from([2, 3]))

@@ -34,7 +34,7 @@ from ..model import Segmenter, fingerprint
 from ..model.segmenter import entry
 from . import shared
 from .audit import Audit, judged
-from .check import missing, unreadable
+from .check import files, missing, unreadable
 from .engine import Engine
 from .job import JOBS, Damaged, Job, Stored, created, load, read_json
 from .ledger import Ledger, digest, read
@@ -259,6 +259,8 @@ def mend(job: Job, error: Damaged) -> str:
         ledger = Ledger(job.folder / "ledger", name, key)
         if bad := unreadable(job, name, ledger.done):
             ledger.strike(bad)
+            for path in (path for number in bad for path in files(job, name, number)):
+                path.unlink(missing_ok=True)  # a part of a chunk cannot be written over a chunk that cannot be read
             found.append(f"{len(bad)} of {numbered(name)}")
     if not found:
         return f"{error}; give the same command again"
