@@ -47,7 +47,7 @@ def series(path: Path, preset: str, frames: int, side: int, segmenter: Segmenter
 def shown(args: argparse.Namespace, segmenter: Segmenter, room: Path) -> dict[str, object]:
     """The mosaic: its numbers."""
     image, shape = room / "mosaic.ome.zarr", f"{args.side},{args.side}"
-    cytoshift("synth", args.preset, image, "--shape", shape, "--quiet")
+    cytoshift("synth", args.preset, "-o", image, "--shape", shape, "--quiet")
     asked = [args.model, image, "--voxel", ",".join(map(str, segmenter.voxel.size)), "--unit", segmenter.voxel.unit]
     blocks = cytoshift("segment", *asked, "-o", room / "blocks.ome.zarr", "--memory", args.memory, fine=(0, 3))
     whole = cytoshift("segment", *asked, "-o", room / "whole.ome.zarr", "--quiet")

@@ -14,7 +14,7 @@ from cytoshift.predict import network
 from cytoshift.predict.agree import agreement
 from cytoshift.predict.network import Tiling, probabilities
 from cytoshift.predict.norms import Pooled
-from cytoshift.predict.tiles import Cover, fitting, lay, spread, tiles
+from cytoshift.predict.tiles import Cover, fitting, lay, rounded, spread, tiles
 from predicting import nuclei, segmenter, taught
 
 DIFFERENCE, F1 = 0.01, 0.9  # the stated tolerance: of channels on average, and of objects that are the same
@@ -57,9 +57,10 @@ def test_tiles_are_found_by_region_and_laid_over_each_other_in_their_order(data)
     assert cover.meeting(region) == np.flatnonzero(reach[(slice(None), *region)].any((1, 2))).tolist()
     out = np.zeros((1, 1, *shape), np.float32)
     for tile in every:
-        box = (slice(None), slice(None), *tile.region)
-        lay(out[box], np.full((1, 1, *cover.extent), 200, np.uint8), np.ones(1, np.float32), *tile.weights)
+        corner = (0, *(s.start for s in tile.region))
+        lay(out, np.full((1, 1, *cover.extent), 200, np.uint8), corner, np.ones(1, np.float32), *tile.weights)
     np.testing.assert_allclose(out, 200, atol=1e-3)
+    assert (rounded(out.ravel()) == 200).all()
 
 
 def cover_index(cover: Cover, number: int) -> tuple[int, ...]:

@@ -43,7 +43,7 @@ from .network import multiple
 from .norms import Pooled
 from .plan import Ints, Plan
 from .run import Options, decoder
-from .tiles import Cover, lay
+from .tiles import Cover, lay, rounded
 from .working import Working
 
 # A row of the table of one block: of each object that has voxels in the block's write region, what these add up to.
@@ -164,10 +164,10 @@ class Job:
             weights = [along[at] for along, at in zip(tile.weights, here)]
             while len(weights) < 3:
                 weights.insert(0, np.ones(1, np.float32))
-            box = (slice(None), *(slice(0, 1),) * (3 - len(room)), *within(met, room))
-            lay(flat[box], part.reshape(len(part), *map(len, weights)), *weights)
+            corner = (*(0,) * (3 - len(room)), *(m.start - r.start for m, r in zip(met, room)))
+            lay(flat, part.reshape(len(part), *map(len, weights)), corner, *weights)
         drawn = out if same else self.working.back(out, room, region)
-        return np.clip(np.rint(drawn, out=drawn), 0, 255).astype(np.uint8)
+        return np.asarray(rounded(drawn.ravel()).reshape(drawn.shape))
 
     @cached_property
     def labels(self) -> Any:

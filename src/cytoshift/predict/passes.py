@@ -24,8 +24,8 @@ from ..core.blocks import Slices, within
 from ..core.errors import UserError
 from ..core.normalise import Scales
 from ..labels.filters import fill_holes
-from ..labels.kernels import moments, sums
-from ..represent import BC, BCD, Single
+from ..labels.kernels import moments, sums, sums_by_table, tally
+from ..represent import BC, BCD, Affinity, Single
 from ..represent.bcd import eight_bits
 from .audit import seams
 from .job import ROW, Damaged, Job, job_of, load, save
@@ -115,7 +115,7 @@ def decode(job: Job, number: int) -> None:
             limit = inf if plan.options.max_hole is None else plan.options.max_hole
             labels = fill_holes(labels, voxel, limit)
         inner = np.ascontiguousarray(labels[block.inner])
-        sure = part.represent.foreground(real(eight[(slice(None), *block.inner)], lows))
+        sure = certainty(part.represent, eight[(slice(None), *block.inner)], lows, inner)
         save(job.file("objects", place, number), rows(inner, sure, block.write))
         room = job.room(block)
         kept = labels[within(room, block.read)]
@@ -138,12 +138,25 @@ def real(eight: NDArray[np.uint8], lows: tuple[int, ...]) -> NDArray[np.float32]
     return out
 
 
-def rows(labels: NDArray[np.int32], sure: NDArray[np.float32], at: Slices) -> NDArray[np.void]:
-    """The table of the objects of a write region `at`, (*S) both; places are the volume's, z is 0 in 2D."""
+def certainty(
+    represent: Single, eight: NDArray[np.uint8], lows: tuple[int, ...], labels: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """How sure the network is of the objects 1..N of a dense label image: sums over their voxels, (N,)."""
+    flat, count = labels.ravel(), int(labels.max(initial=0))
+    if isinstance(represent, Affinity):
+        sure = represent.foreground(real(eight, lows))
+        return sums(flat, np.ascontiguousarray(sure, dtype=np.float32).ravel(), count)
+    # All others tell it by their first channel alone, so that its 256 values can be looked up.
+    values = np.broadcast_to(np.arange(256, dtype=np.uint8), (len(lows), 256))
+    table = np.asarray(represent.foreground(real(values, lows)), dtype=np.float32)
+    return sums_by_table(flat, np.ascontiguousarray(eight[0]).ravel(), table, count)
+
+
+def rows(labels: NDArray[np.int32], certain: NDArray[np.float64], at: Slices) -> NDArray[np.void]:
+    """The table of the objects of a write region `at`, (*S); places are the volume's, z is 0 in 2D."""
     count = int(labels.max(initial=0))
     total, low, high = moments(labels.reshape((1,) * (3 - labels.ndim) + labels.shape), count)
-    voxels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    certain = sums(labels.ravel(), np.ascontiguousarray(sure, dtype=np.float32).ravel(), count)
+    voxels = tally(labels.ravel(), count)
     here = np.flatnonzero(voxels)
     corner = np.array([*(0,) * (3 - labels.ndim), *(s.start for s in at)])
     out = np.zeros(here.size, ROW)

@@ -98,14 +98,26 @@ Along = NDArray[np.float32]
 
 
 @njit(cache=True, nogil=True)
-def lay(out: NDArray[np.float32], part: NDArray[np.uint8], z: Along, y: Along, x: Along) -> None:
-    """Add a part (K, Z, Y, X), times its weights along each axis, to a box of that size."""
+def lay(
+    out: NDArray[np.float32], part: NDArray[np.uint8], corner: tuple[int, int, int], z: Along, y: Along, x: Along
+) -> None:
+    """Add a part (K, Z, Y, X), times its weights along each axis, to a larger box, from a corner of that on."""
     for k in range(part.shape[0]):
         for i in range(part.shape[1]):
             for j in range(part.shape[2]):
                 along = z[i] * y[j]
-                for m in range(part.shape[3]):
-                    out[k, i, j, m] += np.float32(part[k, i, j, m]) * (along * x[m])
+                row, given = out[k, corner[0] + i, corner[1] + j, corner[2] : corner[2] + x.size], part[k, i, j]
+                for m in range(x.size):
+                    row[m] += np.float32(given[m]) * (along * x[m])
+
+
+@njit(cache=True, nogil=True)
+def rounded(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """To whole numbers from 0 to 255; flat."""
+    out = np.empty(values.size, np.uint8)
+    for n in range(values.size):
+        out[n] = np.uint8(min(max(values[n] + np.float32(0.5), np.float32(0)), np.float32(255)))
+    return out
 
 
 def cuts(length: int, size: int, overlap: int, step: int) -> list[tuple[slice, NDArray[np.float32]]]:
