@@ -236,7 +236,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def load(path: Path) -> NDArray[Any]:
     """Numbers that `save` has written. Raises Damaged where they are gone or cut short."""
     try:
-        found: NDArray[Any] = np.load(path)
+        found: NDArray[Any] = np.load(path, allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError) as error:
         raise Damaged(f"{path} of a stored block is damaged ({error})") from error
     return found
