@@ -1,6 +1,6 @@
 """How fast a trained model draws, against the plain forward of its network in 32 bits, and whether labels agree.
 
-    OMP_NUM_THREADS=1 python benchmarks/bench_inference.py MODEL [IMAGE] [--side 256,256] [--compile]
+    OMP_NUM_THREADS=1 python benchmarks/bench_inference.py MODEL [IMAGE] [--side 256,256] [--compile] [--json FILE]
 
 One process, one thread, the same patch; process time, the best of a few rounds, so that other work on the machine
 hardly counts. Ways that are not installed are left out. With an image its labels by each way are compared with those
@@ -18,17 +18,19 @@ of 32 bits: F1 at an overlap of 0.9.
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
-from cytoshift.data.volumes import open_volumes
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
 from cytoshift.nets.folded import quick
-from cytoshift.predict.network import multiple, pad
+from cytoshift.predict.network import computes_bf16, multiple, pad
 from cytoshift.predict.norms import Pooled
 from cytoshift.predict.run import Options, decoded, measured
+from record import Wanted, conclude
+from workload import volume_of
 
 Way = Callable[[torch.Tensor], torch.Tensor]
 ROUNDS = 3
@@ -105,7 +107,7 @@ def patch(segmenter: Segmenter, path: str | None, side: tuple[int, ...]) -> tupl
     if path is None:
         rng = torch.Generator().manual_seed(0)
         return torch.randn(1, segmenter.spec.channels, *side, generator=rng).clamp(-1, 1), False
-    volume = open_volumes(path)[0]
+    volume = volume_of(path, segmenter)
     raw = volume.load()
     image = measured(segmenter, volume, raw)(raw)
     image = image.reshape(-1, *image.shape[-len(side) :])
@@ -125,6 +127,7 @@ def main() -> None:
     parser.add_argument("image", nargs="?")
     parser.add_argument("--side")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
     segmenter = Segmenter.load(args.model)
@@ -136,14 +139,21 @@ def main() -> None:
         base = seconds(rows["plain"], x)
         wanted = activate(rows["plain"](x))
         print(f"{args.model}: {segmenter.spec.kind}, {tuple(x.shape)}, plain {x.numel() / base / 1e6:.2f} Mvoxel/s")
+        found_of: dict[str, dict[str, float]] = {}
         for name, way in rows.items():
             ratio = base / seconds(way, x)
             found = way(x) if name.startswith(("onnx", "openvino")) else activate(way(x))
             line = f"  {name:14} {ratio:5.2f} times, channels differ by {float((found - wanted).abs().mean()):.5f}"
+            found_of[name] = {"times": ratio, "difference": float((found - wanted).abs().mean())}
             if real:
                 score, count = agreement(segmenter, found, wanted)
                 line += f", F1@0.9 {score:.4f} of {count} objects"
+                found_of[name] |= {"f1_90": score, "objects": count}
             print(line, flush=True)
+    ours = found_of["folded bf16"]
+    asked = [Wanted("times as fast as plain", ours["times"], least=6)] if computes_bf16(torch.device("cpu")) else []
+    asked += [Wanted("F1@0.9 of its labels", ours["f1_90"], least=0.99)] if real else []
+    conclude(args.json, {"voxels": x.numel(), "ways": found_of}, asked)
 
 
 if __name__ == "__main__":

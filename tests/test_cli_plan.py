@@ -25,7 +25,7 @@ def test_what_grows_with_what():
     assert large.objects == pytest.approx(8 * small.objects) and large.tables == pytest.approx(8 * small.tables)
     assert large.stages[1].seconds == pytest.approx(8 * small.stages[1].seconds)
     assert large.stages[1].seconds == pytest.approx(8 * shared.stages[1].seconds)
-    assert 1 < large.inflation < 2 and large.ledger == large.blocks * 45
+    assert 1 < large.inflation < 2 and large.ledger == 9 * (4 * large.blocks + large.voxels / 2**24)
     assert {stage.bound for stage in large.stages} == {"computing", "one process"}
 
 

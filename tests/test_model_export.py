@@ -7,17 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation, Scale, Scales, measure
+from cytoshift.labels.overlap import overlap
+from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
 from cytoshift.model.export import TOLERANCE, save_onnx
 from cytoshift.model.zoo import save_zoo
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict.network import Tiling, probabilities
-from cytoshift.represent import BCD, Classes, Semantic
+from cytoshift.represent import BC, BCD, Affinity, Classes, RepresentationSettings, Semantic, Ternary
+from cytoshift.represent.classes import Part
 from predicting import nuclei, segmenter
 
 pytest.importorskip("onnx")
@@ -67,14 +71,10 @@ def expected(made: Segmenter, image: np.ndarray) -> np.ndarray:
     return probabilities(made, scale(image[0] if one else image), EXACT)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_onnx_gives_the_channels_that_are_decoded(tmp_path, name):
-    made = MODELS[name]
-    image = raw(made)
-    session = onnxruntime.InferenceSession(save_onnx(made, tmp_path / "a.onnx"), providers=["CPUExecutionProvider"])
+def from_onnx(path: Path, image: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
+    """Channels (K, *S) by onnxruntime and what the file says alone, and what it says."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map
-    assert json.loads(about["voxel"])["size"] == list(made.voxel.size)
-    assert json.loads(about["representation"])["kind"] == made.representation.kind
     scale = json.loads(about["scale"])
     normal = []
     for i, recipe in enumerate(map(Normalisation.model_validate, json.loads(about["normalisation"]))):
@@ -83,9 +83,73 @@ def test_onnx_gives_the_channels_that_are_decoded(tmp_path, name):
         )
         clip = clip[0] if isinstance(clip[0], tuple) else clip
         normal.append(np.clip((image[i] - np.float32(offset)) * np.float32(gain), *clip[:2]))
-    found = session.run(None, {"image": np.stack(normal).astype(np.float32)[None]})[0][0]
+    return session.run(None, {"image": np.stack(normal).astype(np.float32)[None]})[0][0], about
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_onnx_gives_the_channels_that_are_decoded(tmp_path, name):
+    made = MODELS[name]
+    image = raw(made)
+    found, about = from_onnx(save_onnx(made, tmp_path / "a.onnx"), image)
+    assert json.loads(about["voxel"])["size"] == list(made.voxel.size)
+    assert json.loads(about["representation"])["kind"] == made.representation.kind
     np.testing.assert_allclose(found, expected(made, image), atol=TOLERANCE)
     assert found.shape[0] == len(json.loads(about["channels"]))
+
+
+FACES = {2: ((1, 0), (0, 1)), 3: ((1, 0, 0), (0, 1, 0), (0, 0, 1))}
+KINDS = ("semantic", "ternary", "bc", "bcd", "affinity", "classes")
+EVERY = [(kind, ndim) for kind in KINDS for ndim in (2, 3)]
+
+
+def of_kind(kind: str, ndim: int) -> Segmenter:
+    """A model of one representation."""
+    few = {"voxels": 4, "seed_voxels": 1}
+    represent = {
+        "semantic": Semantic(), "ternary": Ternary(), "bc": BC(**few), "bcd": BCD(**few),
+        "affinity": Affinity(offsets=FACES[ndim], **few),
+        "classes": Classes(classes={"a": Semantic(), "b": BCD(**few)}),
+    }[kind]  # fmt: skip
+    return unet(ndim, out=len(represent.channels), representation=represent)
+
+
+def labels_of(represent, channels: np.ndarray, voxel) -> list[np.ndarray]:
+    """Of each class."""
+    parts = represent.parts() if isinstance(represent, Classes) else [Part("", represent, slice(None))]
+    return [part.represent.decode(channels[part.channels], voxel) for part in parts]
+
+
+def same_labels(made: Segmenter, described: str, found: np.ndarray, wanted: np.ndarray) -> None:
+    """Decoded by what a file says of the representation, the objects are those of the model itself."""
+    again = TypeAdapter(RepresentationSettings).validate_json(described)
+    assert again == made.representation
+    for one, other in zip(labels_of(again, found, made.voxel), labels_of(made.representation, wanted, made.voxel)):
+        assert one.max() == other.max() == 0 or match(overlap(other, one), 0.9).f1 >= 0.99
+
+
+@pytest.mark.parametrize(("kind", "ndim"), EVERY)
+def test_every_representation_comes_back_from_onnx_with_its_labels(tmp_path, kind, ndim):
+    made = of_kind(kind, ndim)
+    image = raw(made)
+    found, about = from_onnx(save_onnx(made, tmp_path / "a.onnx"), image)
+    wanted = expected(made, image)
+    np.testing.assert_allclose(found, wanted, atol=TOLERANCE)
+    same_labels(made, about["representation"], found, wanted)
+
+
+@pytest.mark.slow  # the zoo's libraries take seconds for each
+@pytest.mark.parametrize(("kind", "ndim"), EVERY)
+def test_every_representation_comes_back_from_the_zoo_with_its_labels(tmp_path, kind, ndim):
+    core, spec = pytest.importorskip("bioimageio.core"), pytest.importorskip("bioimageio.spec")
+    made = of_kind(kind, ndim)
+    image = raw(made)
+    about = spec.load_description(save_zoo(made, tmp_path / "package", "Nuclei", [], "MIT"), perform_io_checks=True)
+    assert about.validation_summary.status == "valid-format", about.validation_summary.format()
+    found = core.predict(model=about, inputs={"image": image[None].astype(np.float32)}).members["channels"].data.values
+    wanted = expected(made, image)
+    np.testing.assert_allclose(found[0], wanted, atol=TOLERANCE)
+    told = json.loads((tmp_path / "package" / "cytoshift.json").read_text())
+    same_labels(made, json.dumps(told["representation"]), found[0], wanted)
 
 
 @pytest.mark.slow  # the zoo's own test runs a model at many sizes

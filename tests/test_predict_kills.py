@@ -106,9 +106,10 @@ class Command:
     """`cytoshift segment` in a process of its own, watched through its ledger."""
 
     def __init__(self, model: Path, image: Path, out: Path, *words: str):
+        out.parent.mkdir(parents=True, exist_ok=True)
         self.work = out.parent / "out.blocks"
         self.words = [sys.executable, "-m", "cytoshift", "segment", model, image, "-o", out, "--quiet", "--precision",
-                      "32", "--block", "24,32,32", "--halo", "10,10,10", *words]  # fmt: skip
+                      "32", "--block", "24,32,32", "--halo", "10,10,10", "--tile", "24,32,32", *words]  # fmt: skip
 
     def start(self) -> subprocess.Popen:
         return subprocess.Popen(list(map(str, self.words)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -145,25 +146,42 @@ def reference(tmp_path_factory):
     return model, image, folder / "out.ome.zarr"
 
 
+TASKS = 27 + 4 * 8 + 1  # tiles, blocks of four passes, the merge
+
+
 @pytest.mark.slow
-def test_kills_at_any_moment_end_in_the_same_bytes(reference, tmp_path):
+def test_a_kill_at_any_moment_ends_in_the_same_bytes(reference, tmp_path):
+    """20 moments over all passes; at each the command is killed once, given again, and compared."""
     model, image, whole = reference
-    command = Command(model, image, tmp_path / "out.ome.zarr")
     rng = np.random.default_rng(0)
-    total = 5 * 8 + 1
-    moments = np.sort(rng.choice(np.arange(total), KILLS, replace=False))
     killed = 0
-    for blocks in moments:
+    for blocks in np.sort(rng.choice(np.arange(TASKS), KILLS, replace=False)):
+        folder = tmp_path / f"{blocks}"
+        command = Command(model, image, folder / "out.ome.zarr")
         process = command.start()
-        command.until(process, int(blocks), float(rng.uniform(0, 0.3)))
+        command.until(process, int(blocks), float(rng.uniform(0, 0.05)))
         killed += process.poll() is None
         process.kill()
         process.communicate()
+        if not (folder / "out.ome.zarr").exists():
+            command.finish()
+        same_files(whole, folder / "out.ome.zarr")
+        assert (folder / "out.objects.csv").read_bytes() == (whole.parent / "out.objects.csv").read_bytes()
     assert killed >= KILLS * 3 // 4, "some may have been too late for the last blocks"
+
+
+@pytest.mark.slow
+def test_kills_one_after_the_other_end_in_the_same_bytes(reference, tmp_path):
+    model, image, whole = reference
+    command = Command(model, image, tmp_path / "out.ome.zarr")
+    for blocks in np.linspace(0, TASKS - 2, 8):
+        process = command.start()
+        command.until(process, int(blocks), 0.01)
+        process.kill()
+        process.communicate()
     if not (tmp_path / "out.ome.zarr").exists():
         command.finish()
     same_files(whole, tmp_path / "out.ome.zarr")
-    assert (tmp_path / "out.objects.csv").read_bytes() == (whole.parent / "out.objects.csv").read_bytes()
 
 
 def workers_of(process: int) -> list[int]:
@@ -187,7 +205,7 @@ def test_a_lost_worker_of_two_changes_no_byte(reference, tmp_path):
     model, image, whole = reference
     command = Command(model, image, tmp_path / "out.ome.zarr", "--workers", "2")
     process = command.start()
-    for blocks in (2, 11, 20):
+    for blocks in (2, 31, 45):
         command.until(process, blocks, 0.05)
         while process.poll() is None and not (workers := workers_of(process.pid)):
             time.sleep(0.05)  # until the place of one that was lost is taken
@@ -199,8 +217,9 @@ def test_a_lost_worker_of_two_changes_no_byte(reference, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_limit_of_the_disk_is_one_sentence_and_the_command_goes_on(reference, tmp_path):
-    """RLIMIT_FSIZE stands for a quota: a file that grows beyond it cannot be written."""
+@pytest.mark.parametrize("limit", [20_000, 200_000])
+def test_a_limit_of_the_disk_is_one_sentence_and_the_command_goes_on(reference, tmp_path, limit):
+    """RLIMIT_FSIZE stands for a quota: a file that grows beyond it cannot be written, whichever that is first."""
     import resource
 
     model, image, whole = reference
@@ -208,7 +227,7 @@ def test_a_limit_of_the_disk_is_one_sentence_and_the_command_goes_on(reference, 
 
     def limited() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     result = subprocess.run(list(map(str, command.words)), capture_output=True, preexec_fn=limited)
     assert result.returncode in (1, 2) and len(result.stderr.decode().strip().splitlines()) <= 3

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytoshift.core.normalise import Normalisation
@@ -14,7 +14,7 @@ from cytoshift.predict import network
 from cytoshift.predict.agree import agreement
 from cytoshift.predict.network import Tiling, probabilities
 from cytoshift.predict.norms import Pooled
-from cytoshift.predict.tiles import fitting, spread, tiles
+from cytoshift.predict.tiles import Cover, fitting, lay, rounded, spread, tiles
 from predicting import nuclei, segmenter, taught
 
 DIFFERENCE, F1 = 0.01, 0.9  # the stated tolerance: of channels on average, and of objects that are the same
@@ -37,6 +37,34 @@ def test_weights_sum_to_one_and_tiles_keep_the_step(data):
         total[piece.region] += piece.weight
     np.testing.assert_allclose(total, 1, atol=1e-6)
     assert len({tuple(s.stop - s.start for s in piece.region) for piece in pieces}) == 1
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_tiles_are_found_by_region_and_laid_over_each_other_in_their_order(data):
+    shape = tuple(4 * data.draw(st.integers(2, 20)) for _ in range(2))
+    cover = Cover(
+        shape, tuple(4 * data.draw(st.integers(2, 8)) for _ in range(2)), data.draw(st.integers(0, 9)), (4, 4)
+    )
+    every = list(cover)
+    assert len(every) == len(cover) and all(cover[cover.number(cover_index(cover, n))].region == t.region
+                                            for n, t in enumerate(every))  # fmt: skip
+    low = [data.draw(st.integers(0, n - 1)) for n in shape]
+    region = tuple(slice(a, data.draw(st.integers(a + 1, n))) for a, n in zip(low, shape))
+    reach = np.zeros((len(every), *shape), bool)
+    for number, tile in enumerate(every):
+        reach[(number, *tile.region)] = True
+    assert cover.meeting(region) == np.flatnonzero(reach[(slice(None), *region)].any((1, 2))).tolist()
+    out = np.zeros((1, 1, *shape), np.float32)
+    for tile in every:
+        corner = (0, *(s.start for s in tile.region))
+        lay(out, np.full((1, 1, *cover.extent), 200, np.uint8), corner, np.ones(1, np.float32), *tile.weights)
+    np.testing.assert_allclose(out, 200, atol=1e-3)
+    assert (rounded(out.ravel()) == 200).all()
+
+
+def cover_index(cover: Cover, number: int) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(number, cover.counts))
 
 
 def test_overlaps_are_as_wide_as_asked_for():

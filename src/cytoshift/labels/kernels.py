@@ -120,6 +120,31 @@ def moments(
 
 
 @njit(cache=True, nogil=True)
+def tally(labels: NDArray[np.int32], objects: int) -> NDArray[np.int64]:
+    """Voxels of each of the objects 1..N of a dense label image, flat."""
+    out = np.zeros(objects, np.int64)
+    start = 0
+    for stop in range(1, labels.size + 1):
+        if stop == labels.size or labels[stop] != labels[start]:
+            if labels[start] > 0:
+                out[labels[start] - 1] += stop - start
+            start = stop
+    return out
+
+
+@njit(cache=True, nogil=True)
+def sums_by_table(
+    labels: NDArray[np.int32], values: NDArray[np.uint8], table: NDArray[np.float32], objects: int
+) -> NDArray[np.float64]:
+    """`sums` of what 8-bit values stand for, by a table of 256."""
+    total = np.zeros(objects)
+    for voxel in range(labels.size):
+        if labels[voxel] > 0:
+            total[labels[voxel] - 1] += table[values[voxel]]
+    return total
+
+
+@njit(cache=True, nogil=True)
 def sums(labels: NDArray[np.int32], values: NDArray[np.floating], objects: int) -> NDArray[np.float64]:
     """Sum of `values` over each of the objects 1..N of a dense label image, both flat."""
     total = np.zeros(objects)

@@ -32,17 +32,17 @@ from ..data.volumes import ImageSource, Volume
 from ..labels.dtypes import smallest_dtype
 from ..model import Segmenter, fingerprint
 from ..model.segmenter import entry
-from . import sight
+from . import shared
 from .audit import Audit, judged
-from .check import missing, unreadable
+from .check import files, missing, unreadable
 from .engine import Engine
-from .job import JOBS, Job, Stored, created, read_json
+from .job import JOBS, Damaged, Job, Stored, created, load, read_json
 from .ledger import Ledger, digest, read
 from .merge import total_of
 from .network import multiple
 from .outputs import differences
-from .passes import Damaged, numbered, numbers_of, work_of
-from .plan import PASSES, PassName, Wishes, expected, made, piece
+from .passes import intact, numbered, numbers_of, work_of
+from .plan import PASSES, PassName, Wishes, expected, made, piece, tile_of
 from .run import Options, refuse_strangers
 from .tiles import spread
 from .working import Working
@@ -51,7 +51,7 @@ Say = Callable[[str], None]
 Tell = Callable[[PassName, int, int], None]  # pass, blocks done, blocks in all
 # What decides about each pass, besides the pass before it.
 DECIDES: dict[PassName, tuple[str, ...]] = {
-    "predict": ("shape", "tile", "margin", "scale", "options.precision", "options.mirror"),
+    "predict": ("working", "tile", "overlap", "group", "scale", "options.precision", "options.mirror"),
     "decode": ("block", "halo", "reach", "options.threshold", "options.max_hole"),
     "link": (),
     "merge": ("options.min_size",),
@@ -115,7 +115,7 @@ def prepared(
 
     What is measured on the volume is measured here, once.
     """
-    with sight.writing(work / "model"):
+    with shared.writing(work / "model"):
         segmenter.save(work / "model")
     places = [str(Path(path).absolute()) for path in outputs.values()]
     asked = json.loads(json.dumps({
@@ -127,12 +127,13 @@ def prepared(
     if there != asked or not (work / "plan.json").is_file():
         discard(work / "asked.json")
         scale = segmenter.scale or measured(segmenter.normalisation, volume, work / "intensities")
-        working = Working(volume, scale, segmenter.voxel, multiple(segmenter))
-        pooled = sight.statistics(segmenter, working, options)
-        sight.save(work / "norms.safetensors", pooled)
-        margin = sight.sight(segmenter, working, options, pooled)
+        step = multiple(segmenter)
+        working = Working(volume, scale, segmenter.voxel, step)
+        tile = tile_of(segmenter, working.shape[1:], options, wishes.memory, step)
+        pooled = shared.statistics(segmenter, working, tile, options.precision)
+        shared.save(work / "norms.safetensors", pooled)
         shape = tuple(int(n) for n in volume.shape)
-        plan = made(segmenter, shape, volume.voxel, wishes, options, margin, working.inside)
+        plan = made(segmenter, shape, volume.voxel, wishes, options, (working.shape[1:], step, tile))
         stored = Stored(
             **plan.model_dump(), options=options, scale=entry(scale), source=source, name=volume.name,
             device=str(device), threads=max(torch.get_num_threads() // engine.workers, 1), outputs=tuple(places),
@@ -154,7 +155,8 @@ def do(job: Job, name: PassName, ledger: Ledger, engine: Engine, report: tuple[S
     numbers = numbers_of(name, job)
     if ledger.fresh or not begun(job, name):
         ledger.strike(list(ledger.done))
-        begin(job, name)
+        with intact(job):
+            begin(job, name)
     elif lost := missing(job, name, ledger.done):
         ledger.strike(lost)
     todo = [number for number in numbers if number not in ledger.done]
@@ -184,9 +186,9 @@ def begin(job: Job, name: PassName) -> None:
     """Empty arrays, where a pass writes into some."""
     plan = job.plan
     if name == "predict":
-        channels = len(job.lows)
-        chunk = tuple(piece(t) for t in plan.tile)
-        created(job.folder / "channels", (channels, *plan.shape), (channels, *chunk), "uint8")
+        tiles = (len(job.lows), *job.cover.extent)
+        chunk = (len(job.lows), *map(piece, job.cover.extent))
+        created(job.folder / "channels", (len(job.cover), *tiles), (1, *chunk), "uint8")
         job.__dict__.pop("channels", None)
     elif name == "decode":
         for kind in ("objects", "labels"):
@@ -214,15 +216,13 @@ def stores(job: Job) -> list[LabelStore]:
 
 def audited(job: Job) -> list[Audit]:
     """The verdict on each class."""
-    return [
-        judged(
-            np.sum(
-                [np.load(job.file("seams", part, number), allow_pickle=False) for number in range(len(job.grid))],
-                axis=0,
-            )
-        )
-        for part in range(len(job.parts))
-    ]
+    try:
+        return [
+            judged(np.sum([load(job.file("seams", part, number)) for number in range(len(job.grid))], axis=0))
+            for part in range(len(job.parts))
+        ]
+    except Damaged as error:
+        raise UserError(mend(job, error)) from error
 
 
 def finish(job: Job, engine: Engine, keep: bool = False) -> list[Path]:
@@ -252,13 +252,15 @@ def coarsened(path: str, level: int, number: int) -> None:
 def mend(job: Job, error: Damaged) -> str:
     """Strike out what cannot be read any more, so that the same command does it again."""
     found = []
-    for name in ("predict", "decode", "link", "merge"):
+    for name in ("predict", "decode", "link", "merge", "audit"):
         key = read(job.folder / "ledger" / f"{name}.log")[2]
         if key is None:
             break
         ledger = Ledger(job.folder / "ledger", name, key)
         if bad := unreadable(job, name, ledger.done):
             ledger.strike(bad)
+            for path in (path for number in bad for path in files(job, name, number)):
+                path.unlink(missing_ok=True)  # a part of a chunk cannot be written over a chunk that cannot be read
             found.append(f"{len(bad)} of {numbered(name)}")
     if not found:
         return f"{error}; give the same command again"

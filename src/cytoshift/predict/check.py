@@ -40,7 +40,8 @@ def sound(job: Job, name: PassName, number: int) -> bool:
 def regions(job: Job, name: PassName, number: int) -> Iterator[tuple[Any, Slices]]:
     """The parts of stored arrays that a block has written."""
     if name == "predict":
-        yield job.channels, (slice(None), *job.grid[number].write)
+        for tile in job.tiles_of(number):
+            yield job.channels, (slice(tile, tile + 1), *(slice(None),) * (len(job.plan.shape) + 1))
     elif name == "decode":
         for part in range(len(job.parts)):
             row = job.row(part, number)
@@ -59,6 +60,9 @@ def files(job: Job, name: PassName, number: int) -> Iterator[Path]:
         for part, block in product(range(len(job.parts)), range(len(job.grid))):
             yield job.file("merged", part, block)
             yield job.file("rows", part, block)
+        for part in range(len(job.parts)):
+            yield job.folder / "merged" / f"{part}" / "total.npy"
+            yield job.folder / "merged" / f"{part}" / "sizes.bin"
 
 
 def chunks(array: Any, region: Slices) -> Iterator[Path]:

@@ -15,7 +15,7 @@ from pydantic import Field
 from ..core.blocks import Grid
 from ..core.settings import Settings
 from ..data.multiscale import CHUNK
-from .plan import BASE, CONTEXT, DECODE, LARGEST, grown
+from .plan import BASE, CONTEXT, DECODE, DRAWN, LARGEST, grown
 
 LINE = 9  # bytes of a finished block in the ledger of a pass
 OBJECT = 104  # bytes of an object in the tables of passes 2 and 4, in all
@@ -24,7 +24,7 @@ KEPT = 90  # bytes of a finished block in the memory of the process that gives o
 JOINED = 300  # bytes of an object at a face of blocks in the process that merges: names, forest and sums of its parts
 FILES = 4e-3  # seconds that this process takes for the four small files of a block; an assumption, as TASK is
 TASK = 2e-3  # seconds that this process takes to give out a block and to write it down
-PASSES = 5  # that touch every block: predict, decode, link, write, audit; merge is one task
+PASSES = 4  # that touch every block: decode, link, write, audit; predict has tasks of its own, merge is one
 PYRAMID = 8 / 7  # the finest level and all coarser ones, in 3D
 
 
@@ -100,32 +100,33 @@ def forecast(
     grid = Grid(shape, block, halo)
     reads = prod(sum(min(b + h, n) - max(a - h, 0) for a, b in spans(n, s)) / n for n, s, h in zip(shape, block, halo))
     count, found = len(grid), voxels * rates.objects
+    done = count * PASSES + voxels / DRAWN  # tasks of all passes
     image, channels = voxels * rates.image_bytes, voxels * rates.channel_bytes
     stored, output = voxels * rates.work_bytes, voxels * rates.label_bytes * PYRAMID
     tables = found * (OBJECT + LINK)
     crossing = found * (1 - prod(max(1 - objects / 2 / s, 0.0) for s, n in zip(block, shape) if s < n))
     speed = min(rates.storage, rates.link * workers)
-    cores, give = workers * rates.cores, count * TASK
+    cores = workers * rates.cores
 
-    def stage(name: str, work: float, read: float, write: float, tasks: float = give) -> Stage:
+    def stage(name: str, work: float, read: float, write: float, tasks: float) -> Stage:
         bounds = {"computing": work, "storage" if speed == rates.storage else "network": (read + write) / speed,
-                  "giving out blocks": tasks}  # fmt: skip
+                  "giving out blocks": tasks * TASK}  # fmt: skip
         bound = max(bounds, key=lambda key: bounds[key])
         return Stage(name, bounds[bound], bound)
 
     drawn = voxels / (workers * (rates.card or rates.network * rates.cores))
     stages = (
         stage("statistics of the intensities", voxels / (rates.count * cores), image, 0.0, 0.0),
-        stage("(1) predict", drawn, image, channels),
+        stage("(1) predict", drawn, image, channels, voxels / DRAWN),
         stage("(2, 3, 5, 6) decode, link, write, audit", voxels * reads / (rates.stitch * cores),
-              channels * reads + 3 * stored + tables, stored + output + tables, (PASSES - 1) * give),
+              channels * reads + 3 * stored + tables, stored + output + tables, count * PASSES),
         Stage("(4) merge", count * FILES + tables / speed, "one process"),
     )  # fmt: skip
     chunk_files = voxels / prod(chunk) * PYRAMID
     shard_files = voxels / prod(block) * PYRAMID
-    kept = max(count * KEPT * PASSES, crossing * JOINED) + BASE
+    kept = max(done * KEPT, crossing * JOINED) + BASE
     made = Forecast(
-        voxels, block, halo, count, reads, found, image, channels + stored + tables, output, count * LINE * PASSES,
+        voxels, block, halo, count, reads, found, image, channels + stored + tables, output, done * LINE,
         tables, kept, chunk_files, shard_files, stages, (),
     )  # fmt: skip
     return Forecast(**{**vars(made), "limits": limits(made, memory)})
@@ -142,7 +143,7 @@ def limits(made: Forecast, memory: float) -> tuple[str, ...]:
         (made.chunk_files / 1e8, f"{made.chunk_files:.2g} files of chunks: more than most file systems bear in one "
                                  f"folder tree; with a shard per block they are {made.shard_files:.2g}"),
         (made.memory / memory, f"{made.memory / 1e9:.3g} GB in the process that gives out the work and merges; "
-                               "cut the volume into parts, or take larger blocks by more --memory"),
+                               "cut the volume into parts"),
         (made.objects / 2**32, f"{made.objects:.2g} objects: ids of 64 bits, which few viewers show"),
         (made.work / 100e12, f"{made.work / 1e12:.3g} TB in the working folder until the end: most of it channels"),
         *((2.0, f"{stage.name} waits for {stage.bound}: more GPUs change nothing") for stage in slow),

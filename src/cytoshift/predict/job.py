@@ -6,7 +6,7 @@ work/
   model/               the segmenter, a copy
   intensities/         counts of all voxels by their intensity, which normalise
   norms.safetensors    statistics of the norms, measured once on the volume
-  channels/            (1) Zarr (K, *S) uint8: the channels, 0 to 255 for their range
+  channels/            (1) Zarr (tiles, K, *tile) uint8: the channels, 0 to 255 for their range
   labels/              (2) Zarr (classes x blocks, *room) int32: objects of each block, 1..n
   objects/             (2) per class and block a table of the objects
   links/               (3) per class and block, which of its objects are one with those of later neighbours
@@ -18,6 +18,7 @@ work/
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..core.atomic import replacing
-from ..core.blocks import Block, Grid, Slices, within
+from ..core.blocks import Block, Grid, Slices, extent, within
 from ..core.errors import UserError
 from ..core.normalise import Scale, Scales
 from ..data.multiscale import Ngff
@@ -37,11 +38,12 @@ from ..model.segmenter import ScaleEntry, numbers
 from ..represent import Classes, RepresentationSettings
 from ..represent.base import lowest
 from ..represent.classes import Part
-from . import sight
+from . import shared
 from .network import multiple
 from .norms import Pooled
 from .plan import Ints, Plan
 from .run import Options, decoder
+from .tiles import Cover, lay, rounded
 from .working import Working
 
 # A row of the table of one block: of each object that has voxels in the block's write region, what these add up to.
@@ -49,6 +51,10 @@ ROW = np.dtype([
     ("id", np.int32), ("voxels", np.int64), ("total", np.float64, 3), ("low", np.int64, 3), ("high", np.int64, 3),
     ("sure", np.float64),
 ])  # fmt: skip
+
+
+class Damaged(UserError):
+    """Something between two passes cannot be read; who gives out the work looks what has to be done again."""
 
 
 class Stored(Plan):
@@ -90,6 +96,19 @@ class Job:
         return self.plan.grid
 
     @cached_property
+    def cover(self) -> Cover:
+        return self.plan.cover
+
+    @cached_property
+    def tasks(self) -> Grid:
+        return self.plan.tasks
+
+    def tiles_of(self, number: int) -> list[int]:
+        """The tiles that one task of pass 1 draws."""
+        indices = product(*(range(s.start, s.stop) for s in self.tasks[number].write))
+        return [self.cover.number(index) for index in indices]
+
+    @cached_property
     def scale(self) -> Scale | Scales:
         found = numbers(self.plan.scale)
         assert found is not None, "a plan has the numbers that normalise"
@@ -101,7 +120,7 @@ class Job:
 
     @cached_property
     def norms(self) -> Pooled:
-        return sight.load(self.folder / "norms.safetensors", torch.device(self.plan.device))
+        return shared.load(self.folder / "norms.safetensors", torch.device(self.plan.device))
 
     @property
     def pooled(self) -> Pooled:
@@ -129,6 +148,26 @@ class Job:
     @cached_property
     def channels(self) -> Any:
         return opened(self.folder / "channels")
+
+    def blended(self, channels: slice, region: Slices) -> NDArray[np.uint8]:
+        """Some channels (K, *region) on the volume's grid: tiles laid over each other, in their order, whatever the
+        region."""
+        same = self.working.inside == self.plan.shape
+        room = region if same else self.working.needed(region)
+        out = np.zeros((channels.stop - channels.start, *extent(room)), np.float32)
+        flat = out.reshape(len(out), *(1,) * (3 - len(room)), *out.shape[1:])
+        for number in self.cover.meeting(room):
+            tile = self.cover[number]
+            met = tuple(slice(max(t.start, r.start), min(t.stop, r.stop)) for t, r in zip(tile.region, room))
+            here = within(met, tile.region)
+            part = np.asarray(self.channels[(number, channels, *here)])
+            weights = [along[at] for along, at in zip(tile.weights, here)]
+            while len(weights) < 3:
+                weights.insert(0, np.ones(1, np.float32))
+            corner = (*(0,) * (3 - len(room)), *(m.start - r.start for m, r in zip(met, room)))
+            lay(flat, part.reshape(len(part), *map(len, weights)), corner, *weights)
+        drawn = out if same else self.working.back(out, room, region)
+        return np.asarray(rounded(drawn.ravel()).reshape(drawn.shape))
 
     @cached_property
     def labels(self) -> Any:
@@ -192,6 +231,15 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def load(path: Path) -> NDArray[Any]:
+    """Numbers that `save` has written. Raises Damaged where they are gone or cut short."""
+    try:
+        found: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (FileNotFoundError, ValueError, EOFError) as error:
+        raise Damaged(f"{path} of a stored block is damaged ({error})") from error
+    return found
 
 
 def save(path: Path, array: NDArray[np.generic]) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..labels.overlap import overlap
 from ..represent.base import Link
-from .job import Job
+from .job import Job, load
 
 BITS = 32  # of a name: the number of the block above, the object's label in the block below
 AGREE = 0.5  # least IoU of two objects that are one
@@ -41,7 +41,7 @@ def links(job: Job, part: int, rule: Link, number: int) -> NDArray[np.uint64]:
 
 def owned(job: Job, part: int, number: int) -> NDArray[np.int32]:
     """Labels of the objects with voxels in the region that a block writes."""
-    return np.asarray(np.load(job.file("objects", part, number), allow_pickle=False)["id"], dtype=np.int32)
+    return np.asarray(load(job.file("objects", part, number))["id"], dtype=np.int32)
 
 
 def best(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int64]:

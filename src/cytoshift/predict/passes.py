@@ -1,6 +1,6 @@
 """The passes of blockwise work, each a function of a job and the number of a block.
 
-  (1) predict   the network, tile by tile: channels of 8 bits                      [blocks in any order]
+  (1) predict   the network over its tiles, as in one piece: channels of 8 bits    [groups of tiles in any order]
   (2) decode    channels of a block and its halo to objects, and a table of them   [blocks in any order]
   (3) link      which objects of a block and of its later neighbours are one       [blocks in any order]
   (4) merge     linked objects get one name, whole ones are filtered, 1..N         [one task, see merge.py]
@@ -11,6 +11,7 @@ What a pass leaves lies in the folder of the job (see job.py); nothing else is h
 another of its own pass.
 """
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,24 +20,21 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import Slices, pieces, within
+from ..core.blocks import Slices, within
 from ..core.errors import UserError
 from ..core.normalise import Scales
 from ..labels.filters import fill_holes
-from ..labels.kernels import moments, sums
-from ..represent import BC, BCD, Single
+from ..labels.kernels import moments, sums, sums_by_table, tally
+from ..represent import BC, BCD, Affinity, Single
 from ..represent.bcd import eight_bits
-from . import sight
 from .audit import seams
-from .job import ROW, Job, job_of, save
+from .job import ROW, Damaged, Job, job_of, load, save
 from .link import links
 from .merge import merge
-from .network import LEAST
+from .network import drawn_of
 from .plan import PASSES, PassName
 
-
-class Damaged(UserError):
-    """Something between two passes cannot be read; who gives out the work looks what has to be done again."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a disk, a quota, a limit, and what became read-only
 
 
 def run(name: PassName, folder: str, stamp: str, number: int) -> None:
@@ -52,7 +50,7 @@ def work_of(name: PassName, job: Job) -> Callable[[int], None]:
 
 def numbers_of(name: PassName, job: Job) -> range:
     """The tasks of a pass."""
-    return range(1 if name == "merge" else len(job.grid))
+    return range({"merge": 1, "predict": len(job.tasks)}.get(name, len(job.grid)))
 
 
 def numbered(name: PassName) -> str:
@@ -65,53 +63,59 @@ def numbered(name: PassName) -> str:
 
 @contextmanager
 def intact(job: Job) -> Iterator[None]:
-    """Checksums and tables that do not hold what they should."""
+    """Chunks that do not hold what they should, and disks that hold no more."""
     try:
         yield
     except UserError:
         raise
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"cannot write {job.folder}: {error.strerror}; free space or choose another output with -o, the same "
+            f"command goes on where this one stopped"
+        ) from error
     except (ValueError, RuntimeError, EOFError) as error:
         words = str(error).lower()
-        if "checksum" in words or "blosc" in words or "decompress" in words or "npy" in words or "magic" in words:
+        if "checksum" in words or "blosc" in words or "decompress" in words:
             raise Damaged(f"a stored block in {job.folder} is damaged ({error})") from error
         raise
 
 
 def predict(job: Job, number: int) -> None:
-    """(1) The channels of one block, tile by tile."""
-    for box in pieces(job.grid[number].write, job.plan.tile):
-        job.channels[(slice(None), *box)] = np.stack(eight_bits(drawn(job, box), job.lows))
+    """(1) The channels of a group of tiles."""
+    todo, batch = job.tiles_of(number), job.plan.options.batch
+    for first in range(0, len(todo), batch):
+        group = todo[first : first + batch]
+        for tile, channels in zip(group, drawn(job, [job.cover[one].region for one in group])):
+            job.channels[tile] = np.stack(eight_bits(channels, job.lows))
 
 
-def drawn(job: Job, box: Slices) -> NDArray[np.float32]:
-    """Channels (K, *box) of a box of the volume."""
-    shape = (len(job.lows), *(s.stop - s.start for s in box))
+def drawn(job: Job, boxes: list[Slices]) -> NDArray[np.float32]:
+    """Channels (B, K, *box) of boxes of the working grid."""
     scales = job.scale.each if isinstance(job.scale, Scales) else (job.scale,)
     if all(scale.gain == 0 for scale in scales):  # nothing to see in all of the volume
-        return np.zeros(shape, dtype=np.float32)
+        return np.zeros((len(boxes), len(job.lows), *job.cover.extent), dtype=np.float32)
     working = job.working
-    room = working.needed(box)
-    seen = sight.boxed(room, job.plan.margin, working.step, working.shape[1:], LEAST)
-    window = working[(slice(0, working.shape[0]), *seen)]
-    channels = sight.drawn(job.segmenter, window, job.plan.options, job.pooled)
+    windows = [working[(slice(0, working.shape[0]), *box)] for box in boxes]
+    channels = drawn_of(job.segmenter, windows, job.plan.options, job.pooled)
     if not np.isfinite(channels).all():
         raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
-    inner = np.ascontiguousarray(channels[(slice(None), *within(room, seen))])
-    return working.back(inner, room, box)
+    return channels
 
 
 def decode(job: Job, number: int) -> None:
     """(2) The objects of one block, class by class."""
     block, plan, voxel = job.grid[number], job.plan, job.volume.voxel
     for place, part in enumerate(job.parts):
-        eight = np.asarray(job.channels[(part.channels, *block.read)])
+        eight = job.blended(part.channels, block.read)
         lows = job.lows[part.channels]
         labels = part.represent.decode(channels_for(part.represent, eight, lows), voxel)
         if plan.options.max_hole != 0:
             limit = inf if plan.options.max_hole is None else plan.options.max_hole
             labels = fill_holes(labels, voxel, limit)
         inner = np.ascontiguousarray(labels[block.inner])
-        sure = part.represent.foreground(real(eight[(slice(None), *block.inner)], lows))
+        sure = certainty(part.represent, eight[(slice(None), *block.inner)], lows, inner)
         save(job.file("objects", place, number), rows(inner, sure, block.write))
         room = job.room(block)
         kept = labels[within(room, block.read)]
@@ -134,12 +138,25 @@ def real(eight: NDArray[np.uint8], lows: tuple[int, ...]) -> NDArray[np.float32]
     return out
 
 
-def rows(labels: NDArray[np.int32], sure: NDArray[np.float32], at: Slices) -> NDArray[np.void]:
-    """The table of the objects of a write region `at`, (*S) both; places are the volume's, z is 0 in 2D."""
+def certainty(
+    represent: Single, eight: NDArray[np.uint8], lows: tuple[int, ...], labels: NDArray[np.int32]
+) -> NDArray[np.float64]:
+    """How sure the network is of the objects 1..N of a dense label image: sums over their voxels, (N,)."""
+    flat, count = labels.ravel(), int(labels.max(initial=0))
+    if isinstance(represent, Affinity):
+        sure = represent.foreground(real(eight, lows))
+        return sums(flat, np.ascontiguousarray(sure, dtype=np.float32).ravel(), count)
+    # All others tell it by their first channel alone, so that its 256 values can be looked up.
+    values = np.broadcast_to(np.arange(256, dtype=np.uint8), (len(lows), 256))
+    table = np.asarray(represent.foreground(real(values, lows)), dtype=np.float32)
+    return sums_by_table(flat, np.ascontiguousarray(eight[0]).ravel(), table, count)
+
+
+def rows(labels: NDArray[np.int32], certain: NDArray[np.float64], at: Slices) -> NDArray[np.void]:
+    """The table of the objects of a write region `at`, (*S); places are the volume's, z is 0 in 2D."""
     count = int(labels.max(initial=0))
     total, low, high = moments(labels.reshape((1,) * (3 - labels.ndim) + labels.shape), count)
-    voxels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    certain = sums(labels.ravel(), np.ascontiguousarray(sure, dtype=np.float32).ravel(), count)
+    voxels = tally(labels.ravel(), count)
     here = np.flatnonzero(voxels)
     corner = np.array([*(0,) * (3 - labels.ndim), *(s.start for s in at)])
     out = np.zeros(here.size, ROW)
@@ -153,7 +170,7 @@ def write(job: Job, number: int) -> None:
     """(5) The labels of one block as they leave."""
     block = job.grid[number]
     for place, store in enumerate(job.stores):
-        table = np.load(job.file("merged", place, number), allow_pickle=False)
+        table = load(job.file("merged", place, number))
         names = table.astype(store.dtype)
         store[block.write] = names[job.stored(place, number, block.write)]
 

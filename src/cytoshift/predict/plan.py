@@ -13,7 +13,9 @@ from ..core.voxel import Voxel
 from ..data.multiscale import CHUNK, Ngff
 from ..model import Segmenter
 from ..represent import Classes, Single
+from .network import LEAST, WINDOWS, Tiling, largest, up
 from .run import Options
+from .tiles import Cover, fitting
 
 Ints = tuple[int, ...]
 
@@ -25,6 +27,7 @@ UNKNOWN = 32  # voxels of the finest axis: the largest object of a model that kn
 CONTEXT = 4  # voxels that smoothing and contours of a decoder look around
 LARGEST = 2**27  # voxels that a block reads at most: larger ones spare little and are lost more easily
 REACH = 4  # voxels to each side of a face in which two blocks compare their objects
+DRAWN = 2**24  # voxels of the working grid that one task of pass 1 draws at most
 PARTS = 64  # edge of the pieces that stored labels are compressed in
 
 
@@ -42,10 +45,11 @@ class Wishes(Settings):
 
 
 class Plan(Settings):
-    """The geometry. Voxels are the volume's own, those of `margin` the working grid's.
+    """The geometry. Voxels are the volume's own, those of `working`, `tile`, `overlap` and `step` the working grid's.
 
     block: written by one task; halo: read beyond it to decode. chunk: of the labels that come out.
-    tile: of the stored channels, what one pass of the network writes; margin: what it sees beyond.
+    working: extent of the working grid with padding; tile: what the network sees at once; step: what all places of
+    tiles are multiples of; group: tiles along each axis that one task draws.
     reach: to each side of a face, where two blocks compare. objects: extent of the largest object that is expected.
     """
 
@@ -53,14 +57,27 @@ class Plan(Settings):
     block: Ints
     halo: Ints
     chunk: Ints
+    working: Ints
     tile: Ints
-    margin: Ints
+    overlap: int
+    step: Ints
+    group: Ints
     reach: Ints
     objects: Ints
 
     @property
     def grid(self) -> Grid:
         return Grid(self.shape, self.block, self.halo)
+
+    @property
+    def cover(self) -> Cover:
+        """The tiles of the network: those that the volume has in one piece, whatever the blocks."""
+        return Cover(self.working, self.tile, self.overlap, self.step)
+
+    @property
+    def tasks(self) -> Grid:
+        """Of pass 1, as blocks of tiles."""
+        return Grid(self.cover.counts, self.group, (0,) * len(self.group))
 
     @property
     def room(self) -> Ints:
@@ -71,8 +88,8 @@ class Plan(Settings):
         """What there is to say before the work begins."""
         out = [
             f"{len(self.grid)} block{'s' * (len(self.grid) > 1)} of {words(self.block)} voxels, halo "
-            f"{words(self.halo)}, chunks {words(self.chunk)}; the network sees {words(self.margin)} voxels beyond its "
-            f"tiles of {words(self.tile)}; up to {memory / 1e9:.3g} GB per process"
+            f"{words(self.halo)}, chunks {words(self.chunk)}; the network sees tiles of {words(self.cover.extent)}, "
+            f"{self.overlap} of them shared with the next; up to {memory / 1e9:.3g} GB per process"
         ]
         if any(h < o for h, o in zip(self.halo, self.objects)):
             out.append(
@@ -97,9 +114,9 @@ def words(sizes: tuple[int, ...]) -> str:
 
 
 def made(
-    segmenter: Segmenter, shape: Ints, voxel: Voxel, wishes: Wishes, options: Options, margin: Ints, working: Ints
+    segmenter: Segmenter, shape: Ints, voxel: Voxel, wishes: Wishes, options: Options, grid: tuple[Ints, Ints, Ints]
 ) -> Plan:
-    """The plan of one volume. `margin` and `working`, the extent of its working grid, in voxels of that.
+    """The plan of one volume. grid: extent of its working grid with padding, its step, and the network's tiles there.
 
     Raises UserError where wishes do not fit the axes, or the memory not even one block.
     """
@@ -121,14 +138,23 @@ def made(
             f"{words(halo)} needs {(BASE + need * bytes_each) / 1e9:.3g} GB; pass a larger --memory or a smaller "
             f"--block"
         )
-    seen = min((wishes.memory - BASE) / footprint(segmenter), options.voxels)
-    if options.tile is not None:
-        seen = min(seen, prod(options.tile))
-    ratios = tuple(w / n for w, n in zip(working, shape))
-    tile = fitting(block, chunk, margin, ratios, seen)
+    working, step, tile = grid
+    ones = (1,) * len(shape)
+    room = min(DRAWN, prod(block)) // prod(tile)  # small blocks are wished for where little is to be lost
+    group = grown(Cover(working, tile, options.overlap, step).counts, ones, (0,) * len(shape), room)
     return Plan(
-        shape=shape, block=block, halo=halo, chunk=chunk, tile=tile, margin=margin, reach=reach, objects=objects
-    )
+        shape=shape, block=block, halo=halo, chunk=chunk, working=working, tile=tile, overlap=options.overlap,
+        step=step, group=group, reach=reach, objects=objects,
+    )  # fmt: skip
+
+
+def tile_of(segmenter: Segmenter, working: Ints, tiling: Tiling, memory: float, step: Ints) -> Ints:
+    """The largest tile of the network: that of one piece, unless the memory of a process is too small for it."""
+    size, room = largest(working, tiling, step), (memory - BASE) / footprint(segmenter)
+    if prod(size) > room:
+        least = tuple(LEAST * m for m in step)
+        size = up(tuple(map(max, fitting(working, max(int(room / WINDOWS), 1), step), least)), step)
+    return size
 
 
 def refuse(wishes: Wishes, axes: int) -> None:
@@ -177,23 +203,6 @@ def whole_chunks(block: Ints, shape: Ints) -> tuple[Ints, Ints]:
     return tuple(-(-b // c) * c for b, c in zip(block, chunk)), chunk
 
 
-def fitting(block: Ints, chunk: Ints, margin: Ints, ratios: tuple[float, ...], voxels: float) -> Ints:
-    """The largest equal parts of a block that the network may see at once with their margin."""
-    parts = [1] * len(block)
-
-    def seen() -> list[float]:
-        return [b / k * r + 2 * m for b, k, r, m in zip(block, parts, ratios, margin)]
-
-    while prod(seen()) > voxels and any(k < b for k, b in zip(parts, block)):
-        sizes = seen()
-        axis = max((a for a in range(len(block)) if parts[a] < block[a]), key=lambda a: sizes[a])
-        parts[axis] = next(k for k in range(parts[axis] + 1, block[axis] + 1) if block[axis] % k == 0)
-        if block[axis] // parts[axis] * ratios[axis] < margin[axis]:
-            parts[axis] = max(k for k in range(1, parts[axis]) if block[axis] % k == 0)
-            break  # smaller tiles would be margin for the most part
-    return tuple(b // k for b, k in zip(block, parts))
-
-
 def piece(length: int, wish: int = PARTS) -> int:
     """The largest divisor of a length up to a wish: what it is stored in. A length without one is stored whole.
 
@@ -217,7 +226,7 @@ def footprint(segmenter: Segmenter) -> float:
     """Bytes that the network holds per voxel of its input, about: three times its widest layer with its input."""
     import torch
 
-    from .network import LEAST, multiple
+    from .network import multiple
 
     size = tuple(LEAST * m for m in multiple(segmenter))
     most = 0

@@ -97,7 +97,7 @@ def write_seams(path: Path, job: Job, audits: Sequence[Audit], found: Sequence[F
             one.name or "objects": audit.report() | {"objects": one.objects, "largest": one.extent}
             for one, audit in zip(found, audits)
         },
-        "blocks": {"count": len(job.grid), "size": plan.block, "halo": plan.halo, "margin": plan.margin},
+        "blocks": {"count": len(job.grid), "size": plan.block, "halo": plan.halo, "tile": plan.cover.extent},
     }
     with replacing(path) as beside:
         beside.write_text(json.dumps(content, indent=1))

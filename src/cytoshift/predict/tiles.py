@@ -6,11 +6,14 @@ tile b          |==bbbbbbbb==|              ... in which that of b rises by as m
 tile c                    |==cccccccccc|
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
+from math import prod
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from ..core.blocks import Slices
@@ -30,15 +33,91 @@ class Tile:
         return out
 
 
-def tiles(shape: tuple[int, ...], size: tuple[int, ...], overlap: int, step: tuple[int, ...]) -> list[Tile]:
-    """Cover an image by tiles of one size; the sum of the weights is 1 in every voxel.
+@dataclass(frozen=True)
+class Cover(Sequence[Tile]):
+    """An image covered by tiles of one size, in C order; the sum of the weights is 1 in every voxel.
 
     shape: of the image; size: largest tile, made smaller where as many smaller ones do. overlap: at least, in
     voxels, half a tile at most. step: shape and size are multiples of it, and so is the place of every tile: a
     strided network then samples the same voxels in all of them.
     """
-    axes = [cuts(n, t, overlap, m) for n, t, m in zip(shape, size, step)]
-    return [Tile(tuple(s for s, _ in parts), tuple(w for _, w in parts)) for parts in product(*axes)]
+
+    shape: tuple[int, ...]
+    size: tuple[int, ...]
+    overlap: int
+    step: tuple[int, ...]
+
+    @cached_property
+    def axes(self) -> list[list[tuple[slice, NDArray[np.float32]]]]:
+        """Slices and weights along each axis."""
+        return [cuts(n, t, self.overlap, m) for n, t, m in zip(self.shape, self.size, self.step)]
+
+    @cached_property
+    def counts(self) -> tuple[int, ...]:
+        """Tiles along each axis."""
+        return tuple(map(len, self.axes))
+
+    @cached_property
+    def extent(self) -> tuple[int, ...]:
+        """Of every tile."""
+        return tuple(parts[0][1].size for parts in self.axes)
+
+    def __len__(self) -> int:
+        return prod(self.counts)
+
+    def __getitem__(self, number: int) -> Tile:  # type: ignore[override]  # there are no slices of it
+        at, rest = list[int](), range(len(self))[number]
+        for count in reversed(self.counts):
+            rest, place = divmod(rest, count)
+            at.insert(0, place)
+        parts = [along[i] for along, i in zip(self.axes, at)]
+        return Tile(tuple(s for s, _ in parts), tuple(w for _, w in parts))
+
+    def number(self, index: tuple[int, ...]) -> int:
+        """The place of the tile with that index along each axis."""
+        out = 0
+        for i, count in zip(index, self.counts):
+            out = out * count + i
+        return out
+
+    def meeting(self, region: Slices) -> list[int]:
+        """The tiles that reach into a region, ascending."""
+        along = [
+            [i for i, (s, _) in enumerate(parts) if s.start < r.stop and r.start < s.stop]
+            for parts, r in zip(self.axes, region)
+        ]
+        return [self.number(index) for index in product(*along)]
+
+
+def tiles(shape: tuple[int, ...], size: tuple[int, ...], overlap: int, step: tuple[int, ...]) -> list[Tile]:
+    """All tiles of `Cover`."""
+    return list(Cover(shape, size, overlap, step))
+
+
+Along = NDArray[np.float32]
+
+
+@njit(cache=True, nogil=True)
+def lay(
+    out: NDArray[np.float32], part: NDArray[np.uint8], corner: tuple[int, int, int], z: Along, y: Along, x: Along
+) -> None:
+    """Add a part (K, Z, Y, X), times its weights along each axis, to a larger box, from a corner of that on."""
+    for k in range(part.shape[0]):
+        for i in range(part.shape[1]):
+            for j in range(part.shape[2]):
+                along = z[i] * y[j]
+                row, given = out[k, corner[0] + i, corner[1] + j, corner[2] : corner[2] + x.size], part[k, i, j]
+                for m in range(x.size):
+                    row[m] += np.float32(given[m]) * (along * x[m])
+
+
+@njit(cache=True, nogil=True)
+def rounded(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """To whole numbers from 0 to 255; flat."""
+    out = np.empty(values.size, np.uint8)
+    for n in range(values.size):
+        out[n] = np.uint8(min(max(values[n] + np.float32(0.5), np.float32(0)), np.float32(255)))
+    return out
 
 
 def cuts(length: int, size: int, overlap: int, step: int) -> list[tuple[slice, NDArray[np.float32]]]:

@@ -1,0 +1,108 @@
+"""Blockwise is one piece for every method's network: the same tiles, statistics and channels, to a step of 8 bits."""
+
+import numpy as np
+import pytest
+import torch
+
+from cytoshift.core.normalise import Normalisation
+from cytoshift.core.voxel import Voxel
+from cytoshift.data.resample import resample, working_shape
+from cytoshift.data.volumes import Volume
+from cytoshift.methods import METHODS
+from cytoshift.nets.chain import ChainSpec
+from cytoshift.nets.resnet import ResNetSpec
+from cytoshift.nets.unet import UNetSpec
+from cytoshift.predict.blockwise import segment_blockwise
+from cytoshift.predict.engine import Serial
+from cytoshift.predict.network import multiple, pad
+from cytoshift.predict.plan import Wishes
+from cytoshift.predict.run import Options, inferred
+from cytoshift.predict.working import Working
+from cytoshift.represent import Classes, Ternary
+from predicting import nuclei, segmenter
+from tiny_methods import VOXELS, build
+
+STEP = 1.01  # the stated tolerance, in steps of 8 bits: blocks against one piece in the same tiles, any voxel
+PIECE = 0.1  # tiles against one tile, channels on average, of weights that have learnt nothing and tiles of 16 voxels
+SHAPES = {2: (72, 100), 3: (20, 44, 40)}
+TILES = {2: (40, 40), 3: (16, 24, 24)}
+PIXELS = Voxel((1.0, 1.0))
+
+
+def segmenter_of(name: str, ndim: int):
+    """What a method ships before it has learnt anything."""
+    method = build(name, ndim)
+    spec = method.shipped()
+    network = spec.build()
+    network.load_state_dict((method.network().to_target if name == "cyclegan" else method.network()).state_dict())
+    represent = Ternary() if name == "cyclegan" else method.task.represent  # a translator of images draws one channel
+    return segmenter(ndim, spec=spec, network=network.eval().requires_grad_(False), representation=represent,
+                     voxel=VOXELS[ndim])  # fmt: skip
+
+
+def blocks_and_piece(made, volume, options, folder):
+    """Channels (K, *S) in steps of 8 bits: of blocks, and of one piece; and the job."""
+    represent = made.representation
+    names = represent.names if isinstance(represent, Classes) else ("",)
+    outputs = {name: folder / f"{name}.ome.zarr" for name in names}
+    size = tuple(n // 2 for n in volume.shape)
+    job = segment_blockwise(made, volume, outputs, folder / "work", Serial(),
+                            Wishes(block=size, halo=(8,) * len(size)), options, only="predict")  # fmt: skip
+    whole = inferred(made, job.scale(volume.load()), volume.voxel, options, None)
+    lows = np.array(job.lows).reshape(-1, *(1,) * len(size))
+    found = job.blended(slice(0, len(whole)), tuple(slice(0, n) for n in volume.shape))
+    return found.astype(float), 255 * (whole - lows) / (1 - lows), job
+
+
+@pytest.mark.parametrize(("name", "ndim"), [(name, ndim) for name in METHODS for ndim in (2, 3)])
+def test_channels_of_blocks_are_those_of_one_piece_for_every_method(name, ndim, tmp_path):
+    made = segmenter_of(name, ndim)
+    images = [nuclei(SHAPES[ndim], 25, seed, empty=0.4)[0] for seed in range(made.spec.channels)]
+    image = images[0] if len(images) == 1 else np.stack(images)
+    volume = Volume("cells", image, "zyx"[-ndim:], VOXELS[ndim], "made up")
+    options = Options(precision="32", tile=TILES[ndim])
+    blocks, piece, job = blocks_and_piece(made, volume, options, tmp_path)
+    assert len(job.cover) >= 4 and len(job.grid) >= 4
+    assert np.abs(blocks - piece).max() <= STEP
+    alone = inferred(made, job.scale(image), volume.voxel, Options(precision="32"), None)
+    lows = np.array(job.lows).reshape(-1, *(1,) * ndim)
+    assert np.abs(255 * (alone - lows) / (1 - lows) - piece).mean() / 255 <= PIECE
+
+
+def spec_of(kind: str):
+    unet = UNetSpec.for_voxel(PIXELS, 1, 1, (8, 16), groups=4, stem=3)
+    resnet = ResNetSpec.for_voxel(PIXELS, 1, 1, width=8, blocks=2, stem=3)
+    return {"unet": unet, "chain": ChainSpec(first=resnet, segment=unet)}[kind]
+
+
+@pytest.mark.parametrize("kind", ["unet", "chain"])
+@pytest.mark.parametrize("size", [(1.0, 1.0), (0.7, 1.6)])
+def test_networks_with_all_they_can_have_and_volumes_on_another_grid(kind, size, tmp_path):
+    torch.manual_seed(1)
+    spec = spec_of(kind)
+    made = segmenter(2, spec=spec, network=spec.build().eval().requires_grad_(False), representation=Ternary())
+    volume = Volume("cells", nuclei((90, 110), 40, 2, empty=0.4)[0], "yx", Voxel(size), "made up")
+    blocks, piece, job = blocks_and_piece(made, volume, Options(precision="32", tile=(48, 48)), tmp_path)
+    assert len(job.cover) >= 4
+    far = np.abs(blocks - piece)
+    assert far.max() <= STEP if size == (1.0, 1.0) else far.mean() <= STEP
+
+
+@pytest.mark.parametrize("size", [(0.7, 0.7), (1.0, 1.0), (1.6, 1.3)])
+def test_boxes_of_the_working_grid_are_those_of_the_whole(size):
+    """Resampled, normalised and padded box by box, with channels brought back, as the whole is."""
+    image = nuclei((61, 83), 30, 3)[0]
+    made = segmenter(2)
+    volume = Volume("cells", image, "yx", Voxel(size), "made up")
+    scale = Normalisation().measure([image])
+    working = Working(volume, scale, made.voxel, multiple(made))
+    whole = pad(resample(scale(image), working_shape(image.shape, volume.voxel, made.voxel))[None], multiple(made))
+    assert working.shape == whole.shape
+    for region in ((slice(0, 20), slice(16, 52)), (slice(8, whole.shape[1]), slice(4, whole.shape[2]))):
+        box = (slice(0, 1), *region)
+        assert np.abs(working[box] - whole[box]).mean() <= 2e-3, "the outermost half voxel is interpolated otherwise"
+    own = (slice(17, 40), slice(60, 83))
+    room = working.needed(own)
+    inner = whole[(slice(None), *room)]
+    back = resample(whole[0, : working.inside[0], : working.inside[1]], image.shape)
+    assert np.abs(working.back(inner, room, own)[0] - back[own]).mean() <= 2e-3
