@@ -26,6 +26,7 @@ from .synth import synth
 from .train import train
 from .translate import translate
 from .trust import trust
+from .view import view
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 CURES = {
@@ -61,9 +62,8 @@ def cytoshift(
 
 # In the order of a first day.
 for verb in (
-    demo, info, convert, assess, new, train, select, segment, trust, evaluate, report, export, translate, synth, plan,
-    bench,
-    import_config, doctor,
+    demo, info, convert, assess, new, train, select, segment, view, trust, evaluate, report, export, translate,
+    synth, plan, bench, import_config, doctor,
 ):  # fmt: skip
     app.command()(verb)
 

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from ..core.blocks import Slices, pieces, within
 from ..core.errors import UserError
-from ..core.normalise import Scales
 from ..labels.filters import fill_holes
 from ..labels.kernels import moments, sums
 from ..represent import BC, BCD, Single
@@ -31,7 +30,6 @@ from .audit import seams
 from .job import ROW, Job, job_of, save
 from .link import links
 from .merge import merge
-from .network import LEAST
 from .plan import PASSES, PassName
 
 
@@ -85,19 +83,7 @@ def predict(job: Job, number: int) -> None:
 
 def drawn(job: Job, box: Slices) -> NDArray[np.float32]:
     """Channels (K, *box) of a box of the volume."""
-    shape = (len(job.lows), *(s.stop - s.start for s in box))
-    scales = job.scale.each if isinstance(job.scale, Scales) else (job.scale,)
-    if all(scale.gain == 0 for scale in scales):  # nothing to see in all of the volume
-        return np.zeros(shape, dtype=np.float32)
-    working = job.working
-    room = working.needed(box)
-    seen = sight.boxed(room, job.plan.margin, working.step, working.shape[1:], LEAST)
-    window = working[(slice(0, working.shape[0]), *seen)]
-    channels = sight.drawn(job.segmenter, window, job.plan.options, job.pooled)
-    if not np.isfinite(channels).all():
-        raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
-    inner = np.ascontiguousarray(channels[(slice(None), *within(room, seen))])
-    return working.back(inner, room, box)
+    return sight.box_of(job.segmenter, job.working, job.plan.margin, job.plan.options, job.pooled, box)
 
 
 def decode(job: Job, number: int) -> None:

@@ -15,10 +15,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ..core.atomic import replacing
-from ..core.blocks import Slices, extent
+from ..core.blocks import Slices, extent, within
 from ..core.errors import UserError
+from ..core.normalise import Scales
 from ..model import Segmenter
-from .network import Tiling, drawn_of, forward, largest, measure
+from .network import LEAST, Tiling, drawn_of, forward, largest, measure
 from .norms import Pooled
 from .tiles import fitting, spread
 from .working import Working
@@ -77,6 +78,23 @@ def felt(change: NDArray[np.float32], axis: int, backwards: bool) -> int:
         planes = planes[::-1]
     changed = np.flatnonzero(np.quantile(planes, SHARE, axis=1) > FELT)
     return int(changed[-1]) + 1 if changed.size else 0
+
+
+def box_of(
+    segmenter: Segmenter, working: Working, margin: tuple[int, ...], tiling: Tiling, pooled: Pooled, box: Slices
+) -> NDArray[np.float32]:
+    """Channels (K, *box) of a box of the volume, which the network sees with its margin."""
+    scales = working.scale.each if isinstance(working.scale, Scales) else (working.scale,)
+    if all(scale.gain == 0 for scale in scales):  # nothing to see in all of the volume
+        return np.zeros((len(segmenter.representation.channels), *extent(box)), dtype=np.float32)
+    room = working.needed(box)
+    seen = boxed(room, margin, working.step, working.shape[1:], LEAST)
+    window = working[(slice(0, working.shape[0]), *seen)]
+    channels = drawn(segmenter, window, tiling, pooled)
+    if not np.isfinite(channels).all():
+        raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
+    inner = np.ascontiguousarray(channels[(slice(None), *within(room, seen))])
+    return working.back(inner, room, box)
 
 
 def drawn(segmenter: Segmenter, window: NDArray[np.float32], tiling: Tiling, pooled: Pooled) -> NDArray[np.float32]:
