@@ -11,6 +11,7 @@ from ..core.errors import UserError
 from .assess import assess
 from .bench import bench
 from .convert import convert
+from .data import data
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
@@ -62,7 +63,7 @@ def cytoshift(
 
 # In the order of a first day.
 for verb in (
-    demo, info, convert, assess, new, train, select, segment, view, trust, evaluate, report, export, translate,
+    demo, data, info, convert, assess, new, train, select, segment, view, trust, evaluate, report, export, translate,
     synth, plan, bench, import_config, doctor,
 ):  # fmt: skip
     app.command()(verb)
