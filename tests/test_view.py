@@ -1,6 +1,10 @@
 """What is served to a viewer is OME-Zarr that any reader takes, its ids have properties, and nobody else gets it."""
 
 import json
+import signal
+import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 
@@ -261,3 +265,40 @@ def test_a_damaged_chunk_is_said_once(server, monkeypatch):
         with pytest.raises(urllib.error.HTTPError, match="500"):
             fetched(f"http://127.0.0.1:{server.server.port}/data/{server.token}/0/0/c/0/0")
     assert said == ["a.tif is damaged; copy it again"]
+
+
+def test_a_port_that_is_taken_is_a_sentence():
+    pytest.importorskip("neuroglancer", reason="neuroglancer is not there: pip install 'cytoshift[view]'")
+    from cytoshift.view.server import Server
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(UserError, match=rf"port {port} of 127.0.0.1 cannot be used .*; pass another --port"),
+            Server([Layer(Served(plain(np.zeros((4, 4), np.uint8)), "image"))], port),
+        ):
+            pass
+
+
+def test_without_the_library_it_is_said_how_to_get_it(monkeypatch):
+    from cytoshift.view.server import imported
+
+    monkeypatch.setitem(sys.modules, "neuroglancer", None)
+    with pytest.raises(UserError, match=r"is needed to look at images in a browser; pip install 'cytoshift\[view\]'"):
+        imported()
+
+
+def test_the_verb_prints_its_address_and_ends_with_ctrl_c(tmp_path):
+    pytest.importorskip("neuroglancer", reason="neuroglancer is not there: pip install 'cytoshift[view]'")
+    path = write_image(tmp_path / "a.tif", np.arange(60, dtype=np.uint8).reshape(6, 10), Voxel((1.0, 1.0)), "yx")
+    command = [sys.executable, "-u", "-m", "cytoshift.cli.main", "view", str(path), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout.readline().strip() == "a"
+        address = process.stdout.readline().strip()
+        assert "neuroglancer" in fetched(address)[1].decode()
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 0 and rest.strip() == "closed"

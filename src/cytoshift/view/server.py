@@ -6,6 +6,7 @@ header allows other origins.
 
 import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -44,14 +45,10 @@ class Server:
 
     def __enter__(self) -> Self:
         neuroglancer = imported()
+        refuse_taken(self.port)
         neuroglancer.set_server_bind_address(ADDRESS, self.port)
-        try:
-            # With a token of its own, no page can ask the viewer for credentials of this user.
-            self.viewer = neuroglancer.Viewer(token=self.token, allow_credentials=False)
-        except OSError as error:
-            raise UserError(
-                f"port {self.port} of {ADDRESS} cannot be used ({error.strerror}); pass another --port, or leave it out"
-            ) from error
+        # With a token of its own, no page can ask the viewer for credentials of this user.
+        self.viewer = neuroglancer.Viewer(token=self.token, allow_credentials=False)
         self.server: Any = neuroglancer.server.global_server
         place = f"/data/{self.token}"
         data, nothing = handlers()
@@ -124,6 +121,18 @@ class Server:
         with replacing(path) as beside:
             beside.write_bytes(answers[0].image)
         return path
+
+
+def refuse_taken(port: int) -> None:
+    """Raises UserError where another program listens; neuroglancer would leave half a server behind."""
+    with socket.socket() as test:
+        test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            test.bind((ADDRESS, port))
+        except OSError as error:
+            raise UserError(
+                f"port {port} of {ADDRESS} cannot be used ({error.strerror}); pass another --port, or leave it out"
+            ) from error
 
 
 def imported() -> Any:
