@@ -100,6 +100,8 @@ class Server:
         with self.viewer.config_state.txn() as shown:
             shown.show_ui_controls = shown.show_panel_borders = False
             shown.viewer_size = list(size)
+        with self.viewer.txn() as now:
+            now.selected_layer.visible = False
         arrived, answers = threading.Event(), list[Any]()
 
         def answered(answer: Any) -> None:
