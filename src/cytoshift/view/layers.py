@@ -106,7 +106,7 @@ def state(layers: list[Layer], address: str) -> dict[str, Any]:
     flat = volume.axes == "yx"
     told = any(layer.served.labels for layer in layers)
     finest = volume.voxel.size[-1]
-    extent = max(n * s for n, s in zip(volume.shape[-2:], volume.voxel.size[-2:])) / finest
+    extent = max(n * s for n, s in zip(volume.shape, volume.voxel.size)) / finest
     return {
         "dimensions": dimensions, "position": [(0 if a == FRONT else places[a] / 2) for a in dimensions],
         "crossSectionScale": max(extent / (700 if flat else 420), 0.05), "projectionScale": 1.5 * extent,
