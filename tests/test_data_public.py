@@ -232,6 +232,15 @@ def test_masks_of_single_objects_become_labels(tmp_path):
     assert (labels.load() == (one > 0) + 2 * (two > 0)).all()
 
 
+def test_masks_in_colours_become_masks(tmp_path):
+    mask = np.zeros((4, 5, 4), np.uint8)
+    mask[..., 3], mask[1:3, 1:4] = 255, 255
+    members = {"Lucchi++/Train_Out/0.png": image(mask, "png"), "Lucchi++/Train_In/mask0000.png": image(mask, "png")}
+    unpacked(PUBLIC["lucchi"], [archive(tmp_path / "a.zip", members)], tmp_path / "out")
+    (labels,) = open_labels(tmp_path / "out" / "train" / "labels")
+    assert (labels.load() == mask[..., 0]).all()
+
+
 def test_archives_that_are_damaged_or_of_another_layout(tmp_path):
     (tmp_path / "a.zip").write_bytes(CONTENT)
     with pytest.raises(UserError, match=r"a.zip is damaged .*; remove it and give the command again"):

@@ -145,6 +145,9 @@ def drawn(model: Path, device: str, source: "ImageSource") -> "list[Layer]":
     volume = found[0].volume
     rough = next((level for level in reversed(found[0].levels) if level.array.size >= ROUGH), found[0].levels[0])
     live = Live(Segmenter.load(model, chosen(device)), volume, replace(volume, array=rough.array))
+    if not live.whole and live.segmenter.scale is None and rough is not found[0].levels[0]:
+        shape = " x ".join(map(str, rough.array.shape))
+        typer.echo(f"{model} sees intensities as those of a coarse copy, {shape}; 'segment' measures all voxels")
     out = []
     for name, labels in live.classes.items():
         shown = replace(volume, array=labels)

@@ -47,6 +47,7 @@ class Public:
     files: tuple[File, ...] = ()
     rules: tuple[Rule, ...] = ()
     merge: str | None = None  # of masks, one per object: groups are the image and the object
+    grey: str | None = None  # masks that are saved as colours, white on black
     flip: str | None = None  # members whose y axis runs the other way than that of their images
     hint: str = ""
 
@@ -280,6 +281,7 @@ PUBLIC: dict[str, Public] = {
                 Rule(r"Lucchi\+\+/Test_In/mask(\d+)\.png", r"test/images/\1.png"),
                 Rule(r"Lucchi\+\+/Test_Out/(\d+)\.png", r"test/labels/\1.png"),
             ),
+            grey=r"Lucchi\+\+/.*_Out/.*",
             hint="--axes zyx --voxel 5,5,5 --unit nm",
         ),
         Public(

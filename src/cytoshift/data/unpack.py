@@ -72,9 +72,7 @@ def members(data: Public, path: Path) -> Iterator[tuple[str, bytes]]:
                 if data.merge and (found := re.fullmatch(data.merge, info.filename)):
                     masks[found.group(1)].append(info.filename)
                 elif name := renamed(data, info.filename):
-                    content = archive.read(info)
-                    flip = data.flip is not None and re.fullmatch(data.flip, info.filename)
-                    yield name, flipped(content) if flip else content
+                    yield name, changed(data, info.filename, archive.read(info))
             for image, files in sorted(masks.items()):
                 if SAFE.fullmatch(image):
                     yield f"labels/{image}.tif", merged([archive.read(file) for file in sorted(files)])
@@ -90,6 +88,24 @@ def renamed(data: Public, member: str) -> str | None:
             if all(SAFE.fullmatch(part) and part.strip(".") for part in name.split("/")):
                 return name
     return None
+
+
+def changed(data: Public, member: str, content: bytes) -> bytes:
+    """What has to be another than it is stored."""
+    if data.flip and re.fullmatch(data.flip, member):
+        return flipped(content)
+    if data.grey and re.fullmatch(data.grey, member):
+        return greyed(content)
+    return content
+
+
+def greyed(content: bytes) -> bytes:
+    """A PNG of colours, or with transparency, as one of a single channel."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.open(io.BytesIO(content)).convert("L").save(out, "PNG")
+    return out.getvalue()
 
 
 def merged(masks: list[bytes]) -> bytes:

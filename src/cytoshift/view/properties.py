@@ -89,6 +89,8 @@ def properties(labels: str, name: str, origin: str) -> Properties | None:
         return None
     ids = np.array(sorted(out), dtype=np.uint64)
     names = dict.fromkeys(column for row in out.values() for column in row)
+    if not names:
+        return None
     columns = {n: np.array([out[int(i)].get(n, np.nan) for i in ids], dtype=np.float32) for n in names}
     return Properties(ids, columns)
 
