@@ -11,6 +11,7 @@ from ..core.errors import UserError
 from .assess import assess
 from .bench import bench
 from .convert import convert
+from .data import data
 from .demo import demo
 from .doctor import doctor
 from .evaluate import evaluate
@@ -26,6 +27,7 @@ from .synth import synth
 from .train import train
 from .translate import translate
 from .trust import trust
+from .view import view
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 CURES = {
@@ -61,9 +63,8 @@ def cytoshift(
 
 # In the order of a first day.
 for verb in (
-    demo, info, convert, assess, new, train, select, segment, trust, evaluate, report, export, translate, synth, plan,
-    bench,
-    import_config, doctor,
+    demo, data, info, convert, assess, new, train, select, segment, view, trust, evaluate, report, export, translate,
+    synth, plan, bench, import_config, doctor,
 ):  # fmt: skip
     app.command()(verb)
 

@@ -1,0 +1,181 @@
+"""cytoshift view: images and labels of any size in a browser, from this machine alone."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..data.levels import Leveled
+    from ..data.volumes import ImageSource
+    from ..view.layers import Layer
+    from ..view.server import Server
+
+ROUGH = 2**22  # voxels that are enough to normalise by
+
+
+def view(
+    image: Annotated[str, typer.Argument(help="Raw image: a file, OME-Zarr, file.h5::raw, or a folder of frames.")],
+    labels: Annotated[
+        list[str] | None, typer.Argument(help="Labels of it; default: those inside of an OME-Zarr image.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="Model folder: what it makes of the image, where one looks.")
+    ] = None,
+    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
+    channel: Annotated[str | None, typer.Option(help="Number of a channel, luminance of RGB, or several: 0,1.")] = None,
+    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
+    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; default: one that is free.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it, or print the address only.")] = True,
+    screenshot: Annotated[
+        Path | None, typer.Option(help="Write FILE.png as a browser without a screen draws it, and stop.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="Of the model: cpu, cuda, cuda:1 or auto.")] = "auto",
+) -> None:
+    """Look at an image and labels in the browser, plane by plane and in 3D, with neuroglancer.
+
+    Nothing is copied or converted: chunks are read when they are looked at, whatever the size and the format. What
+    'cytoshift trust' and 'segment' have written about the objects is listed beside them and can be searched, as in
+    confidence<0.5. Several images of one size are frames of one. Ctrl-C ends it.
+
+    It is served on 127.0.0.1 behind a token, and nothing is loaded from elsewhere. From another machine:
+    ssh -L 8765:127.0.0.1:8765 HOST, there with --port 8765 --no-browser.
+    """
+    from ..data.volumes import declared
+    from ..view.server import Server
+
+    if screenshot is not None and screenshot.suffix.lower() != ".png":
+        raise UserError(f"{screenshot} is asked for, a screenshot is a PNG file; pass {screenshot.with_suffix('.png')}")
+    source = declared(image, axes, channel, 0, voxel, unit, frames)
+    layers = list(pictures(source))
+    for path in labels or (inside(image) if model is None else []):
+        layers += objects(declared(path, axes, None, 0, voxel, unit, frames), layers[0])
+    if model is not None:
+        layers += drawn(model, device, source)
+    with Server(layers, port, say=lambda sentence: typer.secho(sentence, fg="red", err=True)) as server:
+        if screenshot is not None:
+            typer.echo(f"picture {server.picture(screenshot)}")
+            return
+        serve(server, browser)
+
+
+def serve(server: "Server", browser: bool) -> None:
+    """Until Ctrl-C."""
+    import threading
+    import webbrowser
+
+    names = ", ".join(layer.served.name for layer in server.layers)
+    typer.echo(f"{names}\n{server.url}\nCtrl-C ends it")
+    if browser:
+        webbrowser.open(server.url)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        typer.echo("\nclosed")
+
+
+def pictures(source: "ImageSource") -> "Iterator[Layer]":
+    """A layer for each channel."""
+    from ..data.levels import along_time, channels, deepened, open_leveled
+    from ..view.layers import Layer, colours
+    from ..view.served import Served
+
+    each = [channels(image) for image in open_leveled(source)]
+    colour = colours(len(each[0]))
+    for number, parts in enumerate(zip(*each)):
+        name = parts[0].volume.name if len(each) == 1 else "images"
+        frames = deepened(along_time(parts))
+        yield Layer(Served(frames, f"{name} {number}" if len(colour) > 1 else name), colour=colour[number])
+
+
+def objects(source: "ImageSource", image: "Layer") -> "list[Layer]":
+    """The layer of one set of labels, and one of the objects' confidence where that is known."""
+    from ..data.levels import along_time, deepened, open_leveled
+
+    found = open_leveled(source, labels=True)
+    frames = deepened(along_time(found))
+    if frames.volume.axes != image.served.image.volume.axes:
+        raise UserError(
+            f"{source.paths} has the axes '{frames.volume.axes}', the image '{image.served.image.volume.axes}'; pass "
+            "labels of this image, or --axes"
+        )
+    return described(frames, str(source.paths), found[0] if len(found) == 1 else None)
+
+
+def described(frames: "Leveled", path: str, single: "Leveled | None") -> "list[Layer]":
+    """single: the one image whose objects may have properties; ids of several frames would be mixed up."""
+    from dataclasses import replace
+
+    from ..data.levels import Coarse
+    from ..view.layers import Layer
+    from ..view.properties import SURE, Told, properties
+    from ..view.served import Served
+
+    name = f"labels {Path(path.rpartition('::')[2] or path).name}"
+    known = properties(path, single.volume.name, single.volume.origin) if single else None
+    out = [Layer(Served(frames, name, labels=True), known)]
+    if known is not None and SURE in known.columns:
+        levels = [Coarse(Told(one.array, known.ids, known.columns[SURE]), one.factors) for one in frames.levels]
+        sure = replace(frames, levels=tuple(levels))
+        out.append(Layer(Served(sure, f"{SURE} of {name}"), sureness=True, shown=False))
+    return out
+
+
+def drawn(model: Path, device: str, source: "ImageSource") -> "list[Layer]":
+    """A layer for each class that a model finds."""
+    from dataclasses import replace
+
+    from ..data.levels import Coarse, Leveled, Strided, deepened, open_leveled
+    from ..data.pyramid import planned
+    from ..model import Segmenter
+    from ..predict.live import Class, Live
+    from ..view.layers import Layer
+    from ..view.served import Served
+    from .segment import chosen
+
+    found = open_leveled(source)
+    if len(found) > 1:
+        raise UserError(f"a model is asked for and {len(found)} images are given; name one of them, or one of --frames")
+    volume = found[0].volume
+    rough = next((level for level in reversed(found[0].levels) if level.array.size >= ROUGH), found[0].levels[0])
+    live = Live(Segmenter.load(model, chosen(device)), volume, replace(volume, array=rough.array))
+    if not live.whole and live.segmenter.scale is None and rough is not found[0].levels[0]:
+        shape = " x ".join(map(str, rough.array.shape))
+        typer.echo(f"{model} sees intensities as those of a coarse copy, {shape}; 'segment' measures all voxels")
+    out = []
+    for name, labels in live.classes.items():
+        shown = replace(volume, array=labels)
+        first = Leveled(shown, (Coarse(labels, (1.0,) * len(volume.axes)),))
+        if live.whole:
+            first = deepened(first)
+        else:  # a far view does not set the network to work on all that it shows
+            seen = Class(live, labels.number, seen=True)
+            steps = [level.factors for level in planned(volume.shape, volume.voxel.size)[1:]]
+            coarser = tuple(Coarse(Strided(seen, each), tuple(map(float, each))) for each in steps)
+            first = replace(first, levels=first.levels + coarser)
+        title = f"{name or 'objects'} by {model.parent.name or model.name}"
+        out.append(Layer(Served(first, title, labels=True), slow=True))
+    return out
+
+
+def inside(image: str) -> list[str]:
+    """The labels that an OME-Zarr image lists as its own."""
+    from ..data.formats import is_zarr
+
+    path = Path(image.partition("::")[0])
+    if "::" in image or not path.is_dir() or not is_zarr(path):
+        return []
+    import zarr
+
+    from ..data.formats.ngff import ome
+
+    group = zarr.open(path, mode="r")
+    if not isinstance(group, zarr.Group) or "labels" not in group:
+        return []
+    return [f"{image}::labels/{name}" for name in ome(group["labels"]).get("labels", [])]

@@ -1,0 +1,176 @@
+"""Archives from the network into a folder of this machine, through pooch: resumed where they broke off, and checked.
+
+    CACHE/dsb2018.zip             whole, its checksum was right
+    CACHE/dsb2018.zip.part        what has arrived so far, and dsb2018.zip.part.json, of which version it is
+    CACHE/checksums.json          of archives whose checksum nobody has published: that of the first time
+
+A file that breaks off is asked for from where it ends (HTTP Range), as long as the server still has the same version.
+"""
+
+import errno
+import json
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..core.atomic import discard
+from ..core.errors import UserError
+from ..core.facts import now, read_json, write_json
+from .public import File, Public
+
+PLACE = "CYTOSHIFT_DATA"  # environment: another cache
+BLOCK = 2**18
+TRIES = 4  # until a connection that breaks off is given up
+TIMEOUT = 60.0  # seconds without a byte
+CHECKSUMS = "checksums.json"
+Told = Callable[[int, int], None]  # bytes that are there, bytes in all, 0 where the server does not say
+
+
+@dataclass(frozen=True)
+class Got:
+    """An archive on this machine. known: whether its checksum was published, and not that of the first download."""
+
+    path: Path
+    sha256: str
+    known: bool
+
+
+def cache() -> Path:
+    """Where archives are kept."""
+    import pooch
+
+    return Path(os.environ.get(PLACE) or pooch.os_cache("cytoshift"))
+
+
+def state(data: Public, folder: Path) -> str:
+    """What of a data set is on this machine: "yes", "no" or the part that is, as "12 MB"."""
+    if data.files and all((folder / file.name).exists() for file in data.files):
+        return "yes"
+    there = [size(folder / name) for file in data.files for name in (file.name, f"{file.name}.part")]
+    return f"{sum(there) / 1e6:.0f} MB" if sum(there) else "no"
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def fetched(file: File, folder: Path, told: Told) -> Got:
+    """An archive, from the cache or from the network. Raises UserError with one sentence for all that can go wrong."""
+    import pooch
+
+    pooch.get_logger().setLevel("ERROR")  # it would tell people to write checksums into code
+    locked = read_json(folder / CHECKSUMS).get(file.name, {})
+    wanted = file.sha256 or locked.get("sha256")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        there = pooch.retrieve(
+            file.url, f"sha256:{wanted}" if wanted else None, file.name, folder,
+            downloader=Resumed(file.name, told, bool(wanted)),
+        )  # fmt: skip
+        found = wanted or pooch.file_hash(there)
+        if not wanted:
+            write_json(
+                folder / CHECKSUMS,
+                {**read_json(folder / CHECKSUMS), file.name: {"sha256": found, "url": file.url, "when": now()}},
+            )
+    except OSError as error:
+        raise UserError(broken(error, file, folder)) from error
+    except ValueError as error:  # pooch's word for a checksum that is not the one
+        if isinstance(error, UserError):
+            raise
+        source = "published" if file.sha256 else f"of the first download, in {folder / CHECKSUMS}"
+        raise UserError(
+            f"{file.url} is not the file that is meant: its checksum is not the one {source}; give the command again, "
+            "and if it stays so, ask those who publish it"
+        ) from error
+    return Got(Path(there), found, file.sha256 is not None)
+
+
+def broken(error: OSError, file: File, folder: Path) -> str:
+    """What an error of the network or of the disk means."""
+    kept = size(folder / f"{file.name}.part")
+    rest = f"; {kept / 1e6:.3g} MB of it are kept, the same command goes on from there" if kept else ""
+    if isinstance(error, urllib.error.HTTPError):
+        cure = "the page of the data set may know where it has gone" if error.code in (404, 410) else "try again later"
+        return f"{file.url} cannot be had: {error.code} {error.reason}; {cure}{rest}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk of {folder} is full; free some space or choose another --cache{rest}"
+    if isinstance(error, urllib.error.URLError | TimeoutError | ConnectionError):
+        reason = getattr(error, "reason", error)
+        return (
+            f"{file.url} cannot be reached ({reason}); connect to the network, or put the file into {folder} under the "
+            f"name {file.name}{rest}"
+        )
+    return f"{folder} cannot be written: {error.strerror or error}; choose another --cache{rest}"
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """pooch's downloader: all that arrives is kept in NAME.part, which is given to pooch when it is whole.
+
+    checked: a checksum is known, so that a file pieced together of two versions would be noticed.
+    """
+
+    name: str
+    told: Told
+    checked: bool
+
+    def __call__(self, url: str, output_file: Any, pooch: Any) -> None:
+        """output_file: a temporary name in the folder of the cache, which pooch checks and renames."""
+        part = Path(output_file).parent / f"{self.name}.part"
+        for attempt in range(TRIES):
+            try:
+                self.arrive(url, part)
+                break
+            except (TimeoutError, ConnectionError, HTTPException) as error:
+                if attempt + 1 == TRIES:
+                    raise ConnectionError(str(error) or type(error).__name__) from error
+        part.replace(output_file)
+        discard(part.with_name(f"{part.name}.json"))
+
+    def arrive(self, url: str, part: Path) -> None:
+        """Append what is missing. Raises ConnectionError where it breaks off before the end."""
+        note = part.with_name(f"{part.name}.json")
+        version = read_json(note).get("version") if part.exists() else None
+        have = size(part) if version or self.checked else 0
+        headers = {"User-Agent": f"cytoshift/{__version__}", "Accept-Encoding": "identity"}
+        if have:
+            headers |= {"Range": f"bytes={have}-"} | ({"If-Range": version} if version else {})
+        try:
+            answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
+        except urllib.error.HTTPError as error:
+            if error.code != 416:
+                raise
+            error.close()
+            discard(part)  # longer than the file, or whole without anybody knowing: from the start
+            raise ConnectionError("what was kept did not fit the file") from error
+        with answer:
+            have = have if answer.status == 206 else 0
+            total = have + int(answer.headers.get("Content-Length") or 0)
+            if total > have:
+                room(part.parent, total - have)
+            tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+            if tag and not tag.startswith("W/"):  # a weak tag does not promise the same bytes
+                note.write_text(json.dumps({"version": tag}), encoding="utf-8")
+            else:
+                discard(note)
+            with part.open("ab" if have else "wb") as out:
+                while block := answer.read(BLOCK):
+                    out.write(block)
+                    have += len(block)
+                    self.told(have, total)
+        if have < total:
+            raise ConnectionError(f"it broke off after {have} of {total} bytes")
+
+
+def room(folder: Path, need: int) -> None:
+    """Raises OSError where a file will not fit: better before than after an hour."""
+    if shutil.disk_usage(folder).free < need:
+        raise OSError(errno.ENOSPC, f"{need / 1e9:.3g} GB are needed", str(folder))

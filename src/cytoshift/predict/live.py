@@ -1,0 +1,197 @@
+"""Labels that a model draws where somebody looks: block by block, on demand, for viewers.
+
+A volume that is small goes through whole, and its labels are those of `segment`. Of a large one a block is drawn and
+decoded with its halo when a part of it is read. An object is then called by its first voxel: two blocks that both see
+it whole give it one name, and no pass has to link them. What is longer than the halo has several names.
+"""
+
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from math import prod
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.blocks import Grid, extent, pieces, within
+from ..core.normalise import Scale, Scales, measure
+from ..data.lazy import Lazy
+from ..data.multiscale import CHUNK
+from ..data.several import apart
+from ..data.volumes import Volume
+from ..model import Segmenter
+from ..represent import Classes
+from ..represent.base import lowest
+from ..represent.bcd import eight_bits
+from . import sight
+from .network import largest, multiple
+from .norms import Pooled
+from .passes import channels_for
+from .plan import CONTEXT, expected
+from .run import Options, decoded, predict, refuse_strangers
+from .shared import statistics
+from .working import Working
+
+WHOLE = 2**23  # voxels of a volume that goes through in one piece
+KEPT = 4096  # blocks that are remembered, packed
+Ids = NDArray[np.uint64]
+
+
+@dataclass(eq=False)
+class Live:
+    """A model on a volume. `classes` are arrays to be read; whoever reads waits for the network.
+
+    rough: the volume on a coarse level, whose intensities normalise a large one; else all its voxels are read once.
+    Raises UserError where volume and model do not fit.
+    """
+
+    segmenter: Segmenter
+    volume: Volume
+    rough: Volume
+    options: Options = field(default_factory=Options)
+
+    def __post_init__(self) -> None:
+        refuse_strangers(self.segmenter, self.volume, self.options)
+        self.lock = Lock()
+        self.blocks: OrderedDict[int, list[bytes]] = OrderedDict()
+
+    @property
+    def whole(self) -> bool:
+        return prod(self.volume.shape) <= WHOLE
+
+    @cached_property
+    def grid(self) -> Grid:
+        if self.whole:
+            return Grid(self.volume.shape, self.volume.shape, (0,) * len(self.volume.shape))
+        objects, _ = expected(self.segmenter, self.volume.voxel)
+        return Grid(self.volume.shape, CHUNK[len(self.volume.shape)], tuple(n + CONTEXT for n in objects))
+
+    @cached_property
+    def parts(self) -> list[tuple[str, Any, slice]]:
+        """Name, representation and channels of each class."""
+        represent = self.segmenter.representation
+        if isinstance(represent, Classes):
+            return [(part.name, part.represent, part.channels) for part in represent.parts()]
+        return [("", represent, slice(None))]
+
+    @cached_property
+    def classes(self) -> dict[str, "Class"]:
+        return {name: Class(self, number) for number, (name, _, _) in enumerate(self.parts)}
+
+    @cached_property
+    def scale(self) -> Scale | Scales:
+        if self.segmenter.scale is not None:
+            return self.segmenter.scale
+        return measure(self.segmenter.normalisation, [apart(self.rough.array, len(self.rough.axes))])
+
+    @cached_property
+    def working(self) -> Working:
+        return Working(self.volume, self.scale, self.segmenter.voxel, multiple(self.segmenter))
+
+    @cached_property
+    def pooled(self) -> Pooled:
+        size = largest(self.working.shape[1:], self.options, self.working.step)
+        return statistics(self.segmenter, self.working, size, self.options.precision)
+
+    @cached_property
+    def margin(self) -> tuple[int, ...]:
+        return sight.sight(self.segmenter, self.working, self.options, self.pooled)
+
+    def block(self, number: int, draw: bool = True) -> list[Ids] | None:
+        """Labels of each class in a write region; None where nobody has looked and nothing is to be drawn."""
+        shape = extent(self.grid[number].write)
+        with self.lock:
+            if number not in self.blocks:
+                if not draw:
+                    return None
+                self.blocks[number] = [zlib.compress(found.tobytes(), 1) for found in self.found(number)]
+                if len(self.blocks) > KEPT:
+                    self.blocks.popitem(last=False)
+            packed = self.blocks[number]
+        return [np.frombuffer(zlib.decompress(one), np.uint64).reshape(shape) for one in packed]
+
+    def found(self, number: int) -> list[Ids]:
+        """Draw and decode."""
+        if self.whole:
+            prediction = predict(self.segmenter, self.volume, self.options)
+            return [one.labels.astype(np.uint64) for one in prediction.classes.values()]
+        block = self.grid[number]
+        lows = tuple(lowest(name) for name in self.segmenter.representation.channels)
+        eight = np.empty((len(lows), *extent(block.read)), np.uint8)
+        for box in pieces(block.read, self.grid.size):
+            channels = sight.box_of(self.segmenter, self.working, self.margin, self.options, self.fresh(), box)
+            eight[(slice(None), *within(box, block.read))] = np.stack(eight_bits(channels, lows))
+        out = []
+        for _, represent, place in self.parts:
+            labels = decoded(
+                represent, channels_for(represent, eight[place], lows[place]), self.volume.voxel, self.options
+            )
+            named = called(labels, tuple(side.start for side in block.read), self.volume.shape)
+            out.append(np.ascontiguousarray(named[block.inner]))
+        return out
+
+    def fresh(self) -> Pooled:
+        """The statistics with a counter of layers of its own."""
+        out = Pooled()
+        out.frozen = self.pooled.frozen
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class Class(Lazy):
+    """The labels of one class, read box by box. seen: only what has been drawn by then, background elsewhere."""
+
+    live: Live
+    number: int
+    seen: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.live.volume.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.uint64)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        return tuple(min(c, n) for c, n in zip(CHUNK[len(self.shape)], self.shape))
+
+    def fetch(self, region: tuple[slice, ...]) -> Ids:
+        out = np.zeros(tuple(len(range(s.start, s.stop, s.step)) for s in region), np.uint64)
+        grid = self.live.grid
+        for index in product(*(range(r.start // n, -(-r.stop // n)) for r, n in zip(region, grid.size))):
+            found = self.live.block(grid.number(index), draw=not self.seen)
+            if found is not None:
+                put(out, found[self.number], region, grid[grid.number(index)].write)
+        return out
+
+
+def put(out: Ids, block: Ids, region: tuple[slice, ...], place: tuple[slice, ...]) -> None:
+    """What of a block at `place` lies in a region, every so manieth voxel of it, to where it belongs in `out`."""
+    here, there = [], []
+    for r, w in zip(region, place):
+        first = max(-(-(w.start - r.start) // r.step), 0)  # the first place of `out` that lies in the block
+        start, stop = r.start + first * r.step, min(r.stop, w.stop)
+        count = len(range(start, stop, r.step))
+        here.append(slice(first, first + count))
+        there.append(slice(start - w.start, start - w.start + max((count - 1) * r.step + 1, 0), r.step))
+    out[tuple(here)] = block[tuple(there)]
+
+
+def called(labels: NDArray[np.int32], corner: tuple[int, ...], shape: tuple[int, ...]) -> Ids:
+    """Labels of a box at `corner` of a volume, each object called by the number of its first voxel there, from 1.
+
+    >>> called(np.array([[0, 2], [2, 1]], np.int32), (1, 1), (4, 4))
+    array([[ 0,  7],
+           [ 7, 11]], dtype=uint64)
+    """
+    ids, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    places = np.stack(np.unravel_index(first, labels.shape)) + np.array(corner)[:, None]
+    names = np.ravel_multi_index(tuple(places), shape).astype(np.uint64) + np.uint64(1)
+    names[ids == 0] = 0
+    return np.asarray(names[inverse.reshape(labels.shape)])

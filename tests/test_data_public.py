@@ -1,0 +1,327 @@
+"""Public data sets, from a server on this machine: resumed, checked, told in one sentence when something is wrong."""
+
+import errno
+import hashlib
+import io
+import json
+import re
+import threading
+import zipfile
+from collections import namedtuple
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlparse
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from typer.testing import CliRunner
+
+from cytoshift.cli.main import app
+from cytoshift.core.errors import UserError
+from cytoshift.data import fetch
+from cytoshift.data.fetch import Got, fetched, state
+from cytoshift.data.public import PUBLIC, UNKNOWN, File, Public, Rule
+from cytoshift.data.unpack import renamed, unpacked
+from cytoshift.data.volumes import open_labels, open_volumes
+
+CONTENT = np.random.default_rng(0).bytes(1_000_000)
+
+
+class Server(ThreadingHTTPServer):
+    """One file. breaks: of the next answers, after so many bytes each; ranges: whether parts can be asked for."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content, self.tag, self.breaks, self.ranges, self.asked = CONTENT, '"one"', [], True, []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/data.zip"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        server, start = self.server, 0
+        server.asked.append(self.headers.get("Range"))
+        if self.path != "/data.zip":
+            self.send_error(404)
+            return
+        found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        same = self.headers.get("If-Range") in (None, server.tag)
+        if found and server.ranges and same:
+            start = int(found.group(1))
+            if start >= len(server.content):
+                self.send_error(416)
+                return
+            self.send_response(206)
+        else:
+            self.send_response(200)
+        body = server.content[start:]
+        self.send_header("Content-Length", str(len(body)))
+        if server.tag:
+            self.send_header("ETag", server.tag)
+        self.end_headers()
+        self.wfile.write(body[: server.breaks.pop(0)] if server.breaks else body)
+
+    def log_message(self, *words):
+        pass
+
+
+@pytest.fixture
+def server():
+    found = Server()
+    yield found
+    found.shutdown()
+    found.server_close()
+
+
+def file_of(server, known=True):
+    return File(server.url, "data.zip", hashlib.sha256(CONTENT).hexdigest() if known else None)
+
+
+def quiet(have, total):
+    pass
+
+
+def test_a_file_arrives_once_and_is_whole(server, tmp_path):
+    told = []
+    got = fetched(file_of(server), tmp_path, lambda have, total: told.append((have, total)))
+    assert got.path.read_bytes() == CONTENT and got.known
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+    server.shutdown()
+    assert fetched(file_of(server), tmp_path, quiet) == got  # from the cache, without a network
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data.zip"]
+
+
+def test_what_breaks_off_goes_on_where_it_ended(server, tmp_path):
+    server.breaks = [300_000, 200_000]
+    assert fetched(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
+    assert server.asked == [None, "bytes=300000-", "bytes=500000-"]
+
+
+def test_after_too_many_tries_the_part_is_kept_and_the_next_call_goes_on(server, tmp_path):
+    server.breaks = [100_000] * fetch.TRIES
+    with pytest.raises(UserError, match=r"cannot be reached .* 0.4 MB of it are kept, the same command goes on"):
+        fetched(file_of(server, known=False), tmp_path, quiet)
+    assert state(Public("x", "", "", "", "", (file_of(server),)), tmp_path) == "0 MB"
+    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == CONTENT
+    assert server.asked[-1] == "bytes=400000-"
+
+
+def test_another_version_on_the_server_begins_anew(server, tmp_path):
+    server.breaks = [100_000] * fetch.TRIES
+    with pytest.raises(UserError):
+        fetched(file_of(server, known=False), tmp_path, quiet)
+    server.content, server.tag = CONTENT[::-1], '"two"'
+    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.parametrize("tag", ['"one"', None, 'W/"weak"'])
+def test_a_server_that_knows_no_parts(server, tmp_path, tag):
+    server.ranges, server.tag, server.breaks = False, tag, [300_000]
+    assert fetched(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
+
+
+def test_a_part_that_is_whole_already(server, tmp_path):
+    (tmp_path / "data.zip.part").write_bytes(CONTENT)
+    (tmp_path / "data.zip.part.json").write_text(json.dumps({"version": '"one"'}))
+    assert fetched(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
+
+
+def test_a_wrong_checksum_is_a_sentence_and_nothing_is_kept(server, tmp_path):
+    with pytest.raises(UserError, match="its checksum is not the one published; give the command again"):
+        fetched(File(server.url, "data.zip", "0" * 64), tmp_path, quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_published_checksum_the_first_one_counts(server, tmp_path):
+    got = fetched(file_of(server, known=False), tmp_path, quiet)
+    assert not got.known and got.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    got.path.unlink()
+    server.content = CONTENT[:-1]
+    with pytest.raises(UserError, match=r"not the one of the first download, in .*checksums.json"):
+        fetched(file_of(server, known=False), tmp_path, quiet)
+
+
+def test_what_is_not_there_and_who_is_not_there(server, tmp_path):
+    with pytest.raises(UserError, match=r"cannot be had: 404 .*; the page of the data set may know"):
+        fetched(File(server.url.replace("data", "none"), "data.zip"), tmp_path, quiet)
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(UserError, match=r"cannot be reached .*; connect to the network, or put the file into"):
+        fetched(file_of(server), tmp_path, quiet)
+
+
+def test_a_disk_that_is_full_is_said_before_and_on_the_way(server, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    with monkeypatch.context() as patched:
+        patched.setattr(fetch.shutil, "disk_usage", lambda folder: usage(9, 8, 1000))
+        with pytest.raises(UserError, match=r"the disk of .* is full; free some space or choose another --cache$"):
+            fetched(file_of(server), tmp_path, quiet)
+
+    def full(have, total):
+        if have > 500_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UserError, match=r"is full; .*; 0.\d+ MB of it are kept"):
+        fetched(file_of(server), tmp_path, full)
+    assert fetched(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
+
+
+def test_a_cache_that_cannot_be_written(server, tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(UserError, match=r"cannot be written: .*; choose another --cache"):
+        fetched(file_of(server), tmp_path / "cache", quiet)
+
+
+def image(array, form="tiff"):
+    out = io.BytesIO()
+    if form == "png":
+        Image.fromarray(array).save(out, "PNG")
+    else:
+        tifffile.imwrite(out, array)
+    return out.getvalue()
+
+
+def archive(path, members):
+    with zipfile.ZipFile(path, "w") as out:
+        for name, content in members.items():
+            out.writestr(name, content)
+    return Got(path, "0" * 64, True)
+
+
+CELLS = Public(
+    "cells", "two cells", "CC0", "Somebody, 2020", "https://example.org", (File("https://example.org/a.zip", "a.zip"),),
+    (Rule(r"raw/(train|test)/(.*)\.tif", r"\1/images/\2.tif"),
+     Rule(r"seg/(train|test)/(.*)\.tif", r"\1/labels/\2.tif")),
+    flip=r"seg/.*", hint="--voxel 1,1 --unit um",
+)  # fmt: skip
+
+
+def test_images_and_labels_lie_as_the_other_verbs_take_them(tmp_path):
+    raw, seg = np.arange(12, dtype=np.uint8).reshape(3, 4), np.array([[1, 1, 0, 0], [0] * 4, [0, 0, 2, 2]], np.uint16)
+    got = archive(tmp_path / "a.zip", {
+        "raw/train/a.tif": image(raw), "seg/train/a.tif": image(seg), "raw/test/b.tif": image(raw), "notes.txt": b"no",
+        "__MACOSX/raw/train/a.tif": b"junk", "raw/train/../../../evil.tif": b"evil", "raw/train/..": b"evil",
+    })  # fmt: skip
+    out = tmp_path / "out"
+    assert unpacked(CELLS, [got], out) == {"train/images": 1, "train/labels": 1, "test/images": 1}
+    (a,), (labels,) = open_volumes(out / "train" / "images"), open_labels(out / "train" / "labels")
+    assert a.name == labels.name and (a.load() == raw).all() and (labels.load() == seg[::-1]).all()
+    said = json.loads((out / "dataset.json").read_text())
+    assert said["licence"] == "CC0" and said["archives"][0]["checksum"] == "published" and said["cite"]
+    assert not list(tmp_path.rglob("evil*"))
+    with pytest.raises(UserError, match="is there already; choose another -o"):
+        unpacked(CELLS, [got], out)
+
+
+def test_masks_of_single_objects_become_labels(tmp_path):
+    one, two = np.zeros((2, 4, 5), np.uint8)
+    one[0, :2], two[2:, 3:] = 255, 255
+    data = Public("m", "", "", "", "", (File("u", "a.zip"),), (Rule(r"[^/]+/images/(.*)", r"images/\1"),),
+                  merge=r"([^/]+)/masks/([^/]+)\.png")  # fmt: skip
+    got = archive(tmp_path / "a.zip", {
+        "x/images/x.png": image(one, "png"), "x/masks/1.png": image(one, "png"), "x/masks/2.png": image(two, "png"),
+    })  # fmt: skip
+    assert unpacked(data, [got], tmp_path / "out") == {"images": 1, "labels": 1}
+    (labels,) = open_labels(tmp_path / "out" / "labels")
+    assert (labels.load() == (one > 0) + 2 * (two > 0)).all()
+
+
+def test_masks_in_colours_become_masks(tmp_path):
+    mask = np.zeros((4, 5, 4), np.uint8)
+    mask[..., 3], mask[1:3, 1:4] = 255, 255
+    members = {"Lucchi++/Train_Out/0.png": image(mask, "png"), "Lucchi++/Train_In/mask0000.png": image(mask, "png")}
+    unpacked(PUBLIC["lucchi"], [archive(tmp_path / "a.zip", members)], tmp_path / "out")
+    (labels,) = open_labels(tmp_path / "out" / "train" / "labels")
+    assert (labels.load() == mask[..., 0]).all()
+
+
+def test_archives_that_are_damaged_or_of_another_layout(tmp_path):
+    (tmp_path / "a.zip").write_bytes(CONTENT)
+    with pytest.raises(UserError, match=r"a.zip is damaged .*; remove it and give the command again"):
+        unpacked(CELLS, [Got(tmp_path / "a.zip", "", True)], tmp_path / "out")
+    got = archive(tmp_path / "b.zip", {"elsewhere/a.tif": b""})
+    with pytest.raises(UserError, match=r"b.zip hold nothing of the layout that is known of cells; unpack"):
+        unpacked(CELLS, [got], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "place"),
+    [
+        ("dsb2018", "dsb2018/train/masks/0a7d.tif", "train/labels/0a7d.tif"),
+        ("bbbc024-c75-high", "image-final_0012.tif", "images/0012.tif"),
+        ("bbbc024-c75-high", "BBBC024/image-labels_0012.tif", "labels/0012.tif"),
+        ("bbbc050", "GroundTruth/test/GroundTruth_QCANet/emb1.tif", "test/labels/emb1.tif"),
+        ("bbbc050", "GroundTruth/train/GroundTruth_NSN/emb1.tif", None),
+        ("bbbc006", "BBBC006_v1_images_z_16/mcf-z-stacks-03212011_a01_s1_w1a57.tif", "images/a01_s1.tif"),
+        ("bbbc006", "BBBC006_v1_images_z_16/mcf-z-stacks-03212011_a01_s1_w2283.tif", None),
+        ("bbbc006", "BBBC006_v1_labels/mcf-z-stacks-03212011_a01_s1.png", "labels/a01_s1.png"),
+        ("fluo-n2dl-hela", "Fluo-N2DL-HeLa/01/t003.tif", "images/01_t003.tif"),
+        ("fluo-n2dl-hela", "Fluo-N2DL-HeLa/01_GT/SEG/man_seg003.tif", "labels/01_t003.tif"),
+        ("fluo-n2dl-hela", "Fluo-N2DL-HeLa/01_GT/TRA/man_track003.tif", None),
+        ("fluo-n3dh-ce", "Fluo-N3DH-CE/02_GT/SEG/man_seg_028_012.tif", "slices/02_t028_z012.tif"),
+        ("nucmm-z", "NucMM-Z/Image/train/img_1.h5", "train/images/img_1.h5"),
+        ("gonuclear", "Training image dataset_Tiff Files/1135/1135_n_H2BtdTomato.tif", "images/1135.tif"),
+        ("lucchi", "Lucchi++/Test_Out/7.png", "test/labels/7.png"),
+        ("vnc", "groundtruth-drosophila-vnc-master/stack1/mitochondria/04.png", "train/labels/04.png"),
+        ("mitoem-rat", "mito-train-v2/seg0400.tif", "train/labels/0400.tif"),
+    ],
+)
+def test_what_goes_where(name, member, place):
+    assert renamed(PUBLIC[name], member) == place
+
+
+def test_every_data_set_says_what_it_is():
+    for name, one in PUBLIC.items():
+        assert (
+            name == one.name == name.lower() and one.what and one.licence and one.cite and one.page.startswith("http")
+        )
+        for file in one.files:
+            assert urlparse(file.url).scheme in ("http", "https") and re.fullmatch(r"[\w.+-]+", file.name)
+            assert file.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", file.sha256)
+        assert bool(one.files) == bool(one.rules)
+    assert {n for n, one in PUBLIC.items() if one.licence == UNKNOWN} == {
+        "bbbc006", "nucexm", "gonuclear", "lucchi", "mitoem-rat", "mitoem-human"
+    }  # fmt: skip
+
+
+def run(*arguments, **more):
+    return CliRunner().invoke(app, ["data", *arguments], catch_exceptions=True, **more)
+
+
+def test_the_verb_lists_what_there_is(tmp_path):
+    result = run("--cache", str(tmp_path))
+    assert (
+        result.exit_code == 0 and "dsb2018" in result.output and "CC0" in result.output and "by hand" in result.output
+    )
+    rows = json.loads(run("--cache", str(tmp_path), "--json").output)["sets"]
+    assert {row["name"] for row in rows} == set(PUBLIC) and rows[0]["here"] == "no"
+
+
+def test_the_verb_gets_one_and_shows_the_licence_first(server, tmp_path, monkeypatch):
+    raw = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    made = archive(tmp_path / "made.zip", {"raw/train/a.tif": image(raw), "seg/train/a.tif": image(raw)})
+    server.content = made.path.read_bytes()
+    monkeypatch.setitem(PUBLIC, "cells", Public(**{**vars(CELLS), "files": (File(server.url, "a.zip"),)}))
+    common = ("cells", "-o", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"))
+    refused = run(*common)
+    assert isinstance(refused.exception, UserError) and "pass --accept" in str(refused.exception)
+    assert "licence  CC0" in refused.output and server.asked == []
+    result = run(*common, "--accept")
+    assert result.exit_code == 0 and "has no published checksum" in result.output and "--voxel 1,1" in result.output
+    assert (tmp_path / "out" / "train" / "labels" / "a.tif").exists()
+
+
+def test_wishes_that_cannot_be_met(tmp_path):
+    for arguments, words in (
+        (("nuclei",), "there is no data set 'nuclei'; there are dsb2018"),
+        (("dsb2018",), "where dsb2018 goes is not said"),
+        (("nucexm", "-o", str(tmp_path / "x")), "no open address that we know of; get it from https"),
+    ):
+        assert words in str(run(*arguments).exception)
