@@ -40,7 +40,7 @@ def fields(kind: type[BaseModel]) -> str:
 def field(name: str, schema: dict[str, Any], info: Any, words: str) -> str:
     needed = "has to be given" if info.is_required() else f"default {value(schema.get('default'))}"
     fits = kind_of(schema)
-    return entry(f"`{name}`", escaped(words), fits if fits.startswith("always") else f"*{fits}; {needed}*")
+    return entry(f"`{name}`", f"*{fits}.*" if fits.startswith("always") else f"*{fits}; {needed}.* {escaped(words)}")
 
 
 def options(method: str) -> str:
@@ -55,7 +55,7 @@ def presets(method: str) -> str:
     rows = {name: flat(fixed) for name, fixed in kind.presets.items()}
     keys = sorted({key for row in rows.values() for key in row}, key=lambda key: (key.partition(".")[0], key))
     head = f"| setting | default | {' | '.join(rows)} |\n| --- |{' --- |' * (len(rows) + 1)}\n"
-    each = ((key, [default(kind, key), *(cell(row.get(key)) for row in rows.values())]) for key in keys)
+    each = ((key, [default(kind, key), *(cell(row.get(key), key) for row in rows.values())]) for key in keys)
     lines = [f"| `{key}` | {' | '.join(cells)} |" for key, cells in each]
     apart = "".join(
         f"\nWhere the two modalities are far apart, `cytoshift new` lays over `{name}`: "
@@ -77,15 +77,15 @@ def default(kind: type[Method], key: str) -> str:
     """Where no preset says otherwise; a length of patches has none."""
     name, dot, rest = key.partition(".")
     group = {"options": kind.settings, "train": Train}.get(name)
-    return cell(group.model_fields[rest].get_default()) if dot and group else ""
+    return cell(group.model_fields[rest].get_default(), key) if dot and group else ""
 
 
-def cell(given: Any) -> str:
+def cell(given: Any, key: str) -> str:
     if given is None:
         return ""
     if isinstance(given, float):
         return f"{given:g}"
-    return escaped(" × ".join(map(str, given)) if isinstance(given, tuple) else str(given))
+    return escaped((" × " if key == "patch" else ", ").join(map(str, given)) if isinstance(given, tuple) else str(given))
 
 
 def cite(method: str) -> str:

@@ -46,4 +46,4 @@ def described(names: str, words: str) -> str:
     """An argument or option: its names as help has them, its words, and what help has in brackets."""
     note = NOTES.search(words)
     said = escaped(words[: note.start()] if note else words)
-    return entry(f"`{names}`", said, f"*{escaped(note.group(1))}*" if note else "")
+    return entry(f"`{names}`", f"{said} *{escaped(note.group(1))}.*" if note else said)

@@ -19,10 +19,9 @@ def escaped(text: str) -> str:
     return "".join(part if part[:1] == "`" and part[-1:] == "`" else SPECIAL.sub(r"\\\1", part) for part in parts)
 
 
-def entry(term: str, *paragraphs: str) -> str:
+def entry(term: str, words: str) -> str:
     """An item of a definition list."""
-    first, *more = [paragraph for paragraph in paragraphs if paragraph] or ["—"]
-    return f"{term}\n:   {first}\n" + "".join(f"\n    {paragraph}\n" for paragraph in more) + "\n"
+    return f"{term}\n:   {words or '—'}\n\n"
 
 
 def value(given: Any) -> str:
@@ -62,4 +61,5 @@ def array(schema: dict[str, Any]) -> str:
     if "prefixItems" in schema:
         kinds = [kind_of(one) for one in schema["prefixItems"]]
         return f"[{', '.join(kinds)}]"
-    return f"list of {kind_of(schema.get('items', {}))}"
+    inside = kind_of(schema.get("items", {}))
+    return f"list of {inside.replace('number', 'numbers', 1)}"

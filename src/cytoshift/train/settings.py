@@ -142,7 +142,7 @@ class Train(Settings):
 class Run(Settings):
     """One training run.
 
-    method: a name of METHODS or of a recipe of two stages. seed: another number is another training. data: the
+    method: its name, as adgan, or that of a recipe of two stages. seed: another number is another training. data: the
     images, and how they are read. patch: what the networks see at once, in voxels. represent: how instances are
     written as channels, and read back. train: how long, and how fast.
     """
