@@ -215,7 +215,12 @@ def stores(job: Job) -> list[LabelStore]:
 def audited(job: Job) -> list[Audit]:
     """The verdict on each class."""
     return [
-        judged(np.sum([np.load(job.file("seams", part, number)) for number in range(len(job.grid))], axis=0))
+        judged(
+            np.sum(
+                [np.load(job.file("seams", part, number), allow_pickle=False) for number in range(len(job.grid))],
+                axis=0,
+            )
+        )
         for part in range(len(job.parts))
     ]
 

@@ -41,7 +41,7 @@ def links(job: Job, part: int, rule: Link, number: int) -> NDArray[np.uint64]:
 
 def owned(job: Job, part: int, number: int) -> NDArray[np.int32]:
     """Labels of the objects with voxels in the region that a block writes."""
-    return np.asarray(np.load(job.file("objects", part, number))["id"], dtype=np.int32)
+    return np.asarray(np.load(job.file("objects", part, number), allow_pickle=False)["id"], dtype=np.int32)
 
 
 def best(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -76,13 +76,13 @@ def merge(job: Job, part: int) -> None:
 
 
 def links_of(job: Job, part: int) -> Names:
-    found = [np.load(job.file("links", part, number)) for number in range(len(job.grid))]
+    found = [np.load(job.file("links", part, number), allow_pickle=False) for number in range(len(job.grid))]
     return np.concatenate(found) if found else np.empty((0, 2), np.uint64)
 
 
 def tables(job: Job, part: int) -> Iterator[tuple[int, NDArray[np.void]]]:
     for number in range(len(job.grid)):
-        yield number, np.load(job.file("objects", part, number))
+        yield number, np.load(job.file("objects", part, number), allow_pickle=False)
 
 
 def forest(pairs: Names, row: np.dtype) -> Linked:
@@ -126,10 +126,10 @@ def passes(job: Job, part: int, table: NDArray[np.void]) -> NDArray[np.bool_]:
 
 def total_of(job: Job, part: int) -> int:
     """Objects of a class, once they are merged."""
-    return int(np.load(job.folder / "merged" / f"{part}" / "total.npy")[0])
+    return int(np.load(job.folder / "merged" / f"{part}" / "total.npy", allow_pickle=False)[0])
 
 
 def rows_of(job: Job, part: int) -> Iterator[NDArray[np.void]]:
     """The rows of all objects by their last names, block by block."""
     for number in range(len(job.grid)):
-        yield np.load(job.file("rows", part, number))
+        yield np.load(job.file("rows", part, number), allow_pickle=False)

@@ -153,7 +153,7 @@ def write(job: Job, number: int) -> None:
     """(5) The labels of one block as they leave."""
     block = job.grid[number]
     for place, store in enumerate(job.stores):
-        table = np.load(job.file("merged", place, number))
+        table = np.load(job.file("merged", place, number), allow_pickle=False)
         names = table.astype(store.dtype)
         store[block.write] = names[job.stored(place, number, block.write)]
 
