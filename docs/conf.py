@@ -28,7 +28,6 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build", "generated/parts"]
 pygments_style, pygments_dark_style = "friendly", "github-dark"
 nitpicky = True
-suppress_warnings = ["toc.empty_glob"]  # a page of its own on clusters may be there or not
 
 
 def setup(app: Sphinx) -> None:

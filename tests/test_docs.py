@@ -188,7 +188,7 @@ def test_a_tutorial_shows_what_its_script_does_and_keeps(script):
     page, text = script.with_suffix(".md").read_text(), script.read_text()
     shown = re.findall(r':start-after: "# \[(\w+)\]"', page)
     assert shown and set(shown) == set(re.findall(r"^# \[(\w+)\]$", text, re.MULTILINE)) - {"end"}
-    kept = set(re.findall(r"^keep .+ (\S+\.png)$", text, re.MULTILINE))
+    kept = set(re.findall(r"^keep .+ (\S+\.jpg)$", text, re.MULTILINE))
     printed = [command[1] for command in commands(script)]
     for name in re.findall(rf"\{{made\}} {script.stem}/(\S+)", page):
         verb, number = re.fullmatch(r"(.+?)(?:-(\d))?\.\w+", name).groups()

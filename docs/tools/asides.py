@@ -1,6 +1,8 @@
 """Tables and lists of other pages that come from the code."""
 
 import inspect
+import re
+from pathlib import Path
 from typing import Any
 
 import cytoshift
@@ -8,6 +10,8 @@ from cytoshift.train.monitor import CURES, PATIENCE
 from cytoshift.train.pytc import REASONS
 from cytoshift.trust.score import Map, shipped
 from words import entry, escaped
+
+DOCS = Path(__file__).parents[1]
 
 
 def trust() -> str:
@@ -46,6 +50,15 @@ def signature(name: str) -> str:
 
 def first(offered: Any) -> str:
     return escaped(inspect.cleandoc(offered.__doc__ or "").split("\n\n")[0])
+
+
+def others() -> str:
+    """Pages that lie in docs and that its index does not name, so that a new one is never out of reach."""
+    index = (DOCS / "index.md").read_text()
+    named = {"index", *re.findall(r"^\w+$", index, re.MULTILINE)}
+    pages = sorted({path.stem for path in DOCS.glob("*.md")} - named)
+    listed = "".join(f"/{page}\n" for page in pages)
+    return f"```{{toctree}}\n:hidden:\n:caption: More\n\n{listed}```\n" if pages else "% none\n"
 
 
 def symptoms() -> str:

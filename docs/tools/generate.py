@@ -18,6 +18,7 @@ def everything() -> dict[str, str]:
         "settings.md": settings.page(),
         "parts/trust.md": asides.trust(),
         "parts/python.md": asides.python(),
+        "parts/others.md": asides.others(),
         "parts/symptoms.md": asides.symptoms(),
         "parts/not-imported.md": asides.not_imported(),
         "files/schema/run.schema.json": json.dumps(run_schema(), indent=1) + "\n",

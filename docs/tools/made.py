@@ -1,6 +1,6 @@
 """`made`: a picture or a text that a tutorial has made, or a word on how to make it where it is not there yet.
 
-    ```{made} no-labels-2d/run.png
+    ```{made} no-labels-2d/new.jpg
     Images beside masks that were drawn like their objects.
     ```
 

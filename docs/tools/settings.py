@@ -85,7 +85,9 @@ def cell(given: Any, key: str) -> str:
         return ""
     if isinstance(given, float):
         return f"{given:g}"
-    return escaped((" × " if key == "patch" else ", ").join(map(str, given)) if isinstance(given, tuple) else str(given))
+    if isinstance(given, tuple):
+        return (" × " if key == "patch" else ", ").join(map(str, given))
+    return escaped(str(given))
 
 
 def cite(method: str) -> str:

@@ -1,17 +1,17 @@
-"""A picture for a page: python shrink.py FROM.png TO.png. At most 1200 pixels wide, 256 colours."""
+"""A picture for a page: python shrink.py FROM.png TO.jpg. At most 800 pixels wide, as pages are."""
 
 import sys
 from pathlib import Path
 
 from PIL import Image
 
-WIDE = 1200
+WIDE = 800
 
 
 def shrink(there: Path, here: Path) -> None:
     picture = Image.open(there).convert("RGB")
     picture.thumbnail((WIDE, 4 * WIDE))
-    picture.quantize(256).save(here, optimize=True)
+    picture.save(here, quality=80, optimize=True)
 
 
 if __name__ == "__main__":

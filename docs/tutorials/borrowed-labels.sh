@@ -19,7 +19,7 @@ cytoshift evaluate labels pair/target/labels
 cytoshift evaluate labels-lower pair/target/labels
 # [end]
 
-keep pair/contact.png contact.png
-keep cysgan.png new.png
-keep "$(newest runs/cysgan)" samples.png
-keep labels/report/overview.png overview.png
+keep pair/contact.png contact.jpg
+keep cysgan.png new.jpg
+keep "$(newest runs/cysgan)" samples.jpg
+keep labels/report/overview.png overview.jpg

@@ -26,6 +26,6 @@ cytoshift evaluate labels-ynet microscopes/second/labels
 cytoshift evaluate labels-lower microscopes/second/labels
 # [end]
 
-keep mmd.png new.png
-keep "$(newest runs/mmd)" samples.png
-keep labels-mmd/report/overview.png overview.png
+keep mmd.png new.jpg
+keep "$(newest runs/mmd)" samples.jpg
+keep labels-mmd/report/overview.png overview.jpg

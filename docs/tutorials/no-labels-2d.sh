@@ -18,7 +18,7 @@ cytoshift trust labels phantoms/images --model runs/run/model
 cytoshift evaluate labels phantoms/labels -o compared.html --images phantoms/images
 # [end]
 
-keep thumbnail.png thumbnail.png
-keep run.png new.png
-keep "$(newest runs/run)" samples.png
-keep labels/report/overview.png overview.png
+keep thumbnail.png thumbnail.jpg
+keep run.png new.jpg
+keep "$(newest runs/run)" samples.jpg
+keep labels/report/overview.png overview.jpg

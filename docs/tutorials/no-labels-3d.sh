@@ -16,7 +16,7 @@ cytoshift segment runs/run/model phantoms/images -o labels
 cytoshift evaluate labels phantoms/labels -o compared.html --images phantoms/images
 # [end]
 
-keep thumbnail.png thumbnail.png
-keep run.png new.png
-keep "$(newest runs/run)" samples.png
-keep labels/report/overview.png overview.png
+keep thumbnail.png thumbnail.jpg
+keep run.png new.jpg
+keep "$(newest runs/run)" samples.jpg
+keep labels/report/overview.png overview.jpg

@@ -14,7 +14,7 @@ cytoshift segment runs/run/model stacks/images --channel 0,1 -o labels
 cytoshift evaluate labels stacks/labels --pairs
 # [end]
 
-keep stacks/contact.png contact.png
-keep run.png new.png
-keep "$(newest runs/run)" samples.png
-keep labels/report/overview.png overview.png
+keep stacks/contact.png contact.jpg
+keep run.png new.jpg
+keep "$(newest runs/run)" samples.jpg
+keep labels/report/overview.png overview.jpg

@@ -20,4 +20,4 @@ cytoshift segment runs/run/model brain.ome.zarr -o labels.ome.zarr --block 48,12
 cytoshift evaluate labels.ome.zarr brain.ome.zarr::labels/truth --memory 1GB
 # [end]
 
-keep labels.overview.png overview.png
+keep labels.overview.png overview.jpg

@@ -22,7 +22,7 @@ said() {  # where the lines of a verb go: evaluate.txt, evaluate-2.txt ...
     echo "$path"
 }
 
-keep() {  # keep PICTURE NAME.png: for the page, in the size of a page
+keep() {  # keep PICTURE NAME.jpg: for the page, in the size of a page
     if [ -n "${KEEP:-}" ]; then python "$HERE/../tools/shrink.py" "$1" "$KEEP/$2"; fi
 }
 
