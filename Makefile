@@ -31,7 +31,7 @@ slow: $(READY)  ## the tests that train: minutes each
 	$(BIN)/pytest -m slow
 
 docs: .venv/docs  ## the pages, into docs/_build/html; a warning is an error
-	$(BIN)/sphinx-build -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 # The scripts that the pages show, as they stand: five minutes each; what they draw and print is what the pages show.

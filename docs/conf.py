@@ -18,7 +18,7 @@ html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["cytoshift.css"]
 html_extra_path = ["generated/files"]
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_show_copyright = False
 html_theme_options = {"source_repository": "", "footer_icons": []}
 
 extensions = ["myst_parser", "mathml", "made"]
