@@ -149,7 +149,7 @@ def test_a_model_of_one_class_writes_as_before(field, copied):
             r"takes images of 2 channels, a was opened with 1; pass --channel with 2 numbers .* as 0,1",
         ),
         (("--channel", "0,1,2"), "channel 2 asked for"),
-        ((), "has 2 channels, one is needed"),
+        ((), "sees 2 channels at once and is told none; .* as --channel 0,1"),
     ],
 )
 def test_wrong_channels_are_one_sentence(field, copied, words, sentence):

@@ -20,7 +20,7 @@ from cytoshift.model import Segmenter
 from cytoshift.nets.chain import ChainSpec, LookupSpec
 from cytoshift.predict.run import segment
 from cytoshift.synth import pair
-from cytoshift.train.borrow import agreed, borrow, borrows, lent
+from cytoshift.train.borrow import agreed, borrow, borrows, cautioned, lent
 from cytoshift.train.domains import domains
 from cytoshift.train.fit import fit
 from cytoshift.train.recipe import laid_over, look
@@ -144,6 +144,21 @@ def test_where_both_sides_are_calibrated_small_differences_in_size_are_not_belie
     assert far is survey
     pixels = replace(survey, measured=replace(survey.measured, unit="px"))
     assert agreed(pixels, larger(1.3)) is pixels
+
+
+def test_what_makes_a_game_of_critics_fail_is_said_beforehand(known):
+    survey, source = known
+    crowd = lambda objects, foreground, share: (
+        replace(survey, measured=replace(survey.measured, objects=objects, foreground=foreground)),
+        replace(source, share=share),
+    )
+    said = lambda method, *numbers: cautioned(*crowd(*numbers), method).measured.notes[len(survey.measured.notes) :]
+    assert said("cysgan", 200, 0.2, 0.1) == ()
+    (few,) = said("cysgan", 8, 0.2, 0.2)
+    assert "shows 8 objects" in few
+    (crowded,) = said("cyclegan-xy", 200, 0.2, 0.05)
+    assert "5 % of the source and 20 % of the target" in crowded
+    assert said("supervised", 8, 0.2, 0.01) == said("mmd", 8, 0.2, 0.01) == ()
 
 
 def test_what_lends_labels_and_what_does_not():

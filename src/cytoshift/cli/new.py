@@ -160,12 +160,13 @@ def borrowing(
     told: "Told | None" = None,
 ) -> Written:  # fmt: skip
     """A method that learns from labels of other images; same: the target's objects are taken to be like theirs."""
-    from ..train.borrow import agreed, alike, borrow, commented
+    from ..train.borrow import agreed, alike, borrow, cautioned, commented
     from ..train.recipe import look
 
-    survey = alike(target, stock) if same else agreed(look(target, polarity, told), stock)
+    survey = alike(target, stock) if same else cautioned(agreed(look(target, polarity, told), stock), stock, method)
     run = borrow(survey, stock, preset, method=method, represent=represent)
-    return commented(run, survey, stock), side_by_side(run), f"{survey.sentence()}; {stock.sentence()}"
+    words = [f"{survey.sentence()}; {stock.sentence()}", *(f"note: {note}" for note in survey.measured.notes)]
+    return commented(run, survey, stock), side_by_side(run), "\n".join(words)
 
 
 def known(method: str, borrowed: bool) -> bool:

@@ -108,6 +108,12 @@ def segment(
     }  # fmt: skip
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
     segmenter = Segmenter.load(model, chosen(device))
+    if channel is None and segmenter.spec.channels > 1:
+        numbers = ",".join(map(str, range(segmenter.spec.channels)))
+        raise UserError(
+            f"{model} sees {segmenter.spec.channels} channels at once and is told none; pass their numbers in the "
+            f"order of the training, as --channel {numbers}"
+        )
     source = declared(list(images), axes, channel, level, voxel, unit, frames)
     volumes = open_volumes(source)
     for volume in volumes:

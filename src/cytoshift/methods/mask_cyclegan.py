@@ -69,9 +69,10 @@ STRETCH = {"low": 95.0, "high": 98.0}  # percentiles of each channel; their code
 LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 2000, "precision": "bf16-mixed"}
 LEAN = {"blocks": 3, "stem": 3, "up": "linear", "residual": True, "critic": (16, 32, 64), "pool": 20}
 SMALL_2D = {"options": LEAN | {"width": 16}, "train": LAPTOP | {"batch": 2}}
-# As of AD-GAN in 3D: an uneven light keeps the brightness of an object out of the size of its mask.
+# As of AD-GAN in 3D: an uneven light keeps the brightness of an object out of the size of its mask. A stronger game
+# gives dim objects back; of other phantoms than are scored, F1 of nuclei 0.93 for 0.85, of Golgi 0.72 for 0.70.
 SMALL_3D = {
-    "options": LEAN | {"width": 12},
+    "options": LEAN | {"width": 12, "adversarial": 3.0},
     "augment": {"shade": 0.7},
     "threshold": 0.5,
     "train": LAPTOP | {"batch": 1},

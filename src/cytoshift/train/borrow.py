@@ -36,6 +36,8 @@ SAME = 1.5  # sizes that differ by less are one size, where both sides are calib
 SHALLOW = 16  # voxels: what these networks can take
 FINER = 2.0  # the target is stretched at most by this
 PLAIN = 0.65  # Dice from which on brightness alone tells objects: the modalities are near to each other
+FEW = 30  # objects; fewer do not show critics how a target looks: of 8 nuclei CySGAN made fewer than no adaptation did
+CROWDED = 3.0  # times as much covered by objects; from there on critics ask for objects to be added, or dropped
 RING = 3  # voxels around objects that tell what is beside them
 
 
@@ -141,6 +143,31 @@ def agreed(survey: Survey, source: Lent) -> Survey:
     )
     measured = replace(seen, whole_diameters=source.diameters, notes=(*seen.notes, note))
     return replace(survey, measured=measured, words=survey.sentence())
+
+
+def cautioned(survey: Survey, source: Lent, method: str) -> Survey:
+    """The target with notes on what makes a game of critics fail: too few objects, or not as crowded as the source."""
+    seen, notes = survey.measured, []
+    if not plays(method) or not seen.images:  # nothing was measured
+        return survey
+    if seen.objects < FEW:
+        notes.append(
+            f"the target shows {seen.objects} objects, too few to learn its look from; compare with 'new supervised', "
+            "which adapts nothing"
+        )
+    ratio = source.share / max(seen.foreground, 1e-4)
+    if not 1 / CROWDED < ratio < CROWDED:
+        notes.append(
+            f"objects cover {100 * source.share:.2g} % of the source and {100 * seen.foreground:.2g} % of the target, "
+            "and a game of critics evens that out by adding or dropping some; take a source that is as crowded, or "
+            "set source.match_cover=true"
+        )
+    return replace(survey, measured=replace(seen, notes=(*seen.notes, *notes)))
+
+
+def plays(method: str) -> bool:
+    """Whether a method translates images, in a game of critics."""
+    return method.startswith("cyclegan") or (method in METHODS and bool(METHODS[method].apart))
 
 
 def lighter(image: Volume, inside: NDArray[np.bool_]) -> float:
