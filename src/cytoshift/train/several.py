@@ -21,7 +21,7 @@ from .borrow import Lent, alike, borrow, lent
 from .recipe import SMALLEST, Polarity, Survey, as_text, comment, rounded
 from .settings import Run
 
-DARK, LIGHT = 2.0, 0.5  # of the share that objects cover: what is darker becomes black, what is lighter white
+DARK, LIGHT = 4.0, 0.5  # of the share that objects cover: what is darker becomes black, what is lighter white
 LEAST = 6  # voxels across the smaller objects
 HEAVIEST = 3.5  # the paper's weight of Golgi, found by experiments
 DRAWN, ACROSS, SHAPE = 16, 6, (64, 96, 96)  # volumes that tell what a prior draws; voxels across its Golgi; their size
