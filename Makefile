@@ -7,7 +7,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test style types contracts units slow bench format wheel clean
+.PHONY: demo test style types contracts units slow docs tutorials bench format wheel clean
 
 demo: $(READY)  ## phantoms, training without labels, segmentation, a picture: a few minutes on two cores
 	$(BIN)/cytoshift demo -o demo
@@ -30,6 +30,19 @@ units: $(READY)
 slow: $(READY)  ## the tests that train: minutes each
 	$(BIN)/pytest -m slow
 
+docs: .venv/docs  ## the pages, into docs/_build/html; a warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+# The scripts that the pages show, as they stand: five minutes each; what they draw and print is what the pages show.
+TUTORIALS := $(basename $(notdir $(filter-out %/tutorial.sh,$(wildcard docs/tutorials/*.sh))))
+
+tutorials: $(addprefix tutorial-,$(TUTORIALS))  ## or one of them: make tutorial-no-labels-2d
+
+tutorial-%: $(READY)
+	rm -rf runs/tutorials/$* && mkdir -p runs/tutorials/$*
+	cd runs/tutorials/$* && PATH=$(CURDIR)/$(BIN):$$PATH KEEP=$(CURDIR)/docs/tutorials/made/$* bash $(CURDIR)/docs/tutorials/$*.sh
+
 bench: $(READY)  ## speed, on this machine
 	$(BIN)/pytest benchmarks --benchmark-only --benchmark-columns=min,median,max
 	$(BIN)/python benchmarks/bench_synth.py
@@ -43,10 +56,14 @@ wheel: $(READY)
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean:
-	rm -rf .venv build dist demo
+	rm -rf .venv build dist demo docs/_build docs/generated
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Making .venv and filling it: minutes and about 2 GB, once."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv/docs: $(READY)
+	$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@

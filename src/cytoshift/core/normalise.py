@@ -42,6 +42,7 @@ class Normalisation(Settings):
 
     kind: percentile (low..high percentile -> [-1, 1]), minmax (-> [-1, 1]), range (the intensities low..high ->
         [-1, 1]: nothing is measured) or zscore (clipped at +-`reach` sigma).
+    low, high: these percentiles or intensities. reach: of zscore.
     gamma: power that [0, 1] is raised to before it becomes [-1, 1]; 0.5 evens out shot noise (Anscombe 1948) and lifts
         dim objects beside bright ones. Not for zscore.
     per: "image" measures every volume (or 2D image) on its own, "dataset" all of them together; never a tile.

@@ -40,6 +40,8 @@ class Options(Settings):
 
     aligned: False lets every term move the decoder too ("w/o ADT").
     adaptive_encoder: False leaves the domain out of the encoder.
+    reconstruct, cycle, content, adversarial: weights of L_rec, L_cyc, L_ctr and L_adv.
+    width, blocks, stem, up: of the generators, see nets.spec.TranslatorSpec.
     critic: width of the discriminator (paper: 64 in 2D, 32 in 3D); pool: how many translations it remembers.
     """
 

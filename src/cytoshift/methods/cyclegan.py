@@ -34,7 +34,8 @@ class Batch(NamedTuple):
 class Options(Settings):
     """The paper's lambdas: cycle 10, identity half of that. Half the widths in 3D, 6 blocks for patches below 256.
 
-    up, residual: see nets.resnet.ResNetSpec. critic: widths of the critics. pool: fakes that each remembers.
+    cycle, identity: weights of L_cyc and L_idt. width, blocks, stem, up, residual: see nets.resnet.ResNetSpec. critic:
+    widths of the critics. pool: fakes that each remembers.
     """
 
     cycle: float = 10.0

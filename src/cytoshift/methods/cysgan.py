@@ -42,8 +42,8 @@ class Batch(NamedTuple):
 class Options(Backbone):
     """Eq. 7 with its uniform weights, and the ablations of Table III. (BC only is a choice of the representation.)
 
-    cycle: 1 in the paper, 10 in CycleGAN. segment: supervised losses. agree, shape: structural consistency and the
-        segmentation-based game; both 0 is "no semi-supervised losses".
+    adversarial: of both games of images. cycle: 1 in the paper, 10 in CycleGAN. segment: supervised losses. agree,
+        shape: structural consistency and the segmentation-based game; both 0 is "no semi-supervised losses".
     restore: False leads the cycle back to the image that was read, corruptions included, and shows those to critics.
     identity: |G(x) - x*| + |F(y) - y*| in the image, of the precursor; two more passes unless 0.
     residual: translation predicts a change of the image and starts at none.

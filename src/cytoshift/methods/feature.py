@@ -28,7 +28,8 @@ class Batch(NamedTuple):
 
 class Options(Backbone):
     """adversarial: the authors' one weight for all games. critic: widths of the critics of outputs and of full-size
-    features. deep: widths of the critic at the bottleneck, which has few voxels and is not made coarser."""
+    features. deep: widths of the critic at the bottleneck, which has few voxels and is not made coarser.
+    pool: fakes that the critic of outputs remembers."""
 
     adversarial: float = 0.1
     critic: tuple[int, ...] = (64, 64, 128, 128, 256)

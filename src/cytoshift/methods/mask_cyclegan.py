@@ -40,9 +40,10 @@ class Batch(NamedTuple):
 
 
 class Options(Settings):
-    """The paper's lambdas, those of CycleGAN: cycle 10, identity 5. adversarial: weight of L_GAN.
+    """The paper's lambdas, those of CycleGAN: cycle 10, identity 5.
 
-    width: of the finest level of the generators. up, residual: see nets.resnet.ResNetSpec. critic: widths of the
+    cycle, identity, adversarial: weights of L_cyc, L_idt and L_GAN. width: of the finest level of the generators.
+    blocks, stem, up, residual: see nets.resnet.ResNetSpec. critic: widths of the
     critics. pool: fakes that each remembers.
     """
 

@@ -29,7 +29,8 @@ class Batch(NamedTuple):
 
 
 class Options(Backbone):
-    """The authors' code: 1e-3 for both, beside a soft Jaccard index."""
+    """lambda_s, lambda_t: of the redrawn source and target. The authors' code: 1e-3 for both, beside a soft Jaccard
+    index."""
 
     lambda_s: float = Field(1e-3, ge=0)
     lambda_t: float = Field(1e-3, ge=0)

@@ -32,7 +32,7 @@ class Lognormal(Settings):
 
 
 class SemiMajor(Settings):
-    """Longest semi-axis (a radius, not a diameter), uniform in a range.
+    """semi_major: longest semi-axis (a radius, not a diameter), uniform in a range.
 
     This is `a` of AD-GAN's table 9. The paper calls it the major axis; its code passes it to OpenCV's `ellipse`,
     which takes semi-axes, and what was published was made by the code.
@@ -47,7 +47,7 @@ class SemiMajor(Settings):
 
 
 class Eccentricity(Settings):
-    """Eccentricity e, uniform in a range: short semi-axis = sqrt(1 - e^2) * long one (AD-GAN, eq. 8)."""
+    """eccentricity: e, uniform in a range: short semi-axis = sqrt(1 - e^2) * long one (AD-GAN, eq. 8)."""
 
     eccentricity: Range = (0.25, 0.75)
 
@@ -91,9 +91,10 @@ class Groups(Settings):
 class Elastic(Settings):
     """Smooth random bending of space, a cubic B-spline with nodes every `wavelength`.
 
-    amplitude: largest displacement along an axis, in the unit of the voxel. At a sixth of the wavelength or less
-    the bending has no folds (each derivative stays below 2 amplitude / wavelength <= 1/3, so that the Jacobian of
-    x + u(x) is diagonally dominant in 3D): bent objects stay in one piece.
+    amplitude: largest displacement along an axis; wavelength: distance of the nodes; both in the unit of the voxel.
+    At a sixth of the wavelength or less the bending has no folds (each derivative stays below 2 amplitude /
+    wavelength <= 1/3, so that the Jacobian of x + u(x) is diagonally dominant in 3D): bent objects stay in one
+    piece.
     """
 
     amplitude: Annotated[float, Field(ge=0)]

@@ -82,18 +82,20 @@ class Source(Settings):
 class Train(Settings):
     """How to train.
 
-    steps: optimiser steps of every player. rates: of players that learn faster or slower, multiples of lr by their
-    names, as {critics: 0.2}. optimizer: Adam, or AdamW, whose weight decay spares biases and norms.
-    warm_up: steps over which the learning rate rises. decay_from: part of the training after which it falls to zero,
-    linearly or as a cosine (`fall`). ema: decay of the running mean of the weights that is shipped (0 ships the last
-    weights). precision: Fabric's ("32", "bf16-mixed"). max_minutes: stop there, counted over restarts; the learning
-    rate then falls with the time. accelerator, devices, nodes: Fabric's. workers: processes that prepare batches.
+    steps: optimiser steps of every player. batch: patches in each of them. lr, betas, weight_decay: of Adam. rates:
+    of players that learn faster or slower, multiples of lr by their names, as {critics: 0.2}. optimizer: Adam, or
+    AdamW, whose weight decay spares biases and norms. warm_up: steps over which the learning rate rises.
+    decay_from: part of the training after which it falls to zero, linearly or as a cosine (`fall`). ema: decay of
+    the running mean of the weights that is shipped (0 ships the last weights). precision: Fabric's ("32",
+    "bf16-mixed"). max_minutes: stop there, counted over restarts; the learning rate then falls with the time.
+    accelerator, devices, nodes: Fabric's. workers: processes that prepare batches.
 
     on_failure: what follows where the monitor is sure that the training went wrong. "warn" says so and goes on; it is
     the default because a wrong alarm then disturbs nothing. "stop" ends with the last good weights. "rollback" goes
     back to these and on with other samples, `rollbacks` times at most, and then ends with them.
 
     snapshots: so many states on the way, evenly spaced and the last at the end, are kept as models (ship.py).
+    log_every, sheet_every, checkpoint_every: steps between two rows of log.jsonl, sheets of samples and checkpoints.
     select: which of them is shipped: the "last", or the one that the "rule" of select.py chooses without labels of the
     target; "look" ships the last and writes down which one that would have been.
     """
@@ -138,7 +140,12 @@ class Train(Settings):
 
 
 class Run(Settings):
-    """One training run."""
+    """One training run.
+
+    method: its name, as adgan, or that of a recipe of two stages. seed: another number is another training. data: the
+    images, and how they are read. patch: what the networks see at once, in voxels. represent: how instances are
+    written as channels, and read back. train: how long, and how fast.
+    """
 
     method: str
     seed: int = 0

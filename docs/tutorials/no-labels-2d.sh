@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Raw 2D images to objects, without a label anywhere.
+. "$(dirname "$0")/tutorial.sh"
+
+# [images]
+cytoshift synth dense-2d -n 8 -o phantoms
+# [info]
+cytoshift info phantoms/images
+# [new]
+cytoshift new adgan --images phantoms/images -o run.yaml
+# [train]
+cytoshift train run.yaml --max-minutes 3
+# [segment]
+cytoshift segment runs/run/model phantoms/images -o labels
+# [trust]
+cytoshift trust labels phantoms/images --model runs/run/model
+# [evaluate]
+cytoshift evaluate labels phantoms/labels -o compared.html --images phantoms/images
+# [end]
+
+keep thumbnail.png thumbnail.jpg
+keep run.png new.jpg
+keep "$(newest runs/run)" samples.jpg
+keep labels/report/overview.png overview.jpg
