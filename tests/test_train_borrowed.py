@@ -129,8 +129,9 @@ def test_both_sides_come_to_one_size_and_polarity(known):
     survey, source = known
     run = borrow(survey, source)
     assert source.dark and run.source.normalise.invert and not run.data.normalise.invert
-    ratio = run.source.voxel[0] / survey.volumes[0].voxel.size[0]
-    assert ratio == pytest.approx(source.diameter / survey.measured.whole_diameters[50], rel=0.01)
+    for one in (run, borrow(survey, replace(source, alone=0.9))):
+        ratio = one.source.voxel[0] / (one.data.voxel or survey.volumes[0].voxel.size)[0]
+        assert ratio == pytest.approx(source.diameter / survey.measured.whole_diameters[50], rel=0.01)
 
 
 def test_where_both_sides_are_calibrated_small_differences_in_size_are_not_believed(known):
@@ -140,7 +141,8 @@ def test_where_both_sides_are_calibrated_small_differences_in_size_are_not_belie
     near, far = agreed(survey, larger(1.3)), agreed(survey, larger(1.6))
     assert near.measured.whole_diameters[50] == pytest.approx(1.3 * seen)
     assert "1.30 times as large" in near.measured.notes[-1] and near.sentence() == survey.sentence()
-    assert borrow(near, larger(1.3)).source.voxel == pytest.approx(survey.volumes[0].voxel.size, rel=0.01)
+    drawn = borrow(near, larger(1.3))
+    assert drawn.source.voxel == pytest.approx(drawn.data.voxel, rel=0.01)
     assert far is survey
     pixels = replace(survey, measured=replace(survey.measured, unit="px"))
     assert agreed(pixels, larger(1.3)) is pixels
@@ -229,4 +231,9 @@ def test_volumes_that_are_far_apart_get_a_stronger_game(volumes, known):
     assert stages.source.match_levels and stages.options["translate"]["cycle"] == 2
     assert not borrow(survey, source, method="histogram-xy").source.match_levels
     assert borrow(survey, source, "paper").options == {}
-    assert known[1].alone < 0.6 and not borrow(*known).source.match_levels
+    survey, source = known
+    flat, alike = borrow(survey, source), borrow(survey, replace(source, alone=0.9))
+    across = lambda run: survey.measured.whole_diameters[50] / (run.data.voxel or survey.volumes[0].voxel.size)[0]
+    assert source.alone < 0.6 and not flat.source.match_levels and flat.options["adversarial"] == 1
+    assert across(flat) == pytest.approx(10, rel=0.02) and max(flat.patch) <= 64
+    assert 10 < across(alike) < 32 and alike.options["adversarial"] == 0.2

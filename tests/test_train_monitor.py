@@ -69,6 +69,16 @@ def test_dark_objects_with_known_answers_are_no_inversion():
     assert said(known, FLAT, TRUTH, OTHER, labelled=FLAT) == []  # brightness tells nothing, and it is not asked
 
 
+def test_where_a_source_tells_nothing_of_brightness_objects_of_the_target_are_bright():
+    """As of electron micrographs, whose nuclei are told by their texture, for fluorescence."""
+    borrowed = Drawing("seen", of="image", like="prior", mask=True, answer_to="source")
+    texture = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
+    assert said(borrowed, IMAGE, TRUTH, OTHER, source=texture) == []
+    assert "inversion" in said(borrowed, IMAGE, -TRUTH, OTHER, source=texture)
+    own = Drawing("seen", of="image", like="prior", mask=True, answer_to="image")
+    assert said(own, texture - 0.2 * OTHER, OTHER, OTHER) == []
+
+
 def test_emptied_masks_and_flat_translations_have_lost_the_objects():
     assert said(MASK, IMAGE, -np.ones(SHAPE), OTHER) == ["vanished"]
     assert said(REDRAWN, IMAGE, FLAT, OTHER_IMAGE) == ["vanished"]

@@ -32,6 +32,9 @@ AIMS = {
     "paper-2d": Aim(10, 20, 40, (256, 256)),
     "paper-3d": Aim(8, 16, 32, (32, 128, 128)),
 }
+# What is to be translated into something else altogether keeps what is 10 voxels across and loses the grain of either
+# side, by which nuclei were taken for the ground between them (simulated micrographs of electrons for fluorescence).
+FAR_2D = Aim(6, 10, 12, (64, 64))
 SAME = 1.5  # sizes that differ by less are one size, where both sides are calibrated
 SHALLOW = 16  # voxels: what these networks can take
 FINER = 2.0  # the target is stretched at most by this
@@ -207,9 +210,10 @@ def borrow(
             f"the source is {source.voxel.ndim}D and the target {ndim}D; give slices of both, or volumes of both"
         )
     name = preset if preset.endswith("d") else f"{preset}-{ndim}d"
-    far = source.alone < PLAIN and bool(apart(method, name))
+    far = source.alone < PLAIN
     options, train = presets(method, name, far)
-    working = resolution(survey, AIMS[name.replace("tuned", "paper")])
+    aim = FAR_2D if far and name == "laptop-2d" else AIMS[name.replace("tuned", "paper")]
+    working = resolution(survey, aim)
     ratio = source.diameter / survey.measured.whole_diameters[50]
     lenders = tuple(rounded(size * ratio) for size in working.size)
     own = {volume.voxel for volume in survey.volumes}
@@ -234,10 +238,10 @@ def borrow(
                 "voxel": lenders,
                 "corrupt": corrupt,
                 "match_cover": False,
-                "match_levels": far,
+                "match_levels": far and ndim == 3 and bool(apart(method, name)),
                 **({} if source.mask_above is None else {"mask_above": source.mask_above}),
             },
-            "patch": patch(survey, working, AIMS[name.replace("tuned", "paper")].patch, SHALLOW),
+            "patch": patch(survey, working, aim.patch, SHALLOW),
             "represent": {"kind": represent, "smallest": rounded(SMALLEST * survey.measured.whole_diameters[5])},
             "tune": "laptop" in name,
             "options": options,

@@ -122,12 +122,15 @@ def channel(picture: Samples, number: int, count: int) -> Samples:
 
 def judged(drawing: Drawing, pictures: dict[str, Samples], subject: str) -> list[Symptom]:
     of, made, like = pictures[drawing.of], pictures[drawing.picture], pictures[drawing.like]
-    expected = 1.0
+    expected = sign = 1.0
     if drawing.answer_to in pictures:
         expected = symptoms.agreement(pictures[drawing.answer_to], like)
+        # Where brightness does not tell the objects of the source it may tell those of the target, and settings are
+        # made so that networks see them bright.
+        sign = expected if drawing.of == drawing.answer_to or abs(expected) > symptoms.CLEAR else 1.0
     checks: dict[str, Callable[[], str | None]] = {
         "collapse": lambda: symptoms.collapsed(of, made),
-        "inversion": lambda: symptoms.inverted(of, made, expected),
+        "inversion": lambda: symptoms.inverted(of, made, sign),
         "vanished": lambda: symptoms.emptied(of, made, like) if drawing.mask else symptoms.lost(of, made, like),
         "invented": lambda: (
             symptoms.filled(of, made, like, expected) if drawing.mask else symptoms.replaced(of, made, like)
