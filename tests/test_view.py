@@ -294,11 +294,13 @@ def test_the_verb_prints_its_address_and_ends_with_ctrl_c(tmp_path):
     pytest.importorskip("neuroglancer", reason="neuroglancer is not there: pip install 'cytoshift[view]'")
     path = write_image(tmp_path / "a.tif", np.arange(60, dtype=np.uint8).reshape(6, 10), Voxel((1.0, 1.0)), "yx")
     command = [sys.executable, "-u", "-m", "cytoshift.cli.main", "view", str(path), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # shells make jobs in the background deaf to it
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, preexec_fn=heard, **streams) as process:
         assert process.stdout.readline().strip() == "a"
         address = process.stdout.readline().strip()
         assert "neuroglancer" in fetched(address)[1].decode()
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        rest = process.stdout.read()
+        rest = process.communicate(timeout=120)[0]
     assert process.returncode == 0 and rest.strip() == "closed"
