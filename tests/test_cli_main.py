@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 
 import pytest
 import typer
@@ -115,7 +116,7 @@ def test_the_doctor_says_how_to_get_what_is_missing(monkeypatch, capsys):
     text = " ".join(printed.split())
     assert code == 1
     assert "h5py is missing, h5py>=3.11 is needed; pip install 'h5py>=3.11'" in text
-    assert "[napari] lacks napari" in text and "pip install 'cytoshift[napari]'" in text
+    assert re.search(r"\[napari\] lacks [a-z0-9, -]*napari", text) and "pip install 'cytoshift[napari]'" in text
     assert "conv2d" not in text  # nothing is tried on half an installation
 
 
