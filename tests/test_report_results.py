@@ -118,6 +118,9 @@ def test_evaluate_writes_a_page_with_the_worst_objects(tmp_path):
     assert "No image was given" not in checked((tmp_path / "page.html").read_text()).text
     with pytest.raises(UserError, match=r"a report is an HTML file; pass -o .*page\.html"):
         cytoshift(*words[:3], "-o", tmp_path / "page")
+    with pytest.raises(UserError, match=r"takes each image whole, some .* GB here"):
+        cytoshift(*words[:3], "-o", tmp_path / "large.html", "--memory", "0.4000001GB")
+    assert not (tmp_path / "large.html").exists()
     with pytest.raises(UserError, match="--images are for the pictures of a report"):
         cytoshift(*words[:3], "--images", tmp_path / "images")
 

@@ -34,6 +34,7 @@ PER_IMAGE = {
     "object_f1": "F1@{}", "ap_50": "AP-50", "pq": "PQ",
 }  # fmt: skip
 BASE = 0.4e9  # bytes of a process that has loaded what it needs; measured
+WHOLE = 2  # times the bytes of both label images that their report takes; 1.4 were measured
 SHOWN = 40  # images; the JSON lists them all
 READING = {
     "images": "one entry per image",
@@ -106,6 +107,8 @@ def evaluate(
     raws = None
     if images is not None:
         raws = paired([p for p, _ in pairs], open_any(open_volumes, declared(images, axes)), pred, images)
+    if out is not None:
+        refuse_report(pairs, memory, out)
     reports, together = Comparison(iou, memory, quiet)(pairs, maps)
     result = summary(pred, truth, reports, together)
     write(json_file, result)
@@ -116,6 +119,16 @@ def evaluate(
         show(result)
         if out is not None:
             typer.echo(f"report in {out}")
+
+
+def refuse_report(pairs: Pairs, memory: str, out: Path) -> None:
+    """Raises UserError where pictures and sizes of every object, which take images whole, would not fit."""
+    largest = max(WHOLE * (one.array.nbytes + other.array.nbytes) for one, other in pairs)
+    if largest > (left := budget(memory)):
+        raise UserError(
+            f"-o {out} takes each image whole, some {(largest + BASE) / 1e9:.1f} GB here, and --memory leaves "
+            f"{(left + BASE) / 1e9:.1f} GB; pass a larger --memory, or leave -o out: the numbers need no more than it"
+        )
 
 
 def write_page(triples: "list[Triple]", result: dict[str, Any], seconds: float, out: Path) -> None:
