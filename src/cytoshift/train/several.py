@@ -212,9 +212,9 @@ def alone(name: str, survey: Survey, preset: str, method: str, represent: Any, s
 
 
 def stretched(run: Run, share: float) -> Run:
-    """With a contrast that leaves next to nothing of what objects do not cover; share: of the field that they do.
+    """With a contrast that leaves little of what objects do not cover; share: of the field that they do.
 
-    The paper's 95 to 98 does so where they cover about 4 %. Without it a generator has to hand all of the noise on to
+    The paper's 95 to 98 does so where they cover a few per cent. Without it a generator has to hand all of the noise on to
     its mask, or else the image could not come back from it.
     """
     low, high = max(100 * (1 - DARK * share), 0.5), 100 * (1 - LIGHT * share)
@@ -252,10 +252,7 @@ def comments(run: Run, surveys: dict[str, Survey]) -> dict[str, tuple[str, ...]]
         "data": (
             f"The images, and how they are read. channel: of {', '.join(names)}, in this order.",
             f"normalise: of each channel; these percentiles of each image become -1 and 1; objects are dark: {dark}."
-            + (
-                " They follow from the share that the cells cover: of what lies between next to nothing is left."
-                * drawn
-            ),
+            + (" They follow from the share that the cells cover: of what lies between little is left." * drawn),
             "voxel: the size that is learnt at, where it is not that of the images.",
             "augment: patches are mirrored and turned; shade: an uneven light, in octaves.",
         ),
