@@ -32,15 +32,15 @@ AIMS = {
     "paper-2d": Aim(10, 20, 40, (256, 256)),
     "paper-3d": Aim(8, 16, 32, (32, 128, 128)),
 }
-# What is to be translated into something else altogether keeps what is 10 voxels across and loses the grain of either
-# side, by which nuclei were taken for the ground between them (simulated micrographs of electrons for fluorescence).
+# At 17 pixels across, in the gentle game, nuclei and the ground between them changed places (simulated micrographs of
+# electrons for fluorescence, one seed); at 10 they did not, for whatever reason, and steps take a third of the time.
 FAR_2D = Aim(6, 10, 12, (64, 64))
 SAME = 1.5  # sizes that differ by less are one size, where both sides are calibrated
 SHALLOW = 16  # voxels: what these networks can take
 FINER = 2.0  # the target is stretched at most by this
 PLAIN = 0.65  # Dice from which on brightness alone tells objects: the modalities are near to each other
-FEW = 30  # objects; fewer do not show critics how a target looks: of 8 nuclei CySGAN made fewer than no adaptation did
-CROWDED = 3.0  # times as much covered by objects; from there on critics ask for objects to be added, or dropped
+FEW = 30  # objects; fewer do not show critics how a target looks: with 8, CySGAN did far worse than no adaptation
+CROWDED = 3.0  # times as much covered by objects: a source this much emptier has failed, one about as crowded has not
 RING = 3  # voxels around objects that tell what is beside them
 
 
