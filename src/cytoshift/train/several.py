@@ -214,8 +214,8 @@ def alone(name: str, survey: Survey, preset: str, method: str, represent: Any, s
 def stretched(run: Run, share: float) -> Run:
     """With a contrast that leaves little of what objects do not cover; share: of the field that they do.
 
-    The paper's 95 to 98 does so where they cover a few per cent. Without it a generator has to hand all of the noise on to
-    its mask, or else the image could not come back from it.
+    The paper's 95 to 98 does so where they cover a few per cent. Without it a generator has to hand all of the noise
+    on to its mask, or else the image could not come back from it.
     """
     low, high = max(100 * (1 - DARK * share), 0.5), 100 * (1 - LIGHT * share)
     (plain,) = recipes(run.data.normalise)
