@@ -25,7 +25,7 @@ from cytoshift.nets.unet import UNetSpec
 from cytoshift.represent import BCD
 from predicting import segmenter
 
-SECONDS, MEGABYTES = 60, 300  # of the process; far more than it takes, as threads that wait on a busy machine count too
+SECONDS, MEGABYTES = 5, 300  # of the thread that loads: what a busy machine lets wait, or others spin, is not counted
 SOURCE = Path(__file__).parents[1] / "src" / "cytoshift"
 calm = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -48,14 +48,14 @@ def folder(whole, tmp_path):
 
 def loads(folder: Path) -> bool:
     """Whether it is a model; if not, one sentence says why. Nothing else may come out, nor much time or memory."""
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.thread_time()
     loaded = None
     try:
         loaded = Segmenter.load(folder)
     except UserError as error:
         assert str(error).strip() and "\n" not in str(error), str(error)
         assert len(str(error)) < 2000
-    assert time.process_time() - started < SECONDS
+    assert time.thread_time() - started < SECONDS
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown / (1 if sys.platform != "darwin" else 1024) < MEGABYTES * 1024
     return loaded is not None

@@ -4,7 +4,7 @@ import errno
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import find_objects
 
@@ -24,7 +24,7 @@ def models():
     return stitching.models()
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_blocks_of_any_size_give_the_objects_of_one_piece(models, tmp_path, data):
     """The oracle: nothing lost, split or merged where the halo is an object and the decoder's reach, for any shape."""
@@ -33,13 +33,12 @@ def test_blocks_of_any_size_give_the_objects_of_one_piece(models, tmp_path, data
     longest = 70 if ndim == 2 else 34
     shape = tuple(data.draw(st.integers(5, longest)) for _ in range(ndim))
     block = tuple(data.draw(st.integers(9, longest)) for _ in range(ndim))
-    halo = tuple(data.draw(st.integers(14, 20)) for _ in range(ndim))
     labels = crowd(shape, data.draw(st.integers(0, 99)), data.draw(st.sampled_from([0.6, 1.1])))
     made, volume = models[ndim, kind], image_of(labels)
     eight, whole = encoded(made, labels, volume)
-    # In a crowd of small cells the decoder may see one object where many were drawn.
-    extents = [[side.stop - side.start for side in box] for box in find_objects(whole)]
-    assume(all(n + CONTEXT <= far for extent in extents for n, far in zip(extent, halo)))
+    # In a crowd of small cells the decoder may see one object where many were drawn: the halo is what whole has.
+    extents = [[side.stop - side.start for side in box] for box in find_objects(whole)] or [[0] * ndim]
+    halo = tuple(max(14, n + CONTEXT) + data.draw(st.integers(0, 6)) for n in np.max(extents, axis=0).tolist())
     with pytest.MonkeyPatch.context() as patch:
         stand_in(patch, eight)
         options = PLAIN.model_copy(update={"tile": data.draw(st.sampled_from([None, (24,) * ndim]))})

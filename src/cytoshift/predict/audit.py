@@ -1,12 +1,15 @@
-"""(6) Whether faces of blocks have left a trace: what they cut or merge, against planes half way between them.
+"""(6) Whether faces of blocks have left a trace: what they cut or merge, against planes inside of the blocks.
 
 A plane parts two layers of voxels. On either side it cuts objects into sections; of an object that goes on, the two
 sections are nearly alike, since the layers are neighbours. Where they are alike and carry different ids, an object was
 cut; where there is nothing on the other side, it was lost; where objects that cross the plane are larger than those
 that cross another one, some were merged. Objects do such things by themselves too, so the same is counted on planes
-shifted by half a block, where no face is: faces must not differ from them by more than chance.
+inside of blocks, where no face is: faces must not differ from them by more than those differ among themselves. Tissue
+is not alike at every depth, and all objects of one plane share its depth: with two blocks along an axis a face is one
+draw, however many objects cross it.
 """
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any
@@ -14,33 +17,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import Slices
+from ..core.blocks import Grid, Slices
 from ..data.store import LabelStore
 from ..labels.overlap import overlap
 from .job import Job
 
+INSIDE = 4  # planes of a block and axis without a face, evenly spread
 ALIKE = 0.5  # IoU from which two sections are one object's
 LEAST = {1: 3, 2: 9}  # voxels of a section that counts, by the number of its axes
 EXCESS = 0.01  # more of the sections than this must be cut, lost ...
 GROWTH = 0.05  # ... or crossing objects larger by this part ...
 SIGMA = 4.0  # ... beyond so many standard errors, before it counts as a seam
-# Per axis and kind of plane: sections, and of these cut and lost; objects that cross, sums of the logarithm of their
-# sizes and of its square; area of the plane.
+# Of a plane: sections, and of these cut and lost; objects that cross, sums of the logarithm of their sizes and of its
+# square; area.
 FIELDS = ("sections", "cut", "lost", "crossing", "log", "square", "area")
 
 
 def seams(job: Job, part: int, labels: LabelStore, number: int) -> NDArray[np.float64]:
-    """The counts of one block: (axes, 2, FIELDS), its first face and then the plane in its middle, of each axis."""
+    """The counts of one block: (axes, 1 + INSIDE, FIELDS), of each axis its first face and then planes inside."""
     block = job.grid[number]
-    out = np.zeros((len(job.plan.shape), 2, len(FIELDS)))
+    out = np.zeros((len(job.plan.shape), 1 + INSIDE, len(FIELDS)))
     path = job.folder / "merged" / f"{part}" / "sizes.bin"
     sizes = np.memmap(path, np.int64, "r") if path.stat().st_size else np.zeros(0, np.int64)
     for axis, write in enumerate(block.write):
-        middle = write.start + job.plan.block[axis] // 2
-        for kind, plane in enumerate((write.start, middle)):
+        for place, plane in enumerate(cuts(write.start, job.plan.block[axis])):
             if 0 < plane < write.stop:
-                out[axis, kind] = counts(*layers(labels, block.write, axis, plane), sizes)
+                out[axis, place] = counts(*layers(labels, block.write, axis, plane), sizes)
     return out
+
+
+def cuts(start: int, size: int) -> list[int]:
+    """The face of a block along an axis and its planes inside, as many as its size has room for."""
+    inside = sorted({start + (2 * i + 1) * size // (2 * INSIDE) for i in range(INSIDE)} - {start})
+    return [start, *inside]
 
 
 def layers(
@@ -77,7 +86,7 @@ def counts(before: NDArray[np.generic], after: NDArray[np.generic], sizes: NDArr
 
 @dataclass(frozen=True)
 class Audit:
-    """What was counted on faces and on planes between them, of all axes together, and what follows."""
+    """What was counted on faces and on planes inside of blocks, of all axes together, and what follows."""
 
     faces: dict[str, float]
     between: dict[str, float]
@@ -111,36 +120,85 @@ class Audit:
         }  # fmt: skip
 
 
-def judged(total: NDArray[np.float64]) -> Audit:
-    """From the sum of `seams` over all blocks, (axes, 2, FIELDS)."""
-    faces, between = (dict(zip(FIELDS, map(float, total[:, kind].sum(0)))) for kind in (0, 1))
+def together(grid: Grid, tables: Iterable[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+    """Of each axis its planes (blocks along it, 1 + INSIDE, FIELDS): sums of `seams` over the blocks that share one."""
+    out = [np.zeros((count, 1 + INSIDE, len(FIELDS))) for count in grid.counts]
+    for block, table in zip(grid, tables):
+        for axis, place in enumerate(block.index):
+            out[axis][place] += table[axis]
+    return out
+
+
+def judged(planes: Sequence[NDArray[np.float64]]) -> Audit:
+    """From the planes of each axis, (blocks along it, 1 + INSIDE, FIELDS)."""
+    faces = [one[:, 0] for one in planes]
+    inside = [one[:, 1:].reshape(-1, len(FIELDS)) for one in planes]
+    at, between = (dict(zip(FIELDS, map(float, sum(one.sum(0) for one in kind)))) for kind in (faces, inside))
     excess, sigmas = {}, {}
-    for word in ("cut", "lost"):
-        excess[word], sigmas[word] = rates(faces[word], faces["sections"], between[word], between["sections"])
-    excess["growth"], sigmas["growth"] = grown(faces, between)
+    for word, measure in (("cut", rate("cut")), ("lost", rate("lost")), ("growth", logarithm)):
+        difference, sigmas[word] = compared([measure(one) for one in faces], [measure(one) for one in inside])
+        excess[word] = float(np.expm1(difference)) if word == "growth" else difference
     limits = {"cut": EXCESS, "lost": EXCESS, "growth": GROWTH}
     names = {"cut": "objects cut", "lost": "objects lost", "growth": "objects merged"}
     found = tuple(names[w] for w in limits if excess[w] > limits[w] and sigmas[w] > SIGMA)
-    return Audit(faces, between, excess, sigmas, found)
+    return Audit(at, between, excess, sigmas, found)
 
 
-def rates(a: float, of: float, b: float, among: float) -> tuple[float, float]:
-    """How much larger a / of is than b / among, and that in standard errors."""
-    if not of or not among:
-        return 0.0, 0.0
-    pooled = (a + b + 1) / (of + among + 2)
-    excess = a / of - b / among
-    return excess, excess / sqrt(pooled * (1 - pooled) * (1 / of + 1 / among))
+@dataclass(frozen=True)
+class Means:
+    """Of some planes (P,): how many things were counted, their mean, and the variance of one of them."""
+
+    number: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    variance: float
+
+    @property
+    def total(self) -> float:
+        return float(self.number @ self.mean)
 
 
-def grown(faces: dict[str, float], between: dict[str, float]) -> tuple[float, float]:
-    """How much larger (in the geometric mean) objects are that cross a face, and that in standard errors."""
-    if min(faces["crossing"], between["crossing"]) < 2:
-        return 0.0, 0.0
-    means, errors = [], 0.0
-    for one in (faces, between):
-        mean = one["log"] / one["crossing"]
-        means.append(mean)
-        errors += max(one["square"] / one["crossing"] - mean**2, 1e-6) / one["crossing"]
-    excess = means[0] - means[1]
-    return float(np.expm1(excess)), excess / sqrt(errors)
+def rate(word: str) -> Callable[[NDArray[np.float64]], Means]:
+    """The part of sections that are cut or lost."""
+
+    def of(planes: NDArray[np.float64]) -> Means:
+        number, found = planes[:, FIELDS.index("sections")], planes[:, FIELDS.index(word)]
+        pooled = (found.sum() + 1) / (number.sum() + 2)
+        return Means(number, found / np.maximum(number, 1), float(pooled * (1 - pooled)))
+
+    return of
+
+
+def logarithm(planes: NDArray[np.float64]) -> Means:
+    """The logarithm of the sizes of objects that cross."""
+    number, log, square = (planes[:, FIELDS.index(word)] for word in ("crossing", "log", "square"))
+    mean = log.sum() / max(number.sum(), 1)
+    return Means(number, log / np.maximum(number, 1), float(max(square.sum() / max(number.sum(), 1) - mean**2, 1e-6)))
+
+
+def compared(faces: Sequence[Means], inside: Sequence[Means]) -> tuple[float, float]:
+    """How much larger the mean on faces is than that inside, and that in standard errors.
+
+    faces, inside: of each axis. A plane's mean varies by chance and by its depth (random effects). The latter's
+    variance is that of planes inside about the mean of their axis, less what chance explains (DerSimonian and Laird,
+    Controlled Clinical Trials 7, 1986); a seam, which they do not have, cannot excuse itself by it.
+    """
+    spread, freedom, room = 0.0, 0, 0.0
+    for one in inside:
+        weight = one.number / one.variance
+        if (seen := weight[weight > 0]).size > 1:
+            mean = one.total / one.number.sum()
+            spread += float(weight @ (one.mean - mean) ** 2)
+            freedom += seen.size - 1
+            room += float(seen.sum() - seen @ seen / seen.sum())
+    depth = max(spread - freedom, 0.0) / room if room else 0.0
+    means, error = [], 0.0
+    for kind in (faces, inside):
+        number = sum(float(one.number.sum()) for one in kind)
+        if number < 2:
+            return 0.0, 0.0
+        means.append(sum(one.total for one in kind) / number)
+        for one in kind:
+            part = one.number / number
+            error += float(part @ part) * depth + float(part.sum()) / number * one.variance
+    difference = means[0] - means[1]
+    return difference, difference / sqrt(error)

@@ -33,7 +33,7 @@ from ..labels.dtypes import smallest_dtype
 from ..model import Segmenter, fingerprint
 from ..model.segmenter import entry
 from . import shared
-from .audit import Audit, judged
+from .audit import Audit, judged, together
 from .check import files, missing, unreadable
 from .engine import Engine
 from .job import JOBS, Damaged, Job, Stored, created, load, read_json
@@ -218,7 +218,7 @@ def audited(job: Job) -> list[Audit]:
     """The verdict on each class."""
     try:
         return [
-            judged(np.sum([load(job.file("seams", part, number)) for number in range(len(job.grid))], axis=0))
+            judged(together(job.grid, (load(job.file("seams", part, number)) for number in range(len(job.grid)))))
             for part in range(len(job.parts))
         ]
     except Damaged as error:
