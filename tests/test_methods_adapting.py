@@ -12,7 +12,7 @@ from cytoshift.core.settings import parse
 from cytoshift.losses.align import coral, mmd
 from cytoshift.losses.voxels import Some
 from cytoshift.methods import METHODS
-from cytoshift.methods.mean_teacher import ramp
+from cytoshift.methods.mean_teacher import SHARE, ramp, weights
 from cytoshift.represent import BCD, Semantic
 from tiny_methods import batch_of, build, optimizers_of, step, terms_of
 
@@ -141,11 +141,21 @@ def test_mean_teacher_terms_are_the_equation(ndim):
         update = next(method.step(batch, 0.25))
         logits = method.net(y_clean)  # the teacher begins as its student is
         t, p = method.represent.activate(logits), method.represent.activate(method.net(y))
-        sure = torch.maximum(logits[:, :1].sigmoid(), 1 - logits[:, :1].sigmoid()) >= 0.6
-        assert 0 < sure.float().mean() < 1
-        agree = torch.where(sure, (p - t) ** 2, 0).mean()
+        far, sides = (p - t).square().mean(1)[:, None], [logits[:, :1].sigmoid() >= 0.6, logits[:, :1].sigmoid() <= 0.4]
+        assert all(0.01 < side.float().mean() < 0.9 for side in sides)
+        agree = sum(far[side].mean() / 2 for side in sides)
         expected = {"segment": method.represent.loss(method.net(x), s), "agree": 3 * math.exp(-1.25) * agree}
     assert numbers(update) == pytest.approx({k: v.item() for k, v in expected.items()}, rel=1e-4)
+
+
+def test_few_sure_voxels_of_a_side_do_not_count_for_many():
+    logits = torch.full((1, 1, 100, 100), -4.0)
+    logits[..., 0, :2] = 4.0
+    logits[..., 1, :] = 0.5  # not sure
+    found = weights(logits, 0.8)
+    assert found[..., 0, :2].sum() == pytest.approx(2 / (2 * SHARE * 10_000)) and not found[..., 1, :].any()
+    assert found[..., 2:, :].sum() + found[..., 0, 2:].sum() == pytest.approx(0.5)
+    assert not weights(torch.zeros(1, 1, 8, 8), 0.8).any()
 
 
 def test_the_teacher_learns_by_its_student_alone():
@@ -175,9 +185,10 @@ def test_what_is_shipped_is_the_network_of_supervised(name):
     assert type(build(name).network()) is type(build("supervised").network())
 
 
-@pytest.mark.parametrize("name", ["dann", "ynet", "mean_teacher"])
+@pytest.mark.parametrize("name", ["dann", "ynet"])
 def test_losses_that_are_means_over_samples_add_up_over_processes(name):
-    """Two samples at once cost the mean of what each costs alone; of the distances `losses.align` says otherwise."""
+    """Two samples at once cost the mean of what each costs alone; of the distances `losses.align` says otherwise, and
+    the mean teacher's means are over what it is sure of in the samples of a process."""
     method = build(name)
     batch = batch_of(method)
     alone = lambda i: method.batch(*(type(part)(*(t[i : i + 1] for t in part)) for part in batch))

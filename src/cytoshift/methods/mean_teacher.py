@@ -1,11 +1,13 @@
 """Mean teacher (Tarvainen and Valpola 2017; French et al. 2018 for other domains): on images without labels the student
 shall say of a spoilt image what its teacher says of the clean one.
 
-    L = L_seg(s_x, s) + lambda w(p) E [ sure(t) (student(y) - t)^2 ],    t = teacher(y_clean)
+    L = L_seg(s_x, s) + lambda w(p) (E_o + E_b) [ (student(y) - t)^2 ] / 2,    t = teacher(y_clean)
 
-The teacher is the running mean of the student's weights. sure: 1 where the teacher is, by its first channel, which in
-every representation tells objects from what is around them; the mean is over all voxels, so that few sure ones do not
-count for many. w rises from exp(-5) to 1 over the first part of the training: at first the teacher knows nothing.
+The teacher is the running mean of the student's weights. E_o, E_b: means over the voxels where the teacher is sure of
+an object or of background, by its first channel, which in every representation tells the two apart. They count alike
+(French et al. balance classes for the same reason): of rare objects the background is learnt first, and a mean over
+both would then teach it everywhere. But each mean is over no fewer than `SHARE` of all voxels, so that few sure ones do
+not count for many. w rises from exp(-5) to 1 over the first part of the training: at first the teacher knows nothing.
 
 What is shipped is the student's running mean as the loop keeps it for every method (`train.ema`), which with the same
 decay is the teacher; so `players` need not own the teacher's weights, which nothing but that mean moves.
@@ -23,6 +25,8 @@ from torch import Tensor, nn
 from .adapting import Adapting, Batch, presets
 from .backbone import Backbone
 from .base import Task, Update
+
+SHARE = 0.01  # of the voxels that sure ones of a side count for at least
 
 
 class Options(Backbone):
@@ -50,9 +54,9 @@ class MeanTeacher(Adapting):
 
         self.teacher.follow(self.net)
         logits = self.teacher(y_clean)
-        t, sure = self.represent.activate(logits), certain(logits[:, :1], self.options.sure)
+        t, sure = self.represent.activate(logits), weights(logits[:, :1], self.options.sure)
         s_x, s_y = self.net(torch.cat([x, y])).split((len(x), len(y)))
-        agree = (sure * (self.represent.activate(s_y) - t).square()).mean()
+        agree = (sure * (self.represent.activate(s_y) - t).square().mean(1, keepdim=True)).sum()
         yield self.update("net", segment=self.represent.loss(s_x, s), agree=lam * agree)
 
 
@@ -78,9 +82,12 @@ class Teacher(nn.Module):
         return self.network(x)
 
 
-def certain(logits: Tensor, least: float) -> Tensor:
-    """1 where a sigmoid of the logits is at least `least`, or at most 1 - `least`."""
-    return (logits.abs() >= math.log(least / (1 - least))).to(logits.dtype)
+def weights(logits: Tensor, least: float) -> Tensor:
+    """Of each voxel in (E_o + E_b) / 2, as (B, 1, *S): objects where a sigmoid of the logits is at least `least`."""
+    far = math.log(least / (1 - least))
+    objects, background = ((side * logits >= far).to(logits.dtype) for side in (1, -1))
+    fewest = SHARE * logits.numel()
+    return (objects / objects.sum().clamp_min(fewest) + background / background.sum().clamp_min(fewest)) / 2
 
 
 def ramp(progress: float, over: float) -> float:
