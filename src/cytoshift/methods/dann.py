@@ -31,7 +31,7 @@ class Options(Levels):
 
 class DANN(Adapting):
     settings = Options
-    presets: ClassVar = presets()
+    presets: ClassVar = presets(deepest=1.0)
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
