@@ -24,7 +24,7 @@ class Options(Levels):
 
 class CORAL(Adapting):
     settings = Options
-    presets: ClassVar = presets()
+    presets: ClassVar = presets(deepest=100.0)
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         (x, s), (y, _) = batch

@@ -27,7 +27,7 @@ class Options(Levels):
 
 class MMD(Adapting):
     settings = Options
-    presets: ClassVar = presets(voxels=256)
+    presets: ClassVar = presets(voxels=256, deepest=0.3)
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)

@@ -38,7 +38,7 @@ class Options(Backbone):
 
 class YNet(Adapting):
     batch, settings = Batch, Options
-    presets: ClassVar = presets(lambda_s=0.1, lambda_t=0.1)
+    presets: ClassVar = presets(lambda_s=10.0, lambda_t=10.0)
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
