@@ -42,7 +42,9 @@ class Options(Backbone):
 class MeanTeacher(Adapting):
     settings = Options
     # Where other presets of the paper's size ship the last weights, this ships their running mean: the teacher.
-    presets: ClassVar = {name: fixed | {"train": fixed["train"] | {"ema": 0.99}} for name, fixed in presets(consistency=3.0).items()}
+    presets: ClassVar = {
+        name: fixed | {"train": fixed["train"] | {"ema": 0.99}} for name, fixed in presets(consistency=3.0).items()
+    }
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
