@@ -14,7 +14,7 @@ from ..labels.edges import along
 from ..labels.ids import relabel
 from .base import Channels, Labels, Link, least
 from .distance import deepest, distances
-from .flood import Mask, Ties, Unsigned, keep, mark, markers, spread
+from .flood import Mask, State, Ties, Unsigned, dense, keep, mark, markers, spread
 from .signed import signed
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ class BC(Outlined):
     def decode(self, channels: Channels, voxel: Voxel) -> Labels:
         """Seeds are sure foreground without contour; they flood the foreground, the likeliest first."""
         eight = eight_bits(channels, (0, 0))
-        return relabel(flooded(eight, eight[0], self.cuts(), self.sizes(voxel), "raster"))
+        seed, smallest = self.sizes(voxel)
+        return dense(flooded(eight, eight[0], self.cuts(), seed, "raster"), smallest)
 
 
 class BCD(Outlined):
@@ -173,7 +174,8 @@ class BCD(Outlined):
         eight = eight_bits(channels, (0, 0, -1))
         height = eight[0] if self.flood == "foreground" else eight[2]
         cuts = self.cuts()._replace(seed_distance=self.seed_distance, distance=self.distance)
-        return relabel(flooded(eight, height, cuts, self.sizes(voxel), "raster"))
+        seed, smallest = self.sizes(voxel)
+        return dense(flooded(eight, height, cuts, seed, "raster"), smallest)
 
 
 def bcd_watershed(
@@ -214,7 +216,7 @@ def bcd_watershed(
         )
     eight = eight_bits(pred[-3:], (0, 0, -1))
     cuts = Cuts(thres1, thres2, thres3, thres4, thres5)
-    labels = flooded(eight, eight[0], cuts, (seed_thres, thres_small), "heap")
+    labels = keep(flooded(eight, eight[0], cuts, seed_thres, "heap"), thres_small)
     return (labels, markers(seeds(eight, cuts), seed_thres)) if return_seed else labels
 
 
@@ -228,11 +230,11 @@ class Cuts(NamedTuple):
     distance: float = -1
 
 
-def flooded(eight: Eight, height: Unsigned, cuts: Cuts, sizes: tuple[int, int], ties: Ties) -> Unsigned:
-    """Labels (*S) from channels of 8 bits; `flood.split`, with no mask in memory for longer than it is needed."""
-    state = mark(seeds(eight, cuts), sizes[0], height.dtype)
+def flooded(eight: Eight, height: Unsigned, cuts: Cuts, seed_voxels: int, ties: Ties) -> State:
+    """The first steps of `flood.split` on channels of 8 bits, with no mask in memory for longer than it is needed."""
+    state = mark(seeds(eight, cuts), seed_voxels, height.dtype)
     spread(state, height, foreground(eight, cuts), ties)
-    return keep(state, sizes[1])
+    return state
 
 
 def seeds(eight: Eight, cuts: Cuts) -> Mask:

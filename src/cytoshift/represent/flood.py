@@ -14,7 +14,7 @@ The kernels work on one flat array, `state`, with a frame of one voxel around th
 minus the level of a voxel that waits for one where it is negative, 0 outside of the mask. Levels start at 1, the top.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numba import njit
@@ -24,7 +24,7 @@ from ..labels.dtypes import smallest_dtype
 from .pieces import number, paint
 from .watershed import strides
 
-CHUNK = 256  # places of a queue that lie together in memory
+CHUNK = 256  # places of a queue that lie together in memory, a power of two
 FULL = CHUNK - 1  # of them hold voxels: the end of a full chunk must not read like the start of the next
 PATIENCE = 1 << 12  # voxels that the heap gives before anyone looks whether it is still needed
 
@@ -33,6 +33,7 @@ Mask = NDArray[np.bool_]
 State = NDArray[np.signedinteger]  # int16 where levels and labels fit
 Places = NDArray[np.signedinteger]
 Ties = Literal["heap", "raster"]
+Ids = TypeVar("Ids", bound=np.integer)
 
 
 def split(
@@ -127,9 +128,20 @@ def keep(state: State, size: int) -> Unsigned:
     """Step 3: the labels, (*S) of the smallest dtype, without objects below `size` voxels."""
     sizes = count(state.ravel(), int(state.max(initial=0)))
     ids = np.where(sizes >= size, np.arange(sizes.size), 0)
-    kind = smallest_dtype(int(ids.max()))
-    out = np.empty([n - 2 for n in state.shape], dtype=kind)
-    look_up(out.ravel(), state.ravel(), row_starts(state), ids.astype(kind))
+    return named(state, ids.astype(smallest_dtype(int(ids.max()))))
+
+
+def dense(state: State, size: int) -> NDArray[np.int32]:
+    """Step 3 with ids that leave no gaps: (*S), 1..N."""
+    sizes = count(state.ravel(), int(state.max(initial=0)))
+    stays = sizes >= max(size, 1)
+    return named(state, np.where(stays, np.cumsum(stays), 0).astype(np.int32))
+
+
+def named(state: State, ids: NDArray[Ids]) -> NDArray[Ids]:
+    """The labels of a state by their ids, (*S); 0 where no marker came."""
+    out = np.empty([n - 2 for n in state.shape], dtype=ids.dtype)
+    look_up(out.ravel(), state.ravel(), row_starts(state), ids)
     return out
 
 
@@ -144,7 +156,7 @@ def count(state: State, largest: int) -> NDArray[np.int64]:
 
 
 @njit(cache=True, nogil=True)
-def look_up(out: Unsigned, state: State, starts: Places, ids: Unsigned) -> None:
+def look_up(out: NDArray[np.integer], state: State, starts: Places, ids: NDArray[np.integer]) -> None:
     """out = ids[state], 0 where the state is negative, without the frame."""
     width = out.size // starts.size
     for row in range(starts.size):
@@ -290,7 +302,8 @@ def sink(key: NDArray[np.integer], item: Places, last: int) -> None:
 def fill(state: State, steps: Places, voxels: Places, level: State, now: np.int64, lowest: int, inside: int) -> None:
     """Flood all that is left from `voxels`, which wait at their levels in this order; the flood stands at `now`.
 
-    A queue is a chain of chunks of one pool: the place of its first voxel and that behind its last one.
+    A queue is a chain of chunks of one pool: the place of its first voxel and that behind its last one. Places to look
+    at are unsigned: a signed one would be asked each time whether it counts from the end.
     """
     chunks = inside // FULL + lowest + 3
     pool = np.empty(chunks * CHUNK, voxels.dtype)
@@ -298,35 +311,36 @@ def fill(state: State, steps: Places, voxels: Places, level: State, now: np.int6
     after = np.zeros(chunks, np.int64)  # the next chunk of a queue, or of those that are free again
     free = np.array([0, 1])  # a chunk that is free again or 0, the first that was never used
     for i in range(voxels.size):
-        append(queue[level[i]], pool, after, free, voxels[i])
-    while now <= lowest:
-        first = queue[now, 0]
-        if first == queue[now, 1]:
-            now += 1
+        append(queue, np.uint64(level[i]), pool, after, free, np.uint64(voxels[i]))
+    stand, end = np.uint64(now), np.uint64(lowest)
+    while stand <= end:
+        first = queue[stand, 0]
+        if first == queue[stand, 1]:
+            stand += np.uint64(1)
             continue
-        here = pool[first]
+        here = pool[np.uint64(first)]
         first += 1
-        if first % CHUNK == FULL:
+        if first & FULL == FULL:
             chunk = first // CHUNK
-            if first == queue[now, 1]:
-                first = queue[now, 1] = 0
+            if first == queue[stand, 1]:
+                first = queue[stand, 1] = 0
             else:
                 first = after[chunk] * CHUNK
             after[chunk], free[0] = free[0], chunk
-        queue[now, 0] = first
-        for step in steps:
-            there = here + step
+        queue[stand, 0] = first
+        label = state[np.uint64(here)]
+        for k in range(steps.size):
+            there = np.uint64(here + steps[k])
             if state[there] < 0:
-                waits = max(-np.int64(state[there]), np.int64(now))
-                append(queue[waits], pool, after, free, there)
-                state[there] = state[here]
+                append(queue, max(np.uint64(-state[there]), stand), pool, after, free, there)
+                state[there] = label
 
 
 @njit(cache=True, nogil=True)
-def append(queue: Places, pool: Places, after: Places, free: Places, voxel: int) -> None:
-    """Put a voxel at the end of a queue, (first, last + 1)."""
-    end = queue[1]
-    if end == 0 or end % CHUNK == FULL:  # without any chunk, or full
+def append(queue: Places, level: np.uint64, pool: Places, after: Places, free: Places, voxel: np.uint64) -> None:
+    """Put a voxel at the end of the queue of a level."""
+    end = queue[level, 1]
+    if end == 0 or end & FULL == FULL:  # without any chunk, or full
         chunk = free[0]
         if chunk > 0:
             free[0] = after[chunk]
@@ -334,9 +348,9 @@ def append(queue: Places, pool: Places, after: Places, free: Places, voxel: int)
             chunk = free[1]
             free[1] += 1
         if end == 0:
-            queue[0] = chunk * CHUNK
+            queue[level, 0] = chunk * CHUNK
         else:
             after[end // CHUNK] = chunk
         end = chunk * CHUNK
-    pool[end] = voxel
-    queue[1] = end + 1
+    pool[np.uint64(end)] = voxel
+    queue[level, 1] = end + 1
