@@ -54,16 +54,18 @@ def pyramid(
 def mode(labels: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.generic]:
     """The most frequent id of every block of `steps` voxels; of ids that are equally frequent, the first in C order.
 
+    Steps along axes before the last three are 1.
+
     >>> mode(np.array([[1, 1, 0, 2], [1, 0, 0, 2]]), (2, 2))
     array([[1, 0]])
     """
-    members = children(labels, steps)
-    votes = np.zeros((len(members), *members[0].shape), dtype=np.uint8)
-    for i, a in enumerate(members):
-        for b in members:
-            votes[i] += a == b
-    winner = votes.argmax(axis=0)
-    return np.choose(winner, members).astype(labels.dtype, copy=False)
+    from ..labels.kernels import vote
+
+    out = np.empty([-(-n // s) for n, s in zip(labels.shape, steps)], labels.dtype)
+    *_, z, y, x = (1, 1, *steps)
+    before = (-1, *(1,) * (3 - labels.ndim))  # an image in 2D is one slice; of time and channels each is by itself
+    vote(labels.reshape(before + labels.shape[-3:]), out.reshape(before + out.shape[-3:]), (z, y, x))
+    return out
 
 
 def mean(image: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.generic]:

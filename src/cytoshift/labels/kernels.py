@@ -152,3 +152,43 @@ def sums(labels: NDArray[np.int32], values: NDArray[np.floating], objects: int) 
         if labels[voxel] > 0:
             total[labels[voxel] - 1] += values[voxel]
     return total
+
+
+def renamed(labels: NDArray[np.int32], names: NDArray[np.generic]) -> NDArray[np.generic]:
+    """names[labels], for few names, (*S)."""
+    out = np.empty(labels.shape, names.dtype)
+    rename(labels.ravel(), names, out.ravel())
+    return out
+
+
+@njit(cache=True, nogil=True)
+def rename(labels: NDArray[np.int32], names: NDArray[np.generic], out: NDArray[np.generic]) -> None:
+    for voxel in range(labels.size):
+        out[voxel] = names[labels[voxel]]
+
+
+@njit(cache=True, nogil=True)
+def vote(labels: NDArray[np.generic], out: NDArray[np.generic], steps: tuple[int, int, int]) -> None:
+    """The most frequent id of every block of `steps` voxels, of equals the first; (N, Z, Y, X).
+
+    The last block repeats the border.
+    """
+    block = np.empty(steps[0] * steps[1] * steps[2], labels.dtype)
+    last = labels.shape[1] - 1, labels.shape[2] - 1, labels.shape[3] - 1
+    for n, z, y, x in np.ndindex(out.shape):
+        member = 0
+        for i in range(steps[0]):
+            for j in range(steps[1]):
+                row = labels[n, min(z * steps[0] + i, last[0]), min(y * steps[1] + j, last[1])]
+                for k in range(steps[2]):
+                    block[member] = row[min(x * steps[2] + k, last[2])]
+                    member += 1
+        most = 0
+        for one in block:
+            votes = 0
+            for other in block:
+                votes += one == other
+            if votes > most:
+                most, out[n, z, y, x] = votes, one
+            if 2 * most >= block.size:  # none of the rest has more
+                break

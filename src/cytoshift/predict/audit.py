@@ -39,10 +39,12 @@ def seams(job: Job, part: int, labels: LabelStore, number: int) -> NDArray[np.fl
     out = np.zeros((len(job.plan.shape), 1 + INSIDE, len(FIELDS)))
     path = job.folder / "merged" / f"{part}" / "sizes.bin"
     sizes = np.memmap(path, np.int64, "r") if path.stat().st_size else np.zeros(0, np.int64)
+    own = labels[block.write]
     for axis, write in enumerate(block.write):
         for place, plane in enumerate(cuts(write.start, job.plan.block[axis])):
             if 0 < plane < write.stop:
-                out[axis, place] = counts(*layers(labels, block.write, axis, plane), sizes)
+                before = own.take(plane - 1 - write.start, axis) if place else beyond(labels, block.write, axis)
+                out[axis, place] = counts(before, own.take(plane - write.start, axis), sizes)
     return out
 
 
@@ -52,13 +54,10 @@ def cuts(start: int, size: int) -> list[int]:
     return [start, *inside]
 
 
-def layers(
-    labels: LabelStore, region: Slices, axis: int, plane: int
-) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    """The two layers of voxels that a plane parts."""
-    both = labels[(*region[:axis], slice(plane - 1, plane + 1), *region[axis + 1 :])]
-    before, after = np.moveaxis(both, axis, 0)
-    return np.ascontiguousarray(before), np.ascontiguousarray(after)
+def beyond(labels: LabelStore, region: Slices, axis: int) -> NDArray[np.generic]:
+    """The layer of voxels before the first face of a region, (*S) of one axis less."""
+    first = region[axis].start
+    return labels[(*region[:axis], slice(first - 1, first), *region[axis + 1 :])].squeeze(axis)
 
 
 def counts(before: NDArray[np.generic], after: NDArray[np.generic], sizes: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -42,7 +42,7 @@ from .merge import total_of
 from .network import multiple
 from .outputs import differences
 from .passes import intact, numbered, numbers_of, work_of
-from .plan import PASSES, PassName, Wishes, expected, made, piece, tile_of
+from .plan import PASSES, PassName, Wishes, expected, made, parts, tile_of
 from .run import Options, refuse_strangers
 from .tiles import spread
 from .working import Working
@@ -186,15 +186,14 @@ def begin(job: Job, name: PassName) -> None:
     """Empty arrays, where a pass writes into some."""
     plan = job.plan
     if name == "predict":
-        tiles = (len(job.lows), *job.cover.extent)
-        chunk = (len(job.lows), *map(piece, job.cover.extent))
-        created(job.folder / "channels", (len(job.cover), *tiles), (1, *chunk), "uint8")
+        tile, count = job.cover.extent, len(job.lows)
+        created(job.folder / "channels", (len(job.cover), count, *tile), (1, count, *parts(tile)), "uint8")
         job.__dict__.pop("channels", None)
     elif name == "decode":
         for kind in ("objects", "labels"):
             discard(job.folder / kind)
-        chunk = tuple(min(piece(b), n) for b, n in zip(plan.block, plan.room))
-        created(job.folder / "labels", (len(job.parts) * len(job.grid), *plan.room), (1, *chunk), "int32")
+        rows = len(job.parts) * len(job.grid)
+        created(job.folder / "labels", (rows, *plan.room), (1, *parts(plan.room)), "int32")
         job.__dict__.pop("labels", None)
     elif name == "write":
         for store in stores(job):

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from ..core.blocks import Slices, within
 from ..core.errors import UserError
 from ..core.normalise import Scales
-from ..labels.filters import fill_holes
-from ..labels.kernels import moments, sums, sums_by_table, tally
+from ..labels.filters import fill_own
+from ..labels.kernels import moments, renamed, sums, sums_by_table, tally
 from ..represent import BC, BCD, Affinity, Single
 from ..represent.bcd import eight_bits
 from .audit import seams
@@ -113,7 +113,7 @@ def decode(job: Job, number: int) -> None:
         labels = part.represent.decode(channels_for(part.represent, eight, lows), voxel)
         if plan.options.max_hole != 0:
             limit = inf if plan.options.max_hole is None else plan.options.max_hole
-            labels = fill_holes(labels, voxel, limit)
+            labels = fill_own(labels, voxel, limit)
         inner = np.ascontiguousarray(labels[block.inner])
         sure = certainty(part.represent, eight[(slice(None), *block.inner)], lows, inner)
         save(job.file("objects", place, number), rows(inner, sure, block.write))
@@ -170,9 +170,8 @@ def write(job: Job, number: int) -> None:
     """(5) The labels of one block as they leave."""
     block = job.grid[number]
     for place, store in enumerate(job.stores):
-        table = load(job.file("merged", place, number))
-        names = table.astype(store.dtype)
-        store[block.write] = names[job.stored(place, number, block.write)]
+        names = load(job.file("merged", place, number)).astype(store.dtype)
+        store[block.write] = renamed(job.stored(place, number, block.write), names)
 
 
 def audit(job: Job, number: int) -> None:

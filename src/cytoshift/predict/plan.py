@@ -28,7 +28,6 @@ CONTEXT = 4  # voxels that smoothing and contours of a decoder look around
 LARGEST = 2**27  # voxels that a block reads at most: larger ones spare little and are lost more easily
 REACH = 4  # voxels to each side of a face in which two blocks compare their objects
 DRAWN = 2**24  # voxels of the working grid that one task of pass 1 draws at most
-PARTS = 64  # edge of the pieces that stored labels are compressed in
 
 
 class Wishes(Settings):
@@ -203,14 +202,13 @@ def whole_chunks(block: Ints, shape: Ints) -> tuple[Ints, Ints]:
     return tuple(-(-b // c) * c for b, c in zip(block, chunk)), chunk
 
 
-def piece(length: int, wish: int = PARTS) -> int:
-    """The largest divisor of a length up to a wish: what it is stored in. A length without one is stored whole.
+def parts(shape: Ints) -> Ints:
+    """What an array between two passes is stored in: equal pieces of about a chunk.
 
-    >>> piece(256), piece(100), piece(61)
-    (64, 50, 61)
+    >>> parts((264, 264, 264)), parts((80, 80, 80)), parts((512, 500))
+    ((66, 132, 132), (80, 80, 80), (512, 500))
     """
-    found = max(k for k in range(1, min(wish, length) + 1) if length % k == 0)
-    return found if 4 * found >= min(wish, length) else length
+    return tuple(-(-n // max(round(n / c), 1)) for n, c in zip(shape, CHUNK[len(shape)]))
 
 
 def fits(segmenter: Segmenter, voxels: int, itemsize: int) -> bool:

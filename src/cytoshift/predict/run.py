@@ -23,7 +23,7 @@ from ..data.resample import resample, working_shape
 from ..data.several import apart
 from ..data.volumes import Volume
 from ..labels.belong import Belonging, belonging
-from ..labels.filters import fill_holes, filter_small
+from ..labels.filters import fill_own, filter_small
 from ..labels.ids import relabel
 from ..labels.objects import Objects, objects
 from ..metrics.scores import mean_over_objects
@@ -227,7 +227,7 @@ def decoded(represent: Single, channels: NDArray[np.float32], voxel: Voxel, opti
     labels, smallest = represent.decode(channels, voxel), represent.smallest
     if options.max_hole != 0:
         limit = np.inf if options.max_hole is None else options.max_hole
-        labels = np.asarray(fill_holes(labels, voxel, limit), dtype=np.int32)
+        labels = fill_own(labels, voxel, limit)
     if options.min_size is not None or smallest is None:
         return relabel(filter_small(labels, options.min_size or 0.0, voxel))
     return relabel(filter_small(labels, ball(smallest, voxel.ndim), voxel, ball(smallest / 2, voxel.ndim)))
