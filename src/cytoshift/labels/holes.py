@@ -16,18 +16,20 @@ def runs_of(labels: NDArray[np.unsignedinteger], height: int, width: int) -> Run
     rows = labels.size // width
     first = np.zeros(rows + 1, np.int64)
     for row in range(rows):
+        line = labels[row * width : (row + 1) * width]
         first[row + 1] = first[row]
         before = True
         for x in range(width):
-            here = labels[row * width + x] != 0
+            here = line[x] != 0
             first[row + 1] += before and not here
             before = here
     start, stop = np.empty(first[-1], np.int32), np.empty(first[-1], np.int32)
     run = -1
     for row in range(rows):
+        line = labels[row * width : (row + 1) * width]
         before = True
         for x in range(width):
-            here = labels[row * width + x] != 0
+            here = line[x] != 0
             if not here:
                 if before:
                     run += 1

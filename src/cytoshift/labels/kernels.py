@@ -92,12 +92,12 @@ def rank(ids: NDArray[np.uint64], x: np.uint64) -> np.int64:
 @njit(cache=True, nogil=True)
 def moments(
     labels: NDArray[np.int32], objects: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Sums of coordinates, lowest index and highest index + 1 of the objects 1..N; all (N, 3).
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Voxels (N,) of the objects 1..N, and their sums of coordinates, lowest index and highest index + 1, all (N, 3).
 
     labels (Z, Y, X), dense.
     """
-    total = np.zeros((objects, 3))
+    voxels, total = np.zeros(objects, np.int64), np.zeros((objects, 3))
     low, high = np.full((objects, 3), np.iinfo(np.int64).max), np.zeros((objects, 3), np.int64)
     for z in range(labels.shape[0]):
         for y in range(labels.shape[1]):
@@ -109,6 +109,7 @@ def moments(
                     stop += 1
                 if x > 0:
                     i, run = x - 1, stop - start
+                    voxels[i] += run
                     total[i, 0] += run * z
                     total[i, 1] += run * y
                     total[i, 2] += run * (start + stop - 1) / 2
@@ -116,31 +117,20 @@ def moments(
                     low[i, 1], high[i, 1] = min(low[i, 1], y), max(high[i, 1], y + 1)
                     low[i, 2], high[i, 2] = min(low[i, 2], start), max(high[i, 2], stop)
                 start = stop
-    return total, low, high
-
-
-@njit(cache=True, nogil=True)
-def tally(labels: NDArray[np.int32], objects: int) -> NDArray[np.int64]:
-    """Voxels of each of the objects 1..N of a dense label image, flat."""
-    out = np.zeros(objects, np.int64)
-    start = 0
-    for stop in range(1, labels.size + 1):
-        if stop == labels.size or labels[stop] != labels[start]:
-            if labels[start] > 0:
-                out[labels[start] - 1] += stop - start
-            start = stop
-    return out
+    return voxels, total, low, high
 
 
 @njit(cache=True, nogil=True)
 def sums_by_table(
     labels: NDArray[np.int32], values: NDArray[np.uint8], table: NDArray[np.float32], objects: int
 ) -> NDArray[np.float64]:
-    """`sums` of what 8-bit values stand for, by a table of 256."""
+    """`sums` of what 8-bit values stand for, by a table of 256; both (Z, Y, X)."""
     total = np.zeros(objects)
-    for voxel in range(labels.size):
-        if labels[voxel] > 0:
-            total[labels[voxel] - 1] += table[values[voxel]]
+    for z in range(labels.shape[0]):
+        for y in range(labels.shape[1]):
+            for x in range(labels.shape[2]):
+                if labels[z, y, x] > 0:
+                    total[labels[z, y, x] - 1] += table[values[z, y, x]]
     return total
 
 

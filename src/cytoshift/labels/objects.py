@@ -61,7 +61,7 @@ def objects(labels: NDArray[np.generic], voxel: Voxel) -> Objects:
     same_axes(labels, voxel)
     numbered, ids, count = dense(labels)
     stack = numbered if labels.ndim == 3 else numbered[None]
-    total, low, high = moments(stack, ids.size)
+    _, total, low, high = moments(stack, ids.size)
     here = slice(3 - labels.ndim, 3)
     centroid = total[:, here] / count[:, None] * np.array(voxel.size)
     return Objects(ids, count, centroid, low[:, here], high[:, here], voxel)

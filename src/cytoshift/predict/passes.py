@@ -24,7 +24,8 @@ from ..core.blocks import Slices, within
 from ..core.errors import UserError
 from ..core.normalise import Scales
 from ..labels.filters import fill_own
-from ..labels.kernels import moments, renamed, sums, sums_by_table, tally
+from ..labels.ids import L
+from ..labels.kernels import moments, renamed, sums, sums_by_table
 from ..represent import BC, BCD, Affinity, Single
 from ..represent.bcd import eight_bits
 from .audit import seams
@@ -114,7 +115,7 @@ def decode(job: Job, number: int) -> None:
         if plan.options.max_hole != 0:
             limit = inf if plan.options.max_hole is None else plan.options.max_hole
             labels = fill_own(labels, voxel, limit)
-        inner = np.ascontiguousarray(labels[block.inner])
+        inner = labels[block.inner]
         sure = certainty(part.represent, eight[(slice(None), *block.inner)], lows, inner)
         save(job.file("objects", place, number), rows(inner, sure, block.write))
         room = job.room(block)
@@ -142,21 +143,25 @@ def certainty(
     represent: Single, eight: NDArray[np.uint8], lows: tuple[int, ...], labels: NDArray[np.int32]
 ) -> NDArray[np.float64]:
     """How sure the network is of the objects 1..N of a dense label image: sums over their voxels, (N,)."""
-    flat, count = labels.ravel(), int(labels.max(initial=0))
+    count = int(labels.max(initial=0))
     if isinstance(represent, Affinity):
         sure = represent.foreground(real(eight, lows))
-        return sums(flat, np.ascontiguousarray(sure, dtype=np.float32).ravel(), count)
+        return sums(labels.ravel(), np.ascontiguousarray(sure, dtype=np.float32).ravel(), count)
     # All others tell it by their first channel alone, so that its 256 values can be looked up.
     values = np.broadcast_to(np.arange(256, dtype=np.uint8), (len(lows), 256))
     table = np.asarray(represent.foreground(real(values, lows)), dtype=np.float32)
-    return sums_by_table(flat, np.ascontiguousarray(eight[0]).ravel(), table, count)
+    return sums_by_table(stack(labels), stack(eight[0]), table, count)
+
+
+def stack(plane: NDArray[L]) -> NDArray[L]:
+    """(Y, X) or (Z, Y, X) as (Z, Y, X)."""
+    return plane.reshape((1,) * (3 - plane.ndim) + plane.shape)
 
 
 def rows(labels: NDArray[np.int32], certain: NDArray[np.float64], at: Slices) -> NDArray[np.void]:
     """The table of the objects of a write region `at`, (*S); places are the volume's, z is 0 in 2D."""
     count = int(labels.max(initial=0))
-    total, low, high = moments(labels.reshape((1,) * (3 - labels.ndim) + labels.shape), count)
-    voxels = tally(labels.ravel(), count)
+    voxels, total, low, high = moments(stack(labels), count)
     here = np.flatnonzero(voxels)
     corner = np.array([*(0,) * (3 - labels.ndim), *(s.start for s in at)])
     out = np.zeros(here.size, ROW)

@@ -160,9 +160,9 @@ def look_up(out: NDArray[np.integer], state: State, starts: Places, ids: NDArray
     """out = ids[state], 0 where the state is negative, without the frame."""
     width = out.size // starts.size
     for row in range(starts.size):
+        line, drawn = state[starts[row] : starts[row] + width], out[row * width : (row + 1) * width]
         for x in range(width):
-            label = state[starts[row] + x]
-            out[row * width + x] = ids[label] if label > 0 else 0
+            drawn[x] = ids[np.uint64(line[x])] if line[x] > 0 else 0
 
 
 @njit(cache=True, nogil=True)
@@ -173,18 +173,18 @@ def prepare(state: State, height: Unsigned, mask: Mask, starts: Places, top: int
     """
     inside, marked, lowest = 0, 0, np.int64(0)
     for row in range(starts.size):
+        line = state[starts[row] : starts[row] + height.shape[1]]
         for x in range(height.shape[1]):
-            here = starts[row] + x
             if mask[row, x]:
                 level = np.int64(top) - np.int64(height[row, x])
                 inside += 1
                 lowest = max(lowest, level)
-                if state[here] > 0:
+                if line[x] > 0:
                     marked += 1
                 else:
-                    state[here] = -level
+                    line[x] = -level
             else:
-                state[here] = 0
+                line[x] = 0
     return inside, marked, lowest
 
 
