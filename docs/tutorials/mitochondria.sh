@@ -5,27 +5,27 @@
 python "$HERE/two_microscopes.py" microscopes
 
 # [new]
-cytoshift new mmd --source microscopes/first/images microscopes/first/masks --source-mask-above 0 \
-    --target microscopes/second/images --alike --represent semantic -o mmd.yaml
+cytoshift new dann --source microscopes/first/images microscopes/first/masks --source-mask-above 0 \
+    --target microscopes/second/images --alike --represent semantic -o dann.yaml
 # [train]
-cytoshift train mmd.yaml --max-minutes 1.2
-cytoshift segment runs/mmd/model microscopes/second/images -o labels-mmd
+cytoshift train dann.yaml --max-minutes 1.2
+cytoshift segment runs/dann/model microscopes/second/images -o labels-dann
 # [others]
-cytoshift new ynet --source microscopes/first/images microscopes/first/masks --source-mask-above 0 \
-    --target microscopes/second/images --alike --represent semantic -o ynet.yaml
-cytoshift train ynet.yaml --max-minutes 1.2
-cytoshift segment runs/ynet/model microscopes/second/images -o labels-ynet
+cytoshift new mean_teacher --source microscopes/first/images microscopes/first/masks --source-mask-above 0 \
+    --target microscopes/second/images --alike --represent semantic -o teacher.yaml
+cytoshift train teacher.yaml --max-minutes 1.2
+cytoshift segment runs/teacher/model microscopes/second/images -o labels-teacher
 # [lower]
 cytoshift new supervised --source microscopes/first/images microscopes/first/masks --source-mask-above 0 \
     --target microscopes/second/images --alike --represent semantic -o lower.yaml
 cytoshift train lower.yaml --max-minutes 1.2
 cytoshift segment runs/lower/model microscopes/second/images -o labels-lower
 # [evaluate]
-cytoshift evaluate labels-mmd microscopes/second/labels
-cytoshift evaluate labels-ynet microscopes/second/labels
+cytoshift evaluate labels-dann microscopes/second/labels
+cytoshift evaluate labels-teacher microscopes/second/labels
 cytoshift evaluate labels-lower microscopes/second/labels
 # [end]
 
-keep mmd.png new.jpg
-keep "$(newest runs/mmd)" samples.jpg
-keep labels-mmd/report/overview.png overview.jpg
+keep dann.png new.jpg
+keep "$(newest runs/dann)" samples.jpg
+keep labels-dann/report/overview.png overview.jpg
