@@ -64,10 +64,10 @@ def fill_holes(labels: NDArray[L], voxel: Voxel, max_size: float = np.inf, per_s
     return np.stack([fill(plane, limit) for plane in labels]) if len(labels) else labels.copy()
 
 
-def fill_own(labels: NDArray[np.int32], voxel: Voxel, max_size: float = np.inf) -> NDArray[np.int32]:
-    """`fill_holes` of labels that nobody else holds: in place, where they lie in C order."""
+def fill_own(labels: NDArray[np.integer], voxel: Voxel, max_size: float = np.inf) -> NDArray[np.int32]:
+    """`fill_holes` of labels that nobody else holds: in place, where they are of 32 bits and lie in C order."""
     same_axes(labels, voxel)
-    own = np.ascontiguousarray(labels)
+    own = np.ascontiguousarray(labels, dtype=np.int32)
     if own.size:
         limit = max_size * EXACT / voxel.volume
         fill_runs(own.reshape(-1).view(np.uint32), own.shape[-2], own.shape[-1], own.ndim == 2, limit)

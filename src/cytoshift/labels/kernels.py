@@ -144,19 +144,6 @@ def sums(labels: NDArray[np.int32], values: NDArray[np.floating], objects: int) 
     return total
 
 
-def renamed(labels: NDArray[np.int32], names: NDArray[np.generic]) -> NDArray[np.generic]:
-    """names[labels], for few names, (*S)."""
-    out = np.empty(labels.shape, names.dtype)
-    rename(labels.ravel(), names, out.ravel())
-    return out
-
-
-@njit(cache=True, nogil=True)
-def rename(labels: NDArray[np.int32], names: NDArray[np.generic], out: NDArray[np.generic]) -> None:
-    for voxel in range(labels.size):
-        out[voxel] = names[labels[voxel]]
-
-
 @njit(cache=True, nogil=True)
 def vote(labels: NDArray[np.generic], out: NDArray[np.generic], steps: tuple[int, int, int]) -> None:
     """The most frequent id of every block of `steps` voxels, of equals the first; (N, Z, Y, X).

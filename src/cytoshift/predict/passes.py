@@ -25,7 +25,7 @@ from ..core.errors import UserError
 from ..core.normalise import Scales
 from ..labels.filters import fill_own
 from ..labels.ids import L
-from ..labels.kernels import moments, renamed, sums, sums_by_table
+from ..labels.kernels import moments, sums, sums_by_table
 from ..represent import BC, BCD, Affinity, Single
 from ..represent.bcd import eight_bits
 from .audit import seams
@@ -176,7 +176,7 @@ def write(job: Job, number: int) -> None:
     block = job.grid[number]
     for place, store in enumerate(job.stores):
         names = load(job.file("merged", place, number)).astype(store.dtype)
-        store[block.write] = renamed(job.stored(place, number, block.write), names)
+        store[block.write] = names[job.stored(place, number, block.write)]
 
 
 def audit(job: Job, number: int) -> None:
