@@ -22,11 +22,13 @@ RADIUS = (2.0, 4.0)
 
 
 def crowd(shape: tuple[int, ...], seed: int, gap: float = 0.6) -> np.ndarray:
-    """Labels (*S) int32 of balls that touch or nearly so: each voxel belongs to the nearest centre within reach."""
+    """Labels (*S) int32 of balls that touch or nearly so, in no rows: a voxel is the nearest centre's in reach."""
     rng = np.random.default_rng(seed)
     spacing = 2 * RADIUS[1] * gap
-    grid = np.stack(np.meshgrid(*(np.arange(spacing / 2, n + spacing / 2, spacing) for n in shape), indexing="ij"), -1)
-    centres = grid.reshape(-1, len(shape)) + rng.uniform(-1, 1, (grid.size // len(shape), len(shape)))
+    centres = np.empty((0, len(shape)))
+    for one in rng.uniform(0, shape, (int(4 * np.prod(shape) / spacing ** len(shape)) + 8, len(shape))):
+        if (((centres - one) ** 2).sum(1) >= (0.85 * spacing) ** 2).all():
+            centres = np.vstack([centres, one])
     radii = rng.uniform(*RADIUS, len(centres))
     out, best = np.zeros(shape, np.int32), np.full(shape, np.inf)
     places = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1)

@@ -206,10 +206,10 @@ def test_passes_one_by_one_and_out_of_turn(phantom, tmp_path):
 
 @pytest.mark.parametrize("wrong", ["cut", "merged"])
 def test_the_audit_sees_what_faces_cut_or_merge(models, tmp_path, monkeypatch, wrong):
-    labels = crowd((240, 240), 8, 1.05)
+    labels = crowd((300, 300), 8, 0.9)
     made, volume = models[2, "bcd"], image_of(labels)
     stand_in(monkeypatch, encoded(made, labels, volume)[0])
-    wishes = Wishes(block=(80, 80), halo=(14, 14))
+    wishes = Wishes(block=(60, 60), halo=(14, 14))
     _, fine, _ = blocks_of(made, volume, tmp_path / "fine", wishes)
     assert fine.passed and fine.faces["sections"] > 50 < fine.between["sections"]
 
