@@ -80,7 +80,7 @@ def job_of(folder: Path, side: int):
     from cytoshift.nets.spec import TranslatorSpec
     from cytoshift.represent import BCD
 
-    spec = TranslatorSpec(ndim=3, width=8, blocks=1, stem=3, hidden=8)
+    spec = TranslatorSpec(ndim=3, width=8, blocks=1, stem=3, hidden=8, frozen=True)
     voxel = Voxel((1.0, 1.0, 1.0))
     made = Segmenter(spec=spec, network=spec.build().eval(), normalisation=Normalisation(kind="range", low=0, high=255),
                      scale=None, voxel=voxel, axes="zyx", representation=BCD(smallest=5.0))  # fmt: skip

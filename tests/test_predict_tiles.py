@@ -14,7 +14,7 @@ from cytoshift.predict import network
 from cytoshift.predict.agree import agreement
 from cytoshift.predict.network import Tiling, probabilities
 from cytoshift.predict.norms import Pooled
-from cytoshift.predict.tiles import Cover, fitting, lay, rounded, spread, tiles
+from cytoshift.predict.tiles import Cover, fitting, lay, spread, tiles
 from predicting import nuclei, segmenter, taught
 
 DIFFERENCE, F1 = 0.01, 0.9  # the stated tolerance: of channels on average, and of objects that are the same
@@ -52,15 +52,29 @@ def test_tiles_are_found_by_region_and_laid_over_each_other_in_their_order(data)
     low = [data.draw(st.integers(0, n - 1)) for n in shape]
     region = tuple(slice(a, data.draw(st.integers(a + 1, n))) for a, n in zip(low, shape))
     reach = np.zeros((len(every), *shape), bool)
+    seen = np.zeros(shape, int)
+    drawn = np.random.default_rng(0).integers(0, 256, (len(every), 2, *cover.extent)).astype(np.uint8)
+    sums = np.zeros((2, *shape), np.float32)
     for number, tile in enumerate(every):
         reach[(number, *tile.region)] = True
-    assert cover.meeting(region) == np.flatnonzero(reach[(slice(None), *region)].any((1, 2))).tolist()
-    out = np.zeros((1, 1, *shape), np.float32)
-    for tile in every:
-        corner = (0, *(s.start for s in tile.region))
-        lay(out, np.full((1, 1, *cover.extent), 200, np.uint8), corner, np.ones(1, np.float32), *tile.weights)
-    np.testing.assert_allclose(out, 200, atol=1e-3)
-    assert (rounded(out.ravel()) == 200).all()
+        sums[(slice(None), *tile.region)] += drawn[number].astype(np.float32) * tile.weight
+    for cell, numbers in cover.cells(region):
+        seen[cell] += 1
+        assert (reach[(slice(None), *cell)].all((1, 2)) == reach[(slice(None), *cell)].any((1, 2))).all()
+        assert numbers == np.flatnonzero(reach[(slice(None), *cell)].any((1, 2))).tolist()
+    assert (seen[region] == 1).all() and seen.sum() == seen[region].sum(), "cells tile the region"
+    read = []
+
+    def part(number, box):
+        read.append(number)
+        return np.ascontiguousarray(drawn[(number, slice(None), *box)])
+
+    out, exact = np.empty((2, *seen[region].shape), np.uint8), np.empty((2, *seen[region].shape), np.float32)
+    lay(exact, cover, region, part)
+    assert sorted(read) == np.flatnonzero(reach[(slice(None), *region)].any((1, 2))).tolist(), "each tile is read once"
+    lay(out, cover, region, part)
+    np.testing.assert_array_equal(exact, sums[(slice(None), *region)])
+    np.testing.assert_array_equal(out, np.floor(exact + 0.5))
 
 
 def cover_index(cover: Cover, number: int) -> tuple[int, ...]:

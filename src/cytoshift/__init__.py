@@ -4,6 +4,7 @@ The names in `__all__` are the Python API. Each is fetched from its room when it
 `import cytoshift` stays light.
 """
 
+import os
 from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .train.fit import fit as fit
 
     load = Segmenter.load
+
+# Large tensors in huge pages, if torch is told so before its first one: a network over large tiles is a tenth faster.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __version__ = "0.1.0"
 

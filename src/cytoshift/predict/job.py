@@ -16,7 +16,6 @@ work/
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -153,41 +152,21 @@ class Job:
     def blended(self, channels: slice, region: Slices) -> NDArray[np.uint8]:
         """Some channels (K, *region) on the volume's grid: tiles laid over each other, in their order, whatever the
         region."""
-        same = self.working.inside == self.plan.shape
-        room = region if same else self.working.needed(region)
-        out = np.empty((channels.stop - channels.start, *extent(room)), np.uint8 if same else np.float32)
-        done = 0
-        for layer in self.layers(channels, room):
-            for place, drawn in zip(out[:, done : done + layer.shape[1]], layer):
-                place[...] = rounded(drawn.ravel()).reshape(drawn.shape) if same else drawn
-            done += layer.shape[1]
-        if same:
-            return out
-        back = self.working.back(out, room, region)
+        if self.working.inside == self.plan.shape:
+            return self.laid(channels, region, np.uint8)
+        room = self.working.needed(region)
+        back = self.working.back(self.laid(channels, room, np.float32), room, region)
         return np.asarray(rounded(back.ravel()).reshape(back.shape))
 
-    def layers(self, channels: slice, room: Slices) -> Iterator[NDArray[np.float32]]:
-        """Sums of weighted tiles (K, *room), cut along the first axis: what no later tile reaches, in one buffer."""
-        depth = min(self.cover.extent[0], room[0].stop - room[0].start)
-        sums = np.zeros((channels.stop - channels.start, depth, *extent(room[1:])), np.float32)
-        flat = sums.reshape(len(sums), *(1,) * (3 - len(room)), *sums.shape[1:])
-        at = [r.start for r in room]  # where the buffer lies
-        for number in self.cover.meeting(room):
-            tile = self.cover[number]
-            met = tuple(slice(max(t.start, r.start), min(t.stop, r.stop)) for t, r in zip(tile.region, room))
-            if whole := met[0].start - at[0]:
-                yield sums[:, :whole]
-                sums[:, :-whole] = sums[:, whole:]
-                sums[:, -whole:] = 0
-                at[0] += whole
-            here = within(met, tile.region)
-            part = np.asarray(self.channels[(number, channels, *here)])
-            weights = [along[at] for along, at in zip(tile.weights, here)]
-            while len(weights) < 3:
-                weights.insert(0, np.ones(1, np.float32))
-            corner = (*(0,) * (3 - len(room)), *(m.start - a for m, a in zip(met, at)))
-            lay(flat, part.reshape(len(part), *map(len, weights)), corner, *weights)
-        yield sums[:, : room[0].stop - at[0]]
+    def laid(self, channels: slice, room: Slices, kind: type[np.generic]) -> NDArray[Any]:
+        """Sums of weighted tiles (K, *room), rounded to 8 bits or as they are."""
+
+        def read(number: int, box: Slices) -> NDArray[np.uint8]:
+            return np.asarray(self.channels[(number, channels, *box)])
+
+        out = np.empty((channels.stop - channels.start, *extent(room)), kind)
+        lay(out, self.cover, room, read)
+        return out
 
     @cached_property
     def labels(self) -> Any:

@@ -94,7 +94,7 @@ class Live:
 
     @cached_property
     def pooled(self) -> Pooled:
-        size = largest(self.working.shape[1:], self.options, self.working.step)
+        size = largest(self.segmenter, self.working.shape[1:], self.options)
         return statistics(self.segmenter, self.working, size, self.options.precision)
 
     @cached_property

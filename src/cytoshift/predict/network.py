@@ -30,8 +30,9 @@ class Tiling(Settings):
     """How an image is cut for the network. Voxels are those of the working grid.
 
     voxels: the network sees so many at once at most, which bounds its memory. An image that is not larger goes
-        through whole, a larger one in tiles of a quarter, four of which are seen together when statistics are
-        measured. tile: another size of the largest tile; a smaller image goes through whole.
+        through whole, a larger one in tiles; in tiles of a quarter where the network is not shipped with its
+        statistics, as four of them are seen together when these are measured.
+    tile: another size of the largest tile; a smaller image goes through whole.
     overlap: of neighbouring tiles. batch: tiles that go through together.
     precision: "auto" takes bfloat16 where the processor computes in it, 32 bits elsewhere.
     mirror: the network sees every tile mirrored along all its axes in turn, and what it draws is averaged: four times
@@ -56,7 +57,7 @@ def probabilities(
     step = multiple(segmenter)
     space = image.shape[-len(step) :]
     padded = pad(image.reshape(-1, *space), step)
-    size = largest(padded.shape[1:], tiling, step)
+    size = largest(segmenter, padded.shape[1:], tiling)
     pieces = tiles(padded.shape[1:], size, tiling.overlap, step)
     several = len(pieces) > 1 or steady(segmenter.network)
     pooled = measure(segmenter, padded, size, tiling.precision) if several else None
@@ -74,12 +75,18 @@ def probabilities(
     return out[(slice(None), *(slice(n) for n in space))]
 
 
-def largest(shape: tuple[int, ...], tiling: Tiling, step: tuple[int, ...]) -> tuple[int, ...]:
+def largest(segmenter: Segmenter, shape: tuple[int, ...], tiling: Tiling) -> tuple[int, ...]:
     """The size of tiles for a padded image; its own shape where it goes through whole."""
+    step = multiple(segmenter)
     if tiling.tile is None:
         whole = int(np.prod(shape)) <= tiling.voxels
-        return shape if whole else fitting(shape, tiling.voxels // WINDOWS, step)
+        return shape if whole else fitting(shape, tiling.voxels // together(segmenter), step)
     return up(tuple(max(t, LEAST * m) for t, m in zip(tiling.tile, step)), step)
+
+
+def together(segmenter: Segmenter) -> int:
+    """How many tiles the network has to see at once."""
+    return 1 if steady(segmenter.network) else WINDOWS
 
 
 def measure(segmenter: Segmenter, padded: NDArray[np.float32], size: tuple[int, ...], precision: Precision) -> Pooled:

@@ -13,7 +13,7 @@ from ..core.voxel import Voxel
 from ..data.multiscale import CHUNK, Ngff
 from ..model import Segmenter
 from ..represent import Classes, Single
-from .network import LEAST, WINDOWS, Tiling, largest, up
+from .network import LEAST, Tiling, largest, together, up
 from .run import Options
 from .tiles import Cover, fitting
 
@@ -149,10 +149,10 @@ def made(
 
 def tile_of(segmenter: Segmenter, working: Ints, tiling: Tiling, memory: float, step: Ints) -> Ints:
     """The largest tile of the network: that of one piece, unless the memory of a process is too small for it."""
-    size, room = largest(working, tiling, step), (memory - BASE) / footprint(segmenter)
+    size, room = largest(segmenter, working, tiling), (memory - BASE) / footprint(segmenter)
     if prod(size) > room:
         least = tuple(LEAST * m for m in step)
-        size = up(tuple(map(max, fitting(working, max(int(room / WINDOWS), 1), step), least)), step)
+        size = up(tuple(map(max, fitting(working, max(int(room / together(segmenter)), 1), step), least)), step)
     return size
 
 

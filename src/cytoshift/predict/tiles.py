@@ -6,17 +6,18 @@ tile b          |==bbbbbbbb==|              ... in which that of b rises by as m
 tile c                    |==cccccccccc|
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import pairwise, product
 from math import prod
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..core.blocks import Slices
+from ..core.blocks import Slices, within
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +81,19 @@ class Cover(Sequence[Tile]):
             out = out * count + i
         return out
 
-    def meeting(self, region: Slices) -> list[int]:
-        """The tiles that reach into a region, ascending."""
-        along = [
-            [i for i, (s, _) in enumerate(parts) if s.start < r.stop and r.start < s.stop]
-            for parts, r in zip(self.axes, region)
-        ]
-        return [self.number(index) for index in product(*along)]
+    def cells(self, region: Slices) -> Iterator[tuple[Slices, list[int]]]:
+        """A region cut wherever a tile begins or ends: boxes, and the tiles that reach into each, ascending."""
+        along = []
+        for parts, room in zip(self.axes, region):
+            met = [(i, s) for i, (s, _) in enumerate(parts) if s.start < room.stop and room.start < s.stop]
+            ends = {end for _, s in met for end in (s.start, s.stop) if room.start < end < room.stop}
+            places = [room.start, *sorted(ends), room.stop]
+            along.append([
+                (slice(start, stop), [i for i, s in met if s.start < stop and start < s.stop])
+                for start, stop in pairwise(places)
+            ])  # fmt: skip
+        for cell in product(*along):
+            yield tuple(s for s, _ in cell), [self.number(index) for index in product(*(each for _, each in cell))]
 
 
 def tiles(shape: tuple[int, ...], size: tuple[int, ...], overlap: int, step: tuple[int, ...]) -> list[Tile]:
@@ -95,18 +102,50 @@ def tiles(shape: tuple[int, ...], size: tuple[int, ...], overlap: int, step: tup
 
 
 Along = NDArray[np.float32]
+Read = Callable[[int, Slices], NDArray[np.uint8]]  # of a tile, by its number, a box (K, *S)
+
+
+def lay(out: NDArray[Any], cover: Cover, room: Slices, read: Read) -> None:
+    """The sum of the weighted tiles in a region, (K, *room): float32, or uint8 and rounded.
+
+    Each tile is read once. Most voxels belong to one tile, with a weight of 1, and are copied.
+    """
+    flat = (1,) * (3 - len(room))  # axes that an image has less than a volume
+    parts: dict[int, tuple[Slices, NDArray[np.uint8]]] = {}  # where a tile meets the room, and what is there
+    for cell, numbers in cover.cells(room):
+        for number in (n for n in numbers if n not in parts):
+            for passed in [n for n, (met, _) in parts.items() if met[0].stop <= cell[0].start]:
+                del parts[passed]
+            region = cover[number].region
+            met = tuple(slice(max(t.start, r.start), min(t.stop, r.stop)) for t, r in zip(region, room))
+            parts[number] = met, read(number, within(met, region))
+        place = out[(slice(None), *within(cell, room))]
+        if len(numbers) == 1:
+            met, part = parts[numbers[0]]
+            place[...] = part[(slice(None), *within(cell, met))]
+        else:
+            sums = np.zeros(place.shape, np.float32)
+            for number in numbers:
+                tile, (met, part) = cover[number], parts[number]
+                along = [w[at] for w, at in zip(tile.weights, within(cell, tile.region))]
+                corner = [s.start for s in within(cell, met)]
+                add(
+                    sums.reshape(len(sums), *flat, *sums.shape[1:]), part.reshape(len(part), *flat, *part.shape[1:]),
+                    (*(0 for _ in flat), *corner), *[np.ones(1, np.float32) for _ in flat], *along,
+                )  # fmt: skip
+            place[...] = rounded(sums.ravel()).reshape(sums.shape) if out.dtype == np.uint8 else sums
 
 
 @njit(cache=True, nogil=True)
-def lay(
-    out: NDArray[np.float32], part: NDArray[np.uint8], corner: tuple[int, int, int], z: Along, y: Along, x: Along
+def add(
+    sums: NDArray[np.float32], part: NDArray[np.uint8], corner: tuple[int, int, int], z: Along, y: Along, x: Along
 ) -> None:
-    """Add a part (K, Z, Y, X), times its weights along each axis, to a larger box, from a corner of that on."""
-    for k in range(part.shape[0]):
-        for i in range(part.shape[1]):
-            for j in range(part.shape[2]):
+    """Add a box of a part (K, Z, Y, X), from a corner of it on, times its weights along each axis."""
+    for k in range(sums.shape[0]):
+        for i in range(z.size):
+            for j in range(y.size):
                 along = z[i] * y[j]
-                row, given = out[k, corner[0] + i, corner[1] + j, corner[2] : corner[2] + x.size], part[k, i, j]
+                row, given = sums[k, i, j], part[k, corner[0] + i, corner[1] + j, corner[2] : corner[2] + x.size]
                 for m in range(x.size):
                     row[m] += np.float32(given[m]) * (along * x[m])
 
