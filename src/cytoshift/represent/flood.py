@@ -121,7 +121,9 @@ def spread(state: State, height: Unsigned, mask: Mask, ties: Ties) -> None:
         order = np.argsort(key[:left])
         active, level = item[:left][order], (key[:left][order] >> bits).astype(np.int32)
         del key, item, order
-    fill(flat, steps, active, level, now, lowest, inside)
+    order = np.argsort((level - 1).astype(np.uint16), kind="stable")  # of 16 bits: by counting
+    ends = np.cumsum(np.bincount(level, minlength=lowest + 1))
+    fill(flat, tuple(map(int, steps)), active[order], ends, now, lowest, inside)
 
 
 def keep(state: State, size: int) -> Unsigned:
@@ -299,58 +301,60 @@ def sink(key: NDArray[np.integer], item: Places, last: int) -> None:
 
 
 @njit(cache=True, nogil=True)
-def fill(state: State, steps: Places, voxels: Places, level: State, now: np.int64, lowest: int, inside: int) -> None:
-    """Flood all that is left from `voxels`, which wait at their levels in this order; the flood stands at `now`.
+def fill(
+    state: State, steps: tuple[int, ...], voxels: Places, ends: Places, now: np.int64, lowest: int, inside: int
+) -> None:
+    """Flood all that is left from `voxels`, which wait from the start, the highest first; the flood stands at `now`.
 
-    A queue is a chain of chunks of one pool: the place of its first voxel and that behind its last one. Places to look
-    at are unsigned: a signed one would be asked each time whether it counts from the end.
+    ends: of each level, how many voxels wait at it or above. A queue is a chain of chunks of one pool: the place of its
+    first voxel and that behind its last one. All in one piece, with steps as a tuple that the compiler unrolls and
+    nothing but numbers between rounds: as functions of their own, with arrays to hand over, it takes twice as long.
+    Places to look at are unsigned: a signed one would be asked each time whether it counts from the end.
     """
     chunks = inside // FULL + lowest + 3
     pool = np.empty(chunks * CHUNK, voxels.dtype)
-    queue = np.zeros((lowest + 1, 2), np.int64)
+    head, tail = np.zeros(lowest + 1, np.int64), np.zeros(lowest + 1, np.int64)
     after = np.zeros(chunks, np.int64)  # the next chunk of a queue, or of those that are free again
-    free = np.array([0, 1])  # a chunk that is free again or 0, the first that was never used
-    for i in range(voxels.size):
-        append(queue, np.uint64(level[i]), pool, after, free, np.uint64(voxels[i]))
+    freed, fresh, waited = 0, 1, 0  # a chunk that is free again or 0, the first never used; voxels taken from the start
     stand, end = np.uint64(now), np.uint64(lowest)
     while stand <= end:
-        first = queue[stand, 0]
-        if first == queue[stand, 1]:
+        first = head[stand]
+        if waited < ends[stand]:
+            here = np.int64(voxels[waited])
+            waited += 1
+        elif first != tail[stand]:
+            here = np.int64(pool[np.uint64(first)])
+            first += 1
+            if first & FULL == FULL:
+                chunk = first // CHUNK
+                if first == tail[stand]:
+                    first = tail[stand] = 0
+                else:
+                    first = after[chunk] * CHUNK
+                after[chunk], freed = freed, chunk
+            head[stand] = first
+        else:
             stand += np.uint64(1)
             continue
-        here = pool[np.uint64(first)]
-        first += 1
-        if first & FULL == FULL:
-            chunk = first // CHUNK
-            if first == queue[stand, 1]:
-                first = queue[stand, 1] = 0
-            else:
-                first = after[chunk] * CHUNK
-            after[chunk], free[0] = free[0], chunk
-        queue[stand, 0] = first
         label = state[np.uint64(here)]
-        for k in range(steps.size):
-            there = np.uint64(here + steps[k])
-            if state[there] < 0:
-                append(queue, max(np.uint64(-state[there]), stand), pool, after, free, there)
+        for step in steps:
+            there = np.uint64(here + step)
+            waits = state[there]
+            if waits < 0:
+                level = max(np.uint64(-waits), stand)
+                place = tail[level]
+                if place == 0 or place & FULL == FULL:  # without any chunk, or full
+                    if freed > 0:
+                        chunk = freed
+                        freed = after[chunk]
+                    else:
+                        chunk = fresh
+                        fresh += 1
+                    if place == 0:
+                        head[level] = chunk * CHUNK
+                    else:
+                        after[place // CHUNK] = chunk
+                    place = chunk * CHUNK
+                pool[np.uint64(place)] = there
+                tail[level] = place + 1
                 state[there] = label
-
-
-@njit(cache=True, nogil=True)
-def append(queue: Places, level: np.uint64, pool: Places, after: Places, free: Places, voxel: np.uint64) -> None:
-    """Put a voxel at the end of the queue of a level."""
-    end = queue[level, 1]
-    if end == 0 or end & FULL == FULL:  # without any chunk, or full
-        chunk = free[0]
-        if chunk > 0:
-            free[0] = after[chunk]
-        else:
-            chunk = free[1]
-            free[1] += 1
-        if end == 0:
-            queue[level, 0] = chunk * CHUNK
-        else:
-            after[end // CHUNK] = chunk
-        end = chunk * CHUNK
-    pool[np.uint64(end)] = voxel
-    queue[level, 1] = end + 1
