@@ -71,8 +71,9 @@ def ours(pred: Channels) -> Labels:
 
 def in_order(pred: Channels) -> Labels:
     from cytoshift.represent.bcd import Cuts, flooded
+    from cytoshift.represent.flood import keep
 
-    return flooded(tuple(pred), pred[0], Cuts(0.9, 0.2, 0.7, 0.5, -0.1), (32, 256), "raster")
+    return keep(flooded(tuple(pred), pred[0], Cuts(0.9, 0.2, 0.7, 0.5, -0.1), 32, "raster"), 256)
 
 
 def through_scikit_image(pred: Channels) -> Labels:

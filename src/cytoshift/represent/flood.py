@@ -32,6 +32,7 @@ Unsigned = NDArray[np.unsignedinteger]
 Mask = NDArray[np.bool_]
 State = NDArray[np.signedinteger]  # int16 where levels and labels fit
 Places = NDArray[np.signedinteger]
+Steps = tuple[int, ...]  # to the face neighbours
 Ties = Literal["heap", "raster"]
 Ids = TypeVar("Ids", bound=np.integer)
 
@@ -103,7 +104,8 @@ def row_starts(state: State) -> Places:
 def spread(state: State, height: Unsigned, mask: Mask, ties: Ties) -> None:
     """Step 2, in place; what no marker reaches stays negative."""
     top = int(np.iinfo(height.dtype).max) + 1  # level = top - height
-    steps, starts, flat = strides(list(state.shape)), row_starts(state), state.ravel()
+    steps = tuple(map(int, strides(list(state.shape))))  # a tuple is unrolled by the compiler
+    starts, flat = row_starts(state), state.ravel()
     rows = height.reshape(-1, height.shape[-1])
     inside, marked, lowest = (int(n) for n in prepare(flat, rows, mask.reshape(rows.shape), starts, top))
     index = np.dtype(np.int32 if state.size <= np.iinfo(np.int32).max else np.int64)
@@ -123,7 +125,7 @@ def spread(state: State, height: Unsigned, mask: Mask, ties: Ties) -> None:
         del key, item, order
     order = np.argsort((level - 1).astype(np.uint16), kind="stable")  # of 16 bits: by counting
     ends = np.cumsum(np.bincount(level, minlength=lowest + 1))
-    fill(flat, tuple(map(int, steps)), active[order], ends, now, lowest, inside)
+    fill(flat, steps, active[order], ends, now, lowest, inside)
 
 
 def keep(state: State, size: int) -> Unsigned:
@@ -192,7 +194,7 @@ def prepare(state: State, height: Unsigned, mask: Mask, starts: Places, top: int
 
 @njit(cache=True, nogil=True)
 def find_active(
-    state: State, height: Unsigned, starts: Places, top: int, steps: Places, active: Places, level: State
+    state: State, height: Unsigned, starts: Places, top: int, steps: Steps, active: Places, level: State
 ) -> int:
     """The marked voxels that have a neighbour to reach, and their levels, in the order of the image; how many."""
     found = 0
@@ -206,7 +208,7 @@ def find_active(
 
 
 @njit(cache=True, nogil=True)
-def reaches(state: State, steps: Places, here: int) -> bool:
+def reaches(state: State, steps: Steps, here: int) -> bool:
     for step in steps:  # noqa: SIM110
         if state[here + step] < 0:
             return True
@@ -219,7 +221,7 @@ def descend(
     height: Unsigned,
     starts: Places,
     top: int,
-    steps: Places,
+    steps: Steps,
     heap: tuple[NDArray[np.integer], Places, int],
     active: Places,
     level: State,
@@ -255,21 +257,38 @@ def descend(
                     break
         here, now = np.int64(item[0]), np.int64(key[0]) >> bits
         size -= 1
-        sink(key, item, size)
+        last, place, child = np.uint64(size), np.uint64(0), np.uint64(1)
+        moved, voxel = key[last], item[last]
+        while child < last:
+            child += np.uint64(key[child + np.uint64(1)] < key[child])  # where there is no second child stands the last
+            if key[child] >= moved:
+                break
+            key[place], item[place] = key[child], item[child]
+            place, child = child, np.uint64(2) * child + np.uint64(1)
+        key[place], item[place] = moved, voxel
         if here < 0:
             continue
+        label = state[np.uint64(here)]
         for step in steps:
-            there = here + step
-            if state[there] < 0:
+            there = np.uint64(here + step)
+            waits = np.int64(state[there])
+            if waits < 0:
                 age += 1
-                waits = np.int64(max(-np.int64(state[there]), now))
-                push_up(key, item, size, waits << bits | age, there)
+                new = max(-waits, now) << bits | age
+                place = np.uint64(size)
+                while place > np.uint64(0):
+                    parent = (place - np.uint64(1)) >> np.uint64(1)
+                    if np.int64(key[parent]) <= new:
+                        break
+                    key[place], item[place] = key[parent], item[parent]
+                    place = parent
+                key[place], item[place] = new, there
                 size += 1
-                state[there] = state[here]
+                state[there] = label
     left = 0
-    for place in range(size):
-        if np.int64(key[place]) & ages:
-            key[left], item[left] = key[place], item[place]
+    for at in range(size):
+        if np.int64(key[at]) & ages:
+            key[left], item[left] = key[at], item[at]
             left += 1
     return left, now
 
@@ -287,29 +306,13 @@ def push_up(key: NDArray[np.integer], item: Places, place: int, new: np.int64, v
 
 
 @njit(cache=True, nogil=True)
-def sink(key: NDArray[np.integer], item: Places, last: int) -> None:
-    """Heap pop: the entry at `last` takes the place of the top, among the `last` entries that remain."""
-    moved, voxel = key[last], item[last]
-    place, child = 0, 1
-    while child < last:
-        child += int(key[child + 1] < key[child])  # where there is no second child stands the entry itself
-        if key[child] >= moved:
-            break
-        key[place], item[place] = key[child], item[child]
-        place, child = child, 2 * child + 1
-    key[place], item[place] = moved, voxel
-
-
-@njit(cache=True, nogil=True)
-def fill(
-    state: State, steps: tuple[int, ...], voxels: Places, ends: Places, now: np.int64, lowest: int, inside: int
-) -> None:
+def fill(state: State, steps: Steps, voxels: Places, ends: Places, now: np.int64, lowest: int, inside: int) -> None:
     """Flood all that is left from `voxels`, which wait from the start, the highest first; the flood stands at `now`.
 
     ends: of each level, how many voxels wait at it or above. A queue is a chain of chunks of one pool: the place of its
-    first voxel and that behind its last one. All in one piece, with steps as a tuple that the compiler unrolls and
-    nothing but numbers between rounds: as functions of their own, with arrays to hand over, it takes twice as long.
-    Places to look at are unsigned: a signed one would be asked each time whether it counts from the end.
+    first voxel and that behind its last one. Places to look at are unsigned: a signed one would be asked each time
+    whether it counts from the end. All is in one piece, as in `descend`: functions of their own, with arrays to hand
+    over, take twice as long.
     """
     chunks = inside // FULL + lowest + 3
     pool = np.empty(chunks * CHUNK, voxels.dtype)
