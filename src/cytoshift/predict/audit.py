@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtr
 
 from ..core.blocks import Grid, Slices
 from ..data.store import LabelStore
@@ -208,4 +208,4 @@ def compared(faces: Sequence[Means], inside: Sequence[Means]) -> tuple[float, fl
     difference, error = means[0] - means[1], deep + chance
     score = difference / sqrt(error)
     free = error**2 / (deep**2 / max(freedom, 1) + chance**2 / (min(numbers) - 1))
-    return difference, float(min(score, norm.isf(t.sf(score, free)))) if score > 0 else score
+    return difference, float(min(score, -ndtri(stdtr(free, -score)))) if score > 0 else score

@@ -4,6 +4,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+Places = NDArray[np.signedinteger]
+Steps = tuple[int, ...]  # to the face neighbours
+
 
 def peaks(height: NDArray[np.float32], mask: NDArray[np.bool_], saddle: float, lowest: float) -> NDArray[np.int32]:
     """Split a mask into the hills of `height`: label image (*S) int32, 1..N in the order of falling peaks.
@@ -15,13 +18,21 @@ def peaks(height: NDArray[np.float32], mask: NDArray[np.bool_], saddle: float, l
 
     height (*S), in units of `lowest`; mask (*S), the voxels to label.
     """
-    padded = np.pad(np.where(mask, height, -1).astype(np.float32), 1, constant_values=-1).ravel()
-    inside = np.flatnonzero(padded >= 0)
-    order = inside[np.argsort(-padded[inside], kind="stable")]
-    steps = strides([n + 2 for n in mask.shape])
-    labels = climb(padded, order, steps, saddle, lowest)
-    full = labels.reshape([n + 2 for n in mask.shape])
-    return np.ascontiguousarray(full[(slice(1, -1),) * mask.ndim])
+    shape = [n + 2 for n in mask.shape]
+    inside = (slice(1, -1),) * mask.ndim
+    padded = np.full(shape, -1, np.float32)
+    np.copyto(padded[inside], height, where=mask)
+    index = np.int32 if padded.size <= np.iinfo(np.int32).max else np.int64
+    flat, steps = padded.ravel(), tuple(map(int, strides(shape)))
+    hills: Places = np.zeros(flat.size, index)
+    tops = np.flatnonzero(ascend(flat, steps, hills))
+    tops = tops[np.argsort(-flat[tops], kind="stable")]
+    name(hills, tops)
+    meeting = meetings(flat, steps, hills, int(np.count_nonzero(mask)))
+    np.negative(hills, out=hills)
+    meeting = meeting[np.argsort(-flat[meeting], kind="stable")]
+    merged = merge(flat, steps, hills, flat[tops], meeting, saddle, lowest)
+    return np.ascontiguousarray(merged[hills.reshape(shape)[inside]])
 
 
 def grow(markers: NDArray[np.integer], priority: NDArray[np.integer], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -44,46 +55,97 @@ def strides(shape: list[int]) -> NDArray[np.int64]:
     return np.array([-a for a in ahead] + ahead[::-1], dtype=np.int64)
 
 
-@njit(cache=True, nogil=True)
-def climb(
-    height: NDArray[np.float32], order: NDArray[np.int64], steps: NDArray[np.int64], saddle: float, lowest: float
-) -> NDArray[np.int32]:
-    """The labels of `peaks` on flat arrays with a rim of one voxel; `order` lists the voxels, highest first.
+# A voxel comes in before a neighbour that is lower, or as high and behind it in the image. So the one that each joins
+# is known without any order of all voxels, and only where hills meet one has to go from the highest down.
 
-    A hill is named by the rank (place in `order`) of its peak; `hill` is a union-find forest over ranks.
+
+@njit(cache=True, nogil=True)
+def ascend(height: NDArray[np.float32], steps: Steps, ahead: Places) -> NDArray[np.bool_]:
+    """Of each voxel inside the neighbour that it joins, the highest, into `ahead`; returns the peaks, which join none.
+
+    height: flat, with a rim of one voxel, -1 outside of the mask.
     """
-    rank_of = np.full(height.size, -1, np.int32)
-    hill = np.empty(order.size, np.int32)
-    for rank in range(order.size):
-        here = order[rank]
-        rank_of[here] = rank
-        hill[rank] = rank
-        best = -1
-        for step in steps:  # of equally high neighbours the first to come in
-            other = rank_of[here + step]
-            if other >= 0 and (best < 0 or height[here + step] > height[order[best]]):
-                best = other
-        if best < 0:
+    peak = np.zeros(height.size, np.bool_)
+    for here in range(height.size):
+        if height[here] < 0:
             continue
-        hill[rank] = find(hill, best)
+        best, high = here, height[here]
         for step in steps:
-            if rank_of[here + step] < 0:
+            there = here + step
+            if height[there] > high or (height[there] == high and there < best):
+                best, high = there, height[there]
+        ahead[here] = best
+        peak[here] = best == here
+    return peak
+
+
+@njit(cache=True, nogil=True)
+def name(hills: Places, tops: NDArray[np.int64]) -> None:
+    """From the neighbour that each voxel joins to minus its hill's place among the tops, 1..N; 0 stays 0.
+
+    A rim of one voxel in front of the first one inside keeps 0 from being any voxel's neighbour.
+    """
+    for number in range(tops.size):
+        hills[tops[number]] = -number - 1
+    for here in range(hills.size):
+        top = here
+        while hills[top] > 0:
+            top = hills[top]
+        named, there = hills[top], here
+        while hills[there] > 0:
+            hills[there], there = named, hills[there]
+
+
+@njit(cache=True, nogil=True)
+def meetings(height: NDArray[np.float32], steps: Steps, hills: Places, inside: int) -> NDArray[np.int64]:
+    """The voxels that have a neighbour of another hill that comes in first; inside: voxels of the mask."""
+    out, found = np.empty(inside, np.int64), 0  # what is not needed of it is never touched
+    for here in range(hills.size):
+        own, high = hills[here], height[here]
+        if own == 0:
+            continue
+        for step in steps:
+            there = np.uint64(here + step)
+            if hills[there] != own and (height[there] > high or (height[there] == high and step < 0)):
+                out[found] = here
+                found += 1
+                break
+    return out[:found].copy()
+
+
+@njit(cache=True, nogil=True)
+def merge(
+    height: NDArray[np.float32],
+    steps: Steps,
+    hills: Places,
+    peak: NDArray[np.float32],
+    meeting: NDArray[np.int64],
+    saddle: float,
+    lowest: float,
+) -> NDArray[np.int32]:
+    """What each hill is called in the end, (N + 1,): `meeting` lists the voxels where hills meet, highest first.
+
+    peak: heights of the tops. Of two hills that become one the higher one's number stays.
+    """
+    root = np.arange(peak.size + 1).astype(np.int32)
+    for here in meeting:
+        for step in steps:
+            there = here + step
+            if not (height[there] > height[here] or (height[there] == height[here] and step < 0)):
                 continue
-            mine, other = find(hill, rank), find(hill, rank_of[here + step])
+            mine, other = find(root, hills[here]), find(root, hills[there])
             high, low = min(mine, other), max(mine, other)
-            peak = height[order[low]]
-            if high != low and (height[here] >= saddle * peak or peak < lowest):
-                hill[low] = high
-    labels = np.zeros(height.size, np.int32)
-    number = np.zeros(order.size, np.int32)
-    count = 0
-    for rank in range(order.size):
-        top = find(hill, rank)
-        if number[top] == 0:
+            if high != low and (height[here] >= saddle * peak[low - 1] or peak[low - 1] < lowest):
+                root[low] = high
+    names, count = np.zeros(root.size, np.int32), 0
+    for number in range(1, root.size):
+        top = find(root, number)
+        if top == number:
             count += 1
-            number[top] = count
-        labels[order[rank]] = number[top]
-    return labels
+            names[number] = count
+        else:
+            names[number] = names[top]
+    return names
 
 
 @njit(cache=True, nogil=True)
