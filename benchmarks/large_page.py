@@ -22,7 +22,8 @@ HEAD = """# Large volumes, measured
 
 Written by `python benchmarks/large_page.py`; each part by the command that stands in it, one thread on one core.
 Models: `runs/wsm/model` is AD-GAN's laptop preset, learnt from the volume of DeepSynth that is segmented
-(`cytoshift new adgan --images wsm_real_200x512x512.tif`, 2000 steps), `demo/run/model` what `make demo` leaves.
+(`cytoshift new adgan --images wsm_real_200x512x512.tif`, 2000 steps), `demo/run/model` what `make demo` leaves,
+`runs/gonuclear/model` CySGAN's of the row gonuclear-from-phantoms in `benchmarks/specs/nuclei3d-borrowed.yaml`.
 """
 PARTS = {
     "throughput": (
@@ -31,9 +32,11 @@ PARTS = {
         "array in memory: all that is not the network may cost 15 %.",
     ),
     "inference": (
-        "The network alone",
-        "The same patch by several ways, in multiples of the plain forward in 32 bits.",
+        "The network alone: AD-GAN's translator",
+        "The same patch by several ways, in multiples of the plain forward in 32 bits; beside them what the "
+        "processor's rate of matrix products in bfloat16 would allow.",
     ),
+    "inference-unet": ("The network alone: CySGAN's U-Net", "The same with another network."),
     "grow": (
         "Memory and time against size",
         "A volume, and 2, 4, 8 and 16 times as much, each in a process of its own.",

@@ -163,6 +163,43 @@ def test_hills_by_eye():
     assert peaks(height, mask, 0.0, 0.0).max() == 1
 
 
+def hills_one_by_one(height: np.ndarray, mask: np.ndarray, saddle: float, lowest: float) -> np.ndarray:
+    """What the docstring of `peaks` says, voxel after voxel."""
+    places = sorted(map(tuple, np.argwhere(mask)), key=lambda at: (-height[at], at))
+    hill: dict[tuple, tuple] = {}
+    root: dict[tuple, tuple] = {}
+
+    def top(peak):
+        while root[peak] != peak:
+            peak = root[peak]
+        return peak
+
+    for at in places:
+        near = [tuple(np.add(at, step)) for axis in np.eye(len(at), dtype=int) for step in (axis, -axis)]
+        near = sorted((n for n in near if n in hill), key=lambda n: (-height[n], n))
+        hill[at] = hill[near[0]] if near else root.setdefault(at, at)
+        for n in sorted(near):
+            high, low = sorted((top(hill[at]), top(hill[n])), key=places.index)
+            if high != low and (height[at] >= saddle * height[low] or height[low] < lowest):
+                root[low] = high
+    names = [peak for peak in places if peak in root and root[peak] == peak]
+    out = np.zeros(mask.shape, np.int32)
+    for at, peak in hill.items():
+        out[at] = 1 + names.index(top(peak))
+    return out
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_hills_are_those_of_one_voxel_after_the_other(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 7), min_size=2, max_size=3)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    height = rng.integers(0, data.draw(st.sampled_from([2, 5, 1000])), shape).astype(np.float32)  # ties, and none
+    mask = rng.random(shape) < 0.8
+    limits = data.draw(st.sampled_from([0.0, 0.5, 0.9, 1.0])), data.draw(st.sampled_from([0.0, 2.0]))
+    np.testing.assert_array_equal(peaks(height, mask, *limits), hills_one_by_one(height, mask, *limits))
+
+
 def test_floods_by_eye():
     mask = np.ones((1, 9), bool)
     markers = np.array([[1, 0, 0, 0, 0, 0, 0, 0, 2]])
