@@ -34,6 +34,7 @@ from .link import links
 from .merge import merge
 from .network import drawn_of
 from .plan import PASSES, PassName
+from .working import Working
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a disk, a quota, a limit, and what became read-only
 
@@ -86,18 +87,18 @@ def intact(job: Job) -> Iterator[None]:
 def predict(job: Job, number: int) -> None:
     """(1) The channels of a group of tiles."""
     todo, batch = job.tiles_of(number), job.plan.options.batch
+    working = job.working.held([job.cover[tile].region for tile in todo])
     for first in range(0, len(todo), batch):
         group = todo[first : first + batch]
-        for tile, channels in zip(group, drawn(job, [job.cover[one].region for one in group])):
+        for tile, channels in zip(group, drawn(job, working, [job.cover[one].region for one in group])):
             job.channels[tile] = np.stack(eight_bits(channels, job.lows))
 
 
-def drawn(job: Job, boxes: list[Slices]) -> NDArray[np.float32]:
+def drawn(job: Job, working: Working, boxes: list[Slices]) -> NDArray[np.float32]:
     """Channels (B, K, *box) of boxes of the working grid."""
     scales = job.scale.each if isinstance(job.scale, Scales) else (job.scale,)
     if all(scale.gain == 0 for scale in scales):  # nothing to see in all of the volume
         return np.zeros((len(boxes), len(job.lows), *job.cover.extent), dtype=np.float32)
-    working = job.working
     windows = [working[(slice(0, working.shape[0]), *box)] for box in boxes]
     channels = drawn_of(job.segmenter, windows, job.plan.options, job.pooled)
     if not np.isfinite(channels).all():

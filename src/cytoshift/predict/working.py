@@ -1,14 +1,15 @@
 """A volume as the network sees it, of any size: normalised, on the working grid, padded; read box by box."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from math import ceil, floor
+from math import ceil, floor, prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import Slices
+from ..core.blocks import Slices, extent, within
 from ..core.errors import UserError
 from ..core.normalise import Scale, Scales
 from ..core.voxel import Voxel
@@ -16,6 +17,7 @@ from ..data.resample import Axis, image_at, working_shape
 from ..data.volumes import Volume
 from .network import LEAST, up
 
+HELD = 2e8  # bytes of a volume that are kept for the boxes that share them
 FAR = 4  # standard deviations of the Gaussian that shrinking takes
 
 
@@ -49,15 +51,31 @@ class Working:
         """Voxels of the volume in one of the working grid."""
         return tuple(own / new for own, new in zip(self.volume.shape, self.inside))
 
+    def source(self, box: Slices) -> list[tuple[slice, Axis]]:
+        """Of each axis what a box (*T) reads of the volume, and where its voxels lie in that."""
+        out = []
+        for side, inside, ratio, n in zip(box, self.inside, self.ratios, self.volume.shape):
+            places = centres(slice(side.start, min(side.stop, inside)), ratio)
+            room = around(places, ratio, n)
+            out.append((room, Axis(places - room.start, ratio)))
+        return out
+
+    def held(self, boxes: Sequence[Slices]) -> "Working":
+        """The same, with what some boxes (*T) read of the volume in memory: where they overlap, chunks are read once.
+
+        Where that is more than HELD bytes, each box reads for itself.
+        """
+        read = [[room for room, _ in self.source(box)] for box in boxes]
+        room = tuple(slice(min(s.start for s in along), max(s.stop for s in along)) for along in zip(*read))
+        if prod(extent(room)) * self.volume.channels * self.volume.dtype.itemsize > HELD:
+            return self
+        array: Any = self.volume.array
+        part: Any = Held(array[(..., *room)], room, array.shape)
+        return replace(self, volume=replace(self.volume, array=part))
+
     def __getitem__(self, region: Slices) -> NDArray[np.float32]:
         """A box (C, *T); the channels are read all."""
-        boxes = [(s.start, min(s.stop, n), s.stop) for s, n in zip(region[1:], self.inside)]
-        axes, own = [], []
-        for (start, stop, _), ratio, n in zip(boxes, self.ratios, self.volume.shape):
-            places = centres(slice(start, stop), ratio)
-            room = around(places, ratio, n)
-            own.append(room)
-            axes.append(Axis(places - room.start, ratio))
+        own, axes = zip(*self.source(region[1:]))
         array: Any = self.volume.array
         raw: NDArray[np.generic] = array[(..., *own)]
         if raw.dtype.kind == "f" and not np.isfinite(raw).all():
@@ -65,8 +83,8 @@ class Working:
                 f"{self.volume.name} holds NaN or infinite values; replace them (for example by the background)"
             )
         image = self.scale(raw).reshape(-1, *raw.shape[-len(own) :])
-        drawn = np.stack([image_at(np.ascontiguousarray(channel), axes) for channel in image])
-        padding = [(0, 0), *((0, end - stop) for _, stop, end in boxes)]
+        drawn = np.stack([image_at(np.ascontiguousarray(channel), list(axes)) for channel in image])
+        padding = [(0, 0), *((0, s.stop - min(s.stop, n)) for s, n in zip(region[1:], self.inside))]
         return np.pad(drawn, padding, mode="reflect") if any(after for _, after in padding) else drawn
 
     def needed(self, own: Slices) -> Slices:
@@ -84,6 +102,24 @@ class Working:
         return np.stack([image_at(channel, axes) for channel in channels])
 
 
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A box of an array that is in memory: read by the places of the array, (..., *slices) within the box."""
+
+    part: Any
+    room: Slices
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        kind: np.dtype[Any] = self.part.dtype
+        return kind
+
+    def __getitem__(self, key: tuple[Any, ...]) -> NDArray[np.generic]:
+        found: NDArray[np.generic] = self.part[(..., *within(key[1:], self.room))]
+        return found
+
+
 def centres(box: slice, ratio: float) -> NDArray[np.float64]:
     """Where the voxels of a box lie on another grid, whose voxels are `ratio` times as many."""
     places: NDArray[np.float64] = (np.arange(box.start, box.stop) + 0.5) * ratio - 0.5
@@ -94,5 +130,5 @@ def centres(box: slice, ratio: float) -> NDArray[np.float64]:
 def around(places: NDArray[np.float64], ratio: float, length: int) -> slice:
     """The voxels that an interpolation at these places reads; `ratio` of them become one."""
     far = ceil(FAR * (ratio - 1) / 2) if ratio > 1 else 0
-    first, last = floor(places[0]) - far, floor(places[-1]) + 1 + far
+    first, last = floor(places[0]) - far, ceil(places[-1]) + far
     return slice(min(max(first, 0), length - 1), max(min(last + 1, length), 1))

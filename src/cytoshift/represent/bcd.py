@@ -14,7 +14,8 @@ from ..labels.edges import along
 from ..labels.ids import relabel
 from .base import Channels, Labels, Link, least
 from .distance import deepest, distances
-from .flood import Mask, State, Ties, Unsigned, dense, keep, mark, markers, spread
+from .flood import Mask, Ties, Unsigned, dense, keep, mark, markers, spread
+from .frame import State
 from .signed import signed
 
 if TYPE_CHECKING:

@@ -14,15 +14,15 @@ The kernels work on one flat array, `state`, with a frame of one voxel around th
 minus the level of a voxel that waits for one where it is negative, 0 outside of the mask. Levels start at 1, the top.
 """
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from ..labels.dtypes import smallest_dtype
+from .frame import Places, State, Steps, named, row_starts, steps_of
 from .pieces import number, paint
-from .watershed import strides
 
 CHUNK = 256  # places of a queue that lie together in memory, a power of two
 FULL = CHUNK - 1  # of them hold voxels: the end of a full chunk must not read like the start of the next
@@ -30,11 +30,7 @@ PATIENCE = 1 << 12  # voxels that the heap gives before anyone looks whether it 
 
 Unsigned = NDArray[np.unsignedinteger]
 Mask = NDArray[np.bool_]
-State = NDArray[np.signedinteger]  # int16 where levels and labels fit
-Places = NDArray[np.signedinteger]
-Steps = tuple[int, ...]  # to the face neighbours
 Ties = Literal["heap", "raster"]
-Ids = TypeVar("Ids", bound=np.integer)
 
 
 def split(
@@ -89,23 +85,14 @@ def mark(seeds: Mask, seed_size: int, heights: np.dtype[Any]) -> State:
     highest = max(int(piece.max(initial=0)), int(np.iinfo(heights).max) + 1)
     kind = np.dtype(np.int16 if highest < 1 << 15 else np.int32)
     state: State = np.zeros([n + 2 for n in seeds.shape], dtype=kind)
-    paint(state.ravel(), row_starts(state), first, start, stop, piece)
+    paint(state.ravel(), row_starts(state.shape), first, start, stop, piece)
     return state
-
-
-def row_starts(state: State) -> Places:
-    """Where the rows of the image begin in the flat array."""
-    starts = np.ones(1, dtype=np.int64)
-    for n, step in zip(state.shape[:-1], strides(list(state.shape))[state.ndim :][::-1]):
-        starts = (starts[:, None] + step * np.arange(1, n - 1)).ravel()
-    return starts
 
 
 def spread(state: State, height: Unsigned, mask: Mask, ties: Ties) -> None:
     """Step 2, in place; what no marker reaches stays negative."""
     top = int(np.iinfo(height.dtype).max) + 1  # level = top - height
-    steps = tuple(map(int, strides(list(state.shape))))  # a tuple is unrolled by the compiler
-    starts, flat = row_starts(state), state.ravel()
+    steps, starts, flat = steps_of(state.shape), row_starts(state.shape), state.ravel()
     rows = height.reshape(-1, height.shape[-1])
     inside, marked, lowest = (int(n) for n in prepare(flat, rows, mask.reshape(rows.shape), starts, top))
     index = np.dtype(np.int32 if state.size <= np.iinfo(np.int32).max else np.int64)
@@ -142,13 +129,6 @@ def dense(state: State, size: int) -> NDArray[np.int32]:
     return named(state, np.where(stays, np.cumsum(stays), 0).astype(np.int32))
 
 
-def named(state: State, ids: NDArray[Ids]) -> NDArray[Ids]:
-    """The labels of a state by their ids, (*S); 0 where no marker came."""
-    out = np.empty([n - 2 for n in state.shape], dtype=ids.dtype)
-    look_up(out.ravel(), state.ravel(), row_starts(state), ids)
-    return out
-
-
 @njit(cache=True, nogil=True)
 def count(state: State, largest: int) -> NDArray[np.int64]:
     """Voxels of each label: (largest + 1,), the background not counted."""
@@ -157,16 +137,6 @@ def count(state: State, largest: int) -> NDArray[np.int64]:
         if label > 0:
             sizes[label] += 1
     return sizes
-
-
-@njit(cache=True, nogil=True)
-def look_up(out: NDArray[np.integer], state: State, starts: Places, ids: NDArray[np.integer]) -> None:
-    """out = ids[state], 0 where the state is negative, without the frame."""
-    width = out.size // starts.size
-    for row in range(starts.size):
-        line, drawn = state[starts[row] : starts[row] + width], out[row * width : (row + 1) * width]
-        for x in range(width):
-            drawn[x] = ids[np.uint64(line[x])] if line[x] > 0 else 0
 
 
 @njit(cache=True, nogil=True)

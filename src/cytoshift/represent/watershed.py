@@ -4,8 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Places = NDArray[np.signedinteger]
-Steps = tuple[int, ...]  # to the face neighbours
+from .frame import Places, Steps, named, steps_of
 
 
 def peaks(height: NDArray[np.float32], mask: NDArray[np.bool_], saddle: float, lowest: float) -> NDArray[np.int32]:
@@ -23,7 +22,7 @@ def peaks(height: NDArray[np.float32], mask: NDArray[np.bool_], saddle: float, l
     padded = np.full(shape, -1, np.float32)
     np.copyto(padded[inside], height, where=mask)
     index = np.int32 if padded.size <= np.iinfo(np.int32).max else np.int64
-    flat, steps = padded.ravel(), tuple(map(int, strides(shape)))
+    flat, steps = padded.ravel(), steps_of(tuple(shape))
     hills: Places = np.zeros(flat.size, index)
     tops = np.flatnonzero(ascend(flat, steps, hills))
     tops = tops[np.argsort(-flat[tops], kind="stable")]
@@ -31,8 +30,8 @@ def peaks(height: NDArray[np.float32], mask: NDArray[np.bool_], saddle: float, l
     meeting = meetings(flat, steps, hills, int(np.count_nonzero(mask)))
     np.negative(hills, out=hills)
     meeting = meeting[np.argsort(-flat[meeting], kind="stable")]
-    merged = merge(flat, steps, hills, flat[tops], meeting, saddle, lowest)
-    return np.ascontiguousarray(merged[hills.reshape(shape)[inside]])
+    names = merge(flat, steps, hills, flat[tops], meeting, saddle, lowest)
+    return named(hills.reshape(shape), names)
 
 
 def grow(markers: NDArray[np.integer], priority: NDArray[np.integer], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -45,14 +44,8 @@ def grow(markers: NDArray[np.integer], priority: NDArray[np.integer], mask: NDAr
     shape = [n + 2 for n in mask.shape]
     level = np.pad(np.where(mask | (markers > 0), priority, -1).astype(np.int16), 1, constant_values=-1).ravel()
     labels = np.pad(markers.astype(np.int32), 1).ravel()
-    flood(labels, level, strides(shape), int(level.max(initial=0)) + 1)
+    flood(labels, level, steps_of(tuple(shape)), int(level.max(initial=0)) + 1)
     return np.ascontiguousarray(labels.reshape(shape)[(slice(1, -1),) * mask.ndim])
-
-
-def strides(shape: list[int]) -> NDArray[np.int64]:
-    """Steps to the face neighbours in a flat array of this shape."""
-    ahead = [int(np.prod(shape[axis + 1 :])) for axis in range(len(shape))]
-    return np.array([-a for a in ahead] + ahead[::-1], dtype=np.int64)
 
 
 # A voxel comes in before a neighbour that is lower, or as high and behind it in the image. So the one that each joins
@@ -158,7 +151,7 @@ def find(root: NDArray[np.int32], i: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def flood(labels: NDArray[np.int32], level: NDArray[np.int16], steps: NDArray[np.int64], levels: int) -> None:
+def flood(labels: NDArray[np.int32], level: NDArray[np.int16], steps: Steps, levels: int) -> None:
     """Label the voxels with level >= 0 from the labelled ones, in place: one first-in-first-out queue per level."""
     head = np.full(levels, -1, np.int64)
     tail = np.full(levels, -1, np.int64)
