@@ -21,6 +21,7 @@ Statistics = tuple[Tensor, Tensor]  # mean and variance, one number per channel,
 LANES = 16  # output channels that a convolution computes at once on a CPU with 512-bit registers
 LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 CONVOLVE: dict[int, Any] = {2: F.conv2d, 3: F.conv3d}
+FUSED: Any = torch.ops.mkldnn._convolution_pointwise  # a convolution and its activation in one, of torch's compiler
 TRANSPOSED: dict[int, Any] = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
@@ -70,11 +71,13 @@ class Conv(nn.Module):
             self.wide_bias = None if self.bias is None else self.bias.repeat(self.together)
 
     def convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Axes, padding: Axes) -> Tensor:
-        if self.sums:  # torch.nn.functional asks for a bias in the format of the weights
-            out: Tensor = torch.mkldnn_convolution(x, weight, bias, padding, stride, (1,) * self.ndim, 1)
-        else:
-            out = CONVOLVE[self.ndim](x, weight, bias, stride, padding)
-        return out
+        """act(conv(x)) without padding of its own."""
+        if self.sums:  # the activation before the sums are rounded; bias of 32 bits
+            kind, numbers = ("none", []) if self.slope is None else ("leaky_relu", [self.slope])
+            ones = (1,) * self.ndim
+            out: Tensor = FUSED(x, weight, bias, padding, stride, ones, 1, kind, numbers, "")
+            return out
+        return active(CONVOLVE[self.ndim](x, weight, bias, stride, padding), self.slope)
 
     def forward(self, x: Tensor) -> Tensor:
         padding: Axes = self.widths
@@ -83,10 +86,8 @@ class Conv(nn.Module):
         length = x.shape[-1] + 2 * padding[-1] - self.weight.shape[-1] + 1
         if self.together > 1 and length % self.together == 0:
             stride = (*self.stride[:-1], self.together)
-            out = apart(self.convolved(x, self.wide, self.wide_bias, stride, padding), self.together)
-        else:
-            out = self.convolved(x, self.weight, self.bias, self.stride, padding)
-        return active(out, self.slope)
+            return apart(self.convolved(x, self.wide, self.wide_bias, stride, padding), self.together)
+        return self.convolved(x, self.weight, self.bias, self.stride, padding)
 
 
 class Transposed(Conv):
