@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import label
 
 from cytoshift.core.voxel import Voxel
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.represent import Semantic, Ternary
+from cytoshift.represent.base import hysteresis
 from cytoshift.represent.watershed import grow, peaks
 
 PIXELS = Voxel((1.0, 1.0))
@@ -161,6 +163,17 @@ def test_hills_by_eye():
     assert peaks(height, mask, 0.9, 2.5).tolist() == [[1, 1, 1, 1, 1, 1, 0]]  # a peak of 2 is below the lowest
     assert peaks(height, mask, 1.0, 0.0).max() == 3
     assert peaks(height, mask, 0.0, 0.0).max() == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_pieces_stay_that_hold_a_sure_voxel(data):
+    shape = tuple(data.draw(st.lists(st.integers(1, 9), min_size=2, max_size=3)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    low = rng.random(shape) < data.draw(st.sampled_from([0.2, 0.5, 0.9]))
+    sure = low & (rng.random(shape) < 0.1)
+    pieces, _ = label(low)
+    np.testing.assert_array_equal(hysteresis(low, sure), low & np.isin(pieces, np.unique(pieces[sure])))
 
 
 def hills_one_by_one(height: np.ndarray, mask: np.ndarray, saddle: float, lowest: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Holes of a label image, as runs of background: no array but the one that is asked for."""
+"""Holes of a label image, and pieces of a mask, as runs of zeros: no array but the one that is asked for."""
 
 import numpy as np
 from numba import njit
@@ -125,3 +125,22 @@ def meet(
         owner[piece] = voxel
     elif labels[owner[piece]] != labels[voxel]:
         size[piece] = -1
+
+
+@njit(cache=True, nogil=True)
+def without_unsure(outside: NDArray[np.unsignedinteger], sure: NDArray[np.bool_], height: int, width: int) -> None:
+    """Of flat (Z, Y, X) zeros keep the pieces that hold a voxel of `sure`; the others become 1, in place."""
+    first, start, stop, root = runs_of(outside, height, width)
+    stays = np.zeros(root.size, np.bool_)
+    rows = outside.size // width
+    for row in range(rows):
+        for run in range(first[row], first[row + 1]):
+            top = find(root, run)
+            for x in range(row * width + start[run], row * width + stop[run]):
+                if stays[top]:
+                    break
+                stays[top] = sure[x]
+    for row in range(rows):
+        for run in range(first[row], first[row + 1]):
+            if not stays[find(root, run)]:
+                outside[row * width + start[run] : row * width + stop[run]] = 1

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..core.voxel import Voxel
 from ..labels.filters import fill_holes
+from ..labels.holes import without_unsure
 
 if TYPE_CHECKING:  # a settings file is checked without torch
     from torch import Tensor
@@ -104,11 +105,9 @@ def components(mask: NDArray[np.bool_]) -> tuple[Labels, int]:
 
 def hysteresis(low: NDArray[np.bool_], sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The face-connected components of `low` that hold a voxel of `sure`; both (*S)."""
-    pieces, count = components(low)
-    stays = np.zeros(count + 1, dtype=bool)
-    stays[pieces[sure]] = True
-    stays[0] = False
-    return stays[pieces]
+    outside = np.ascontiguousarray(~low)
+    without_unsure(outside.reshape(-1).view(np.uint8), np.ascontiguousarray(sure).ravel(), *outside.shape[-2:])
+    return ~outside
 
 
 def without_holes(mask: NDArray[np.bool_], smallest: float | None, voxel: Voxel) -> NDArray[np.bool_]:
