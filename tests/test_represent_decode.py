@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.ndimage import label
+from scipy import ndimage
 
 from cytoshift.core.voxel import Voxel
 from cytoshift.labels.overlap import overlap
@@ -172,7 +172,7 @@ def test_pieces_stay_that_hold_a_sure_voxel(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     low = rng.random(shape) < data.draw(st.sampled_from([0.2, 0.5, 0.9]))
     sure = low & (rng.random(shape) < 0.1)
-    pieces, _ = label(low)
+    pieces, _ = ndimage.label(low)
     np.testing.assert_array_equal(hysteresis(low, sure), low & np.isin(pieces, np.unique(pieces[sure])))
 
 
