@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 SHAPE = (128, 256, 256)
-SIDE = 250  # of the volume that is stitched
+SIDE = 500  # of the volume that is stitched: several blocks, which read some voxels twice
 
 
 def model_name() -> str:

@@ -112,8 +112,9 @@ def passes(folder: Path, side: int, only: bool) -> None:
     if only:
         segment_blockwise(*call, only="predict")
         return
-    warm = folder / "warm"  # compilation and imports
-    segment_blockwise(*job_of(warm, CUBE), Serial(), Wishes(), Options(precision="32"))
+    warm = segment_blockwise(*job_of(folder / "warm", CUBE), Serial(), Wishes(), Options(precision="32"))
+    audited(warm)
+    finish(warm, Serial())  # all is compiled and imported
     start, wall = time.process_time(), time.perf_counter()
     job = segment_blockwise(*call, report=(said.append, lambda *_: None))
     (audit,) = audited(job)
