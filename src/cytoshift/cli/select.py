@@ -25,7 +25,8 @@ def select(
 ) -> None:
     """Choose a state of a training by its trust score on raw images; no label is read.
 
-    Writes OUT/model and OUT/select.json, with every state's score and criteria.
+    A warning light and no judge: on 11 trainings its choice was better than the last state 5 times and worse twice.
+    Where the two differ, look at both. Writes OUT/model and OUT/select.json, with every state's score and criteria.
     """
     from ..data.volumes import declared, open_volumes
     from ..trust.assess import evenly
@@ -40,4 +41,6 @@ def select(
     folder = out or run / "selected"
     model = write(choice, folder)
     typer.echo(f"{choice.sentence()}\n{choice.score.sentence()}")
+    if choice.best is not choice.candidates[-1]:
+        typer.echo("it is not the last state: look at both before you keep one")
     typer.echo(f"model in {model}, why in {folder / 'select.json'}; next: cytoshift segment {model} IMAGES -o labels")
