@@ -106,3 +106,34 @@ def test_boxes_of_the_working_grid_are_those_of_the_whole(size):
     inner = whole[(slice(None), *room)]
     back = resample(whole[0, : working.inside[0], : working.inside[1]], image.shape)
     assert np.abs(working.back(inner, room, own)[0] - back[own]).mean() <= 2e-3
+
+
+class Counted:
+    """A lazy image that notes what is read of it."""
+
+    def __init__(self, image: np.ndarray):
+        self.image, self.shape, self.dtype, self.read = image, image.shape, image.dtype, 0
+
+    def __getitem__(self, key):
+        self.read += 1
+        return self.image[key]
+
+
+@pytest.mark.parametrize("size", [(0.7, 0.7), (1.0, 1.0), (1.6, 1.3)])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_tiles_that_share_an_image_read_it_once_and_see_the_same(size, channels, monkeypatch):
+    image = np.stack([nuclei((61, 83), 30, seed)[0] for seed in range(channels)])
+    raw = image if channels > 1 else image[0]
+    array, made = Counted(raw), segmenter(2)
+    scale = Normalisation().measure([image[0]])
+    working = Working(Volume("cells", array, "yx", Voxel(size), "made up"), scale, made.voxel, multiple(made))
+    height, width = working.shape[1:]
+    boxes = [(slice(0, 24), slice(0, 32)), (slice(16, height), slice(0, 32)), (slice(16, height), slice(24, width))]
+    apart = [working[(slice(0, channels), *box)] for box in boxes]
+    array.read = 0
+    held = working.held(boxes)
+    for box, wanted in zip(boxes, apart):
+        np.testing.assert_array_equal(held[(slice(0, channels), *box)], wanted)
+    assert array.read == 1
+    monkeypatch.setattr("cytoshift.predict.working.HELD", 1000)
+    assert working.held(boxes) is working, "more than may be kept"
