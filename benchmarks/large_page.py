@@ -29,12 +29,14 @@ PARTS = {
     "throughput": (
         "Throughput, end to end",
         "`cytoshift segment`, from file to labels, against MONAI's sliding windows of the same folded network over an "
-        "array in memory: all that is not the network may cost 15 %.",
+        "array in memory: all that is not the network may cost 15 %. Of the same patch and overlap each cuts its own "
+        "tiles: MONAI moves the last one in, ours become smaller where as many smaller ones do.",
     ),
     "inference": (
         "The network alone: AD-GAN's translator",
         "The same patch by several ways, in multiples of the plain forward in 32 bits; beside them what the "
-        "processor's rate of matrix products in bfloat16 would allow.",
+        "processor's rate of matrix products in bfloat16 would allow. The plain forward has its memory in huge pages "
+        "too, which torch does not take by itself.",
     ),
     "inference-unet": ("The network alone: CySGAN's U-Net", "The same with another network."),
     "grow": (
