@@ -25,8 +25,8 @@ def select(
 ) -> None:
     """Choose a state of a training by its trust score on raw images; no label is read.
 
-    A warning light and no judge: on 11 trainings its choice was better than the last state 5 times and worse twice.
-    Where the two differ, look at both. Writes OUT/model and OUT/select.json, with every state's score and criteria.
+    A warning light and no judge: where its choice is not the last state, look at both (docs/trust.md says how often
+    which was better). Writes OUT/model and OUT/select.json, with every state's score and criteria.
     """
     from ..data.volumes import declared, open_volumes
     from ..trust.assess import evenly

@@ -21,7 +21,6 @@ Statistics = tuple[Tensor, Tensor]  # mean and variance, one number per channel,
 LANES = 16  # output channels that a convolution computes at once on a CPU with 512-bit registers
 LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 CONVOLVE: dict[int, Any] = {2: F.conv2d, 3: F.conv3d}
-FUSED: Any = torch.ops.mkldnn._convolution_pointwise  # a convolution and its activation in one, of torch's compiler
 TRANSPOSED: dict[int, Any] = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
@@ -72,10 +71,11 @@ class Conv(nn.Module):
 
     def convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Axes, padding: Axes) -> Tensor:
         """act(conv(x)) without padding of its own."""
-        if self.sums:  # the activation before the sums are rounded; bias of 32 bits
+        if self.sums:  # as torch's compiler does it: the activation before the sums are rounded, a bias of 32 bits
             kind, numbers = ("none", []) if self.slope is None else ("leaky_relu", [self.slope])
             ones = (1,) * self.ndim
-            out: Tensor = FUSED(x, weight, bias, padding, stride, ones, 1, kind, numbers, "")
+            fused: Any = torch.ops.mkldnn._convolution_pointwise  # not there in builds without oneDNN
+            out: Tensor = fused(x, weight, bias, padding, stride, ones, 1, kind, numbers, "")
             return out
         return active(CONVOLVE[self.ndim](x, weight, bias, stride, padding), self.slope)
 

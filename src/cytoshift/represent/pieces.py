@@ -4,9 +4,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .frame import Places
 from .watershed import find
-
-Places = NDArray[np.signedinteger]
 
 
 @njit(cache=True, nogil=True)
