@@ -114,7 +114,7 @@ def test_a_coarse_stack_is_learnt_from_at_cubic_voxels(tmp_path):
 def test_a_volume_beyond_memory_is_measured_from_what_is_read_of_it(flat, monkeypatch):
     source = ImageSource(paths=str(flat[0]))
     whole = look(source).measured
-    monkeypatch.setattr("cytoshift.train.recipe.IN_MEMORY", 0)
+    monkeypatch.setattr("cytoshift.data.volumes.IN_MEMORY", 0)
     assert look(source).measured == whole
 
 

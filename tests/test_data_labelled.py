@@ -10,7 +10,7 @@ from cytoshift.core.batch import Labelled, LabelledPair, UnlabelledPair
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation
 from cytoshift.core.voxel import Voxel
-from cytoshift.data import domains, labelled
+from cytoshift.data import volumes
 from cytoshift.data.augment import Augment
 from cytoshift.data.corrupt import LAPTOP, LAPTOP_2D, PAPER, Corrupt
 from cytoshift.data.domains import Batches
@@ -216,8 +216,7 @@ def test_lazy_volumes_give_the_same_samples(monkeypatch):
     image = np.where(labels > 0, 200, 20).astype(np.uint8)
     arguments = (MINMAX, Voxel((1, 1, 1)), (8, 32, 32), 0, Augment(), LAPTOP, Ids())
     loaded = LabelledPairs([volume(image)], [volume(labels)], *arguments).sample(1)
-    monkeypatch.setattr(domains, "IN_MEMORY", 0)
-    monkeypatch.setattr(labelled, "IN_MEMORY", 0)
+    monkeypatch.setattr(volumes, "IN_MEMORY", 0)
     lazy = LabelledPairs([volume(Stored(image))], [volume(Stored(labels))], *arguments)
     assert isinstance(lazy.labels[0], Stored)
     assert all(np.array_equal(a, b) for a, b in zip(loaded, lazy.sample(1)))

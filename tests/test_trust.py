@@ -2,11 +2,13 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 import zarr
+from skimage.measure import label
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
@@ -20,7 +22,9 @@ from cytoshift.model import Segmenter
 from cytoshift.synth import draw_labels
 from cytoshift.synth.phantoms import PHANTOMS, phantom
 from cytoshift.train.fit import fit
+from cytoshift.trust import boxes as in_boxes
 from cytoshift.trust.agree import agreement, stability
+from cytoshift.trust.boxes import judged
 from cytoshift.trust.judge import decided, explained, judge
 from cytoshift.trust.prior import likeness
 from cytoshift.trust.score import FEWEST, confidence, fitted, score, shipped, together
@@ -149,8 +153,12 @@ def test_shipped_calibration_is_a_sane_one():
 
 
 def test_blocks_cover_every_object_once():
-    rows = blocks(discs(), SQUARE, np.array([1.0, 0.0, 1.0, 0.0]))
-    assert sum(row["objects"] for row in rows) == 4
+    places = np.array([[14, 14], [14, 46], [46, 14], [46, 46]])
+    rows = blocks(places, (20, 64), (64, 64), np.array([1.0, 0.0, 1.0, 0.0]))
+    assert [(row["start"], row["stop"], row["objects"]) for row in rows] == [
+        ([0, 0], [20, 64], 2),
+        ([40, 0], [60, 64], 2),
+    ]
     assert rows[0]["confidence"] == 0.5
 
 
@@ -193,6 +201,31 @@ def test_judge_takes_labels_of_any_origin(trained):
         judge(model, volume, {"": truth[:-1]})
 
 
+def test_a_large_image_is_judged_in_boxes_each_object_in_one_of_them(trained, tmp_path, monkeypatch):
+    model = Segmenter.load(trained / "run" / "model")
+    tile = open_volumes(str(trained / "images"))[0]
+    truth = np.tile(tifffile.imread(trained / "labels" / "0.tif"), (2, 3)).astype(np.uint32)
+    truth = label(truth > 0).astype(np.uint32)
+    volume = replace(tile, array=np.tile(tile.load(), (2, 3)))
+    (whole,) = judged(model, volume, {"": replace(volume, array=truth)})
+    monkeypatch.setattr(in_boxes, "WHOLE", 1000)
+    monkeypatch.setattr(in_boxes, "BOX", 150**2)
+    heard = []
+    (all_boxes,) = judged(model, volume, {"": replace(volume, array=truth)}, told=heard.append)
+    assert all_boxes.boxes > 2 and all_boxes.share == pytest.approx(1) and whole.boxes == 0
+    assert all_boxes.ids.tolist() == whole.ids.tolist() and (all_boxes.place == whole.place).all()
+    assert sum(row["objects"] for row in all_boxes.blocks) == len(whole.ids)
+    assert heard == sorted(heard) and heard[-1] == 1
+    assert all_boxes.criteria["contrast"] == pytest.approx(whole.criteria["contrast"], abs=0.02)
+    (some,) = judged(model, volume, {"": replace(volume, array=truth)}, most=2)
+    assert some.boxes == 2 and 0 < some.share < 1 and set(some.ids) < set(whole.ids)
+    assert "in 2 boxes" in some.sentence()
+    (none,) = judged(model, volume, {"": replace(volume, array=np.zeros_like(truth))})
+    assert none.score.outside == ("no object",) and not none.rows()
+    with pytest.raises(UserError, match="pass labels of this very image"):
+        judged(model, volume, {"": replace(volume, array=truth[:-1])})
+
+
 def test_select_writes_a_model_and_why(trained, tmp_path):
     volumes = open_volumes(str(trained / "images"))[:1]
     choice = select(states(trained / "run"), volumes, say=lambda line: None)
@@ -223,6 +256,8 @@ def test_trust_writes_beside_the_labels_and_into_ome_zarr(trained, tmp_path):
     assert properties[0]["confidence"] == float(rows[0]["confidence"])
     told = json.loads((tmp_path / "cells.trust.json").read_text())["images"][0]
     assert told["objects"] == len(rows) and told["blocks"]
+    done = called("trust", place, trained / "images" / "0.tif", "-m", trained / "run" / "model", "--json", "--quiet")
+    assert json.loads(done.stdout)["images"][0]["score"] == told["score"]
 
 
 def test_trust_of_a_folder_needs_labels_of_every_image(trained, tmp_path):
@@ -237,6 +272,10 @@ def test_assess_advises_with_evidence_and_a_command(trained):
     assert done.exit_code in (0, 4) and "next: cytoshift new" in done.output and "stand out" in done.output
     done = called("assess", trained / "images", "-m", trained / "run" / "model")
     assert done.exit_code in (0, 3, 4) and "score of its result" in done.output and "next: cytoshift" in done.output
+    told = called("assess", trained / "images", "-m", trained / "run" / "model", "--json", "--quiet")
+    found = json.loads(told.stdout)
+    assert found["code"] == told.exit_code == done.exit_code and found["next"] in done.output
+    assert found["models"][0]["score"] and found["models"][0]["evidence"]
     tifffile.imwrite(trained / "volume.tif", np.zeros((5, 40, 40), np.uint8), imagej=True, metadata={"axes": "ZYX"})
     size = ("--voxel", "2,1,1", "--unit", "um")
     done = called("assess", trained / "volume.tif", *size, "-m", trained / "run" / "model")

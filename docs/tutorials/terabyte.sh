@@ -16,6 +16,8 @@ cytoshift plan brain.ome.zarr --workers 2 --memory 2GB
 cytoshift plan --shape 10000,10000,10000 --workers 64 --memory 16GB
 # [segment]
 cytoshift segment runs/run/model brain.ome.zarr -o labels.ome.zarr --block 48,128,128 --workers 2
+# [trust]
+cytoshift trust labels.ome.zarr brain.ome.zarr --model runs/run/model
 # [evaluate]
 cytoshift evaluate labels.ome.zarr brain.ome.zarr::labels/truth --memory 1GB
 # [end]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
+from .console import Json, Quiet, conclude
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..measure.measured import Measured
     from ..model import Segmenter
     from ..trust.assess import Assessment, Verdict
+    from ..trust.judge import Told
 
 CODES: "dict[Verdict, int]" = {"use": 0, "adapt": 3, "train": 4}
 WORDS: "dict[Verdict, str]" = {
@@ -36,6 +38,8 @@ def assess(
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
     frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Say whether a model can be used on these images, should be adapted, or a new one trained: with the evidence and
     the next command. Without --model: what training suits them.
@@ -43,6 +47,7 @@ def assess(
     Exit codes: 0 use the model (or, without one: learn without labels); 3 adapt it; 4 train a new one (or: labels of
     another modality are needed); 2 a wish that cannot be met.
     """
+    from ..core.progress import Progress
     from ..data.volumes import declared, open_volumes
     from ..model import Segmenter
     from ..trust.assess import assess as judged
@@ -53,35 +58,47 @@ def assess(
     given = [("axes", axes), ("channel", channel), ("level", level or None), ("voxel", voxel), ("unit", unit),
              ("frames", frames)]  # fmt: skip
     flags = [f"--{name}={value}" for name, value in given if value is not None]
-    seen = measured(volumes)
-    if not model:
-        method, why = learnable(seen, len(volumes))
-        tell(f"train {'without labels' if method == 'adgan' else 'with labels of another modality'}", why)
-        typer.echo(f"next: {fresh(method, images, flags)}")
-        raise typer.Exit(0 if method == "adgan" else CODES["train"])
-    loaded = {path: Segmenter.load(path, chosen(device)) for path in model}
-    found = {path: judged(one, volumes, seen) for path, one in loaded.items()}
-    for path, one in found.items():
-        tell(f"{path}: {WORDS[one.verdict]}", one.evidence)
-    best = min(found, key=lambda path: (CODES[found[path].verdict], -value(found[path])))
-    verdict = found[best].verdict
-    if verdict == "use":
-        typer.echo(f"next: {worded('segment', best, *images, *flags, '-o', 'labels')}")
-    elif verdict == "adapt" and (settings := settings_of(best)):
-        typer.echo(f"next: {adapted(settings, best, loaded[best], images, given)}")
+    loaded = {path: Segmenter.load(path, chosen(device)) for path in model or []}
+    found = {}
+    with Progress("measuring", 1, quiet=quiet) as progress:
+        seen = measured(volumes, progress.update)
+        for path, one in loaded.items():
+            progress.begin(f"trying {path}", 1)
+            found[path] = judged(one, volumes, seen, progress.update)
+    method, why = learnable(seen, len(volumes))
+    models = [
+        {"model": path, "verdict": one.verdict, "score": one.score and one.score.value, "evidence": one.evidence}
+        for path, one in found.items()
+    ]
+    if not found:
+        code = 0 if method == "adgan" else CODES["train"]
+        told = [(f"train {'without labels' if method == 'adgan' else 'with labels of another modality'}", why)]
+        advice = fresh(method, images, flags)
     else:
-        typer.echo(f"next: {fresh(learnable(seen, len(volumes))[0], images, flags)}")
-    raise typer.Exit(CODES[verdict])
+        best = min(found, key=lambda path: (CODES[found[path].verdict], -value(found[path])))
+        code = CODES[verdict := found[best].verdict]
+        told = [(f"{path}: {WORDS[one.verdict]}", one.evidence) for path, one in found.items()]
+        if verdict == "use":
+            advice = worded("segment", best, *images, *flags, "-o", "labels")
+        elif verdict == "adapt" and (settings := settings_of(best)):
+            advice = adapted(settings, best, loaded[best], images, given)
+        else:
+            advice = fresh(method, images, flags)
+    words = "\n".join([*(tell(title, evidence) for title, evidence in told), f"next: {advice}"])
+    conclude(as_json, words, verb="assess", code=code, models=models, method=method, because=why, next=advice)
+    raise typer.Exit(code)
 
 
-def measured(volumes: "Sequence[Volume]") -> "Measured | None":
+def measured(volumes: "Sequence[Volume]", told: "Told") -> "Measured | None":
     """What the images show; None where nothing stands out in them, or they cannot be measured."""
+    from ..data.volumes import at_hand
     from ..measure.estimate import estimate
 
     if volumes[0].channels > 1:
         return None
     try:
-        return estimate([one.load() for one in volumes], [one.voxel for one in volumes])
+        step = lambda done, total: told(done / total)
+        return estimate(at_hand(volumes), [one.voxel for one in volumes], None, step)
     except UserError as error:
         typer.echo(f"not measured: {error}", err=True)
         return None
@@ -91,10 +108,8 @@ def value(assessment: "Assessment") -> float:
     return assessment.score.value if assessment.score else 0.0
 
 
-def tell(title: str, evidence: list[str]) -> None:
-    typer.secho(title, bold=True)
-    for sentence in evidence:
-        typer.echo(f"  - {sentence}")
+def tell(title: str, evidence: list[str]) -> str:
+    return "\n".join([typer.style(title, bold=True), *(f"  - {sentence}" for sentence in evidence)])
 
 
 def worded(*words: object) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UserError
+from .console import Json, Quiet, conclude
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,11 +26,14 @@ def convert(
     memory: Annotated[str, typer.Option(help="What one process may take; more is faster for large planes.")] = "4GB",
     workers: Annotated[int, typer.Option(min=1, help="Processes that read and write.")] = 1,
     ngff: Annotated[str, typer.Option(help="Version of OME-Zarr: 0.5 or 0.4.")] = "0.5",
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Write an image of any size as OME-Zarr, with all its axes, its calibration and a pyramid.
 
     Read and written box by box; stopped by whatever, the same command goes on.
     """
+    from ..core.progress import Progress
     from ..data.copy import copy
     from ..data.gather import gathered
     from ..data.multiscale import Ngff
@@ -47,12 +51,18 @@ def convert(
     store = kind.create(
         out, source.array.shape, written(source.array.dtype, labels), source.voxel, source.axes, version
     )
-    with processes(workers) as run:
-        before = copy(source.array, store, source.origin, budget(memory), run, said)
+    with processes(workers) as run, Progress(f"convert {source.origin}", 1, quiet=quiet) as progress:
+        told = lambda done, count: progress.update(done / count)
+        before = copy(source.array, store, source.origin, budget(memory), run, told)
+        progress.update(1, "pyramid")
         path = store.finish(run, channels=source.channels)
     again = f", {before} boxes of it had been copied before" if before else ""
     shape = " x ".join(map(str, source.array.shape))
-    typer.echo(f"{path}: {source.axes}, {shape} voxels of {source.voxel}, {store.dtype}, from {source.origin}{again}")
+    words = f"{path}: {source.axes}, {shape} voxels of {source.voxel}, {store.dtype}, from {source.origin}{again}"
+    conclude(
+        as_json, words, verb="convert", out=path, axes=source.axes, shape=source.array.shape,
+        voxel=source.voxel.size, unit=source.voxel.unit, dtype=str(store.dtype), before=before,
+    )  # fmt: skip
 
 
 def written(dtype: Any, labels: bool) -> Any:
@@ -73,9 +83,3 @@ def processes(count: int) -> "Iterator[Any]":
 
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
         yield pool.map
-
-
-def said(done: int, count: int) -> None:
-    """A line for every tenth of the way."""
-    if count >= 10 and done * 10 // count > (done - 1) * 10 // count:
-        typer.echo(f"{done} of {count} boxes", err=True)

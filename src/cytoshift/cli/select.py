@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from .console import Json, Quiet, conclude
+
 
 def select(
     run: Annotated[Path, typer.Argument(help="Run folder of 'cytoshift train' with train.snapshots=10 or so.")],
@@ -21,13 +23,15 @@ def select(
     frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
     most: Annotated[int, typer.Option(min=1, help="Images that are looked at, evenly over all.")] = 8,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", help="No line for every state.")] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Choose a state of a training by its trust score on raw images; no label is read.
 
     A warning light and no judge: where its choice is not the last state, look at both (docs/trust.md says how often
     which was better). Writes OUT/model and OUT/select.json, with every state's score and criteria.
     """
+    from ..core.progress import Progress
     from ..data.volumes import declared, open_volumes
     from ..trust.assess import evenly
     from ..trust.select import select as choose
@@ -36,11 +40,15 @@ def select(
 
     paths = states(run)
     volumes = evenly(open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames)), most)
-    say = (lambda line: None) if quiet else typer.echo
-    choice = choose(paths, volumes, chosen(device), thresholds, say)
+    with Progress("scoring states", 1, quiet=quiet) as progress:
+        choice = choose(paths, volumes, chosen(device), thresholds, progress.say, progress.update)
     folder = out or run / "selected"
     model = write(choice, folder)
-    typer.echo(f"{choice.sentence()}\n{choice.score.sentence()}")
+    words = [choice.sentence(), choice.score.sentence()]
     if choice.best is not choice.candidates[-1]:
-        typer.echo("it is not the last state: look at both before you keep one")
-    typer.echo(f"model in {model}, why in {folder / 'select.json'}; next: cytoshift segment {model} IMAGES -o labels")
+        words.append("it is not the last state: look at both before you keep one")
+    words.append(f"model in {model}, why in {folder / 'select.json'}; next: cytoshift segment {model} IMAGES -o labels")
+    conclude(
+        as_json, "\n".join(words), verb="select", chosen=choice.best.name, score=choice.score.value,
+        last=choice.candidates[-1].score.value, model=model, why=folder / "select.json",
+    )  # fmt: skip

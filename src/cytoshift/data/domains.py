@@ -23,10 +23,8 @@ from .augment import Augment, change_gamma, sample_pose, sample_shade
 from .resample import resample
 from .several import apart, each
 from .shapes import Drawer
-from .volumes import Volume
+from .volumes import Volume, at_hand
 
-# Up to this many bytes of raw images are kept in memory; larger ones are read patch by patch.
-IN_MEMORY = 2_000_000_000
 # A patch with less of it in the foreground is empty; so many are drawn until one is not.
 EMPTY, DRAWS = 0.005, 8
 COVERED = 256  # patches that tell how much of a patch objects cover
@@ -62,8 +60,7 @@ class Images:
                 f"working voxel size is in {working.unit}, {volumes[0].name} is in {volumes[0].voxel.unit}; "
                 "declare the images' voxel size and unit"
             )
-        total = sum(int(np.prod(v.array.shape)) * v.array.dtype.itemsize for v in volumes)
-        self.arrays: list[Any] = [v.load() if total <= IN_MEMORY else v.array for v in volumes]
+        self.arrays = at_hand(volumes)
         self.voxels = [v.voxel for v in volumes]
         self.working, self.patch, self.seed, self.augment = working, patch, seed, augment or Augment()
         self.rescale(scales(self.arrays, [v.name for v in volumes], normalise, working.ndim))

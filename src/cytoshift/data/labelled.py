@@ -24,10 +24,10 @@ from ..core.voxel import Voxel
 from ..represent import Representation
 from .augment import Augment, Grid, change_gamma, lay, sample_pose, sample_warp
 from .corrupt import Corrupt, sample_corruptions, sample_gray
-from .domains import DRAWS, EMPTY, IN_MEMORY, Images
+from .domains import DRAWS, EMPTY, Images
 from .resample import Axis, image_at, labels_at
 from .several import each
-from .volumes import Volume
+from .volumes import Volume, at_hand
 
 # Part of the patch, on each side, that labels are encoded with and that is cut off again: an object at the border of
 # the patch has its distances, and its largest one, from what lies beyond.
@@ -144,8 +144,7 @@ class LabelledPairs(ImagePairs):
             if truth.dtype.kind not in "uib":
                 raise UserError(f"labels {truth.name} are {truth.dtype}, ids are whole numbers; save them as uint16")
         super().__init__(volumes, normalise, working, patch, seed, augment, corrupt)
-        total = sum(int(np.prod(v.shape)) * v.dtype.itemsize for v in labels)
-        self.labels: list[Any] = [v.load() if total <= IN_MEMORY else v.array for v in labels]
+        self.labels = at_hand(labels)
         self.represent = represent
         self.covered: NDArray[np.float64] | None = None  # shares that patches are chosen to be covered by
         self.halo = tuple(math.ceil(n * HALO) for n in patch)

@@ -1,6 +1,6 @@
 """Images as lazy volumes. Axes, voxel size, dtype and channel are read from the file or declared, never guessed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,8 @@ from .lazy import Lazy, Part, Stack, View
 from .picture import AXES, Picture
 from .settle import choose_channel, choose_frames, settle, stacking, voxel_size
 from .several import apart
+
+IN_MEMORY = 2_000_000_000  # bytes of raw images that are kept in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +143,12 @@ class ImageSource(Settings):
         if value is not None and (len(value) not in (2, 3) or not all(extent > 0 for extent in value)):
             raise ValueError("two or three positive numbers are needed, (y, x) or (z, y, x)")
         return value
+
+
+def at_hand(volumes: Sequence[Volume]) -> list[Any]:
+    """Their arrays, to be sliced: all in memory if there is room, else the small ones; others are read when sliced."""
+    room = IN_MEMORY if sum(v.array.nbytes for v in volumes) <= IN_MEMORY else IN_MEMORY // len(volumes)
+    return [v.load() if v.array.nbytes <= room else v.array for v in volumes]
 
 
 def declared(
@@ -314,9 +322,13 @@ def cropped(volume: Volume, crop: Mapping[Any, tuple[float, float]]) -> Volume:
         first, last = (round(part * n) for part in crop.get(axis, (0.0, 1.0)))
         region.append(slice(min(first, n - 1), max(last, min(first, n - 1) + 1)))
     words = ", ".join(f"{a} {p.start} to {p.stop}" for a, p in zip(volume.axes, region) if a in crop)
-    parts = [Part(one, tuple(region)) for one in apart(volume.array, len(volume.axes))]
-    array = parts[0] if len(volume.array.shape) == len(volume.axes) else Stack(tuple(parts))
-    return replace(volume, array=array, origin=f"{volume.origin}, {words}")
+    return replace(boxed(volume, tuple(region)), origin=f"{volume.origin}, {words}")
+
+
+def boxed(volume: Volume, region: tuple[slice, ...]) -> Volume:
+    """A box of a volume, one slice of step 1 for each of its axes; nothing is read yet."""
+    parts = tuple(Part(one, region) for one in apart(volume.array, len(volume.axes)))
+    return replace(volume, array=parts[0] if len(volume.array.shape) == len(volume.axes) else Stack(parts))
 
 
 def together(found: list[Found]) -> list[Found]:

@@ -4,7 +4,7 @@ import math
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import yaml
@@ -13,9 +13,8 @@ from ..core.errors import UserError
 from ..core.rng import stream
 from ..core.settings import parse
 from ..core.voxel import Voxel
-from ..data.domains import IN_MEMORY
 from ..data.resample import working_shape
-from ..data.volumes import ImageSource, Volume, open_volumes
+from ..data.volumes import ImageSource, Volume, at_hand, open_volumes
 from ..measure.estimate import estimate
 from ..measure.measured import Measured
 from ..methods import METHODS
@@ -93,9 +92,9 @@ def look(source: ImageSource, polarity: Polarity = "auto", progress: Told | None
     Raises UserError where nothing is found, or nothing that could be measured.
     """
     volumes = open_volumes(source)
-    # Of a large volume only boxes are read, and it offers what they need of an array.
-    arrays = [v.load() if v.array.nbytes <= IN_MEMORY // len(volumes) else cast(Any, v.array) for v in volumes]
-    measured = estimate(arrays, [v.voxel for v in volumes], None if polarity == "auto" else polarity, progress)
+    measured = estimate(
+        at_hand(volumes), [v.voxel for v in volumes], None if polarity == "auto" else polarity, progress
+    )
     return Survey(source, volumes, measured, polarity != "auto")
 
 

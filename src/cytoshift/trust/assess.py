@@ -12,12 +12,12 @@ import numpy as np
 
 from ..core.errors import UserError
 from ..core.normalise import recipes
-from ..data.volumes import Volume, cropped
+from ..data.volumes import Volume
 from ..measure.measured import Measured
 from ..measure.shapes import Expected, expectations
 from ..model import Segmenter
 from ..predict.run import Options, refuse_strangers
-from .judge import judge
+from .judge import Told, judge, middle, part_of, silent
 from .score import Score
 from .select import total
 
@@ -41,15 +41,15 @@ class Assessment:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
-def assess(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measured | None) -> Assessment:
-    """seen: what was measured on the images, None where nothing stood out."""
+def assess(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measured | None, told: Told = silent) -> Assessment:
+    """seen: what was measured on the images, None where nothing stood out. told: hears what share is done."""
     try:
         for volume in volumes:
             refuse_strangers(segmenter, volume, Options())
     except UserError as error:
         return Assessment("train", [str(error)])
-    parts = [middle(volume) for volume in evenly(volumes)]
-    score = total([judge(segmenter, part) for part in parts])
+    parts = [middle(volume, VOXELS) for volume in evenly(volumes)]
+    score = total([judge(segmenter, part, told=part_of(told, i, len(parts))) for i, part in enumerate(parts)])
     evidence = [f"score of its result on {described(parts)}: {score.sentence()}"]
     expected = expectations(segmenter.card)
     if not expected:
@@ -113,16 +113,8 @@ def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
 
 def sampled(volume: Volume) -> np.ndarray:
     """(C, N) raw values from the middle."""
-    raw = middle(volume).load()
+    raw = middle(volume, VOXELS).load()
     return raw.reshape(volume.channels, -1)
-
-
-def middle(volume: Volume) -> Volume:
-    """The middle of an image, at most VOXELS of it."""
-    part = min((VOXELS / float(np.prod(volume.shape))) ** (1 / len(volume.shape)), 1.0)
-    if part == 1:
-        return volume
-    return cropped(volume, {axis: ((1 - part) / 2, (1 + part) / 2) for axis in volume.axes})
 
 
 def evenly(volumes: Sequence[Volume], most: int = IMAGES) -> list[Volume]:

@@ -11,15 +11,16 @@ Each criterion is a number in [0, 1], 1 is best. None asks for a label of a pers
     redrawn                 AD-GAN: correlation of the image with the one it draws of the labels (its cycle)
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
-from ..core.normalise import sample
-from ..data.volumes import Volume
+from ..core.normalise import Scale, Scales, sample
+from ..data.volumes import Volume, cropped
 from ..measure.contrast import Contrast, contrast
 from ..measure.shapes import expectations, shapes
 from ..metrics.scores import mean_over_objects
@@ -33,9 +34,27 @@ from .prior import likeness, same_unit
 from .views import VIEWS, View
 
 HESITANT = (0.2, 0.8)  # foreground probabilities in between are no answer
+WHOLE = 2**24  # voxels of an image that is judged in one piece, in some 3 GB
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.generic]
+Told = Callable[[float], None]  # share of the way that is done, in [0, 1]
+
+
+class Shaped(Protocol):
+    """An array, or an image of which nothing has been read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+def silent(done: float) -> None:
+    """A `Told` that nobody hears."""
+
+
+def part_of(told: Told, number: int, count: int) -> Told:
+    """The share of the whole, as one of `count` parts hears of its own."""
+    return lambda done: told((number + done) / count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,42 +75,49 @@ class Seen:
     views: dict[str, list[Image]]
 
 
-def look(segmenter: Segmenter, volume: Volume, options: Options | None = None) -> Seen:
-    """Seven passes of the network in place of one. Raises UserError where volume and model do not fit."""
+def look(
+    segmenter: Segmenter, volume: Volume, options: Options | None = None, scale: Scale | Scales | None = None,
+    told: Told = silent,
+) -> Seen:  # fmt: skip
+    """Seven passes of the network in place of one. scale: the numbers of the whole that this volume is a part of.
+
+    Raises UserError where volume and model do not fit.
+    """
     options = options or Options()
     refuse_strangers(segmenter, volume, options)
     raw = volume.load()
-    scale = measured(segmenter, volume, raw)
+    scale = scale or measured(segmenter, volume, raw)
     image, clip = scale(raw), clips(scale)[0]
+    views = [View(), *(view for group in VIEWS.values() for view in group)]
 
-    def drawn(view: View) -> Image:
+    def drawn(number: int, view: View) -> Image:
         seen = view.image(image, len(volume.axes), clip)
-        return view.back(inferred(segmenter, seen, view.voxel(volume.voxel), options, None))
+        step = lambda done, total: told((number + done / total) / len(views))
+        return view.back(inferred(segmenter, seen, view.voxel(volume.voxel), options, step))
 
-    return Seen(image, drawn(View()), {name: [drawn(view) for view in group] for name, group in VIEWS.items()})
+    first, *others = (drawn(number, view) for number, view in enumerate(views))
+    rest = iter(others)
+    return Seen(image, first, {name: [next(rest) for _ in group] for name, group in VIEWS.items()})
 
 
 def judge(
     segmenter: Segmenter, volume: Volume, labels: dict[str, Labels] | None = None, seen: Seen | None = None,
-    options: Options | None = None, redraw: bool = True,
+    options: Options | None = None, redraw: bool = True, told: Told = silent,
 ) -> dict[str, Found]:  # fmt: skip
     """Criteria of each class ("" of a single one).
 
     labels: of each class, (*S), that are to be judged; without them, those that the model finds. seen: what `look`
-    gave, so that it is done once. redraw: with the criterion of that name, another pass of the network.
+    gave, where that was done before. redraw: with the criterion of that name, another pass of the network. told: hears
+    what share of the way is done.
     Raises UserError where labels, volume and model do not fit.
     """
     options = options or Options()
-    seen = seen or look(segmenter, volume, options)
+    if labels is not None:
+        refuse_others(segmenter, volume, labels)
+    seen = seen or look(segmenter, volume, options, told=told)
     out = {}
     for number, (name, represent, place) in enumerate(parts(segmenter)):
-        mine = decoded(represent, seen.channels[place], volume.voxel, options) if labels is None else labels.get(name)
-        if mine is None or mine.shape != volume.shape:
-            there = "none" if mine is None else f"of the shape {mine.shape}"
-            raise UserError(
-                f"{volume.name} has the shape {volume.shape}, its labels{f' of {name}' * bool(name)} are {there}; pass "
-                "labels of this very image"
-            )
+        mine = decoded(represent, seen.channels[place], volume.voxel, options) if labels is None else labels[name]
         views = {
             group: [decoded(represent, c[place], volume.voxel, options) for c in drawn]
             for group, drawn in seen.views.items()
@@ -102,6 +128,26 @@ def judge(
         if redraw and out[name].criteria and isinstance(segmenter.network, Translator):
             out[name].criteria["redrawn"] = redrawn(segmenter, volume, image, mine)
     return out
+
+
+def middle(volume: Volume, voxels: int) -> Volume:
+    """The middle of an image, at most so many voxels of it."""
+    part = min((voxels / float(np.prod(volume.shape))) ** (1 / len(volume.shape)), 1.0)
+    if part == 1:
+        return volume
+    return cropped(volume, {axis: ((1 - part) / 2, (1 + part) / 2) for axis in volume.axes})
+
+
+def refuse_others(segmenter: Segmenter, volume: Volume, labels: Mapping[str, Shaped]) -> None:
+    """Raises UserError where one class has no labels, or labels of another shape."""
+    for name, _, _ in parts(segmenter):
+        shape = labels[name].shape if name in labels else None
+        if shape != volume.shape:
+            there = "none" if shape is None else f"of the shape {shape}"
+            raise UserError(
+                f"{volume.name} has the shape {volume.shape}, its labels{f' of {name}' * bool(name)} are {there}; pass "
+                "labels of this very image"
+            )
 
 
 def parts(segmenter: Segmenter) -> list[tuple[str, Single, slice]]:

@@ -20,7 +20,7 @@ from ..model.folders import snapshots
 from ..represent import Classes
 from ..represent.climb import climb
 from .agree import agreement
-from .judge import Found, Seen, judge, look
+from .judge import WHOLE, Found, Seen, Told, judge, look, middle, part_of, silent
 from .score import Score, score, together
 
 GAIN = 0.01  # of the score, or thresholds stay as they are
@@ -78,15 +78,17 @@ def states(run: Path) -> dict[str, Path]:
 
 def select(
     paths: dict[str, Path], volumes: Sequence[Volume], device: Any = "cpu", decode: bool = True,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = print, told: Told = silent,
 ) -> Choice:  # fmt: skip
     """Score every state on the images and take the best; where two are alike, the later one.
 
-    decode: also choose thresholds. Raises UserError where images and models do not fit.
+    Of an image with more than WHOLE voxels its middle is looked at. decode: also choose thresholds. say: hears every
+    state's score; told: what share of the states is done. Raises UserError where images and models do not fit.
     """
+    volumes = [middle(volume, WHOLE) for volume in volumes]
     candidates = []
-    for name, path in paths.items():
-        one = candidate(name, path, Segmenter.load(path, device), volumes)
+    for number, (name, path) in enumerate(paths.items()):
+        one = candidate(name, path, Segmenter.load(path, device), volumes, part_of(told, number, len(paths)))
         candidates.append(one)
         say(f"{name}: {one.score.value:.3f}")
     candidates = [replace(one, others=with_others(i, candidates)) for i, one in enumerate(candidates)]
@@ -97,8 +99,8 @@ def select(
     return tuned(best, candidates, model, volumes)
 
 
-def candidate(name: str, path: Path, model: Segmenter, volumes: Sequence[Volume]) -> Candidate:
-    found = [judge(model, volume) for volume in volumes]
+def candidate(name: str, path: Path, model: Segmenter, volumes: Sequence[Volume], told: Told = silent) -> Candidate:
+    found = [judge(model, volume, told=part_of(told, i, len(volumes))) for i, volume in enumerate(volumes)]
     return Candidate(name, path, total(found), means(found), found)
 
 

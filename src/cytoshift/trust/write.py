@@ -4,13 +4,15 @@
     OUT/*.tif        OUT/report/trust.csv    OUT/report/trust.json    of a folder as `cytoshift segment` writes it
 
 The table has a row per object: image, label, confidence, and what it was made of. Labels in OME-Zarr also get the
-confidence as properties of their ids, where NGFF keeps these (image-label/properties).
+confidence as properties of their ids, where NGFF keeps these (image-label/properties); of more than PROPERTIES objects
+the table alone has it, as whoever opens the labels would read all of the metadata first.
 """
 
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +20,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.atomic import replacing
-from ..core.voxel import Voxel
+from ..core.blocks import Block, extent
 from ..data.volumes import Volume
-from ..labels.ids import sizes
 from ..labels.objects import objects
 from .judge import Found
 from .score import Score, confidence, score
 
 BLOCK = 8.0  # median diameters along each side of a block
+PROPERTIES = 100_000  # objects: 4 MB of metadata
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """One class of one image."""
+    """One class of one image, or of a box of it. N objects, by ascending id.
+
+    criteria: empty without an object. objects: what confidence was made of. blocks: rows of the JSON. share: of the
+    image that was looked at. boxes: how many were looked at, 0 where the image was judged in one piece.
+    """
 
     volume: Volume
     name: str  # of the class, "" of a single one
-    found: Found
+    criteria: dict[str, float]
     score: Score
+    ids: NDArray[np.uint64]  # (N,)
+    place: NDArray[np.int64]  # (N, D) voxel that the centre lies in
     confidence: NDArray[np.float64]  # (N,)
+    objects: dict[str, NDArray[np.float64]]  # (N,) each
+    blocks: list[dict[str, Any]]
+    share: float = 1.0
+    boxes: int = 0
 
     @classmethod
     def of(cls, volume: Volume, name: str, found: Found) -> "Judged":
+        """An image that was judged in one piece."""
         sure = confidence(found.objects) if found.criteria else np.zeros(0)
-        return cls(volume, name, found, score(found.criteria, len(sure)), sure)
+        table = objects(found.labels, volume.voxel)
+        place = np.round(table.centroid / np.array(volume.voxel.size)).astype(np.int64)
+        side = BLOCK * float(np.median(table.diameter)) if len(sure) else 1.0
+        rows = blocks(place, [max(round(n), 1) for n in volume.voxel.voxels(side)], found.labels.shape, sure)
+        total = score(found.criteria, len(sure))
+        return cls(volume, name, found.criteria, total, table.ids, place, sure, found.objects, rows)
 
-    @property
-    def ids(self) -> NDArray[np.uint64]:
-        return sizes(self.found.labels)[0]
+    def within(self, box: Block) -> "Judged":
+        """What is of a box, from what was found where it reads: places are the image's, one row of blocks is it."""
+        low, high = (np.array([getattr(side, end) for side in box.write]) for end in ("start", "stop"))
+        place = self.place + [side.start for side in box.read]
+        mine = ((place >= low) & (place < high)).all(axis=1)
+        sure = self.confidence[mine]
+        told = {"score": round(self.score.value, 4), "calibrated": not self.score.outside}
+        return replace(
+            self, ids=self.ids[mine], place=place[mine], confidence=sure,
+            objects={name: values[mine] for name, values in self.objects.items()},
+            blocks=[row(low.tolist(), high.tolist(), sure) | told] if mine.any() else [],
+            share=prod(extent(box.write)), boxes=1,
+        )  # fmt: skip
 
     def rows(self) -> list[dict[str, Any]]:
-        columns = {"confidence": self.confidence, **self.found.objects}
+        columns = {"confidence": self.confidence, **self.objects}
         first = {"image": self.volume.name} | ({"class": self.name} if self.name else {})
         return [
             first | {"label": int(number)} | {name: round(float(values[i]), 4) for name, values in columns.items()}
@@ -60,30 +88,56 @@ class Judged:
             "image": self.volume.name, **({"class": self.name} if self.name else {}),
             "score": round(self.score.value, 4), "low": round(self.score.low, 4), "high": round(self.score.high, 4),
             "calibrated": not self.score.outside, "says": self.score.sentence(), "objects": len(self.confidence),
-            "criteria": {name: round(value, 4) for name, value in self.found.criteria.items()},
-            "blocks": blocks(self.found.labels, self.volume.voxel, self.confidence),
+            "boxes": self.boxes, "share": round(self.share, 4),
+            "criteria": {name: round(value, 4) for name, value in self.criteria.items()},
+            "blocks": self.blocks,
         }  # fmt: skip
 
+    def sentence(self) -> str:
+        name = f"{self.volume.name}{f', {self.name}' * bool(self.name)}"
+        where = f" in {self.boxes} boxes, {100 * self.share:.3g} % of the image" * bool(self.boxes)
+        return f"{name}: {len(self.confidence)} objects{where}, {self.score.sentence()}"
 
-def blocks(labels: NDArray[np.generic], voxel: Voxel, sure: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Mean confidence of the objects whose centre lies in each block of the image, where there is any.
 
-    `start` and `stop` are in voxels, in the order of the axes.
+def joined(volume: Volume, name: str, parts: Sequence[Judged]) -> Judged:
+    """A class of an image from its boxes: criteria are means over objects, each that of its box.
+
+    An object that reaches through more than a halo may have its centre in two boxes; the first one tells of it.
     """
-    table = objects(labels, voxel)
-    if not table.ids.size:
-        return []
-    side = BLOCK * float(np.median(table.diameter))
-    steps = np.array([max(round(n), 1) for n in voxel.voxels(side)])
-    place = (np.round(table.centroid / np.array(voxel.size)).astype(int) // steps).clip(0)
+    full = [part for part in parts if part.criteria and len(part.ids)]
+    criteria = {}
+    for key in dict.fromkeys(key for part in full for key in part.criteria):
+        known = [part for part in full if key in part.criteria]
+        weights = [len(part.ids) for part in known]
+        criteria[key] = float(np.average([part.criteria[key] for part in known], weights=weights))
+    ids, first = np.unique(np.concatenate([part.ids for part in parts]), return_index=True)
+    columns = {key: np.concatenate([p.objects[key] for p in parts])[first] for key in parts[0].objects}
+    return Judged(
+        volume, name, criteria, score(criteria, len(ids)), ids,
+        np.concatenate([part.place for part in parts])[first],
+        np.concatenate([part.confidence for part in parts])[first],
+        columns, [row for part in parts for row in part.blocks],
+        sum(part.share for part in parts) / prod(volume.shape), len(parts),
+    )  # fmt: skip
+
+
+def blocks(
+    place: NDArray[np.int64], steps: Sequence[int], shape: tuple[int, ...], sure: NDArray[np.float64]
+) -> list[dict[str, Any]]:
+    """Mean confidence of the objects whose centre lies in each block of an image, where there is any.
+
+    place: (N, D) of the centres; steps: sides of a block; `start` and `stop` are in voxels, in the order of the axes.
+    """
+    index = place.clip(0) // np.array(steps)
     out = []
-    for here in np.unique(place, axis=0):
-        mine = (place == here).all(axis=1)
-        stop = np.minimum((here + 1) * steps, labels.shape)
-        mean = round(float(sure[mine].mean()), 4)
-        out.append({"start": (here * steps).tolist(), "stop": stop.tolist(), "objects": int(mine.sum()),
-                    "confidence": mean})  # fmt: skip
+    for here in np.unique(index, axis=0):
+        stop = np.minimum((here + 1) * steps, shape)
+        out.append(row((here * steps).tolist(), stop.tolist(), sure[(index == here).all(axis=1)]))
     return out
+
+
+def row(start: list[int], stop: list[int], sure: NDArray[np.float64]) -> dict[str, Any]:
+    return {"start": start, "stop": stop, "objects": len(sure), "confidence": round(float(sure.mean()), 4)}
 
 
 def places(labels: Path) -> tuple[Path, Path]:
@@ -107,7 +161,7 @@ def write(judged: Sequence[Judged], labels: Path, model: str) -> tuple[Path, Pat
     with replacing(scores) as beside:
         beside.write_text(json.dumps({"model": model, "images": [one.as_dict() for one in judged]}, indent=1) + "\n")
     head, _, inside = str(labels).partition("::")
-    if Path(head).suffix.lower() == ".zarr" and len(judged) == 1:
+    if Path(head).suffix.lower() == ".zarr" and len(judged) == 1 and len(rows) <= PROPERTIES:
         set_properties(Path(head) / inside, judged[0])
     return table, scores
 

@@ -1,0 +1,66 @@
+"""Images of any size: judged in one piece, or where they are large, in boxes spread over them.
+
+A box is judged as an image of its own, but for two things. Its intensities are normalised by the numbers of the whole
+image, as they were when its labels were made. And it reads a halo in which objects at its faces end; each object counts
+in the box that its centre lies in. The criteria of the image are the means over its objects' boxes.
+
+A network that normalises what it sees by the mean of it sees a box, where `segment` let it see windows of the whole: of
+a volume that is very uneven, boxes come out a little less steady than the labels are.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from ..core.blocks import Block, Grid
+from ..data.statistics import measured
+from ..data.volumes import Volume, boxed
+from ..model import Segmenter
+from ..predict.plan import CONTEXT, expected, grown
+from ..predict.run import Options, refuse_strangers
+from .judge import WHOLE, Told, judge, look, part_of, parts, refuse_others, silent
+from .write import Judged, joined
+
+BOX = 2**22  # voxels that a box reads
+GRAIN = 16  # voxels: the sides of boxes are multiples of it
+MOST = 64  # boxes
+
+
+def judged(
+    segmenter: Segmenter, volume: Volume, labels: Mapping[str, Volume], most: int = MOST, notes: Path | None = None,
+    told: Told = silent,
+) -> list[Judged]:  # fmt: skip
+    """Each class of an image of any size; nothing larger than a box is in memory where that has more than WHOLE voxels.
+
+    labels: of each class, by name, "" of a single one. most: boxes that are judged of a large image, evenly drawn from
+    all. notes: folder for what is known of its intensities, so that the same call after a kill has them.
+    Raises UserError where labels, volume and model do not fit.
+    """
+    if prod(volume.shape) <= WHOLE:
+        found = judge(segmenter, volume, {name: one.load() for name, one in labels.items()}, told=told)
+        return [Judged.of(volume, name, one) for name, one in found.items()]
+    refuse_strangers(segmenter, volume, Options())
+    refuse_others(segmenter, volume, labels)
+    scale = segmenter.scale or measured(segmenter.normalisation, volume, notes)
+    chosen = boxes(segmenter, volume, most)
+    out: dict[str, list[Judged]] = {name: [] for name, _, _ in parts(segmenter)}
+    for number, box in enumerate(chosen):
+        part = boxed(volume, box.read)
+        mine = {name: np.asarray(one.array[box.read]) for name, one in labels.items()}
+        seen = look(segmenter, part, scale=scale, told=part_of(told, number, len(chosen)))
+        for name, one in judge(segmenter, part, mine, seen).items():
+            out[name].append(Judged.of(part, name, one).within(box))
+    return [joined(volume, name, each) for name, each in out.items()]
+
+
+def boxes(segmenter: Segmenter, volume: Volume, most: int) -> Sequence[Block]:
+    """At most so many of the boxes of a volume, drawn without regard to rows and planes; always the same ones."""
+    objects, _ = expected(segmenter, volume.voxel)
+    halo = tuple(o + CONTEXT for o in objects)
+    size = grown(volume.shape, tuple(min(GRAIN, n) for n in volume.shape), halo, BOX)
+    grid = Grid(volume.shape, size, halo)
+    if len(grid) <= most:
+        return grid
+    return [grid[int(i)] for i in sorted(np.random.default_rng(0).choice(len(grid), most, replace=False))]
