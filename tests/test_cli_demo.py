@@ -24,10 +24,14 @@ def test_the_whole_way_and_again(tmp_path, capsys, monkeypatch):
     out = tmp_path / "demo"
     demo.demo(out=out, minutes=0.1)
     first = capsys.readouterr().out
-    for verb in ("synth", "new", "train", "segment", "evaluate"):
+    for verb in ("synth", "new", "train", "segment", "trust", "evaluate"):
         assert f"$ cytoshift {verb} " in first
     mean = json.loads((out / "report.json").read_text())["mean"]
-    end = f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f} · {out / 'overview.png'}"
+    told = json.loads((out / "pred" / "report" / "trust.json").read_text())["score"]
+    end = (
+        f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f}, told without labels: {told:.2f} · "
+        f"{out / 'overview.png'} · {out / 'pred' / 'report' / 'report.html'}"
+    )
     assert first.splitlines()[-1] == end
     for name in ("data/contact.png", "run.yaml", "run.png", "run/model/model.json", "pred", "overview.png"):
         assert (out / name).exists()

@@ -58,7 +58,7 @@ def test_pairs_are_scored_where_the_truth_has_them(folders):
 def test_wishes_that_do_not_fit_are_one_sentence(folders):
     with pytest.raises(UserError, match="hold no folders of classes; pass those above them"):
         run(folders / "pred" / "golgi", folders / "truth" / "golgi", "--pairs")
-    with pytest.raises(UserError, match="--confidence ranks objects of one class"):
+    with pytest.raises(UserError, match="--confidence is for objects of one class"):
         run(folders / "pred", folders / "truth", "--confidence", "x.tif")
     table = folders / "pred" / "report" / "pairs.csv"
     table.write_text("image,class\na,golgi\n")

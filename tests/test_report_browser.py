@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.write import write_image
+from cytoshift.data.write import write_image, write_labels
 from predicting import nuclei, segmenter
 from test_report import results_of_bench, run_folder
 
@@ -32,21 +32,24 @@ def browser():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    from cytoshift.cli import segment
+    from cytoshift.cli import evaluate, segment, trust
     from cytoshift.report import write_report
 
     here = tmp_path_factory.mktemp("pages")
     voxel = Voxel((1.0, 0.5, 0.5), "um")
     model = segmenter(3, size=voxel.size, unit="um").save(here / "model")
     write_image(here / "s.tif", nuclei((10, 40, 40), 8, 0)[0], voxel, "zyx")
+    write_labels(here / "t.tif", nuclei((10, 40, 40), 8, 0)[1], voxel, "zyx")
     segment.segment(model, [str(here / "s.tif")], here / "out", quiet=True)
+    trust.trust(str(here / "out"), [str(here / "s.tif")], model, quiet=True)
+    evaluate.evaluate(str(here / "out" / "s.tif"), str(here / "t.tif"), out=here / "evaluation.html", quiet=True)
     return {
         "training": write_report(run_folder(here / "run")), "segmentation": here / "out" / "report" / "report.html",
-        "benchmark": write_report(results_of_bench(here / "bench")),
+        "benchmark": write_report(results_of_bench(here / "bench")), "evaluation": here / "evaluation.html",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["training", "segmentation", "benchmark"])
+@pytest.mark.parametrize("kind", ["training", "segmentation", "benchmark", "evaluation"])
 @pytest.mark.parametrize("wide", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_page_opens_in_silence_and_fits_the_screen(browser, pages, kind, wide, scheme):

@@ -1,6 +1,7 @@
 """The verbs write what their pages are made of, and the pages: train, segment and evaluate on a few pixels."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -100,6 +101,24 @@ def test_a_stack_has_a_slider_and_a_single_file_its_page_beside_it(tmp_path):
         cytoshift("report", tmp_path / "cells.tif", "-o", tmp_path / "b")
 
 
+def test_the_page_tells_the_score_until_labels_are_made_anew(model, images, tmp_path):
+    out = tmp_path / "out"
+    cytoshift("segment", model, images, "-o", out, "--quiet")
+    assert "cytoshift trust" in checked((out / "report" / "report.html").read_text()).text
+    told = json.loads(cytoshift("trust", out, images, "-m", model, "--json", "--quiet"))
+    assert told["report"] == str(out / "report" / "report.html") and len(told["images"]) == 3
+    text = checked((out / "report" / "report.html").read_text()).text
+    assert told["says"][1:] in text and "other light" in text and "score without labels" in text
+    cytoshift("segment", model, images, "-o", out, "--quiet")  # nothing to do: what was said holds
+    assert "other light" in checked((out / "report" / "report.html").read_text()).text
+    cytoshift("segment", model, images, "-o", out, "--quiet", "--threshold", "0.4", "--overwrite")
+    assert "other light" not in checked((out / "report" / "report.html").read_text()).text
+    assert not list(out.glob("report/trust*"))
+    cytoshift("segment", model, images / "field0.tif", "-o", tmp_path / "one.tif", "--quiet")
+    cytoshift("trust", tmp_path / "one.tif", images / "field0.tif", "-m", model, "--quiet")
+    assert "other light" in checked((tmp_path / "one.report.html").read_text()).text
+
+
 def test_evaluate_writes_a_page_with_the_worst_objects(tmp_path):
     for n in range(2):
         image, truth = nuclei((40, 56), 8, n)
@@ -121,8 +140,43 @@ def test_evaluate_writes_a_page_with_the_worst_objects(tmp_path):
     with pytest.raises(UserError, match=r"takes each image whole, some .* GB here"):
         cytoshift(*words[:3], "-o", tmp_path / "large.html", "--memory", "0.4000001GB")
     assert not (tmp_path / "large.html").exists()
-    with pytest.raises(UserError, match="--images are for the pictures of a report"):
-        cytoshift(*words[:3], "--images", tmp_path / "images")
+    with pytest.raises(UserError, match="-o and --images are of the report"):
+        cytoshift(*words[:3], "--images", tmp_path / "images", "--no-report")
+
+
+def test_evaluate_leaves_a_report_beside_the_predictions(tmp_path):
+    _, truth = nuclei((40, 56), 8, 0)
+    for place in ("truth", "pred", "truth/golgi", "truth/nuclei", "pred/golgi", "pred/nuclei"):
+        folder = tmp_path / ("several" if "/" in place else "single") / place
+        write_labels(folder / "0.tif", truth, UM, "yx")
+    single, several = tmp_path / "single", tmp_path / "several"
+    told = json.loads(cytoshift("evaluate", single / "pred", single / "truth", "--json", "-"))
+    assert told["report"] == str(single / "pred" / "report" / "evaluation.html")
+    assert "1.0000" in checked(Path(told["report"]).read_text()).text
+    assert "report in" in cytoshift("evaluate", single / "pred" / "0.tif", single / "truth" / "0.tif")
+    assert (single / "pred" / "0.evaluation.html").exists()
+    said = cytoshift("evaluate", several / "pred", several / "truth")
+    assert all(f"evaluation-{name}.html" in said for name in ("golgi", "nuclei"))
+    assert sorted(path.name for path in (several / "pred" / "report").iterdir()) == [
+        "evaluation-golgi.html", "evaluation-nuclei.html",
+    ]  # fmt: skip
+    cytoshift("evaluate", several / "pred", several / "truth", "-o", tmp_path / "page.html")
+    assert (tmp_path / "page-golgi.html").exists() and (tmp_path / "page-nuclei.html").exists()
+    said = cytoshift("evaluate", single / "pred", single / "truth", "--no-report")
+    assert "Dice" in said and "report" not in said
+
+
+def test_a_report_that_nobody_asked_for_stops_nothing(tmp_path, monkeypatch):
+    _, truth = nuclei((40, 56), 8, 0)
+    for place in ("truth", "pred"):
+        write_labels(tmp_path / place / "0.tif", truth, UM, "yx")
+    words = ("evaluate", tmp_path / "pred", tmp_path / "truth", "--quiet")
+    with monkeypatch.context() as patch:
+        patch.setattr("cytoshift.cli.evaluate_page.WHOLE", 1e6)
+        assert "report in" not in cytoshift(*words)
+    (tmp_path / "pred" / "report").write_text("a file where the folder would be")
+    said = cytoshift(*words)
+    assert "Dice" in said and "report in" not in said
 
 
 TINY = {"width": 4, "critic": 4, "hidden": 8, "blocks": 1, "stem": 3, "pool": 4}

@@ -219,7 +219,7 @@ def test_a_large_image_is_judged_in_boxes_each_object_in_one_of_them(trained, tm
     assert all_boxes.criteria["contrast"] == pytest.approx(whole.criteria["contrast"], abs=0.02)
     (some,) = judged(model, volume, {"": replace(volume, array=truth)}, most=2)
     assert some.boxes == 2 and 0 < some.share < 1 and set(some.ids) < set(whole.ids)
-    assert "in 2 boxes" in some.sentence()
+    assert "in 2 boxes" in some.sentence("")
     (none,) = judged(model, volume, {"": replace(volume, array=np.zeros_like(truth))})
     assert none.score.outside == ("no object",) and not none.rows()
     with pytest.raises(UserError, match="pass labels of this very image"):

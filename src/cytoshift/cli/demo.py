@@ -54,7 +54,7 @@ def demo(
 
 def demo_adgan(out: Path, minutes: float) -> None:
     """Make phantoms, learn from them without labels, segment them, compare with their truth."""
-    from . import evaluate, new, segment, synth, train
+    from . import evaluate, new, segment, synth, train, trust
 
     data, settings, run, pred, report = (out / name for name in ("data", "run.yaml", "run", "pred", "report.json"))
     images, labels, model = data / "images", data / "labels", run / "model"
@@ -83,14 +83,22 @@ def demo_adgan(out: Path, minutes: float) -> None:
         lambda: segment.segment(model, [str(images)], pred, overwrite=again),
     )
     stage(
-        "scores: only now is the truth opened",
-        ["evaluate", pred, labels, "--json", report],
-        lambda: evaluate.evaluate(str(pred), str(labels), report),
+        "how good is that? still no label is read",
+        ["trust", pred, images, "--model", model],
+        lambda: trust.trust(str(pred), [str(images)], model),
     )
-    scores = json.loads(report.read_text())
+    stage(
+        "scores: only now is the truth opened",
+        ["evaluate", pred, labels, "--json", report, "--images", images],
+        lambda: evaluate.evaluate(str(pred), str(labels), report, images=str(images)),
+    )
+    scores, judged = json.loads(report.read_text()), json.loads((pred / "report" / "trust.json").read_text())
     mean = scores["mean"]
     show(IMAGES, {"AD-GAN, without labels": mean, "classical": overview(out, scores)})
-    typer.echo(f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f} · {out / 'overview.png'}")
+    typer.echo(
+        f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f}, told without labels: {judged['score']:.2f} · "
+        f"{out / 'overview.png'} · {pred / 'report' / 'report.html'}"
+    )
 
 
 def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:

@@ -9,13 +9,13 @@ import typer
 
 from ..core.errors import UserError
 from .console import Quiet, conclude
+from .evaluate_page import page, place, room
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from ..data.volumes import ImageSource, Volume
     from ..metrics.report import Report
-    from ..predict.compared import Triple
 
 STDOUT = Path("-")
 Pairs = Sequence[tuple["Volume", "Volume"]]
@@ -34,7 +34,6 @@ PER_IMAGE = {
     "object_f1": "F1@{}", "ap_50": "AP-50", "pq": "PQ",
 }  # fmt: skip
 BASE = 0.4e9  # bytes of a process that has loaded what it needs; measured
-WHOLE = 2  # times the bytes of both label images that their report takes; 1.4 were measured
 SHOWN = 40  # images; the JSON lists them all
 READING = {
     "images": "one entry per image",
@@ -49,10 +48,13 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write every number of every image here; - for stdout, in one line.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="FILE.html: a report with pictures.")] = None,
-    images: Annotated[
-        str | None, typer.Option(help="With -o: the images, for its pictures; a file, or a folder of the same names.")
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="FILE.html, the report; default: beside the predictions.")
     ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="The images, for the report's pictures; a file, or a folder of the same names.")
+    ] = None,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Whether a report is written.")] = True,
     iou: Annotated[float, typer.Option(help="IoU from which an object counts as found.")] = 0.5,
     confidence: Annotated[
         list[str] | None,
@@ -76,25 +78,27 @@ def evaluate(
 
     Prints Dice, precision, recall and IoU of the foreground; precision, recall and F1 of objects; AP (larger objects
     first), PQ, adapted Rand, VOI and the SEG, DET and OP_csb of the Cell Tracking Challenge. Images of any size are
-    compared, with the numbers that they would have in one piece.
+    compared, with the numbers that they would have in one piece; the report is left out of those that do not fit.
     """
     from ..data.volumes import declared, open_labels, open_volumes
     from ..metrics.matching import refuse_threshold
 
     refuse_threshold(iou)
-    if out is not None and out.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"-o {out} asked for, a report is an HTML file; pass -o {out.with_suffix('.html')}")
-    if images is not None and out is None:
-        raise UserError("--images are for the pictures of a report, and none is asked for; pass -o report.html")
+    if not report and (out or images):
+        raise UserError("-o and --images are of the report, and --no-report leaves it out; pass one or the other")
     started = time.perf_counter()
     if names := classes(Path(pred), Path(truth)):
         from .evaluate_classes import evaluate_classes
 
-        if confidence or out is not None:
-            what = "a report shows" if out is not None else "--confidence ranks"
-            raise UserError(f"{what} objects of one class; evaluate the classes one by one, or leave it out")
+        if confidence or images is not None:
+            what = "--images are" if images else "--confidence is"
+            raise UserError(f"{what} for objects of one class; evaluate the classes one by one, or leave it out")
         how = Comparison(iou, memory, quiet)
-        evaluate_classes(Path(pred), Path(truth), names, how, score_pairs, json_file, axes=axes, channel=channel)
+        pages = {name: place(pred, out, name) for name in names} if report else {}
+        evaluate_classes(
+            Path(pred), Path(truth), names, how, score_pairs, json_file, pages, out is not None, axes=axes,
+            channel=channel,
+        )  # fmt: skip
         return
     if score_pairs:
         raise UserError(f"--pairs asked for, {pred} and {truth} hold no folders of classes; pass those above them")
@@ -107,40 +111,18 @@ def evaluate(
     raws = None
     if images is not None:
         raws = paired([p for p, _ in pairs], open_any(open_volumes, declared(images, axes)), pred, images)
-    if out is not None:
-        refuse_report(pairs, memory, out)
+    where = place(pred, out) if report and room(pairs, budget(memory), out is not None) else None
     reports, together = Comparison(iou, memory, quiet)(pairs, maps)
     result = summary(pred, truth, reports, together)
-    write(json_file, result)
-    if out is not None:
-        shown = [raw for _, raw in raws] if raws else [None] * len(pairs)
-        write_page([(p, t, raw) for (p, t), raw in zip(pairs, shown)], result, time.perf_counter() - started, out)
     if json_file != STDOUT:
         show(result)
-        if out is not None:
-            typer.echo(f"report in {out}")
-
-
-def refuse_report(pairs: Pairs, memory: str, out: Path) -> None:
-    """Raises UserError where pictures and sizes of every object, which take images whole, would not fit."""
-    largest = max(WHOLE * (one.array.nbytes + other.array.nbytes) for one, other in pairs)
-    if largest > (left := budget(memory)):
-        raise UserError(
-            f"-o {out} takes each image whole, some {(largest + BASE) / 1e9:.1f} GB here, and --memory leaves "
-            f"{(left + BASE) / 1e9:.1f} GB; pass a larger --memory, or leave -o out: the numbers need no more than it"
-        )
-
-
-def write_page(triples: "list[Triple]", result: dict[str, Any], seconds: float, out: Path) -> None:
-    """The report; what it is made of is not kept."""
-    from tempfile import TemporaryDirectory
-
-    from ..predict.compared import compared
-    from ..report import write_report
-
-    with TemporaryDirectory() as folder:
-        compared(triples, result, seconds, Path(folder))
-        write_report(Path(folder), out)
+    if where is not None:
+        shown = [raw for _, raw in raws] if raws else [None] * len(pairs)
+        triples = [(p, t, raw) for (p, t), raw in zip(pairs, shown)]
+        where = page(triples, result, time.perf_counter() - started, where, out is not None)
+    write(json_file, result if where is None else result | {"report": str(where)})
+    if where is not None and json_file != STDOUT:
+        typer.echo(f"report in {where}")
 
 
 def classes(pred: Path, truth: Path) -> list[str]:
@@ -158,7 +140,7 @@ def classes(pred: Path, truth: Path) -> list[str]:
     if mine & wanted and (missing := sorted(wanted - mine)):
         there = ", ".join(sorted(mine & wanted))
         raise UserError(f"{truth} holds the class {missing[0]}, {pred} {there} alone; evaluate these one by one")
-    return sorted(mine & wanted)
+    return sorted((mine & wanted) - {"report"})
 
 
 def open_any(how: Callable[["ImageSource"], list["Volume"]], source: "ImageSource") -> list["Volume"]:

@@ -1,12 +1,16 @@
 """`cytoshift evaluate` of several classes: one table with a column for each, and which object belongs to which."""
 
 import csv
+import time
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from ..core.errors import UserError
 from .evaluate import STDOUT, Comparison, Pairs, budget, number, open_any, paired, rows, summary, write
+from .evaluate_page import page, room
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,10 +23,14 @@ COLUMNS = {"image", "class", "id", "belongs_to", "other_id"}
 
 def evaluate_classes(
     pred: Path, truth: Path, names: list[str], how: Comparison, pairs: bool, json_file: Path | None,
-    **declared: Any,
+    pages: dict[str, Path], asked: bool, **declared: Any,
 ) -> None:  # fmt: skip
-    """Compare PRED/NAME with TRUTH/NAME for every class. declared: axes and channel of the files."""
+    """Compare PRED/NAME with TRUTH/NAME for every class. pages: reports by class; asked: whether they are a wish.
+    declared: axes and channel of the files."""
+    started = time.perf_counter()
     found = {name: opened(pred / name, truth / name, **declared) for name in names}
+    if not all(room(images, budget(how.memory), asked) for images in found.values()):
+        pages = {}
     results = {}
     for name, images in found.items():
         reports, together = how(images)
@@ -30,9 +38,18 @@ def evaluate_classes(
     scored = {}
     if pairs:
         scored = {f"{a} to {b}": one.as_dict() for (a, b), one in pairings(pred, found, how).items()}
-    write(json_file, {"iou": how.iou, "classes": results, **({"pairs": scored} if pairs else {})})
     if json_file != STDOUT:
         show(results, scored, how.iou)
+    seconds = time.perf_counter() - started
+    drawn = [
+        page([(p, t, None) for p, t in found[name]], results[name], seconds, where, asked)
+        for name, where in pages.items()
+    ]
+    kept = [str(where) for where in drawn if where]
+    told = {"iou": how.iou, "classes": results, **({"pairs": scored} if pairs else {})}
+    write(json_file, told | ({"reports": kept} if kept else {}))
+    if kept and json_file != STDOUT:
+        typer.echo(f"reports in {' and '.join(kept)}")
 
 
 def opened(pred: Path, truth: Path, axes: str | None, channel: str | None) -> Pairs:

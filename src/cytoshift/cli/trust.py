@@ -37,21 +37,33 @@ def trust(
     nothing like it was calibrated, it says so. Takes seven passes of the network. An image of more than 17 million
     voxels is judged in boxes spread over it: its score is theirs, and only their objects get a confidence.
 
-    Writes a table of objects and a JSON beside the labels: cells.trust.csv and .json, or report/trust.csv in a folder.
+    Writes a table of objects and a JSON beside the labels: cells.trust.csv and .json, or report/trust.csv in a folder;
+    where 'cytoshift segment' has left a report of the labels, the score is put into it.
     """
     from ..data.volumes import declared, open_volumes
     from ..model import Segmenter
-    from ..trust.write import write
+    from ..report import write_report
+    from ..report.segmentation import of_folder
+    from ..trust.score import together
+    from ..trust.write import as_numbers, write
     from .segment import chosen
 
     segmenter = Segmenter.load(model, chosen(device))
     volumes = open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames))
     judged = run(segmenter, volumes, labels, boxes, quiet)
     table, scores = write(judged, Path(labels), str(model))
-    words = [one.sentence() for one in judged]
-    words.append(f"objects with their confidence in {table}, criteria in {scores}")
+    page = write_report(place) if (place := of_folder(Path(labels.partition("::")[0]))) else None
+    total, many = together([one.score for one in judged]), len(judged) > 1
+    words = [one.sentence(one.score.short() if many else one.score.sentence()) for one in judged]
+    if many:
+        words.append(f"all of them: {total.sentence()}")
+    also = f", report {page}" if page else ""
+    words.append(f"objects with their confidence in {table}, criteria in {scores}{also}")
     numbers = [{name: value for name, value in one.as_dict().items() if name != "blocks"} for one in judged]
-    conclude(as_json, "\n".join(words), verb="trust", model=model, images=numbers, table=table, scores=scores)
+    conclude(
+        as_json, "\n".join(words), verb="trust", model=model, **as_numbers(total), images=numbers, table=table,
+        scores=scores, report=page,
+    )  # fmt: skip
 
 
 def run(segmenter: "Segmenter", volumes: "Sequence[Volume]", labels: str, boxes: int, quiet: bool) -> "list[Judged]":

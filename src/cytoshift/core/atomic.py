@@ -22,6 +22,13 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(
+            f"cannot write {path}: there is a file where its folder would be; choose another output with -o"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another output with -o") from error
+    try:
         discard(temporary)
         yield temporary
         swap(temporary, path)

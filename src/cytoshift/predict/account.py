@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic import discard
 from ..core.facts import FACTS, now, read_json, write_json
 from ..core.machine import machine, peak_card_memory, peak_memory, versions
 from ..data.understood import understood
@@ -42,7 +43,9 @@ class Account:
         }  # fmt: skip
 
     def image(self, volume: Volume, seconds: Mapping[str, float]) -> None:
-        """An image is finished; seconds: of its stages."""
+        """An image is finished; seconds: of its stages. What was said of other labels holds no longer."""
+        for path in (table := self.outputs.whole("trust"), table.with_suffix(".json")):
+            discard(path)
         self.content["seconds"][volume.name] = dict(seconds)
         write_json(self.path, self.content)
 

@@ -13,6 +13,7 @@ from .papers import NAMES, keys_of, library
 from .parts import Copied, Image, Time, Viewer, flat, frame, peaks, understood
 from .pictures import BUDGET, Album, thinned
 from .seams import seams
+from .trusted import trusted
 
 CROPS = 1_200_000  # bytes kept for crops
 STEPS = 6  # colours of the legend
@@ -32,17 +33,17 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
     card = model.get("card", {})
     method = str(card.get("method", ""))
     found = facts.get("found", {})
-    crops = pairs(seen.get("crops", {}), folder / "evidence", album)
+    crops, told = pairs(seen.get("crops", {}), folder / "evidence", album), trusted(folder)
     return {
         "kind": "Segmentation", "title": title(facts, folder),
         "lead": lead(found, facts, NAMES.get(method, method)),
-        "figures": figures(found, facts),
+        "figures": [*figures(found, facts), *([("score without labels", told["value"])] if told else [])],
         **pictures(seen, folder / "evidence", album),
         "crops": crops,
         "sizes": [sizes(name, one, learnt(card).get(name), unit(facts)) for name, one in found.items()
                   if one.get("objects")],
         "sure": [confidence(name, one["confidence"]) for name, one in found.items() if one.get("objects")],
-        "seams": seams(folder),
+        "seams": seams(folder), "trust": told,
         "inputs": [one for one in (understood(facts.get("images", {}), "Images", None),) if one],
         "time": times(facts),
         "machine": flat(facts.get("machine", {})), "versions": flat(facts.get("versions", {})),

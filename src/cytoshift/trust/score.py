@@ -67,6 +67,12 @@ class Score:
     high: float
     outside: tuple[str, ...] = ()
 
+    def short(self) -> str:
+        """For a line of a list."""
+        if self.outside:
+            return f"no statement ({', '.join(self.outside)})"
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
     def sentence(self) -> str:
         if self.outside:
             why = ", ".join(self.outside)

@@ -24,7 +24,7 @@ from ..core.blocks import Block, extent
 from ..data.volumes import Volume
 from ..labels.objects import objects
 from .judge import Found
-from .score import Score, confidence, score
+from .score import Score, confidence, score, together
 
 BLOCK = 8.0  # median diameters along each side of a block
 PROPERTIES = 100_000  # objects: 4 MB of metadata
@@ -86,17 +86,24 @@ class Judged:
     def as_dict(self) -> dict[str, Any]:
         return {
             "image": self.volume.name, **({"class": self.name} if self.name else {}),
-            "score": round(self.score.value, 4), "low": round(self.score.low, 4), "high": round(self.score.high, 4),
-            "calibrated": not self.score.outside, "says": self.score.sentence(), "objects": len(self.confidence),
+            **as_numbers(self.score), "objects": len(self.confidence),
             "boxes": self.boxes, "share": round(self.share, 4),
             "criteria": {name: round(value, 4) for name, value in self.criteria.items()},
             "blocks": self.blocks,
         }  # fmt: skip
 
-    def sentence(self) -> str:
+    def sentence(self, words: str) -> str:
+        """words: of the score."""
         name = f"{self.volume.name}{f', {self.name}' * bool(self.name)}"
         where = f" in {self.boxes} boxes, {100 * self.share:.3g} % of the image" * bool(self.boxes)
-        return f"{name}: {len(self.confidence)} objects{where}, {self.score.sentence()}"
+        return f"{name}: {len(self.confidence)} objects{where}, {words}"
+
+
+def as_numbers(score: Score) -> dict[str, Any]:
+    return {
+        "score": round(score.value, 4), "low": round(score.low, 4), "high": round(score.high, 4),
+        "calibrated": not score.outside, "says": score.sentence(),
+    }  # fmt: skip
 
 
 def joined(volume: Volume, name: str, parts: Sequence[Judged]) -> Judged:
@@ -158,8 +165,10 @@ def write(judged: Sequence[Judged], labels: Path, model: str) -> tuple[Path, Pat
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    total = together([one.score for one in judged])
+    told = {"model": model, **as_numbers(total), "images": [one.as_dict() for one in judged]}
     with replacing(scores) as beside:
-        beside.write_text(json.dumps({"model": model, "images": [one.as_dict() for one in judged]}, indent=1) + "\n")
+        beside.write_text(json.dumps(told, indent=1) + "\n")
     head, _, inside = str(labels).partition("::")
     if Path(head).suffix.lower() == ".zarr" and len(judged) == 1 and len(rows) <= PROPERTIES:
         set_properties(Path(head) / inside, judged[0])

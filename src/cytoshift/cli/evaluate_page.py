@@ -1,0 +1,73 @@
+"""The report of `cytoshift evaluate`: where it goes, and whether there is room for its pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..core.errors import UserError
+
+if TYPE_CHECKING:
+    from ..data.volumes import Volume
+    from ..predict.compared import Triple
+
+WHOLE = 2  # times the bytes of both label images that their report takes; 1.4 were measured
+PAGES = (".html", ".htm")
+
+
+def place(pred: str, out: Path | None, name: str = "") -> Path:
+    """FILE.html as it was asked for, else beside the predictions: OUT/report/evaluation.html, or cells.evaluation.html.
+
+    name: of a class, which gets a page of its own. Raises UserError where `out` is no HTML file.
+    """
+    if out is not None:
+        if out.suffix.lower() not in PAGES:
+            raise UserError(f"-o {out} asked for, a report is an HTML file; pass -o {out.with_suffix('.html')}")
+        return out.with_stem(f"{out.stem}-{name}") if name else out
+    from ..data.find import find
+
+    head = Path(pred.partition("::")[0])
+    if head.is_dir() and head.suffix.lower() != ".zarr":
+        return head / "report" / (f"evaluation-{name}.html" if name else "evaluation.html")
+    file = find(pred).files[0]
+    return file.with_name(f"{file.stem.removesuffix('.ome')}.evaluation.html")
+
+
+def room(pairs: "Sequence[tuple[Volume, Volume]]", left: float, asked: bool) -> bool:
+    """Whether a report, which takes images whole, fits into so many bytes.
+
+    Where it does not, that is said, and a UserError where it was `asked` for.
+    """
+    largest = max(WHOLE * (one.array.nbytes + other.array.nbytes) for one, other in pairs)
+    if largest <= left:
+        return True
+    words = (
+        f"a report takes each image whole, some {largest / 1e9:.1f} GB here, and --memory leaves {left / 1e9:.1f} GB "
+        "for it; pass a larger --memory, or --no-report: the numbers need no more than it"
+    )
+    if asked:
+        raise UserError(words)
+    typer.echo(f"no report: {words}", err=True)
+    return False
+
+
+def page(triples: "Sequence[Triple]", result: dict[str, Any], seconds: float, where: Path, asked: bool) -> Path | None:
+    """Write the report; what it is made of is not kept.
+
+    A folder that cannot be written to is a UserError where the report was `asked` for; else it is said, and None.
+    """
+    from tempfile import TemporaryDirectory
+
+    from ..predict.compared import compared
+    from ..report import write_report
+
+    try:
+        with TemporaryDirectory() as folder:
+            compared(triples, result, seconds, Path(folder))
+            return write_report(Path(folder), where)
+    except UserError as error:
+        if asked:
+            raise
+        typer.echo(f"no report: {error}", err=True)
+        return None
