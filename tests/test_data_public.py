@@ -17,6 +17,7 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
+from cytoshift.cli.data import named
 from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
 from cytoshift.data import fetch
@@ -318,9 +319,22 @@ def test_the_verb_gets_one_and_shows_the_licence_first(server, tmp_path, monkeyp
     assert (tmp_path / "out" / "train" / "labels" / "a.tif").exists()
 
 
+def test_a_family_is_all_of_its_data_sets(server, tmp_path, monkeypatch):
+    made = archive(tmp_path / "made.zip", {"raw/train/a.tif": image(np.ones((3, 4), np.uint8))})
+    server.content = made.path.read_bytes()
+    for name in ("cells-a", "cells-b"):
+        kept = Public(**{**vars(CELLS), "name": name, "files": (File(server.url, f"{name}.zip"),)})
+        monkeypatch.setitem(PUBLIC, name, kept)
+    result = run("cells", "-o", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"), "--accept", "--json")
+    assert [one["name"] for one in json.loads(result.stdout)["sets"]] == ["cells-a", "cells-b"]
+    assert all((tmp_path / "out" / name / "train" / "images" / "a.tif").exists() for name in ("cells-a", "cells-b"))
+    assert {"nucmm-z", "nucmm-m"} == {one.name for one in named("nucmm")} and len(named("bbbc024")) == 8
+
+
 def test_wishes_that_cannot_be_met(tmp_path):
     for arguments, words in (
-        (("nuclei",), "there is no data set 'nuclei'; there are dsb2018"),
+        (("nuclei",), "there is no data set 'nuclei'; cytoshift data lists them all"),
+        (("bbbc05",), "there is no data set 'bbbc05'; did you mean bbbc050"),
         (("dsb2018",), "where dsb2018 goes is not said"),
         (("nucexm", "-o", str(tmp_path / "x")), "no open address that we know of; get it from https"),
     ):

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def data(
-    name: Annotated[str | None, typer.Argument(help="Which one; without it, all are listed.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Which one, or a family: nucmm, bbbc024; without it, all are listed.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for images and labels.")] = None,
     accept: Annotated[bool, typer.Option("--accept", help="Its licence is known and will be kept.")] = False,
     cache: Annotated[
@@ -32,29 +34,48 @@ def data(
     ones are compared with it.
     """
     from ..data import fetch
-    from ..data.public import PUBLIC
     from ..data.unpack import unpacked
 
     folder = cache or fetch.cache()
     if name is None:
         listed(folder, as_json)
         return
-    if name.lower() not in PUBLIC:
-        raise UserError(f"there is no data set '{name}'; there are {', '.join(PUBLIC)}")
-    chosen = PUBLIC[name.lower()]
+    chosen = named(name)
     if out is None:
-        raise UserError(f"where {chosen.name} goes is not said; pass -o {chosen.name}")
-    if not chosen.files:
-        raise UserError(f"{chosen.name} has no open address that we know of; get it from {chosen.page}")
-    show(chosen, as_json)
-    agreed(chosen, accept)
-    archives = got(chosen, folder, quiet or as_json)
-    count = unpacked(chosen, archives, out)
-    what = ", ".join(f"{number} in {out / place}" for place, number in sorted(count.items()))
-    first = [f"{a.path.name} has no published checksum: sha256 {a.sha256[:16]}... is kept in {folder / fetch.CHECKSUMS}"
-             for a in archives if not a.known]  # fmt: skip
-    words = "\n".join([*first, f"{chosen.name}: {what}" + (f"; options: {chosen.hint}" if chosen.hint else "")])
-    conclude(as_json, words, verb="data", name=chosen.name, out=out, files=count, options=chosen.hint)
+        raise UserError(f"where {name} goes is not said; pass -o {name}")
+    if closed := [one for one in chosen if not one.files]:
+        raise UserError(f"{closed[0].name} has no open address that we know of; get it from {closed[0].page}")
+    for one in chosen:
+        show(one, as_json)
+    agreed(name, accept)
+    words, told = [], []
+    for one in chosen:
+        place = out if len(chosen) == 1 else out / one.name
+        archives = got(one, folder, quiet or as_json)
+        count = unpacked(one, archives, place)
+        words += [
+            f"{a.path.name} has no published checksum: sha256 {a.sha256[:16]}... is kept in {folder / fetch.CHECKSUMS}"
+            for a in archives if not a.known
+        ]  # fmt: skip
+        what = ", ".join(f"{number} in {place / part}" for part, number in sorted(count.items()))
+        words.append(f"{one.name}: {what}" + (f"; options: {one.hint}" if one.hint else ""))
+        told.append({"name": one.name, "out": str(place), "files": count, "options": one.hint})
+    conclude(as_json, "\n".join(words), verb="data", name=name, sets=told)
+
+
+def named(name: str) -> "list[Public]":
+    """The data set of that name, or those of a family: `nucmm` is nucmm-z and nucmm-m."""
+    from difflib import get_close_matches
+
+    from ..data.public import PUBLIC
+
+    wish = name.lower()
+    found = [PUBLIC[wish]] if wish in PUBLIC else [one for key, one in PUBLIC.items() if key.startswith(f"{wish}-")]
+    if not found:
+        near = get_close_matches(wish, PUBLIC, 3, 0.7)
+        cure = f"did you mean {' or '.join(near)}" if near else "cytoshift data lists them all"
+        raise UserError(f"there is no data set '{name}'; {cure}")
+    return found
 
 
 def got(chosen: "Public", folder: Path, quiet: bool) -> "list[Got]":
@@ -82,16 +103,16 @@ def show(chosen: "Public", as_json: bool) -> None:
         typer.echo(f"{what:8} {value}", err=as_json)
 
 
-def agreed(chosen: "Public", accept: bool) -> None:
+def agreed(name: str, accept: bool) -> None:
     """Ask, where somebody can answer."""
     import sys
 
     if accept:
         return
     if not sys.stdin.isatty():
-        raise UserError(f"the licence of {chosen.name} is to be accepted; pass --accept when you have read it")
+        raise UserError(f"the licence of {name} is to be accepted; pass --accept when you have read it")
     if not typer.confirm("Download it under these terms?"):
-        raise UserError(f"{chosen.name} is not downloaded, as its licence is not accepted")
+        raise UserError(f"{name} is not downloaded, as its licence is not accepted")
 
 
 def listed(folder: Path, as_json: bool) -> None:
@@ -110,7 +131,10 @@ def listed(folder: Path, as_json: bool) -> None:
         conclude(True, "", verb="data", sets=rows)
         return
     Console(highlight=False).print(table(list(PUBLIC.values()), folder))
-    typer.echo(f"archives are kept in {folder}; cytoshift data NAME -o DIR gets one")
+    typer.echo(
+        "cytoshift data NAME -o DIR shows the licence in full and gets one, or a family such as bbbc024 or nucmm; "
+        f"archives are kept in {folder}"
+    )
 
 
 def table(sets: "list[Public]", folder: Path) -> "Table":
@@ -118,12 +142,15 @@ def table(sets: "list[Public]", folder: Path) -> "Table":
     from rich.text import Text
 
     from ..data.fetch import state
+    from ..data.public import UNKNOWN
 
     out = Table(box=None, pad_edge=False)
     for column in ("name", "what", "size", "licence", "here"):
-        out.add_column(column, overflow="fold", no_wrap=column in ("name", "size", "here"))
+        narrow = 14 if column == "licence" else None
+        out.add_column(column, overflow="fold", no_wrap=column in ("name", "size", "here"), max_width=narrow)
     for one in sets:
-        cells = (one.name, one.what, megabytes(one.size) if one.files else "-", one.licence,
+        licence = "see the page" if one.licence == UNKNOWN else one.licence.partition(":")[0]
+        cells = (one.name, one.what, megabytes(one.size) if one.files else "-", licence,
                  state(one, folder) if one.files else "by hand")  # fmt: skip
         out.add_row(*(Text(cell) for cell in cells))
     return out
@@ -131,9 +158,9 @@ def table(sets: "list[Public]", folder: Path) -> "Table":
 
 def megabytes(size: int | None) -> str:
     """
-    >>> megabytes(26_975_232), megabytes(3_000_000_000), megabytes(None)
-    ('27 MB', '3 GB', 'unknown')
+    >>> megabytes(26_975_232), megabytes(134_000_000), megabytes(3_100_000_000), megabytes(None)
+    ('27 MB', '134 MB', '3.1 GB', 'unknown')
     """
     if size is None:
         return "unknown"
-    return f"{size / 1e9:.2g} GB" if size >= 1e9 else f"{size / 1e6:.2g} MB"
+    return f"{size / 1e9:.2g} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

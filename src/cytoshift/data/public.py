@@ -12,7 +12,7 @@ CTC = "https://data.celltrackingchallenge.net/training-datasets"
 PYTC = "https://huggingface.co/datasets/pytc"
 # https://celltrackingchallenge.net/datasets, "Conditions of use of the images"
 CTC_TERMS = (
-    "Cell Tracking Challenge's conditions: cite and acknowledge it; public scientific use outside the challenge needs "
+    "the challenge's conditions: cite and acknowledge it; public scientific use outside the challenge needs "
     "the permission of the data's providers, commercial use that of the organisers as well"
 )
 
