@@ -13,6 +13,7 @@ Each criterion is a number in [0, 1], 1 is best. None asks for a label of a pers
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.normalise import Scale, Scales, sample
-from ..data.volumes import Volume, cropped
+from ..data.volumes import Volume, boxed
 from ..measure.contrast import Contrast, contrast
 from ..measure.shapes import expectations, shapes
 from ..metrics.scores import mean_over_objects
@@ -35,6 +36,7 @@ from .views import VIEWS, View
 
 HESITANT = (0.2, 0.8)  # foreground probabilities in between are no answer
 WHOLE = 2**24  # voxels of an image that is judged in one piece, in some 3 GB
+REDRAWN = 2**19  # voxels of an image that are drawn again from its labels, without tiles
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.generic]
@@ -132,10 +134,18 @@ def judge(
 
 def middle(volume: Volume, voxels: int) -> Volume:
     """The middle of an image, at most so many voxels of it."""
-    part = min((voxels / float(np.prod(volume.shape))) ** (1 / len(volume.shape)), 1.0)
-    if part == 1:
-        return volume
-    return cropped(volume, {axis: ((1 - part) / 2, (1 + part) / 2) for axis in volume.axes})
+    return volume if prod(volume.shape) <= voxels else boxed(volume, centre(volume.shape, voxels))
+
+
+def centre(shape: tuple[int, ...], voxels: int) -> tuple[slice, ...]:
+    """The middle of a box in its own proportions, at most so many voxels.
+
+    >>> centre((100, 10), 250)
+    (slice(25, 75, None), slice(2, 7, None))
+    """
+    part = min((voxels / prod(shape)) ** (1 / len(shape)), 1.0)
+    sizes = [max(int(n * part), 1) for n in shape]
+    return tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, sizes))
 
 
 def refuse_others(segmenter: Segmenter, volume: Volume, labels: Mapping[str, Shaped]) -> None:
@@ -219,8 +229,10 @@ def between(image: Image, inside: NDArray[np.bool_]) -> float:
 
 
 def redrawn(segmenter: Segmenter, volume: Volume, image: Image, labels: Labels) -> float:
-    """Correlation of the image with what the model draws of its labels, at least 0."""
-    drawn = draw_styles(segmenter, replace(volume, array=np.asarray(labels)), 2)[-1]
+    """Correlation of the image with what the model draws of its labels, at least 0; in the middle of a large image."""
+    region = centre(labels.shape, REDRAWN)
+    image = image[region]
+    drawn = draw_styles(segmenter, replace(volume, array=np.asarray(labels)[region]), 2)[-1]
     if drawn.std() == 0 or image.std() == 0:
         return 0.0
     return max(float(np.corrcoef(drawn.ravel(), image.ravel())[0, 1]), 0.0)
