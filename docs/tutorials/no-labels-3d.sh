@@ -12,6 +12,8 @@ cytoshift new adgan --images phantoms/images -o run.yaml
 cytoshift train run.yaml --max-minutes 3.5
 # [segment]
 cytoshift segment runs/run/model phantoms/images -o labels
+# [trust]
+cytoshift trust labels phantoms/images --model runs/run/model
 # [evaluate]
 cytoshift evaluate labels phantoms/labels -o compared.html --images phantoms/images
 # [end]
