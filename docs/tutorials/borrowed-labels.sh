@@ -7,7 +7,7 @@ cytoshift synth em-to-expansion-2d -n 8 -o pair
 # [new]
 cytoshift new cysgan --source pair/source/images pair/source/labels --target pair/target/images -o cysgan.yaml
 # [train]
-cytoshift train cysgan.yaml --max-minutes 3
+cytoshift train cysgan.yaml --max-minutes 4.5
 # [segment]
 cytoshift segment runs/cysgan/model pair/target/images -o labels
 # [lower]
