@@ -1,7 +1,7 @@
 """Phantoms of mitochondria in two electron microscopes: python two_microscopes.py FOLDER
 
-Long dark bodies between membranes; the second microscope has another contrast, a softer spot and more noise. A mask is
-all that is said of them, as in most public sets: FOLDER/{first,second}/{images,masks}. FOLDER/second/labels tells the
+Long dark bodies between membranes; in the second microscope these are wider and darker than the bodies, the ground is
+brighter, the spot softer and the noise stronger. A mask is all that is said of them, as in most public sets: FOLDER/{first,second}/{images,masks}. FOLDER/second/labels tells the
 bodies apart, for scores.
 """
 
@@ -27,9 +27,9 @@ FIRST = Ultrastructure(
     sections=Sections(artefacts=0.0, drift=0.0), blur=0.015, noise=0.03,
 )  # fmt: skip
 SECOND = Ultrastructure(
-    chromatin=Chromatin(grey=0.4, clumps=0.06, grain=0.05, nucleoli=(0, 0), envelope=0.2),
+    chromatin=Chromatin(grey=0.55, clumps=0.12, grain=0.12, nucleoli=(0, 0), envelope=0.2),
     neuropil=Neuropil(
-        rim=0.05, process=(0.6, 0.06), calibres=(0.3, 0.7), membrane=0.18, organelles=0.0, vacuole=(0.1, 0.3)
+        rim=0.08, process=(0.75, 0.05), calibres=(0.2, 0.5), membrane=0.05, organelles=0.0, vacuole=(0.1, 0.3)
     ),
     sections=Sections(artefacts=0.0, drift=0.0), blur=0.025, noise=0.07,
 )  # fmt: skip
