@@ -1,8 +1,8 @@
 """Phantoms of mitochondria in two electron microscopes: python two_microscopes.py FOLDER
 
 Long dark bodies between membranes; in the second microscope these are wider and darker than the bodies, the ground is
-brighter, the spot softer and the noise stronger. A mask is all that is said of them, as in most public sets: FOLDER/{first,second}/{images,masks}. FOLDER/second/labels tells the
-bodies apart, for scores.
+brighter, the spot softer and the noise stronger. A mask is all that is said of them, as in most public sets:
+FOLDER/{first,second}/{images,masks}. FOLDER/second/labels tells the bodies apart, for scores.
 """
 
 import sys
