@@ -137,6 +137,8 @@ def test_adapted_rand_by_hand():
     # 4 of 12 ordered pairs stay together
     assert adapted_rand(cut) == pytest.approx((1 - 8 / 16, 1, 1 / 3))
     assert adapted_rand(fused) == pytest.approx((1 - 8 / 16, 1 / 3, 1))
+    # What was missed is no segment: of six ordered pairs in each object, two are left.
+    assert adapted_rand(table([[1, 1, 1, 2, 2, 2]], [[1, 1, 0, 2, 2, 0]])) == pytest.approx((1 - 2 * 4 / 16, 1, 4 / 12))
     assert adapted_rand(table([[1, 2, 0]], [[1, 2, 0]])) == (0, 1, 1)  # single voxels: there is no pair to get wrong
 
 

@@ -25,18 +25,20 @@ def adapted_rand(table: Overlap) -> Rand:
     """Adapted Rand error of the SNEMI3D challenge (Arganda-Carreras et al. 2015) over the voxels of true objects.
 
     Of pairs of voxels: precision = together in both / together in the prediction, recall = together in both /
-    together in the truth, error = 1 - their harmonic mean. Background of the prediction inside true objects is one
-    segment. The error equals scikit-image's; its precision and recall stand the other way round there.
+    together in the truth, error = 1 - their harmonic mean. Background of the prediction inside true objects is as many
+    segments as it has voxels, as in the scripts of SNEMI3D and CREMI. For scikit-image it is one segment, which costs
+    the more, the more objects there are; with ids of their own for such voxels its error is this one (its precision
+    and recall stand the other way round).
     Where no pair is together on one side, its ratio is 1. Both without objects: (0, 1, 1); one without: (1, 0, 0).
     """
     truths, preds = table.truth_ids.size, table.pred_ids.size
     if truths == 0 or preds == 0:
         same = float(truths == preds)
         return Rand(1 - same, same, same)
-    inside = table.truth > 0
-    columns, column = np.unique(table.pred[inside], return_inverse=True)
-    per_pred = np.bincount(column, weights=table.count[inside], minlength=columns.size)
-    both, in_pred, in_truth = pairs_in(table.count[inside]), pairs_in(per_pred), pairs_in(table.truth_sizes)
+    found = (table.truth > 0) & (table.pred > 0)
+    columns, column = np.unique(table.pred[found], return_inverse=True)
+    per_pred = np.bincount(column, weights=table.count[found], minlength=columns.size)
+    both, in_pred, in_truth = pairs_in(table.count[found]), pairs_in(per_pred), pairs_in(table.truth_sizes)
     precision = both / in_pred if in_pred else 1.0
     recall = both / in_truth if in_truth else 1.0
     error = 1 - 2 * both / (in_pred + in_truth) if in_pred + in_truth else 0.0
