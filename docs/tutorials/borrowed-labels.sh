@@ -12,7 +12,7 @@ cytoshift train cysgan.yaml --max-minutes 4.5
 cytoshift segment runs/cysgan/model pair/target/images -o labels
 # [lower]
 cytoshift new supervised --source pair/source/images pair/source/labels --target pair/target/images -o lower.yaml
-cytoshift train lower.yaml --max-minutes 0.6
+cytoshift train lower.yaml --max-minutes 1.5
 cytoshift segment runs/lower/model pair/target/images -o labels-lower
 # [evaluate]
 cytoshift evaluate labels pair/target/labels
