@@ -114,6 +114,11 @@ def test_a_folder_of_results_is_read(tmp_path):
     (tmp_path / "report" / "objects.csv").write_text("image,class,id,confidence\na,golgi,1,0.5\na,nuclei,1,0.9\n")
     found = reader(str(tmp_path))(str(tmp_path))
     assert [float(layer[1]["features"]["confidence"][0]) for layer in found] == pytest.approx([0.5, 0.9])
+    alone = str(tmp_path / "nuclei" / "a.tif")
+    ((_, said, _),) = reader(alone)(alone)
+    assert float(said["features"]["confidence"][0]) == pytest.approx(0.9)
+    write_labels(tmp_path / "report" / "a.tif", np.array([[1, 0]]), UM, "yx")
+    assert reader(str(tmp_path / "report" / "a.tif")) is None, "a picture of the report is no result"
 
 
 def test_ome_zarr_is_read_when_it_is_looked_at(tmp_path):

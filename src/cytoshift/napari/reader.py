@@ -1,7 +1,7 @@
 """What Cytoshift has written, as layers: labels with the properties of their objects, and OME-Zarr with its pyramid.
 
 cells.tif       where cells.objects.csv or cells.trust.csv lie beside it
-OUT/            of `cytoshift segment`: all of its labels
+OUT/            of `cytoshift segment`: all of its labels; OUT/cells.tif and OUT/golgi/cells.tif, these
 *.zarr          images, their labels, and labels alone; read when they are looked at
 """
 
@@ -20,6 +20,7 @@ from ..view.served import chunk_of
 from .glue import LayerData, label_layer, placed
 
 Read = Callable[[Any], list[LayerData]]
+SUFFIXES = (".tif", ".tiff")  # of files of labels
 
 
 def reader(path: str | list[str]) -> Read | None:
@@ -31,9 +32,12 @@ def reader(path: str | list[str]) -> Read | None:
         if is_zarr(here):
             return read_zarr
         return read_results if (here / "report" / "request.json").is_file() else None
-    stem = here.stem.removesuffix(".ome")
-    tables = (here.with_name(f"{stem}.{what}.csv") for what in ("objects", "trust"))
-    return read_labels if here.is_file() and any(table.is_file() for table in tables) else None
+    if not here.is_file() or here.suffix.lower() not in SUFFIXES:
+        return None
+    stem, folders = here.stem.removesuffix(".ome"), (here.parent, here.parent.parent)
+    tables = [here.with_name(f"{stem}.{what}.csv") for what in ("objects", "trust")]
+    tables += [folder / "report" / "request.json" for folder in folders if here.parent.name != "report"]
+    return read_labels if any(table.is_file() for table in tables) else None
 
 
 def read_labels(path: str) -> list[LayerData]:

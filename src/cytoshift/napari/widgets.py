@@ -80,7 +80,7 @@ def segment(image: Image, model: Annotated[Path, {"mode": "d"}] = Path("model"))
 
 
 def show_confidence(labels: Labels) -> None:
-    """Colour objects by how sure they are: from blue, unsure, to yellow, sure.
+    """Colour objects by how sure they are: from orange, unsure, over yellow to blue, sure.
 
     Of labels that this plugin has segmented, or that it has opened with the tables beside them.
     """
