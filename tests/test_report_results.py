@@ -177,6 +177,10 @@ def test_a_report_that_nobody_asked_for_stops_nothing(tmp_path, monkeypatch):
     (tmp_path / "pred" / "report").write_text("a file where the folder would be")
     said = cytoshift(*words)
     assert "Dice" in said and "report in" not in said
+    page = tmp_path / "pred" / "report" / "page.html"
+    with pytest.raises(UserError, match="a file where its folder would be"):
+        cytoshift(*words, "-o", page, "--json", tmp_path / "kept.json")
+    assert json.loads((tmp_path / "kept.json").read_text())["mean"]["dice"] == 1
 
 
 TINY = {"width": 4, "critic": 4, "hidden": 8, "blocks": 1, "stem": 3, "pool": 4}

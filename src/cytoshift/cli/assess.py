@@ -70,20 +70,17 @@ def assess(
         {"model": path, "verdict": one.verdict, "score": one.score and one.score.value, "evidence": one.evidence}
         for path, one in found.items()
     ]
+    told = [(f"{path}: {WORDS[one.verdict]}", one.evidence) for path, one in found.items()]
+    code, advice = 0 if method == "adgan" else CODES["train"], fresh(method, images, flags)
     if not found:
-        code = 0 if method == "adgan" else CODES["train"]
         told = [(f"train {'without labels' if method == 'adgan' else 'with labels of another modality'}", why)]
-        advice = fresh(method, images, flags)
     else:
         best = min(found, key=lambda path: (CODES[found[path].verdict], -value(found[path])))
         code = CODES[verdict := found[best].verdict]
-        told = [(f"{path}: {WORDS[one.verdict]}", one.evidence) for path, one in found.items()]
         if verdict == "use":
             advice = worded("segment", best, *images, *flags, "-o", "labels")
         elif verdict == "adapt" and (settings := settings_of(best)):
             advice = adapted(settings, best, loaded[best], images, given)
-        else:
-            advice = fresh(method, images, flags)
     words = "\n".join([*(tell(title, evidence) for title, evidence in told), f"next: {advice}"])
     conclude(as_json, words, verb="assess", code=code, models=models, method=method, because=why, next=advice)
     raise typer.Exit(code)

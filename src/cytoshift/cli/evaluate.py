@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..data.volumes import ImageSource, Volume
     from ..metrics.report import Report
+    from ..predict.compared import Triple
 
 STDOUT = Path("-")
 Pairs = Sequence[tuple["Volume", "Volume"]]
@@ -113,16 +114,26 @@ def evaluate(
         raws = paired([p for p, _ in pairs], open_any(open_volumes, declared(images, axes)), pred, images)
     where = place(pred, out) if report and room(pairs, budget(memory), out is not None) else None
     reports, together = Comparison(iou, memory, quiet)(pairs, maps)
-    result = summary(pred, truth, reports, together)
+    shown = [raw for _, raw in raws] if raws else [None] * len(pairs)
+    triples = [(p, t, raw) for (p, t), raw in zip(pairs, shown)]
+    tell(summary(pred, truth, reports, together), json_file, triples, where, out is not None, started)
+
+
+def tell(
+    result: dict[str, Any], json_file: Path | None, triples: "list[Triple]", where: Path | None, asked: bool,
+    started: float,
+) -> None:  # fmt: skip
+    """Numbers on the screen and in their file, and the report: what stands against it loses none of the numbers."""
     if json_file != STDOUT:
         show(result)
-    if where is not None:
-        shown = [raw for _, raw in raws] if raws else [None] * len(pairs)
-        triples = [(p, t, raw) for (p, t), raw in zip(pairs, shown)]
-        where = page(triples, result, time.perf_counter() - started, where, out is not None)
-    write(json_file, result if where is None else result | {"report": str(where)})
-    if where is not None and json_file != STDOUT:
-        typer.echo(f"report in {where}")
+    try:
+        done = where and page(triples, result, time.perf_counter() - started, where, asked)
+    except UserError:
+        write(json_file, result)
+        raise
+    write(json_file, result | {"report": str(done)} if done else result)
+    if done and json_file != STDOUT:
+        typer.echo(f"report in {done}")
 
 
 def classes(pred: Path, truth: Path) -> list[str]:
@@ -136,11 +147,11 @@ def classes(pred: Path, truth: Path) -> list[str]:
         return []
     if any(is_image(inside) for folder in (pred, truth) for inside in folder.iterdir()):
         return []
-    mine, wanted = ({one.name for one in folder.iterdir() if one.is_dir()} for folder in (pred, truth))
+    mine, wanted = ({p.name for p in folder.iterdir() if p.is_dir()} - {"report"} for folder in (pred, truth))
     if mine & wanted and (missing := sorted(wanted - mine)):
         there = ", ".join(sorted(mine & wanted))
         raise UserError(f"{truth} holds the class {missing[0]}, {pred} {there} alone; evaluate these one by one")
-    return sorted((mine & wanted) - {"report"})
+    return sorted(mine & wanted)
 
 
 def open_any(how: Callable[["ImageSource"], list["Volume"]], source: "ImageSource") -> list["Volume"]:

@@ -41,6 +41,7 @@ REDRAWN = 2**19  # voxels of an image that are drawn again from its labels, with
 Image = NDArray[np.float32]
 Labels = NDArray[np.generic]
 Told = Callable[[float], None]  # share of the way that is done, in [0, 1]
+silent: Told = lambda done: None
 
 
 class Shaped(Protocol):
@@ -48,10 +49,6 @@ class Shaped(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]: ...
-
-
-def silent(done: float) -> None:
-    """A `Told` that nobody hears."""
 
 
 def part_of(told: Told, number: int, count: int) -> Told:
