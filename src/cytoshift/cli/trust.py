@@ -26,7 +26,7 @@ def trust(
     voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
     frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
-    boxes: Annotated[int, typer.Option(min=1, help="Most boxes that are judged of a large image.")] = 64,
+    boxes: Annotated[int, typer.Option(min=1, help="Most boxes that are judged of a large image.")] = 32,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
     quiet: Quiet = False,
     as_json: Json = False,

@@ -1,7 +1,7 @@
 """Images of any size: judged in one piece, or where they are large, in boxes spread over them.
 
 A box is judged as an image of its own, but for two things. Its intensities are normalised by the numbers of the whole
-image, as they were when its labels were made. And it reads a halo in which objects at its faces end; each object counts
+image, as they were when its labels were made. And it reads a halo of half of the largest object, as each object counts
 in the box that its centre lies in. The criteria of the image are the means over its objects' boxes.
 
 A network that normalises what it sees by the mean of it sees a box, where `segment` let it see windows of the whole: of
@@ -23,9 +23,9 @@ from ..predict.run import Options, refuse_strangers
 from .judge import WHOLE, Told, judge, look, part_of, parts, refuse_others, silent
 from .write import Judged, joined
 
-BOX = 2**22  # voxels that a box reads
+BOX = 2**23  # voxels that a box reads
 GRAIN = 16  # voxels: the sides of boxes are multiples of it
-MOST = 64  # boxes
+MOST = 32  # boxes
 
 
 def judged(
@@ -58,7 +58,7 @@ def judged(
 def boxes(segmenter: Segmenter, volume: Volume, most: int) -> Sequence[Block]:
     """At most so many of the boxes of a volume, drawn without regard to rows and planes; always the same ones."""
     objects, _ = expected(segmenter, volume.voxel)
-    halo = tuple(o + CONTEXT for o in objects)
+    halo = tuple(-(-o // 2) + CONTEXT for o in objects)
     size = grown(volume.shape, tuple(min(GRAIN, n) for n in volume.shape), halo, BOX)
     grid = Grid(volume.shape, size, halo)
     if len(grid) <= most:
