@@ -108,7 +108,12 @@ def test_the_page_tells_the_score_until_labels_are_made_anew(model, images, tmp_
     told = json.loads(cytoshift("trust", out, images, "-m", model, "--json", "--quiet"))
     assert told["report"] == str(out / "report" / "report.html") and len(told["images"]) == 3
     text = checked((out / "report" / "report.html").read_text()).text
-    assert told["says"][1:] in text and "other light" in text and "score without labels" in text
+    assert (
+        (told["against"] or "") in text
+        and told["says"][1:] in text
+        and "other light" in text
+        and "score without labels" in text
+    )
     cytoshift("segment", model, images, "-o", out, "--quiet")  # nothing to do: what was said holds
     assert "other light" in checked((out / "report" / "report.html").read_text()).text
     cytoshift("segment", model, images, "-o", out, "--quiet", "--threshold", "0.4", "--overwrite")

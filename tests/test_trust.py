@@ -27,7 +27,7 @@ from cytoshift.trust.agree import agreement, stability
 from cytoshift.trust.boxes import judged
 from cytoshift.trust.judge import decided, explained, judge
 from cytoshift.trust.prior import likeness
-from cytoshift.trust.score import FEWEST, confidence, fitted, score, shipped, together
+from cytoshift.trust.score import FEWEST, confidence, fitted, score, shipped, together, weakest
 from cytoshift.trust.select import select, states, write
 from cytoshift.trust.views import VIEWS, View
 from cytoshift.trust.write import blocks
@@ -131,6 +131,8 @@ def test_score_rises_with_every_criterion_and_says_where_it_knows_nothing():
     assert score({}, 0).value == 0 and score({}, 0).outside
     without = {name: value for name, value in GOOD.items() if name not in ("size", "elongation", "solidity", "cover")}
     assert score(without, 20).value == pytest.approx(good.value, abs=0.1)
+    assert weakest([GOOD, GOOD]) is None and weakest([{}]) is None
+    assert str(weakest([GOOD | {"contrast": 0.5}])).endswith("(contrast 0.50)")
     assert together([good, strange]).outside == () and together([strange, strange, good]).outside
 
 

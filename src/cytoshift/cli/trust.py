@@ -44,7 +44,7 @@ def trust(
     from ..model import Segmenter
     from ..report import write_report
     from ..report.segmentation import of_folder
-    from ..trust.score import together
+    from ..trust.score import together, weakest
     from ..trust.write import as_numbers, write
     from .segment import chosen
 
@@ -57,12 +57,14 @@ def trust(
     words = [one.sentence(one.score.short() if many else one.score.sentence()) for one in judged]
     if many:
         words.append(f"all of them: {total.sentence()}")
+    if against := weakest([one.criteria for one in judged]):
+        words.append(f"what weighs most against it: {against}")
     also = f", report {page}" if page else ""
     words.append(f"objects with their confidence in {table}, criteria in {scores}{also}")
     numbers = [{name: value for name, value in one.as_dict().items() if name != "blocks"} for one in judged]
     conclude(
-        as_json, "\n".join(words), verb="trust", model=model, **as_numbers(total), images=numbers, table=table,
-        scores=scores, report=page,
+        as_json, "\n".join(words), verb="trust", model=model, **as_numbers(total), against=against, images=numbers,
+        table=table, scores=scores, report=page,
     )  # fmt: skip
 
 

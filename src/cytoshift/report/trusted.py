@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.facts import read_json
+from ..trust.score import weakest
 
 # Criteria in words; trust/judge.py says what each one is.
 COLUMNS = {
@@ -23,7 +24,8 @@ def trusted(account: Path) -> dict[str, Any] | None:
         return None
     columns = [key for key in COLUMNS if any(key in one["criteria"] for one in images)]
     return {
-        "says": told["says"], "value": f"{told['score']:.2f}" if told["calibrated"] else "none",
+        "says": told["says"], "against": weakest([one["criteria"] for one in images]),
+        "value": f"{told['score']:.2f}" if told["calibrated"] else "none",
         "heads": [COLUMNS[key] for key in columns], "several": len(images) > 1,
         "rows": [row(one, columns) for one in images[:LISTED]], "unlisted": max(len(images) - LISTED, 0),
         "boxes": any(one.get("boxes") for one in images),

@@ -19,6 +19,21 @@ JSON = Path(__file__).with_name("calibration.json")
 RIDGE = 0.02  # per criterion: of two that say the same, both get half
 BEYOND = 0.03  # a criterion may be so much lower than all that was calibrated
 FEWEST = 5  # objects; of less there is no telling
+WEAK = 0.7  # a criterion below it is worth a word
+# What a low criterion means.
+AGAINST = {
+    "flips": "other objects are found in the mirrored image",
+    "light": "other objects are found in another light",
+    "scale": "other objects are found at another scale",
+    "overlap": "outlines move where the image changes a little",
+    "sure": "the network hesitates in much of the foreground",
+    "size": "objects are of other sizes than those learnt from",
+    "elongation": "objects are longer or rounder than those learnt from",
+    "solidity": "objects are more ragged than those learnt from, or grown together",
+    "cover": "objects cover another share of the field than where it was learnt",
+    "contrast": "objects hardly stand out from what lies around them",
+    "explained": "much that is bright in the image is in no object, or the other way round",
+}
 MIDDLE = (10, 90)  # percentages of the residuals that the interval leaves out on either side
 
 
@@ -108,6 +123,17 @@ def score(criteria: Mapping[str, float], objects: int, calibration: Calibration 
     low, high = (float(np.clip(value + shift, 0, 1)) for shift in way.spread)
     few = (f"only {objects} object{'s' * (objects > 1)}",) if objects < FEWEST else ()
     return Score(value, low, high, few + way.outside(given))
+
+
+def weakest(images: Sequence[Mapping[str, float]]) -> str | None:
+    """What weighs most against a result, from the criteria of its images; None where nothing is weak.
+
+    >>> weakest([{"sure": 0.9, "solidity": 0.3}, {"sure": 0.8, "solidity": 0.4}, {}])
+    'objects are more ragged than those learnt from, or grown together (solidity 0.35)'
+    """
+    means = {name: float(np.mean(found)) for name in AGAINST if (found := [one[name] for one in images if name in one])}
+    name = min(means, key=lambda name: means[name], default=None)
+    return None if name is None or means[name] >= WEAK else f"{AGAINST[name]} ({name} {means[name]:.2f})"
 
 
 def together(scores: Sequence[Score]) -> Score:
