@@ -26,7 +26,7 @@ def trusted(account: Path) -> dict[str, Any] | None:
     return {
         "says": told["says"], "against": weakest([one["criteria"] for one in images]),
         "value": f"{told['score']:.2f}" if told["calibrated"] else "none",
-        "heads": [COLUMNS[key] for key in columns], "several": len(images) > 1,
+        "heads": [COLUMNS[key] for key in columns],
         "rows": [row(one, columns) for one in images[:LISTED]], "unlisted": max(len(images) - LISTED, 0),
         "boxes": any(one.get("boxes") for one in images),
     }  # fmt: skip
