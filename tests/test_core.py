@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cytoshift.core.atomic import replacing
-from cytoshift.core.blocks import Grid, pieces, within
+from cytoshift.core.blocks import Grid, centre, pieces, within
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation, Scale
 from cytoshift.core.rng import integer, stream
@@ -148,3 +148,21 @@ def test_blocks_tile_and_neighbours_see_the_same_face(data):
             slab = grid.between(grid[a], grid[b], reach)
             for one in (grid[a], grid[b]):
                 assert (volume[one.read][within(slab, one.read)] == volume[slab]).all()
+
+
+def test_a_file_takes_no_folder_s_place(tmp_path):
+    (tmp_path / "a.csv").mkdir()
+    (tmp_path / "a.csv" / "kept").touch()
+    with pytest.raises(UserError, match="cannot write"), replacing(tmp_path / "a.csv") as beside:
+        beside.write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"] and (tmp_path / "a.csv" / "kept").exists()
+    with pytest.raises(UserError, match="there is a file where its folder would be"):
+        (tmp_path / "b").touch()
+        with replacing(tmp_path / "b" / "c.csv"):
+            pass
+
+
+def test_the_middle_of_a_box_keeps_its_proportions():
+    assert centre((100, 10), 250) == (slice(25, 75), slice(2, 7))
+    assert centre((40, 4096, 4096), 2**22) == (slice(16, 23), slice(1671, 2425), slice(1671, 2425))
+    assert centre((3, 3), 100) == (slice(0, 3), slice(0, 3))

@@ -44,8 +44,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def swap(temporary: Path, path: Path) -> None:
-    """Give a finished file or folder the name `path`, in place of what stood there."""
-    if path.is_dir():
+    """Give a finished file or folder the name `path`, in place of what stood there; no file takes a folder's place."""
+    if path.is_dir() and temporary.is_dir():
         old = path.with_name(f".{path.name}.old")
         discard(old)
         path.rename(old)

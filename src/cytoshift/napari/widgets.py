@@ -9,6 +9,7 @@ from napari.layers import Image, Labels
 from napari.qt.threading import FunctionWorker, thread_worker
 from napari.types import LayerDataTuple
 
+from ..core.blocks import centre, extent
 from ..core.errors import UserError
 from ..core.rng import stream
 from ..data.volumes import ImageSource
@@ -34,7 +35,8 @@ def preview_masks(image: Image, diameter: float = 1.0, density: float = 1.0, see
     measured = estimate([np.asarray(volume.array)], [volume.voxel])
     if not measured.objects:
         raise UserError(f"nothing in {volume.name} stands out that could be measured; choose another layer")
-    shape = window(volume.shape)
+    region = centre(volume.shape, WINDOW)
+    shape = extent(region)
     guess = prior(Survey(ImageSource(paths=volume.name), [volume], measured, False), volume.voxel, shape)
     known: Any = guess.diameter
     wished = guess.model_copy(
@@ -44,18 +46,8 @@ def preview_masks(image: Image, diameter: float = 1.0, density: float = 1.0, see
         }
     )
     labels = draw_labels(wished, shape, volume.voxel, stream(seed, "preview"))
-    corner = [(n - m) // 2 * s for n, m, s in zip(volume.shape, shape, volume.voxel.size)]
+    corner = [side.start * s for side, s in zip(region, volume.voxel.size)]
     return label_layer(labels, volume.voxel, "synthetic masks", translate=corner, opacity=0.5)
-
-
-def window(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """As much of an image as WINDOW holds, in its own proportions.
-
-    >>> window((64, 256, 256)), window((40, 4096, 4096))
-    ((64, 256, 256), (7, 758, 758))
-    """
-    factor = min((WINDOW / float(np.prod(shape))) ** (1 / len(shape)), 1.0)
-    return tuple(max(int(n * factor), 1) for n in shape)
 
 
 def segment(image: Image, model: Annotated[Path, {"mode": "d"}] = Path("model")) -> FunctionWorker[LayerDataTuple]:

@@ -20,7 +20,7 @@ def trusted(account: Path) -> dict[str, Any] | None:
     single = account.suffix == ".report"
     told = read_json(account.with_suffix(".trust.json") if single else account / "trust.json")
     images = told.get("images", [])
-    if not images:
+    if not images or "says" not in told:  # of a version that did not sum up
         return None
     columns = [key for key in COLUMNS if any(key in one["criteria"] for one in images)]
     return {

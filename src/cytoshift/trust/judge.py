@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.blocks import centre
 from ..core.errors import UserError
 from ..core.normalise import Scale, Scales, sample
 from ..data.volumes import Volume, boxed
@@ -132,17 +133,6 @@ def judge(
 def middle(volume: Volume, voxels: int) -> Volume:
     """The middle of an image, at most so many voxels of it."""
     return volume if prod(volume.shape) <= voxels else boxed(volume, centre(volume.shape, voxels))
-
-
-def centre(shape: tuple[int, ...], voxels: int) -> tuple[slice, ...]:
-    """The middle of a box in its own proportions, at most so many voxels.
-
-    >>> centre((100, 10), 250)
-    (slice(25, 75, None), slice(2, 7, None))
-    """
-    part = min((voxels / prod(shape)) ** (1 / len(shape)), 1.0)
-    sizes = [max(int(n * part), 1) for n in shape]
-    return tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, sizes))
 
 
 def refuse_others(segmenter: Segmenter, volume: Volume, labels: Mapping[str, Shaped]) -> None:
