@@ -167,6 +167,11 @@ def test_evaluate_leaves_a_report_beside_the_predictions(tmp_path):
     ]  # fmt: skip
     cytoshift("evaluate", several / "pred", several / "truth", "-o", tmp_path / "page.html")
     assert (tmp_path / "page-golgi.html").exists() and (tmp_path / "page-nuclei.html").exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="a file where its folder would be"):
+        words = ("--json", tmp_path / "kept.json", "-o", tmp_path / "file" / "page.html")
+        cytoshift("evaluate", several / "pred", several / "truth", *words)
+    assert json.loads((tmp_path / "kept.json").read_text())["classes"]["golgi"]["mean"]["dice"] == 1
     said = cytoshift("evaluate", single / "pred", single / "truth", "--no-report")
     assert "Dice" in said and "report" not in said
 

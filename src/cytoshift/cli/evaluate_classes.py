@@ -41,12 +41,16 @@ def evaluate_classes(
     if json_file != STDOUT:
         show(results, scored, how.iou)
     seconds = time.perf_counter() - started
-    drawn = [
-        page([(p, t, None) for p, t in found[name]], results[name], seconds, where, asked)
-        for name, where in pages.items()
-    ]
-    kept = [str(where) for where in drawn if where]
     told = {"iou": how.iou, "classes": results, **({"pairs": scored} if pairs else {})}
+    try:
+        drawn = [
+            page([(p, t, None) for p, t in found[name]], results[name], seconds, where, asked)
+            for name, where in pages.items()
+        ]
+    except UserError:
+        write(json_file, told)
+        raise
+    kept = [str(where) for where in drawn if where]
     write(json_file, told | ({"reports": kept} if kept else {}))
     if kept and json_file != STDOUT:
         typer.echo(f"reports in {' and '.join(kept)}")

@@ -34,8 +34,8 @@ PROPERTIES = 100_000  # objects: 4 MB of metadata
 class Judged:
     """One class of one image, or of a box of it. N objects, by ascending id.
 
-    criteria: empty without an object. objects: what confidence was made of. blocks: rows of the JSON. share: of the
-    image that was looked at. boxes: how many were looked at, 0 where the image was judged in one piece.
+    criteria: empty without an object. objects: what confidence was made of. blocks: rows of the JSON. voxels: of
+    the image that were looked at. boxes: how many were, 0 where the image was judged in one piece.
     """
 
     volume: Volume
@@ -47,7 +47,7 @@ class Judged:
     confidence: NDArray[np.float64]  # (N,)
     objects: dict[str, NDArray[np.float64]]  # (N,) each
     blocks: list[dict[str, Any]]
-    share: float = 1.0
+    voxels: int
     boxes: int = 0
 
     @classmethod
@@ -59,7 +59,13 @@ class Judged:
         side = BLOCK * float(np.median(table.diameter)) if len(sure) else 1.0
         rows = blocks(place, [max(round(n), 1) for n in volume.voxel.voxels(side)], found.labels.shape, sure)
         total = score(found.criteria, len(sure))
-        return cls(volume, name, found.criteria, total, table.ids, place, sure, found.objects, rows)
+        voxels = found.labels.size
+        return cls(volume, name, found.criteria, total, table.ids, place, sure, found.objects, rows, voxels)
+
+    @property
+    def share(self) -> float:
+        """Of the image that was looked at."""
+        return self.voxels / prod(self.volume.shape)
 
     def within(self, box: Block) -> "Judged":
         """What is of a box, from what was found where it reads: places are the image's, one row of blocks is it."""
@@ -72,7 +78,7 @@ class Judged:
             self, ids=self.ids[mine], place=place[mine], confidence=sure,
             objects={name: values[mine] for name, values in self.objects.items()},
             blocks=[row(low.tolist(), high.tolist(), sure) | told] if mine.any() else [],
-            share=prod(extent(box.write)), boxes=1,
+            voxels=prod(extent(box.write)), boxes=1,
         )  # fmt: skip
 
     def rows(self) -> list[dict[str, Any]]:
@@ -124,7 +130,7 @@ def joined(volume: Volume, name: str, parts: Sequence[Judged]) -> Judged:
         np.concatenate([part.place for part in parts])[first],
         np.concatenate([part.confidence for part in parts])[first],
         columns, [row for part in parts for row in part.blocks],
-        sum(part.share for part in parts) / prod(volume.shape), len(parts),
+        sum(part.voxels for part in parts), len(parts),
     )  # fmt: skip
 
 
