@@ -8,9 +8,9 @@ from torch import nn
 from cytoshift.core.voxel import Voxel
 from cytoshift.nets.chain import ChainSpec, LookupSpec
 from cytoshift.nets.folded import quick, steady, supported
-from cytoshift.nets.nd import conv, reflected_conv
+from cytoshift.nets.nd import conv
 from cytoshift.nets.nd import finer as plain_finer
-from cytoshift.nets.quick import Conv, finer, lengthened, rounded, rounded_apart
+from cytoshift.nets.quick import Head, finer, lengthened, rounded, rounded_apart
 from cytoshift.nets.resnet import ResNetSpec
 from cytoshift.nets.spec import TranslatorSpec
 from cytoshift.nets.unet import UNetSpec
@@ -119,26 +119,22 @@ def test_finer_as_between_the_levels_of_a_network():
         torch.testing.assert_close(finer(x, stride, skip), plain_finer(x, stride, shape) + skip)
 
 
-@pytest.mark.parametrize("out", [1, 3, 8])
-@pytest.mark.parametrize("padding", ["zeros", "replicate"])
-def test_voxels_beside_each_other_as_channels(out, padding):
-    layer = conv(8, out, (3, 3, 5), padding=padding, bias=True).bfloat16()
-    made = Conv(layer, 0.2)
-    made.settle(torch.bfloat16)
-    assert made.together > 1
-    for length in (16, 14):  # a multiple, and another length, which goes the plain way
-        x = torch.randn(1, 8, 6, 7, length).bfloat16()
-        wanted = F.leaky_relu(layer(x), 0.2)
-        torch.testing.assert_close(
-            made(x.contiguous(memory_format=torch.channels_last_3d)), wanted, atol=2e-2, rtol=2e-2
-        )
-
-
-def test_kernels_of_a_voxel_and_strides_stay_as_they_are():
-    for layer in (conv(8, 3, (1, 1)), conv(8, 8, (3, 3), (2, 2)), reflected_conv(2, 1, 8, 3)):
-        made = Conv(layer)
-        made.settle(torch.bfloat16)
-        assert made.together == 1
+@pytest.mark.parametrize("out", [1, 3])
+@pytest.mark.parametrize("padding", ["zeros", "replicate", "reflect"])
+@pytest.mark.parametrize("kernel", [(3, 3, 5), (5, 7), (3, 1)])
+def test_the_last_layer_is_the_convolution(out, padding, kernel):
+    """With one output its taps along x are outputs, added up afterwards."""
+    layer = conv(8, out, kernel, padding=padding, bias=True)
+    space = torch.channels_last_3d if len(kernel) == 3 else torch.channels_last
+    x = torch.randn(2, 8, *(6, 7, 14)[-len(kernel) :], generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        for dtype, limit in ((torch.float32, 1e-5), (torch.bfloat16, 3e-2)):
+            made = Head(layer)
+            made.settle(dtype)
+            assert made.taps == (kernel[-1] if out == 1 else 1)
+            found = made(x.to(dtype, memory_format=space))
+            assert found.dtype == torch.float32
+            torch.testing.assert_close(found, layer(x), atol=limit, rtol=limit)
 
 
 def test_rounding_keeps_the_sums_over_the_taps():

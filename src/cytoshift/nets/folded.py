@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .adain import AdaIN
 from .chain import Chain
 from .nd import changed
-from .quick import LAST, Conv, Statistics, Transposed, active, affine, finer, settle
+from .quick import LAST, Conv, Head, Statistics, Transposed, active, affine, finer, settle
 from .resnet import Finer, ResNetGenerator
 from .resnet import Residual as ResNetResidual
 from .translator import IMAGE, MASK, Translator
@@ -158,7 +158,7 @@ class QuickUNet(nn.Module):
             if network.spec.plus:
                 self.plus[str(i)] = conv_norm(network.plus[i], known)
             self.up[str(i)] = level(network.up[i], known)
-        self.head = Conv(network.head)
+        self.head = Head(network.head)
 
     def forward(self, image: Tensor) -> Tensor:
         x, features = self.stem(image), []
@@ -209,7 +209,7 @@ def translator(network: Translator, known: Known) -> nn.Sequential:
     layers += [told_block(part, numbers, known) for part in decode.blocks]
     layers += [told(c, n, next(numbers), known) for c, n in zip(decode.convs, decode.norms)]
     twice = torch.full_like(decode.head[1].bias, 2.0)
-    return nn.Sequential(*layers, Conv(decode.head).fold(twice, torch.zeros_like(twice)))
+    return nn.Sequential(*layers, Head(decode.head).fold(twice, torch.zeros_like(twice)))
 
 
 # CycleGAN's generator: plain instance norms
@@ -223,7 +223,7 @@ class QuickResNet(nn.Module):
         self.residual_image, self.mask = network.spec.residual_image, network.spec.mask
         body: Any = network.net.body
         layers = sequence(list(body), known)
-        self.body = nn.Sequential(Formatted(layers[0]), *layers[1:], Conv(network.net.head))
+        self.body = nn.Sequential(Formatted(layers[0]), *layers[1:], Head(network.net.head))
 
     def forward(self, image: Tensor) -> Tensor:
         out = self.body(image)

@@ -5,8 +5,9 @@ weights and the bias of the convolution in front of it, and nothing is left of t
 
   act(gamma (W x - mean) / sigma + beta)  =  act(W' x + b'),   W' = W gamma / sigma,   b' = beta - mean gamma / sigma
 
-Channels lie side by side in memory (channels_last), in the number format of the weights, cast once. Such memory reads
-as well as half as many voxels of twice the channels, which is how few channels fill the registers (`beside`).
+Channels lie side by side in memory (channels_last), in the number format of the weights, cast once. All of it are
+public operators of torch. A convolution with one output, as the last one of a network, leaves most lanes of the
+registers empty; `Head` fills them with the taps along x.
 """
 
 from typing import Any
@@ -18,7 +19,6 @@ from torch import Tensor, nn
 from .nd import Axes, Pad
 
 Statistics = tuple[Tensor, Tensor]  # mean and variance, one number per channel, or per group of channels
-LANES = 16  # output channels that a convolution computes at once on a CPU with 512-bit registers
 LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 CONVOLVE: dict[int, Any] = {2: F.conv2d, 3: F.conv3d}
 TRANSPOSED: dict[int, Any] = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
@@ -42,8 +42,6 @@ class Conv(nn.Module):
         self.bias: Tensor | None
         self.register_buffer("weight", conv.weight.detach().to(torch.float32))
         self.register_buffer("bias", None if conv.bias is None else conv.bias.detach().to(torch.float32))
-        self.together, self.sums = 1, False
-        self.wide, self.wide_bias = self.weight, self.bias
 
     def fold(self, factor: Tensor, shift: Tensor) -> "Conv":
         """This layer, its output times `factor` (K,) plus `shift` (K,). Before it is settled."""
@@ -53,41 +51,47 @@ class Conv(nn.Module):
 
     def settle(self, dtype: torch.dtype) -> None:
         """Weights to their format and their place in memory."""
-        count, inputs = self.weight.shape[:2]
-        plain = inputs == 1 or max(self.stride) > 1 or self.weight.shape[-1] == 1
-        exact = half_on_cpu(self.weight, dtype)
-        if exact and not plain:
-            self.together = beside(count)
         if dtype == torch.bfloat16:
             self.weight = rounded(self.weight.flatten(2)).view_as(self.weight)
-        if self.bias is not None and not exact:
-            self.bias = self.bias.to(dtype)
-        self.sums = exact
-        weight = self.weight
-        self.weight = weight.to(dtype, memory_format=LAST[self.ndim])
-        if self.together > 1:
-            self.wide = widened(weight, self.together).to(dtype, memory_format=LAST[self.ndim])
-            self.wide_bias = None if self.bias is None else self.bias.repeat(self.together)
-
-    def convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: Axes, padding: Axes) -> Tensor:
-        """act(conv(x)) without padding of its own."""
-        if self.sums:  # as torch's compiler does it: the activation before the sums are rounded, a bias of 32 bits
-            kind, numbers = ("none", []) if self.slope is None else ("leaky_relu", [self.slope])
-            ones = (1,) * self.ndim
-            fused: Any = torch.ops.mkldnn._convolution_pointwise  # not there in builds without oneDNN
-            out: Tensor = fused(x, weight, bias, padding, stride, ones, 1, kind, numbers, "")
-            return out
-        return active(CONVOLVE[self.ndim](x, weight, bias, stride, padding), self.slope)
+        self.bias = None if self.bias is None else self.bias.to(dtype)
+        self.weight = self.weight.to(dtype, memory_format=LAST[self.ndim])
 
     def forward(self, x: Tensor) -> Tensor:
         padding: Axes = self.widths
         if self.mode != "zeros" and max(padding):
             x, padding = lengthened(x, padding, self.mode), (0,) * self.ndim
-        length = x.shape[-1] + 2 * padding[-1] - self.weight.shape[-1] + 1
-        if self.together > 1 and length % self.together == 0:
-            stride = (*self.stride[:-1], self.together)
-            return apart(self.convolved(x, self.wide, self.wide_bias, stride, padding), self.together)
-        return self.convolved(x, self.weight, self.bias, self.stride, padding)
+        return active(CONVOLVE[self.ndim](x, self.weight, self.bias, self.stride, padding), self.slope)
+
+
+class Head(Conv):
+    """conv(x), the last layer of a network, with a stride of 1: (B, C, *S) -> (B, K, *S) float32.
+
+    A convolution with one output uses one of the lanes. Its taps along x become outputs of a kernel that is one voxel
+    wide; these are shifted against each other and added up in 32 bits:
+
+      y(x) = sum_i (W_i * u)(x + i)    W_i: the taps of W at place i along x
+    """
+
+    def settle(self, dtype: torch.dtype) -> None:
+        self.taps = self.weight.shape[-1] if len(self.weight) == 1 else 1
+        if self.taps == 1:
+            super().settle(dtype)
+            return
+        if dtype == torch.bfloat16:
+            self.weight = rounded(self.weight.flatten(2)).view_as(self.weight)
+        apart = self.weight[0].movedim(-1, 0).unsqueeze(-1)  # (taps, C, ..., 1)
+        self.weight = apart.to(dtype, memory_format=LAST[self.ndim])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.taps == 1:
+            return super().forward(x).float()
+        x = lengthened(x, self.widths, self.mode)
+        parts = CONVOLVE[self.ndim](x, self.weight)  # (B, taps, *S), longer than S along x
+        length = parts.shape[-1] - self.taps + 1
+        out = parts[:, :1, ..., :length].float()
+        for i in range(1, self.taps):
+            out += parts[:, i : i + 1, ..., i : i + length]
+        return out if self.bias is None else out.add_(self.bias)
 
 
 class Transposed(Conv):
@@ -111,11 +115,6 @@ class Transposed(Conv):
     def forward(self, x: Tensor) -> Tensor:
         out = TRANSPOSED[self.ndim](x, self.weight, self.bias, self.stride, self.widths, self.extra)
         return active(out, self.slope)
-
-
-def half_on_cpu(weight: Tensor, dtype: torch.dtype) -> bool:
-    """Whether oneDNN computes in bfloat16: it then takes a bias of 32 bits, and adds up in 32 bits."""
-    return dtype == torch.bfloat16 and weight.device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def rounded(weight: Tensor) -> Tensor:
@@ -159,40 +158,8 @@ def active(x: Tensor, slope: float | None) -> Tensor:
     return F.leaky_relu_(x, slope) if slope else F.relu_(x)
 
 
-def beside(count: int) -> int:
-    """How many voxels along x become one with their channels, so that these fill the lanes: a power of two, 8 at most.
-
-    Each wants its own taps of the convolution, and all get those of all: of a kernel of 3, a pair takes 4 taps
-    for 6, which is 4 / 3 of the work at twice the speed.
-
-    >>> [beside(count) for count in (1, 3, 8, 9, 32)]
-    [8, 4, 2, 1, 1]
-    """
-    together = 1
-    while together < 8 and 2 * together * count <= LANES:
-        together *= 2
-    return together
-
-
-def widened(weight: Tensor, together: int) -> Tensor:
-    """The weights (K, C, *kernel) that give `together` neighbours along x as channels: (together K, C, *wider)."""
-    count, taps = weight.shape[0], weight.shape[-1]
-    out = weight.new_zeros(together * count, *weight.shape[1:-1], taps + together - 1)
-    for i in range(together):
-        out[i * count : (i + 1) * count, ..., i : i + taps] = weight
-    return out
-
-
-def apart(x: Tensor, together: int) -> Tensor:
-    """(B, together K, ..., X) -> (B, K, ..., together X): the same memory, channels last, read as more voxels."""
-    batch, channels, *space = x.shape
-    inside = x.permute(0, *range(2, x.ndim), 1)
-    space[-1] *= together
-    return inside.reshape(batch, *space, channels // together).permute(0, x.ndim - 1, *range(1, x.ndim - 1))
-
-
 def lengthened(x: Tensor, widths: Axes, mode: str) -> Tensor:
-    """`F.pad` with "replicate" or "reflect", axis by axis: some slices after one copy, which is ten times as fast."""
+    """`F.pad` with "zeros", "replicate" or "reflect", axis by axis: some slices after one copy, ten times as fast."""
     size = [n + 2 * w for n, w in zip(x.shape[2:], widths)]
     out = empty(x, size)
     inside: Tensor = out
@@ -215,6 +182,10 @@ def empty(like: Tensor, space: list[int]) -> Tensor:
 
 def ends(x: Tensor, axis: int, width: int, n: int, mode: str) -> None:
     """Fill `width` slices at both ends of an axis from the n between."""
+    if mode == "zeros":
+        x.narrow(axis, 0, width).zero_()
+        x.narrow(axis, width + n, width).zero_()
+        return
     for i in range(width):
         low, high = (width, width + n - 1) if mode == "replicate" else (2 * width - i, width + n - 2 - i)
         x.select(axis, i).copy_(x.select(axis, low))
