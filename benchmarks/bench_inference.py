@@ -32,7 +32,8 @@ from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
 from cytoshift.nets.folded import quick
-from cytoshift.predict.network import Tiling, computes_bf16, multiple, pad, probabilities
+from cytoshift.nets.formats import computes_bf16
+from cytoshift.predict.network import Tiling, multiple, pad, probabilities
 from cytoshift.predict.norms import Pooled
 from cytoshift.predict.run import Options, decoded, measured
 from record import Wanted, conclude

@@ -7,6 +7,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from hypothesis import settings
 
+from cytoshift.core import threads
+
+threads.wait_briefly()
+threads.THREADS = 1  # as in the line above; what follows from the number of threads has tests of its own
+
 # How long an example takes depends on what else the machine does; a test must not.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")

@@ -17,6 +17,7 @@ from ..model import Segmenter
 from .evidence import Found, Shown, evidence, statistics
 from .outputs import Outputs
 from .run import Options, decoder
+from .ways import proof_of
 
 Objects = dict[tuple[str, str], list[Found]]  # by image and class
 MOST = 200_000  # objects that are looked at
@@ -31,14 +32,14 @@ class Account:
     """Grows image by image, so that a call that continues another knows the times of both."""
 
     def __init__(self, outputs: Outputs, segmenter: Segmenter, options: Options) -> None:
-        self.outputs, self.path = outputs, place(outputs) / FACTS
+        self.outputs, self.segmenter, self.path = outputs, segmenter, place(outputs) / FACTS
         there = read_json(self.path)
         seconds = {} if outputs.single else there.get("seconds", {})
         finished = {v.name for v in outputs.volumes if v.name in seconds and outputs.finished(v)}
         self.content: dict[str, Any] = {
             "kind": "segment", "started": now(), "versions": versions(), "machine": machine(),
             "options": options.model_dump(mode="json", exclude_none=True), "model": described(segmenter, options),
-            "images": understood(outputs.volumes),
+            "images": understood(outputs.volumes), "computed": there.get("computed", {}),
             "seconds": {name: one for name, one in seconds.items() if name in finished},
         }  # fmt: skip
 
@@ -47,6 +48,8 @@ class Account:
         for path in (table := self.outputs.whole("trust"), table.with_suffix(".json")):
             discard(path)
         self.content["seconds"][volume.name] = dict(seconds)
+        if proof := proof_of(self.segmenter):
+            self.content["computed"] = proof.dump()
         write_json(self.path, self.content)
 
     def end(self, seconds: float) -> None:

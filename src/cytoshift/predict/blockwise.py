@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..core.atomic import discard, replacing
 from ..core.blocks import Grid
@@ -136,13 +135,11 @@ def prepared(
         plan = made(segmenter, shape, volume.voxel, wishes, options, (working.shape[1:], step, tile))
         stored = Stored(
             **plan.model_dump(), options=options, scale=entry(scale), source=source, name=volume.name,
-            device=str(device), threads=max(torch.get_num_threads() // engine.workers, 1), outputs=tuple(places),
-            ngff=wishes.ngff,
+            device=str(device), outputs=tuple(places), ngff=wishes.ngff,
         )  # fmt: skip
         write_json(work / "plan.json", stored.model_dump(mode="json"))
         write_json(work / "asked.json", asked)
     plan = Stored.model_validate_json((work / "plan.json").read_text())
-    torch.set_num_threads(plan.threads)
     job = Job(work, digest(plan.model_dump(mode="json"), asked), plan, segmenter, volume)
     JOBS[str(work)] = job
     changed = differences(there, asked) if there and there != asked else []
@@ -164,6 +161,8 @@ def do(job: Job, name: PassName, ledger: Ledger, engine: Engine, report: tuple[S
     if len(todo) < count:
         say(f"{numbered(name)}: {count - len(todo)} of {count} were finished before")
     tell(name, count - len(todo), count)
+    if name == "predict" and todo:
+        job.find_way()  # here, before threads ask for it; workers of other processes find out on their own
     for number in engine(work_of(name, job), todo):
         ledger.add(number)
         tell(name, len(ledger.done), count)

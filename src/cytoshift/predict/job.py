@@ -44,6 +44,7 @@ from .norms import Pooled
 from .plan import Ints, Plan
 from .run import Options, decoder
 from .tiles import Cover, lay, rounded
+from .ways import Way, proven
 from .working import Working
 
 # A row of the table of one block: of each object that has voxels in the block's write region, what these add up to.
@@ -65,7 +66,6 @@ class Stored(Plan):
     source: ImageSource | None  # None for a volume that is in the memory of this process only
     name: str  # of the volume among those of the source
     device: str
-    threads: int  # of torch, in each process
     outputs: tuple[str, ...]  # labels, one path per class
     ngff: Ngff
 
@@ -88,7 +88,6 @@ class Job:
         volumes = {volume.name: volume for volume in open_volumes(plan.source)}
         if plan.name not in volumes:
             raise UserError(f"{plan.name} is not among the images of {plan.source.paths} any more; start again")
-        torch.set_num_threads(plan.threads)
         return cls(folder, stamp, plan, Segmenter.load(folder / "model", plan.device), volumes[plan.name])
 
     @cached_property
@@ -124,10 +123,12 @@ class Job:
 
     @property
     def pooled(self) -> Pooled:
-        """A counter of layers of its own for every caller, since threads share a job; the numbers are shared."""
-        out = Pooled()
-        out.frozen = self.norms.frozen
-        return out
+        """Threads share a job, so every caller gets a counter of layers of its own."""
+        return self.norms.fresh()
+
+    def find_way(self) -> Way:
+        """The way to compute the network in this process, on this processor; found out once."""
+        return proven(self.segmenter, self.working, self.cover.extent, self.plan.options.precision, self.pooled).way
 
     @cached_property
     def represent(self) -> RepresentationSettings:

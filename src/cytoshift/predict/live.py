@@ -34,6 +34,7 @@ from .passes import channels_for
 from .plan import CONTEXT, expected
 from .run import Options, decoded, predict, refuse_strangers
 from .shared import statistics
+from .ways import Way, proven
 from .working import Working
 
 WHOLE = 2**23  # voxels of a volume that goes through in one piece
@@ -98,8 +99,13 @@ class Live:
         return statistics(self.segmenter, self.working, size, self.options.precision)
 
     @cached_property
+    def way(self) -> Way:
+        size = largest(self.segmenter, self.working.shape[1:], self.options)
+        return proven(self.segmenter, self.working, size, self.options.precision, self.pooled).way
+
+    @cached_property
     def margin(self) -> tuple[int, ...]:
-        return sight.sight(self.segmenter, self.working, self.options, self.pooled)
+        return sight.sight(self.segmenter, self.working, self.options, self.way, self.pooled)
 
     def block(self, number: int, draw: bool = True) -> list[Ids] | None:
         """Labels of each class in a write region; None where nobody has looked and nothing is to be drawn."""
@@ -123,7 +129,9 @@ class Live:
         lows = tuple(lowest(name) for name in self.segmenter.representation.channels)
         eight = np.empty((len(lows), *extent(block.read)), np.uint8)
         for box in pieces(block.read, self.grid.size):
-            channels = sight.box_of(self.segmenter, self.working, self.margin, self.options, self.fresh(), box)
+            channels = sight.box_of(
+                self.segmenter, self.working, self.margin, self.options, self.way, self.pooled.fresh(), box
+            )
             eight[(slice(None), *within(box, block.read))] = np.stack(eight_bits(channels, lows))
         out = []
         for _, represent, place in self.parts:
@@ -132,12 +140,6 @@ class Live:
             )
             named = called(labels, tuple(side.start for side in block.read), self.volume.shape)
             out.append(np.ascontiguousarray(named[block.inner]))
-        return out
-
-    def fresh(self) -> Pooled:
-        """The statistics with a counter of layers of its own."""
-        out = Pooled()
-        out.frozen = self.pooled.frozen
         return out
 
 

@@ -1,29 +1,28 @@
 """A network over an image of any size: whole where it fits, in tiles that agree where it does not."""
 
+import os
 from collections.abc import Callable
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, islice
-from typing import Any, Literal
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor, nn
 
 from ..core.settings import Settings
+from ..core.threads import THREADS
 from ..model import Segmenter
-from ..nets.folded import quick, steady, supported
-from ..nets.quick import Statistics
+from ..nets.folded import steady
 from .norms import Pooled
-from .tiles import fitting, spread, tiles
+from .tiles import Tile, fitting, spread, tiles
+from .ways import Precision, Way, compute, proven
 
-Precision = Literal["auto", "32", "bf16"]
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
 LEAST = 4  # a padded axis has so many multiples at least: the coarsest level of a network must have room to reflect
 WINDOWS = 4  # go through the network together when statistics are measured ...
 ROUNDS = 8  # ... so many times at most; fewer where they would see more than the image has
+MOST = 4  # tiles of the default size that are drawn at the same time take 1 to 2 GB
 
 
 class Tiling(Settings):
@@ -34,7 +33,7 @@ class Tiling(Settings):
         statistics, as four of them are seen together when these are measured.
     tile: another size of the largest tile; a smaller image goes through whole.
     overlap: of neighbouring tiles. batch: tiles that go through together.
-    precision: "auto" takes bfloat16 where the processor computes in it, 32 bits elsewhere.
+    precision: "auto" takes bfloat16 where it is faster and agrees with 32 bits (ways.py), 32 bits elsewhere.
     mirror: the network sees every tile mirrored along all its axes in turn, and what it draws is averaged: four times
         the work in 2D, eight times in 3D, for somewhat truer outlines.
     """
@@ -61,18 +60,31 @@ def probabilities(
     pieces = tiles(padded.shape[1:], size, tiling.overlap, step)
     several = len(pieces) > 1 or steady(segmenter.network)
     pooled = measure(segmenter, padded, size, tiling.precision) if several else None
-    out: NDArray[np.float32] | None = None
-    for first in range(0, len(pieces), tiling.batch):
-        group = pieces[first : first + tiling.batch]
-        channels = drawn_of(segmenter, [padded[(slice(None), *piece.region)] for piece in group], tiling, pooled)
-        if out is None:
-            out = np.zeros((channels.shape[1], *padded.shape[1:]), dtype=np.float32)
-        for piece, drawn in zip(group, channels):
-            out[(slice(None), *piece.region)] += drawn * piece.weight
-        if progress is not None:
-            progress(first + len(group), len(pieces))
-    assert out is not None, "an image has at least one tile"
+    way = proven(segmenter, padded, size, tiling.precision, pooled).way
+
+    def drawn(group: list[Tile]) -> NDArray[np.float32]:
+        own = pooled and pooled.fresh()
+        return drawn_of(segmenter, [padded[(slice(None), *piece.region)] for piece in group], tiling, way, own)
+
+    groups = [pieces[first : first + tiling.batch] for first in range(0, len(pieces), tiling.batch)]
+    out = np.zeros((len(segmenter.representation.channels), *padded.shape[1:]), dtype=np.float32)
+    done, beside = 0, at_a_time()
+    with ThreadPoolExecutor(beside) as pool:
+        for first in range(0, len(groups), beside):
+            some = groups[first : first + beside]
+            for group, channels in zip(some, pool.map(drawn, some)):  # in order: sums of other orders differ
+                for piece, one in zip(group, channels):
+                    out[(slice(None), *piece.region)] += one * piece.weight
+                done += len(group)
+                if progress is not None:
+                    progress(done, len(pieces))
     return out[(slice(None), *(slice(n) for n in space))]
+
+
+def at_a_time() -> int:
+    """Groups of tiles that are drawn at the same time: one for every THREADS cores, MOST at most."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(max(cores // THREADS, 1), MOST)
 
 
 def largest(segmenter: Segmenter, shape: tuple[int, ...], tiling: Tiling) -> tuple[int, ...]:
@@ -101,66 +113,38 @@ def measure(segmenter: Segmenter, padded: NDArray[np.float32], size: tuple[int, 
         return pooled
     space = padded.shape[1:]
     size = tuple(min(t, n) for t, n in zip(size, space))
+    way = proven(segmenter, padded, size, precision, None).way
     rounds = min(max(round(int(np.prod(space)) / (WINDOWS * int(np.prod(size)))), 1), ROUNDS)
     places = spread(space, size, multiple(segmenter))
     for _ in range(rounds):
         windows = [padded[(slice(None), *place)] for place in islice(places, WINDOWS)]
-        forward(segmenter, windows, precision, pooled)
+        forward(segmenter, windows, way, pooled)
     pooled.freeze()
     return pooled
 
 
 def drawn_of(
-    segmenter: Segmenter, images: list[NDArray[np.float32]], tiling: Tiling, pooled: Pooled | None
+    segmenter: Segmenter, images: list[NDArray[np.float32]], tiling: Tiling, way: Way, pooled: Pooled | None
 ) -> NDArray[np.float32]:
     """`forward`, averaged over all mirrorings where that is wished for."""
     if not tiling.mirror:
-        return forward(segmenter, images, tiling.precision, pooled)
+        return forward(segmenter, images, way, pooled)
     space = range(1, images[0].ndim)
     ways = [axes for n in range(len(space) + 1) for axes in combinations(space, n)]
     total: NDArray[np.float32] = np.zeros(1, dtype=np.float32)
     for axes in ways:
         turned = [np.ascontiguousarray(np.flip(image, axes)) for image in images]
-        drawn = forward(segmenter, turned, tiling.precision, pooled)
+        drawn = forward(segmenter, turned, way, pooled)
         total = total + np.flip(drawn, tuple(axis + 1 for axis in axes))
     return np.asarray(total / len(ways), dtype=np.float32)
 
 
 def forward(
-    segmenter: Segmenter, images: list[NDArray[np.float32]], precision: Precision, pooled: Pooled | None
+    segmenter: Segmenter, images: list[NDArray[np.float32]], way: Way, pooled: Pooled | None
 ) -> NDArray[np.float32]:
     """Images (C, *tile) of one shape through the network together: (B, K, *tile) activated, float32."""
-    network: Any = segmenter.network
-    device = next(network.parameters()).device
-    x = torch.from_numpy(np.stack(images)).to(device)
-    half = precision == "bf16" or (precision == "auto" and computes_bf16(device))
-    with torch.inference_mode():
-        if pooled is not None and pooled.frozen is not None and supported(network):
-            logits: Tensor = prepared(network, torch.bfloat16 if half else torch.float32, pooled.frozen)(x)
-        else:
-            with torch.autocast(device.type, torch.bfloat16, enabled=half), pooled or nullcontext():
-                logits = network(x)
-        return segmenter.representation.activate(logits.float()).cpu().numpy()
-
-
-# Of every network the one that was made of it last, with the list of statistics that it was made of.
-PREPARED: WeakKeyDictionary[nn.Module, tuple[object, torch.dtype, nn.Module]] = WeakKeyDictionary()
-
-
-def prepared(network: nn.Module, dtype: torch.dtype, statistics: list[Statistics]) -> nn.Module:
-    """The network with these statistics folded in, made once for all tiles that share the list."""
-    known, kept, made = PREPARED.get(network, (None, None, network))
-    if known is not statistics or kept != dtype:
-        made = quick(network, dtype, statistics)
-        PREPARED[network] = statistics, dtype, made
-    return made
-
-
-def computes_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is computed by the hardware; elsewhere it is emulated, and slower than 32 bits."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    device = next(segmenter.network.parameters()).device
+    return compute(segmenter, torch.from_numpy(np.stack(images)).to(device), way, pooled)
 
 
 def multiple(segmenter: Segmenter) -> tuple[int, ...]:

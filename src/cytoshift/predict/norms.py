@@ -90,6 +90,12 @@ class Pooled(TorchFunctionMode):
         self.notes[layer].append((mean, var))
         return mean, var
 
+    def fresh(self) -> "Pooled":
+        """The same frozen statistics with a counter of layers of its own, for another thread."""
+        out = Pooled()
+        out.frozen = self.frozen
+        return out
+
     def freeze(self) -> None:
         """From now on, use the notes: the variance over several batches is that within and that between them."""
         self.frozen = []

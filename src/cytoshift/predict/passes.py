@@ -100,7 +100,7 @@ def drawn(job: Job, working: Working, boxes: list[Slices]) -> NDArray[np.float32
     if all(scale.gain == 0 for scale in scales):  # nothing to see in all of the volume
         return np.zeros((len(boxes), len(job.lows), *job.cover.extent), dtype=np.float32)
     windows = [working[(slice(0, working.shape[0]), *box)] for box in boxes]
-    channels = drawn_of(job.segmenter, windows, job.plan.options, job.pooled)
+    channels = drawn_of(job.segmenter, windows, job.plan.options, job.find_way(), job.pooled)
     if not np.isfinite(channels).all():
         raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
     return channels

@@ -15,8 +15,9 @@ from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..model import Segmenter
 from ..nets.folded import steady
-from .network import Precision, forward, measure
+from .network import forward, measure
 from .norms import Pooled
+from .ways import Precision, proven
 from .working import Working
 
 
@@ -27,7 +28,8 @@ def statistics(segmenter: Segmenter, working: Working, size: tuple[int, ...], pr
         return measure(segmenter, working, size, precision)  # type: ignore[arg-type]  # it reads boxes alone
     pooled = Pooled()
     everywhere = tuple(slice(0, n) for n in working.shape)
-    forward(segmenter, [working[everywhere]], precision, pooled)
+    way = proven(segmenter, working, size, precision, None).way
+    forward(segmenter, [working[everywhere]], way, pooled)
     pooled.freeze()
     return pooled
 

@@ -14,13 +14,14 @@ from ..model import Segmenter
 from .network import LEAST, Tiling, drawn_of
 from .norms import Pooled
 from .tiles import fitting, spread
+from .ways import Way
 from .working import Working
 
 FELT = 0.03  # a voxel is changed by a cut that moves its channels by more ...
 SHARE = 0.99  # ... and the cut is over where so many voxels of a plane are not
 
 
-def sight(segmenter: Segmenter, working: Working, tiling: Tiling, pooled: Pooled) -> tuple[int, ...]:
+def sight(segmenter: Segmenter, working: Working, tiling: Tiling, way: Way, pooled: Pooled) -> tuple[int, ...]:
     """How deep a network feels that its image ends, in voxels of the working grid: what tiles need as a margin.
 
     A window from the middle is halved along each axis. From the depth returned on, and up to the largest difference
@@ -31,7 +32,7 @@ def sight(segmenter: Segmenter, working: Working, tiling: Tiling, pooled: Pooled
     size = fitting(working.shape[1:], tiling.voxels // 4, step)
     place = next(islice(spread(working.shape[1:], size, step), 1))
     window = working[(slice(0, working.shape[0]), *place)]
-    whole = drawn(segmenter, window, tiling, pooled)
+    whole = drawn(segmenter, window, tiling, way, pooled)
     out = []
     for axis, (n, m) in enumerate(zip(size, step)):
         middle = n // 2 // m * m
@@ -42,7 +43,7 @@ def sight(segmenter: Segmenter, working: Working, tiling: Tiling, pooled: Pooled
                 at = (*(slice(None),) * (axis + 1), half)
                 if (half.stop - half.start) < 2 * m:
                     continue
-                part = drawn(segmenter, np.ascontiguousarray(window[at]), tiling, pooled)
+                part = drawn(segmenter, np.ascontiguousarray(window[at]), tiling, way, pooled)
                 depth = max(depth, felt(np.abs(part - whole[at]), axis + 1, backwards))
         out.append(min(-(-depth // m) * m, max(n // 2 // m * m, m)))
     return tuple(out)
@@ -58,8 +59,9 @@ def felt(change: NDArray[np.float32], axis: int, backwards: bool) -> int:
 
 
 def box_of(
-    segmenter: Segmenter, working: Working, margin: tuple[int, ...], tiling: Tiling, pooled: Pooled, box: Slices
-) -> NDArray[np.float32]:
+    segmenter: Segmenter, working: Working, margin: tuple[int, ...], tiling: Tiling, way: Way, pooled: Pooled,
+    box: Slices,
+) -> NDArray[np.float32]:  # fmt: skip
     """Channels (K, *box) of a box of the volume, which the network sees with its margin."""
     scales = working.scale.each if isinstance(working.scale, Scales) else (working.scale,)
     if all(scale.gain == 0 for scale in scales):  # nothing to see in all of the volume
@@ -67,16 +69,18 @@ def box_of(
     room = working.needed(box)
     seen = boxed(room, margin, working.step, working.shape[1:], LEAST)
     window = working[(slice(0, working.shape[0]), *seen)]
-    channels = drawn(segmenter, window, tiling, pooled)
+    channels = drawn(segmenter, window, tiling, way, pooled)
     if not np.isfinite(channels).all():
         raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
     inner = np.ascontiguousarray(channels[(slice(None), *within(room, seen))])
     return working.back(inner, room, box)
 
 
-def drawn(segmenter: Segmenter, window: NDArray[np.float32], tiling: Tiling, pooled: Pooled) -> NDArray[np.float32]:
+def drawn(
+    segmenter: Segmenter, window: NDArray[np.float32], tiling: Tiling, way: Way, pooled: Pooled
+) -> NDArray[np.float32]:
     """(C, *T) -> (K, *T)."""
-    return np.asarray(drawn_of(segmenter, [window], tiling, pooled)[0], dtype=np.float32)
+    return np.asarray(drawn_of(segmenter, [window], tiling, way, pooled)[0], dtype=np.float32)
 
 
 def boxed(region: Slices, margin: tuple[int, ...], step: tuple[int, ...], shape: tuple[int, ...], least: int) -> Slices:
