@@ -13,11 +13,13 @@ import tifffile
 import torch
 import yaml
 
+from cytoshift.core import threads
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.model import Segmenter
 from cytoshift.predict.run import segment
+from cytoshift.train import proof
 from cytoshift.train.fit import fit
 from cytoshift.train.settings import Run
 
@@ -158,3 +160,55 @@ def test_a_single_volume_in_3d(tmp_path):
     source = run["data"]["images"]
     labels = segment(Segmenter.load(model), open_volumes(parse(ImageSource, source))[0])
     assert labels.shape == volume.shape
+
+
+def wrong_in_bfloat16(monkeypatch):
+    """Convolutions that are wrong by a tenth, in bfloat16 alone."""
+    real = torch.nn.Conv2d._conv_forward
+
+    def convolve(self, x, *rest):
+        out = real(self, x, *rest)
+        return out * 1.1 if out.dtype == torch.bfloat16 else out
+
+    monkeypatch.setattr(torch.nn.Conv2d, "_conv_forward", convolve)
+
+
+def test_a_step_in_bfloat16_proves_itself_first(images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(proof, "computes_bf16", lambda device: True)
+    fit(settings(images, steps=2, precision="auto"), tmp_path / "right", quiet=True)
+    found = json.loads((tmp_path / "right" / "facts.json").read_text())["sessions"][-1]["computed"]
+    assert found["precision"] == "bf16-mixed" and found["sentence"] == ""
+    assert found["term"] < proof.TERMS / 2 and found["cosine"] > 0.7
+    wrong_in_bfloat16(monkeypatch)
+    fit(settings(images, steps=2, precision="auto"), tmp_path / "wrong", quiet=True)
+    found = json.loads((tmp_path / "wrong" / "facts.json").read_text())["sessions"][-1]["computed"]
+    assert found["precision"] == "32" and found["term"] > proof.TERMS
+    notes = [json.loads(line).get("note", "") for line in (tmp_path / "wrong" / "log.jsonl").read_text().splitlines()]
+    assert [note for note in notes if note] == [f"warning: {found['sentence']}"]
+    assert "this training computes in 32 bits, slower" in found["sentence"]
+    fit(settings(images, steps=2, precision="32"), tmp_path / "whole", quiet=True)
+    weights = [(tmp_path / name / "model" / "weights.safetensors").read_bytes() for name in ("wrong", "whole")]
+    assert weights[0] == weights[1]
+    with pytest.raises(UserError, match="precision bf16-mixed asked for, a step in bfloat16 is wrong on this"):
+        fit(settings(images, steps=2, precision="bf16-mixed"), tmp_path / "named", quiet=True)
+    assert not list((tmp_path / "named").rglob("*.pt"))
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
+def test_a_training_does_not_depend_on_the_threads_at_hand(images, tmp_path, monkeypatch, precision):
+    monkeypatch.setattr(threads, "THREADS", 2)
+    before, weights = torch.get_num_threads(), []
+    for count in (1, 2, 3):
+        torch.set_num_threads(count)
+        try:
+            model = fit(settings(images, steps=3, precision=precision), tmp_path / str(count), quiet=True)
+        finally:
+            torch.set_num_threads(before)
+        weights.append((model / "weights.safetensors").read_bytes())
+    assert weights[0] == weights[1] == weights[2]
+
+
+def test_minutes_say_what_they_cost_and_steps_know_no_minutes(images, tmp_path):
+    fit(settings(images, steps=6, max_minutes=1e-9), tmp_path / "short", quiet=True)
+    said = (tmp_path / "short" / "log.jsonl").read_text()
+    assert "at step 0 of 6: expect less than of all steps" in said

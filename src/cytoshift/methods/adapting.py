@@ -59,7 +59,7 @@ PAPER = {
     "lr": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-4, "steps": 100_000, "decay_from": 0.0, "batch": 8,
     "precision": "32", "ema": 0.0,
 }  # fmt: skip
-LAPTOP = {"lr": 1e-3, "betas": (0.9, 0.99), "steps": 1000, "batch": 2, "precision": "bf16-mixed"}
+LAPTOP = {"lr": 1e-3, "betas": (0.9, 0.99), "steps": 1000, "batch": 2, "precision": "auto"}
 
 
 def presets(**laptop: Any) -> dict[str, dict[str, Any]]:

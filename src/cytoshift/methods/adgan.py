@@ -67,7 +67,7 @@ PAPER = {
     "precision": "32", "ema": 0.0,
 }  # fmt: skip
 
-LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 2000, "precision": "bf16-mixed"}
+LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 2000, "precision": "auto"}
 
 
 class ADGAN(Method):

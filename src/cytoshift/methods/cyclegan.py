@@ -54,7 +54,7 @@ PAPER = {
     "lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 0.0, "steps": 100_000, "decay_from": 0.5, "batch": 1,
     "precision": "32", "ema": 0.0,
 }  # fmt: skip
-LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 1000, "precision": "bf16-mixed"}
+LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 1000, "precision": "auto"}
 GENTLE = {"blocks": 3, "stem": 5, "up": "linear", "residual": True, "pool": 20}
 
 

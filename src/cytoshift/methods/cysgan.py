@@ -78,7 +78,7 @@ TUNED_TRAIN = {
     "precision": "32", "ema": 0.0,
 }  # fmt: skip
 
-LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "precision": "bf16-mixed"}
+LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "precision": "auto"}
 # Where brightness alone tells objects on both sides, little has to change, and a strong game takes pale objects away.
 GENTLE = LEAN | {
     "adversarial": 0.2, "cycle": 10.0, "agree": 2.0, "shape": 0.3, "residual": True, "warm": 0.15, "norm_first": False,

@@ -66,7 +66,7 @@ PAPER = {
     "decay_from": 1.0, "batch": 2, "precision": "32", "ema": 0.0,
 }  # fmt: skip
 STRETCH = {"low": 95.0, "high": 98.0}  # percentiles of each channel; their code has 99.8 for Golgi
-LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 2000, "precision": "bf16-mixed"}
+LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 2000, "precision": "auto"}
 LEAN = {"blocks": 3, "stem": 3, "up": "linear", "residual": True, "critic": (16, 32, 64), "pool": 20}
 SMALL_2D = {"options": LEAN | {"width": 16}, "train": LAPTOP | {"batch": 2}}
 # As of AD-GAN in 3D: an uneven light keeps the brightness of an object out of the size of its mask. A stronger game

@@ -41,7 +41,7 @@ PAPER = {
     "lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 0.0, "steps": 20_000, "decay_from": 1.0, "batch": 4,
     "precision": "32", "ema": 0.0,
 }  # fmt: skip
-LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "batch": 2, "precision": "bf16-mixed"}
+LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "batch": 2, "precision": "auto"}
 
 
 class Vox2Vox(Method):

@@ -37,6 +37,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
     return {
         "kind": "Segmentation", "title": title(facts, folder),
         "lead": lead(found, facts, NAMES.get(method, method)),
+        "precision": facts.get("computed", {}).get("sentence", ""),
         "figures": [*figures(found, facts), *([("score without labels", told["value"])] if told else [])],
         **pictures(seen, folder / "evidence", album),
         "crops": crops,
@@ -46,7 +47,8 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
         "seams": seams(folder), "trust": told,
         "inputs": [one for one in (understood(facts.get("images", {}), "Images", None),) if one],
         "time": times(facts),
-        "machine": flat(facts.get("machine", {})), "versions": flat(facts.get("versions", {})),
+        "machine": [*flat(facts.get("machine", {})), *flat(facts.get("computed", {}), "computed")],
+        "versions": flat(facts.get("versions", {})),
         "settings": [
             *flat(facts.get("options", {}), "options"), *flat({k: v for k, v in model.items() if k != "card"}, "model"),
             *flat({k: v for k, v in card.items() if k not in ("settings", "objects", "intensities")}, "training"),

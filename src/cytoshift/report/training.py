@@ -45,12 +45,14 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
     method = str(card.get("method") or last.settings.get("method", ""))
     settings = {**last.settings, "method": method}
     represent = model.get("representation") or settings.get("represent", {})
+    facts = last.facts | {"computed": computed(last.facts)}
     logs = [history(stage.folder / "log.jsonl") for stage in stages]
     wished = int(last.settings.get("train", {}).get("steps", 0))
     return {
         "kind": "Training", "title": folder.resolve().name,
         "lead": lead(bool(model), NAMES.get(method, method), logs[-1].last, wished, card.get("ended", "")),
         "figures": figures(first.facts, logs, settings, stages),
+        "precision": facts["computed"].get("sentence", ""),
         "inputs": [
             one for side, title in (("images", "Images"), ("source", "Source, whose labels are borrowed"))
             if (one := understood(first.facts.get(side, {}), title, album.sheet(
@@ -65,11 +67,17 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
         ],
         "expected": [drawn(name, one) for name, one in learnt(card).items()],
         "time": Time.of_sessions([s for stage in stages for s in stage.facts.get("sessions", [])]),
-        "machine": flat(first.facts.get("machine", {})), "versions": flat(first.facts.get("versions", {})),
+        "machine": [*flat(first.facts.get("machine", {})), *flat(facts["computed"], "computed")],
+        "versions": flat(first.facts.get("versions", {})),
         "settings": flat({**settings, "represent": represent}),
-        "methods": words.training({**settings, "represent": represent}, last.facts, learnt(card), logs[-1].last),
+        "methods": words.training({**settings, "represent": represent}, facts, learnt(card), logs[-1].last),
         "papers": [Copied(key, library()[key]) for key in keys_of(method, words.kind_of(represent))],
     }  # fmt: skip
+
+
+def computed(facts: dict[str, Any]) -> dict[str, Any]:
+    """What the last session that took steps found out about its precision."""
+    return next((one["computed"] for one in reversed(facts.get("sessions", [])) if "computed" in one), {})
 
 
 def stages_of(folder: Path) -> list[Stage]:

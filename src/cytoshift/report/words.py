@@ -42,7 +42,9 @@ def training(settings: Told, facts: Told, sizes: Mapping[str, Learnt], steps: in
         learnt_from(settings, sizes),
         written(represent),
         networks(facts),
-        optimised(settings.get("train", {}), steps, settings.get("seed")),
+        optimised(
+            settings.get("train", {}), steps, settings.get("seed"), facts.get("computed", {}).get("precision", "")
+        ),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -184,7 +186,8 @@ def networks(facts: Told) -> str:
     return f"Trained parameters: {each}; the shipped network has {facts.get('network', 0):,}."
 
 
-def optimised(train: Told, steps: int, seed: Any) -> str:
+def optimised(train: Told, steps: int, seed: Any, used: str) -> str:
+    """used: the precision that was computed in, where that is known."""
     if not train:
         return ""
     name = {"adam": "Adam", "adamw": "AdamW"}.get(str(train.get("optimizer", "adam")), "Adam")
@@ -193,7 +196,7 @@ def optimised(train: Told, steps: int, seed: Any) -> str:
         f", falling from {100 * train['decay_from']:g} % of the training on" if train.get("decay_from", 1) < 1 else ""
     )
     mean = f"; the shipped weights are their running mean (decay {train['ema']:g})" if train.get("ema") else ""
-    precision = {"bf16-mixed": " in bfloat16 mixed precision"}.get(str(train.get("precision")), "")
+    precision = {"bf16-mixed": " in bfloat16 mixed precision"}.get(used or str(train.get("precision")), "")
     return (
         f"Training took {counted(steps, 'step')} with batches of {train.get('batch', 1)}{precision}, using {name} "
         f"(β = {betas}) with a learning rate of {train.get('lr', 0):g}{fall}{mean}; the seed was {seed}."

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from ..core.errors import UserError
+from ..core.threads import threads
 from ..data.labelled import LabelledPairs
 from ..represent import RepresentationSettings
 from .loop import learn
@@ -14,6 +15,7 @@ from .stages import STAGES
 from .tune import tune
 
 
+@threads()
 def fit(run: Run, out: Path, quiet: bool = False) -> Path:
     """Train, or continue a training that was stopped; return OUT/model, the folder of the trained segmenter.
 

@@ -1,10 +1,11 @@
 """After training: statistics of instance norms, measured once over the images, shipped with the weights."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
@@ -31,7 +32,9 @@ def windows(images: Images, seed: int) -> NDArray[np.float32]:
     )
 
 
-def freeze(spec: NetSpec, network: nn.Module, x: NDArray[np.float32], fabric: Fabric) -> tuple[NetSpec, nn.Module]:
+def freeze(
+    spec: NetSpec, network: nn.Module, x: NDArray[np.float32], cast: Callable[[], AbstractContextManager[Any]]
+) -> tuple[NetSpec, nn.Module]:
     """The spec and the network with norms that use what they measure on `x` (N, C, *S), all of it as one image."""
     order: list[tuple[str, str]] = []  # names of mean and variance, layer by layer
     hooks = []
@@ -42,8 +45,8 @@ def freeze(spec: NetSpec, network: nn.Module, x: NDArray[np.float32], fabric: Fa
             hooks.append(module.register_forward_hook(lambda _m, _i, _o, names=names: order.append(names)))
     network.eval()
     pooled = Pooled()
-    with torch.inference_mode(), fabric.autocast(), pooled:
-        network(torch.from_numpy(x).to(fabric.device))
+    with torch.inference_mode(), cast(), pooled:
+        network(torch.from_numpy(x).to(next(network.parameters()).device))
     for hook in hooks:
         hook.remove()
     pooled.freeze()

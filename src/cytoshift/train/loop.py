@@ -6,7 +6,6 @@ OUT/tensorboard/    the same as curves            OUT/snapshots/    models of st
 OUT/facts.json      input, versions, times        OUT/input.png     and source.png: what was read
 """
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from ..model import Segmenter
 from .domains import domains
 from .facts import Facts
 from .log import Log
+from .proof import asked_of, cast
 from .settings import Run
 from .ship import Learnt, Shelf
 from .training import Training, move
@@ -56,10 +56,12 @@ def learn(run: Run, out: Path, quiet: bool = False, shelf: Shelf | None = None) 
     batches = Batches(method.batch, eaten, run.train.batch, fabric.global_rank, fabric.world_size)
     if fabric.is_global_zero:
         claim(out, run)
-    learnt = Learnt(method, volumes, working, eaten, fabric, facts)
+    wanted = cast(asked_of(run.train.precision, fabric.device), fabric.device)
+    learnt = Learnt(method, volumes, working, eaten, fabric, facts, wanted)
     training = Training(learnt, run, lambda attempt: build(run, working, volumes[0].channels, attempt), out, shelf)
     facts.begin(run, volumes, working, method, training.step)
-    learnt = replace(learnt, ended=train(training, batches, out, quiet))
+    ended = train(training, batches, out, quiet)
+    learnt = replace(training.learnt, ended=ended)
     facts.write(training.step)
     return learnt
 
@@ -72,6 +74,7 @@ def train(training: Training, batches: Batches, out: Path, quiet: bool) -> str:
     settings, fabric, monitor = training.run.train, training.fabric, training.monitor
     fixed = move(Batches(batches.kind, batches.domains, SHEET)[0], fabric.device)
     with Log(out, training.step, settings.steps, fabric.is_global_zero, quiet) as log:
+        training.find_precision(batches, log)
         if monitor.ended and not training.may_go_on():
             log.say(monitor.ended)
         else:
@@ -83,13 +86,14 @@ def train(training: Training, batches: Batches, out: Path, quiet: bool) -> str:
 
 
 def launch(run: Run) -> Fabric:
-    """Processes and devices by Fabric; gradients are shared in train_step, so that no method knows of it."""
-    # Fabric tells every run that it uses bfloat16; run.yaml says so already
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    """Processes and devices by Fabric; gradients are shared in train_step, so that no method knows of it.
+
+    The precision is no matter of Fabric's: whether it is right shows when there is a method (proof.py).
+    """
     many = run.train.devices * run.train.nodes > 1
     fabric = Fabric(
         accelerator=run.train.accelerator, devices=run.train.devices, num_nodes=run.train.nodes,
-        strategy="ddp" if many else "auto", precision=run.train.precision,
+        strategy="ddp" if many else "auto",
     )  # fmt: skip
     fabric.launch()
     return fabric

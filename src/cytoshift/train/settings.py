@@ -86,8 +86,9 @@ class Train(Settings):
     of players that learn faster or slower, multiples of lr by their names, as {critics: 0.2}. optimizer: Adam, or
     AdamW, whose weight decay spares biases and norms. warm_up: steps over which the learning rate rises.
     decay_from: part of the training after which it falls to zero, linearly or as a cosine (`fall`). ema: decay of
-    the running mean of the weights that is shipped (0 ships the last weights). precision: Fabric's ("32",
-    "bf16-mixed"). max_minutes: stop there, counted over restarts; the learning rate then falls with the time.
+    the running mean of the weights that is shipped (0 ships the last weights). precision: "32", "bf16-mixed", or
+    "auto": bfloat16 where it is faster and a step in it agrees with one in 32 bits (proof.py). max_minutes: stop there,
+    counted over restarts; the result is that of fewer steps, so it depends on the machine.
     accelerator, devices, nodes: Fabric's. workers: processes that prepare batches.
 
     on_failure: what follows where the monitor is sure that the training went wrong. "warn" says so and goes on; it is
@@ -111,7 +112,7 @@ class Train(Settings):
     decay_from: float = Field(0.5, ge=0, le=1)
     fall: Literal["linear", "cosine"] = "linear"
     ema: float = Field(0.99, ge=0, lt=1)
-    precision: Literal["32", "bf16-mixed"] = "bf16-mixed"
+    precision: Literal["auto", "32", "bf16-mixed"] = "auto"
     max_minutes: float | None = Field(None, gt=0)
     on_failure: Literal["warn", "stop", "rollback"] = "warn"
     rollbacks: int = Field(3, ge=0)

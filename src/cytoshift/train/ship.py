@@ -5,6 +5,7 @@ OUT/snapshots/STEP      states on the way there, each as if the training had end
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Learnt:
     domains: dict[str, Domain]
     fabric: Fabric
     facts: Facts
+    cast: Callable[[], AbstractContextManager[Any]]  # the precision of the training
     ended: str = ""  # why the monitor stopped the training
 
 
@@ -51,7 +53,7 @@ def shipped(learnt: Learnt, run: Run) -> tuple[NetSpec, nn.Module]:
     spec, network = learnt.method.shipped(), learnt.method.network()
     images = learnt.domains.get("images")
     if isinstance(spec, TranslatorSpec | ResNetSpec) and isinstance(images, Images):
-        return freeze(spec, network, windows(images, run.seed), learnt.fabric)
+        return freeze(spec, network, windows(images, run.seed), learnt.cast)
     return spec, network
 
 

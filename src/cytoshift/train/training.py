@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from . import checkpoint
 from .log import Log
 from .monitor import Monitor, Symptom
 from .optimise import optimizers, rate
+from .proof import cast, prove
 from .settings import Run
 from .ship import Learnt, Shelf
 from .step import Diverged, Mean, joint, train_step
@@ -47,6 +49,7 @@ class Training:
         self.learnt, self.run, self.renew, self.folder, self.shelf = learnt, run, renew, out / "checkpoints", shelf
         self.fabric, self.method = fabric, method = learnt.fabric, learnt.method
         self.facts, self.clock = learnt.facts, learnt.facts.clock
+        self.precision: str = run.train.precision
         method.to(fabric.device)
         train = run.train
         self.optimizers = optimizers(method.players(), train)
@@ -57,6 +60,19 @@ class Training:
         self.parts: dict[str, Any] = {"method": method, "mean": self.mean, "monitor": self.monitor, **self.optimizers}
         self.step, elapsed = checkpoint.load(self.folder / LAST, self.parts)
         self.began, self.marked, self.kept = time.monotonic() - elapsed, (self.step, elapsed), self.step
+
+    def find_precision(self, batches: Batches, log: Log) -> None:
+        """Before a step is taken, whether the precision that is asked for is right here; see proof.py."""
+        settings, device = self.run.train, self.fabric.device
+        if self.step >= settings.steps:
+            return
+        with self.clock.stage("proof of the precision"):
+            proof = prove(self.method, move(batches[self.step], device), settings.precision, device)
+        self.learnt = replace(self.learnt, cast=cast(proof.precision, device))
+        self.precision = proof.precision
+        self.facts.session["computed"] = proof.dump()
+        if proof.sentence:
+            log.say(f"warning: {proof.sentence}")
 
     def walk(self, batches: Batches, fixed: Any, log: Log) -> Symptom | None:
         """Steps to the end of the training, or to a failure that is to be acted upon."""
@@ -69,7 +85,10 @@ class Training:
         for batch in self.clock.waiting(loader, "samples"):
             progress = progress_of(self.step, time.monotonic() - self.began, settings, self.fabric)
             if progress >= 1:
-                log.say(f"stopped after {settings.max_minutes:g} minutes, at step {self.step} of {settings.steps}")
+                log.say(
+                    f"stopped after {settings.max_minutes:g} minutes, at step {self.step} of {settings.steps}: expect "
+                    "less than of all steps; train.steps instead gives the same on any machine"
+                )
                 break
             if passes(before, progress, settings.snapshots):
                 self.snapshot()
@@ -81,11 +100,11 @@ class Training:
             try:
                 with self.clock.stage("steps"):
                     batch = move(batch, self.fabric.device)
-                    terms = train_step(self.method, self.optimizers, batch, progress, self.fabric.autocast)
+                    terms = train_step(self.method, self.optimizers, batch, progress, self.learnt.cast)
             except Diverged as error:
                 if settings.on_failure == "warn":
                     last = self.folder / LAST
-                    raise UserError(diverged(error.term, self.step, last, settings.lr, settings.precision)) from None
+                    raise UserError(diverged(error.term, self.step, last, settings.lr, self.precision)) from None
                 broken = Symptom("divergence", error.term, "the loss is not a number any more")
                 log.say(f"warning at step {self.step}: {broken.sentence}")
                 return broken
@@ -137,7 +156,7 @@ class Training:
     def sheet(self, fixed: Any, log: Log) -> dict[str, NDArray[np.float32]]:
         """Pictures of the shipped weights."""
         self.mean.swap(self.method.network())
-        with self.fabric.autocast(), torch.no_grad():
+        with self.learnt.cast(), torch.no_grad():
             pictures = self.method.look(fixed)
         self.mean.swap(self.method.network())
         log.pictures(self.step, pictures)
@@ -216,7 +235,10 @@ class Training:
 
 
 def progress_of(step: int, elapsed: float, settings: Any, fabric: Fabric) -> float:
-    """0 to 1 by steps or, where minutes are limited, by whichever runs out first; the same in every process."""
+    """0 to 1 by steps or, where minutes are limited, by whichever runs out first; the same in every process.
+
+    Without a limit of minutes it depends on nothing but steps, and so does the learning rate.
+    """
     progress = step / settings.steps
     if settings.max_minutes is not None:
         progress = max(progress, fabric.broadcast(elapsed) / (60 * settings.max_minutes))

@@ -1,0 +1,129 @@
+"""Whether a training in bfloat16 is right on this processor: one step of it against the same step in 32 bits."""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ..core.errors import UserError
+from ..core.machine import processor
+from ..methods.base import Method
+from ..nets.formats import computes_bf16, instructions
+
+# A loss term of a right step in bfloat16 differs by 0.001 to 0.01 of itself, one of kernels that are wrong by a tenth
+# by 0.07 to 0.2. Gradients are noisier: where norms divide by small numbers, those of a right step have a cosine of
+# 0.93 with those of 32 bits; wrong kernels leave none.
+TERMS = 0.05
+LEAST_TERM = 0.02  # a term is taken to be this large at least
+COSINE = 0.5
+HALF, WHOLE = "bf16-mixed", "32"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was found out about the precision of a training.
+
+    Attributes
+    ----------
+    precision : the one that is used, "32" or "bf16-mixed".
+    term : largest relative difference of a loss term (`TERMS` is allowed); None where nothing was compared.
+    cosine : smallest cosine between gradients of a player (`COSINE` at least).
+    sentence : what the user has to know, or "".
+    """
+
+    precision: str
+    term: float | None
+    cosine: float | None
+    seconds: float
+    processor: str
+    instructions: str
+    sentence: str = ""
+
+    def dump(self) -> dict[str, Any]:
+        """For facts.json."""
+        return asdict(self)
+
+
+def cast(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    """The contexts in which a method's lines run in a precision."""
+    return lambda: torch.autocast(device.type, torch.bfloat16, enabled=precision == HALF)
+
+
+def asked_of(precision: str, device: torch.device) -> str:
+    """What "auto" means on a device."""
+    return precision if precision != "auto" else HALF if computes_bf16(device) else WHOLE
+
+
+def prove(method: Method, batch: Any, precision: str, device: torch.device) -> Proof:
+    """Compare one step in both precisions, from the same weights, without moving them.
+
+    Parameters
+    ----------
+    precision : of the settings: "auto", "32" or "bf16-mixed".
+
+    Raises
+    ------
+    UserError : where bf16-mixed is asked for by name and is wrong.
+    """
+    started, wanted = time.perf_counter(), asked_of(precision, device)
+    known = processor(), instructions() if device.type == "cpu" else ""
+    if wanted == WHOLE:
+        return Proof(WHOLE, None, None, time.perf_counter() - started, *known)
+    (terms, gradients), (exact, true) = (one_step(method, batch, device, half) for half in (True, False))
+    term = max((abs(terms[k] - exact[k]) / max(abs(exact[k]), LEAST_TERM) for k in exact), default=0.0)
+    cosine = min((float(torch.cosine_similarity(gradients[k], true[k], 0)) for k in true), default=1.0)
+    broken = not all(map(math.isfinite, exact.values()))  # of a training that has failed, no format is to blame
+    right = everywhere(broken or (term <= TERMS and cosine >= COSINE))
+    seconds = time.perf_counter() - started
+    if right:
+        return Proof(HALF, term, cosine, seconds, *known)
+    found = (
+        f"a step in bfloat16 is wrong on this processor ({', '.join(filter(None, known))}): a loss term differs from "
+        f"that of 32 bits by {term:.2g} of itself, {TERMS} is allowed, gradients have a cosine of {cosine:.2g}, "
+        f"{COSINE} at least is asked for"
+    )
+    if precision == HALF:
+        raise UserError(f"precision {HALF} asked for, {found}; set train.precision to 32 or auto")
+    return Proof(WHOLE, term, cosine, seconds, *known, f"{found}; this training computes in 32 bits, slower")
+
+
+def one_step(
+    method: Method, batch: Any, device: torch.device, half: bool
+) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Loss terms by "player/name", and the gradient of each player; of a copy, which no optimiser moves."""
+    method = copy.deepcopy(method)
+    terms: dict[str, float] = {}
+    gradients: dict[str, Tensor] = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        body = method.step(batch, 0.0)
+        while True:
+            with cast(HALF if half else WHOLE, device)():
+                update = next(body, None)
+            if update is None:
+                return terms, gradients
+            player = method.players()[update.player]
+            player.zero_grad(set_to_none=True)
+            for i, objective in enumerate(update.objectives):
+                terms |= {f"{update.player}/{name}": float(value.detach()) for name, value in objective.terms.items()}
+                moved = [p for p in objective.moves.parameters() if p.requires_grad]
+                last = i + 1 == len(update.objectives)
+                torch.stack(list(objective.terms.values())).sum().backward(inputs=moved, retain_graph=not last)
+            flat = [p.grad.flatten().float() for p in player.parameters() if p.grad is not None]
+            gradients[update.player] = torch.cat(flat)
+
+
+def everywhere(right: bool) -> bool:
+    """Whether it holds in all processes: they take the same steps, so they compute in the same precision."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return right
+    agreed = torch.tensor(float(right))
+    dist.all_reduce(agreed, dist.ReduceOp.MIN)
+    return bool(agreed)
