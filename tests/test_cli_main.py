@@ -8,7 +8,7 @@ import re
 import pytest
 import typer
 
-from cytoshift.cli import doctor, main
+from cytoshift.cli import doctor, doctor_networks, main
 from cytoshift.core.errors import UserError
 
 
@@ -91,22 +91,39 @@ def test_the_doctor_finds_this_machine_fit(capsys):
     findings = json.loads(printed)
     assert code == 0 and findings["usable"] and findings["problems"] == []
     assert findings["versions"]["torch"] and findings["devices"]["threads"] >= 1
-    assert {(c["device"], c["ndim"]) for c in findings["convolutions"]} >= {("cpu", 2), ("cpu", 3)}
+    kinds = {(one["kind"], one["ndim"]) for one in findings["networks"]}
+    assert kinds == {(kind, ndim) for kind in ("translator", "resnet", "unet") for ndim in (2, 3)}
+    for one in findings["networks"]:
+        assert one["errors"]["plain 32"] < 1e-4 and one["cosines"]["32"] > 0.9999
+        assert one["predicts"] in ("folded bf16", "folded 32") and one["trains"] in ("32", "bf16-mixed")
     assert findings["system"]["free_disk_gib"].keys() >= {os.getcwd()}
 
 
-def spoilt(device: str, ndim: int) -> doctor.Convolution:
-    wrong = float("nan") if ndim == 3 else 1e-3
-    return doctor.Convolution(device, ndim, {"fp32": 1e-6, "bf16": wrong}, {"fp32": 1.0, "bf16": 9.0})
+def spoilt(errors: dict[str, float], **used: str | None) -> doctor_networks.Tried:
+    all_of = {"folded bf16": 1e-2, "folded 32": 1e-6, "autocast bf16": 1e-2, "plain 32": 1e-6} | errors
+    cosines, times = {"32": 1.0, "bf16-mixed": 0.97}, dict.fromkeys(all_of, 9.0)
+    chosen = {"predicts": "folded 32", "trains": "32"} | used
+    return doctor_networks.Tried("unet", 3, "cpu", all_of, cosines, times, **chosen)
 
 
-def test_the_doctor_refuses_wrong_convolutions_and_mentions_slow_ones(monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "try_convolution", spoilt)
+def test_the_doctor_says_which_way_is_wrong_and_what_is_used(monkeypatch, capsys):
+    monkeypatch.setattr(doctor_networks, "networks", lambda device: [spoilt({"folded bf16": 0.9})])
+    code, printed = consult(capsys)
+    text = " ".join(printed.split())
+    assert code == 0
+    assert "the unet in 3D on cpu is wrong by folded bf16; it is computed by 'folded 32' and trained in 32" in text
+    assert "ready; networks predict by folded 32 on cpu and train in 32 on cpu" in text
+
+
+def test_the_doctor_refuses_where_no_way_is_right(monkeypatch, capsys):
+    nothing = spoilt(
+        dict.fromkeys(("folded bf16", "folded 32", "autocast bf16", "plain 32"), float("nan")), predicts=None
+    )
+    monkeypatch.setattr(doctor_networks, "networks", lambda device: [nothing])
     code, printed = consult(capsys)
     text = " ".join(printed.split())
     assert code == 1
-    assert "3D convolutions on cpu are wrong" in text and "Cytoshift cannot work here" in text
-    assert "2D convolutions on cpu in bf16 have 0.11 x the speed of fp32" in text
+    assert "the unet in 3D on cpu is wrong by every way" in text and "Cytoshift cannot work here" in text
 
 
 def test_the_doctor_says_how_to_get_what_is_missing(monkeypatch, capsys):
@@ -117,7 +134,7 @@ def test_the_doctor_says_how_to_get_what_is_missing(monkeypatch, capsys):
     assert code == 1
     assert "h5py is missing, h5py>=3.11 is needed; pip install 'h5py>=3.11'" in text
     assert re.search(r"\[napari\] lacks [a-z0-9, -]*napari", text) and "pip install 'cytoshift[napari]'" in text
-    assert "conv2d" not in text  # nothing is tried on half an installation
+    assert "unet" not in text  # nothing is tried on half an installation
 
 
 def test_the_doctor_names_a_library_that_does_not_load(monkeypatch, capsys):

@@ -8,48 +8,18 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from torch import Tensor, dtype
 
 COLUMN = 12
 GIB = 2**30
 # Where a wheel for another processor, numpy or system shows itself.
 COMPILED = ("torch", "numba", "scipy.ndimage", "skimage.measure", "imagecodecs", "h5py", "zarr")
-# Relative rms error of one convolution. fp32 leaves room for the TF32 of CUDA cards (10 bits of mantissa), bf16 has 8
-# bits and must add up in fp32: wrong kernels are off by far more than either.
-TOLERANCE = {"fp32": 2e-3, "bf16": 2e-2}
-SLOW = 0.8  # bf16 at less than this share of the fp32 speed is worth a word
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """A 3x3(x3) convolution and both its gradients against float64, and how long it takes.
-
-    error: relative rms error by precision; milliseconds: best of three, by precision.
-    """
-
-    device: str
-    ndim: int
-    error: dict[str, float]
-    milliseconds: dict[str, float]
-
-    @property
-    def right(self) -> bool:
-        return all(self.error[precision] <= limit for precision, limit in TOLERANCE.items())  # False for NaN too
-
-    @property
-    def bf16_speed(self) -> float:
-        """How many times as fast as fp32."""
-        return self.milliseconds["fp32"] / self.milliseconds["bf16"]
 
 
 @dataclass
@@ -59,7 +29,7 @@ class Findings:
     versions: dict[str, str | None] = field(default_factory=dict)  # None: not installed
     system: dict[str, Any] = field(default_factory=dict)
     devices: dict[str, Any] = field(default_factory=dict)
-    convolutions: list[Convolution] = field(default_factory=list)
+    networks: list[Any] = field(default_factory=list)  # doctor_networks.Tried
     extras: dict[str, list[str]] = field(default_factory=dict)  # what each optional part still lacks
     problems: list[str] = field(default_factory=list)
     advice: list[str] = field(default_factory=list)
@@ -68,7 +38,7 @@ class Findings:
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
 ) -> None:
-    """Look at versions, devices, memory and convolutions; say what is missing and how to get it.
+    """Look at versions, devices and memory, compute every kind of network; say what is missing and how to get it.
 
     Exits with 1 where Cytoshift cannot work here.
     """
@@ -76,7 +46,7 @@ def doctor(
     look_at_packages(findings)
     if not findings.problems:
         findings.devices = look_at_devices()
-        look_at_convolutions(findings)
+        look_at_networks(findings)
     if as_json:
         import json
 
@@ -156,8 +126,10 @@ def look_at_devices() -> dict[str, Any]:
 
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    from ..nets.formats import instructions
+
     return {
-        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "vector_instructions": instructions(),
         "bf16_instructions": bool(able.get("avx512_bf16") or able.get("amx_bf16")) if able else None,
         "amx": bool(able.get("amx_tile")) if able else None,
         "cuda": [{"name": card.name, "memory_gib": card.total_memory / GIB} for card in cards],
@@ -167,67 +139,26 @@ def look_at_devices() -> dict[str, Any]:
     }
 
 
-def look_at_convolutions(findings: Findings) -> None:
-    """Try every device in 2D and 3D: a release of torch has shipped slow and wrong bf16 convolutions in 3D before."""
-    names = ["cpu", *(f"cuda:{i}" for i in range(len(findings.devices["cuda"])))]
-    for device in names + ["mps"] * findings.devices["mps"]:
-        for ndim in (2, 3):
-            tried = try_convolution(device, ndim)
-            findings.convolutions.append(tried)
-            where = f"{ndim}D convolutions on {device}"
-            if not tried.right:
-                findings.problems.append(f"{where} are wrong (relative error {tried.error}); install another torch")
-            elif tried.bf16_speed < SLOW:
-                speed = f"{tried.bf16_speed:.2f} x the speed of fp32"
-                findings.advice.append(f"{where} in bf16 have {speed}; set train.precision=32")
+def look_at_networks(findings: Findings) -> None:
+    """Compute every kind of network on every device, by each way, against float64.
 
+    A fast way that is wrong is not used, which is advice; without a right way nothing works.
+    """
+    from .doctor_networks import networks
 
-def try_convolution(device: str, ndim: int) -> Convolution:
-    """One layer as a training step has it: 16 to 16 channels, forward and backward."""
-    import torch
-
-    numbers = torch.Generator().manual_seed(0)
-    shape = (128, 128) if ndim == 2 else (24, 48, 48)
-    image = torch.randn(2, 16, *shape, generator=numbers)
-    weight = torch.randn(16, 16, *(3,) * ndim, generator=numbers) / (16 * 3**ndim) ** 0.5
-    inputs, truth = {}, {}
-    for precision, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        # The truth starts from the numbers as rounded, so that only the arithmetic is judged.
-        image, weight = image.to(kind), weight.to(kind)
-        inputs[precision] = image, weight, device, kind
-        truth[precision], _ = convolve(image, weight, "cpu", torch.float64)
-        convolve(*inputs[precision])  # the first one warms up
-    errors: dict[str, list[Tensor]] = {precision: [] for precision in inputs}
-    milliseconds = dict.fromkeys(inputs, float("inf"))
-    for _ in range(5):
-        for precision, one in inputs.items():  # in turns, so that a busy moment hits both
-            got, seconds = convolve(*one)
-            errors[precision] += [relative_error(g, t) for g, t in zip(got, truth[precision])]
-            milliseconds[precision] = min(milliseconds[precision], 1000 * seconds)
-    # torch's maximum keeps a NaN where Python's may drop it.
-    return Convolution(device, ndim, {p: float(torch.stack(e).max()) for p, e in errors.items()}, milliseconds)
-
-
-def convolve(image: "Tensor", weight: "Tensor", device: str, kind: "dtype") -> tuple[list["Tensor"], float]:
-    """The result and its gradients by image and weight (against a fixed direction), and the seconds they took."""
-    import torch
-
-    x, w = (t.detach().to(device, kind).requires_grad_() for t in (image, weight))
-    direction = x.detach()
-    convolution = torch.nn.functional.conv2d if x.ndim == 4 else torch.nn.functional.conv3d
-    finish = torch.get_device_module(device).synchronize
-    finish()
-    start = time.perf_counter()
-    out = convolution(x, w, padding=1)
-    gradients = torch.autograd.grad(out, (x, w), direction)
-    finish()
-    seconds = time.perf_counter() - start
-    return [t.detach().cpu().double() for t in (out, *gradients)], seconds
-
-
-def relative_error(got: "Tensor", truth: "Tensor") -> "Tensor":
-    """Rms difference over rms of the truth, a scalar."""
-    return (got - truth).square().mean().sqrt() / truth.square().mean().sqrt()
+    for device in ["cpu", *(f"cuda:{i}" for i in range(len(findings.devices["cuda"])))]:
+        for one in networks(device):
+            findings.networks.append(one)
+            where = f"the {one.kind} in {one.ndim}D on {device}"
+            if one.predicts is None or one.trains is None:
+                findings.problems.append(
+                    f"{where} is wrong by every way ({', '.join(one.wrong)}); install another torch"
+                )
+            elif one.wrong:
+                findings.advice.append(
+                    f"{where} is wrong by {', '.join(one.wrong)}; it is computed by '{one.predicts}' and trained in "
+                    f"{one.trains}"
+                )
 
 
 def lines(findings: Findings) -> Iterator[str]:
@@ -242,13 +173,8 @@ def lines(findings: Findings) -> Iterator[str]:
     yield from paragraph("disk", ", ".join(disk))
     if findings.devices:
         yield from paragraph("devices", devices_line(findings.devices))
-    for tried in findings.convolutions:
-        verdict = typer.style("right", fg="green") if tried.right else typer.style("WRONG", fg="red")
-        yield from paragraph(
-            f"conv{tried.ndim}d",
-            f"{verdict} on {tried.device}: error fp32 {tried.error['fp32']:.0e}, bf16 {tried.error['bf16']:.0e};"
-            f" {tried.milliseconds['fp32']:.1f} ms in fp32, bf16 {tried.bf16_speed:.2f} x as fast",
-        )
+    for tried in findings.networks:
+        yield from paragraph(f"{tried.kind} {tried.ndim}D", network_line(tried))
     for extra, lacking in findings.extras.items():
         cure = f"lacks {', '.join(lacking)}; pip install 'cytoshift[{extra}]'" if lacking else "complete"
         yield from paragraph(f"[{extra}]", cure)
@@ -256,8 +182,27 @@ def lines(findings: Findings) -> Iterator[str]:
         yield from paragraph("advice", sentence)
     for sentence in findings.problems:
         yield from paragraph("problem", typer.style(sentence, fg="red"))
-    verdict = "Cytoshift cannot work here until the problems above are solved" if findings.problems else "ready"
-    yield from paragraph("verdict", verdict)
+    yield from paragraph("verdict", verdict(findings))
+
+
+def network_line(tried: Any) -> str:
+    """What each way comes to, and what will be used."""
+    ways = ", ".join(f"{way} {error:.0e} in {tried.milliseconds[way]:.1f} ms" for way, error in tried.errors.items())
+    gradients = ", ".join(f"{name} {cosine:.3f}" for name, cosine in tried.cosines.items())
+    right = typer.style("right", fg="green") if not tried.wrong else typer.style("WRONG", fg="red")
+    return (
+        f"{right} on {tried.device}: predicts by {tried.predicts}, trains in {tried.trains}; errors {ways}; gradients "
+        f"{gradients}"
+    )
+
+
+def verdict(findings: Findings) -> str:
+    """The last line: whether it works here, and how networks are computed."""
+    if findings.problems:
+        return "Cytoshift cannot work here until the problems above are solved"
+    used = sorted({f"{one.predicts} on {one.device}" for one in findings.networks})
+    trained = sorted({f"{one.trains} on {one.device}" for one in findings.networks})
+    return f"ready; networks predict by {', '.join(used)} and train in {', '.join(trained)}"
 
 
 def devices_line(devices: dict[str, Any]) -> str:
