@@ -22,7 +22,7 @@ def test_a_stage_names_its_command_and_is_not_done_twice(tmp_path, capsys):
 def test_the_whole_way_and_again(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(demo, "IMAGES", 2)
     out = tmp_path / "demo"
-    demo.demo(out=out, minutes=0.1)
+    demo.demo(out=out, steps=8)
     first = capsys.readouterr().out
     for verb in ("synth", "new", "train", "segment", "trust", "evaluate"):
         assert f"$ cytoshift {verb} " in first
@@ -35,7 +35,7 @@ def test_the_whole_way_and_again(tmp_path, capsys, monkeypatch):
     assert first.splitlines()[-1] == end
     for name in ("data/contact.png", "run.yaml", "run.png", "run/model/model.json", "pred", "overview.png"):
         assert (out / name).exists()
-    demo.demo(out=out, minutes=0.1)
+    demo.demo(out=out, steps=8)
     again = capsys.readouterr().out
     assert again.count("is there already") == 3 and again.splitlines()[-1] == end
 
@@ -44,7 +44,7 @@ def test_the_whole_way_and_again(tmp_path, capsys, monkeypatch):
 def test_the_whole_way_with_borrowed_labels(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(demo_cysgan, "IMAGES", 2)
     out = tmp_path / "demo"
-    demo.demo("cysgan", out, minutes=0.1)
+    demo.demo("cysgan", out, steps=8)
     printed = capsys.readouterr().out
     for method in ("cysgan", "supervised"):
         assert f"$ cytoshift new {method} --source" in printed and (out / f"report-{method}.json").exists()

@@ -25,7 +25,7 @@ SHOWN = 3  # rows of the overview
 SIZE = 256  # pixels of its pictures
 
 
-MINUTES = {"adgan": 3.5, "cysgan": 6.0}  # of training at most
+STEPS = {"adgan": 650, "cysgan": 1000}  # of training; the learning rate falls to their end
 
 
 def demo(
@@ -35,9 +35,7 @@ def demo(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Folder for everything the demo makes; default: demo[-METHOD].")
     ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Of training at most; default: 3.5, cysgan 6.")
-    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Of training; default: 650, cysgan 1000.")] = None,
 ) -> None:
     """Make images, learn to segment them without their labels, compare with their truth: a picture and a table.
 
@@ -49,10 +47,10 @@ def demo(
     if method not in ways:
         raise UserError(f"there is no demo of '{method}', there are {', '.join(ways)}; pass one of them")
     folder = Path("demo" if method == "adgan" else f"demo-{method}") if out is None else out
-    ways[method](folder, MINUTES[method] if minutes is None else minutes)
+    ways[method](folder, STEPS[method] if steps is None else steps)
 
 
-def demo_adgan(out: Path, minutes: float) -> None:
+def demo_adgan(out: Path, steps: int) -> None:
     """Make phantoms, learn from them without labels, segment them, compare with their truth."""
     from . import evaluate, new, segment, synth, train, trust
 
@@ -71,9 +69,9 @@ def demo_adgan(out: Path, minutes: float) -> None:
         settings.with_suffix(".png"),
     )
     stage(
-        f"training without labels, at most {minutes:g} minutes",
-        ["train", settings, "-o", run, "--max-minutes", f"{minutes:g}"],
-        lambda: train.train(settings, out=run, max_minutes=minutes),
+        f"training without labels, {steps} steps",
+        ["train", settings, f"train.steps={steps}", "-o", run],
+        lambda: train.train(settings, [f"train.steps={steps}"], out=run),
         model / "model.json",
     )
     again = pred.exists()  # perhaps of another training: made anew in seconds

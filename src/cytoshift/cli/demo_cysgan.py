@@ -12,11 +12,11 @@ PAIR = "em-to-expansion-2d"
 IMAGES = 8  # on each side
 SHOWN = 3  # rows of the overview
 SIZE = 256  # pixels of its pictures
-LOWER = 0.2  # the network without adaptation gets this part of the minutes; it has that much less to learn
+LOWER = 0.4  # the network without adaptation gets this part of the steps; it has that much less to learn
 WAYS = {"cysgan": "CySGAN", "supervised": "the same network, not adapted"}
 
 
-def demo_cysgan(out: Path, minutes: float) -> None:
+def demo_cysgan(out: Path, steps: int) -> None:
     """Make the pair, learn from the source's labels and the target's raw images, segment, compare with the truth."""
     from . import synth
 
@@ -28,8 +28,8 @@ def demo_cysgan(out: Path, minutes: float) -> None:
         data / "contact.png",
     )
     scores = {
-        "cysgan": way("cysgan", data, out, minutes),
-        "supervised": way("supervised", data, out, LOWER * minutes),
+        "cysgan": way("cysgan", data, out, steps),
+        "supervised": way("supervised", data, out, round(LOWER * steps)),
     }
     overview(out, scores)
     show(IMAGES, {WAYS[name]: scores[name]["mean"] for name in WAYS})
@@ -38,7 +38,7 @@ def demo_cysgan(out: Path, minutes: float) -> None:
     typer.echo(f"{figures} · {out / 'overview.png'}")
 
 
-def way(method: str, data: Path, out: Path, minutes: float) -> dict[str, Any]:
+def way(method: str, data: Path, out: Path, steps: int) -> dict[str, Any]:
     """From settings to scores; returns what evaluate writes."""
     from . import evaluate, new, segment, train
 
@@ -56,9 +56,9 @@ def way(method: str, data: Path, out: Path, minutes: float) -> dict[str, Any]:
         settings.with_suffix(".png"),
     )
     stage(
-        f"training, at most {minutes:g} minutes",
-        ["train", settings, "-o", run, "--max-minutes", f"{minutes:g}"],
-        lambda: train.train(settings, out=run, max_minutes=minutes),
+        f"training, {steps} steps",
+        ["train", settings, f"train.steps={steps}", "-o", run],
+        lambda: train.train(settings, [f"train.steps={steps}"], out=run),
         run / "model" / "model.json",
     )
     again = pred.exists()  # perhaps of another training: made anew in seconds

@@ -8,6 +8,7 @@ import typer
 
 from .. import __version__
 from ..core.errors import UserError
+from ..core.threads import wait_briefly
 from .assess import assess
 from .bench import bench
 from .convert import convert
@@ -74,6 +75,7 @@ def main() -> None:
 
     Exit codes: 0 done, 1 the machine gave up (memory, disk, permissions), 2 a wish that cannot be met, 130 Ctrl-C.
     """
+    wait_briefly()
     try:
         app(prog_name="cytoshift")
     except SystemExit as end:

@@ -14,7 +14,10 @@ def train(
         list[str] | None, typer.Argument(help="Settings laid over the file: train.steps=500 seed=1 ...")
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Run folder; default: the file's name.")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop there, counted over restarts.")] = None,
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop there, counted over restarts; a slow or busy machine then learns less."),
+    ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:

@@ -367,7 +367,7 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
             "Of the method: widths of the networks. To add: the paper's weights (reconstruct, cycle, content, "
             "adversarial) and its ablations (aligned, adaptive_encoder).",
         ),
-        "train": ("How long and how fast. 'max_minutes: 30' stops there, the learning rate then falls with the time.",),
+        "train": ("How long, in steps, and how fast; the learning rate falls to their end, on any machine.",),
     }
 
 

@@ -274,7 +274,7 @@ def comments(run: Run, surveys: dict[str, Survey]) -> dict[str, tuple[str, ...]]
         "options": (
             "Of the method: widths of the networks. To add: the paper's weights (cycle, identity, adversarial).",
         ),
-        "train": ("How long and how fast. 'max_minutes: 30' stops there, the learning rate then falls with the time.",),
+        "train": ("How long, in steps, and how fast; the learning rate falls to their end, on any machine.",),
     }
 
 
@@ -291,7 +291,7 @@ def commented_taught(run: Run, stock: dict[str, Lent]) -> str:
             "How the networks see a mask, class by class. smallest: equivalent diameter of the smallest object.",
             "weights: of the classes in the losses, more for what covers less.",
         ),
-        "train": ("How long and how fast. 'max_minutes: 30' stops there, the learning rate then falls with the time.",),
+        "train": ("How long, in steps, and how fast; the learning rate falls to their end, on any machine.",),
     }
     parts = [comment(*(f"{name}: {one.sentence()}." for name, one in stock.items()))]
     for key, value in run.model_dump(mode="json", exclude_unset=True).items():
