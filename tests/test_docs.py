@@ -87,7 +87,7 @@ def test_every_command_in_a_line_of_text_has_verbs_and_options_that_exist(path):
 
 def test_the_commands_are_found_at_all():
     assert len(commands(ROOT / "README.md")) > 10
-    assert ["cytoshift", "train", "run.yaml", "--max-minutes", "3"] in commands(DOCS / "tutorials" / "no-labels-2d.sh")
+    assert ["cytoshift", "train", "run.yaml", "train.steps=600"] in commands(DOCS / "tutorials" / "no-labels-2d.sh")
     assert all(commands(script) for script in SCRIPTS)
 
 

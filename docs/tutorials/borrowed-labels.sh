@@ -7,12 +7,12 @@ cytoshift synth em-to-expansion-2d -n 8 -o pair
 # [new]
 cytoshift new cysgan --source pair/source/images pair/source/labels --target pair/target/images -o cysgan.yaml
 # [train]
-cytoshift train cysgan.yaml --max-minutes 4.5
+cytoshift train cysgan.yaml train.steps=800
 # [segment]
 cytoshift segment runs/cysgan/model pair/target/images -o labels
 # [lower]
 cytoshift new supervised --source pair/source/images pair/source/labels --target pair/target/images -o lower.yaml
-cytoshift train lower.yaml --max-minutes 1.5
+cytoshift train lower.yaml train.steps=400
 cytoshift segment runs/lower/model pair/target/images -o labels-lower
 # [evaluate]
 cytoshift evaluate labels pair/target/labels

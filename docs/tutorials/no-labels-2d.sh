@@ -9,7 +9,7 @@ cytoshift info phantoms/images
 # [new]
 cytoshift new adgan --images phantoms/images -o run.yaml
 # [train]
-cytoshift train run.yaml --max-minutes 3
+cytoshift train run.yaml train.steps=600
 # [segment]
 cytoshift segment runs/run/model phantoms/images -o labels
 # [trust]

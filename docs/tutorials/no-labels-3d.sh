@@ -9,7 +9,7 @@ cytoshift info phantoms/images
 # [new]
 cytoshift new adgan --images phantoms/images -o run.yaml
 # [train]
-cytoshift train run.yaml --max-minutes 3.5
+cytoshift train run.yaml train.steps=500
 # [segment]
 cytoshift segment runs/run/model phantoms/images -o labels
 # [trust]

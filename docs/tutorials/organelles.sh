@@ -7,7 +7,7 @@ cytoshift synth retina -n 3 --shape 32,96,96 -o stacks
 # [new]
 cytoshift new mask_cyclegan --images stacks/images --channels golgi=0,nuclei=1 --cells retina -o run.yaml
 # [train]
-cytoshift train run.yaml --max-minutes 3.5
+cytoshift train run.yaml train.steps=400
 # [segment]
 cytoshift segment runs/run/model stacks/images --channel 0,1 -o labels
 # [evaluate]

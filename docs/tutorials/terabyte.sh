@@ -7,7 +7,7 @@ cytoshift synth hl60-3d-50 -n 2 --shape 32,96,96 -o phantoms
 cytoshift synth hl60-3d-50 --shape 64,256,256 -o brain.ome.zarr
 # [train]
 cytoshift new adgan --images phantoms/images -o run.yaml
-cytoshift train run.yaml --max-minutes 2.5
+cytoshift train run.yaml train.steps=400
 # [convert]
 cytoshift convert phantoms/images/hl60-3d-50_000.tif stack.ome.zarr --memory 1GB
 cytoshift info stack.ome.zarr
