@@ -20,23 +20,35 @@ from typer.testing import CliRunner
 from cytoshift.cli.data import named
 from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
+from cytoshift.core.lock import locked
 from cytoshift.data import fetch
 from cytoshift.data.fetch import Got, fetched, state
 from cytoshift.data.public import PUBLIC, UNKNOWN, File, Public, Rule
 from cytoshift.data.unpack import renamed, unpacked
 from cytoshift.data.volumes import open_labels, open_volumes
 
-CONTENT = np.random.default_rng(0).bytes(1_000_000)
+
+def packed(seed):
+    """An archive of one file of noise."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("noise"), np.random.default_rng(seed).bytes(1_000_000))
+    return out.getvalue()
+
+
+CONTENT, OTHER = packed(0), packed(1)
 
 
 class Server(ThreadingHTTPServer):
-    """One file. breaks: of the next answers, after so many bytes each; ranges: whether parts can be asked for."""
+    """One file. breaks: of the next answers, after so many bytes each; ranges: whether parts can be asked for; said:
+    another Content-Range than is sent; kind: Content-Type; length: whether it is said; careless: of any version."""
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.content, self.tag, self.breaks, self.ranges, self.asked = CONTENT, '"one"', [], True, []
+        self.said, self.kind, self.length, self.careless = None, "", True, False
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -52,17 +64,22 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
-        same = self.headers.get("If-Range") in (None, server.tag)
+        same = server.careless or self.headers.get("If-Range") in (None, server.tag)
         if found and server.ranges and same:
             start = int(found.group(1))
             if start >= len(server.content):
                 self.send_error(416)
                 return
             self.send_response(206)
+            here = f"bytes {start}-{len(server.content) - 1}/{len(server.content)}"
+            self.send_header("Content-Range", server.said or here)
         else:
             self.send_response(200)
         body = server.content[start:]
-        self.send_header("Content-Length", str(len(body)))
+        if server.length:
+            self.send_header("Content-Length", str(len(body)))
+        if server.kind:
+            self.send_header("Content-Type", server.kind)
         if server.tag:
             self.send_header("ETag", server.tag)
         self.end_headers()
@@ -117,8 +134,8 @@ def test_another_version_on_the_server_begins_anew(server, tmp_path):
     server.breaks = [100_000] * fetch.TRIES
     with pytest.raises(UserError):
         fetched(file_of(server, known=False), tmp_path, quiet)
-    server.content, server.tag = CONTENT[::-1], '"two"'
-    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == CONTENT[::-1]
+    server.content, server.tag = OTHER, '"two"'
+    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == OTHER
 
 
 @pytest.mark.parametrize("tag", ['"one"', None, 'W/"weak"'])
@@ -130,6 +147,65 @@ def test_a_server_that_knows_no_parts(server, tmp_path, tag):
 def test_a_part_that_is_whole_already(server, tmp_path):
     (tmp_path / "data.zip.part").write_bytes(CONTENT)
     (tmp_path / "data.zip.part.json").write_text(json.dumps({"version": '"one"'}))
+    assert fetched(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
+
+
+def begun(server, folder, known=False):
+    """A download that broke off after 400,000 bytes."""
+    server.breaks = [100_000] * fetch.TRIES
+    with pytest.raises(UserError):
+        fetched(file_of(server, known), folder, quiet)
+
+
+@pytest.mark.parametrize("said", ["bytes 0-{last}/{all}", "bytes 5-{last}/{all}", "400000-", "bytes 400000-{last}/9"])
+def test_a_part_that_starts_elsewhere_is_not_put_behind_what_is_there(server, tmp_path, said):
+    begun(server, tmp_path)
+    server.said = said.format(last=len(CONTENT) - 1, all=len(CONTENT))
+    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == CONTENT
+    assert server.asked[-2:] == ["bytes=400000-", None]
+
+
+def test_a_part_of_another_version_is_not_put_behind_what_is_there(server, tmp_path):
+    """The server answers with the part, though If-Range asked for the version that is there."""
+    begun(server, tmp_path)
+    server.content, server.tag, server.careless = OTHER, '"two"', True
+    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == OTHER
+
+
+@pytest.mark.parametrize("body, kind", [
+    (b"<html>please log in</html>      ", ""), (b"\n<!DOCTYPE html>", ""), (b"log in", "text/html; charset=utf-8"),
+])  # fmt: skip
+@pytest.mark.parametrize("known", [True, False])
+def test_a_web_page_is_no_archive(server, tmp_path, body, kind, known):
+    server.content, server.kind = body, kind
+    with pytest.raises(UserError, match=r"gave a web page and no archive.* put the file into .* the name data.zip"):
+        fetched(file_of(server, known), tmp_path, quiet)
+    assert list(tmp_path.iterdir()) == []
+    server.content, server.kind = CONTENT, ""
+    assert fetched(file_of(server, known), tmp_path, quiet).path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-30], CONTENT[:500_000] + b"x" + CONTENT[500_001:], b""])
+def test_no_checksum_is_kept_of_an_archive_that_is_not_whole(server, tmp_path, content):
+    """Cut short where the server does not say how long it is, or changed on the way."""
+    server.content, server.length = content, False
+    with pytest.raises(UserError, match=r"gave no whole archive \(.*\), and none of it is kept"):
+        fetched(file_of(server, known=False), tmp_path, quiet)
+    assert list(tmp_path.iterdir()) == []
+    server.content = CONTENT
+    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == CONTENT
+
+
+def test_a_file_that_was_put_there_by_hand_is_looked_into_and_stays(server, tmp_path):
+    (tmp_path / "data.zip").write_bytes(b"<html>")
+    with pytest.raises(UserError, match=r"data.zip is no whole archive .*; remove it or put another there"):
+        fetched(file_of(server, known=False), tmp_path, quiet)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.zip"]
+
+
+def test_two_downloads_of_one_file_at_once_are_one(server, tmp_path):
+    with locked(tmp_path / "data.zip"), pytest.raises(UserError, match="another command works in"):
+        fetched(file_of(server), tmp_path, quiet)
     assert fetched(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
 
 
@@ -243,7 +319,7 @@ def test_masks_in_colours_become_masks(tmp_path):
 
 
 def test_archives_that_are_damaged_or_of_another_layout(tmp_path):
-    (tmp_path / "a.zip").write_bytes(CONTENT)
+    (tmp_path / "a.zip").write_bytes(CONTENT[:-100])
     with pytest.raises(UserError, match=r"a.zip is damaged .*; remove it and give the command again"):
         unpacked(CELLS, [Got(tmp_path / "a.zip", "", True)], tmp_path / "out")
     got = archive(tmp_path / "b.zip", {"elsewhere/a.tif": b""})

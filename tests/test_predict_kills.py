@@ -102,6 +102,34 @@ def test_wishes_that_cannot_be_met(model, tmp_path, words, sentence, monkeypatch
         segment(model, image, "-o", tmp_path / "b.tif", "--block", "64,64")
 
 
+@pytest.mark.parametrize("words, labels", [
+    (["--block", "80,90", "--precision", "32"], "cells.ome.zarr"), ([], "cells.tif"),
+], ids=["blocks", "whole"])  # fmt: skip
+@pytest.mark.parametrize("end", ["labels", "picture", "report"])
+def test_an_end_between_the_labels_and_the_report_is_made_good(model, tmp_path, monkeypatch, words, labels, end):
+    """Ended when the labels have their name and not all that belongs to them is there: the same command makes it."""
+    image = write_image(tmp_path / "a.tif", nuclei((150, 170), 90, 1)[0], PIXELS, "yx")
+    segment(model, image, "-o", tmp_path / "whole" / labels, *words)
+    part = {"labels": "cytoshift.predict.account.Account.image", "picture": "cytoshift.predict.account.Account.end",
+            "report": "cytoshift.report.write_report"}[end]  # fmt: skip
+    command = ["segment", str(model), str(image), "-o", str(tmp_path / "parts" / labels), *words]
+    with monkeypatch.context() as patched:
+        patched.setattr(part, lambda *_, **__: os._exit(9))
+        if not (child := os.fork()):
+            CliRunner().invoke(app, command)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9, "as if it had been killed there"
+    assert (tmp_path / "parts" / labels).exists() and not (tmp_path / "parts" / "cells.report.html").exists()
+    segment(*command[1:])
+    names = lambda folder: sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert names(tmp_path / "parts") == names(tmp_path / "whole"), "no lock, no folder of blocks, no note is left"
+    for name in names(tmp_path / "whole"):
+        if name not in ("cells.report.html", "cells.report/facts.json"):
+            assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    with pytest.raises(UserError, match="is there already; pass --overwrite"):
+        segment(*command[1:])
+
+
 class Command:
     """`cytoshift segment` in a process of its own, watched through its ledger."""
 

@@ -267,6 +267,25 @@ def test_a_damaged_chunk_is_said_once(server, monkeypatch):
     assert said == ["a.tif is damaged; copy it again"]
 
 
+def test_an_image_that_is_removed_while_it_is_viewed_is_gone_and_not_black(tmp_path):
+    pytest.importorskip("neuroglancer", reason="neuroglancer is not there: pip install 'cytoshift[view]'")
+    from cytoshift.view.server import Server
+
+    path = write_image(tmp_path / "a.ome.zarr", np.full((2100, 2100), 7, np.uint8), Voxel((1.0, 1.0)), "yx")
+    said = []
+    (image,) = open_leveled(ImageSource(paths=str(path)))
+    with Server([Layer(Served(deepened(image), "a"))], say=said.append) as server:
+        place = f"http://127.0.0.1:{server.server.port}/data/{server.token}/0"
+        assert fetched(f"{place}/0/c/0/0")[1][0] == 7
+        path.rename(tmp_path / "moved")
+        for chunk in ("0/c/0/0", "1/c/0/0", "0/c/1/1"):
+            with pytest.raises(urllib.error.HTTPError, match="410"):
+                fetched(f"{place}/{chunk}")
+        assert said == [f"{path} is there no longer; put it back, or open another"]
+        (tmp_path / "moved").rename(path)
+        assert fetched(f"{place}/0/c/0/0")[1][0] == 7
+
+
 def test_a_port_that_is_taken_is_a_sentence():
     pytest.importorskip("neuroglancer", reason="neuroglancer is not there: pip install 'cytoshift[view]'")
     from cytoshift.view.server import Server

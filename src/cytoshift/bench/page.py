@@ -1,9 +1,11 @@
 """A page of the tables of many specs, with the pictures that it may show."""
 
 import re
+from io import BytesIO
 from pathlib import Path
 
 from ..core.atomic import replacing
+from ..core.marks import marked
 from .layout import READING
 from .spec import Files, Spec
 
@@ -29,8 +31,10 @@ def copied(picture: Path, page: Path, spec: Spec) -> Path:
     from PIL import Image
 
     path = Path("pictures") / f"{slug(spec)}-{picture.name}"
+    buffer = BytesIO()
+    Image.open(picture).convert("RGB").quantize(COLOURS).save(buffer, format="PNG", optimize=True)
     with replacing(page.parent / path) as beside:
-        Image.open(picture).convert("RGB").quantize(COLOURS).save(beside, format="PNG", optimize=True)
+        beside.write_bytes(marked(buffer.getvalue()))
     return path
 
 

@@ -2,12 +2,13 @@
 
 import json
 import os
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.progress import Progress
+from ..core.signals import deaf, listening
 from .cell import Cell, run_cell
 from .data import Material, material
 from .layout import READING, markdown
@@ -87,7 +89,8 @@ def outcomes(
 
     share = max(torch.get_num_threads() // jobs, 1)
     context = get_context("spawn")  # torch's threads do not survive a fork
-    with ProcessPoolExecutor(jobs, context, initializer=join_parent, initargs=(share,)) as pool:
+    pool = ProcessPoolExecutor(jobs, context, initializer=join_parent, initargs=(share,))
+    try:
         for wave in waves(cells):
             running = {pool.submit(attempt_alone, cell, data, out): cell for cell in wave}
             for done in as_completed(running):
@@ -99,6 +102,12 @@ def outcomes(
                         "a process that ran a cell was killed, often for want of memory; the same command goes on, "
                         f"with fewer --jobs than {jobs}"
                     ) from error
+    except BaseException:
+        for worker in active_children():
+            worker.terminate()  # a training ends after its step, with a checkpoint
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def waves(cells: list[Cell]) -> tuple[list[Cell], list[Cell]]:
@@ -119,7 +128,8 @@ def attempt(cell: Cell, here: Material, out: Path, quiet: bool) -> Outcome:
 
 def attempt_alone(cell: Cell, data: Path | None, out: Path) -> Outcome:
     """`attempt` in a process of its own, whose progress nobody sees."""
-    return attempt(cell, material(cell.dataset, data, out / "data"), out, quiet=True)
+    with listening((signal.SIGTERM,)):
+        return attempt(cell, material(cell.dataset, data, out / "data"), out, quiet=True)
 
 
 def join_parent(threads: int) -> None:
@@ -127,6 +137,7 @@ def join_parent(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    deaf()
 
     def follow() -> None:
         parent = parent_process()

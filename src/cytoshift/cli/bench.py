@@ -20,18 +20,25 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Compare methods. Stopped at any moment, the same command goes on; what is finished is not done again."""
+    from ..bench.places import refuse_places, refuse_strangers
     from ..bench.run import bench as run
     from ..bench.spec import read_spec
     from ..core.errors import UserError
+    from ..core.lock import locked
+    from ..core.signals import explained
     from ..report import write_report
 
     say = partial(typer.echo, err=True) if as_json else typer.echo
-    try:
-        table = run(read_spec(spec), out, data, only, page, say, quiet, jobs)
-    except UserError:
-        if (out / "results.json").exists():  # some cells failed: what the others gave is shown
-            write_report(out)
-        raise
-    shown = write_report(out)
+    wish = read_spec(spec)
+    refuse_places(spec, wish, out, data, page)
+    with locked(out), explained(lambda: "cells that are finished are kept, the same command goes on"):
+        refuse_strangers(out)
+        try:
+            table = run(wish, out, data, only, page, say, quiet, jobs)
+        except UserError:
+            if (out / "results.json").exists():  # some cells failed: what the others gave is shown
+                write_report(out)
+            raise
+        shown = write_report(out)
     conclude(as_json, f"{table} and pictures beside it, report in {shown}", verb="bench", table=table, report=shown,
              results=out / "results.json")  # fmt: skip

@@ -124,12 +124,12 @@ def run(
     """One image after the other, frames of a series too; what there is to say at the end, in words and in names and
     numbers, where "audit" says whether faces of blocks have left a trace.
     """
-    from ..core.atomic import discard
+    from ..core.facts import read_json
     from ..predict.account import Account
+    from ..predict.blockwise import cleared
     from ..predict.engine import engine
     from ..predict.tables import join
 
-    refuse(outputs)
     wishes, only, started = how.wishes(), how.one_pass(), time.perf_counter()
     source = source.model_copy(update={"paths": absolute(source.paths)})
     account = Account(outputs, segmenter, options)
@@ -138,7 +138,8 @@ def run(
         for volume in outputs.volumes:
             if outputs.finished(volume):
                 if not how.keep:
-                    discard(outputs.work(volume))
+                    cleared(outputs.work(volume))
+                failed = failed or read_json(outputs.seams(volume)).get("verdict") == "failed"
                 continue
             began = time.perf_counter()
             done = one(segmenter, outputs, volume, options, wishes, only, (each, how.keep), source, quiet)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..predict.outputs import Outputs
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as one line of JSON on stdout; all else is on stderr.")]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Quiet, conclude
+from .console import Json, Overwrite, Quiet, conclude
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +26,7 @@ def convert(
     memory: Annotated[str, typer.Option(help="What one process may take; more is faster for large planes.")] = "4GB",
     workers: Annotated[int, typer.Option(min=1, help="Processes that read and write.")] = 1,
     ngff: Annotated[str, typer.Option(help="Version of OME-Zarr: 0.5 or 0.4.")] = "0.5",
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -33,29 +34,39 @@ def convert(
 
     Read and written box by box; stopped by whatever, the same command goes on.
     """
+    from ..core.lock import locked
     from ..core.progress import Progress
+    from ..core.signals import explained
     from ..data.copy import copy
     from ..data.gather import gathered
     from ..data.multiscale import Ngff
-    from ..data.store import ImageStore, LabelStore
+    from ..data.store import ImageStore, LabelStore, settled, target
+    from ..data.untouched import refuse_inputs
     from ..data.volumes import declared
     from .evaluate import budget
 
     version: Ngff = "0.4" if ngff == "0.4" else "0.5"
     if ngff not in NGFF:
         raise UserError(f"version {ngff} asked for, {' and '.join(NGFF)} are written; choose one of these")
-    if "::" not in out and Path(out).exists():
-        raise UserError(f"{out} is there already; remove it, or choose another name")
-    source = gathered(declared(list(image), axes, channel, 0, voxel, unit), labels)
+    wish = declared(list(image), axes, channel, 0, voxel, unit)
+    refuse_inputs([out], [None if labels else wish], labels=[wish if labels else None])
     kind = LabelStore if labels else ImageStore
-    store = kind.create(
-        out, source.array.shape, written(source.array.dtype, labels), source.voxel, source.axes, version
-    )
-    with processes(workers) as run, Progress(f"convert {source.origin}", 1, quiet=quiet) as progress:
-        told = lambda done, count: progress.update(done / count)
-        before = copy(source.array, store, source.origin, budget(memory), run, told)
-        progress.update(1, "pyramid")
-        path = store.finish(run, channels=source.channels)
+    taken = UserError(f"{out} is there already; pass --overwrite to replace it, or choose another name")
+    if Path(out).is_file() and not overwrite:
+        raise taken
+    place = target(out, version, labels)[0]
+    with locked(out), explained(lambda: "what has been copied is kept, the same command goes on"):
+        if (settled(place) or place.exists()) and not overwrite:
+            raise taken
+        source = gathered(wish, labels)
+        store = kind.create(
+            out, source.array.shape, written(source.array.dtype, labels), source.voxel, source.axes, version
+        )
+        with Progress(f"convert {source.origin}", 1, quiet=quiet) as progress, processes(workers) as run:
+            told = lambda done, count: progress.update(done / count)
+            before = copy(source.array, store, source.origin, budget(memory), run, told)
+            progress.update(1, "pyramid")
+            path = store.finish(run, channels=source.channels)
     again = f", {before} boxes of it had been copied before" if before else ""
     shape = " x ".join(map(str, source.array.shape))
     words = f"{path}: {source.axes}, {shape} voxels of {source.voxel}, {store.dtype}, from {source.origin}{again}"
@@ -81,5 +92,10 @@ def processes(count: int) -> "Iterator[Any]":
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+    from ..core.signals import deaf
+
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=deaf)
+    try:
         yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)

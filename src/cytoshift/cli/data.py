@@ -33,6 +33,8 @@ def data(
     the cache needs no network. Where nobody has published a checksum, that of the first download is kept, and later
     ones are compared with it.
     """
+    from ..core.lock import locked
+    from ..core.signals import explained
     from ..data import fetch
     from ..data.unpack import unpacked
 
@@ -51,8 +53,9 @@ def data(
     words, told = [], []
     for one in chosen:
         place = out if len(chosen) == 1 else out / one.name
-        archives = got(one, folder, quiet or as_json)
-        count = unpacked(one, archives, place)
+        with locked(place), explained(lambda: "what has arrived is kept, the same command goes on"):
+            archives = got(one, folder, quiet or as_json)
+            count = unpacked(one, archives, place)
         words += [
             f"{a.path.name} has no published checksum: sha256 {a.sha256[:16]}... is kept in {folder / fetch.CHECKSUMS}"
             for a in archives if not a.known

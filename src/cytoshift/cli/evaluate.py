@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ..core.errors import UserError
-from .console import Quiet, conclude
-from .evaluate_page import page, place, room
+from .console import Overwrite, Quiet, conclude
+from .evaluate_page import page, place, refuse_places, room
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -71,6 +71,7 @@ def evaluate(
             help="Of several classes: a number that two of them share in the truth is a pair; score these too.",
         ),
     ] = False,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare labels with the truth.
@@ -88,7 +89,10 @@ def evaluate(
     if not report and (out or images):
         raise UserError("-o and --images are of the report, and --no-report leaves it out; pass one or the other")
     started = time.perf_counter()
-    if names := classes(Path(pred), Path(truth)):
+    names = classes(Path(pred), Path(truth))
+    written = [json_file if json_file != STDOUT else None, out]
+    refuse_places(written, [pred, truth], [images, *(confidence or [])], names, overwrite)
+    if names:
         from .evaluate_classes import evaluate_classes
 
         if confidence or images is not None:
@@ -279,8 +283,10 @@ def write(json_file: Path | None, result: dict[str, Any]) -> None:
         conclude(True, "", verb="evaluate", **result)
     elif json_file:
         from ..core.facts import write_json
+        from ..core.lock import locked
 
-        write_json(json_file, result)
+        with locked(json_file):
+            write_json(json_file, result)
 
 
 def show(result: dict[str, Any]) -> None:

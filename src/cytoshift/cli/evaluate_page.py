@@ -34,6 +34,25 @@ def place(pred: str, out: Path | None, name: str = "") -> Path:
     return file.with_name(f"{file.stem.removesuffix('.ome')}.evaluation.html")
 
 
+def refuse_places(
+    written: "Sequence[Path | None]", labels: "Sequence[str]", images: "Sequence[str | None]", classes: "Sequence[str]",
+    overwrite: bool,
+) -> None:  # fmt: skip
+    """Raises UserError where what is asked for would replace what is read, or a file that `evaluate` did not write.
+
+    written: the numbers and the report, None where they are not asked for; of several classes a report for each.
+    """
+    from ..core.marks import refuse_strangers
+    from ..data.untouched import refuse_inputs
+
+    numbers, out = written
+    pages = [place("", out, name) for name in classes or [""]] if out is not None else []
+    places = [*pages, *([numbers] if numbers is not None else [])]
+    read = [str(Path(path) / name) for path in labels for name in classes] or labels
+    refuse_inputs(places, images, labels=read)
+    refuse_strangers(places, overwrite)
+
+
 def room(pairs: "Sequence[tuple[Volume, Volume]]", left: float, asked: bool) -> bool:
     """Whether a report, which takes images whole, fits into so many bytes.
 
@@ -59,11 +78,14 @@ def page(triples: "Sequence[Triple]", result: dict[str, Any], seconds: float, wh
     """
     from tempfile import TemporaryDirectory
 
+    from ..core.lock import locked
+    from ..core.marks import refuse_strangers
     from ..predict.compared import compared
     from ..report import write_report
 
     try:
-        with TemporaryDirectory() as folder:
+        with locked(where), TemporaryDirectory() as folder:
+            refuse_strangers([] if asked else [where], overwrite=False)
             compared(triples, result, seconds, Path(folder))
             return write_report(Path(folder), where)
     except UserError as error:

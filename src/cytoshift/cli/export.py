@@ -24,8 +24,10 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Write a model as ONNX, or as a package for the bioimage.io model zoo, with all that a program has to know."""
-    if out.exists() and not overwrite:
-        raise UserError(f"{out} exists; choose another -o or pass --overwrite")
+    from ..core.lock import locked
+    from ..core.overlap import refuse_overlap
+
+    refuse_overlap([out], [model])
     if to == Target.onnx and out.suffix != ".onnx":
         raise UserError(f"{out} is to be an ONNX file; give it the ending .onnx")
     if to == Target.bioimageio and out.suffix not in ("", ".zip"):
@@ -34,12 +36,15 @@ def export(
     from ..model.export import described, save_onnx
     from ..model.zoo import save_zoo
 
-    segmenter = Segmenter.load(model)
-    if to == Target.onnx:
-        save_onnx(segmenter, out)
-    else:
-        title = name or f"Cytoshift {segmenter.card.get('method', 'segmenter')}"
-        save_zoo(segmenter, out, title, author or [], licence)
+    with locked(out):
+        if out.exists() and not overwrite:
+            raise UserError(f"{out} exists; choose another -o or pass --overwrite")
+        segmenter = Segmenter.load(model)
+        if to == Target.onnx:
+            save_onnx(segmenter, out)
+        else:
+            title = name or f"Cytoshift {segmenter.card.get('method', 'segmenter')}"
+            save_zoo(segmenter, out, title, author or [], licence)
     about = described(segmenter)
     sizes = " x ".join(map(str, about["least"]))
     typer.echo(

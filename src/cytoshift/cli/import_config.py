@@ -19,19 +19,29 @@ def import_config(
     import yaml
 
     from ..core.atomic import replacing
+    from ..core.lock import locked
+    from ..core.overlap import refuse_overlap
     from ..core.voxel import Voxel
     from ..data.volumes import declared
     from ..train.pytc import imported
 
-    if out.exists() and not overwrite:
-        raise UserError(f"{out} is there already; pass --overwrite to replace it or another -o")
+    refuse_overlap([out], files)
+    with locked(out):
+        refuse_settings(out, overwrite)
     size = declared("", "zyx", None, 0, voxel, unit, None).voxel
     if size is None or len(size) != 3:
         raise UserError(f"voxel size {voxel} asked for, volumes have three axes; pass it as z,y,x")
     run, left = imported(files, Voxel(size, unit))
     text = yaml.safe_dump(run.model_dump(mode="json", exclude_unset=True), sort_keys=False, width=110)
-    with replacing(out) as beside:
+    with locked(out), replacing(out) as beside:
+        refuse_settings(out, overwrite)
         beside.write_text("".join(f"# not taken over: {line}\n" for line in left) + text)
     for line in left:
         typer.echo(f"not taken over: {line}")
     typer.echo(f"settings in {out}; next: cytoshift train {out}")
+
+
+def refuse_settings(out: Path, overwrite: bool) -> None:
+    """Settings are changed by hand, so that nobody's are replaced without being asked."""
+    if out.exists() and not overwrite:
+        raise UserError(f"{out} is there already; pass --overwrite to replace it or another -o")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .console import Overwrite
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -26,19 +28,29 @@ def info(
     frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Read object ids instead of intensities.")] = False,
     output: Annotated[Path, typer.Option("-o", "--out", help="Where the thumbnail goes.")] = Path("thumbnail.png"),
+    overwrite: Overwrite = False,
 ) -> None:
     """Print how images are understood (axes, voxel size, type, channel) and write a thumbnail of them."""
     from rich.console import Console
 
+    from ..core.lock import locked
+    from ..core.marks import refuse_strangers
+    from ..data.untouched import refuse_inputs
     from ..data.volumes import declared, open_labels, open_volumes
-    from ..draw import save_png
+    from ..draw import png, save_png
 
     source = declared(list(paths), axes, channel, level, voxel, unit, frames)
+    output = png(output)
+    refuse_inputs([output], [None if labels else source], labels=[source if labels else None])
+    refuse_strangers([output], overwrite)
     volumes = open_labels(source) if labels else open_volumes(source)
     shown = [Shown(volume, labels) for volume in volumes[:ROWS]]
     console = Console(highlight=False)
     console.print(one(volumes[0], shown[0]) if len(volumes) == 1 else many(volumes, shown))
-    picture = save_png(output, together(shown))
+    thumbnail = together(shown)
+    with locked(output):
+        refuse_strangers([output], overwrite)
+        picture = save_png(output, thumbnail)
     console.print(f"thumbnail {picture}", markup=False, soft_wrap=True)
 
 

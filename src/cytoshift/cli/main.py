@@ -8,6 +8,7 @@ import typer
 
 from .. import __version__
 from ..core.errors import UserError
+from ..core.signals import Stopped, listening
 from ..core.threads import wait_briefly
 from .assess import assess
 from .bench import bench
@@ -73,11 +74,18 @@ for verb in (
 def main() -> None:
     """Run a verb. What the user or the machine can mend is one sentence; a bug keeps its traceback.
 
-    Exit codes: 0 done, 1 the machine gave up (memory, disk, permissions), 2 a wish that cannot be met, 130 Ctrl-C.
+    Exit codes: 0 done, 1 the machine gave up (memory, disk, permissions), 2 a wish that cannot be met, 128 + n where
+    signal n asked for an end, 130 of them Ctrl-C.
     """
     wait_briefly()
     try:
-        app(prog_name="cytoshift")
+        with listening():
+            app(prog_name="cytoshift")
+    except Stopped as stop:
+        if stop.words is None:  # the process that leads says it, and would take another code for a failure
+            sys.exit(0)
+        complain(stop.sentence())
+        sys.exit(128 + stop.number)
     except SystemExit as end:
         if end.code == INTERRUPTED:
             complain("stopped by Ctrl-C; train and bench continue when the same command is given again")

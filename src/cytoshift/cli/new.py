@@ -89,16 +89,18 @@ def new(
     as_json: Json = False,
 ) -> None:
     """Measure raw images and write a commented run.yaml for them, with a picture beside it to check it by."""
-    from ..core.atomic import replacing
+    from ..core.lock import locked
     from ..core.progress import Progress
+    from ..data.untouched import refuse_inputs
     from ..data.volumes import declared
-    from ..draw import save_png
     from ..train.borrow import lent
 
     picture = out.with_suffix(".png")
-    if not overwrite and (there := next((path for path in (out, picture) if path.exists()), None)):
-        raise UserError(f"{there} is there already; pass --overwrite to replace it or another -o")
     target = declared(one_or_many(images), axes, channel, level, voxel, unit, frames)
+    sides = source or (None, None)
+    refuse_inputs([out, picture], [target, sides[0]], labels=[*labels_of(sides[1])])
+    with locked(out):
+        refuse_written(out, picture, overwrite)
     look_for = one_of(polarity, POLARITIES, "--polarity")
     borrowed = known(method, borrowed=source is not None)
     with Progress("measuring", 1, quiet=quiet) as progress:
@@ -134,11 +136,39 @@ def new(
                 )
             draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
             text, drawn, sentence = drawing(method, target, look_for, preset, draw_as, told)
-    with replacing(out) as beside:
-        beside.write_text(text)
-    save_png(picture, drawn)
+    with locked(out):
+        refuse_written(out, picture, overwrite)
+        write(out, picture, text, drawn)
     words = f"{sentence}\nsettings in {out}, a picture to check them by in {picture}; next: cytoshift train {out}"
     conclude(as_json, words, verb="new", method=method, settings=out, picture=picture, measured=sentence)
+
+
+def labels_of(words: str | None) -> list[str]:
+    """Paths of labels, one or one for each class: golgi=PATH,nuclei=PATH."""
+    from .new_classes import named
+
+    if words is None:
+        return []
+    return list(named(words).values()) or [words]
+
+
+def refuse_written(out: Path, picture: Path, overwrite: bool) -> None:
+    """Of a command that was killed between the two, the picture alone is there."""
+    from ..core.marks import refuse_strangers
+    from .import_config import refuse_settings
+
+    refuse_settings(out, overwrite)
+    refuse_strangers([picture], overwrite)
+
+
+def write(out: Path, picture: Path, text: str, drawn: "NDArray[np.uint8]") -> None:
+    """The picture first: where the settings are, both are."""
+    from ..core.atomic import replacing
+    from ..draw import save_png
+
+    save_png(picture, drawn)
+    with replacing(out) as beside:
+        beside.write_text(text)
 
 
 Written = tuple[str, "NDArray[np.uint8]", str]  # run.yaml, its picture, what was seen

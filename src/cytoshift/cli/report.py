@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, conclude
+from .console import Json, Overwrite, conclude
 
 
 def report(
     folder: Annotated[Path, typer.Argument(help="Run folder of train, folder of segment or bench, or cells.tif.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="FILE.html; default: where the verb puts it.")] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Write one HTML file about a run or about results, which needs no network and no other file.
@@ -18,9 +19,17 @@ def report(
     train, segment and bench have written it already; this makes it again, also of a run that is still going.
     """
     from ..core.errors import UserError
+    from ..core.lock import locked
+    from ..core.marks import refuse_strangers
+    from ..core.overlap import refuse_overlap
     from ..report import write_report
+    from ..report.page import place_of
 
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out} is asked for, a report is an HTML file; pass -o {out.with_suffix('.html')}")
-    page = write_report(folder, out)
+    page = out or place_of(folder)
+    refuse_overlap([page], [folder] if folder.is_file() else [])
+    with locked(page):
+        refuse_strangers([page], overwrite)
+        write_report(folder, page)
     conclude(as_json, f"report in {page}", verb="report", report=page)

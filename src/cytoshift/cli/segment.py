@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from ..data.volumes import Volume
+    from ..data.volumes import ImageSource, Volume
     from ..model import Segmenter
     from ..predict.outputs import Outputs, Table
     from ..predict.run import Options
@@ -95,7 +95,10 @@ def segment(
     (6) audit of the seams; so does any with --memory, --block, --workers or --scheduler. Stopped by whatever, the same
     command goes on with the blocks that are missing. Exit code 3 where the audit fails; the labels are kept.
     """
+    from ..core.lock import locked
     from ..core.settings import parse
+    from ..core.signals import explained
+    from ..data.untouched import refuse_inputs
     from ..data.volumes import declared, open_volumes
     from ..model import Segmenter, fingerprint
     from ..predict.outputs import Outputs
@@ -107,6 +110,8 @@ def segment(
         "overlap": overlap, "batch": batch, "precision": precision, "mirror": mirror, "reach": reach,
     }  # fmt: skip
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
+    source = declared(list(images), axes, channel, level, voxel, unit, frames)
+    refuse_places(out, raw, source, model)
     segmenter = Segmenter.load(model, chosen(device))
     if channel is None and segmenter.spec.channels > 1:
         numbers = ",".join(map(str, range(segmenter.spec.channels)))
@@ -114,7 +119,6 @@ def segment(
             f"{model} sees {segmenter.spec.channels} channels at once and is told none; pass their numbers in the "
             f"order of the training, as --channel {numbers}"
         )
-    source = declared(list(images), axes, channel, level, voxel, unit, frames)
     volumes = open_volumes(source)
     for volume in volumes:
         refuse_strangers(segmenter, volume, options)
@@ -123,15 +127,40 @@ def segment(
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
     names = segmenter.representation.names if isinstance(segmenter.representation, Classes) else ("",)
     pairs = bool(getattr(segmenter.representation, "belongs", {}))
-    outputs = Outputs(out, volumes, request, overwrite, raw, names, pairs, ".ome.zarr" if blocks else ".tif")
+    outputs = Outputs(out, volumes, request, raw, names, pairs, ".ome.zarr" if blocks else ".tif")
     if blocks:
-        words, result = blockwise.run(segmenter, outputs, options, how, source, quiet)
-    else:
-        words, result = run(segmenter, outputs, options, quiet)
+        blockwise.refuse(outputs)
+    refuse_inputs(outputs.written(), [source], [model], filled=outputs.folders)
+    with locked(*outputs.locks), explained(lambda: kept(outputs)):
+        outputs.claim(overwrite)
+        if blocks:
+            words, result = blockwise.run(segmenter, outputs, options, how, source, quiet)
+        else:
+            words, result = run(segmenter, outputs, options, quiet)
+        if how.one_pass() in (None, "write"):
+            outputs.complete()
     conclude(as_json, "\n".join(words), verb="segment", model=model, **result)
     if result.get("audit") == "failed":
         typer.secho("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
         raise typer.Exit(blockwise.FAILED)
+
+
+def refuse_places(out: Path, raw: Path | None, source: "ImageSource", model: Path) -> None:
+    """Raises UserError where results would go to what is read, as far as names of files tell before one is opened."""
+    from ..data.picture import stem
+    from ..data.untouched import files_of, refuse_inputs
+    from ..predict.outputs import is_single
+
+    single = is_single(out)
+    names = [f"{stem(path)}{suffix}" for path in files_of(source, False) for suffix in (".tif", ".ome.zarr")]
+    places = [out] if single else [out / name for name in names]
+    refuse_inputs([*places, raw], [source], [model], filled=[] if single else [out])
+
+
+def kept(outputs: "Outputs") -> str:
+    """What there is where the command was stopped."""
+    count, every = sum(map(outputs.finished, outputs.volumes)), len(outputs.volumes)
+    return f"{count} of {every} images {'is' if count == 1 else 'are'} finished, the same command goes on"
 
 
 def run(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, Quiet, conclude
+from .console import Json, Overwrite, Quiet, conclude
 
 
 def select(
@@ -23,6 +23,7 @@ def select(
     frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
     most: Annotated[int, typer.Option(min=1, help="Images that are looked at, evenly over all.")] = 8,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -31,19 +32,28 @@ def select(
     A warning light and no judge: where its choice is not the last state, look at both (docs/trust.md says how often
     which was better). Writes OUT/model and OUT/select.json, with every state's score and criteria.
     """
+    from ..core.lock import locked
+    from ..core.marks import refuse_strangers
     from ..core.progress import Progress
+    from ..data.untouched import refuse_inputs
     from ..data.volumes import declared, open_volumes
     from ..trust.assess import evenly
     from ..trust.select import select as choose
     from ..trust.select import states, write
     from .segment import chosen
 
+    folder, source = out or run / "selected", declared(list(images), axes, channel, level, voxel, unit, frames)
+    models = [run / "model", run / "snapshots", run / "run.yaml"]
+    refuse_inputs([folder / "model", folder / "select.json"], [source], models, filled=[folder])
     paths = states(run)
-    volumes = evenly(open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames)), most)
-    with Progress("scoring states", 1, quiet=quiet) as progress:
-        choice = choose(paths, volumes, chosen(device), thresholds, progress.say, progress.update)
-    folder = out or run / "selected"
-    model = write(choice, folder)
+    with locked(folder):
+        refuse_strangers([folder / "select.json"], overwrite)
+        if not (folder / "select.json").exists():
+            refuse_strangers([folder / "model"], overwrite)
+        volumes = evenly(open_volumes(source), most)
+        with Progress("scoring states", 1, quiet=quiet) as progress:
+            choice = choose(paths, volumes, chosen(device), thresholds, progress.say, progress.update)
+        model = write(choice, folder)
     words = [choice.sentence(), choice.score.sentence()]
     if choice.best is not choice.candidates[-1]:
         words.append("it is not the last state: look at both before you keep one")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Quiet, conclude
+from .console import Json, Overwrite, Quiet, conclude
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,7 @@ def synth(
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
     shape: Annotated[str | None, typer.Option(help="Size in voxels, Y,X or Z,Y,X, instead of the preset's.")] = None,
     memory: Annotated[str, typer.Option(help="What a large OUT.ome.zarr may take.")] = "2GB",
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -42,25 +43,50 @@ def synth(
     OUT.ome.zarr with --shape becomes one image of any size, tiles of phantoms side by side, with its labels in
     OUT.ome.zarr::labels/truth; stopped, the same command goes on.
     """
-    from ..core.progress import Progress
-    from ..data.write import write_image, write_labels
-    from ..draw import save_png, sheet
-    from ..synth import PAIRS, PHANTOMS, STACKS, Pair, Phantom, pair, phantom
-    from ..synth.pairs import SIDES
+    from ..core.lock import locked
+    from ..synth import PAIRS, PHANTOMS, STACKS
 
     wanted = sizes(shape) if shape else None
     if out.suffix.lower() == ".zarr":
         if wanted is None:
             raise UserError(f"{out} becomes one large image, whose size is not said; pass --shape, as in 8192,8192")
-        words = large(preset, out, seed, wanted, memory)
+        with locked(out):
+            words = large(preset, out, seed, wanted, memory, overwrite)
         conclude(as_json, words, verb="synth", preset=preset, seed=seed, shape=list(wanted), out=out)
         return
-    if preset in STACKS:
-        words, contact = stacks(preset, out, number, seed, wanted, quiet)
-        conclude(as_json, words, verb="synth", preset=preset, number=number, seed=seed, out=out, picture=contact)
-        return
-    if preset not in PHANTOMS and preset not in PAIRS:
+    if preset not in PHANTOMS and preset not in PAIRS and preset not in STACKS:
         raise UserError(f"there is no preset '{preset}'; there are {', '.join([*PHANTOMS, *PAIRS, *STACKS])}")
+    with locked(out):
+        claimed(preset, out, number, seed, wanted, overwrite)
+        make = stacks if preset in STACKS else samples
+        words, contact = make(preset, out, number, seed, wanted, quiet)
+    conclude(as_json, words, verb="synth", preset=preset, number=number, seed=seed, out=out, picture=contact)
+
+
+def claimed(preset: str, out: Path, number: int, seed: int, shape: tuple[int, ...] | None, overwrite: bool) -> None:
+    """Make sure that nothing of anybody else is replaced."""
+    from ..data.made import claim
+    from ..synth import CLASSES, PAIRS, STACKS
+    from ..synth.pairs import SIDES
+
+    parts = ["images", *(f"labels/{name}" for name in CLASSES)] if preset in STACKS else ["images", "labels"]
+    sides = SIDES if preset in PAIRS else ("",)
+    names = [numbered(preset, index, number) for index in range(number)]
+    places = [out / side / part / name for side in sides for part in parts for name in names]
+    request = {"verb": "synth", "preset": preset, "seed": seed, "shape": shape}
+    claim(out, request, [*places, out / "contact.png"], overwrite)
+
+
+def samples(
+    preset: str, out: Path, number: int, seed: int, wanted: tuple[int, ...] | None, quiet: bool
+) -> tuple[str, Path]:
+    """Images and labels of a phantom, or of a pair on each side; what there is to say, and the picture."""
+    from ..core.progress import Progress
+    from ..data.write import write_image, write_labels
+    from ..draw import save_png, sheet
+    from ..synth import PAIRS, PHANTOMS, Pair, Phantom, pair, phantom
+    from ..synth.pairs import SIDES
+
     kind: Phantom | Pair
     sides: dict[str, Callable[[int], Sample]]
     if preset in PHANTOMS:
@@ -91,26 +117,31 @@ def synth(
     shown = f", the first {most} of {number}" if number > most else ""
     contact = save_png(out / "contact.png", sheet(rows, titles, captions, heading=f"{preset} - {kind.summary}{shown}"))
     each = " on each side" if len(sides) > 1 else ""
-    words = f"{number} images and labels of {preset}{each} (seed {seed}) in {out}; picture: {contact}"
-    conclude(as_json, words, verb="synth", preset=preset, number=number, seed=seed, out=out, picture=contact)
+    return f"{number} images and labels of {preset}{each} (seed {seed}) in {out}; picture: {contact}", contact
 
 
-def large(preset: str, out: Path, seed: int, shape: tuple[int, ...], memory: str) -> str:
+def large(preset: str, out: Path, seed: int, shape: tuple[int, ...], memory: str, overwrite: bool) -> str:
     """One image of any size and, inside of it, its labels; what there is to say."""
     from ..data.copy import copy
-    from ..data.store import ImageStore, LabelStore
+    from ..data.store import ImageStore, LabelStore, noted, settled
     from ..synth.mosaic import Mosaic
     from .evaluate import budget
 
     mosaic, share = Mosaic.of(preset, seed, shape), budget(memory)
     axes = "zyx"[-len(shape) :]
-    if not out.exists():
+    request = {"synth": {"preset": preset, "seed": seed, "shape": list(shape)}}
+    there = out.exists() and noted(out).get("synth") == request["synth"]
+    if out.exists() and not there and not overwrite:
+        raise UserError(f"{out} is there already and of no such command; pass --overwrite to replace it or another -o")
+    if not there or overwrite:
         image = ImageStore.create(out, shape, mosaic.image.dtype, mosaic.voxel, axes)
         copy(mosaic.image, image, f"{preset} (seed {seed})", share)
-        image.finish()
-    truth = LabelStore.create(f"{out}::labels/truth", shape, mosaic.labels.dtype, mosaic.voxel, axes)
-    copy(mosaic.labels, truth, f"{preset} (seed {seed})", share)
-    truth.finish()
+        image.finish(notes=request)
+    settled(out)
+    if not settled(out / "labels" / "truth"):
+        truth = LabelStore.create(f"{out}::labels/truth", shape, mosaic.labels.dtype, mosaic.voxel, axes)
+        copy(mosaic.labels, truth, f"{preset} (seed {seed})", share)
+        truth.finish()
     words = " x ".join(map(str, shape))
     return f"{out}: {words} voxels of {mosaic.voxel}, up to {mosaic.before[-1]} objects in {out}::labels/truth"
 

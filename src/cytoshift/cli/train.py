@@ -23,7 +23,9 @@ def train(
 ) -> None:
     """Train a model, with a report of it. Killed at any moment, the same command goes on from the last checkpoint."""
     from ..core.errors import UserError
+    from ..core.lock import Busy
     from ..core.settings import parse, read_yaml
+    from ..core.signals import explained
     from ..report import write_report
     from ..train.fit import fit
     from ..train.settings import Run
@@ -33,7 +35,10 @@ def train(
     folder = out or Path("runs") / run.stem
     before = (folder / "log.jsonl").stat().st_mtime_ns if (folder / "log.jsonl").exists() else 0
     try:
-        model = fit(settings, folder, quiet)
+        with explained(lambda: "the last checkpoint is kept, the same command goes on from there"):
+            model = fit(settings, folder, quiet, run)
+    except Busy:
+        raise
     except UserError:
         log = folder / "log.jsonl"
         if log.exists() and log.stat().st_mtime_ns != before:  # it trained and failed: the curves say how

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, Quiet, conclude
+from .console import Json, Overwrite, Quiet, conclude
 
 
 def translate(
@@ -16,33 +16,44 @@ def translate(
     axes: Annotated[str | None, typer.Option(help="Axes of the labels, for example zyx.")] = None,
     voxel: Annotated[str | None, typer.Option(help="Voxel size, for example 0.5,0.2,0.2.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of --voxel: um, nm or px.")] = None,
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Draw microscope images from label images (AD-GAN 4.6), or the series of styles between the two (5.5)."""
     from ..core.errors import UserError
+    from ..core.lock import locked
     from ..core.progress import Progress
+    from ..data.made import claim
+    from ..data.untouched import refuse_inputs
     from ..data.volumes import declared, open_labels
     from ..data.write import write_image
     from ..draw import save_png, sheet, thumbnail
-    from ..model import Segmenter
+    from ..model import Segmenter, fingerprint
     from ..predict.translate import draw_styles
 
     if steps < 2:
         raise UserError(f"--steps {steps} asked for, a series has a beginning and an end; pass 2 or more")
+    source = declared(labels, axes=axes, voxel=voxel, unit=unit)
+    refuse_inputs([out / "styles.png"], files=[model], labels=[source], filled=[out])
     segmenter = Segmenter.load(model)
     rows, names = [], []
-    volumes = open_labels(declared(labels, axes=axes, voxel=voxel, unit=unit))
-    with Progress("translate", len(volumes), "image", quiet) as progress:
+    volumes = open_labels(source)
+    images = {volume.name: out / f"{volume.name}.tif" for volume in volumes}
+    refuse_inputs(images.values(), files=[model], labels=[source])
+    request = {"verb": "translate", "model": fingerprint(model), "steps": steps,
+               "labels": {volume.name: volume.origin for volume in volumes}}  # fmt: skip
+    with locked(out), Progress("translate", len(volumes), "image", quiet) as progress:
+        claim(out, request, [*images.values(), out / "styles.png"], overwrite)
         for volume in volumes:
             progress.advance(0, f"translate {volume.name}")
             series = draw_styles(segmenter, volume, steps)
-            write_image(out / f"{volume.name}.tif", series[-1], volume.voxel, volume.axes)
+            write_image(images[volume.name], series[-1], volume.voxel, volume.axes)
             rows.append([thumbnail(image, volume.voxel, limits=(-1.0, 1.0)) for image in series])
             names.append(volume.name)
             progress.advance()
-    titles = [f"style {i / (steps - 1):.2f}" for i in range(steps)]
-    save_png(out / "styles.png", sheet(rows[:8], titles=titles, captions=names[:8]))
+        titles = [f"style {i / (steps - 1):.2f}" for i in range(steps)]
+        save_png(out / "styles.png", sheet(rows[:8], titles=titles, captions=names[:8]))
     picture = out / "styles.png"
     conclude(
         as_json, f"{len(rows)} translated, {picture}", verb="translate", images=len(rows), out=out, picture=picture

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Quiet, conclude
+from .console import Json, Overwrite, Quiet, conclude
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,7 @@ def trust(
     frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
     boxes: Annotated[int, typer.Option(min=1, help="Most boxes that are judged of a large image.")] = 32,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    overwrite: Overwrite = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -40,19 +41,26 @@ def trust(
     Writes a table of objects and a JSON beside the labels: cells.trust.csv and .json, or report/trust.csv in a folder;
     where 'cytoshift segment' has left a report of the labels, the score is put into it.
     """
+    from ..core.lock import locked
+    from ..core.marks import refuse_strangers
+    from ..data.untouched import refuse_inputs
     from ..data.volumes import declared, open_volumes
     from ..model import Segmenter
     from ..report import write_report
     from ..report.segmentation import of_folder
     from ..trust.score import together, weakest
-    from ..trust.write import as_numbers, write
+    from ..trust.write import as_numbers, places, write
     from .segment import chosen
 
-    segmenter = Segmenter.load(model, chosen(device))
-    volumes = open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames))
-    judged = run(segmenter, volumes, labels, boxes, quiet)
-    table, scores = write(judged, Path(labels), str(model))
-    page = write_report(place) if (place := of_folder(Path(labels.partition("::")[0]))) else None
+    source = declared(list(images), axes, channel, level, voxel, unit, frames)
+    refuse_inputs(places(Path(labels)), [source], [model], labels=[labels])
+    with locked(labels):
+        refuse_strangers(places(Path(labels)), overwrite)
+        segmenter = Segmenter.load(model, chosen(device))
+        volumes = open_volumes(source)
+        judged = run(segmenter, volumes, labels, boxes, quiet)
+        table, scores = write(judged, Path(labels), str(model))
+        page = write_report(place) if (place := of_folder(Path(labels.partition("::")[0]))) else None
     total, many = together([one.score for one in judged]), len(judged) > 1
     words = [one.sentence(one.score.short() if many else one.score.sentence()) for one in judged]
     if many:

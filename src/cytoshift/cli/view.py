@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
+from .console import Overwrite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,7 @@ def view(
         Path | None, typer.Option(help="Write FILE.png as a browser without a screen draws it, and stop.")
     ] = None,
     device: Annotated[str, typer.Option(help="Of the model: cpu, cuda, cuda:1 or auto.")] = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Look at an image and labels in the browser, plane by plane and in 3D, with neuroglancer.
 
@@ -47,12 +49,18 @@ def view(
     It is served on 127.0.0.1 behind a token, and nothing is loaded from elsewhere. From another machine:
     ssh -L 8765:127.0.0.1:8765 HOST, there with --port 8765 --no-browser.
     """
+    from ..core.lock import locked
+    from ..core.marks import refuse_strangers
+    from ..data.untouched import refuse_inputs
     from ..data.volumes import declared
     from ..view.server import Server
 
     if screenshot is not None and screenshot.suffix.lower() != ".png":
         raise UserError(f"{screenshot} is asked for, a screenshot is a PNG file; pass {screenshot.with_suffix('.png')}")
     source = declared(image, axes, channel, 0, voxel, unit, frames)
+    refuse_inputs([screenshot], [source], [model], labels=labels or [])
+    if screenshot is not None:
+        refuse_strangers([screenshot], overwrite)
     layers = list(pictures(source))
     for path in labels or (inside(image) if model is None else []):
         layers += objects(declared(path, axes, None, 0, voxel, unit, frames), layers[0])
@@ -60,23 +68,30 @@ def view(
         layers += drawn(model, device, source)
     with Server(layers, port, say=lambda sentence: typer.secho(sentence, fg="red", err=True)) as server:
         if screenshot is not None:
-            typer.echo(f"picture {server.picture(screenshot)}")
+            with locked(screenshot):
+                refuse_strangers([screenshot], overwrite)
+                typer.echo(f"picture {server.picture(screenshot)}")
             return
         serve(server, browser)
 
 
 def serve(server: "Server", browser: bool) -> None:
     """Until Ctrl-C."""
+    import signal
     import threading
     import webbrowser
 
+    from ..core.signals import Stopped
+
     names = ", ".join(layer.served.name for layer in server.layers)
-    typer.echo(f"{names}\n{server.url}\nCtrl-C ends it")
-    if browser:
-        webbrowser.open(server.url)
     try:
+        typer.echo(f"{names}\n{server.url}\nCtrl-C ends it")
+        if browser:
+            webbrowser.open(server.url)
         threading.Event().wait()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped) as end:
+        if isinstance(end, Stopped) and end.number != signal.SIGINT:
+            raise
         typer.echo("\nclosed")
 
 

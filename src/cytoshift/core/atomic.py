@@ -1,12 +1,18 @@
 """Write beside, then rename: a file is whole or absent, whatever kills the process."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UserError
+from .signals import deferred
+
+TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.cytoshift(?:\.\w+)?")  # of `replacing`
+REPLACED = re.compile(r"\.(?P<name>.+)\.cytoshift\.old")  # of `swap`
+DEEPEST = 5  # folders below an output that files are written into by `replacing`
 
 
 @contextmanager
@@ -19,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix of `path`, because writers choose a format by it.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.cytoshift{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -46,13 +52,66 @@ def replacing(path: Path) -> Iterator[Path]:
 def swap(temporary: Path, path: Path) -> None:
     """Give a finished file or folder the name `path`, in place of what stood there; no file takes a folder's place."""
     if path.is_dir() and temporary.is_dir():
-        old = path.with_name(f".{path.name}.old")
+        old = path.with_name(f".{path.name}.cytoshift.old")
         discard(old)
-        path.rename(old)
-        temporary.rename(path)
+        with deferred(quiet=True):
+            os.rename(path, old)
+            os.rename(temporary, path)
         discard(old)
     else:
         os.replace(temporary, path)
+
+
+def mend(place: Path) -> None:
+    """Tidy up what a killed process has left of an output and in it: temporary files go, a folder of which nothing but
+    the old state is whole gets it back. To be called by who holds its lock.
+    """
+    start = f".{place.name.partition('.')[0]}."
+    for path in entries(place.parent):
+        if path.name.startswith((start, f".{start}")):
+            mend_one(path)
+    folders = [(place, 0)] if place.is_dir() and place.suffix.lower() != ".zarr" else []
+    while folders:
+        folder, depth = folders.pop()
+        inside = entries(folder)
+        if any(path.name in ("zarr.json", ".zgroup", ".zarray") for path in inside):
+            continue  # Zarr keeps its own pieces whole, and may have millions of them
+        for path in inside:
+            if path.name.startswith("."):
+                mend_one(path)
+            elif depth < DEEPEST and path.suffix.lower() != ".zarr" and path.is_dir() and not path.is_symlink():
+                folders.append((path, depth + 1))
+
+
+def mend_one(path: Path) -> None:
+    """`mend` one hidden file or folder, if it is one of ours."""
+    if (found := TEMPORARY.fullmatch(path.name)) and not alive(int(found["pid"])):
+        discard(path)
+    elif found := REPLACED.fullmatch(path.name):
+        if (here := path.with_name(found["name"])).exists():
+            discard(path)
+        else:
+            os.rename(path, here)
+
+
+def entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def alive(pid: int) -> bool:
+    """Whether there is such a process on this machine; where that cannot be told, yes."""
+    if os.name == "nt":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def discard(path: Path) -> None:

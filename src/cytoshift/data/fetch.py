@@ -4,15 +4,20 @@
     CACHE/dsb2018.zip.part        what has arrived so far, and dsb2018.zip.part.json, of which version it is
     CACHE/checksums.json          of archives whose checksum nobody has published: that of the first time
 
-A file that breaks off is asked for from where it ends (HTTP Range), as long as the server still has the same version.
+A file that breaks off is asked for from where it ends (HTTP Range), as long as the server still has the same version
+and sends what is missing. A checksum is kept of an archive that opens and is whole, not of a page that wants a login.
 """
 
 import errno
 import json
 import os
+import re
 import shutil
+import struct
 import urllib.error
 import urllib.request
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -20,9 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..core.atomic import discard
+from ..core.atomic import discard, mend
 from ..core.errors import UserError
 from ..core.facts import now, read_json, write_json
+from ..core.lock import locked
 from .public import File, Public
 
 PLACE = "CYTOSHIFT_DATA"  # environment: another cache
@@ -30,6 +36,7 @@ BLOCK = 2**18
 TRIES = 4  # until a connection that breaks off is given up
 TIMEOUT = 60.0  # seconds without a byte
 CHECKSUMS = "checksums.json"
+PAGE = (b"<!doctype html", b"<html")  # how a web page begins
 Told = Callable[[int, int], None]  # bytes that are there, bytes in all, 0 where the server does not say
 
 
@@ -66,20 +73,23 @@ def fetched(file: File, folder: Path, told: Told) -> Got:
     import pooch
 
     pooch.get_logger().setLevel("ERROR")  # it would tell people to write checksums into code
-    locked = read_json(folder / CHECKSUMS).get(file.name, {})
-    wanted = file.sha256 or locked.get("sha256")
+    wanted = file.sha256 or read_json(folder / CHECKSUMS).get(file.name, {}).get("sha256")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        there = pooch.retrieve(
-            file.url, f"sha256:{wanted}" if wanted else None, file.name, folder,
-            downloader=Resumed(file.name, told, bool(wanted)),
-        )  # fmt: skip
-        found = wanted or pooch.file_hash(there)
-        if not wanted:
-            write_json(
-                folder / CHECKSUMS,
-                {**read_json(folder / CHECKSUMS), file.name: {"sha256": found, "url": file.url, "when": now()}},
-            )
+        with locked(folder / file.name):
+            if not wanted and (folder / file.name).exists() and (reason := damage(folder / file.name)):
+                raise UserError(f"{folder / file.name} is no whole archive ({reason}); remove it or put another there")
+            there = pooch.retrieve(
+                file.url, f"sha256:{wanted}" if wanted else None, file.name, folder,
+                downloader=Resumed(file.name, told, bool(wanted)),
+            )  # fmt: skip
+            found = wanted or pooch.file_hash(there)
+            if not wanted:
+                mend(folder / CHECKSUMS)
+                write_json(
+                    folder / CHECKSUMS,
+                    {**read_json(folder / CHECKSUMS), file.name: {"sha256": found, "url": file.url, "when": now()}},
+                )
     except OSError as error:
         raise UserError(broken(error, file, folder)) from error
     except ValueError as error:  # pooch's word for a checksum that is not the one
@@ -132,13 +142,20 @@ class Resumed:
             except (TimeoutError, ConnectionError, HTTPException) as error:
                 if attempt + 1 == TRIES:
                     raise ConnectionError(str(error) or type(error).__name__) from error
+        if not self.checked and (reason := damage(part, self.name)):
+            forget(part)
+            raise UserError(
+                f"{url} gave no whole archive ({reason}), and none of it is kept; give the command again, and if it "
+                "stays so, ask those who publish it"
+            )
         part.replace(output_file)
         discard(part.with_name(f"{part.name}.json"))
 
     def arrive(self, url: str, part: Path) -> None:
         """Append what is missing. Raises ConnectionError where it breaks off before the end."""
         note = part.with_name(f"{part.name}.json")
-        version = read_json(note).get("version") if part.exists() else None
+        known = read_json(note) if part.exists() else {}
+        version = known.get("version")
         have = size(part) if version or self.checked else 0
         headers = {"User-Agent": f"cytoshift/{__version__}", "Accept-Encoding": "identity"}
         if have:
@@ -149,25 +166,74 @@ class Resumed:
             if error.code != 416:
                 raise
             error.close()
-            discard(part)  # longer than the file, or whole without anybody knowing: from the start
+            forget(part)  # longer than the file, or whole without anybody knowing: from the start
             raise ConnectionError("what was kept did not fit the file") from error
         with answer:
             have = have if answer.status == 206 else 0
             total = have + int(answer.headers.get("Content-Length") or 0)
+            tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+            if have and (other := strange(answer.headers, have, total, tag, known)):
+                forget(part)
+                raise ConnectionError(other)
             if total > have:
                 room(part.parent, total - have)
-            tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
             if tag and not tag.startswith("W/"):  # a weak tag does not promise the same bytes
-                note.write_text(json.dumps({"version": tag}), encoding="utf-8")
+                note.write_text(json.dumps({"version": tag, "total": total}), encoding="utf-8")
             else:
                 discard(note)
+            first, kind = not have, answer.headers.get_content_type() if "Content-Type" in answer.headers else ""
             with part.open("ab" if have else "wb") as out:
                 while block := answer.read(BLOCK):
+                    if first and (kind == "text/html" or block.lstrip().lower().startswith(PAGE)):
+                        forget(part)
+                        raise UserError(
+                            f"{url} gave a web page and no archive, as where a login is asked for; open it in a "
+                            f"browser, and put the file into {part.parent} under the name {self.name}"
+                        )
+                    first = False
                     out.write(block)
                     have += len(block)
                     self.told(have, total)
         if have < total:
             raise ConnectionError(f"it broke off after {have} of {total} bytes")
+
+
+def strange(headers: Any, have: int, total: int, tag: str | None, known: dict[str, Any]) -> str:
+    """Why a part that a server sent does not belong to what is there; "" where it does.
+
+    known: version and size of what is there.
+    """
+    said = headers.get("Content-Range")
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", said or "")
+    if (said and not found) or (found and int(found[1]) != have):
+        return f"the server sent {said} where bytes from {have} on were asked for"
+    if found and found[3] != "*" and headers.get("Content-Length") and int(found[3]) != total:
+        return f"the server sent {said} and {total - have} bytes"
+    if tag and known.get("version") and tag != known["version"]:
+        return "the file has changed on the server"
+    if known.get("total") and total != known["total"]:
+        return f"the file has {total} bytes now, and had {known['total']}"
+    return ""
+
+
+def forget(part: Path) -> None:
+    """Remove what has arrived, and of which version it is."""
+    discard(part)
+    discard(part.with_name(f"{part.name}.json"))
+
+
+def damage(path: Path, name: str = "") -> str:
+    """Why an archive does not open, or holds other bytes than were packed; "" where it is whole."""
+    if not (name or path.name).lower().endswith(".zip"):
+        return ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            bad = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, ValueError, OSError, struct.error, zlib.error) as error:
+        return str(error)
+    except (NotImplementedError, RuntimeError):  # a method or a password: whoever unpacks it says so
+        return ""
+    return f"{bad} is damaged" if bad else ""
 
 
 def room(folder: Path, need: int) -> None:

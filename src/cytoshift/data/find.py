@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UserError
+from ..core.marks import Once, is_marked
 from .formats import SUFFIXES, is_zarr
 from .picture import stem
 
@@ -32,7 +33,7 @@ def find(argument: str) -> Found:
     if not glob.has_magic(head):
         raise UserError(f"{head} does not exist; check the path")
     matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
-    files = tuple(sorted((file for file in matches if is_image(file)), key=natural))
+    files = tuple(sorted(raw(file for file in matches if is_image(file)), key=natural))
     if not files:
         what = f"is an image ({', '.join(SUFFIXES)})" if matches else "is there"
         raise UserError(f"nothing that matches {head} {what}; check the pattern")
@@ -58,14 +59,30 @@ def is_image(path: Path) -> bool:
 def inside(folder: Path) -> list[Path]:
     """Images directly in a folder, in natural order."""
     entries = list(folder.iterdir())
-    files = sorted((entry for entry in entries if is_image(entry)), key=natural)
-    if files:
+    pictures = [entry for entry in entries if is_image(entry)]
+    if files := sorted(raw(pictures), key=natural):
         return files
+    if pictures:
+        raise UserError(
+            f"{folder} holds no image but {pictures[0].name}, which this program drew; pass the folder that the images "
+            "lie in"
+        )
     folders = sorted(entry.name for entry in entries if entry.is_dir())
     if folders:
         raise UserError(f"{folder} holds no image, but the folders {', '.join(folders[:5])}; pass one of these")
     what = "is empty" if not entries else f"holds no image ({', '.join(SUFFIXES)})"
     raise UserError(f"{folder} {what}; pass the folder that the images lie in")
+
+
+def raw(paths: Iterable[Path]) -> list[Path]:
+    """Those that are no pictures of ours, which previews and overviews leave beside images; that is said once."""
+    out = []
+    for path in paths:
+        if is_marked(path):
+            Once.say(f"{path} is a picture that this program drew, and not read as an image")
+        else:
+            out.append(path)
+    return out
 
 
 def natural(path: Path) -> list[tuple[int, str]]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core.errors import UserError
+from ..core.marks import SOFTWARE
 from ..core.voxel import MICROMETRE, Voxel
 from .formats import is_zarr
 
@@ -66,6 +67,8 @@ def describe(group: Any, factors: Sequence[tuple[int, ...]], voxel: Voxel, axes:
         writer.add_metadata(group, {"image-label": {"version": ngff}}, fmt=version)
     if not physical:
         group.attrs["cytoshift"] = {"unit": voxel.unit}
+    if labels:
+        group.attrs["software"] = SOFTWARE
 
 
 def name_channels(group: Any, names: tuple[str, ...], dtype: np.dtype, ngff: Ngff) -> None:

@@ -56,6 +56,10 @@ class Picture:
     colours: tuple[str, ...] = ()  # names along axis s that hold colour (an alpha sample behind them is left out)
 
 
+class Gone(UserError):
+    """A file or folder that was opened is there no longer."""
+
+
 @contextmanager
 def reading(path: Path | str) -> Iterator[None]:
     """Turn what a format library raises on a damaged file into one sentence."""
@@ -64,7 +68,7 @@ def reading(path: Path | str) -> Iterator[None]:
     except UserError:
         raise
     except FileNotFoundError as error:
-        raise UserError(f"{path} does not exist or misses a part; check the path") from error
+        raise Gone(f"{path} does not exist or misses a part; check the path") from error
     except PermissionError as error:
         raise UserError(f"{path} may not be read; change its permissions") from error
     except DAMAGE as error:

@@ -12,6 +12,7 @@ import itertools
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..core.atomic import discard, replacing, swap
+from ..core.atomic import discard, mend_one, replacing, swap
 from ..core.blocks import Slices
 from ..core.errors import UserError
 from ..core.voxel import Voxel
@@ -32,6 +33,7 @@ from .picture import stem
 from .pyramid import mean, mode, planned
 
 NOTE = ".unfinished.json"  # what a store is like, in its folder until it is finished
+UNFINISHED = re.compile(r"\.?z\w+\.[0-9a-f]{32}\.partial")  # metadata that Zarr had not renamed yet
 COPIED = ".copied"  # which boxes `copy` has filled, likewise
 Run = Callable[[Callable[[Slices], None], Iterable[Slices]], Iterable[None]]  # `map`, or what an engine has for it
 
@@ -238,9 +240,11 @@ class Store(Lazy):
             sweep(self.folder)
             if self.image:
                 list_labels(self.image, self.path.name, self.ngff)
+                for path in (*self.image.iterdir(), *self.path.parent.iterdir()):
+                    if UNFINISHED.fullmatch(path.name):  # of a killed process, as this one holds the image's lock
+                        path.unlink(missing_ok=True)
             swap(self.folder, self.path)
-            for note in (NOTE, COPIED):
-                discard(self.path / note)
+            settled(self.path)
         return self.path
 
     @contextmanager
@@ -278,6 +282,26 @@ def read_note(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def settled(place: Path) -> bool:
+    """Whether a finished store stands there; what a kill at its very end has left in it is removed."""
+    if not place.is_dir():
+        return False
+    for note in (NOTE, COPIED):
+        discard(place / note)
+    return True
+
+
+def noted(place: Path) -> dict[str, Any]:
+    """What `finish` was told to keep with a store; empty where there is none."""
+    import zarr
+
+    try:
+        found: Any = zarr.open_group(place, mode="r").attrs.asdict().get("cytoshift", {})
+    except (OSError, ValueError, KeyError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def target(path: Path | str, ngff: Ngff, labels: bool) -> tuple[Path, Path | None, Ngff]:
     """Folder, the image it belongs to if there is one, and version."""
     head, inside, behind = str(path).partition("::")
@@ -310,3 +334,5 @@ def sweep(folder: Path) -> None:
         for name in names:
             if name.endswith(".partial"):
                 (Path(here) / name).unlink(missing_ok=True)
+            elif name.startswith("."):
+                mend_one(Path(here) / name)

@@ -5,7 +5,7 @@ from .files import save_jpeg, save_layer
 from .layers import colour_of, outline_layer, value_layer
 from .paint import colour_labels, composite, outline, thumbnail
 from .plane import Kind, orthogonal, plane
-from .sheet import save_png, sheet
+from .sheet import png, save_png, sheet
 
 __all__ = [
     "Kind",
@@ -17,6 +17,7 @@ __all__ = [
     "outline",
     "outline_layer",
     "plane",
+    "png",
     "save_jpeg",
     "save_layer",
     "save_png",

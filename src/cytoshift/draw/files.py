@@ -1,11 +1,13 @@
 """Pictures for a page: small files, whole or not at all."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.atomic import replacing
+from ..core.marks import marked
 
 QUALITY = 82  # of JPEG
 
@@ -31,6 +33,8 @@ def save_layer(path: Path, rgba: NDArray[np.uint8]) -> Path:
     colours = present.view(np.uint8).reshape(-1, 4)
     picture = Image.fromarray(np.searchsorted(present, codes).astype(np.uint8))
     picture.putpalette(colours[:, :3].tobytes())
+    buffer = BytesIO()
+    picture.save(buffer, format="PNG", optimize=True, transparency=colours[:, 3].tobytes())
     with replacing(path) as beside:
-        picture.save(beside, format="PNG", optimize=True, transparency=colours[:, 3].tobytes())
+        beside.write_bytes(marked(buffer.getvalue()))
     return path

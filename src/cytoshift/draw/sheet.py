@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.atomic import replacing
+from ..core.marks import marked
 from .text import wrapped, write
 
 RGB = NDArray[np.uint8]
@@ -77,12 +78,21 @@ def words(texts: str | Sequence[str], total: int, lefts: Sequence[int], widths: 
     return strip
 
 
+def png(path: Path) -> Path:
+    """Where `save_png` writes a picture that is to go to `path`."""
+    path = Path(path)
+    return path if path.suffix.lower() == ".png" else path.with_name(path.name + ".png")
+
+
 def save_png(path: Path, rgb: RGB) -> Path:
-    """Write an RGB (H, W, 3) uint8 picture, whole or not at all. Returns the path, suffix .png."""
+    """Write an RGB (H, W, 3) uint8 picture, whole or not at all, marked as ours. Returns the path, suffix .png."""
+    from io import BytesIO
+
     from PIL import Image
 
-    path = Path(path)
-    path = path if path.suffix.lower() == ".png" else path.with_name(path.name + ".png")
+    buffer = BytesIO()
+    Image.fromarray(np.ascontiguousarray(rgb)).save(buffer, format="PNG")
+    path = png(path)
     with replacing(path) as temporary:
-        Image.fromarray(np.ascontiguousarray(rgb)).save(temporary, format="PNG")
+        temporary.write_bytes(marked(buffer.getvalue()))
     return path

@@ -11,6 +11,7 @@ from typing import Any
 from ..core.atomic import discard
 from ..core.facts import FACTS, now, read_json, write_json
 from ..core.machine import machine, peak_card_memory, peak_memory, versions
+from ..core.marks import ours
 from ..data.understood import understood
 from ..data.volumes import Volume, open_labels
 from ..model import Segmenter
@@ -34,7 +35,7 @@ class Account:
     def __init__(self, outputs: Outputs, segmenter: Segmenter, options: Options) -> None:
         self.outputs, self.segmenter, self.path = outputs, segmenter, place(outputs) / FACTS
         there = read_json(self.path)
-        seconds = {} if outputs.single else there.get("seconds", {})
+        seconds = there.get("seconds", {})
         finished = {v.name for v in outputs.volumes if v.name in seconds and outputs.finished(v)}
         self.content: dict[str, Any] = {
             "kind": "segment", "started": now(), "versions": versions(), "machine": machine(),
@@ -46,7 +47,8 @@ class Account:
     def image(self, volume: Volume, seconds: Mapping[str, float]) -> None:
         """An image is finished; seconds: of its stages. What was said of other labels holds no longer."""
         for path in (table := self.outputs.whole("trust"), table.with_suffix(".json")):
-            discard(path)
+            if ours(path):
+                discard(path)
         self.content["seconds"][volume.name] = dict(seconds)
         if proof := proof_of(self.segmenter):
             self.content["computed"] = proof.dump()

@@ -10,10 +10,8 @@ bytes. Where something has changed that decides about a pass, that pass and thos
 """
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from math import prod
@@ -25,6 +23,7 @@ import numpy as np
 from ..core.atomic import discard, replacing
 from ..core.blocks import Grid
 from ..core.errors import UserError
+from ..core.lock import lock_of, locked
 from ..data.statistics import measured
 from ..data.store import LabelStore
 from ..data.volumes import ImageSource, Volume
@@ -34,12 +33,12 @@ from ..model.segmenter import entry
 from . import shared
 from .audit import Audit, judged, together
 from .check import files, missing, unreadable
+from .claims import differences
 from .engine import Engine
 from .job import JOBS, Damaged, Job, Stored, created, load, read_json
 from .ledger import Ledger, digest, read
 from .merge import total_of
 from .network import multiple
-from .outputs import differences
 from .passes import intact, numbered, numbers_of, work_of
 from .plan import PASSES, PassName, Wishes, expected, made, parts, tile_of
 from .run import Options, refuse_strangers
@@ -82,6 +81,7 @@ def segment_blockwise(
     wishes, options, say = wishes or Wishes(), options or Options(), report[0]
     refuse_strangers(segmenter, volume, options)
     with locked(work):
+        begun_at(work)
         job, before = prepared(segmenter, volume, outputs, work, engine, wishes, options, source)
         if before:
             say(f"settings have changed ({before}): what they decide about starts afresh")
@@ -104,6 +104,14 @@ def segment_blockwise(
             if name == only != "write":
                 break
     return job
+
+
+def begun_at(work: Path) -> None:
+    """Make the folder of the job, which says before any work whether it can be written."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write {work}: {error.strerror}; choose another output with -o") from error
 
 
 def prepared(
@@ -241,6 +249,13 @@ def finish(job: Job, engine: Engine, keep: bool = False) -> list[Path]:
     return out
 
 
+def cleared(work: Path) -> None:
+    """Remove what a call that was killed at its end has left of a job whose labels are there."""
+    if work.exists() or lock_of(work)[0].exists():
+        with locked(work):
+            discard(work)
+
+
 def coarsened(path: str, level: int, number: int) -> None:
     """One box of a coarser level: what travels to a worker."""
     store = LabelStore.reopen(path)
@@ -263,26 +278,6 @@ def mend(job: Job, error: Damaged) -> str:
     if not found:
         return f"{error}; give the same command again"
     return f"stored blocks in {job.folder} are damaged ({', '.join(found)}); the same command makes them again"
-
-
-@contextmanager
-def locked(work: Path) -> Iterator[None]:
-    """One command at a time; a lock ends with the process that holds it, however that ends."""
-    try:
-        work.mkdir(parents=True, exist_ok=True)
-        file = (work / "lock").open("w")
-    except OSError as error:
-        raise UserError(f"cannot write {work}: {error.strerror}; choose another output with -o") from error
-    with file:
-        if sys.platform != "win32":
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                cure = "wait for it, or choose another output with -o"
-                raise UserError(f"another command works in {work}; {cure}") from None
-        yield
 
 
 def known(volume: Volume, source: ImageSource | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from ..core.errors import UserError
+from ..core.signals import deaf
 
 Work = Callable[[int], None]
 AHEAD = 4  # blocks given out per worker: nobody waits, and few are lost where all is stopped
@@ -130,6 +131,7 @@ def cluster(scheduler: str | None, workers: int) -> Iterator[Any]:
             n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=None
         )
         with local, Client(local) as client:
+            client.run(deaf)
             yield client
     elif scheduler in CLUSTERS:
         with batch(scheduler, workers) as jobs, Client(jobs) as client:

@@ -24,7 +24,6 @@ for, it is finished.
 """
 
 import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -32,82 +31,85 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.atomic import discard, replacing
+from ..core.atomic import mend, replacing
 from ..core.errors import UserError
 from ..data.volumes import Volume
 from ..data.write import write_labels
+from .claims import Claims
 from .raw import RawFiles
 from .run import Prediction
 
 SUFFIXES = (".tif", ".tiff", ".zarr")
 
 
+def is_single(out: Path) -> bool:
+    """Whether labels of one image go to `out`, a file or a part of one, and not into a folder."""
+    head, _, inside = str(out).partition("::")
+    return bool(inside) or Path(head).suffix.lower() in SUFFIXES
+
+
 class Outputs:
-    """Paths of one call, checked before any work is done.
+    """Paths of one call.
 
     request: what decides about the numbers (model, options); a folder holds the results of one request only.
     raw: a file or folder for raw predictions, see raw.py; a folder of results is filled up with those it lacks.
     classes: names of the classes, where there are several. pairs: whether objects of some belong to others.
     suffix: of the labels in a folder.
+    Raises UserError for what does not fit; `claim` says what is there already.
     """
 
     def __init__(
-        self, out: Path, volumes: Sequence[Volume], request: dict[str, Any], overwrite: bool, raw: Path | None = None,
+        self, out: Path, volumes: Sequence[Volume], request: dict[str, Any], raw: Path | None = None,
         classes: tuple[str, ...] = ("",), pairs: bool = False, suffix: str = ".tif",
     ) -> None:  # fmt: skip
         self.out, self.volumes, self.classes, self.pairs, self.suffix = Path(out), volumes, classes, pairs, suffix
-        head, _, inside = str(out).partition("::")
-        self.file = Path(head)
-        self.single = bool(inside) or self.file.suffix.lower() in SUFFIXES
-        self.raw = None if raw is None else self.raw_files(raw, request, overwrite)
-        if self.single:
-            self.claim_file(overwrite)
-        else:
-            self.claim_folder(request, overwrite)
+        self.file = Path(str(out).partition("::")[0])
+        self.single = is_single(out)
+        if self.single and len(volumes) > 1:
+            raise UserError(f"{len(volumes)} images do not fit into the one file {out}; pass a folder to -o")
+        if not self.single and self.out.is_file():
+            raise UserError(f"{out} is a file that labels do not fit into; pass a folder, .tif or .ome.zarr to -o")
+        self.claims = Claims(self, request)
+        self.raw = None if raw is None else self.raw_files(raw, request)
 
-    def raw_files(self, where: Path, request: dict[str, Any], overwrite: bool) -> RawFiles:
-        found = RawFiles(where, self.volumes, request, self.single, overwrite)
+    def raw_files(self, where: Path, request: dict[str, Any]) -> RawFiles:
+        found = RawFiles(where, self.volumes, request)
         if not self.single and found.path(self.volumes[0]).parent.resolve() == self.out.resolve():
             raise UserError(f"labels lie alone in {self.out}; pass another folder to --raw, such as {self.out / 'raw'}")
         return found
 
-    def claim_file(self, overwrite: bool) -> None:
-        if len(self.volumes) > 1:
-            raise UserError(f"{len(self.volumes)} images do not fit into the one file {self.out}; pass a folder to -o")
-        for name in self.classes:
-            if place_of(path := self.labels(self.volumes[0], name)).exists() and not overwrite:
-                raise UserError(f"{path} is there already; pass --overwrite to replace it or another -o")
+    def claim(self, overwrite: bool) -> None:
+        """Make the outputs those of this request, or make sure that they are: then what is finished stays.
 
-    def claim_folder(self, request: dict[str, Any], overwrite: bool) -> None:
-        """Make the folder that of this request, or make sure that it is: then what is finished stays."""
-        if self.out.is_file():
-            raise UserError(f"{self.out} is a file that labels do not fit into; pass a folder, .tif or .ome.zarr to -o")
-        path = self.out / "report" / "request.json"
-        request = json.loads(json.dumps(request))  # as it will be read again: a tuple becomes a list
-        images = {volume.name: volume.origin for volume in self.volumes}
-        if overwrite:
-            for place in self.places():
-                discard(place)
-            for volume in self.volumes:
-                if self.raw is not None:
-                    discard(self.raw.path(volume))
-        elif path.exists():
-            there = read_request(path)
-            changed = differences({**there, "images": {n: there["images"].get(n, o) for n, o in images.items()}},
-                                  request | {"images": images})  # fmt: skip
-            if changed and any(place.exists() for place in self.places()):
-                raise UserError(
-                    f"{self.out} holds results of another request ({changed[0]}); pass --overwrite to replace them or "
-                    f"another -o"
-                )
-            images = there["images"] | images
-        elif strangers := [place for place in self.places() if place.exists()]:
-            raise UserError(f"{strangers[0]} is there already; pass --overwrite to replace it or another -o")
-        with replacing(path) as beside:
-            beside.write_text(json.dumps(request | {"images": images}, indent=1))
+        With `overwrite`, what is there stays until its successor is whole. To be called under their locks.
+        Raises UserError where anything else is there.
+        """
+        if self.single:
+            mend(self.beside("report"))
+        if self.raw is not None:
+            self.raw.claim(self.single and not self.claims.continued(overwrite), overwrite)
+        self.claims.make(overwrite)
 
-    def places(self) -> list[Path]:
-        """Of all labels."""
+    def written(self) -> list[Path]:
+        """All that is written, and folders that are replaced or removed as a whole."""
+        raw = [] if self.raw is None else [self.raw.path(volume) for volume in self.volumes]
+        if not self.single:
+            return [*self.labelled(), *raw, self.out / "report"]
+        beside = [self.beside(name) for name in ("objects.csv", "pairs.csv", "overview.png", "seams.json", "blocks")]
+        return [*self.labelled(), *raw, *beside, self.beside("report"), self.beside("report.html")]
+
+    @property
+    def folders(self) -> list[Path]:
+        """That files are put into."""
+        raw = [] if self.raw is None or self.raw.single else [self.raw.where]
+        return raw if self.single else [self.out, *(self.out / name for name in self.classes if name), *raw]
+
+    @property
+    def locks(self) -> list[Path]:
+        return [self.file if self.single else self.out, *([] if self.raw is None else [self.raw.where])]
+
+    def labelled(self) -> list[Path]:
+        """Labels as they are named, of all images and classes."""
         return [self.labels(volume, name) for volume in self.volumes for name in self.classes]
 
     def labels(self, volume: Volume, name: str = "") -> Path:
@@ -122,10 +124,14 @@ class Outputs:
         return self.out.with_name(f"{stem}.{name}{ome}{self.out.suffix}")
 
     def finished(self, volume: Volume) -> bool:
-        """Whether all that was asked for of an image is there, in a folder; a single file is always made anew."""
-        if self.single or (self.raw is not None and not self.raw.path(volume).exists()):
+        """Whether all that was asked for of an image is there, of this request."""
+        if self.raw is not None and not self.raw.finished(volume):
             return False
-        return all(self.labels(volume, name).exists() for name in self.classes)
+        return all(self.claims.holds(self.labels(volume, name)) for name in self.classes)
+
+    def complete(self) -> None:
+        """Everything is there: labels, tables, pictures and the report."""
+        self.claims.complete()
 
     @property
     def picture(self) -> Path:
@@ -203,12 +209,6 @@ class Table:
         return type(self)(self.names, [row for row in self.rows if row[index] == word])
 
 
-def place_of(path: Path) -> Path:
-    """Labels inside of an OME-Zarr image have a place in its folder; all others are a file or folder themselves."""
-    head, _, inside = str(path).partition("::")
-    return Path(head) / inside
-
-
 def write_rows(path: Path, image: str, prediction: Prediction) -> None:
     """One row per object: image, id, size, diameter, centroid, box and confidence, with units in the names.
 
@@ -237,26 +237,3 @@ def write_pairs(path: Path, volume: Volume, prediction: Prediction) -> None:
 def worded(columns: Mapping[str, NDArray[np.generic]]) -> Iterator[tuple[str, ...]]:
     """Rows of columns, in words."""
     yield from zip(*([f"{v:.6g}" if c.dtype.kind == "f" else str(v) for v in c] for c in columns.values()))
-
-
-def differences(there: dict[str, Any], wish: dict[str, Any]) -> list[str]:
-    """In words, as "threshold was 0.3, now 0.5"; of nested groups the innermost name is told."""
-    found = []
-    for key, value in wish.items():
-        old = there.get(key)
-        if isinstance(value, dict) and isinstance(old, dict):
-            found += differences(old, value)
-        elif old != value:
-            found.append(f"{key} was {'the default' if old is None else old}, "
-                         f"now {'the default' if value is None else value}")  # fmt: skip
-    return found
-
-
-def read_request(path: Path) -> dict[str, Any]:
-    try:
-        there = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        there = None
-    if not isinstance(there, dict) or not isinstance(there.get("images"), dict):
-        raise UserError(f"{path} is damaged, so what the folder holds is not known; pass --overwrite or another -o")
-    return there

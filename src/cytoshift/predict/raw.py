@@ -42,19 +42,25 @@ class Raw:
 class RawFiles:
     """Where the raw predictions of a call go: a file for one image, or a folder with a file for each.
 
-    request: what decides about the numbers (model, options). Every file keeps it, so that it is known again. With
-    `anew`, nothing that is there already is taken over.
-    Raises UserError, before any work is done, for what cannot be written or would be replaced without a wish.
+    request: what decides about the numbers (model, options). Every file keeps it, so that it is known again.
+    Raises UserError for places that cannot be written.
     """
 
-    def __init__(
-        self, where: Path, volumes: Sequence[Volume], request: dict[str, Any], anew: bool, overwrite: bool
-    ) -> None:
+    def __init__(self, where: Path, volumes: Sequence[Volume], request: dict[str, Any]) -> None:
         self.where, self.volumes, self.request = where, volumes, request
         self.single = where.suffix.lower() in SUFFIXES and not where.is_dir()
         self.refuse_places()
-        for volume in volumes:
+
+    def claim(self, anew: bool, overwrite: bool) -> None:
+        """Raises UserError, before any work is done, for what would be replaced without a wish. With `anew`, nothing
+        that is there already is taken over, but what a call that was stopped has left."""
+        for volume in self.volumes:
             self.refuse_strangers(volume, anew, overwrite)
+
+    def finished(self, volume: Volume) -> bool:
+        """Whether the file of an image is there, and of this request."""
+        path = self.path(volume)
+        return path.exists() and made_by(path) == self.words(volume)
 
     def refuse_places(self) -> None:
         if self.single and len(self.volumes) > 1:

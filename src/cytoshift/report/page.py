@@ -29,20 +29,27 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     folder = Path(folder)
     album = Album()
     if (account := segmentation.of_folder(folder)) is not None:
-        beside = account.with_suffix(".report.html") if account.suffix == ".report" else account / "report.html"
-        template, content, place = "segmentation.html", segmentation.context(account, album), beside
+        template, content = "segmentation.html", segmentation.context(account, album)
     elif evaluation.is_evaluation(folder):
-        template, content, place = "evaluation.html", evaluation.context(folder, album), folder / "report.html"
+        template, content = "evaluation.html", evaluation.context(folder, album)
     elif benchmark.is_benchmark(folder):
-        template, content, place = "benchmark.html", benchmark.context(folder, album), folder / "report.html"
+        template, content = "benchmark.html", benchmark.context(folder, album)
     elif training.is_training(folder):
-        template, content, place = "training.html", training.context(folder, album), folder / "report.html"
+        template, content = "training.html", training.context(folder, album)
     else:
         raise UserError(
             f"{folder} holds no run of 'cytoshift train', no results of 'segment' and none of 'bench'; pass a folder "
             "that one of these has written"
         )
-    return write_page(template, content, album, out or place)
+    return write_page(template, content, album, out or place_of(folder))
+
+
+def place_of(folder: Path) -> Path:
+    """Where the page of a folder goes."""
+    account = segmentation.of_folder(Path(folder))
+    if account is None:
+        return Path(folder) / "report.html"
+    return account.with_suffix(".report.html") if account.suffix == ".report" else account / "report.html"
 
 
 def write_page(template: str, content: dict[str, Any], album: Album, out: Path) -> Path:

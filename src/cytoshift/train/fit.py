@@ -8,6 +8,7 @@ from ..core.threads import threads
 from ..data.labelled import LabelledPairs
 from ..represent import RepresentationSettings
 from .loop import learn
+from .places import claimed
 from .select import select
 from .settings import Run
 from .ship import Learnt, Shelf, save, shipped
@@ -16,17 +17,23 @@ from .tune import tune
 
 
 @threads()
-def fit(run: Run, out: Path, quiet: bool = False) -> Path:
+def fit(run: Run, out: Path, quiet: bool = False, settings: Path | None = None) -> Path:
     """Train, or continue a training that was stopped; return OUT/model, the folder of the trained segmenter.
 
     With run.train.snapshots, OUT/snapshots holds states on the way, each a model too, and run.train.select says which
-    of them is the model.
-    Raises UserError where `out` holds another run, where data and settings do not fit, and where a loss is no
-    longer a number.
+    of them is the model. settings: the file that `run` was read from, which stays as it is.
+    Raises UserError where `out` holds another run or what is read, where another process trains in it, where data and
+    settings do not fit, and where a loss is no longer a number.
     """
     out = Path(out)
     if run.method == "cyclegan":
         raise UserError("cyclegan translates and segments nothing; take cyclegan-xy or cyclegan-yx")
+    with claimed(run, out, settings):
+        return trained(run, out, quiet)
+
+
+def trained(run: Run, out: Path, quiet: bool) -> Path:
+    """`fit`, in a folder that is this process's own."""
     shelf = Shelf(out, run)
     if run.method in STAGES:
         learnt, spec, network = STAGES[run.method](run, out, quiet)

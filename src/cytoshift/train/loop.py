@@ -18,6 +18,7 @@ from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.settings import parse, read_yaml
+from ..core.signals import deferred
 from ..core.voxel import Voxel
 from ..data.domains import Batches
 from ..data.volumes import Volume, open_volumes
@@ -79,8 +80,9 @@ def train(training: Training, batches: Batches, out: Path, quiet: bool) -> str:
             log.say(monitor.ended)
         else:
             monitor.ended = ""
-            while (failure := training.walk(batches, fixed, log)) and training.go_back(failure, log):
-                pass
+            with deferred():
+                while (failure := training.walk(batches, fixed, log)) and training.go_back(failure, log):
+                    pass
     training.finish()
     return monitor.ended
 
@@ -155,6 +157,8 @@ def claim(out: Path, run: Run) -> None:
         there = parse(Run, read_yaml(path), str(path)).model_dump(mode="json")  # with what it left to the defaults
         if changed := differences(there, wish):
             raise UserError(f"{out} holds a run with other settings ({changed[0]}); choose another -o or remove it")
+        if there == wish:
+            return
     with replacing(path) as beside:
         beside.write_text(yaml.safe_dump(wish, sort_keys=False))
 

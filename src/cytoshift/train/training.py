@@ -24,6 +24,7 @@ from ..core.errors import UserError
 from ..data.domains import Batches
 from ..methods import Method
 from . import checkpoint
+from .ending import end_if_asked
 from .log import Log
 from .monitor import Monitor, Symptom
 from .optimise import optimizers, rate
@@ -117,6 +118,7 @@ class Training:
                 return failure
             if self.step % settings.checkpoint_every == 0 or self.step == settings.steps:
                 self.save(LAST)
+            end_if_asked(self)
         return None
 
     def look(self, terms: dict[str, Tensor], lr: float, fixed: Any, log: Log) -> Symptom | None:

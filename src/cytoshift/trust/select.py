@@ -149,7 +149,6 @@ def write(choice: Choice, out: Path) -> Path:
         "states": [one.row() for one in choice.candidates],
     }  # fmt: skip
     card = choice.model.card | {"selected": {"state": choice.best.name, "because": choice.sentence()}}
-    model = replace(choice.model, card=card).save(out / "model")
-    with replacing(out / "select.json") as beside:
+    with replacing(out / "select.json") as beside:  # before the model, which is known by it as one that was chosen
         beside.write_text(json.dumps(told, indent=1) + "\n")
-    return model
+    return replace(choice.model, card=card).save(out / "model")

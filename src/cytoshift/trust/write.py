@@ -3,9 +3,9 @@
     cells.tif        cells.trust.csv    cells.trust.json       of one file
     OUT/*.tif        OUT/report/trust.csv    OUT/report/trust.json    of a folder as `cytoshift segment` writes it
 
-The table has a row per object: image, label, confidence, and what it was made of. Labels in OME-Zarr also get the
-confidence as properties of their ids, where NGFF keeps these (image-label/properties); of more than PROPERTIES objects
-the table alone has it, as whoever opens the labels would read all of the metadata first.
+The table has a row per object: image, label, confidence, and what it was made of. Labels in OME-Zarr that this program
+wrote also get the confidence as properties of their ids, where NGFF keeps these (image-label/properties); of more than
+PROPERTIES objects the table alone has it, as whoever opens the labels would read all of the metadata first.
 """
 
 import csv
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..core.atomic import replacing
 from ..core.blocks import Block, extent
+from ..core.marks import SOFTWARE
 from ..data.volumes import Volume
 from ..labels.objects import objects
 from .judge import Found
@@ -182,11 +183,14 @@ def write(judged: Sequence[Judged], labels: Path, model: str) -> tuple[Path, Pat
 
 
 def set_properties(group: Path, judged: Judged) -> None:
-    """Write the confidence of each id into the metadata of an OME-Zarr label image, of version 0.4 or 0.5."""
+    """Write the confidence of each id into the metadata of an OME-Zarr label image, of version 0.4 or 0.5, if this
+    program wrote it: those of others stay as they are."""
     import zarr
 
+    attributes = dict(zarr.open_group(group, mode="r").attrs)
+    if attributes.get("software") != SOFTWARE:
+        return
     opened = zarr.open_group(group, mode="r+")
-    attributes = dict(opened.attrs)
     ome: Any = attributes.get("ome")
     holder: dict[str, Any] = dict(ome) if isinstance(ome, dict) else attributes
     image_label: Any = holder.get("image-label")

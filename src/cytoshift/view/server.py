@@ -17,6 +17,8 @@ from typing import Any, Self
 
 from ..core.atomic import replacing
 from ..core.errors import UserError
+from ..core.marks import marked
+from ..data.picture import Gone
 from .layers import Layer, state
 from .served import encoded
 
@@ -121,7 +123,7 @@ class Server:
         if not found:
             raise UserError(f"{binary} has drawn nothing for {PATIENCE:.0f} s; open {self.url} in a browser to see why")
         with replacing(path) as beside:
-            beside.write_bytes(answers[0].image)
+            beside.write_bytes(marked(answers[0].image))
         return path
 
 
@@ -169,7 +171,7 @@ def handlers() -> tuple[type, type]:
                 return
             except UserError as error:
                 self.of.complain(str(error))
-                self.send_error(500)
+                self.send_error(410 if isinstance(error, Gone) else 500)
                 return
             self.set_header("Content-Type", kind)
             self.set_header("Cache-Control", "no-store")

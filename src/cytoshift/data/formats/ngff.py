@@ -9,7 +9,7 @@ import zarr
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..picture import AXES, UNKNOWN, Picture, known, reading, stem
+from ..picture import AXES, UNKNOWN, Gone, Picture, known, reading, stem
 from . import MARKS, is_zarr, one_level, upto
 
 
@@ -33,8 +33,17 @@ class ZarrArray:
         return tuple(self.array.chunks)  # of a shard, single chunks can be read
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
-        with reading(self.path):
-            return np.asarray(self.array[region])
+        try:
+            with reading(self.path):
+                return np.asarray(self.array[region])
+        finally:
+            self.refuse_gone()
+
+    def refuse_gone(self) -> None:
+        """Zarr takes a chunk that is not there for zeros, also where the whole array has been removed meanwhile."""
+        for folder in (self.path, self.path / self.array.path):
+            if not is_zarr(folder):
+                raise Gone(f"{folder} is there no longer; put it back, or open another")
 
 
 def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Picture]:

@@ -1,0 +1,209 @@
+"""One command at a time for each output: the second one says who works there.
+
+The lock of OUT is the file .OUT.lock beside it. The operating system holds it (flock), so that it ends with its
+process, however that ends; the file says who took it. On file systems without flock the file .OUT.owner stands for the
+lock: it is created by one process only, and may be left behind by one that was killed. Of a process of this machine
+that is gone it is taken over; of another machine, the sentence says which file to remove.
+"""
+
+import errno
+import json
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from .atomic import alive, mend
+from .errors import UserError
+from .facts import now
+
+UNKNOWN = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)  # the file system has no flock
+LONGEST = 120  # letters of a command that are shown
+PATIENCE = 1.0  # seconds in which who takes a lock has written its name
+HELD: set[int] = set()  # file descriptors of locks, which forked processes do not keep
+
+
+class Busy(UserError):
+    """Another command works there."""
+
+
+@contextmanager
+def locked(*places: Path | str, say: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold the locks of some outputs, files or folders that need not exist yet.
+
+    say: is told where the file system has no locks; default: stderr. Raises Busy where another command works, and
+    UserError where nothing can be written.
+    """
+    with ExitStack() as stack:
+        for path, place in sorted({lock_of(place) for place in places}):
+            stack.enter_context(taken(path, place, say or told))
+            mend(path.with_name(path.name[1 : -len(".lock")]))
+        yield
+
+
+def lock_of(place: Path | str) -> tuple[Path, Path]:
+    """The lock file, and the place in words; labels inside of an image lock the image."""
+    head = Path(str(place).partition("::")[0])
+    real = Path(os.path.realpath(head))
+    return real.with_name(f".{real.name}.lock"), head
+
+
+@contextmanager
+def taken(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = opened(path, place)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UserError(
+            f"cannot write {place}: there is a file where its folder would be; choose another output with -o"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot write {place}: {error.strerror}; choose another output with -o") from error
+    if descriptor is None:
+        with owned(path.with_suffix(".owner"), place, say):
+            yield
+        return
+    HELD.add(descriptor)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps(owner()).encode())
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        HELD.discard(descriptor)
+        os.close(descriptor)
+
+
+def opened(path: Path, place: Path) -> int | None:
+    """A descriptor that holds the lock; None where the file system has none. Raises Busy."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The one before may have removed the file between the two calls.
+            if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor
+            os.close(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno in UNKNOWN:
+                path.unlink(missing_ok=True)
+                return None
+            if isinstance(error, FileNotFoundError):
+                continue
+            if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
+                raise
+            raise Busy(f"{who(path, place)}; wait for it, or choose another output with -o") from None
+
+
+@contextmanager
+def owned(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """The lock as a file that one process creates, where the file system has no other."""
+    try:
+        create(path)
+    except FileExistsError:
+        if not abandoned(path):
+            raise Busy(
+                f"{who(path, place)}; wait for it, choose another output with -o, or remove {path} if that process is "
+                "no more"
+            ) from None
+        aside = path.with_name(f"{path.name}.{os.getpid()}")
+        try:
+            path.rename(aside)  # of two that take it over, one finds it
+            aside.unlink()
+            create(path)
+        except (FileNotFoundError, FileExistsError):
+            raise Busy(f"{who(path, place)}; wait for it, or choose another output with -o") from None
+    say(
+        f"{place} lies on a file system without locks: {path} says that it is in use; remove it where a command was "
+        "killed on another machine"
+    )
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def create(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        os.write(descriptor, json.dumps(owner()).encode())
+    finally:
+        os.close(descriptor)
+
+
+def owner() -> dict[str, Any]:
+    return {
+        "pid": os.getpid(), "host": socket.gethostname(), "since": now(), "born": born(os.getpid()),
+        "command": command(),
+    }  # fmt: skip
+
+
+def command() -> str:
+    """This process, in the words that started it."""
+    name = Path(sys.argv[0]).name if sys.argv else ""
+    words = shlex.join(["cytoshift" if name == "__main__.py" else name or "python", *sys.argv[1:]])
+    words = "".join(letter if letter.isprintable() else "?" for letter in words)
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}..."
+
+
+def who(path: Path, place: Path) -> str:
+    """Who works there, as the file says; it may be about to be written."""
+    end = time.monotonic() + PATIENCE
+    while not (found := read(path)) and time.monotonic() < end:
+        time.sleep(0.02)
+    if not found:
+        return f"another command works in {place}"
+    return (
+        f"another command works in {place}: {found.get('command')} (process {found.get('pid')} on "
+        f"{found.get('host')}, since {found.get('since')})"
+    )
+
+
+def read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def abandoned(path: Path) -> bool:
+    """Whether the process that created the file was one of this machine and is gone."""
+    found = read(path)
+    pid = found.get("pid")
+    if found.get("host") != socket.gethostname() or not isinstance(pid, int):
+        return False
+    return not alive(pid) or (found.get("born") is not None and born(pid) != found["born"])
+
+
+def born(pid: int) -> int | None:
+    """When a process began, in ticks since the machine did: numbers of processes come again."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def told(sentence: str) -> None:
+    print(f"cytoshift: {sentence}", file=sys.stderr)
+
+
+def let_go() -> None:
+    """In a forked process: a lock is its parent's, and ends with that."""
+    for descriptor in HELD:
+        os.close(descriptor)
+    HELD.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=let_go)

@@ -1,0 +1,140 @@
+"""Whose results lie at a place, and which of them are of the request at hand.
+
+OUT/report/request.json of a folder, as long as it stands; .cells.request.json of a single file cells.tif, until all
+that belongs to it is there: labels, tables, pictures and the report. So a command that was killed in between is known.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.atomic import discard, replacing
+from ..core.errors import UserError
+from ..core.marks import refuse_strangers
+from ..data.store import settled
+
+if TYPE_CHECKING:
+    from .outputs import Outputs
+
+REPLACES = "replaces"  # of the request: labels of an earlier one, which stand until their successors are whole
+
+
+class Claims:
+    """The request of one call. content: JSON, model and options, and the images by their names."""
+
+    def __init__(self, outputs: "Outputs", request: dict[str, Any]) -> None:
+        self.outputs = outputs
+        self.images = {volume.name: volume.origin for volume in outputs.volumes}
+        self.content: dict[str, Any] = json.loads(json.dumps(request))  # as it will be read again: tuples become lists
+        self.path = outputs.out / "report" / "request.json"
+        if outputs.single:
+            self.path = (place := outputs.beside("request.json")).with_name(f".{place.name}")
+        self.replaces: dict[str, int] = {}
+
+    def make(self, overwrite: bool) -> None:
+        """Take the place, or go on in it. Raises UserError where results of another request are there."""
+        outputs = self.outputs
+        there = self.read(overwrite)
+        changed = [] if there is None else self.changed(there)
+        labels = [place_of(path) for path in outputs.labelled()]
+        images, old = self.images, [path for path in labels if path.exists()]
+        if there is not None and self.continued(overwrite):
+            self.replaces = there.get(REPLACES, {})
+            images = there["images"] | images
+            for path in old:
+                settled(path)
+        elif overwrite:
+            self.replaces = {self.name(path): changed_at(path) for path in old}
+        elif old and changed and not outputs.single:
+            raise UserError(
+                f"{outputs.out} holds results of another request ({changed[0]}); pass --overwrite to replace them or "
+                f"another -o"
+            )
+        elif old and (outputs.single or there is None):
+            raise UserError(f"{named(outputs, old[0])} is there already; pass --overwrite to replace it or another -o")
+        else:
+            if there is None:
+                beside = [path for path in outputs.written() if path not in labels and not path.is_dir()]
+                own = outputs.raw is not None and [outputs.raw.path(volume) for volume in outputs.volumes]
+                refuse_strangers([path for path in beside if not own or path not in own], overwrite)
+            images = images if there is None or outputs.single else there["images"] | images
+        self.write(images)
+
+    def continued(self, overwrite: bool) -> bool:
+        """Whether a call of this request was stopped here; of a folder, or has ended."""
+        there = self.read(overwrite)
+        if there is None or self.changed(there):
+            return False
+        return self.outputs.single or not overwrite or REPLACES in there
+
+    def changed(self, there: dict[str, Any]) -> list[str]:
+        """What is another in the request that is there; images that it has not are new ones."""
+        known = {name: there["images"].get(name, origin) for name, origin in self.images.items()}
+        return differences({**there, "images": known}, self.content | {"images": self.images})
+
+    def read(self, overwrite: bool) -> dict[str, Any] | None:
+        """The request that is there; None without any."""
+        if not self.path.exists():
+            return None
+        try:
+            there = json.loads(self.path.read_text())
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            there = None
+        if isinstance(there, dict) and isinstance(there.get("images"), dict):
+            return there
+        if overwrite or self.outputs.single:
+            return None
+        raise UserError(
+            f"{self.path} is damaged, so what the folder holds is not known; pass --overwrite or another -o"
+        )
+
+    def write(self, images: dict[str, str]) -> None:
+        self.images = images
+        old = {REPLACES: self.replaces} if self.replaces else {}
+        with replacing(self.path) as beside:
+            beside.write_text(json.dumps(self.content | {"images": images} | old, indent=1))
+
+    def holds(self, labels: Path) -> bool:
+        """Whether these labels are there and not those of an earlier request."""
+        path = place_of(labels)
+        return path.exists() and self.replaces.get(self.name(path)) != changed_at(path)
+
+    def name(self, path: Path) -> str:
+        """Of labels, in the request."""
+        return path.name if self.outputs.single else path.relative_to(self.outputs.out).as_posix()
+
+    def complete(self) -> None:
+        if self.outputs.single:
+            discard(self.path)
+        elif self.replaces:
+            self.replaces = {}
+            self.write(self.images)
+
+
+def changed_at(path: Path) -> int:
+    """When a file, or what lies directly in a folder, was changed: labels that replace others have another time."""
+    return path.stat().st_mtime_ns
+
+
+def named(outputs: "Outputs", place: Path) -> Path:
+    """Labels as the user names them."""
+    return next(path for path in outputs.labelled() if place_of(path) == place)
+
+
+def place_of(path: Path) -> Path:
+    """Labels inside of an OME-Zarr image have a place in its folder; all others are a file or folder themselves."""
+    head, _, inside = str(path).partition("::")
+    return Path(head) / inside
+
+
+def differences(there: dict[str, Any], wish: dict[str, Any]) -> list[str]:
+    """In words, as "threshold was 0.3, now 0.5"; of nested groups the innermost name is told."""
+    found = []
+    for key, value in wish.items():
+        old = there.get(key)
+        if isinstance(value, dict) and isinstance(old, dict):
+            found += differences(old, value)
+        elif old != value:
+            found.append(f"{key} was {'the default' if old is None else old}, "
+                         f"now {'the default' if value is None else value}")  # fmt: skip
+    return found
