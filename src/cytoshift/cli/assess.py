@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Quiet, conclude
+from .console import Json, Quiet, conclude, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,7 @@ def measured(volumes: "Sequence[Volume]", told: "Told") -> "Measured | None":
         step = lambda done, total: told(done / total)
         return estimate(at_hand(volumes), [one.voxel for one in volumes], None, step)
     except UserError as error:
-        typer.echo(f"not measured: {error}", err=True)
+        say(f"not measured: {error}", err=True)
         return None
 
 
@@ -106,7 +106,7 @@ def value(assessment: "Assessment") -> float:
 
 
 def tell(title: str, evidence: list[str]) -> str:
-    return "\n".join([typer.style(title, bold=True), *(f"  - {sentence}" for sentence in evidence)])
+    return "\n".join([title, *(f"  - {sentence}" for sentence in evidence)])
 
 
 def worded(*words: object) -> str:

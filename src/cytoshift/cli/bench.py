@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, Quiet, conclude
+from .console import Json, Quiet, conclude, say
 
 
 def bench(
@@ -25,9 +25,9 @@ def bench(
     from ..core.errors import UserError
     from ..report import write_report
 
-    say = partial(typer.echo, err=True) if as_json else typer.echo
+    tell = partial(say, err=True) if as_json else say
     try:
-        table = run(read_spec(spec), out, data, only, page, say, quiet, jobs)
+        table = run(read_spec(spec), out, data, only, page, tell, quiet, jobs)
     except UserError:
         if (out / "results.json").exists():  # some cells failed: what the others gave is shown
             write_report(out)

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from ..core.errors import UserError
-from .console import report_on
+from .console import report_on, say
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -215,7 +213,7 @@ class Log:
 
     def say(self, sentence: str) -> None:
         if not self.quiet or sentence.startswith("warning"):
-            typer.echo(f"{self.name}: {sentence}", err=True)
+            say(f"{self.name}: {sentence}", err=True)
 
     def tell(self, name: "PassName", done: int, total: int) -> None:
         from ..predict.passes import numbered

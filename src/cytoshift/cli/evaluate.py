@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ..core.errors import UserError
-from .console import Quiet, conclude
+from .console import Quiet, conclude, say, shown
 from .evaluate_page import page, place, room
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def tell(
         raise
     write(json_file, result | {"report": str(done)} if done else result)
     if done and json_file != STDOUT:
-        typer.echo(f"report in {done}")
+        say(f"report in {done}")
 
 
 def classes(pred: Path, truth: Path) -> list[str]:
@@ -303,7 +303,7 @@ def image_table(images: list[dict[str, Any]], iou: float) -> "Table":
     for head in PER_IMAGE.values():
         table.add_column(head.format(f"{iou:g}"), justify="right", no_wrap=True)
     for image in images:
-        table.add_row(image["name"], *(number(image[key]) for key in PER_IMAGE))
+        table.add_row(shown(image["name"]), *(number(image[key]) for key in PER_IMAGE))
     return table
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .console import say, shown
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -35,11 +37,11 @@ def info(
 
     source = declared(list(paths), axes, channel, level, voxel, unit, frames)
     volumes = open_labels(source) if labels else open_volumes(source)
-    shown = [Shown(volume, labels) for volume in volumes[:ROWS]]
+    views = [Shown(volume, labels) for volume in volumes[:ROWS]]
     console = Console(highlight=False)
-    console.print(one(volumes[0], shown[0]) if len(volumes) == 1 else many(volumes, shown))
-    picture = save_png(output, together(shown))
-    console.print(f"thumbnail {picture}", markup=False, soft_wrap=True)
+    console.print(one(volumes[0], views[0]) if len(volumes) == 1 else many(volumes, views))
+    picture = save_png(output, together(views))
+    say(f"thumbnail {picture}")
 
 
 class Shown:
@@ -63,10 +65,9 @@ class Shown:
         return composite(self.plane.reshape(-1, *self.plane.shape[-2:]), self.voxel, size=size)
 
 
-def one(volume: "Volume", shown: Shown) -> "Table":
+def one(volume: "Volume", view: Shown) -> "Table":
     """Everything about one image, a line each."""
     from rich.table import Table
-    from rich.text import Text
 
     extent = " x ".join(f"{n * s:.4g}" for n, s in zip(volume.shape, volume.voxel.size))
     plane = "" if volume.axes == "yx" else " in the middle plane"
@@ -76,30 +77,28 @@ def one(volume: "Volume", shown: Shown) -> "Table":
         ("from", volume.origin),
         ("axes", f"{volume.axes}, {' x '.join(map(str, volume.shape))} voxels"),
         ("voxel", f"{volume.voxel}, all of it {extent} {volume.voxel.unit}"),
-        ("type", f"{volume.dtype}, {shown.range}{plane}"),
+        ("type", f"{volume.dtype}, {view.range}{plane}"),
         ("memory", f"{volume.array.nbytes / 2**20:.3g} MiB"),
     ):
-        table.add_row(name, Text(value, overflow="fold"))
+        table.add_row(name, shown(value, overflow="fold"))
     return table
 
 
-def many(volumes: list["Volume"], shown: list[Shown]) -> "Table":
+def many(volumes: list["Volume"], views: list[Shown]) -> "Table":
     """A row per image, the first ROWS of them."""
-    from rich.markup import escape
     from rich.table import Table
-    from rich.text import Text
 
-    left = len(volumes) - len(shown)
+    left = len(volumes) - len(views)
     folder = f"{Path(volumes[0].origin).parent}{os.sep}"
     folder = folder if all(volume.origin.startswith(folder) for volume in volumes) else ""
     title = f"{len(volumes)} images" + (f" in {folder}" if folder else "")
-    table = Table(title=escape(title), caption=f"and {left} more" if left else None)
+    table = Table(title=shown(title), caption=f"and {left} more" if left else None)
     for column in ("image", "axes", "voxels", "voxel size", "type", "values", "from"):
         table.add_column(column, overflow="fold")
-    for volume, view in zip(volumes, shown):
+    for volume, view in zip(volumes, views):
         size = " x ".join(map(str, volume.shape))
         cells = (volume.name, volume.axes, size, str(volume.voxel), str(volume.dtype), view.range)
-        table.add_row(*(Text(cell) for cell in (*cells, volume.origin.removeprefix(folder))))
+        table.add_row(*(shown(cell) for cell in (*cells, volume.origin.removeprefix(folder))))
     return table
 
 

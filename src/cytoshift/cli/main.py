@@ -10,6 +10,7 @@ from .. import __version__
 from ..core.errors import UserError
 from .assess import assess
 from .bench import bench
+from .console import say
 from .convert import convert
 from .data import data
 from .demo import demo
@@ -103,7 +104,7 @@ def machine_limit(error: MemoryError | RuntimeError | OSError) -> str | None:
 
 def complain(sentence: str) -> None:
     """In red where somebody watches."""
-    typer.secho(f"cytoshift: {sentence}", fg="red", err=True)
+    say(f"cytoshift: {sentence}", err=True, fg="red")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import typer
 
 from ..core.errors import UserError
 from . import blockwise
-from .console import Json, Quiet, conclude, report_on
+from .console import Json, Quiet, conclude, report_on, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +130,7 @@ def segment(
         words, result = run(segmenter, outputs, options, quiet)
     conclude(as_json, "\n".join(words), verb="segment", model=model, **result)
     if result.get("audit") == "failed":
-        typer.secho("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
+        say("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
         raise typer.Exit(blockwise.FAILED)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
+from .console import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,9 +59,9 @@ def view(
         layers += objects(declared(path, axes, None, 0, voxel, unit, frames), layers[0])
     if model is not None:
         layers += drawn(model, device, source)
-    with Server(layers, port, say=lambda sentence: typer.secho(sentence, fg="red", err=True)) as server:
+    with Server(layers, port, say=lambda sentence: say(sentence, fg="red", err=True)) as server:
         if screenshot is not None:
-            typer.echo(f"picture {server.picture(screenshot)}")
+            say(f"picture {server.picture(screenshot)}")
             return
         serve(server, browser)
 
@@ -71,13 +72,13 @@ def serve(server: "Server", browser: bool) -> None:
     import webbrowser
 
     names = ", ".join(layer.served.name for layer in server.layers)
-    typer.echo(f"{names}\n{server.url}\nCtrl-C ends it")
+    say(f"{names}\n{server.url}\nCtrl-C ends it")
     if browser:
         webbrowser.open(server.url)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
-        typer.echo("\nclosed")
+        say("\nclosed")
 
 
 def pictures(source: "ImageSource") -> "Iterator[Layer]":
@@ -147,7 +148,7 @@ def drawn(model: Path, device: str, source: "ImageSource") -> "list[Layer]":
     live = Live(Segmenter.load(model, chosen(device)), volume, replace(volume, array=rough.array))
     if not live.whole and live.segmenter.scale is None and rough is not found[0].levels[0]:
         shape = " x ".join(map(str, rough.array.shape))
-        typer.echo(f"{model} sees intensities as those of a coarse copy, {shape}; 'segment' measures all voxels")
+        say(f"{model} sees intensities as those of a coarse copy, {shape}; 'segment' measures all voxels")
     out = []
     for name, labels in live.classes.items():
         shown = replace(volume, array=labels)

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 
 from ..core.atomic import discard, replacing
 from ..core.errors import UserError
+from ..core.text import cell, uncell
 from ..data.volumes import Volume
 from ..data.write import write_labels
 from .raw import RawFiles
@@ -182,12 +183,12 @@ class Table:
     @classmethod
     def read(cls, path: Path) -> Self:
         with path.open(newline="", encoding="utf-8") as file:
-            names, *rows = csv.reader(file)
+            names, *rows = ([uncell(word) for word in row] for row in csv.reader(file))
         return cls(names, rows)
 
     def write(self, path: Path) -> None:
         with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([self.names, *self.rows])
+            csv.writer(file).writerows([cell(word) for word in row] for row in (self.names, *self.rows))
 
     def numbers(self, start: str) -> NDArray[np.float64]:
         """The first column whose name begins like that, as floats."""

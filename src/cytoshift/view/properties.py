@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.text import uncell
 from ..data.lazy import Lazy
 
 MOST = 1_000_000  # objects whose properties a browser is given
@@ -120,8 +121,8 @@ def read(path: Path, image: str | None, kind: str | None) -> dict[int, dict[str,
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             number = row.get("label") or row.get("id") or ""
-            mine = image is None or row.get("image", image) == image
-            if mine and row.get("class") == kind and number.isdecimal():
+            mine = image is None or uncell(row.get("image") or image) == image
+            if mine and (row.get("class") and uncell(row["class"])) == kind and number.isdecimal():
                 found[int(number)] = dict(numbers(row))
             if len(found) > MOST:
                 break
