@@ -1,6 +1,7 @@
 """What a file says of one array in it, before the user has declared anything about it."""
 
 import struct
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -75,9 +76,10 @@ def reading(path: Path | str) -> Iterator[None]:
 
 
 def stem(path: Path) -> str:
-    """File name without the suffix of its format: 'a.b' for 'a.b.ome.tif'."""
+    """File name without the suffix of its format: 'a.b' for 'a.b.ome.tif'. Accents are composed: names of one look are
+    one name, from whatever disk they come."""
     name = Path(path).name
-    name = name[: -len(path.suffix)] if path.suffix else name
+    name = unicodedata.normalize("NFC", name[: -len(path.suffix)] if path.suffix else name)
     return name[:-4] if name.lower().endswith(".ome") and len(name) > 4 else name
 
 
