@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..data.volumes import Volume
 
+ROOM = 1.5e9  # bytes that a plane may take while it is read
 ROWS = 12  # images listed, and shown, of a long folder
 
 
@@ -40,26 +41,46 @@ def info(
     views = [Shown(volume, labels) for volume in volumes[:ROWS]]
     console = Console(highlight=False)
     console.print(one(volumes[0], views[0]) if len(volumes) == 1 else many(volumes, views))
+    for sentence in filter(None, (view.why_not for view in views)):
+        say(f"not looked at: {sentence}")
     picture = save_png(output, together(views))
     say(f"thumbnail {picture}")
 
 
 class Shown:
-    """The middle plane of a volume; nothing else of it is read."""
+    """The middle plane of a volume; nothing else of it is read, and nothing of one whose pieces do not fit.
+
+    why_not: the sentence that says so.
+    """
 
     def __init__(self, volume: "Volume", labels: bool) -> None:
+        from ..core.errors import UserError
+        from ..data.lazy import refuse_pieces
         from ..data.show import plane_of
 
-        self.name, self.labels = volume.name, labels
+        self.name, self.labels, self.why_not = volume.name, labels, ""
+        try:
+            refuse_pieces(volume.array, volume.origin, ROOM, allow="")
+        except UserError as error:
+            self.why_not = str(error)
+            return
         self.plane, self.voxel = plane_of(volume)
+        self.step = round(self.voxel.size[-1] / volume.voxel.size[-1])
 
     @property
     def range(self) -> str:
-        return f"{self.plane.min():g} to {self.plane.max():g}"
+        if self.why_not:
+            return "not looked at"
+        thinned = f" in every {self.step}th pixel" if self.step > 1 else ""
+        return f"{self.plane.min():g} to {self.plane.max():g}{thinned}"
 
     def picture(self, size: int) -> "NDArray[np.uint8]":
+        import numpy as np
+
         from ..draw import colour_labels, composite
 
+        if self.why_not:
+            return np.zeros((size, size, 3), np.uint8)
         if self.labels:
             return colour_labels(self.plane, self.voxel, size=size)
         return composite(self.plane.reshape(-1, *self.plane.shape[-2:]), self.voxel, size=size)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..view.layers import Layer
     from ..view.server import Server
 
+ROOM = 4e9  # bytes that one chunk may take while it is read
 ROUGH = 2**22  # voxels that are enough to normalise by
 
 
@@ -83,11 +84,15 @@ def serve(server: "Server", browser: bool) -> None:
 
 def pictures(source: "ImageSource") -> "Iterator[Layer]":
     """A layer for each channel."""
+    from ..data.lazy import refuse_pieces
     from ..data.levels import along_time, channels, deepened, open_leveled
     from ..view.layers import Layer, colours
     from ..view.served import Served
 
-    each = [channels(image) for image in open_leveled(source)]
+    found = open_leveled(source)
+    for image in found:
+        refuse_pieces(image.volume.array, image.volume.origin, ROOM, allow="")
+    each = [channels(image) for image in found]
     colour = colours(len(each[0]))
     for number, parts in enumerate(zip(*each)):
         name = parts[0].volume.name if len(each) == 1 else "images"

@@ -11,7 +11,6 @@ from ..core.errors import UserError
 from .formats import SUFFIXES, is_zarr
 from .picture import stem
 
-
 BYPRODUCTS = ("_seg.npy",)  # what Cellpose leaves beside images: Python objects, which are never loaded
 
 

@@ -14,7 +14,7 @@ from ..core.settings import Settings, parse
 from ..core.voxel import PIXEL, UNITS, Voxel
 from .find import Found, find, natural, set_name, unique
 from .formats import pictures
-from .lazy import Lazy, Part, Stack, View
+from .lazy import Lazy, Part, Stack, View, refuse_pieces
 from .picture import AXES, Picture
 from .settle import choose_channel, choose_frames, settle, stacking, voxel_size
 from .several import apart
@@ -146,9 +146,15 @@ class ImageSource(Settings):
         return value
 
 
-def at_hand(volumes: Sequence[Volume]) -> list[Any]:
-    """Their arrays, to be sliced: all in memory if there is room, else the small ones; others are read when sliced."""
-    room = IN_MEMORY if sum(v.array.nbytes for v in volumes) <= IN_MEMORY else IN_MEMORY // len(volumes)
+def at_hand(volumes: Sequence[Volume], memory: float = IN_MEMORY) -> list[Any]:
+    """Their arrays, to be sliced: all in memory if there is room, else the small ones; others are read when sliced.
+
+    memory: bytes for all of them. Raises UserError where one that is larger can only be read whole.
+    """
+    room = memory if sum(v.array.nbytes for v in volumes) <= memory else memory / len(volumes)
+    for volume in volumes:
+        if volume.array.nbytes > room:
+            refuse_pieces(volume.array, volume.origin, 4 * memory, allow="")
     return [v.load() if v.array.nbytes <= room else v.array for v in volumes]
 
 

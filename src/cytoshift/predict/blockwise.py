@@ -26,6 +26,7 @@ import torch
 from ..core.atomic import discard, replacing
 from ..core.blocks import Grid
 from ..core.errors import UserError
+from ..data.lazy import refuse_pieces
 from ..data.statistics import measured
 from ..data.store import LabelStore
 from ..data.volumes import ImageSource, Volume
@@ -42,7 +43,7 @@ from .merge import total_of
 from .network import multiple
 from .outputs import differences
 from .passes import intact, numbered, numbers_of, work_of
-from .plan import PASSES, PassName, Wishes, expected, made, parts, tile_of
+from .plan import BASE, PASSES, PassName, Wishes, expected, made, parts, tile_of
 from .run import Options, refuse_strangers
 from .tiles import spread
 from .working import Working
@@ -82,6 +83,7 @@ def segment_blockwise(
     """
     wishes, options, say = wishes or Wishes(), options or Options(), report[0]
     refuse_strangers(segmenter, volume, options)
+    refuse_pieces(volume.array, volume.origin, wishes.memory - BASE)
     with locked(work):
         job, before = prepared(segmenter, volume, outputs, work, engine, wishes, options, source)
         if before:

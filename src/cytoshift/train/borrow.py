@@ -6,18 +6,20 @@ as much becomes one voxel as makes its objects as large. Dark objects are invert
 """
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.blocks import centre
 from ..core.errors import UserError
 from ..core.normalise import sample
 from ..core.settings import parse
 from ..core.voxel import MICROMETRE, Voxel
 from ..data.corrupt import LAPTOP, LAPTOP_2D, PAPER, PAPER_2D
 from ..data.pairs import matched, objects
-from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
+from ..data.volumes import ImageSource, Volume, boxed, open_labels, open_volumes
 from ..labels.filters import at_edge
 from ..labels.ids import dense
 from ..labels.objects import equivalent_diameter
@@ -41,6 +43,7 @@ FINER = 2.0  # the target is stretched at most by this
 PLAIN = 0.65  # Dice from which on brightness alone tells objects: the modalities are near to each other
 FEW = 30  # objects; fewer do not show critics how a target looks: with 8, CySGAN did far worse than no adaptation
 CROWDED = 3.0  # times as much covered by objects: a source this much emptier has failed, one about as crowded has not
+MEASURED = 2**26  # voxels of a labelled image that are measured
 RING = 3  # voxels around objects that tell what is beside them
 
 
@@ -86,7 +89,7 @@ def lent(images: ImageSource, labels: ImageSource, mask_above: float | None = No
     """Open labelled images and measure their objects. Raises UserError where they do not pair or hold no object."""
     pairs = matched(open_volumes(images), open_labels(labels), "source")
     whole, every, contrast, found, cover = [], [], [], [], []
-    for image, truth in pairs:
+    for image, truth in (middles(pair) for pair in pairs):
         array = objects(truth, mask_above).load()
         numbered = dense(array)
         cover.append(float((array != 0).mean()))
@@ -105,6 +108,14 @@ def lent(images: ImageSource, labels: ImageSource, mask_above: float | None = No
         images, labels, pairs[0][0].voxel, len(every), quantiles(whole or every), dark,
         float(np.median([one[dark] for one in found])), mask_above, float(np.mean(cover)),
     )  # fmt: skip
+
+
+def middles(pair: tuple[Volume, Volume]) -> tuple[Volume, Volume]:
+    """An image and its labels, of large ones the middle."""
+    if prod(pair[0].shape) <= MEASURED:
+        return pair
+    region = centre(pair[0].shape, MEASURED)
+    return boxed(pair[0], region), boxed(pair[1], region)
 
 
 def alike(images: ImageSource, source: Lent) -> Survey:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..picture import AXES, UNKNOWN, Picture, known, reading, stem
-from . import MARKS, is_zarr, one_level, upto
+from . import MARKS, frugal, is_zarr, one_level, upto
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ZarrArray:
         return tuple(self.array.chunks)  # of a shard, single chunks can be read
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
-        with reading(self.path):
+        with reading(self.path), frugal(self.array):
             return np.asarray(self.array[region])
 
 

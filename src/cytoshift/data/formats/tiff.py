@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ...core.errors import UserError
 from ..picture import AXES, RGB, UNKNOWN, Picture, Stored, known, reading, stem
 from ..upright import Inverted, upright
-from . import numbered, upto
+from . import frugal, numbered, upto
 
 PAGE = 1 << 23  # bytes of a page that is decoded whole
 ORIENTATION = 274  # number of the tag
@@ -51,7 +51,9 @@ class TiffArray:
                 return np.array(whole[region])
             if all(s == slice(0, n, 1) for s, n in zip(region, self.shape)):
                 return series.asarray(level=self.level, squeeze=False)
-            return np.asarray(self.chunked(series)[region])
+            array = self.chunked(series)
+            with frugal(array):
+                return np.asarray(array[region])
 
     @property
     def chunks(self) -> tuple[int, ...] | None:
