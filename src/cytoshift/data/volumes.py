@@ -146,11 +146,13 @@ class ImageSource(Settings):
         return value
 
 
-def at_hand(volumes: Sequence[Volume], memory: float = IN_MEMORY) -> list[Any]:
+def at_hand(volumes: Sequence[Volume], memory: float | None = None) -> list[Any]:
     """Their arrays, to be sliced: all in memory if there is room, else the small ones; others are read when sliced.
 
-    memory: bytes for all of them. Raises UserError where one that is larger can only be read whole.
+    memory: bytes for all of them, IN_MEMORY by default. Raises UserError where one that is larger can only be read
+    whole.
     """
+    memory = IN_MEMORY if memory is None else memory
     room = memory if sum(v.array.nbytes for v in volumes) <= memory else memory / len(volumes)
     for volume in volumes:
         if volume.array.nbytes > room:
