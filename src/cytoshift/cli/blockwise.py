@@ -90,13 +90,11 @@ def amount(words: str) -> float:
 
 def too_large(segmenter: "Segmenter", volumes: "list[Volume]") -> "Volume | None":
     """The first image that does not go through in one piece on this machine."""
+    from ..predict.calibration import working_voxels
     from ..predict.plan import fits
 
     for volume in volumes:
-        count = 1
-        for n in volume.shape:
-            count *= n
-        if not fits(segmenter, count, volume.dtype.itemsize * volume.channels):
+        if not fits(segmenter, working_voxels(segmenter, volume), volume.dtype.itemsize * volume.channels):
             return volume
     return None
 
@@ -124,6 +122,7 @@ def run(
     """
     from ..core.atomic import discard
     from ..predict.account import Account
+    from ..predict.calibration import odd_objects
     from ..predict.engine import engine
     from ..predict.tables import join
 
@@ -144,6 +143,8 @@ def run(
                 continue
             account.image(volume, {"blocks": time.perf_counter() - began})
             for found, audit in zip(*done):
+                if warning := odd_objects(segmenter.card, found.name, found.diameter, volume.voxel.unit):
+                    say(f"{volume.name}: {warning}", err=True)
                 name = f"{volume.name}{f', {found.name}' * bool(found.name)}"
                 lines += [f"{name}: {found.words(volume.voxel.unit)}", audit.sentence()]
                 failed = failed or not audit.passed

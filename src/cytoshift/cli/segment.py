@@ -56,6 +56,10 @@ def segment(
         bool, typer.Option("--mirror", help="Average over mirrored views: truer outlines, 4 (2D) or 8 times the work.")
     ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    any_voxel_size: Annotated[
+        bool,
+        typer.Option("--any-voxel-size", help="Voxels 20 times as large as the model's, or as small, are meant to be."),
+    ] = False,
     raw: Annotated[
         Path | None,
         typer.Option(
@@ -98,6 +102,7 @@ def segment(
     from ..core.settings import parse
     from ..data.volumes import declared, open_volumes
     from ..model import Segmenter, fingerprint
+    from ..predict.calibration import odd_voxels
     from ..predict.outputs import Outputs
     from ..predict.run import Options, refuse_strangers
     from ..represent import Classes
@@ -105,6 +110,7 @@ def segment(
     wishes = {
         "threshold": threshold, "min_size": min_size, "max_hole": max_hole, "tile": whole_numbers(tile),
         "overlap": overlap, "batch": batch, "precision": precision, "mirror": mirror, "reach": reach,
+        "any_voxel_size": any_voxel_size,
     }  # fmt: skip
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
     segmenter = Segmenter.load(model, chosen(device))
@@ -118,6 +124,8 @@ def segment(
     volumes = open_volumes(source)
     for volume in volumes:
         refuse_strangers(segmenter, volume, options)
+        if warning := odd_voxels(segmenter, volume):
+            say(warning, err=True)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
     blocks = how.asked or blockwise.too_large(segmenter, volumes) is not None
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
@@ -160,6 +168,8 @@ def run(
         table = outputs.join()
         picture(outputs, table)
         account.end(time.perf_counter() - started)
+    for warning in odd_sizes(segmenter, outputs, table):
+        say(warning, err=True)
     page = report_on(outputs)
     also = f", raw predictions in {outputs.raw.where}" if outputs.raw else ""
     pairs = []
@@ -176,6 +186,20 @@ def run(
         "table": outputs.table, "picture": outputs.picture, "report": page,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
+
+
+def odd_sizes(segmenter: "Segmenter", outputs: "Outputs", table: "Table") -> list[str]:
+    """What is to be said of objects that are of another size than those that the model learnt from."""
+    import numpy as np
+
+    from ..predict.calibration import odd_objects
+
+    said = []
+    for name in outputs.classes:
+        found = table.where("class", name) if name else table
+        diameter = float(np.median(found.numbers("diameter"))) if found.rows else 0.0
+        said.append(odd_objects(segmenter.card, name, diameter, segmenter.voxel.unit))
+    return [sentence for sentence in said if sentence]
 
 
 def whole_numbers(words: str | None) -> list[int] | None:

@@ -25,7 +25,7 @@ for, it is finished.
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -40,6 +40,7 @@ from ..data.write import write_labels
 from .raw import RawFiles
 from .run import Prediction
 
+LONGEST, ROOM = 255, 24  # bytes of a name; of these for what is added while a file is written
 SUFFIXES = (".tif", ".tiff", ".zarr")
 
 
@@ -61,6 +62,7 @@ class Outputs:
         self.file = Path(head)
         self.single = bool(inside) or self.file.suffix.lower() in SUFFIXES
         self.raw = None if raw is None else self.raw_files(raw, request, overwrite)
+        refuse_names([*self.places(), *(path for volume in volumes for path in self.beside_labels(volume))])
         if self.single:
             self.claim_file(overwrite)
         else:
@@ -110,6 +112,11 @@ class Outputs:
     def places(self) -> list[Path]:
         """Of all labels."""
         return [self.labels(volume, name) for volume in self.volumes for name in self.classes]
+
+    def beside_labels(self, volume: Volume) -> list[Path]:
+        """Files of an image that are named after it, besides its labels."""
+        raw = [] if self.raw is None else [self.raw.path(volume)]
+        return [self.part(volume), self.part(volume, "pairs"), self.seams(volume), self.work(volume), *raw]
 
     def labels(self, volume: Volume, name: str = "") -> Path:
         """Of one class."""
@@ -202,6 +209,21 @@ class Table:
         """The rows that have this word in that column."""
         index = self.names.index(column)
         return type(self)(self.names, [row for row in self.rows if row[index] == word])
+
+
+def refuse_names(paths: Iterable[Path]) -> None:
+    """Raises UserError where results would have names that cannot be written: too long, or no UTF-8."""
+    for path in paths:
+        for name in place_of(path).parts:
+            try:
+                length = len(name.encode())
+            except UnicodeEncodeError:
+                raise UserError(f"{path} is no name in UTF-8; choose another -o") from None
+            if length + ROOM > LONGEST:
+                raise UserError(
+                    f"{path} has a name of {length} bytes, and files have {LONGEST}, of which {ROOM} are needed while "
+                    "they are written; rename the image, or choose a shorter -o"
+                )
 
 
 def place_of(path: Path) -> Path:

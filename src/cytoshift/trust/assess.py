@@ -96,7 +96,7 @@ def sizes(seen: Measured, expected: Expected) -> tuple[float | None, str]:
 def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
     """Raw intensities against those learnt from; of weight only where these fix the normalisation."""
     learnt = segmenter.card.get("intensities")
-    if not learnt or volumes[0].channels != len(learnt):
+    if not isinstance(learnt, list) or volumes[0].channels != len(learnt) or not all(map(told_of, learnt)):
         return []
     raw = np.concatenate([sampled(volume) for volume in evenly(volumes)], axis=1)
     out = []
@@ -109,6 +109,11 @@ def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
             f"{known['99.8']:.4g}{fixed}"
         )
     return out
+
+
+def told_of(said: Any) -> bool:
+    """Whether a card says of a channel what it is asked for; people may change cards."""
+    return isinstance(said, dict) and all(isinstance(said.get(q), int | float) for q in ("0.5", "99.8"))
 
 
 def sampled(volume: Volume) -> np.ndarray:

@@ -43,7 +43,7 @@ def judged(
     if prod(volume.shape) <= WHOLE:
         found = judge(segmenter, volume, {name: one.load() for name, one in labels.items()}, told=told)
         return [Judged.of(volume, name, one) for name, one in found.items()]
-    refuse_strangers(segmenter, volume, Options())
+    refuse_strangers(segmenter, volume, Options(any_voxel_size=True))
     refuse_others(segmenter, volume, labels)
     for one in (volume, *labels.values()):
         refuse_pieces(one.array, one.origin, ROOM, allow="")
