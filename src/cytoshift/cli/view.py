@@ -75,7 +75,7 @@ def serve(server: "Server", browser: bool) -> None:
     names = ", ".join(layer.served.name for layer in server.layers)
     say(f"{names}\n{server.url}\nCtrl-C ends it")
     if browser:
-        webbrowser.open(server.url)
+        webbrowser.open(server.address)
     try:
         threading.Event().wait()
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ A file that breaks off is asked for from where it ends (HTTP Range), as long as 
 import errno
 import json
 import os
+import re
 import shutil
 import urllib.error
 import urllib.request
@@ -30,6 +31,7 @@ BLOCK = 2**18
 TRIES = 4  # until a connection that breaks off is given up
 TIMEOUT = 60.0  # seconds without a byte
 CHECKSUMS = "checksums.json"
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 Told = Callable[[int, int], None]  # bytes that are there, bytes in all, 0 where the server does not say
 
 
@@ -66,8 +68,10 @@ def fetched(file: File, folder: Path, told: Told) -> Got:
     import pooch
 
     pooch.get_logger().setLevel("ERROR")  # it would tell people to write checksums into code
-    locked = read_json(folder / CHECKSUMS).get(file.name, {})
-    wanted = file.sha256 or locked.get("sha256")
+    locked = read_json(folder / CHECKSUMS).get(file.name)
+    wanted = file.sha256 or (locked.get("sha256") if isinstance(locked, dict) else None)
+    if wanted is not None and not (isinstance(wanted, str) and SHA256.fullmatch(wanted)):
+        raise UserError(f"{folder / CHECKSUMS} holds no checksum of {file.name} that can be read; remove the file")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         there = pooch.retrieve(

@@ -19,6 +19,7 @@ from ..core.settings import parse
 from ..core.voxel import MICROMETRE, Voxel
 from ..data.corrupt import LAPTOP, LAPTOP_2D, PAPER, PAPER_2D
 from ..data.pairs import matched, objects
+from ..data.suspicion import doubts
 from ..data.volumes import ImageSource, Volume, boxed, open_labels, open_volumes
 from ..labels.filters import at_edge
 from ..labels.ids import dense
@@ -53,7 +54,7 @@ class Lent:
 
     diameters: of whole objects, in the unit of `voxel`. mask_above: the labels are a mask, objects its connected parts
     above this value. alone: how well brightness alone tells objects: Dice of what is beyond Otsu's threshold, on the
-    objects' side of it. share: of the field that objects cover.
+    objects' side of it. share: of the field that objects cover. doubts: sentences on labels that look like masks.
     """
 
     images: ImageSource
@@ -65,6 +66,7 @@ class Lent:
     alone: float
     mask_above: float | None = None
     share: float = 0.0
+    doubts: tuple[str, ...] = ()
 
     @property
     def diameter(self) -> float:
@@ -107,6 +109,7 @@ def lent(images: ImageSource, labels: ImageSource, mask_above: float | None = No
     return Lent(
         images, labels, pairs[0][0].voxel, len(every), quantiles(whole or every), dark,
         float(np.median([one[dark] for one in found])), mask_above, float(np.mean(cover)),
+        tuple(doubts([truth for _, truth in pairs], "--source-mask-above")) if mask_above is None else (),
     )  # fmt: skip
 
 
@@ -338,7 +341,8 @@ def commented(run: Run, survey: Survey, source: Lent) -> str:
         ),
         "tune": ("Choose the decoder's thresholds on the source's labels once training is over.",),
     }
-    parts = [comment(f"{survey.sentence()}; {source.sentence()}.", *(f"Note: {n}." for n in survey.measured.notes))]
+    notes = (f"Note: {note}." for note in (*survey.measured.notes, *source.doubts))
+    parts = [comment(f"{survey.sentence()}; {source.sentence()}.", *notes)]
     for key, value in plain.items():
         parts.append(comment(*words.get(key, ())) + as_text(key, value))
     return "\n".join(parts)
