@@ -46,8 +46,8 @@ def doubt(labels: NDArray[np.generic], flag: str) -> tuple[str, str] | None:
         return None
     if objects == 1 and ids[largest] > 0 and share > FIELD and int(label(labels == 0).max()) >= PARTS:
         return "inverted", (
-            f"has one number, {ids[largest]}, on {100 * share:.0f} % of it and around what is 0: it looks like a mask of "
-            "the background; invert it"
+            f"has one number, {ids[largest]}, on {100 * share:.0f} % of it and around what is 0: it looks like a mask "
+            "of the background; invert it"
         )
     parts = int(label(labels, background=0).max())
     single = objects == 1 and parts >= (2 if ids[-1] == 255 else 3)

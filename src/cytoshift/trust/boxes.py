@@ -45,8 +45,8 @@ def judged(
         return [Judged.of(volume, name, one) for name, one in found.items()]
     refuse_strangers(segmenter, volume, Options(any_voxel_size=True))
     refuse_others(segmenter, volume, labels)
-    for one in (volume, *labels.values()):
-        refuse_pieces(one.array, one.origin, ROOM, allow="")
+    for read in (volume, *labels.values()):
+        refuse_pieces(read.array, read.origin, ROOM, allow="")
     scale = segmenter.scale or measured(segmenter.normalisation, volume, notes)
     chosen = boxes(segmenter, volume, most)
     out: dict[str, list[Judged]] = {name: [] for name, _, _ in parts(segmenter)}

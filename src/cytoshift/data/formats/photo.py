@@ -95,7 +95,7 @@ def orientation_of(path: Path, image: Any) -> int:
 
     exif = Image.Exif()
     try:
-        exif.load(chunk_of(path, b"eXIf") if image.format == "PNG" else image.info.get("exif"))
+        exif.load((chunk_of(path, b"eXIf") if image.format == "PNG" else image.info.get("exif")) or b"")
         found = exif.get(ORIENTATION, 1)
     except (SyntaxError, ValueError, struct.error, LookupError, OSError):
         return 1

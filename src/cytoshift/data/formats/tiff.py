@@ -26,7 +26,7 @@ JPEGS = (tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG, tifffile.COMPRES
 # Photometric interpretations that are neither gray nor RGB.
 INKS = {5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32803: "colour filter array", 32845: "LogLuv"}
 # How many bytes one compressed byte becomes at most.
-RATIOS = {
+RATIOS: dict[int, int] = {
     tifffile.COMPRESSION.NONE: 1, tifffile.COMPRESSION.PACKBITS: 130, tifffile.COMPRESSION.LZW: 4096,
     tifffile.COMPRESSION.DEFLATE: 1100, tifffile.COMPRESSION.ADOBE_DEFLATE: 1100,
 }  # fmt: skip
@@ -158,8 +158,9 @@ def refuse_empty_promises(path: Path, page: tifffile.TiffPage) -> None:
             f"{path} declares {count} tiles or strips, and has the places of {known}; it is damaged, copy or save it "
             "again"
         )
-    piece, most = prod(page.chunks) * page.dtype.itemsize, max(page.databytecounts, default=0)
-    if page.compression in RATIOS and piece > max(RATIOS[page.compression] * most, PAGE) and most:
+    piece, most = prod(page.chunks) * np.dtype(page.dtype).itemsize, max(page.databytecounts, default=0)
+    ratio = RATIOS.get(int(page.compression))
+    if ratio and most and piece > max(ratio * most, PAGE):
         raise UserError(
             f"{path} declares tiles or strips of {piece / 1e9:.3g} GB, of which {most} bytes are there; it is damaged, "
             "copy or save it again"
