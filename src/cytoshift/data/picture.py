@@ -69,10 +69,21 @@ def reading(path: Path | str) -> Iterator[None]:
     except PermissionError as error:
         raise UserError(f"{path} may not be read; change its permissions") from error
     except DAMAGE as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise UserError(
-            f"{path} cannot be read ({reason}); it is damaged or cut short, copy or save it again"
+            f"{path} cannot be read ({reason(error)}); it is damaged or cut short, copy or save it again"
         ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # libraries have classes of their own for what they do not understand
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}: {reason(error)}); if another program opens it, save it "
+            "from there as TIFF, else copy it again"
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """What a library says, in short and on one line."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def stem(path: Path) -> str:

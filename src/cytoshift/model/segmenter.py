@@ -220,6 +220,11 @@ def read_weights(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of a file. Of one whose header declares others than are wanted nothing else is read."""
     if not path.is_file():
         raise UserError(f"{path} is missing, the model has no weights; copy the whole model folder")
+    if (size := path.stat().st_size) > HEAVIEST:
+        raise UserError(
+            f"{path} has {size / 1e9:.3g} GB, read are {HEAVIEST / 1e9:.2g} at most; it is damaged, copy the model "
+            "folder again"
+        )
     try:
         with safe_open(path, "pt") as file:
             parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
@@ -232,7 +237,7 @@ def read_weights(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
                         f"{path.parent}: weight '{name}' is stored as {stored}, read are {read}; save the model again"
                     )
             return {name: file.get_tensor(name) for name in parts}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, RuntimeError) as error:  # the last of torch, where the file cannot be mapped
         raise UserError(f"{path} is damaged ({error}); copy the model folder again") from None
 
 

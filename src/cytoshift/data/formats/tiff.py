@@ -272,7 +272,12 @@ def refuse_endless(path: Path, file: tifffile.TiffFile) -> None:
     """
     if not file.is_ome:
         return
-    root = ElementTree.fromstring(file.ome_metadata or "<OME/>")
+    try:
+        root = ElementTree.fromstring(file.ome_metadata or "<OME/>")
+    except ElementTree.ParseError as error:
+        raise UserError(
+            f"{path} has OME metadata that are no XML ({error}); they are damaged, copy or save it again"
+        ) from error
     names = {part.get("FileName") for part in root.iter() if part.tag.endswith("UUID")}
     places = {path.parent / name for name in names if name} | {path}
     size = sum(place.stat().st_size for place in places if place.is_file())
