@@ -39,6 +39,10 @@ CURES = {
     errno.EROFS: "choose another output with -o",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.EMFILE: "allow more open files (ulimit -n)",
+    **dict.fromkeys(
+        (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ESTALE, errno.EFBIG),
+        "check the path and the disk",
+    ),
 }
 # What torch says, in a RuntimeError of no class of its own, where numpy raises MemoryError.
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
@@ -96,10 +100,9 @@ def main() -> None:
 def machine_limit(error: MemoryError | RuntimeError | OSError) -> str | None:
     """The sentence about memory, disk or permissions that have run out; None where the error says something else."""
     if isinstance(error, OSError):
-        if error.errno not in CURES and (error.errno is None or error.filename is None):
+        if error.errno not in CURES:
             return None
-        cure = CURES.get(error.errno or 0, "check the path and the disk")
-        return f"cannot use {error.filename or 'the disk'}: {error.strerror}; {cure}"
+        return f"cannot use {error.filename or 'the disk'}: {error.strerror}; {CURES[error.errno]}"
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return "the memory of this machine ran out; take smaller tiles, patches or batches, or close other programs"
     return None

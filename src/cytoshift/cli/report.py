@@ -22,5 +22,13 @@ def report(
 
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out} is asked for, a report is an HTML file; pass -o {out.with_suffix('.html')}")
-    page = write_report(folder, out)
+    try:
+        page = write_report(folder, out)
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{folder} holds facts that are not as Cytoshift writes them ({type(error).__name__}: {error}); make its "
+            "results again"
+        ) from error
     conclude(as_json, f"report in {page}", verb="report", report=page)

@@ -189,8 +189,13 @@ class Table:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        with path.open(newline="", encoding="utf-8") as file:
-            names, *rows = ([uncell(word) for word in row] for row in csv.reader(file))
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                names, *rows = ([uncell(word) for word in row] for row in csv.reader(file))
+        except (csv.Error, ValueError):  # no UTF-8, no row, zeros between the words
+            names, rows = [], []
+        if not names or any(len(row) != len(names) for row in rows):
+            raise UserError(f"{path} is no table as 'cytoshift segment' writes it; remove it, and segment again")
         return cls(names, rows)
 
     def write(self, path: Path) -> None:
