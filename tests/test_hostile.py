@@ -419,3 +419,45 @@ def test_the_size_of_a_voxel_has_bounds():
     for size in (1e-300, 1e300):
         with pytest.raises(UserError, match="is no size of a voxel"):
             Voxel((size, size), "um")
+
+
+@pytest.mark.parametrize("content", ["", "a,b\n1\n", "image,id\n\x00\n", b"\xff\xfe,b\n"])
+def test_a_table_that_is_none_is_a_sentence(content, tmp_path):
+    path = tmp_path / "objects.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=r"is no table as 'cytoshift segment' writes it"):
+        Table.read(path)
+
+
+@pytest.mark.parametrize("facts", [{"kind": "segment", "found": 5}, {"kind": "segment", "images": {"each": [3]}}])
+def test_facts_of_another_shape_are_a_sentence(facts, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "facts.json").write_text(json.dumps(facts))
+    code, said = run("report", tmp_path)
+    assert code == 2 and "holds facts that are not as Cytoshift writes them" in said
+
+
+def test_objects_far_from_those_learnt_from_are_a_warning():
+    from cytoshift.measure.shapes import Expected, shapes
+    from cytoshift.predict.calibration import odd_objects
+
+    made = Expected.of("labels of the source", Voxel((1.0, 1.0)), [shapes(LABELS, Voxel((1.0, 1.0)))])
+    assert made is not None
+    card, learnt = {"objects": {"": made.model_dump()}}, made.diameter["50"]
+    assert odd_objects(card, "", 4.9 * learnt, "px") is None and odd_objects(card, "", learnt / 4.9, "px") is None
+    for diameter in (5.1 * learnt, learnt / 5.1):
+        said = odd_objects(card, "", diameter, "px")
+        assert said is not None and f"{diameter:.3g} px" in said and f"{learnt:.3g} px" in said
+    assert odd_objects(card, "", 50 * learnt, "um") is None  # lengths of two units are not compared
+    assert odd_objects({}, "", 50 * learnt, "px") is None and odd_objects(card, "", 0.0, "px") is None
+
+
+@pytest.mark.parametrize("factor", [19.0, 21.0])
+def test_voxels_twenty_times_off_are_asked_for(factor, model, tmp_path):
+    options = {"imagej": True, "resolution": (1 / (0.65 * factor),) * 2, "metadata": {"unit": "um"}}
+    tifffile.imwrite(tmp_path / "a.tif", CELLS[:24, :24], **options)
+    words = ("segment", model, tmp_path / "a.tif", "-o", tmp_path / "o.tif", "--tile", "64,64")
+    code, said = run(*words)
+    assert (code == 2) == (factor > 20) and f"{factor:g} times" in said
+    if factor > 20:
+        assert "--any-voxel-size" in said and run(*words, "--any-voxel-size")[0] == 0
