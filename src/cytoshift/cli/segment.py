@@ -124,8 +124,8 @@ def segment(
     volumes = open_volumes(source)
     for volume in volumes:
         refuse_strangers(segmenter, volume, options)
-        if warning := odd_voxels(segmenter, volume):
-            say(warning, err=True)
+    if odd := [sentence for volume in volumes if (sentence := odd_voxels(segmenter, volume))]:
+        say(odd[0] + f" (and {len(odd) - 1} more like it)" * (len(odd) > 1), err=True)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
     blocks = how.asked or blockwise.too_large(segmenter, volumes) is not None
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}

@@ -62,7 +62,7 @@ class Outputs:
         self.file = Path(head)
         self.single = bool(inside) or self.file.suffix.lower() in SUFFIXES
         self.raw = None if raw is None else self.raw_files(raw, request, overwrite)
-        refuse_names([*self.places(), *(path for volume in volumes for path in self.beside_labels(volume))])
+        refuse_names([self.file, *self.places(), *(p for volume in volumes for p in self.beside_labels(volume))])
         if self.single:
             self.claim_file(overwrite)
         else:
@@ -219,16 +219,15 @@ class Table:
 def refuse_names(paths: Iterable[Path]) -> None:
     """Raises UserError where results would have names that cannot be written: too long, or no UTF-8."""
     for path in paths:
-        for name in place_of(path).parts:
-            try:
-                length = len(name.encode())
-            except UnicodeEncodeError:
-                raise UserError(f"{path} is no name in UTF-8; choose another -o") from None
-            if length + ROOM > LONGEST:
-                raise UserError(
-                    f"{path} has a name of {length} bytes, and files have {LONGEST}, of which {ROOM} are needed while "
-                    "they are written; rename the image, or choose a shorter -o"
-                )
+        try:
+            length = len(place_of(path).name.encode())
+        except UnicodeEncodeError:
+            raise UserError(f"{path} is no name in UTF-8; choose another -o") from None
+        if length + ROOM > LONGEST:
+            raise UserError(
+                f"{path} has a name of {length} bytes, and files have {LONGEST}, of which {ROOM} are needed while they "
+                "are written; rename the image, or choose a shorter -o"
+            )
 
 
 def place_of(path: Path) -> Path:

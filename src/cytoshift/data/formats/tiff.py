@@ -27,7 +27,7 @@ JPEGS = (tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG, tifffile.COMPRES
 INKS = {5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32803: "colour filter array", 32845: "LogLuv"}
 # How many bytes one compressed byte becomes at most.
 RATIOS: dict[int, int] = {
-    tifffile.COMPRESSION.NONE: 1, tifffile.COMPRESSION.PACKBITS: 130, tifffile.COMPRESSION.LZW: 4096,
+    tifffile.COMPRESSION.PACKBITS: 130, tifffile.COMPRESSION.LZW: 4096,
     tifffile.COMPRESSION.DEFLATE: 1100, tifffile.COMPRESSION.ADOBE_DEFLATE: 1100,
 }  # fmt: skip
 
@@ -75,7 +75,7 @@ class TiffArray:
 
 def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Picture]:
     """One picture per series. Colour maps of plain TIFFs are refused for images, and are object ids for labels."""
-    with opened(path) as file:
+    with opened(path, known=False) as file:
         chosen = numbered(path, part, len(file.series), "series")
         alone = len(file.series) == 1
         return [picture(file, path, index, level, labels, alone) for index in chosen]
@@ -249,14 +249,15 @@ def ome(xml: str, index: int) -> tuple[dict[str, float], dict[str, str], tuple[s
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tifffile.TiffFile]:
-    """The file, refused where tifffile finds it incomplete.
+def opened(path: Path, known: bool = True) -> Iterator[tifffile.TiffFile]:
+    """The file, refused where tifffile finds it incomplete. known: its metadata were looked at before.
 
     tifffile reads what is left of a file that was cut short, fills missing pages with zeros, and says so to its
     log only.
     """
     with reading(path), Complaints() as complaints, tifffile.TiffFile(path) as file:
-        refuse_endless(path, file)
+        if not known:
+            refuse_endless(path, file)
         if not file.series:
             raise UserError(f"{path} holds no image; copy or save it again")
         if complaints.said:
