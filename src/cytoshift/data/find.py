@@ -1,5 +1,6 @@
 """Paths as people give them: a file, a folder, a glob, and the part of a file behind '::'."""
 
+import errno
 import glob
 import os
 import re
@@ -47,10 +48,12 @@ def find(argument: str) -> Found:
 
 
 def is_short(path: Path) -> bool:
-    """Whether a path can exist at all."""
+    """Whether a path is short enough to exist."""
     try:
         path.exists()
-    except (OSError, ValueError):  # too long, or a character that no name has
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
+    except ValueError:  # a character that no name has
         return False
     return True
 
