@@ -461,3 +461,11 @@ def test_voxels_twenty_times_off_are_asked_for(factor, model, tmp_path):
     assert (code == 2) == (factor > 20) and f"{factor:g} times" in said
     if factor > 20:
         assert "--any-voxel-size" in said and run(*words, "--any-voxel-size")[0] == 0
+
+
+def test_a_terminal_of_ascii_alone_shows_tables(tmp_path):
+    tifffile.imwrite(tmp_path / "Zelle_ä.tif", CELLS, photometric="minisblack")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "cytoshift", "info", "Zelle_ä.tif", "-o", "t.png"]
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0 and rb"Zelle_\xe4" in done.stdout, done.stderr

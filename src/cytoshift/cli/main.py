@@ -1,6 +1,7 @@
 """The command line. A verb is the function of its name in the file of its name; its heavy imports stand inside it."""
 
 import errno
+import io
 import sys
 from typing import Annotated
 
@@ -81,6 +82,8 @@ def main() -> None:
 
     Exit codes: 0 done, 1 the machine gave up (memory, disk, permissions), 2 a wish that cannot be met, 130 Ctrl-C.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows no more than ASCII gets the rest written out
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="cytoshift")
     except SystemExit as end:
