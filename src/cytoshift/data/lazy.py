@@ -180,7 +180,7 @@ def refuse_pieces(array: Any, origin: str, memory: float, allow: str = "or allow
     sizes = piece(array)
     held = int(np.prod(sizes)) * array.dtype.itemsize
     if sizes and 2 * held > memory:
-        words = " x ".join(map(str, sizes))
+        words = " x ".join(str(n) for n in sizes if n > 1)
         raise UserError(
             f"{origin} is stored in pieces of {words} voxels, {held / 1e9:.3g} GB each, which can only be read whole; "
             f"write it in small ones first by cytoshift convert IN OUT.ome.zarr --memory {enough(held)}GB"

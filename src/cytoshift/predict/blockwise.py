@@ -59,6 +59,7 @@ DECIDES: dict[PassName, tuple[str, ...]] = {
     "write": ("chunk", "ngff", "outputs"),
     "audit": (),
 }
+SMALL = 64e6  # bytes of pieces of a file that every process has room for
 SAMPLES, SAMPLE = 8, 32  # windows of an image that know it again, and their edge
 
 
@@ -83,7 +84,7 @@ def segment_blockwise(
     """
     wishes, options, say = wishes or Wishes(), options or Options(), report[0]
     refuse_strangers(segmenter, volume, options)
-    refuse_pieces(volume.array, volume.origin, wishes.memory - BASE)
+    refuse_pieces(volume.array, volume.origin, max(wishes.memory - BASE, SMALL))
     with locked(work):
         job, before = prepared(segmenter, volume, outputs, work, engine, wishes, options, source)
         if before:
