@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Quiet, conclude
+from .console import Json, Quiet, conclude, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,14 +90,15 @@ def measured(volumes: "Sequence[Volume]", told: "Told") -> "Measured | None":
     """What the images show; None where nothing stands out in them, or they cannot be measured."""
     from ..data.volumes import at_hand
     from ..measure.estimate import estimate
+    from ..train.recipe import ROOM
 
     if volumes[0].channels > 1:
         return None
     try:
         step = lambda done, total: told(done / total)
-        return estimate(at_hand(volumes), [one.voxel for one in volumes], None, step)
+        return estimate(at_hand(volumes, ROOM), [one.voxel for one in volumes], None, step)
     except UserError as error:
-        typer.echo(f"not measured: {error}", err=True)
+        say(f"not measured: {error}", err=True)
         return None
 
 
@@ -106,7 +107,7 @@ def value(assessment: "Assessment") -> float:
 
 
 def tell(title: str, evidence: list[str]) -> str:
-    return "\n".join([typer.style(title, bold=True), *(f"  - {sentence}" for sentence in evidence)])
+    return "\n".join([title, *(f"  - {sentence}" for sentence in evidence)])
 
 
 def worded(*words: object) -> str:
@@ -122,7 +123,8 @@ def fresh(method: str, images: list[str], flags: list[str]) -> str:
 
 def settings_of(model: Path) -> Path | None:
     """The run.yaml of the training that a model or a snapshot lies in."""
-    return next((path for path in (model.parent / "run.yaml", model.parents[1] / "run.yaml") if path.is_file()), None)
+    folder = model.absolute()  # of a bare name as well
+    return next((path for path in (one / "run.yaml" for one in list(folder.parents)[:2]) if path.is_file()), None)
 
 
 def adapted(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, Quiet, conclude
+from .console import Json, Quiet, conclude, say
 
 
 def bench(
@@ -28,13 +28,13 @@ def bench(
     from ..core.signals import explained
     from ..report import write_report
 
-    say = partial(typer.echo, err=True) if as_json else typer.echo
+    tell = partial(say, err=True) if as_json else say
     wish = read_spec(spec)
     refuse_places(spec, wish, out, data, page)
     with locked(out), explained(lambda: "cells that are finished are kept, the same command goes on"):
         refuse_strangers(out)
         try:
-            table = run(wish, out, data, only, page, say, quiet, jobs)
+            table = run(wish, out, data, only, page, tell, quiet, jobs)
         except UserError:
             if (out / "results.json").exists():  # some cells failed: what the others gave is shown
                 write_report(out)

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from ..core.errors import UserError
-from .console import report_on
+from .console import report_on, say
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -92,13 +90,11 @@ def amount(words: str) -> float:
 
 def too_large(segmenter: "Segmenter", volumes: "list[Volume]") -> "Volume | None":
     """The first image that does not go through in one piece on this machine."""
+    from ..predict.calibration import working_voxels
     from ..predict.plan import fits
 
     for volume in volumes:
-        count = 1
-        for n in volume.shape:
-            count *= n
-        if not fits(segmenter, count, volume.dtype.itemsize * volume.channels):
+        if not fits(segmenter, working_voxels(segmenter, volume), volume.dtype.itemsize * volume.channels):
             return volume
     return None
 
@@ -127,6 +123,7 @@ def run(
     from ..core.facts import read_json
     from ..predict.account import Account
     from ..predict.blockwise import cleared
+    from ..predict.calibration import odd_objects
     from ..predict.engine import engine
     from ..predict.tables import join
 
@@ -147,6 +144,8 @@ def run(
                 continue
             account.image(volume, {"blocks": time.perf_counter() - began})
             for found, audit in zip(*done):
+                if warning := odd_objects(segmenter.card, found.name, found.diameter, volume.voxel.unit):
+                    say(f"{volume.name}: {warning}", err=True)
                 name = f"{volume.name}{f', {found.name}' * bool(found.name)}"
                 lines += [f"{name}: {found.words(volume.voxel.unit)}", audit.sentence()]
                 failed = failed or not audit.passed
@@ -216,7 +215,7 @@ class Log:
 
     def say(self, sentence: str) -> None:
         if not self.quiet or sentence.startswith("warning"):
-            typer.echo(f"{self.name}: {sentence}", err=True)
+            say(f"{self.name}: {sentence}", err=True)
 
     def tell(self, name: "PassName", done: int, total: int) -> None:
         from ..predict.passes import numbered

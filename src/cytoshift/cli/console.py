@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..core.text import printable
+
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from ..predict.outputs import Outputs
 
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
@@ -18,11 +22,23 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is th
 Json = Annotated[bool, typer.Option("--json", help="The result as one line of JSON on stdout; all else is on stderr.")]
 
 
+def say(words: object, err: bool = False, **style: Any) -> None:
+    """A line for a person. Names of files stand in it: what would command a terminal is written out."""
+    typer.secho(printable(str(words)), err=err, **style)
+
+
+def shown(words: str, **style: Any) -> "Text":
+    """A cell of a table: no markup is read in it, and nothing commands the terminal."""
+    from rich.text import Text
+
+    return Text(printable(words), **style)
+
+
 def conclude(as_json: bool, words: str, **result: Any) -> None:
     """The last of a verb: in words for a person, or as one line of JSON. `result` is for programs: names stay."""
     from ..core.facts import plain
 
-    typer.echo(json.dumps(result, default=plain) if as_json else words)
+    say(json.dumps(result, default=plain) if as_json else words)
 
 
 def report_on(outputs: "Outputs") -> Path:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Quiet, conclude
+from .console import Json, Quiet, conclude, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -103,7 +103,7 @@ def show(chosen: "Public", as_json: bool) -> None:
     """Before anything is downloaded."""
     for what, value in (("what", chosen.what), ("size", megabytes(chosen.size)), ("licence", chosen.licence),
                         ("cite", chosen.cite), ("page", chosen.page)):  # fmt: skip
-        typer.echo(f"{what:8} {value}", err=as_json)
+        say(f"{what:8} {value}", err=as_json)
 
 
 def agreed(name: str, accept: bool) -> None:
@@ -134,7 +134,7 @@ def listed(folder: Path, as_json: bool) -> None:
         conclude(True, "", verb="data", sets=rows)
         return
     Console(highlight=False).print(table(list(PUBLIC.values()), folder))
-    typer.echo(
+    say(
         "cytoshift data NAME -o DIR shows the licence in full and gets one, or a family such as bbbc024 or nucmm; "
         f"archives are kept in {folder}"
     )

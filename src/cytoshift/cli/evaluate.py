@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ..core.errors import UserError
-from .console import Overwrite, Quiet, conclude
+from .console import Overwrite, Quiet, conclude, say, shown
+from .evaluate_masks import as_objects
 from .evaluate_page import page, place, refuse_places, room
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ def evaluate(
     axes: Annotated[str | None, typer.Option(help="Axes of the files where they do not say, such as zyx.")] = None,
     channel: Annotated[str | None, typer.Option(help="Channel that holds the labels, where there are several.")] = None,
     memory: Annotated[str, typer.Option(help="What this may take. Larger images are read block by block.")] = "4GB",
+    mask_above: Annotated[
+        float | None, typer.Option(help="The truth is a mask: its connected parts above this are objects.")
+    ] = None,
+    pred_mask_above: Annotated[float | None, typer.Option(help="The same of the predictions.")] = None,
     score_pairs: Annotated[
         bool,
         typer.Option(
@@ -95,8 +100,9 @@ def evaluate(
     if names:
         from .evaluate_classes import evaluate_classes
 
-        if confidence or images is not None:
-            what = "--images are" if images else "--confidence is"
+        masks = mask_above is not None or pred_mask_above is not None
+        if confidence or images is not None or masks:
+            what = "--images are" if images else "--confidence is" if confidence else "--mask-above is"
             raise UserError(f"{what} for objects of one class; evaluate the classes one by one, or leave it out")
         how = Comparison(iou, memory, quiet)
         pages = {name: place(pred, out, name) for name in names} if report else {}
@@ -108,7 +114,7 @@ def evaluate(
     if score_pairs:
         raise UserError(f"--pairs asked for, {pred} and {truth} hold no folders of classes; pass those above them")
     preds, truths = (open_any(open_labels, declared(path, axes, channel)) for path in (pred, truth))
-    pairs = paired(preds, truths, pred, truth)
+    pairs = as_objects(paired(preds, truths, pred, truth), pred_mask_above, mask_above, budget(memory))
     maps: dict[str, Pairs] = {
         name: paired([p for p, _ in pairs], open_any(open_volumes, declared(path, axes)), pred, path)
         for name, path in named(confidence or []).items()
@@ -137,7 +143,7 @@ def tell(
         raise
     write(json_file, result | {"report": str(done)} if done else result)
     if done and json_file != STDOUT:
-        typer.echo(f"report in {done}")
+        say(f"report in {done}")
 
 
 def classes(pred: Path, truth: Path) -> list[str]:
@@ -309,7 +315,7 @@ def image_table(images: list[dict[str, Any]], iou: float) -> "Table":
     for head in PER_IMAGE.values():
         table.add_column(head.format(f"{iou:g}"), justify="right", no_wrap=True)
     for image in images:
-        table.add_row(image["name"], *(number(image[key]) for key in PER_IMAGE))
+        table.add_row(shown(image["name"]), *(number(image[key]) for key in PER_IMAGE))
     return table
 
 

@@ -6,9 +6,9 @@ from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from ..core.errors import UserError
+from ..core.text import uncell
+from .console import say, shown
 from .evaluate import STDOUT, Comparison, Pairs, budget, number, open_any, paired, rows, summary, write
 from .evaluate_page import page, room
 
@@ -53,7 +53,7 @@ def evaluate_classes(
     kept = [str(where) for where in drawn if where]
     write(json_file, told | ({"reports": kept} if kept else {}))
     if kept and json_file != STDOUT:
-        typer.echo(f"reports in {' and '.join(kept)}")
+        say(f"reports in {' and '.join(kept)}")
 
 
 def opened(pred: Path, truth: Path, axes: str | None, channel: str | None) -> Pairs:
@@ -96,7 +96,7 @@ def read_pairs(path: Path) -> list[dict[str, str]]:
             f"--pairs asked for, and {path} is not there; pass the folder that 'cytoshift segment' wrote, or drop it"
         )
     with path.open(newline="", encoding="utf-8") as file:
-        table = list(csv.DictReader(file))
+        table = [{name: uncell(word or "") for name, word in row.items() if name} for row in csv.DictReader(file)]
     ids = [row.get(name) or "" for row in table for name in ("id", "other_id")]
     if any(not row.keys() >= COLUMNS for row in table) or not all(word.isdigit() for word in ids):
         raise UserError(f"{path} is no table of pairs as 'cytoshift segment' writes it; segment again")
@@ -110,7 +110,7 @@ def show(results: dict[str, Any], pairs: dict[str, dict[str, float]], iou: float
     console = Console()
     console.print(class_table(results, iou))
     for words, numbers in pairs.items():
-        console.print(
+        say(
             f"{words}: {numbers['pairs_right']:.0f} of {numbers['pairs_found']:.0f} pairs right, "
             f"{numbers['pairs_true']:.0f} true ones; precision {numbers['pairs_precision']:.4f}, "
             f"recall {numbers['pairs_recall']:.4f}, F1 {numbers['pairs_f1']:.4f}"
@@ -124,7 +124,7 @@ def class_table(results: dict[str, Any], iou: float) -> "Table":
     images = len(next(iter(results.values()))["images"])
     table = Table(f"mean of {images} images" if images > 1 else "", box=SIMPLE)
     for name in results:
-        table.add_column(name, justify="right")
+        table.add_column(shown(name), justify="right")
     counts = ((result["pooled"]["truth_objects"], result["pooled"]["pred_objects"]) for result in results.values())
     table.add_row("true, predicted objects", *(f"{true}, {predicted}" for true, predicted in counts))
     text = rows({})

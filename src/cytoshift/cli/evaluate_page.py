@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from ..core.errors import UserError
+from .console import say
 
 if TYPE_CHECKING:
     from ..data.volumes import Volume
@@ -67,7 +66,7 @@ def room(pairs: "Sequence[tuple[Volume, Volume]]", left: float, asked: bool) -> 
     )
     if asked:
         raise UserError(words)
-    typer.echo(f"no report: {words}", err=True)
+    say(f"no report: {words}", err=True)
     return False
 
 
@@ -91,5 +90,5 @@ def page(triples: "Sequence[Triple]", result: dict[str, Any], seconds: float, wh
     except UserError as error:
         if asked:
             raise
-        typer.echo(f"no report: {error}", err=True)
+        say(f"no report: {error}", err=True)
         return None

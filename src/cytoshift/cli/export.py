@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import UserError
+from .console import say
 
 
 class Target(StrEnum):
@@ -47,7 +48,7 @@ def export(
             save_zoo(segmenter, out, title, author or [], licence)
     about = described(segmenter)
     sizes = " x ".join(map(str, about["least"]))
-    typer.echo(
+    say(
         f"{out}: images '{segmenter.axes}' of {segmenter.voxel} per voxel, from {sizes} voxels on in steps of "
         f"{', '.join(map(str, about['multiple']))}, to {', '.join(about['channels'])}"
     )

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import UserError
+from .console import say
 
 
 def import_config(
@@ -37,8 +38,8 @@ def import_config(
         refuse_settings(out, overwrite)
         beside.write_text("".join(f"# not taken over: {line}\n" for line in left) + text)
     for line in left:
-        typer.echo(f"not taken over: {line}")
-    typer.echo(f"settings in {out}; next: cytoshift train {out}")
+        say(f"not taken over: {line}")
+    say(f"settings in {out}; next: cytoshift train {out}")
 
 
 def refuse_settings(out: Path, overwrite: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Overwrite
+from .console import Overwrite, say, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..data.volumes import Volume
 
+ROOM = 1.5e9  # bytes that a plane may take while it is read
 ROWS = 12  # images listed, and shown, of a long folder
 
 
@@ -44,41 +45,60 @@ def info(
     refuse_inputs([output], [None if labels else source], labels=[source if labels else None])
     refuse_strangers([output], overwrite)
     volumes = open_labels(source) if labels else open_volumes(source)
-    shown = [Shown(volume, labels) for volume in volumes[:ROWS]]
+    views = [Shown(volume, labels) for volume in volumes[:ROWS]]
     console = Console(highlight=False)
-    console.print(one(volumes[0], shown[0]) if len(volumes) == 1 else many(volumes, shown))
-    thumbnail = together(shown)
+    console.print(one(volumes[0], views[0]) if len(volumes) == 1 else many(volumes, views))
+    for sentence in filter(None, (view.why_not for view in views)):
+        say(f"not looked at: {sentence}")
+    thumbnail = together(views)
     with locked(output):
         refuse_strangers([output], overwrite)
         picture = save_png(output, thumbnail)
-    console.print(f"thumbnail {picture}", markup=False, soft_wrap=True)
+    say(f"thumbnail {picture}")
 
 
 class Shown:
-    """The middle plane of a volume; nothing else of it is read."""
+    """The middle plane of a volume; nothing else of it is read, and nothing of one whose pieces do not fit.
+
+    why_not: the sentence that says so.
+    """
 
     def __init__(self, volume: "Volume", labels: bool) -> None:
+        from ..core.errors import UserError
+        from ..data.lazy import refuse_pieces
         from ..data.show import plane_of
 
-        self.name, self.labels = volume.name, labels
+        self.name, self.labels, self.why_not = volume.name, labels, ""
+        try:
+            refuse_pieces(volume.array, volume.origin, ROOM, allow="")
+        except UserError as error:
+            self.why_not = str(error)
+            return
         self.plane, self.voxel = plane_of(volume)
+        self.step = round(self.voxel.size[-1] / volume.voxel.size[-1])
 
     @property
     def range(self) -> str:
-        return f"{self.plane.min():g} to {self.plane.max():g}"
+        if self.why_not:
+            return "not looked at"
+        thinned = f" in every {self.step}th pixel" if self.step > 1 else ""
+        return f"{self.plane.min():g} to {self.plane.max():g}{thinned}"
 
     def picture(self, size: int) -> "NDArray[np.uint8]":
+        import numpy as np
+
         from ..draw import colour_labels, composite
 
+        if self.why_not:
+            return np.zeros((size, size, 3), np.uint8)
         if self.labels:
             return colour_labels(self.plane, self.voxel, size=size)
         return composite(self.plane.reshape(-1, *self.plane.shape[-2:]), self.voxel, size=size)
 
 
-def one(volume: "Volume", shown: Shown) -> "Table":
+def one(volume: "Volume", view: Shown) -> "Table":
     """Everything about one image, a line each."""
     from rich.table import Table
-    from rich.text import Text
 
     extent = " x ".join(f"{n * s:.4g}" for n, s in zip(volume.shape, volume.voxel.size))
     plane = "" if volume.axes == "yx" else " in the middle plane"
@@ -88,30 +108,28 @@ def one(volume: "Volume", shown: Shown) -> "Table":
         ("from", volume.origin),
         ("axes", f"{volume.axes}, {' x '.join(map(str, volume.shape))} voxels"),
         ("voxel", f"{volume.voxel}, all of it {extent} {volume.voxel.unit}"),
-        ("type", f"{volume.dtype}, {shown.range}{plane}"),
+        ("type", f"{volume.dtype}, {view.range}{plane}"),
         ("memory", f"{volume.array.nbytes / 2**20:.3g} MiB"),
     ):
-        table.add_row(name, Text(value, overflow="fold"))
+        table.add_row(name, shown(value, overflow="fold"))
     return table
 
 
-def many(volumes: list["Volume"], shown: list[Shown]) -> "Table":
+def many(volumes: list["Volume"], views: list[Shown]) -> "Table":
     """A row per image, the first ROWS of them."""
-    from rich.markup import escape
     from rich.table import Table
-    from rich.text import Text
 
-    left = len(volumes) - len(shown)
+    left = len(volumes) - len(views)
     folder = f"{Path(volumes[0].origin).parent}{os.sep}"
     folder = folder if all(volume.origin.startswith(folder) for volume in volumes) else ""
     title = f"{len(volumes)} images" + (f" in {folder}" if folder else "")
-    table = Table(title=escape(title), caption=f"and {left} more" if left else None)
+    table = Table(title=shown(title), caption=f"and {left} more" if left else None)
     for column in ("image", "axes", "voxels", "voxel size", "type", "values", "from"):
         table.add_column(column, overflow="fold")
-    for volume, view in zip(volumes, shown):
+    for volume, view in zip(volumes, views):
         size = " x ".join(map(str, volume.shape))
         cells = (volume.name, volume.axes, size, str(volume.voxel), str(volume.dtype), view.range)
-        table.add_row(*(Text(cell) for cell in (*cells, volume.origin.removeprefix(folder))))
+        table.add_row(*(shown(cell) for cell in (*cells, volume.origin.removeprefix(folder))))
     return table
 
 

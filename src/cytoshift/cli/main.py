@@ -1,6 +1,7 @@
 """The command line. A verb is the function of its name in the file of its name; its heavy imports stand inside it."""
 
 import errno
+import io
 import sys
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from ..core.signals import Stopped, listening
 from ..core.threads import wait_briefly
 from .assess import assess
 from .bench import bench
+from .console import say
 from .convert import convert
 from .data import data
 from .demo import demo
@@ -38,6 +40,12 @@ CURES = {
     errno.EACCES: "change its permissions or choose another path",
     errno.EPERM: "change its permissions or choose another path",
     errno.EROFS: "choose another output with -o",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+    **dict.fromkeys(
+        (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ESTALE, errno.EFBIG),
+        "check the path and the disk",
+    ),
 }
 # What torch says, in a RuntimeError of no class of its own, where numpy raises MemoryError.
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
@@ -78,6 +86,8 @@ def main() -> None:
     signal n asked for an end, 130 of them Ctrl-C.
     """
     wait_briefly()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows no more than ASCII gets the rest written out
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with listening():
             app(prog_name="cytoshift")
@@ -113,7 +123,7 @@ def machine_limit(error: MemoryError | RuntimeError | OSError) -> str | None:
 
 def complain(sentence: str) -> None:
     """In red where somebody watches."""
-    typer.secho(f"cytoshift: {sentence}", fg="red", err=True)
+    say(f"cytoshift: {sentence}", err=True, fg="red")
 
 
 if __name__ == "__main__":

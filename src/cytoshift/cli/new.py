@@ -195,7 +195,8 @@ def borrowing(
 
     survey = alike(target, stock) if same else cautioned(agreed(look(target, polarity, told), stock), stock, method)
     run = borrow(survey, stock, preset, method=method, represent=represent)
-    words = [f"{survey.sentence()}; {stock.sentence()}", *(f"note: {note}" for note in survey.measured.notes)]
+    notes = [*survey.measured.notes, *stock.doubts]
+    words = [f"{survey.sentence()}; {stock.sentence()}", *(f"note: {note}" for note in notes)]
     return commented(run, survey, stock), side_by_side(run), "\n".join(words)
 
 

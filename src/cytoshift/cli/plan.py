@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
+from .console import say
 
 if TYPE_CHECKING:
     from ..predict.forecast import Forecast, Rates
@@ -39,7 +40,7 @@ def plan(
     known, where = measured_rates()
     said = dict(pair(word) for word in rate or [])
     rates = parse(Rates, known | said, "--rate")
-    typer.echo("\n".join(lines(forecast(wanted, rates, workers, amount(memory), objects), rates, workers, where, said)))
+    say("\n".join(lines(forecast(wanted, rates, workers, amount(memory), objects), rates, workers, where, said)))
 
 
 def shape_of(image: str, axes: str | None) -> tuple[int, ...]:

@@ -31,5 +31,13 @@ def report(
     refuse_overlap([page], [folder] if folder.is_file() else [])
     with locked(page):
         refuse_strangers([page], overwrite)
-        write_report(folder, page)
+        try:
+            write_report(folder, page)
+        except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(
+                f"{folder} holds facts that are not as Cytoshift writes them ({type(error).__name__}: {error}); make "
+                "its results again"
+            ) from error
     conclude(as_json, f"report in {page}", verb="report", report=page)

@@ -8,7 +8,7 @@ import typer
 
 from ..core.errors import UserError
 from . import blockwise
-from .console import Json, Quiet, conclude, report_on
+from .console import Json, Quiet, conclude, report_on, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +56,10 @@ def segment(
         bool, typer.Option("--mirror", help="Average over mirrored views: truer outlines, 4 (2D) or 8 times the work.")
     ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    any_voxel_size: Annotated[
+        bool,
+        typer.Option("--any-voxel-size", help="Voxels 20 times as large as the model's, or as small, are meant to be."),
+    ] = False,
     raw: Annotated[
         Path | None,
         typer.Option(
@@ -101,6 +105,7 @@ def segment(
     from ..data.untouched import refuse_inputs
     from ..data.volumes import declared, open_volumes
     from ..model import Segmenter, fingerprint
+    from ..predict.calibration import odd_voxels
     from ..predict.outputs import Outputs
     from ..predict.run import Options, refuse_strangers
     from ..represent import Classes
@@ -108,6 +113,7 @@ def segment(
     wishes = {
         "threshold": threshold, "min_size": min_size, "max_hole": max_hole, "tile": whole_numbers(tile),
         "overlap": overlap, "batch": batch, "precision": precision, "mirror": mirror, "reach": reach,
+        "any_voxel_size": any_voxel_size,
     }  # fmt: skip
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
     source = declared(list(images), axes, channel, level, voxel, unit, frames)
@@ -122,6 +128,8 @@ def segment(
     volumes = open_volumes(source)
     for volume in volumes:
         refuse_strangers(segmenter, volume, options)
+    if odd := [sentence for volume in volumes if (sentence := odd_voxels(segmenter, volume))]:
+        say(odd[0] + f" (and {len(odd) - 1} more like it)" * (len(odd) > 1), err=True)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
     blocks = how.asked or blockwise.too_large(segmenter, volumes) is not None
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
@@ -141,7 +149,7 @@ def segment(
             outputs.complete()
     conclude(as_json, "\n".join(words), verb="segment", model=model, **result)
     if result.get("audit") == "failed":
-        typer.secho("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
+        say("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
         raise typer.Exit(blockwise.FAILED)
 
 
@@ -189,6 +197,8 @@ def run(
         table = outputs.join()
         picture(outputs, table)
         account.end(time.perf_counter() - started)
+    for warning in odd_sizes(segmenter, outputs, table):
+        say(warning, err=True)
     page = report_on(outputs)
     also = f", raw predictions in {outputs.raw.where}" if outputs.raw else ""
     pairs = []
@@ -205,6 +215,20 @@ def run(
         "table": outputs.table, "picture": outputs.picture, "report": page,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
+
+
+def odd_sizes(segmenter: "Segmenter", outputs: "Outputs", table: "Table") -> list[str]:
+    """What is to be said of objects that are of another size than those that the model learnt from."""
+    import numpy as np
+
+    from ..predict.calibration import odd_objects
+
+    said = []
+    for name in outputs.classes:
+        found = table.where("class", name) if name else table
+        diameter = float(np.median(found.numbers("diameter"))) if found.rows else 0.0
+        said.append(odd_objects(segmenter.card, name, diameter, segmenter.voxel.unit))
+    return [sentence for sentence in said if sentence]
 
 
 def whole_numbers(words: str | None) -> list[int] | None:

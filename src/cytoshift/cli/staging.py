@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import typer
+from .console import say
 
 COLUMNS = {
     "dice": "Dice", "precision": "precision", "recall": "recall", "f1_50": "F1@0.5", "ap_50": "AP-50", "pq": "PQ",
@@ -14,10 +14,10 @@ COLUMNS = {
 
 def stage(title: str, words: list[Any], work: Callable[[], Any], done: Path | None = None) -> None:
     """Say what comes and how to do it alone, then do it, unless its last file is there."""
-    typer.secho(f"\n{title}", bold=True)
-    typer.secho(f"$ cytoshift {shlex.join(map(str, words))}", fg="cyan")
+    say(f"\n{title}", bold=True)
+    say(f"$ cytoshift {shlex.join(map(str, words))}", fg="cyan")
     if done is not None and done.exists():
-        typer.echo(f"{done} is there already; remove it to have this made again")
+        say(f"{done} is there already; remove it to have this made again")
     else:
         work()
 

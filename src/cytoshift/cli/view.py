@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
-from .console import Overwrite
+from .console import Overwrite, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..view.layers import Layer
     from ..view.server import Server
 
+ROOM = 4e9  # bytes that one chunk may take while it is read
 ROUGH = 2**22  # voxels that are enough to normalise by
 
 
@@ -66,11 +67,11 @@ def view(
         layers += objects(declared(path, axes, None, 0, voxel, unit, frames), layers[0])
     if model is not None:
         layers += drawn(model, device, source)
-    with Server(layers, port, say=lambda sentence: typer.secho(sentence, fg="red", err=True)) as server:
+    with Server(layers, port, say=lambda sentence: say(sentence, fg="red", err=True)) as server:
         if screenshot is not None:
             with locked(screenshot):
                 refuse_strangers([screenshot], overwrite)
-                typer.echo(f"picture {server.picture(screenshot)}")
+                say(f"picture {server.picture(screenshot)}")
             return
         serve(server, browser)
 
@@ -85,23 +86,27 @@ def serve(server: "Server", browser: bool) -> None:
 
     names = ", ".join(layer.served.name for layer in server.layers)
     try:
-        typer.echo(f"{names}\n{server.url}\nCtrl-C ends it")
+        say(f"{names}\n{server.url}\nCtrl-C ends it")
         if browser:
-            webbrowser.open(server.url)
+            webbrowser.open(server.address)
         threading.Event().wait()
     except (KeyboardInterrupt, Stopped) as end:
         if isinstance(end, Stopped) and end.number != signal.SIGINT:
             raise
-        typer.echo("\nclosed")
+        say("\nclosed")
 
 
 def pictures(source: "ImageSource") -> "Iterator[Layer]":
     """A layer for each channel."""
+    from ..data.lazy import refuse_pieces
     from ..data.levels import along_time, channels, deepened, open_leveled
     from ..view.layers import Layer, colours
     from ..view.served import Served
 
-    each = [channels(image) for image in open_leveled(source)]
+    found = open_leveled(source)
+    for image in found:
+        refuse_pieces(image.volume.array, image.volume.origin, ROOM, allow="")
+    each = [channels(image) for image in found]
     colour = colours(len(each[0]))
     for number, parts in enumerate(zip(*each)):
         name = parts[0].volume.name if len(each) == 1 else "images"
@@ -162,7 +167,7 @@ def drawn(model: Path, device: str, source: "ImageSource") -> "list[Layer]":
     live = Live(Segmenter.load(model, chosen(device)), volume, replace(volume, array=rough.array))
     if not live.whole and live.segmenter.scale is None and rough is not found[0].levels[0]:
         shape = " x ".join(map(str, rough.array.shape))
-        typer.echo(f"{model} sees intensities as those of a coarse copy, {shape}; 'segment' measures all voxels")
+        say(f"{model} sees intensities as those of a coarse copy, {shape}; 'segment' measures all voxels")
     out = []
     for name, labels in live.classes.items():
         shown = replace(volume, array=labels)

@@ -1,5 +1,7 @@
 """The one exception that reaches a user."""
 
+from .text import printable
+
 
 class UserError(ValueError):
     """A wish that cannot be met, in one sentence: the wish, the stock and the cure.
@@ -11,3 +13,7 @@ class UserError(ValueError):
 
     The command line prints the sentence and exits with 2; everything else is a bug and keeps its traceback.
     """
+
+    def __init__(self, sentence: object = "") -> None:
+        """Names of files stand in sentences: what would command a terminal is written out."""
+        super().__init__(printable(str(sentence)))

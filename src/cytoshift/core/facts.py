@@ -27,7 +27,7 @@ def read_json(path: Path) -> dict[str, Any]:
     worth its failure."""
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return there if isinstance(there, dict) else {}
 

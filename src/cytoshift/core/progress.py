@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from .machine import memory
+from .text import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -42,7 +43,9 @@ class Progress:
             TextColumn("{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
             TextColumn("{task.fields[memory]}"), console=self.console, transient=True,
         )  # fmt: skip
-        self.task = bar.add_task(self.stage, total=self.total, completed=int(self.done), rate="", memory=held())
+        self.task = bar.add_task(
+            printable(self.stage), total=self.total, completed=int(self.done), rate="", memory=held()
+        )
         return bar
 
     def __enter__(self) -> Self:
@@ -61,14 +64,14 @@ class Progress:
         self.stage, self.total, self.done, self.first = stage, total, done, done
         self.began = time.monotonic()
         if self.bar:
-            self.bar.reset(self.task, total=total, completed=int(done), description=stage)
+            self.bar.reset(self.task, total=total, completed=int(done), description=printable(stage))
 
     def update(self, done: float, stage: str | None = None, rate: str | None = None) -> None:
         """So much is done by now; rate: in words, where it is not that of the units."""
         self.done, self.stage = done, stage or self.stage
         if self.bar:
             words = self.rate if rate is None else rate
-            self.bar.update(self.task, completed=done, description=self.stage, rate=words, memory=held())
+            self.bar.update(self.task, completed=done, description=printable(self.stage), rate=words, memory=held())
         elif time.monotonic() - self.told >= EVERY:
             self.line()
 
@@ -85,7 +88,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A sentence, above the bar where there is one."""
-        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+        self.console.print(printable(text), highlight=False, soft_wrap=True, markup=False)
 
     @property
     def speed(self) -> float:

@@ -37,6 +37,7 @@ TRIES = 4  # until a connection that breaks off is given up
 TIMEOUT = 60.0  # seconds without a byte
 CHECKSUMS = "checksums.json"
 PAGE = (b"<!doctype html", b"<html")  # how a web page begins
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 Told = Callable[[int, int], None]  # bytes that are there, bytes in all, 0 where the server does not say
 
 
@@ -73,7 +74,10 @@ def fetched(file: File, folder: Path, told: Told) -> Got:
     import pooch
 
     pooch.get_logger().setLevel("ERROR")  # it would tell people to write checksums into code
-    wanted = file.sha256 or read_json(folder / CHECKSUMS).get(file.name, {}).get("sha256")
+    kept = read_json(folder / CHECKSUMS).get(file.name)
+    wanted = file.sha256 or (kept.get("sha256") if isinstance(kept, dict) else None)
+    if wanted is not None and not (isinstance(wanted, str) and SHA256.fullmatch(wanted)):
+        raise UserError(f"{folder / CHECKSUMS} holds no checksum of {file.name} that can be read; remove the file")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / file.name):

@@ -1,5 +1,6 @@
 """Paths as people give them: a file, a folder, a glob, and the part of a file behind '::'."""
 
+import errno
 import glob
 import os
 import re
@@ -11,6 +12,8 @@ from ..core.errors import UserError
 from ..core.marks import Once, is_marked
 from .formats import SUFFIXES, is_zarr
 from .picture import stem
+
+BYPRODUCTS = ("_seg.npy",)  # what Cellpose leaves beside images: Python objects, which are never loaded
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ def find(argument: str) -> Found:
     """The image files (or Zarr folders) meant by a path, a folder or a glob. Raises UserError where there are none."""
     head, _, tail = argument.partition("::")
     part, path = tail or None, Path(head).expanduser()
+    if not is_short(path):
+        raise UserError(f"{head} has a name that is too long for any file; check the path")
+    if not is_text(head):
+        raise UserError(f"{head} is no name in UTF-8, which results could not carry; rename it")
     if path.is_dir() and not is_image(path):
         return Found(tuple(inside(path)), part, path.resolve().name)
     if path.exists():
@@ -34,10 +41,40 @@ def find(argument: str) -> Found:
         raise UserError(f"{head} does not exist; check the path")
     matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
     files = tuple(sorted(raw(file for file in matches if is_image(file)), key=natural))
+    refuse_names(files)
     if not files:
         what = f"is an image ({', '.join(SUFFIXES)})" if matches else "is there"
         raise UserError(f"nothing that matches {head} {what}; check the pattern")
     return Found(files, part, set_name(files))
+
+
+def is_short(path: Path) -> bool:
+    """Whether a path is short enough to exist."""
+    try:
+        path.exists()
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
+    except ValueError:  # a character that no name has
+        return False
+    return True
+
+
+def refuse_names(files: Iterable[Path]) -> None:
+    """Raises UserError for a name that results could not carry, and for a link to nothing."""
+    for file in files:
+        if not is_text(str(file)):
+            raise UserError(f"{file} is no name in UTF-8, which results could not carry; rename it, or take it out")
+        if file.is_symlink() and not file.exists():
+            raise UserError(f"{file} is a link that leads nowhere; take it out, or bring back what it stands for")
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written into a table, as it is UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def set_name(files: tuple[Path, ...]) -> str:
@@ -49,7 +86,7 @@ def set_name(files: tuple[Path, ...]) -> str:
 
 def is_image(path: Path) -> bool:
     """A file with a suffix that can be read, or a Zarr folder; hidden files are nobody's images."""
-    if path.name.startswith("."):
+    if path.name.startswith(".") or path.name.endswith(BYPRODUCTS):
         return False
     if path.is_dir():
         return path.suffix.lower() == ".zarr" or is_zarr(path)
@@ -60,13 +97,17 @@ def inside(folder: Path) -> list[Path]:
     """Images directly in a folder, in natural order."""
     entries = list(folder.iterdir())
     pictures = [entry for entry in entries if is_image(entry)]
-    if files := sorted(raw(pictures), key=natural):
+    files = sorted(raw(pictures), key=natural)
+    refuse_names(files)
+    if files:
         return files
     if pictures:
         raise UserError(
             f"{folder} holds no image but {pictures[0].name}, which this program drew; pass the folder that the images "
             "lie in"
         )
+    if folder.suffix.lower() == ".n5" or any(entry.name == "attributes.json" for entry in entries):
+        raise UserError(f"{folder} is N5, which is not read; save it as OME-Zarr or TIFF, for example from Fiji")
     folders = sorted(entry.name for entry in entries if entry.is_dir())
     if folders:
         raise UserError(f"{folder} holds no image, but the folders {', '.join(folders[:5])}; pass one of these")

@@ -160,16 +160,38 @@ class Part(Lazy):
         return np.asarray(self.whole[tuple(moved)])
 
 
-def refuse_pieces(array: Any, origin: str, memory: float) -> None:
-    """Raises UserError where the smallest part of a file that can be read is larger than `memory` in bytes."""
+def piece(array: Any) -> tuple[int, ...]:
+    """What is read whole wherever a part of an array is wanted, channels and colours included; () of any box."""
+    if isinstance(array, View):
+        array = array.stored
+    elif isinstance(array, Stack):
+        return piece(array.slices[0])
+    elif isinstance(array, Part):
+        return piece(array.whole)
     chunks: tuple[int, ...] = getattr(array, "chunks", None) or ()
-    piece = int(np.prod([min(c, n) for c, n in zip(chunks, array.shape)])) * array.dtype.itemsize
-    if chunks and 2 * piece > memory:
-        words = " x ".join(map(str, chunks))
+    return tuple(min(c, n) for c, n in zip(chunks, array.shape))
+
+
+def refuse_pieces(array: Any, origin: str, memory: float, allow: str = "or allow more by --memory") -> None:
+    """Raises UserError where the smallest part of a file that can be read is larger than half of `memory` in bytes.
+
+    allow: another cure than to convert the image.
+    """
+    sizes = piece(array)
+    held = int(np.prod(sizes)) * array.dtype.itemsize
+    if sizes and 2 * held > memory:
+        words = " x ".join(str(n) for n in sizes if n > 1)
         raise UserError(
-            f"{origin} is stored in pieces of {words} voxels, {piece / 1e9:.3g} GB each, which can only be read whole; "
-            "write it in small ones first by cytoshift convert IN OUT.ome.zarr, or allow more by --memory"
+            f"{origin} is stored in pieces of {words} voxels, {held / 1e9:.3g} GB each, which can only be read whole; "
+            f"write it in small ones first by cytoshift convert IN OUT.ome.zarr --memory {enough(held)}GB"
+            + f", {allow}"
+            * bool(allow)
         )
+
+
+def enough(held: int) -> int:
+    """Gigabytes that `convert` needs for pieces of so many bytes: twice that, and the program."""
+    return int(2 * held / 1e9) + 2
 
 
 def complete(index: Index, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[int, ...]]:

@@ -1,6 +1,7 @@
 """What a file says of one array in it, before the user has declared anything about it."""
 
 import struct
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -72,16 +73,28 @@ def reading(path: Path | str) -> Iterator[None]:
     except PermissionError as error:
         raise UserError(f"{path} may not be read; change its permissions") from error
     except DAMAGE as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise UserError(
-            f"{path} cannot be read ({reason}); it is damaged or cut short, copy or save it again"
+            f"{path} cannot be read ({reason(error)}); it is damaged or cut short, copy or save it again"
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # libraries have classes of their own for what they do not understand
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}: {reason(error)}); if another program opens it, save it "
+            "from there as TIFF, else copy it again"
         ) from error
 
 
+def reason(error: Exception) -> str:
+    """What a library says, in short and on one line."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
 def stem(path: Path) -> str:
-    """File name without the suffix of its format: 'a.b' for 'a.b.ome.tif'."""
+    """File name without the suffix of its format: 'a.b' for 'a.b.ome.tif'. Accents are composed: names of one look are
+    one name, from whatever disk they come."""
     name = Path(path).name
-    name = name[: -len(path.suffix)] if path.suffix else name
+    name = unicodedata.normalize("NFC", name[: -len(path.suffix)] if path.suffix else name)
     return name[:-4] if name.lower().endswith(".ome") and len(name) > 4 else name
 
 

@@ -6,8 +6,12 @@ Only what a rule names leaves an archive, under names that the rule makes: a pat
 """
 
 import io
+import lzma
 import re
+import shutil
+import struct
 import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -20,9 +24,12 @@ from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.facts import now, write_json
 from .fetch import Got
+from .picture import reading
 from .public import Public
 
 ABOUT = "dataset.json"
+PIECE = 2**20  # bytes that are copied at once
+MOST = 2**30  # bytes of an image that has to be changed
 SAFE = re.compile(r"[\w.+-]+")  # of each part of a name that is written
 
 
@@ -37,10 +44,7 @@ def unpacked(data: Public, archives: Sequence[Got], out: Path) -> dict[str, int]
     with replacing(out) as beside:
         beside.mkdir()
         for archive in archives:
-            for name, content in members(data, archive.path):
-                place = beside / name
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.write_bytes(content)
+            for name in written(data, archive.path, beside):
                 count[str(PurePosixPath(name).parent)] += 1
         if not count:
             raise UserError(
@@ -61,23 +65,78 @@ def about(data: Public, archives: Sequence[Got], count: dict[str, int]) -> dict[
     return {**said, "options": data.hint, "downloaded": now(), "archives": files, "files": count}
 
 
-def members(data: Public, path: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and contents that leave an archive."""
-    masks: dict[str, list[str]] = defaultdict(list)
+def written(data: Public, path: Path, out: Path) -> Iterator[str]:
+    """Write what leaves an archive, member by member; yields their names.
+
+    What stays as it is stored is copied in pieces; what has to be changed is an image, and in memory for that.
+    """
+    masks: dict[str, list[zipfile.ZipInfo]] = defaultdict(list)
     try:
         with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                if info.is_dir() or "__MACOSX" in info.filename:
-                    continue
-                if data.merge and (found := re.fullmatch(data.merge, info.filename)):
-                    masks[found.group(1)].append(info.filename)
-                elif name := renamed(data, info.filename):
-                    yield name, changed(data, info.filename, archive.read(info))
+            wanted = list(chosen(data, archive, masks))
+            refuse_large(path, [info for info, _ in wanted], out)
+            for info, name in wanted:
+                place = out / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if is_changed(data, info.filename):
+                    content = held(path, archive, info)
+                    with reading(f"{info.filename} of {path}"):
+                        content = changed(data, info.filename, content)
+                    place.write_bytes(content)
+                else:
+                    with archive.open(info) as source, place.open("wb") as target:
+                        shutil.copyfileobj(source, target, PIECE)
+                yield name
             for image, files in sorted(masks.items()):
                 if SAFE.fullmatch(image):
-                    yield f"labels/{image}.tif", merged([archive.read(file) for file in sorted(files)])
-    except (zipfile.BadZipFile, EOFError) as error:
+                    place = out / "labels" / f"{image}.tif"
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    ordered = sorted(files, key=lambda info: info.filename)
+                    contents = [held(path, archive, info) for info in ordered]
+                    with reading(f"{ordered[0].filename} of {path}"):
+                        content = merged(contents)
+                    place.write_bytes(content)
+                    yield f"labels/{image}.tif"
+    except (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, struct.error) as error:
         raise UserError(f"{path} is damaged ({error}); remove it and give the command again") from error
+    except (RuntimeError, NotImplementedError) as error:  # encrypted, or compressed in a way of its own
+        raise UserError(
+            f"{path} cannot be unpacked ({error}); it is not the archive that is meant, remove it and give the command "
+            "again, and if it stays so, ask those who publish it"
+        ) from error
+
+
+def chosen(
+    data: Public, archive: zipfile.ZipFile, masks: dict[str, list[zipfile.ZipInfo]]
+) -> Iterator[tuple[zipfile.ZipInfo, str]]:
+    """Members that leave an archive, and their new names; those that become one label image go into `masks`."""
+    for info in archive.infolist():
+        if info.is_dir() or "__MACOSX" in info.filename:
+            continue
+        if data.merge and (found := re.fullmatch(data.merge, info.filename)):
+            masks[found.group(1)].append(info)
+        elif name := renamed(data, info.filename):
+            yield info, name
+
+
+def refuse_large(path: Path, members: Sequence[zipfile.ZipInfo], out: Path) -> None:
+    """Raises UserError where what an archive holds is more than the disk has."""
+    need, free = sum(info.file_size for info in members), shutil.disk_usage(out).free
+    if need > free:
+        raise UserError(
+            f"{path} unpacks to {need / 1e9:.3g} GB, {out.parent} has {free / 1e9:.3g} GB left; free space, or choose "
+            "another -o"
+        )
+
+
+def held(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """A member in memory. Raises UserError for one that no image of these sets is as large as."""
+    if info.file_size > MOST:
+        raise UserError(
+            f"{info.filename} of {path} has {info.file_size / 1e9:.3g} GB, its images have less than {MOST / 1e9:.2g}; "
+            "it is not the archive that is meant, remove it and give the command again"
+        )
+    return archive.read(info)
 
 
 def renamed(data: Public, member: str) -> str | None:
@@ -88,6 +147,10 @@ def renamed(data: Public, member: str) -> str | None:
             if all(SAFE.fullmatch(part) and part.strip(".") for part in name.split("/")):
                 return name
     return None
+
+
+def is_changed(data: Public, member: str) -> bool:
+    return any(rule and re.fullmatch(rule, member) for rule in (data.flip, data.grey))
 
 
 def changed(data: Public, member: str, content: bytes) -> bytes:

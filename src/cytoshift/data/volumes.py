@@ -14,11 +14,12 @@ from ..core.settings import Settings, parse
 from ..core.voxel import PIXEL, UNITS, Voxel
 from .find import Found, find, natural, set_name, unique
 from .formats import pictures
-from .lazy import Lazy, Part, Stack, View
+from .lazy import Lazy, Part, Stack, View, refuse_pieces
 from .picture import AXES, Picture
 from .settle import choose_channel, choose_frames, settle, stacking, voxel_size
 from .several import apart
 
+MASKS = ("_mask", "_masks", "_label", "_labels", "_seg", "_cp_masks")  # how labels beside their images are called
 IN_MEMORY = 2_000_000_000  # bytes of raw images that are kept in memory
 
 
@@ -145,9 +146,17 @@ class ImageSource(Settings):
         return value
 
 
-def at_hand(volumes: Sequence[Volume]) -> list[Any]:
-    """Their arrays, to be sliced: all in memory if there is room, else the small ones; others are read when sliced."""
-    room = IN_MEMORY if sum(v.array.nbytes for v in volumes) <= IN_MEMORY else IN_MEMORY // len(volumes)
+def at_hand(volumes: Sequence[Volume], memory: float | None = None) -> list[Any]:
+    """Their arrays, to be sliced: all in memory if there is room, else the small ones; others are read when sliced.
+
+    memory: bytes for all of them, IN_MEMORY by default. Raises UserError where one that is larger can only be read
+    whole.
+    """
+    memory = IN_MEMORY if memory is None else memory
+    room = memory if sum(v.array.nbytes for v in volumes) <= memory else memory / len(volumes)
+    for volume in volumes:
+        if volume.array.nbytes > room:
+            refuse_pieces(volume.array, volume.origin, 4 * memory, allow="")
     return [v.load() if v.array.nbytes <= room else v.array for v in volumes]
 
 
@@ -200,8 +209,13 @@ def open_volumes(source: ImageSource | str | Path) -> list[Volume]:
         odd = next((i for i, value in enumerate(values) if value != values[0]), None)
         if odd is not None:
             pair = f"{volumes[0].origin} is {values[0]}, {volumes[odd].origin} is {values[odd]}"
-            raise UserError(f"the images differ in their {what}: {pair}; open them apart")
+            raise UserError(f"the images differ in their {what}: {pair}; {apart_from(volumes[odd])}")
     return volumes
+
+
+def apart_from(odd: Volume) -> str:
+    """What to do with an image that is unlike the others."""
+    return f"take out {odd.name}, which looks like a mask" if odd.name.endswith(MASKS) else "open them apart"
 
 
 def open_labels(source: ImageSource | str | Path) -> list[Volume]:
@@ -258,7 +272,25 @@ def of_set(found: Found, source: ImageSource, labels: bool) -> list[tuple[Path, 
         if source.axes[0] == "z":
             return [(stored[0][0], stacked(found.name, slices, source, stored[0][1]))]
         source = source.model_copy(update={"axes": source.axes[1:]})
-    return [(path, volume) for path, picture in stored for volume in of_picture(picture, source, labels)]
+    alone = len(stored) > 1 and len({path for path, _ in stored}) == 1 and found.part is None
+    try:
+        return [(path, volume) for path, picture in stored for volume in of_picture(picture, source, labels)]
+    except UserError as error:
+        if alone and (number := first_that_opens([picture for _, picture in stored], source, labels)) is not None:
+            place = f"{stored[0][0]}::{number}"
+            raise UserError(f"{error}; or read series {number} alone, as {place}") from None
+        raise
+
+
+def first_that_opens(stored: list[Picture], source: ImageSource, labels: bool) -> int | None:
+    """The number of the first image of a file that can be read as it is wished for; None where none can."""
+    for number, picture in enumerate(stored):
+        try:
+            of_picture(picture, source, labels)
+        except UserError:
+            continue
+        return number
+    return None
 
 
 def of_picture(picture: Picture, source: ImageSource, labels: bool) -> list[Volume]:

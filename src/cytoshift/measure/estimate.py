@@ -25,6 +25,8 @@ from .objects import Objects, objects, softness
 from .regions import SMOOTH, regions
 from .scale import Look, look
 
+RAW = 2**28  # voxels read of one image at most, where so many are binned that fewer are looked at
+SLAB = 2**25  # of these are in memory at once
 BUDGET = 6_000_000  # voxels looked at in one image; more of them sharpen no quantile, they only cost time
 SMALLEST_SIDE = 16  # voxels; less shows no object with surroundings
 RESOLVED = 24  # samples across an object are enough to outline it; finer images are binned
@@ -78,7 +80,10 @@ def estimate(
             f"objects are to be measured, but none stands out from the noise in {len(chosen)} "
             f"image{'s' * (len(chosen) > 1)}; check the channel, or give their diameter and density by hand"
         )
-    return pooled(seen, voxels[0], polarity, vote, trust, len(images))
+    measured = pooled(seen, voxels[0], polarity, vote, trust, len(images))
+    field = sum(math.prod(images[i].shape) * voxels[i].volume for i in chosen)
+    share = min(sum(one.objects.field for one in seen) / field, 1.0)
+    return replace(measured, evidence=measured.evidence | {"looked_at": share})
 
 
 def check(images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: str | None) -> None:
@@ -177,11 +182,29 @@ def outlines(image: NDArray[np.generic], voxel: Voxel, seen: Look, polarity: Pol
     factors = factors_for(voxel, seen.diameter / RESOLVED, image.shape)
     grid = coarser(voxel, factors)
     found = []
-    for box in samples(image.shape, voxel, BUDGET * math.prod(factors)):
-        array = levelled(binned(cooled(np.asarray(image[box], dtype=np.float32)), factors))
+    for box in samples(image.shape, voxel, min(BUDGET * math.prod(factors), RAW)):
+        array = levelled(by_slabs(image, box, factors))
         array = -array if polarity == "dark" else array
         found.append((box, array, regions(array, grid, seen), grid))
     return found
+
+
+def by_slabs(image: NDArray[np.generic], box: tuple[slice, ...], factors: Sequence[int]) -> NDArray[np.float32]:
+    """A box of the image without hot pixels, binned; of more than SLAB voxels one slab after the other.
+
+    What does not fill a bin is left out, of an axis shorter than a bin all of it is one.
+    """
+    first, rest = box[0], box[1:]
+    row = math.prod(s.stop - s.start for s in rest)
+    step = max(SLAB // max(row, 1) // factors[0], 1) * factors[0]
+    edges = range(first.start, first.stop, step)
+    slabs = (slice(start, min(start + step, first.stop)) for start in edges)
+    parts = [
+        binned(cooled(np.asarray(image[(slab, *rest)], dtype=np.float32)), factors)
+        for slab in slabs
+        if slab.stop - slab.start >= factors[0]
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def blank(image: NDArray[np.generic], voxel: Voxel, seen: Look) -> Seen:

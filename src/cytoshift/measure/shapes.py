@@ -1,19 +1,21 @@
 """Size and shape of objects that are segmented, and what of it a model expects: the objects it has learnt from."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.errors import UserError
 from ..core.settings import Settings, parse
 from ..core.voxel import Voxel
 from ..labels.filters import at_edge
 from ..labels.ids import dense
 from ..labels.objects import equivalent_diameter
 from .ellipse import moments
-from .measured import quantiles
+from .measured import QUANTILES, quantiles
 
 FEW = 5  # whole objects that make a distribution
 
@@ -117,5 +119,19 @@ def words(values: NDArray[np.float64]) -> dict[str, float]:
 
 
 def expectations(card: Mapping[str, Any]) -> dict[str, Expected]:
-    """By class ("" of a single one) what a model's card says of its objects; empty for models that say nothing."""
-    return {name: parse(Expected, dict(said), "the model's card") for name, said in card.get("objects", {}).items()}
+    """By class ("" of a single one) what a model's card says of its objects; empty for models that say nothing.
+
+    What is not as Cytoshift writes it is nothing said: a card is for people, who may change it.
+    """
+    objects = card.get("objects")
+    found = {}
+    for name, said in objects.items() if isinstance(objects, Mapping) else ():
+        with suppress(UserError):
+            found[name] = parse(Expected, said, "the model's card")
+    return {name: one for name, one in found.items() if whole(one)}
+
+
+def whole(said: Expected) -> bool:
+    """Whether every quantile is there, and is a size or a share."""
+    known = (said.diameter, said.elongation, said.solidity, said.density, said.foreground)
+    return all(one.get(str(q), 0.0) > 0 for one in known for q in QUANTILES)

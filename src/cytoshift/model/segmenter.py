@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import __version__
@@ -22,6 +23,11 @@ from ..represent import RepresentationSettings
 
 FORMAT = 1  # of model.json; raised when an older reader would misread it
 JSON, WEIGHTS = "model.json", "weights.safetensors"
+LONGEST = 2**26  # bytes of a model.json; ours are some ten thousand
+HEAVIEST = 2**33  # bytes of weights; ours are some million
+STRANGERS = f"{JSON} and {WEIGHTS} are not of one model; copy the model folder again"
+# What safetensors calls the numbers that torch computes with.
+NUMBERS = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL")
 
 
 class VoxelEntry(Settings):
@@ -83,6 +89,13 @@ class Segmenter:
                 f"{'without' if self.scale is None else 'with'} the numbers of a data set; train it again"
             )
 
+        channels = self.spec.channels
+        if isinstance(self.scale, Scales) and len(self.scale.each) != channels:
+            raise UserError(
+                f"the model contradicts itself: a network of {channels} channels, {len(self.scale.each)} scales; train "
+                "it again"
+            )
+
     def save(self, folder: Path) -> Path:
         """Write the folder, whole or not at all; one that is there is replaced. Returns it.
 
@@ -104,7 +117,12 @@ class Segmenter:
         with replacing(folder) as beside:
             beside.mkdir()
             (beside / JSON).write_text(json.dumps(content.model_dump(mode="json"), indent=2) + "\n")
-            save_file(weights, beside / WEIGHTS)
+            try:
+                save_file(weights, beside / WEIGHTS)
+            except SafetensorError as error:  # of the disk, in words of its own
+                raise UserError(
+                    f"cannot write {folder}: {error}; free space or choose another output with -o"
+                ) from None
         return folder
 
     @classmethod
@@ -119,9 +137,9 @@ class Segmenter:
         # Built without memory, so that a damaged size cannot ask for any: the weights bring it.
         with torch.device("meta"):
             network = content.network.build()
-        weights = read_weights(folder / WEIGHTS)
         wanted = network.state_dict()
-        refuse_misfits(folder, wanted, weights)
+        weights = read_weights(folder / WEIGHTS, wanted)
+        refuse_numbers(folder, wanted, weights)
         # Copied out of the file: how a memory map is aligned would reach the last bits of what the network gives.
         network.load_state_dict({n: t.to(wanted[n].dtype, copy=True) for n, t in weights.items()}, assign=True)
         network.to(device).eval().requires_grad_(False)
@@ -153,7 +171,9 @@ def fingerprint(folder: Path | str) -> str:
     """A digest of a model folder: two that are equal give the same instances."""
     digest = hashlib.blake2b(digest_size=16)
     for name in (JSON, WEIGHTS):
-        digest.update((Path(folder) / name).read_bytes())
+        with (Path(folder) / name).open("rb") as file:
+            while part := file.read(2**20):
+                digest.update(part)
     return digest.hexdigest()
 
 
@@ -166,6 +186,11 @@ def read(folder: Path) -> ModelFile:
         inner = folder / "model"
         cure = f"pass {inner}" if (inner / JSON).is_file() else "pass the folder 'model' of a finished run"
         raise UserError(f"{folder} is no model, it holds no {JSON}; {cure}")
+    if path.stat().st_size > LONGEST:
+        raise UserError(
+            f"{path} has {path.stat().st_size / 1e9:.3g} GB, a model's has less than {LONGEST / 1e9:.1g}; it "
+            "is damaged, copy the model folder again"
+        )
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):  # no JSON, no UTF-8, a number of thousands of digits, lists in lists in lists
@@ -181,29 +206,59 @@ def read(folder: Path) -> ModelFile:
     return parse(ModelFile, data, str(path))
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def refuse_heavy(folder: Path, wanted: Mapping[str, Tensor]) -> None:
+    """Raises UserError for a network that no machine is meant for."""
+    heavy = sum(tensor.numel() * tensor.element_size() for tensor in wanted.values())
+    if heavy > HEAVIEST:
+        raise UserError(
+            f"{folder / JSON} describes a network of {heavy / 1e9:.3g} GB, read are {HEAVIEST / 1e9:.2g} at most; it "
+            "is damaged, copy the model folder again"
+        )
+
+
+def read_weights(path: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a file. Of one whose header declares others than are wanted nothing else is read."""
     if not path.is_file():
         raise UserError(f"{path} is missing, the model has no weights; copy the whole model folder")
+    if (size := path.stat().st_size) > HEAVIEST:
+        raise UserError(
+            f"{path} has {size / 1e9:.3g} GB, read are {HEAVIEST / 1e9:.2g} at most; it is damaged, copy the model "
+            "folder again"
+        )
     try:
-        return load_file(path)
-    except SafetensorError as error:
+        with safe_open(path, "pt") as file:
+            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            refuse_misfits(path.parent, wanted, {name: tuple(part.get_shape()) for name, part in parts.items()})
+            refuse_heavy(path.parent, wanted)
+            for name, part in parts.items():
+                if part.get_dtype() not in NUMBERS:
+                    stored, read = part.get_dtype(), ", ".join(NUMBERS)
+                    raise UserError(
+                        f"{path.parent}: weight '{name}' is stored as {stored}, read are {read}; save the model again"
+                    )
+            return {name: file.get_tensor(name) for name in parts}
+    except (SafetensorError, OSError, RuntimeError) as error:  # the last of torch, where the file cannot be mapped
         raise UserError(f"{path} is damaged ({error}); copy the model folder again") from None
 
 
-def refuse_misfits(folder: Path, wanted: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
-    """Raises UserError at the first tensor that is missing, unknown, of another shape or another kind of number."""
-    cure = f"{JSON} and {WEIGHTS} are not of one model; copy the model folder again"
+def refuse_misfits(folder: Path, wanted: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises UserError at the first tensor that is missing, unknown or of another shape."""
     for name, want in wanted.items():
-        if name not in weights:
-            raise UserError(f"{folder}: the network needs the weight '{name}', which is not there; {cure}")
-        got = weights[name]
-        if got.shape != want.shape:
-            shapes = f"the shape {tuple(got.shape)}, the network needs {tuple(want.shape)}"
-            raise UserError(f"{folder}: weight '{name}' has {shapes}; {cure}")
-        if got.is_floating_point() and not got.isfinite().all():
-            raise UserError(f"{folder}: weight '{name}' holds values that are no numbers; {cure}")
-        if got.is_floating_point() != want.is_floating_point():
-            raise UserError(f"{folder}: weight '{name}' holds {got.dtype}, the network needs {want.dtype}; {cure}")
-    for name in weights:
+        if name not in shapes:
+            raise UserError(f"{folder}: the network needs the weight '{name}', which is not there; {STRANGERS}")
+        if shapes[name] != tuple(want.shape):
+            both = f"the shape {shapes[name]}, the network needs {tuple(want.shape)}"
+            raise UserError(f"{folder}: weight '{name}' has {both}; {STRANGERS}")
+    for name in shapes:
         if name not in wanted:
-            raise UserError(f"{folder}: weight '{name}' belongs to no part of the network; {cure}")
+            raise UserError(f"{folder}: weight '{name}' belongs to no part of the network; {STRANGERS}")
+
+
+def refuse_numbers(folder: Path, wanted: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    """Raises UserError at the first tensor of another kind of number, or with values that are none."""
+    for name, want in wanted.items():
+        got = weights[name]
+        if got.is_floating_point() and not got.isfinite().all():
+            raise UserError(f"{folder}: weight '{name}' holds values that are no numbers; {STRANGERS}")
+        if got.is_floating_point() != want.is_floating_point():
+            raise UserError(f"{folder}: weight '{name}' holds {got.dtype}, the network needs {want.dtype}; {STRANGERS}")

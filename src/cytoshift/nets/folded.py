@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .adain import AdaIN
@@ -19,7 +18,7 @@ from .quick import LAST, Conv, Head, Statistics, Transposed, active, affine, fin
 from .resnet import Finer, ResNetGenerator
 from .resnet import Residual as ResNetResidual
 from .translator import IMAGE, MASK, Translator
-from .unet import SLOPE, Block, ConvNorm, NonLocal, UNet
+from .unet import SLOPE, Block, ConvNorm, NonLocal, UNet, attended
 
 Known = Iterator[Statistics]  # of the norms that are not shipped with their own, in the order of their calls
 EPS = 1e-5  # of torch.nn.functional.instance_norm
@@ -136,7 +135,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         ask, key, value = (part(x).flatten(2).transpose(1, 2) for part in (self.ask, self.key, self.value))
-        seen = F.scaled_dot_product_attention(ask, key, value, scale=1.0).transpose(1, 2)
+        seen = attended(ask, key, value).transpose(1, 2)
         seen = seen.reshape(len(x), -1, *x.shape[2:]).contiguous(memory_format=LAST[x.ndim - 2])
         out: Tensor = x + self.back(seen)
         return out

@@ -32,6 +32,7 @@ from .nd import CONV, Axes, changed, conv, finer, stages
 
 SLOPE = 0.2  # of LeakyReLU
 MOST = 2**14  # channels of anything: a file with a damaged size must not ask for days or all memory
+ATTENTION = 2**27  # pairs of voxels that attention holds at once, three numbers of four bytes each
 Width = Annotated[int, Field(ge=1, le=MOST)]
 
 
@@ -164,6 +165,15 @@ class Block(nn.Module):
         return F.leaky_relu(out, SLOPE, inplace=True)
 
 
+def attended(ask: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention of (B, N, C) without a scale; of many voxels for as many of them at once as ATTENTION allows."""
+    most = max(ATTENTION // (len(key) * key.shape[1]), 1)
+    if ask.shape[1] <= most:
+        return F.scaled_dot_product_attention(ask, key, value, scale=1.0)
+    parts = [F.scaled_dot_product_attention(part, key, value, scale=1.0) for part in ask.split(most, dim=1)]
+    return torch.cat(parts, dim=1)
+
+
 class NonLocal(nn.Module):
     """x + norm(attention over all voxels), nothing at first (Wang et al. 2018, embedded Gaussian)."""
 
@@ -177,7 +187,7 @@ class NonLocal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         ask, key, value = (layer(x).flatten(2).transpose(1, 2) for layer in (self.ask, self.key, self.value))
-        seen = F.scaled_dot_product_attention(ask, key, value, scale=1.0).transpose(1, 2)  # from (B, voxels, C / 2)
+        seen = attended(ask, key, value).transpose(1, 2)  # from (B, voxels, C / 2)
         return x + self.norm(self.back(seen.reshape(len(x), -1, *x.shape[2:])))
 
 

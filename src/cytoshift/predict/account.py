@@ -12,6 +12,7 @@ from ..core.atomic import discard
 from ..core.facts import FACTS, now, read_json, write_json
 from ..core.machine import machine, peak_card_memory, peak_memory, versions
 from ..core.marks import ours
+from ..core.text import uncell
 from ..data.understood import understood
 from ..data.volumes import Volume, open_labels
 from ..model import Segmenter
@@ -105,7 +106,7 @@ def found_in(table: Path, most: int = MOST) -> tuple[Objects, dict[str, int]]:
         axes = [axis for axis in "zyx" if f"{axis}_min" in names]
         diameter = next((i for name, i in names.items() if name.startswith("diameter")), 0)
         for number, row in enumerate(rows):
-            image, kind = row[names["image"]], row[names["class"]] if "class" in names else ""
+            image, kind = uncell(row[names["image"]]), uncell(row[names["class"]]) if "class" in names else ""
             counts[kind] = counts.get(kind, 0) + 1
             if number % step == 0:
                 low, high = (tuple(int(row[names[f"{axis}_{end}"]]) for axis in axes) for end in ("min", "max"))

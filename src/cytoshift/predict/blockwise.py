@@ -24,6 +24,7 @@ from ..core.atomic import discard, replacing
 from ..core.blocks import Grid
 from ..core.errors import UserError
 from ..core.lock import lock_of, locked
+from ..data.lazy import refuse_pieces
 from ..data.statistics import measured
 from ..data.store import LabelStore
 from ..data.volumes import ImageSource, Volume
@@ -40,7 +41,7 @@ from .ledger import Ledger, digest, read
 from .merge import total_of
 from .network import multiple
 from .passes import intact, numbered, numbers_of, work_of
-from .plan import PASSES, PassName, Wishes, expected, made, parts, tile_of
+from .plan import BASE, PASSES, PassName, Wishes, expected, made, parts, tile_of
 from .run import Options, refuse_strangers
 from .tiles import spread
 from .working import Working
@@ -56,6 +57,7 @@ DECIDES: dict[PassName, tuple[str, ...]] = {
     "write": ("chunk", "ngff", "outputs"),
     "audit": (),
 }
+SMALL = 64e6  # bytes of pieces of a file that every process has room for
 SAMPLES, SAMPLE = 8, 32  # windows of an image that know it again, and their edge
 
 
@@ -80,6 +82,7 @@ def segment_blockwise(
     """
     wishes, options, say = wishes or Wishes(), options or Options(), report[0]
     refuse_strangers(segmenter, volume, options)
+    refuse_pieces(volume.array, volume.origin, max(wishes.memory - BASE, SMALL))
     with locked(work):
         begun_at(work)
         job, before = prepared(segmenter, volume, outputs, work, engine, wishes, options, source)

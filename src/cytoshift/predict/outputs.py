@@ -24,7 +24,7 @@ for, it is finished.
 """
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,12 +33,14 @@ from numpy.typing import NDArray
 
 from ..core.atomic import mend, replacing
 from ..core.errors import UserError
+from ..core.text import cell, uncell
 from ..data.volumes import Volume
 from ..data.write import write_labels
-from .claims import Claims
+from .claims import Claims, place_of
 from .raw import RawFiles
 from .run import Prediction
 
+LONGEST, ROOM = 255, 24  # bytes of a name; of these for what is added while a file is written
 SUFFIXES = (".tif", ".tiff", ".zarr")
 
 
@@ -71,6 +73,8 @@ class Outputs:
             raise UserError(f"{out} is a file that labels do not fit into; pass a folder, .tif or .ome.zarr to -o")
         self.claims = Claims(self, request)
         self.raw = None if raw is None else self.raw_files(raw, request)
+        beside = [path for volume in volumes for path in self.beside_labels(volume)]
+        refuse_names([self.file, *self.labelled(), *beside])
 
     def raw_files(self, where: Path, request: dict[str, Any]) -> RawFiles:
         found = RawFiles(where, self.volumes, request)
@@ -111,6 +115,11 @@ class Outputs:
     def labelled(self) -> list[Path]:
         """Labels as they are named, of all images and classes."""
         return [self.labels(volume, name) for volume in self.volumes for name in self.classes]
+
+    def beside_labels(self, volume: Volume) -> list[Path]:
+        """Files of an image that are named after it, besides its labels."""
+        raw = [] if self.raw is None else [self.raw.path(volume)]
+        return [self.part(volume), self.part(volume, "pairs"), self.seams(volume), self.work(volume), *raw]
 
     def labels(self, volume: Volume, name: str = "") -> Path:
         """Of one class."""
@@ -187,13 +196,18 @@ class Table:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        with path.open(newline="", encoding="utf-8") as file:
-            names, *rows = csv.reader(file)
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                names, *rows = ([uncell(word) for word in row] for row in csv.reader(file))
+        except (csv.Error, ValueError):  # no UTF-8, no row, zeros between the words
+            names, rows = [], []
+        if not names or any(len(row) != len(names) for row in rows):
+            raise UserError(f"{path} is no table as 'cytoshift segment' writes it; remove it, and segment again")
         return cls(names, rows)
 
     def write(self, path: Path) -> None:
         with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([self.names, *self.rows])
+            csv.writer(file).writerows([cell(word) for word in row] for row in (self.names, *self.rows))
 
     def numbers(self, start: str) -> NDArray[np.float64]:
         """The first column whose name begins like that, as floats."""
@@ -207,6 +221,20 @@ class Table:
         """The rows that have this word in that column."""
         index = self.names.index(column)
         return type(self)(self.names, [row for row in self.rows if row[index] == word])
+
+
+def refuse_names(paths: Iterable[Path]) -> None:
+    """Raises UserError where results would have names that cannot be written: too long, or no UTF-8."""
+    for path in paths:
+        try:
+            length = len(place_of(path).name.encode())
+        except UnicodeEncodeError:
+            raise UserError(f"{path} is no name in UTF-8; choose another -o") from None
+        if length + ROOM > LONGEST:
+            raise UserError(
+                f"{path} has a name of {length} bytes, and files have {LONGEST}, of which {ROOM} are needed while they "
+                "are written; rename the image, or choose a shorter -o"
+            )
 
 
 def write_rows(path: Path, image: str, prediction: Prediction) -> None:

@@ -30,6 +30,7 @@ from ..metrics.scores import mean_over_objects
 from ..model import Segmenter
 from ..represent import Classes, RepresentationSettings, Single
 from ..represent.base import ball
+from .calibration import refuse_voxels
 from .network import Progress, Tiling, probabilities
 from .raw import Raw, rounded
 
@@ -44,12 +45,14 @@ class Options(Tiling):
     of the volume cuts only what is left with less than half of its diameter.
     max_hole: larger holes of an object stay open, in the same unit; 0 fills none, by default all are filled.
     reach: largest distance between objects that belong together, in the same unit.
+    any_voxel_size: voxels that are 20 times as large as the model's, or as small, are meant to be.
     """
 
     threshold: float | None = Field(None, gt=0, lt=1)
     min_size: float | None = Field(None, ge=0)
     max_hole: float | None = Field(None, ge=0)
     reach: float | None = Field(None, ge=0)
+    any_voxel_size: bool = Field(False, exclude=True)  # decides whether there are numbers, and about none of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +180,8 @@ def refuse_strangers(segmenter: Segmenter, volume: Volume, options: Options) -> 
             f"the model takes images of {wanted} channel{'s' * (wanted > 1)}, {volume.name} was opened with "
             f"{volume.channels}; {cure}"
         )
+    if not options.any_voxel_size:
+        refuse_voxels(segmenter, volume)
     if options.reach is not None and not getattr(segmenter.representation, "belongs", None):
         raise UserError("reach asked for, but no objects of this model belong to others; leave --reach out")
     if options.tile is not None and (len(options.tile) != len(volume.axes) or min(options.tile) < 1):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.atomic import replacing
+from ..core.text import cell
 from ..labels.objects import Objects
 from .audit import Audit
 from .job import Job
@@ -63,7 +64,7 @@ def write_objects(path: Path, job: Job) -> list[Found]:
                 columns = table.columns() | {"confidence": confidence}
                 if number == 0 and place == 0:
                     out.writerow(["image", *(["class"] if part.name else []), *columns])
-                named = [job.volume.name, *([part.name] if part.name else [])]
+                named = [cell(job.volume.name), *([cell(part.name)] if part.name else [])]
                 out.writerows([*named, *row] for row in worded(columns))
                 long = table.high - table.low
                 larger += int((long > np.array(job.plan.halo)).any(1).sum())

@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+LARGEST = 1e12  # diameter of any object, in whatever unit
+KINDS: Mapping[str, tuple[type, ...]] = {
+    "method": (str,), "step": (int,), "images": (int,), "settings": (dict,), "objects": (dict,), "ended": (str,),
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Learnt:
@@ -54,8 +59,20 @@ class Learnt:
 def learnt(card: Mapping[str, Any]) -> dict[str, Learnt]:
     """By class, "" of a single one; nothing for models that do not tell."""
     found = {}
-    for name, one in card.get("objects", {}).items():
-        points = sorted((float(percent) / 100, float(value)) for percent, value in one["diameter"].items())
-        if len(points) > 1:
-            found[name] = Learnt(one["origin"], one["objects"], one["unit"], tuple(points))
+    for name, one in readable(card).get("objects", {}).items():
+        try:
+            points = sorted((float(percent) / 100, float(value)) for percent, value in one["diameter"].items())
+            said = Learnt(str(one["origin"]), int(one["objects"]), str(one["unit"]), tuple(points))
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+            continue
+        parts, sizes = zip(*points) if points else ((), ())
+        if len(set(parts)) > 1 and list(sizes) == sorted(sizes) and 0 < sizes[0] <= sizes[-1] < LARGEST:
+            found[name] = said
     return found
+
+
+def readable(card: Any) -> dict[str, Any]:
+    """A model's card without what is not as Cytoshift writes it: people may change cards."""
+    if not isinstance(card, Mapping):
+        return {}
+    return {name: value for name, value in card.items() if name not in KINDS or type(value) in KINDS[name]}

@@ -8,7 +8,7 @@ from ..core.facts import FACTS, read_json
 from ..draw import colour_of
 from . import words
 from .charts import bars, number
-from .learnt import Learnt, learnt
+from .learnt import Learnt, learnt, readable
 from .papers import NAMES, keys_of, library
 from .parts import Copied, Image, Time, Viewer, flat, frame, peaks, understood
 from .pictures import BUDGET, Album, thinned
@@ -30,7 +30,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
     facts = read_json(folder / FACTS)
     seen = read_json(folder / "evidence" / "evidence.json")
     model = facts.get("model", {})
-    card = model.get("card", {})
+    card = readable(model.get("card", {}))
     method = str(card.get("method", ""))
     found = facts.get("found", {})
     crops, told = pairs(seen.get("crops", {}), folder / "evidence", album), trusted(folder)

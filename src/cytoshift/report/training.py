@@ -11,7 +11,7 @@ import yaml
 from ..core.facts import FACTS, read_json
 from . import words
 from .charts import bars, number
-from .learnt import Learnt, learnt
+from .learnt import Learnt, learnt, readable
 from .logs import history
 from .papers import NAMES, keys_of, library
 from .parts import Copied, Image, Time, Viewer, flat, frame, understood
@@ -40,7 +40,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
     """What the template shows."""
     stages = stages_of(folder)
     model = read_json(folder / "model" / "model.json")
-    card = model.get("card", {})
+    card = readable(model.get("card", {}))
     first, last = stages[0], stages[-1]
     method = str(card.get("method") or last.settings.get("method", ""))
     settings = {**last.settings, "method": method}

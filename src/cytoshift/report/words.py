@@ -1,9 +1,9 @@
 """A methods paragraph to paste into a paper. Every number in it is the run's; what a run does not say is left out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from .learnt import Learnt, learnt
+from .learnt import Learnt, learnt, readable
 from .papers import NAMES, cited, keys_of
 
 Told = Mapping[str, Any]
@@ -36,14 +36,18 @@ def training(settings: Told, facts: Told, sizes: Mapping[str, Learnt], steps: in
     sentences = [
         f"A model was trained with {NAMES.get(method, method)}{cited(keys)} as implemented in Cytoshift"
         f"{f' {version}' if version else ''}.",
-        images(facts.get("images", {})),
-        normalised(settings.get("data", {}).get("normalise", {})),
-        working(facts.get("working", {}), settings.get("patch", ())),
-        learnt_from(settings, sizes),
-        written(represent),
-        networks(facts),
-        optimised(
-            settings.get("train", {}), steps, settings.get("seed"), facts.get("computed", {}).get("precision", "")
+        tried(images, facts.get("images", {})),
+        tried(normalised, within(settings, "data").get("normalise", {})),
+        tried(working, facts.get("working", {}), settings.get("patch", ())),
+        tried(learnt_from, settings, sizes),
+        tried(written, represent),
+        tried(networks, facts),
+        tried(
+            optimised,
+            settings.get("train", {}),
+            steps,
+            settings.get("seed"),
+            within(facts, "computed").get("precision", ""),
         ),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -52,7 +56,7 @@ def training(settings: Told, facts: Told, sizes: Mapping[str, Learnt], steps: in
 def segmentation(facts: Told) -> str:
     """How images were segmented, with the model and what it was trained on."""
     model = facts.get("model", {})
-    card = model.get("card", {})
+    card = readable(model.get("card", {}))
     settings = card.get("settings", {})
     version = facts.get("versions", {}).get("cytoshift", "")
     method = str(card.get("method", ""))
@@ -60,19 +64,33 @@ def segmentation(facts: Told) -> str:
     trained = f" for {counted(card['step'], 'step')}" if "step" in card else ""
     on = f" on {counted(card['images'], 'image')}" if "images" in card else ""
     sentences = [
-        images(facts.get("images", {})),
+        tried(images, facts.get("images", {})),
         f"They were segmented in Cytoshift{f' {version}' if version else ''} by a network of "
         f"{model.get('parameters', 0):,} parameters that had been trained with {NAMES.get(method, method)}"
         f"{cited(keys)}{on}{trained}.",
-        normalised(model.get("normalisation", {})),
+        tried(normalised, model.get("normalisation", {})),
         f"The network works at a voxel size of {size(model.get('voxel', ()), model.get('unit', ''))}."
         if model.get("voxel")
         else "",
-        learnt_from(settings, learnt(card)),
-        written(model.get("representation", {}), facts.get("options", {}).get("min_size")),
-        wishes(facts.get("options", {})),
+        tried(learnt_from, settings, learnt(card)),
+        tried(written, model.get("representation", {}), facts.get("options", {}).get("min_size")),
+        tried(wishes, facts.get("options", {})),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def tried(sentence: Callable[..., str], *told: Any) -> str:
+    """A sentence, or none where what it is made of is not what Cytoshift writes: the page does without it."""
+    try:
+        return sentence(*told)
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError):
+        return ""
+
+
+def within(tree: Told, group: str) -> Told:
+    """A group of settings; empty where something else stands there."""
+    inside = tree.get(group)
+    return inside if isinstance(inside, Mapping) else {}
 
 
 def images(understood: Told) -> str:

@@ -11,7 +11,7 @@ from ..core.errors import UserError
 from ..core.settings import Settings, parse
 from ..core.voxel import Voxel
 from ..labels.ids import relabel
-from .base import Channels, Labels, Link, least
+from .base import LONGEST, Channels, Labels, Link, least
 from .bcd import masks
 from .flood import split
 
@@ -35,7 +35,7 @@ class Affinity(Settings):
     seed: float = Field(0.7, gt=0, lt=1)
     seed_voxels: int = Field(32, ge=0)
     voxels: int = Field(256, ge=0)
-    smallest: float | None = Field(None, gt=0)
+    smallest: float | None = Field(None, gt=0, le=LONGEST)
     dice: float = Field(0.5, ge=0)
 
     link: ClassVar[Link] = "best"

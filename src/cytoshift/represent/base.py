@@ -14,6 +14,7 @@ from ..labels.holes import without_unsure
 if TYPE_CHECKING:  # a settings file is checked without torch
     from torch import Tensor
 
+LONGEST = 1e9  # diameter of any object, in whatever unit
 Labels = NDArray[np.int32]
 Channels = NDArray[np.float32]
 # How two blocks tell that they see one object. "best": each other's best match by IoU where both look, as objects that

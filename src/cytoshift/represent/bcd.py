@@ -12,7 +12,7 @@ from ..core.settings import Settings, parse
 from ..core.voxel import Voxel
 from ..labels.edges import along
 from ..labels.ids import relabel
-from .base import Channels, Labels, Link, least
+from .base import LONGEST, Channels, Labels, Link, least
 from .distance import deepest, distances
 from .flood import Mask, Ties, Unsigned, dense, keep, mark, markers, spread
 from .frame import State
@@ -54,7 +54,7 @@ class Outlined(Settings):
     seed_contour: float = Field(0.2, gt=0, lt=1)
     seed_voxels: int = Field(32, ge=0)
     voxels: int = Field(256, ge=0)
-    smallest: float | None = Field(None, gt=0)
+    smallest: float | None = Field(None, gt=0, le=LONGEST)
     dice: float = Field(0.5, ge=0)
 
     link: ClassVar[Link] = "best"

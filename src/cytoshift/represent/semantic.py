@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from ..core.settings import Settings, parse
 from ..core.voxel import Voxel
-from .base import Channels, Labels, Link, components, hysteresis, smoothed, without_holes
+from .base import LONGEST, Channels, Labels, Link, components, hysteresis, smoothed, without_holes
 from .distance import distances
 from .watershed import peaks
 
@@ -34,7 +34,7 @@ class Semantic(Settings):
     sure: float = Field(0.5, gt=0, lt=1)
     split: Literal["components", "distance"] = "distance"
     saddle: float = Field(0.9, ge=0, le=1)
-    smallest: float | None = Field(None, gt=0)
+    smallest: float | None = Field(None, gt=0, le=LONGEST)
 
     channels: ClassVar[tuple[str, ...]] = ("foreground",)
     knobs: ClassVar[Mapping[str, tuple[float, ...]]] = {

@@ -12,7 +12,7 @@ from ..core.voxel import Voxel
 from ..labels.edges import along
 from ..labels.filters import filter_small
 from ..labels.ids import relabel
-from .base import Channels, Labels, Link, ball, components, hysteresis, smoothed, without_holes
+from .base import LONGEST, Channels, Labels, Link, ball, components, hysteresis, smoothed, without_holes
 from .distance import deepest, distances
 from .watershed import grow
 
@@ -42,7 +42,7 @@ class Ternary(Settings):
     edge: Literal["half"] | Annotated[float, Field(gt=0)] = "half"
     thresholds: tuple[float, float] = (64 / 255, 191 / 255)
     sure: float = Field(0.5, gt=0, lt=1)
-    smallest: float | None = Field(None, gt=0)
+    smallest: float | None = Field(None, gt=0, le=LONGEST)
 
     channels: ClassVar[tuple[str, ...]] = ("core and edge",)
     link: ClassVar[Link] = "best"

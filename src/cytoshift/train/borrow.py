@@ -6,18 +6,21 @@ as much becomes one voxel as makes its objects as large. Dark objects are invert
 """
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.blocks import centre
 from ..core.errors import UserError
 from ..core.normalise import sample
 from ..core.settings import parse
 from ..core.voxel import MICROMETRE, Voxel
 from ..data.corrupt import LAPTOP, LAPTOP_2D, PAPER, PAPER_2D
 from ..data.pairs import matched, objects
-from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
+from ..data.suspicion import doubts
+from ..data.volumes import ImageSource, Volume, boxed, open_labels, open_volumes
 from ..labels.filters import at_edge
 from ..labels.ids import dense
 from ..labels.objects import equivalent_diameter
@@ -41,6 +44,7 @@ FINER = 2.0  # the target is stretched at most by this
 PLAIN = 0.65  # Dice from which on brightness alone tells objects: the modalities are near to each other
 FEW = 30  # objects; fewer do not show critics how a target looks: with 8, CySGAN did far worse than no adaptation
 CROWDED = 3.0  # times as much covered by objects: a source this much emptier has failed, one about as crowded has not
+MEASURED = 2**26  # voxels of a labelled image that are measured
 RING = 3  # voxels around objects that tell what is beside them
 
 
@@ -50,7 +54,7 @@ class Lent:
 
     diameters: of whole objects, in the unit of `voxel`. mask_above: the labels are a mask, objects its connected parts
     above this value. alone: how well brightness alone tells objects: Dice of what is beyond Otsu's threshold, on the
-    objects' side of it. share: of the field that objects cover.
+    objects' side of it. share: of the field that objects cover. doubts: sentences on labels that look like masks.
     """
 
     images: ImageSource
@@ -62,6 +66,7 @@ class Lent:
     alone: float
     mask_above: float | None = None
     share: float = 0.0
+    doubts: tuple[str, ...] = ()
 
     @property
     def diameter(self) -> float:
@@ -86,7 +91,7 @@ def lent(images: ImageSource, labels: ImageSource, mask_above: float | None = No
     """Open labelled images and measure their objects. Raises UserError where they do not pair or hold no object."""
     pairs = matched(open_volumes(images), open_labels(labels), "source")
     whole, every, contrast, found, cover = [], [], [], [], []
-    for image, truth in pairs:
+    for image, truth in (middles(pair) for pair in pairs):
         array = objects(truth, mask_above).load()
         numbered = dense(array)
         cover.append(float((array != 0).mean()))
@@ -104,7 +109,16 @@ def lent(images: ImageSource, labels: ImageSource, mask_above: float | None = No
     return Lent(
         images, labels, pairs[0][0].voxel, len(every), quantiles(whole or every), dark,
         float(np.median([one[dark] for one in found])), mask_above, float(np.mean(cover)),
+        tuple(doubts([truth for _, truth in pairs], "--source-mask-above")) if mask_above is None else (),
     )  # fmt: skip
+
+
+def middles(pair: tuple[Volume, Volume]) -> tuple[Volume, Volume]:
+    """An image and its labels, of large ones the middle."""
+    if prod(pair[0].shape) <= MEASURED:
+        return pair
+    region = centre(pair[0].shape, MEASURED)
+    return boxed(pair[0], region), boxed(pair[1], region)
 
 
 def alike(images: ImageSource, source: Lent) -> Survey:
@@ -327,7 +341,8 @@ def commented(run: Run, survey: Survey, source: Lent) -> str:
         ),
         "tune": ("Choose the decoder's thresholds on the source's labels once training is over.",),
     }
-    parts = [comment(f"{survey.sentence()}; {source.sentence()}.", *(f"Note: {n}." for n in survey.measured.notes))]
+    notes = (f"Note: {note}." for note in (*survey.measured.notes, *source.doubts))
+    parts = [comment(f"{survey.sentence()}; {source.sentence()}.", *notes)]
     for key, value in plain.items():
         parts.append(comment(*words.get(key, ())) + as_text(key, value))
     return "\n".join(parts)

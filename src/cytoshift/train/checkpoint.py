@@ -17,7 +17,14 @@ def save(path: Path, step: int, elapsed: float, parts: dict[str, Any]) -> None:
     """parts: anything with state_dict(). elapsed: seconds of training so far. Atomic."""
     state = {"step": step, "elapsed": elapsed} | {name: part.state_dict() for name, part in parts.items()}
     with replacing(path) as beside:
-        torch.save(state, beside)
+        try:
+            torch.save(state, beside)
+        except RuntimeError as error:  # torch's writer has no class for what a disk refuses
+            reason = first_line(error)
+            raise UserError(
+                f"cannot write {path}: {reason}; free space or choose another output with -o, the same command goes on "
+                "from the checkpoint before"
+            ) from error
 
 
 def load(path: Path, parts: dict[str, Any]) -> tuple[int, float]:

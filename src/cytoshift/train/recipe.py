@@ -48,6 +48,8 @@ AIMS = {
     "paper-3d": Aim(15, 26, 70, (64, 128, 128)),
 }
 AIMS |= {f"stretched-{ndim}d": AIMS[f"laptop-{ndim}d"] for ndim in (2, 3)}  # another contrast, else the same
+ROOM = 400e6  # bytes of raw images that are kept in memory while they are measured
+LOOKED = 0.9  # share of the voxels below which it is said how many were looked at
 ROUND = 1.15  # objects stretched along z by less than this count as not stretched
 LONGEST = 3.0  # times as long as wide, at most: beyond, two objects were taken for one
 FEW, MOST_GROUPS = 4, 16  # images: fewer make no groups, of more some are chosen
@@ -79,9 +81,11 @@ class Survey:
             return self.words
         seen, unit = self.measured, self.measured.unit
         low, middle, high = (f"{seen.whole_diameters[q]:.3g}" for q in (5, 50, 95))
+        share = seen.evidence.get("looked_at", 1.0)
+        part = f", {100 * share:.2g} % of their voxels looked at" if share < LOOKED else ""
         return (
-            f"{seen.objects} {seen.polarity} objects in {len(seen.images)} of {len(self.volumes)} images: diameter "
-            f"{middle} {unit} (90 % within {low} to {high}), {seen.density[50]:.3g} per {unit}^{seen.ndim}, "
+            f"{seen.objects} {seen.polarity} objects in {len(seen.images)} of {len(self.volumes)} images{part}: "
+            f"diameter {middle} {unit} (90 % within {low} to {high}), {seen.density[50]:.3g} per {unit}^{seen.ndim}, "
             f"{100 * seen.foreground:.0f} % of the field; confidence {seen.confidence:.2f} of 1"
         )
 
@@ -93,7 +97,7 @@ def look(source: ImageSource, polarity: Polarity = "auto", progress: Told | None
     """
     volumes = open_volumes(source)
     measured = estimate(
-        at_hand(volumes), [v.voxel for v in volumes], None if polarity == "auto" else polarity, progress
+        at_hand(volumes, ROOM), [v.voxel for v in volumes], None if polarity == "auto" else polarity, progress
     )
     return Survey(source, volumes, measured, polarity != "auto")
 

@@ -28,6 +28,7 @@ ALIKE = 1.5  # by this factor the median diameter may differ
 CERTAIN = 0.5  # confidence of a measurement that is evidence
 VOXELS = 1_000_000  # of an image that are segmented
 IMAGES = 4
+LOOKED = 0.9  # share of the voxels below which it is said how many were looked at
 OBJECTS = 30  # from which on images show enough of them to learn from
 
 
@@ -96,7 +97,7 @@ def sizes(seen: Measured, expected: Expected) -> tuple[float | None, str]:
 def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
     """Raw intensities against those learnt from; of weight only where these fix the normalisation."""
     learnt = segmenter.card.get("intensities")
-    if not learnt or volumes[0].channels != len(learnt):
+    if not isinstance(learnt, list) or volumes[0].channels != len(learnt) or not all(map(told_of, learnt)):
         return []
     raw = np.concatenate([sampled(volume) for volume in evenly(volumes)], axis=1)
     out = []
@@ -109,6 +110,11 @@ def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
             f"{known['99.8']:.4g}{fixed}"
         )
     return out
+
+
+def told_of(said: Any) -> bool:
+    """Whether a card says of a channel what it is asked for; people may change cards."""
+    return isinstance(said, dict) and all(isinstance(said.get(q), int | float) for q in ("0.5", "99.8"))
 
 
 def sampled(volume: Volume) -> np.ndarray:
@@ -131,10 +137,12 @@ def learnable(seen: Measured | None, count: int) -> tuple[Literal["adgan", "cysg
     if seen is None:
         return "cysgan", ["no object stands out by its brightness: labels of another modality have to say what one is"]
     low, median, high = (seen.whole_diameters[q] for q in (5, 50, 95))
+    share = seen.evidence.get("looked_at", 1.0)
+    part = f", {100 * share:.2g} % of their voxels looked at" if share < LOOKED else ""
     why = [
-        f"{seen.objects} {seen.polarity} objects stand out in {count} image{'s' * (count > 1)}: diameter {median:.3g} "
-        f"{seen.unit} (90 % within {low:.3g} to {high:.3g}), {100 * seen.foreground:.0f} % of the field; confidence "
-        f"{seen.confidence:.2f} of 1"
+        f"{seen.objects} {seen.polarity} objects stand out in {count} image{'s' * (count > 1)}{part}: diameter "
+        f"{median:.3g} {seen.unit} (90 % within {low:.3g} to {high:.3g}), {100 * seen.foreground:.0f} % of the field; "
+        f"confidence {seen.confidence:.2f} of 1"
     ]
     why += [f"{note}" for note in seen.notes]
     if seen.confidence < CERTAIN:

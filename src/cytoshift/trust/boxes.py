@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.blocks import Block, Grid
+from ..data.lazy import refuse_pieces
 from ..data.statistics import measured
 from ..data.volumes import Volume, boxed
 from ..model import Segmenter
@@ -23,6 +24,7 @@ from ..predict.run import Options, refuse_strangers
 from .judge import WHOLE, Told, judge, look, part_of, parts, refuse_others, silent
 from .write import Judged, joined
 
+ROOM = 2e9  # bytes that a part of a file may take while it is read
 BOX = 2**23  # voxels that a box reads
 GRAIN = 16  # voxels: the sides of boxes are multiples of it
 MOST = 32  # boxes
@@ -41,8 +43,10 @@ def judged(
     if prod(volume.shape) <= WHOLE:
         found = judge(segmenter, volume, {name: one.load() for name, one in labels.items()}, told=told)
         return [Judged.of(volume, name, one) for name, one in found.items()]
-    refuse_strangers(segmenter, volume, Options())
+    refuse_strangers(segmenter, volume, Options(any_voxel_size=True))
     refuse_others(segmenter, volume, labels)
+    for read in (volume, *labels.values()):
+        refuse_pieces(read.array, read.origin, ROOM, allow="")
     scale = segmenter.scale or measured(segmenter.normalisation, volume, notes)
     chosen = boxes(segmenter, volume, most)
     out: dict[str, list[Judged]] = {name: [] for name, _, _ in parts(segmenter)}

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ..core.atomic import replacing
 from ..core.blocks import Block, extent
 from ..core.marks import SOFTWARE
+from ..core.text import cell
 from ..data.volumes import Volume
 from ..labels.objects import objects
 from .judge import Found
@@ -171,7 +172,7 @@ def write(judged: Sequence[Judged], labels: Path, model: str) -> tuple[Path, Pat
     with replacing(table) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({name: cell(v) if isinstance(v, str) else v for name, v in row.items()} for row in rows)
     total = together([one.score for one in judged])
     told = {"model": model, **as_numbers(total), "images": [one.as_dict() for one in judged]}
     with replacing(scores) as beside:

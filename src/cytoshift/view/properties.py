@@ -10,6 +10,7 @@ Looked for where `cytoshift trust` and `cytoshift segment` write them, and in th
 import csv
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.text import uncell
 from ..data.lazy import Lazy
 
 MOST = 1_000_000  # objects whose properties a browser is given
@@ -117,11 +119,11 @@ def read(path: Path, image: str | None, kind: str | None) -> dict[int, dict[str,
     found: dict[int, dict[str, float]] = {}
     if not path.is_file():
         return found
-    with path.open(newline="", encoding="utf-8") as file:
+    with suppress(csv.Error, UnicodeDecodeError), path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             number = row.get("label") or row.get("id") or ""
-            mine = image is None or row.get("image", image) == image
-            if mine and row.get("class") == kind and number.isdecimal():
+            mine = image is None or uncell(row.get("image") or image) == image
+            if mine and (row.get("class") and uncell(row["class"])) == kind and number.isdecimal():
                 found[int(number)] = dict(numbers(row))
             if len(found) > MOST:
                 break

@@ -18,6 +18,7 @@ from ..data.levels import Leveled
 
 CHUNK = {2: (512, 512), 3: (64, 64, 64)}  # of arrays that are not stored in pieces
 SMALL, LARGE = 2**18, 2**22  # voxels of a chunk that is sent
+DIGITS = 20  # of a number in a path
 JSON = "application/json"
 BYTES = "application/octet-stream"
 FRONT = "t"  # what stands before y and x is frames: channels are layers of their own
@@ -57,6 +58,8 @@ class Served:
         parts = path.split("/")
         if parts == ["zarr.json"]:
             return encoded(self.group), JSON
+        if max(map(len, parts)) > DIGITS:
+            raise KeyError(path[:DIGITS])
         if not parts[0].isdecimal() or int(parts[0]) >= len(self.image.levels):
             raise KeyError(path)
         level = int(parts[0])

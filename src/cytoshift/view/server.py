@@ -19,6 +19,7 @@ from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.marks import marked
 from ..data.picture import Gone
+from .guard import Tickets, doorstep, guarded, hide, show
 from .layers import Layer, state
 from .served import encoded
 
@@ -53,10 +54,14 @@ class Server:
         self.viewer = neuroglancer.Viewer(token=self.token, allow_credentials=False)
         self.server: Any = neuroglancer.server.global_server
         place = f"/data/{self.token}"
-        data, nothing = handlers()
+        data, ticket, nothing = handlers()
         self.server.app.add_handlers(".*", [
-            (rf"{place}/(\d+)(\.properties)?/(.*)", data, {"of": self}), (r"/favicon\.ico", nothing)
+            (rf"{place}/(\d{{1,9}})(\.properties)?/(.*)", data, {"of": self}),
+            (r"/ticket/([0-9a-f]+)", ticket, {"of": self}), (r"/favicon\.ico", nothing),
         ])  # fmt: skip
+        self.tickets = Tickets(self.token)
+        guarded(self.server.http_server, self.tickets)
+        self.hidden = hide(self.token)
         self.viewer.set_state(state(self.layers, f"http://{ADDRESS}:{self.server.port}{place}"))
         self.url = str(self.viewer.get_viewer_url())
         return self
@@ -64,7 +69,13 @@ class Server:
     def __exit__(self, *error: object) -> None:
         for executor in (self.server.executor, self.slow):
             executor.shutdown(wait=False, cancel_futures=True)
+        show(self.hidden)
         imported().stop()
+
+    @property
+    def address(self) -> str:
+        """For a command line, which others can read: leads to the viewer once, and not any more when it has."""
+        return f"http://{ADDRESS}:{self.server.port}/ticket/{self.tickets.issue()}"
 
     def executor(self, number: int) -> Executor:
         """Who reads a layer."""
@@ -113,7 +124,8 @@ class Server:
         self.viewer.async_screenshot(answered)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
             window = f"--window-size={size[0]},{size[1]}"
-            command = [binary, *HEADLESS, window, f"--user-data-dir={profile}", self.url]
+            start = doorstep(Path(profile), self.url)
+            command = [binary, *HEADLESS, window, f"--user-data-dir={profile}", start]
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
                 found = arrived.wait(PATIENCE)
@@ -121,7 +133,9 @@ class Server:
                 process.terminate()
                 process.wait()
         if not found:
-            raise UserError(f"{binary} has drawn nothing for {PATIENCE:.0f} s; open {self.url} in a browser to see why")
+            raise UserError(
+                f"{binary} has drawn nothing for {PATIENCE:.0f} s; leave --screenshot out to see why in a browser"
+            )
         with replacing(path) as beside:
             beside.write_bytes(marked(answers[0].image))
         return path
@@ -150,8 +164,11 @@ def imported() -> Any:
     return neuroglancer
 
 
-def handlers() -> tuple[type, type]:
-    """Of requests for data, and of those that browsers make unasked. A function, as tornado comes with neuroglancer."""
+def handlers() -> tuple[type, type, type]:
+    """Of requests for data, of tickets, and of what browsers ask for unasked.
+
+    A function, as tornado comes with neuroglancer.
+    """
     import asyncio
 
     from tornado.web import RequestHandler
@@ -180,8 +197,18 @@ def handlers() -> tuple[type, type]:
         def compute_etag(self) -> None:
             return None  # a hash of every chunk would be for nothing
 
+    class Ticket(RequestHandler):
+        def initialize(self, of: Server) -> None:
+            self.of = of
+
+        def get(self, ticket: str) -> None:
+            if self.of.tickets.taken(ticket):
+                self.redirect(self.of.url)
+            else:
+                self.send_error(404)
+
     class Nothing(RequestHandler):
         def get(self) -> None:
             self.set_status(204)
 
-    return Data, Nothing
+    return Data, Ticket, Nothing

@@ -1,6 +1,10 @@
 """One file per family of formats: path -> pictures, with what the file says and nothing guessed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
 from pathlib import Path
+from typing import Any
 
 from ...core.errors import UserError
 from ..picture import Picture
@@ -11,6 +15,7 @@ HDF5 = (".h5", ".hdf5", ".hdf")
 NUMPY = (".npy",)
 ZARR = (".zarr",)
 VENDOR = (".czi", ".nd2", ".lif")
+READ = 2**28  # bytes of chunks that are decoded at once
 MARKS = ("zarr.json", ".zgroup", ".zarray")  # one of these makes a folder Zarr
 SUFFIXES = TIFF + PHOTO + NUMPY + HDF5 + ZARR + VENDOR
 
@@ -56,6 +61,19 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
 def is_zarr(folder: Path) -> bool:
     """Whether a folder holds a Zarr group or array, whatever it is called."""
     return any((folder / mark).is_file() for mark in MARKS)
+
+
+@contextmanager
+def frugal(array: Any) -> Iterator[None]:
+    """Zarr reads ten chunks at once; of large ones as few as fit into READ bytes."""
+    import zarr
+
+    held = prod(array.chunks) * array.dtype.itemsize
+    if held * 10 <= READ:
+        yield
+        return
+    with zarr.config.set({"async.concurrency": max(READ // held, 1)}):
+        yield
 
 
 def one_level(path: Path, level: int) -> None:

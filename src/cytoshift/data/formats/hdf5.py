@@ -1,6 +1,7 @@
 """HDF5: `file.h5::raw`."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,12 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ...core.voxel import MICROMETRE, PIXEL
-from ..picture import AXES, UNKNOWN, Picture, known, reading, stem
+from ..picture import AXES, UNKNOWN, Picture, Stored, known, reading, stem
+from ..upright import Unsigned
 from . import one_level
+
+# Where BigDataViewer keeps images: 16 bits without a sign, as HDF5's of Java had none of these.
+BIGDATAVIEWER = re.compile(r"t\d{5,}/s\d{2,}/\d+/cells")
 
 
 @dataclass(frozen=True)
@@ -34,17 +39,26 @@ def pictures(path: Path, part: str | None, level: int) -> list[Picture]:
     one_level(path, level)
     with reading(path), h5py.File(path, "r") as file:
         keys = datasets(file)
-        stock = ", ".join(keys) or "no dataset"
+        stock = ", ".join(keys[:20]) + f" and {len(keys) - 20} more" * (len(keys) > 20) or "no dataset"
         if part is None and len(keys) != 1:
-            cure = f"write {path.name}::{keys[0]}" if keys else "save an array into it"
+            cure = f"write {path.name}::{likeliest(file, keys)}" if keys else "save an array into it"
             raise UserError(f"which dataset of {path} is meant is not said, it has {stock}; {cure}")
         key = keys[0] if part is None else part.strip("/")
         if key not in keys:
             raise UserError(f"dataset '{key}' asked for, {path} has {stock}; write one of these behind '::'")
         dataset = file[key]
         axes, extents, units = metadata(dataset)
-        array = Hdf5Array(path, key, dataset.shape, dataset.dtype, dataset.chunks)
-        return [Picture(array, axes, stem(path), f"{path}::{key}", extents, units)]
+        array: Stored = Hdf5Array(path, key, dataset.shape, dataset.dtype, dataset.chunks)
+        origin = f"{path}::{key}"
+        if BIGDATAVIEWER.fullmatch(key) and dataset.dtype == np.int16 and "dataType" not in dataset.attrs:
+            array, origin = Unsigned(array), f"{origin}, int16 read as the uint16 that BigDataViewer means"
+        return [Picture(array, axes, stem(path), origin, extents, units)]
+
+
+def likeliest(file: h5py.File, keys: list[str]) -> str:
+    """The largest dataset that may be an image; tables beside it are smaller, and coarser levels of a pyramid too."""
+    arrays = [key for key in keys if file[key].ndim >= 2 and file[key].dtype.kind in "uifb"]
+    return max(arrays, key=lambda key: file[key].size, default=keys[0])
 
 
 def datasets(group: h5py.Group, prefix: str = "") -> list[str]:

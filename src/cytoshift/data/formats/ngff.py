@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..picture import AXES, UNKNOWN, Gone, Picture, known, reading, stem
-from . import MARKS, is_zarr, one_level, upto
+from . import MARKS, frugal, is_zarr, one_level, upto
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ZarrArray:
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         try:
-            with reading(self.path):
+            with reading(self.path), frugal(self.array):
                 return np.asarray(self.array[region])
         finally:
             self.refuse_gone()
@@ -82,6 +82,12 @@ def collection(path: Path, place: str, group: Any, level: int, labels: bool) -> 
     if "bioformats2raw.layout" in said:
         series = sorted((name for name in group if name.isdecimal()), key=int)
         return [multiscale(path, f"{place}{separator}{name}", group[name], level, f"_s{name}") for name in series]
+    if fields := fields_of(said):
+        return [
+            multiscale(path, f"{place}{separator}{field}", group[field], level, f"_{field.replace('/', '_')}")
+            for field in ([f"{well}/{image}" for well in fields for image in fields_of(ome(group[well]))]
+                          if "plate" in said else fields)
+        ]  # fmt: skip
     arrays = [key for key in below(group) if isinstance(group[key], zarr.Array)]
     if len(arrays) == 1:
         one_level(path, level)
@@ -89,6 +95,12 @@ def collection(path: Path, place: str, group: Any, level: int, labels: bool) -> 
     stock = ", ".join(arrays[:20]) or "no array"
     cure = f"write {place}{separator}{arrays[0]}" if arrays else "copy it again"
     raise UserError(f"which array of {place} is meant is not said, it has {stock}; {cure}")
+
+
+def fields_of(said: dict[str, Any]) -> list[str]:
+    """Paths of the wells of a plate, or of the images of a well."""
+    inside = said.get("plate", {}).get("wells") or said.get("well", {}).get("images") or []
+    return [str(one["path"]) for one in inside]
 
 
 def multiscale(path: Path, place: str, group: Any, level: int, suffix: str = "") -> Picture:

@@ -1,13 +1,18 @@
 """PNG and JPEG, which say their colours but no voxel size, and NumPy's npy, which says nothing but shape and dtype."""
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..picture import RGB, UNKNOWN, Picture, reading, stem
+from ..upright import upright
+
+ORIENTATION = 274  # number of the EXIF tag
 
 # Pillow's modes -> axes, dtype, colours. Pillow scales 2- and 4-bit gray to 8 bits; 16-bit colours are decoded apart.
 MODES: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -61,6 +66,7 @@ def photo(path: Path, labels: bool) -> Picture:
         try:
             with Image.open(path) as image:
                 mode, (width, height) = image.mode, image.size
+                orientation = orientation_of(path, image)
         except UnidentifiedImageError:
             raise UserError(f"{path} is no PNG or JPEG inside; copy or save it again") from None
         except Image.DecompressionBombError:
@@ -80,7 +86,32 @@ def photo(path: Path, labels: bool) -> Picture:
         array = PhotoArray(path, shape, np.dtype(dtype), decoded)
     else:
         raise UserError(f"{path} has the colour mode {mode}; save it as gray or RGB")
-    return Picture(array, axes, stem(path), str(path), colours=colours)
+    return upright(Picture(array, axes, stem(path), str(path), colours=colours), orientation)
+
+
+def orientation_of(path: Path, image: Any) -> int:
+    """The orientation that EXIF metadata declare; 1 where there are none, or none that can be read."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    try:
+        exif.load((chunk_of(path, b"eXIf") if image.format == "PNG" else image.info.get("exif")) or b"")
+        found = exif.get(ORIENTATION, 1)
+    except (SyntaxError, ValueError, struct.error, LookupError, OSError):
+        return 1
+    return found if isinstance(found, int) else 1
+
+
+def chunk_of(path: Path, kind: bytes) -> bytes | None:
+    """The content of a PNG's first chunk of a kind. Pillow decodes the whole image to find one behind the pixels."""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            (length,) = struct.unpack(">I", head[:4])
+            if head[4:] == kind:
+                return file.read(length)
+            file.seek(length + 4, 1)
+    return None
 
 
 @dataclass(frozen=True)
@@ -105,7 +136,10 @@ def numpy_file(path: Path) -> Picture:
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = header(file)
         if dtype.hasobject:
-            raise UserError(f"{path} holds Python objects, which are never loaded; save an array of plain numbers")
+            cure = "pass Cellpose's masks as PNG or TIFF" if path.name.endswith("_seg.npy") else ""
+            raise UserError(
+                f"{path} holds Python objects, which are never loaded; {cure or 'save an array of plain numbers'}"
+            )
         if 0 not in shape:
             np.load(path, mmap_mode="r", allow_pickle=False)  # refuses a file that is shorter than its header says
     return Picture(NumpyArray(path, tuple(shape), dtype), UNKNOWN * len(shape), stem(path), str(path))

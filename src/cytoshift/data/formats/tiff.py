@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,21 @@ import zarr
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..picture import AXES, RGB, UNKNOWN, Picture, known, reading, stem
-from . import numbered, upto
+from ..picture import AXES, RGB, UNKNOWN, Picture, Stored, known, reading, stem
+from ..upright import Inverted, upright
+from . import frugal, numbered, upto
 
 PAGE = 1 << 23  # bytes of a page that is decoded whole
+ORIENTATION = 274  # number of the tag
+PLANE = 8  # bytes of a file that a plane of an OME-TIFF takes at least
+JPEGS = (tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.JPEG_LOSSY)
+# Photometric interpretations that are neither gray nor RGB.
+INKS = {5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32803: "colour filter array", 32845: "LogLuv"}
+# How many bytes one compressed byte becomes at most.
+RATIOS: dict[int, int] = {
+    tifffile.COMPRESSION.PACKBITS: 130, tifffile.COMPRESSION.LZW: 4096,
+    tifffile.COMPRESSION.DEFLATE: 1100, tifffile.COMPRESSION.ADOBE_DEFLATE: 1100,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,7 +51,9 @@ class TiffArray:
                 return np.array(whole[region])
             if all(s == slice(0, n, 1) for s, n in zip(region, self.shape)):
                 return series.asarray(level=self.level, squeeze=False)
-            return np.asarray(self.chunked(series)[region])
+            array = self.chunked(series)
+            with frugal(array):
+                return np.asarray(array[region])
 
     @property
     def chunks(self) -> tuple[int, ...] | None:
@@ -61,7 +75,7 @@ class TiffArray:
 
 def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Picture]:
     """One picture per series. Colour maps of plain TIFFs are refused for images, and are object ids for labels."""
-    with opened(path) as file:
+    with opened(path, known=False) as file:
         chosen = numbered(path, part, len(file.series), "series")
         alone = len(file.series) == 1
         return [picture(file, path, index, level, labels, alone) for index in chosen]
@@ -77,15 +91,24 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
     plain = series.kind not in ("imagej", "ome")
     if plain and not labels and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
         raise UserError(f"{path} stores colours by a palette, its numbers are no intensities; save it as gray or RGB")
+    refuse_colours(path, page, labels)
     chosen = series.levels[level]
+    refuse_empty_promises(path, chosen.keyframe)
     shape = tuple(chosen.get_shape(squeeze=False))
     axes = "".join(a if a in AXES else UNKNOWN for a in series.get_axes(squeeze=False).lower())
     extents, units, channels = calibration(file, index)
     finest = dict(zip(axes, series.get_shape(squeeze=False)))
     extents = {a: e * finest[a] / dict(zip(axes, shape))[a] for a, e in extents.items() if a in finest}
     steps = f", level {level} of {len(series.levels)}" if len(series.levels) > 1 else ""
-    return Picture(
-        array=TiffArray(path, index, level, shape, np.dtype(chosen.dtype)),
+    array: Stored = TiffArray(path, index, level, shape, np.dtype(chosen.dtype))
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not labels:
+        array, steps = inverted(path, page, array), f"{steps}, stored with white as 0 and read inverted"
+    spread = members(series, index) if series.is_multifile else ()
+    abroad = sorted({str(Path(file)) for file in spread[:-1] if Path(file).parent.resolve() != path.parent.resolve()})
+    if abroad:
+        steps += f", with {len(abroad)} files outside of its folder, {abroad[0]} first"
+    found = Picture(
+        array=array,
         axes=axes,
         name=stem(path) if alone else f"{stem(path)}_s{index}",
         origin=f"{path}{'' if alone else f', series {index} of {len(file.series)}'}{steps}",
@@ -93,8 +116,55 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
         units=units,
         channels=channels,
         colours=colours(page),
-        members=members(series, index) if series.is_multifile else (),
+        members=spread,
     )
+    tag = page.tags.get(ORIENTATION)
+    return upright(found, tag.value if tag is not None and isinstance(tag.value, int) else 1)
+
+
+def inverted(path: Path, page: tifffile.TiffPage, array: Stored) -> Stored:
+    """White is 0: numbers the other way round, as viewers show them."""
+    if array.dtype.kind == "b":  # no image, which is said elsewhere
+        return array
+    if array.dtype.kind != "u":
+        raise UserError(
+            f"{path} stores white as 0 in {array.dtype}, of which no number is black; save it with black as 0"
+        )
+    return Inverted(array, (1 << bits_of(page)) - 1)
+
+
+def bits_of(page: tifffile.TiffPage) -> int:
+    bits = page.bitspersample
+    return int(bits if isinstance(bits, int) else bits[0])
+
+
+def refuse_colours(path: Path, page: tifffile.TiffPage, labels: bool) -> None:
+    """Raises UserError for what is neither gray nor RGB, and for numbers that no computer has."""
+    kind = page.photometric
+    raw = kind == tifffile.PHOTOMETRIC.YCBCR and page.compression not in JPEGS
+    if (name := "YCbCr" if raw else INKS.get(int(kind))) and page.samplesperpixel >= (1 if kind > 32000 else 3):
+        raise UserError(f"{path} holds {name} colours, {page.samplesperpixel} numbers a pixel; save it as gray or RGB")
+    if page.dtype is None:
+        raise UserError(
+            f"{path} stores {bits_of(page)} bits per sample, which no number has; it is damaged, copy or save it again"
+        )
+
+
+def refuse_empty_promises(path: Path, page: tifffile.TiffPage) -> None:
+    """Raises UserError where a page declares more tiles or strips, or larger ones, than its file can hold."""
+    count, known = prod(page.chunked), len(page.dataoffsets)
+    if count > max(known, 1):
+        raise UserError(
+            f"{path} declares {count} tiles or strips, and has the places of {known}; it is damaged, copy or save it "
+            "again"
+        )
+    piece, most = prod(page.chunks) * np.dtype(page.dtype).itemsize, max(page.databytecounts, default=0)
+    ratio = RATIOS.get(int(page.compression))
+    if ratio and most and piece > max(ratio * most, PAGE):
+        raise UserError(
+            f"{path} declares tiles or strips of {piece / 1e9:.3g} GB, of which {most} bytes are there; it is damaged, "
+            "copy or save it again"
+        )
 
 
 def colours(page: tifffile.TiffPage) -> tuple[str, ...]:
@@ -179,19 +249,46 @@ def ome(xml: str, index: int) -> tuple[dict[str, float], dict[str, str], tuple[s
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tifffile.TiffFile]:
-    """The file, refused where tifffile finds it incomplete.
+def opened(path: Path, known: bool = True) -> Iterator[tifffile.TiffFile]:
+    """The file, refused where tifffile finds it incomplete. known: its metadata were looked at before.
 
     tifffile reads what is left of a file that was cut short, fills missing pages with zeros, and says so to its
     log only.
     """
     with reading(path), Complaints() as complaints, tifffile.TiffFile(path) as file:
+        if not known:
+            refuse_endless(path, file)
         if not file.series:
             raise UserError(f"{path} holds no image; copy or save it again")
         if complaints.said:
             reason = complaints.said[0]
             raise UserError(f"{path} is incomplete ({reason}); copy or save it again, with all files that belong to it")
         yield file
+
+
+def refuse_endless(path: Path, file: tifffile.TiffFile) -> None:
+    """Raises UserError where OME metadata declare more planes than their files can hold.
+
+    tifffile makes an entry for each of them when it is asked for the series.
+    """
+    if not file.is_ome:
+        return
+    try:
+        root = ElementTree.fromstring(file.ome_metadata or "<OME/>")
+    except ElementTree.ParseError as error:
+        raise UserError(
+            f"{path} has OME metadata that are no XML ({error}); they are damaged, copy or save it again"
+        ) from error
+    names = {part.get("FileName") for part in root.iter() if part.tag.endswith("UUID")}
+    places = {path.parent / name for name in names if name} | {path}
+    size = sum(place.stat().st_size for place in places if place.is_file())
+    for pixels in (part for part in root.iter() if part.tag.endswith("Pixels")):
+        planes = prod(int(pixels.get(f"Size{axis}", "1")) for axis in "ZCT")
+        if planes > size / PLANE:
+            raise UserError(
+                f"{path} declares {planes} planes, which its {size} bytes cannot hold; it is damaged, copy or save it "
+                "again"
+            )
 
 
 class Complaints(logging.Handler):

@@ -1,0 +1,68 @@
+"""Whether voxels and objects of an image are of the size that the model works with: a wrong calibration is no guess."""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+from ..core.errors import UserError
+from ..core.voxel import Voxel
+from ..data.resample import working_shape
+from ..data.volumes import Volume
+from ..measure.shapes import expectations
+from ..model import Segmenter
+
+ODD, ABSURD = 5.0, 20.0  # factors between two sizes: from the one on it is said, from the other on refused
+
+
+def apart(one: float, other: float) -> float:
+    """The factor between two sizes, at least 1."""
+    return max(one / other, other / one)
+
+
+def voxels_apart(segmenter: Segmenter, voxel: Voxel) -> float:
+    """The largest factor between voxels of the image and of the model, along any axis."""
+    return max(apart(own, wanted) for own, wanted in zip(voxel.size, segmenter.voxel.size))
+
+
+def refuse_voxels(segmenter: Segmenter, volume: Volume) -> None:
+    """Raises UserError where voxels of the image are ABSURD times as large or small as those of the model."""
+    factor = voxels_apart(segmenter, volume.voxel)
+    if factor >= ABSURD:
+        raise UserError(
+            f"voxels of {volume.name} are {volume.voxel}, the model works at {segmenter.voxel}, {factor:.3g} times "
+            "apart; pass the true size by --voxel and --unit, or --any-voxel-size if both are right"
+        )
+
+
+def odd_voxels(segmenter: Segmenter, volume: Volume) -> str | None:
+    """What is to be said of voxels that are ODD times as large or small as those of the model."""
+    factor = voxels_apart(segmenter, volume.voxel)
+    if factor < ODD:
+        return None
+    return (
+        f"warning: voxels of {volume.name} are {volume.voxel}, the model works at {segmenter.voxel}, {factor:.3g} "
+        "times apart; check the size, and pass the true one by --voxel and --unit"
+    )
+
+
+def odd_objects(card: Mapping[str, Any], name: str, diameter: float, unit: str) -> str | None:
+    """What is to be said of objects that are ODD times as large or small as those that the model learnt from.
+
+    name: of the class. diameter: the median of what was found, 0 where nothing was.
+    """
+    expected = expectations(card).get(name)
+    if expected is None or expected.unit != unit or not diameter:
+        return None
+    learnt = expected.diameter["50"]
+    if (factor := apart(diameter, learnt)) < ODD:
+        return None
+    whose = f"objects of {name}" if name else "objects"
+    return (
+        f"warning: {whose} have a median diameter of {diameter:.3g} {unit}, the model learnt from {learnt:.3g} {unit}, "
+        f"{factor:.3g} times apart; check the voxel size, or train a model on images like these"
+    )
+
+
+def working_voxels(segmenter: Segmenter, volume: Volume) -> int:
+    """How many voxels the image has where it has most of them: as it is, or as the network sees it."""
+    return max(prod(volume.shape), prod(working_shape(volume.shape, volume.voxel, segmenter.voxel)))

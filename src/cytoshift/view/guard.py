@@ -1,0 +1,136 @@
+"""Who is served, and what is told of it: nothing without the token, no large bodies, no token in a log.
+
+Tornado comes with neuroglancer, an extra: so it is imported inside of functions.
+"""
+
+import hmac
+import html
+import logging
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+BODY = 2**25  # bytes of a request: a picture that the browser has drawn, as text, is the largest
+FREE = ("/favicon.ico",)  # what browsers ask for unasked
+LOGGERS = ("tornado.access", "tornado.application", "tornado.general")
+
+
+class Tickets:
+    """Addresses for a command line, which anybody on this machine can read: each leads to the viewer once."""
+
+    def __init__(self, token: str) -> None:
+        self.token, self.open = token, set[str]()
+
+    def issue(self) -> str:
+        ticket = secrets.token_hex(20)
+        self.open.add(ticket)
+        return ticket
+
+    def taken(self, ticket: str) -> bool:
+        """Whether the ticket is good; it is not any more."""
+        if ticket not in self.open:
+            return False
+        self.open.remove(ticket)
+        return True
+
+    def allowed(self, path: str) -> bool:
+        """Whether a request of that path is answered at all."""
+        if path in FREE:
+            return True
+        parts = unquote(path.partition("?")[0]).split("/")
+        known = any(hmac.compare_digest(part.encode(), self.token.encode()) for part in parts)
+        return known or (len(parts) == 3 and parts[1] == "ticket" and parts[2] in self.open)
+
+
+def guarded(server: Any, tickets: Tickets) -> None:
+    """Have a running tornado server answer 404 to whatever lacks the token, before it has read a body."""
+    from tornado.httputil import (
+        HTTPHeaders,
+        HTTPMessageDelegate,
+        HTTPServerConnectionDelegate,
+        RequestStartLine,
+        ResponseStartLine,
+    )  # fmt: skip
+
+    class Refused(HTTPMessageDelegate):
+        """Answers before there is a body, and forgets the body."""
+
+        def __init__(self, connection: Any) -> None:
+            self.connection = connection
+
+        def headers_received(self, start_line: Any, headers: Any) -> None:
+            nothing = HTTPHeaders({"Content-Length": "0", "Connection": "close"})
+            self.connection.write_headers(ResponseStartLine("HTTP/1.1", 404, "Not Found"), nothing)
+            self.connection.finish()
+
+    class Door(HTTPMessageDelegate):
+        """Hands a request on, or refuses it, when its first line is there."""
+
+        def __init__(self, inside: Any, connection: Any) -> None:
+            self.inside, self.connection = inside, connection
+
+        def headers_received(self, start_line: Any, headers: Any) -> Any:
+            path = start_line.path if isinstance(start_line, RequestStartLine) else ""
+            if not tickets.allowed(path):
+                self.inside = Refused(self.connection)
+            return self.inside.headers_received(start_line, headers)
+
+        def data_received(self, chunk: bytes) -> Any:
+            return self.inside.data_received(chunk)
+
+        def finish(self) -> None:
+            self.inside.finish()
+
+        def on_connection_close(self) -> None:
+            self.inside.on_connection_close()
+
+    class Guard(HTTPServerConnectionDelegate):
+        def __init__(self, application: Any) -> None:
+            self.application = application
+
+        def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
+            return Door(self.application.start_request(server_conn, request_conn), request_conn)
+
+        def on_close(self, server_conn: object) -> None:
+            self.application.on_close(server_conn)
+
+    server.request_callback = Guard(server.request_callback)
+    server.conn_params.max_body_size = BODY
+
+
+class Hidden(logging.Filter):
+    """The token does not stand in what is logged."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self.token = token
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = record.getMessage().replace(self.token, "TOKEN"), ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = record.exc_text.replace(self.token, "TOKEN")
+        return True
+
+
+def hide(token: str) -> Hidden:
+    """Keep a token out of tornado's logs, until `show`."""
+    hidden = Hidden(token)
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(hidden)
+    return hidden
+
+
+def show(hidden: Hidden) -> None:
+    for name in LOGGERS:
+        logging.getLogger(name).removeFilter(hidden)
+
+
+def doorstep(folder: Path, url: str) -> str:
+    """The address of a page in a folder of this user alone that leads to `url`, which no command line holds."""
+    page = folder / "start.html"
+    page.touch(mode=0o600)
+    page.write_text(f'<meta http-equiv="refresh" content="0; url={html.escape(url)}">', encoding="utf-8")
+    return page.as_uri()
