@@ -2,12 +2,13 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tensorboardX import SummaryWriter
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from ..core.progress import Progress, duration, held
 from ..draw import composite, save_png, sheet
@@ -25,7 +26,7 @@ class Log:
         self.writer: SummaryWriter | None = None
         if main:
             keep_until(self.path, start)
-            self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=start + 1)
+            self.writer = event_writer(out, start)
 
     def __enter__(self) -> "Log":
         self.progress.__enter__()
@@ -67,7 +68,7 @@ class Log:
         rewrite(self.path, rows)
         if self.writer:
             self.writer.close()
-        self.writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=step + 1)
+        self.writer = event_writer(self.out, step)
 
     def pictures(self, step: int, images: dict[str, Tensor]) -> None:
         """A sheet: one row per sample, one column per name; volumes show their middle slice, channels their colours."""
@@ -82,6 +83,12 @@ class Log:
     def write(self, row: dict[str, Any]) -> None:
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def event_writer(out: Path, step: int) -> SummaryWriter:
+    """A writer of event files for TensorBoard; points after `step` in older files of the folder are dropped."""
+    # The library names files by the second: two that are begun within one would be the same.
+    return SummaryWriter(str(out / "tensorboard"), purge_step=step + 1, filename_suffix=f".{time.monotonic_ns()}")
 
 
 def keep_until(path: Path, step: int) -> None:

@@ -1,0 +1,62 @@
+"""Machine code is kept where it can be; where it cannot, the loops run all the same."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numba.core import caching
+
+from cytoshift.core import compiled
+
+
+def twice(values):
+    return 2 * values
+
+
+def test_code_is_kept_in_the_folder_that_was_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(caching.config, "CACHE_DIR", str(tmp_path))
+    assert (compiled.njit(twice)(np.arange(3)) == [0, 2, 4]).all()
+    assert any(tmp_path.rglob("*.nbc"))
+    assert tmp_path in compiled.folder().parents
+    again = compiled.njit(twice)
+    assert (again(np.arange(3)) == [0, 2, 4]).all() and sum(again.stats.cache_hits.values()) == 1
+
+
+def test_without_a_folder_to_write_to_loops_are_compiled_all_the_same(monkeypatch):
+    def refused(self):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(caching._CacheLocator, "ensure_cache_path", refused)
+    with pytest.raises(RuntimeError, match="no locator available"):
+        caching.FunctionCache(twice)  # what numba's own decorator ends with
+    assert (compiled.njit(twice)(np.arange(3)) == [0, 2, 4]).all()
+    assert compiled.folder() is None
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EACCES])
+def test_a_full_disk_costs_the_cache_and_not_the_command(tmp_path, monkeypatch, code):
+    def full(self, name, data):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(caching.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(caching.IndexDataCacheFile, "_save_data", full)
+    assert (compiled.njit(twice)(np.arange(3)) == [0, 2, 4]).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04", b"nonsense"])
+def test_a_damaged_cache_is_as_none(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(caching.config, "CACHE_DIR", str(tmp_path))
+    compiled.njit(twice)(np.arange(3))
+    files = [*tmp_path.rglob("*.nbi"), *tmp_path.rglob("*.nbc")]
+    for file in files:
+        file.write_bytes(content)
+    assert len(files) == 2 and (compiled.njit(twice)(np.arange(3)) == [0, 2, 4]).all()
+
+
+def test_every_loop_is_compiled_in_the_one_place():
+    source = Path(compiled.__file__).parents[1]
+    importing = {path.name for path in source.rglob("*.py") if "import numba" in (text := path.read_text())
+                 or "from numba" in text}  # fmt: skip
+    assert importing == {"compiled.py"}
