@@ -1,19 +1,15 @@
 """A spec from its first cell to its table. Stopped at any moment, it continues."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from functools import cache
-from multiprocessing import get_context, parent_process
+from functools import cache, partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from ..core.atomic import replacing
 from ..core.errors import UserError
+from ..core.processes import Workers, WorkersDied
 from ..core.progress import Progress
 from .cell import Cell, run_cell
 from .data import Material, material
@@ -86,19 +82,17 @@ def outcomes(
     import torch
 
     share = max(torch.get_num_threads() // jobs, 1)
-    context = get_context("spawn")  # torch's threads do not survive a fork
-    with ProcessPoolExecutor(jobs, context, initializer=join_parent, initargs=(share,)) as pool:
+    with Workers(jobs, tries=1) as workers:  # a cell takes long: what has killed it once is not tried again
         for wave in waves(cells):
-            running = {pool.submit(attempt_alone, cell, data, out): cell for cell in wave}
-            for done in as_completed(running):
-                try:
-                    if running[done] in cells:
-                        yield running[done], done.result()
-                except BrokenProcessPool as error:
-                    raise UserError(
-                        "a process that ran a cell was killed, often for want of memory; the same command goes on, "
-                        f"with fewer --jobs than {jobs}"
-                    ) from error
+            try:
+                for number, outcome in workers.unordered(partial(attempt_alone, data, out, share), wave):
+                    if wave[number] in cells:
+                        yield wave[number], outcome
+            except WorkersDied as error:
+                raise UserError(
+                    "a process that ran a cell was killed, often for want of memory; the same command goes on, "
+                    f"with fewer --jobs than {jobs}"
+                ) from error
 
 
 def waves(cells: list[Cell]) -> tuple[list[Cell], list[Cell]]:
@@ -117,24 +111,12 @@ def attempt(cell: Cell, here: Material, out: Path, quiet: bool) -> Outcome:
         return error
 
 
-def attempt_alone(cell: Cell, data: Path | None, out: Path) -> Outcome:
-    """`attempt` in a process of its own, whose progress nobody sees."""
-    return attempt(cell, material(cell.dataset, data, out / "data"), out, quiet=True)
-
-
-def join_parent(threads: int) -> None:
-    """Take a share of the cores; end with the parent, however it ends, so that nobody trains on unseen."""
+def attempt_alone(data: Path | None, out: Path, threads: int, cell: Cell) -> Outcome:
+    """`attempt` in a process of its own, with its share of the cores and progress that nobody sees."""
     import torch
 
     torch.set_num_threads(threads)
-
-    def follow() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    Thread(target=follow, daemon=True).start()
+    return attempt(cell, material(cell.dataset, data, out / "data"), out, quiet=True)
 
 
 def cells_of(spec: Spec, datasets: list[Dataset], methods: list[Contender]) -> list[Cell]:
