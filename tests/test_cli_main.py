@@ -42,6 +42,11 @@ def os_error(code: int) -> OSError:
             1,
             "the memory of this machine ran out",
         ),
+        (
+            RuntimeError("unable to allocate shared memory(shm) for file </torch_7_1_0>: No space left on device (28)"),
+            1,
+            "the shared memory of this machine (/dev/shm) ran out; set train.workers=0",
+        ),
         (RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"), 1, "the memory of this machine ran out"),
         (os_error(errno.ENOSPC), 1, "cannot use out/labels.tif: No space left on device; free some space"),
         (os_error(errno.EACCES), 1, "cannot use out/labels.tif: Permission denied; change its permissions"),

@@ -74,7 +74,9 @@ def test_two_workers_need_no_extra_and_change_no_byte(model, tmp_path, monkeypat
         segment(model, image, "-o", tmp_path / name / "a.ome.zarr", "--block", "60,60", "--workers", workers)
     assert open_labels(tmp_path / "one" / "a.ome.zarr")[0].load().max() > 5
     same_files(tmp_path / "one" / "a.ome.zarr", tmp_path / "two" / "a.ome.zarr")
-    with pytest.raises(UserError, match=r"schedulers need dask, which is not installed; pip install 'cytoshift\[cluster"):
+    with pytest.raises(
+        UserError, match=r"schedulers need dask, which is not installed; pip install 'cytoshift\[cluster"
+    ):
         segment(model, image, "-o", tmp_path / "b.ome.zarr", "--block", "60,60", "--scheduler", "tcp://127.0.0.1:9")
 
 

@@ -27,6 +27,7 @@ from ..model import Segmenter
 from .domains import domains
 from .facts import Facts
 from .log import Log
+from .room import check_shared_memory
 from .settings import Run
 from .ship import Learnt, Shelf
 from .training import Training, move
@@ -54,6 +55,7 @@ def learn(run: Run, out: Path, quiet: bool = False, shelf: Shelf | None = None) 
         begin(run, method)
         eaten = domains(run, method.batch, volumes, working)
     batches = Batches(method.batch, eaten, run.train.batch, fabric.global_rank, fabric.world_size)
+    check_shared_memory(batches, run.train.workers)
     if fabric.is_global_zero:
         claim(out, run)
     learnt = Learnt(method, volumes, working, eaten, fabric, facts)
