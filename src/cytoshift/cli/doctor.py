@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from .doctor_places import free_disk, look_at_places, places_line
 
 if TYPE_CHECKING:
     from torch import Tensor, dtype
@@ -59,6 +60,7 @@ class Findings:
     versions: dict[str, str | None] = field(default_factory=dict)  # None: not installed
     system: dict[str, Any] = field(default_factory=dict)
     devices: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, Any] = field(default_factory=dict)  # that can be written
     convolutions: list[Convolution] = field(default_factory=list)
     extras: dict[str, list[str]] = field(default_factory=dict)  # what each optional part still lacks
     problems: list[str] = field(default_factory=list)
@@ -76,6 +78,7 @@ def doctor(
     look_at_packages(findings)
     if not findings.problems:
         findings.devices = look_at_devices()
+        findings.places = look_at_places(findings.problems, findings.advice)
         look_at_convolutions(findings)
     if as_json:
         import json
@@ -135,7 +138,7 @@ def look_at_system() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "total_memory_gib": total,
         "free_memory_gib": free,
-        "free_disk_gib": {path: shutil.disk_usage(path).free / GIB for path in (os.getcwd(), tempfile.gettempdir())},
+        "free_disk_gib": free_disk(),
     }
 
 
@@ -242,6 +245,7 @@ def lines(findings: Findings) -> Iterator[str]:
     yield from paragraph("disk", ", ".join(disk))
     if findings.devices:
         yield from paragraph("devices", devices_line(findings.devices))
+        yield from paragraph("places", places_line(findings.places))
     for tried in findings.convolutions:
         verdict = typer.style("right", fg="green") if tried.right else typer.style("WRONG", fg="red")
         yield from paragraph(

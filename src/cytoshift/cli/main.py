@@ -43,8 +43,9 @@ OUT_OF_SHARED_MEMORY = ("allocate shared memory", "file </torch_", "workers are 
 
 # Help is plain text: where typer reads it as markup, the brackets of `run.yaml [key=value ...]` vanish.
 app = typer.Typer(
-    name="cytoshift", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-)
+    name="cytoshift", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
 
 
 def print_version(wanted: bool) -> None:
