@@ -90,7 +90,9 @@ def test_words_on_the_command_line(monkeypatch, capsys, words, code, out, err):
     assert out in printed.out and err in printed.err
 
 
-@pytest.mark.parametrize("verb", [command.callback.__name__.replace("_", "-") for command in main.app.registered_commands])
+@pytest.mark.parametrize(
+    "verb", [command.callback.__name__.replace("_", "-") for command in main.app.registered_commands]
+)
 def test_every_verb_has_help_by_both_names(verb):
     short, long = (CliRunner().invoke(main.app, [verb, option], prog_name="cytoshift") for option in ("-h", "--help"))
     assert short.exit_code == long.exit_code == 0

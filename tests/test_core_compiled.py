@@ -2,8 +2,10 @@
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from numba.core import caching
@@ -24,15 +26,48 @@ def test_code_is_kept_in_the_folder_that_was_asked_for(tmp_path, monkeypatch):
     assert (again(np.arange(3)) == [0, 2, 4]).all() and sum(again.stats.cache_hits.values()) == 1
 
 
-def test_without_a_folder_to_write_to_loops_are_compiled_all_the_same(monkeypatch):
+def refuse_all_but(folder, monkeypatch):
+    """As a user without a home, who may not write to the installation."""
+
     def refused(self):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        if folder is None or folder not in Path(self.get_cache_path()).parents:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        os.makedirs(self.get_cache_path(), exist_ok=True)
 
     monkeypatch.setattr(caching._CacheLocator, "ensure_cache_path", refused)
+    monkeypatch.setattr(tempfile, "tempdir", str(folder or "/nonexistent"))
     with pytest.raises(RuntimeError, match="no locator available"):
         caching.FunctionCache(twice)  # what numba's own decorator ends with
+
+
+def test_without_a_folder_to_write_to_loops_are_compiled_all_the_same(monkeypatch):
+    refuse_all_but(None, monkeypatch)
     assert (compiled.njit(twice)(np.arange(3)) == [0, 2, 4]).all()
     assert compiled.folder() is None
+
+
+def test_without_a_home_code_is_kept_in_a_private_folder(tmp_path, monkeypatch):
+    refuse_all_but(tmp_path, monkeypatch)
+    assert (compiled.njit(twice)(np.arange(3)) == [0, 2, 4]).all()
+    private = tmp_path / f"cytoshift-compiled-{os.getuid()}"
+    assert any(private.rglob("*.nbc")) and private.stat().st_mode & 0o777 == 0o700
+    assert private in compiled.folder().parents and not numba.config.CACHE_DIR
+
+
+@pytest.mark.parametrize("kind", ["open to all", "a link", "a file"])
+def test_a_folder_that_others_could_have_filled_is_not_taken(tmp_path, monkeypatch, kind):
+    refuse_all_but(tmp_path, monkeypatch)
+    place = tmp_path / f"cytoshift-compiled-{os.getuid()}"
+    if kind == "open to all":
+        place.mkdir()
+        place.chmod(0o777)
+    elif kind == "a link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        place.symlink_to(tmp_path / "elsewhere")
+    else:
+        place.touch()
+    assert compiled.folder() is None
+    assert (compiled.njit(twice)(np.arange(3)) == [0, 2, 4]).all()
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EACCES])

@@ -2,11 +2,15 @@
 
 numba keeps it in NUMBA_CACHE_DIR, beside the source or in the user's cache folder: the first of them that can be
 written. Where none can, as in a read-only container without a home directory, numba refuses to decorate a function;
-here each process compiles it anew.
+here the code is kept in a private folder among the temporary files, or compiled anew by each process without one.
 """
 
 import contextlib
+import os
 import pickle
+import stat
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -55,11 +59,39 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def cache_of(function: Callable[..., Any]) -> Kept | None:
-    """The cache of a function, None where numba finds no folder to write to."""
+    """The cache of a function, None where no folder can be written."""
+    with contextlib.suppress(RuntimeError):  # "cannot cache function ...: no locator available"
+        return Kept(function)
+    if (place := private_folder()) is None:
+        return None
+    settings: Any = numba.config
+    before, settings.CACHE_DIR = (
+        settings.CACHE_DIR,
+        str(place),
+    )  # for this function alone: other libraries decide for themselves
     try:
         return Kept(function)
-    except RuntimeError:  # "cannot cache function ...: no locator available"
+    except RuntimeError:
         return None
+    finally:
+        settings.CACHE_DIR = before
+
+
+def private_folder() -> Path | None:
+    """A folder among the temporary files that this user alone can write to; None where there is none.
+
+    What lies in it is run, so a folder that somebody else has made in advance is not taken.
+    """
+    if sys.platform == "win32":
+        return None
+    try:
+        path = Path(tempfile.gettempdir()) / f"cytoshift-compiled-{os.getuid()}"
+        path.mkdir(mode=0o700, exist_ok=True)
+        there = path.lstat()
+    except OSError:
+        return None
+    private = stat.S_ISDIR(there.st_mode) and there.st_uid == os.getuid() and not there.st_mode & 0o077
+    return path if private else None
 
 
 def folder() -> Path | None:
