@@ -26,7 +26,7 @@ NARROW = {  # networks that take a step in a blink, whatever the method
     "mask_cyclegan": "options.width=2 options.critic=2",
 }
 NETWORK = "cytoshift data dsb2018"  # not walked: it downloads
-WAIT = 300  # seconds for a command
+WAIT = 900  # seconds for a command
 
 BASE = """
 SYSTEM: {NUM_GPUS: 1}

@@ -16,10 +16,9 @@ AXES = "tczyxs"  # time, channel, z, y, x, samples of a colour
 UNKNOWN = "?"  # an axis whose meaning the file does not say
 RGB = ("red", "green", "blue")
 
-# What the format libraries raise on a file that is damaged, cut short or not what its suffix says.
-DAMAGE = (
-    OSError, EOFError, struct.error, ValueError, RuntimeError, LookupError, ArithmeticError, TypeError, AssertionError
-)  # fmt: skip
+# What the format libraries raise on a file that is damaged, cut short or not what its suffix says. Not TypeError: that is
+# how calls between libraries end that do not fit each other, and the file is not the reason.
+DAMAGE = (OSError, EOFError, struct.error, ValueError, RuntimeError, LookupError, ArithmeticError, AssertionError)
 
 
 class Stored(Protocol):
@@ -68,10 +67,21 @@ def reading(path: Path | str) -> Iterator[None]:
     except PermissionError as error:
         raise UserError(f"{path} may not be read; change its permissions") from error
     except DAMAGE as error:
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise UserError(
-            f"{path} cannot be read ({reason}); it is damaged or cut short, copy or save it again"
+            f"{path} cannot be read ({reason(error)}); it is damaged or cut short, copy or save it again"
         ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # libraries have classes of their own for what they do not understand
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}: {reason(error)}); see whether 'cytoshift doctor' finds a "
+            "library that does not fit; if another program opens it, save it from there as TIFF, else copy it again"
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """What a library says, in short and on one line."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
 
 
 def stem(path: Path) -> str:
