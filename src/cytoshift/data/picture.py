@@ -16,8 +16,8 @@ AXES = "tczyxs"  # time, channel, z, y, x, samples of a colour
 UNKNOWN = "?"  # an axis whose meaning the file does not say
 RGB = ("red", "green", "blue")
 
-# What the format libraries raise on a file that is damaged, cut short or not what its suffix says. Not TypeError: that is
-# how calls between libraries end that do not fit each other, and the file is not the reason.
+# What the format libraries raise on a file that is damaged, cut short or not what its suffix says. Not TypeError: calls
+# between libraries that do not fit each other end so, and the file is not the reason.
 DAMAGE = (OSError, EOFError, struct.error, ValueError, RuntimeError, LookupError, ArithmeticError, AssertionError)
 
 
