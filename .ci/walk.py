@@ -23,7 +23,7 @@ CYTOSHIFT = Path(sysconfig.get_path("scripts")) / "cytoshift"
 SHORT = "train.steps=4 train.batch=1 train.snapshots=2 train.sheet_every=2 train.log_every=2 train.precision=32"
 NARROW = {  # networks that take a step in a blink, whatever the method
     "adgan": "options.width=2 options.critic=2 options.hidden=4 options.blocks=1 options.stem=3",
-    "mask_cyclegan": "options.width=2 options.critic=2",
+    "mask_cyclegan": "options.width=4 options.critic=[4,4] options.blocks=1 options.stem=3 options.pool=8",
 }
 NETWORK = "cytoshift data dsb2018"  # not walked: it downloads
 WAIT = 900  # seconds for a command
@@ -169,10 +169,10 @@ class Walk:
     def one(self, room: Path, words: list[str]) -> tuple[int, str]:
         """Exit code, and what was said on both streams."""
         words = [str(CYTOSHIFT), *words[1:]]
-        if words[1] == "train":
+        if words[1] == "train" and words[2].endswith(".yaml"):
             method = re.search(r"^method: (\w+)", (room / words[2]).read_text(), re.MULTILINE)
             words += [*SHORT.split(), *NARROW.get(method.group(1) if method else "", "").split()]
-        if words[1] == "view":
+        if words[1] == "view" and len(words) > 3:
             return looked([*words, "--no-browser"], room)
         try:
             ended = subprocess.run(

@@ -54,6 +54,17 @@ def test_without_a_home_code_is_kept_in_a_private_folder(tmp_path, monkeypatch):
     assert private in compiled.folder().parents and not numba.config.CACHE_DIR
 
 
+def test_no_folder_is_made_of_a_tilde(tmp_path, monkeypatch):
+    """A user who is in no list of users and has no HOME: expanduser leaves "~" as it is."""
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    monkeypatch.setattr(compiled.os, "access", lambda path, mode: False)  # of the installation
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert tmp_path / f"cytoshift-compiled-{os.getuid()}" in compiled.folder().parents
+    assert not (tmp_path / "~").exists()
+
+
 @pytest.mark.parametrize("kind", ["open to all", "a link", "a file"])
 def test_a_folder_that_others_could_have_filled_is_not_taken(tmp_path, monkeypatch, kind):
     refuse_all_but(tmp_path, monkeypatch)

@@ -60,15 +60,17 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
 
 def cache_of(function: Callable[..., Any]) -> Kept | None:
     """The cache of a function, None where no folder can be written."""
-    with contextlib.suppress(RuntimeError):  # "cannot cache function ...: no locator available"
-        return Kept(function)
+    settings: Any = numba.config
+    source = Path(function.__code__.co_filename).parent
+    # Without a home directory numba takes "~/.cache" as it stands, and would fill a folder "~" wherever the user works.
+    home = Path(os.path.expanduser("~")).is_absolute() or os.environ.get("XDG_CACHE_HOME")
+    if home or settings.CACHE_DIR or os.access(source, os.W_OK):
+        with contextlib.suppress(RuntimeError):  # "cannot cache function ...: no locator available"
+            return Kept(function)
     if (place := private_folder()) is None:
         return None
-    settings: Any = numba.config
-    before, settings.CACHE_DIR = (
-        settings.CACHE_DIR,
-        str(place),
-    )  # for this function alone: other libraries decide for themselves
+    # For this function alone: other libraries decide for themselves.
+    before, settings.CACHE_DIR = settings.CACHE_DIR, str(place)
     try:
         return Kept(function)
     except RuntimeError:

@@ -8,6 +8,7 @@ ends. The task of a worker that was killed is done by another one.
 import contextlib
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 TRIES = 4  # workers that may die of the same task: memory that others took for a moment is no reason to give up
-PATIENCE = 5.0  # seconds that a worker has to leave
+PATIENCE = 5.0  # seconds that an idle worker has to leave
+ENDING = 60.0  # seconds that a worker has to end what it does in order, where its task listens to SIGTERM
 
 
 class WorkersDied(RuntimeError):
@@ -139,17 +141,24 @@ class Workers:
         return worker
 
     def dismiss(self, workers: list[Worker]) -> None:
-        """Stop workers, whatever they do."""
-        for worker in list(workers):
+        """Stop workers, whatever they do; a task may end in order by listening to SIGTERM."""
+        leaving = list(workers)
+        for worker in leaving:
             self.workers.remove(worker)
             worker.pipe.close()
+            worker.process.terminate()
+        until = time.monotonic() + ENDING
+        for worker in leaving:
+            worker.process.join(max(until - time.monotonic(), 0))
             worker.process.kill()
             worker.process.join()
 
 
 def serve(pipe: Connection) -> None:
     """What a worker does: tasks until the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent too, who decides
+    for name in ("SIGINT", "SIGHUP", "SIGUSR1"):  # they reach the parent too, who decides
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     follow_parent()
     while True:
         try:
