@@ -76,7 +76,6 @@ def test_a_bug_keeps_its_traceback(monkeypatch, capsys, bug):
         (["--help"], 0, "Usage: cytoshift", ""),
         (["-h"], 0, "Usage: cytoshift", ""),
         (["segment", "-h"], 0, "Usage: cytoshift segment", ""),
-        (["--show-completion", "bash"], 0, "COMPLETE=", ""),
         (["segmemt"], 2, "", "No such command 'segmemt'"),
         (["doctor", "--jsom"], 2, "", "No such option: --jsom"),
     ],

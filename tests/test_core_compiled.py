@@ -59,10 +59,13 @@ def test_no_folder_is_made_of_a_tilde(tmp_path, monkeypatch):
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     monkeypatch.setattr(compiled.os, "access", lambda path, mode: False)  # of the installation
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
     assert tmp_path / f"cytoshift-compiled-{os.getuid()}" in compiled.folder().parents
-    assert not (tmp_path / "~").exists()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "work"))  # where /tmp cannot be written
+    assert compiled.folder() is None
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["open to all", "a link", "a file"])

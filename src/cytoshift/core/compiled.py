@@ -87,7 +87,10 @@ def private_folder() -> Path | None:
     if sys.platform == "win32":
         return None
     try:
-        path = Path(tempfile.gettempdir()) / f"cytoshift-compiled-{os.getuid()}"
+        temporary = Path(tempfile.gettempdir())
+        if temporary == Path.cwd():  # Python's last resort; what is left there would lie among the user's files
+            return None
+        path = temporary / f"cytoshift-compiled-{os.getuid()}"
         path.mkdir(mode=0o700, exist_ok=True)
         there = path.lstat()
     except OSError:
