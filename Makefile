@@ -7,7 +7,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test style types contracts units slow docs tutorials bench format wheel clean
+.PHONY: demo test style types contracts units slow lowest installed docs tutorials bench format wheel clean
 
 demo: $(READY)  ## phantoms, training without labels, segmentation, a picture: a few minutes on two cores
 	$(BIN)/cytoshift demo -o demo
@@ -27,8 +27,15 @@ contracts: $(READY)
 units: $(READY)
 	$(BIN)/pytest
 
-slow: $(READY)  ## the tests that train: minutes each
+slow: $(READY)  ## the tests that train: minutes each; then every verb as people install it
 	$(BIN)/pytest -m slow
+	$(MAKE) lowest installed
+
+lowest: .venv-lowest/ready  ## what README shows, on the lowest versions that pyproject.toml allows
+	room=$$(mktemp -d) && .venv-lowest/bin/python .ci/walk.py $$room/walk && rm -r $$room
+
+installed: wheel  ## every verb from the wheel alone, as a user without a home and with little shared memory
+	.ci/installed
 
 docs: .venv/docs  ## the pages, into docs/_build/html; a warning is an error
 	$(BIN)/python -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
@@ -56,12 +63,21 @@ wheel: $(READY)
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean:
-	rm -rf .venv build dist demo docs/_build docs/generated
+	rm -rf .venv .venv-lowest build dist demo docs/_build docs/generated
 
 $(READY): pyproject.toml constraints.txt
 	@echo "Making .venv and filling it: minutes and about 2 GB, once."
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# What is installed there is a copy of the sources.
+.venv-lowest/ready: pyproject.toml constraints.txt .ci/lowest.py $(shell find src -name '*.py')
+	rm -rf .venv-lowest
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python .ci/lowest.py > .venv-lowest/lowest.txt
+	.venv-lowest/bin/pip install -qq --disable-pip-version-check --only-binary :all: -r .venv-lowest/lowest.txt
+	.venv-lowest/bin/pip install -qq --disable-pip-version-check --no-deps .
 	@touch $@
 
 .venv/docs: $(READY)

@@ -328,13 +328,15 @@ def test_the_table_is_long_and_every_row_its_own() -> None:
     assert len(ROWS) >= 25 and len({row.what for row in ROWS}) == len(ROWS)
 
 
-@pytest.mark.parametrize("suffix", ["czi", "nd2", "lif"])
-def test_vendor_formats_say_what_to_install(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("suffix", "extra"), [("czi", "czi"), ("nd2", "formats"), ("lif", "formats")])
+def test_vendor_formats_say_what_to_install(
+    suffix: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(__import__("sys").modules, f"bioio_{suffix}", None)  # as if it were not installed
     (tmp_path / f"a.{suffix}").write_bytes(b"")
     with pytest.raises(UserError) as caught:
         open_volumes(tmp_path / f"a.{suffix}")
     assert str(caught.value) == (
-        f"{tmp_path}/a.{suffix} is a {suffix.upper()} file, which needs the extra 'formats' (bioio_{suffix} is "
-        "missing); run pip install 'cytoshift[formats]'"
+        f"{tmp_path}/a.{suffix} is a {suffix.upper()} file, which needs the extra '{extra}' (bioio_{suffix} is "
+        f"missing); run pip install 'cytoshift[{extra}]'"
     )

@@ -5,8 +5,10 @@ import json
 import os
 import re
 
+import numpy as np
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from cytoshift.cli import doctor, doctor_networks, main
 from cytoshift.core.errors import UserError
@@ -42,6 +44,11 @@ def os_error(code: int) -> OSError:
             1,
             "the memory of this machine ran out",
         ),
+        (
+            RuntimeError("unable to allocate shared memory(shm) for file </torch_7_1_0>: No space left on device (28)"),
+            1,
+            "the shared memory of this machine (/dev/shm) ran out; set train.workers=0",
+        ),
         (RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB"), 1, "the memory of this machine ran out"),
         (os_error(errno.ENOSPC), 1, "cannot use out/labels.tif: No space left on device; free some space"),
         (os_error(errno.EACCES), 1, "cannot use out/labels.tif: Permission denied; change its permissions"),
@@ -67,6 +74,8 @@ def test_a_bug_keeps_its_traceback(monkeypatch, capsys, bug):
     [
         (["--version"], 0, "cytoshift 0.", ""),
         (["--help"], 0, "Usage: cytoshift", ""),
+        (["-h"], 0, "Usage: cytoshift", ""),
+        (["segment", "-h"], 0, "Usage: cytoshift segment", ""),
         (["segmemt"], 2, "", "No such command 'segmemt'"),
         (["doctor", "--jsom"], 2, "", "No such option: --jsom"),
     ],
@@ -78,6 +87,15 @@ def test_words_on_the_command_line(monkeypatch, capsys, words, code, out, err):
     printed = capsys.readouterr()
     assert end.value.code == code
     assert out in printed.out and err in printed.err
+
+
+@pytest.mark.parametrize(
+    "verb", [command.callback.__name__.replace("_", "-") for command in main.app.registered_commands]
+)
+def test_every_verb_has_help_by_both_names(verb):
+    short, long = (CliRunner().invoke(main.app, [verb, option], prog_name="cytoshift") for option in ("-h", "--help"))
+    assert short.exit_code == long.exit_code == 0
+    assert short.output == long.output and short.output.startswith(f"Usage: cytoshift {verb} ")
 
 
 def consult(capsys, as_json: bool = False) -> tuple[int, str]:
@@ -97,6 +115,24 @@ def test_the_doctor_finds_this_machine_fit(capsys):
         assert one["errors"]["plain 32"] < 1e-4 and one["cosines"]["32"] > 0.9999
         assert one["predicts"] in ("folded bf16", "folded 32") and one["trains"] in ("32", "bf16-mixed")
     assert findings["system"]["free_disk_gib"].keys() >= {os.getcwd()}
+
+
+def test_the_doctor_says_what_cannot_be_written(monkeypatch, capsys):
+    monkeypatch.setattr("cytoshift.core.compiled.folder", lambda: None)
+    monkeypatch.setattr("cytoshift.core.machine.shared_memory", lambda: 64 << 10)
+    code, printed = consult(capsys)
+    text = " ".join(printed.split())
+    assert code == 0
+    assert "each command compiles its loops anew" in text and "set NUMBA_CACHE_DIR to a folder" in text
+    assert "shared memory (/dev/shm) has 0.0625 MiB free" in text and "--shm-size=1g" in text
+
+
+def test_the_doctor_tries_a_compiled_loop(monkeypatch, capsys):
+    monkeypatch.setattr("cytoshift.labels.kernels.count_pairs", lambda one, other: [None, None, np.array([4])])
+    code, printed = consult(capsys)
+    text = " ".join(printed.split())
+    assert code == 1
+    assert "numba does not compile (it counts [4] where [1, 1, 2] is right)" in text
 
 
 def spoilt(errors: dict[str, float], **used: str | None) -> doctor_networks.Tried:

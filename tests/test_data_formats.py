@@ -306,3 +306,18 @@ def test_images_of_a_bioformats2raw_collection(tmp_path):
     for name in ("0", "1"):
         ngff(tmp_path / "b.zarr" / name, ramp(3, 8, 10), SPACE, 2)
     assert [v.name for v in open_volumes(tmp_path / "b.zarr")] == ["b_s0", "b_s1"]
+
+
+def test_libraries_that_do_not_fit_each_other_are_no_damage_of_the_file(tmp_path, monkeypatch):
+    """As tifffile 2025.5.10 and zarr 3.0.8: the file is whole, and its reader cannot be called."""
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.uint8))
+
+    def unfit(*args, **kwargs):
+        raise TypeError("Unsupported type for store_like: 'ZarrTiffStore'")
+
+    monkeypatch.setattr(tifffile.TiffFile, "series", property(unfit))
+    with pytest.raises(
+        UserError, match=r"TypeError: Unsupported type .* see whether 'cytoshift doctor' finds"
+    ) as caught:
+        open_volumes(tmp_path / "a.tif")
+    assert "damaged" not in str(caught.value)

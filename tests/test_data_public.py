@@ -415,3 +415,21 @@ def test_wishes_that_cannot_be_met(tmp_path):
         (("nucexm", "-o", str(tmp_path / "x")), "no open address that we know of; get it from https"),
     ):
         assert words in str(run(*arguments).exception)
+
+
+def test_without_a_home_sets_are_listed_and_a_download_asks_for_a_place(tmp_path, monkeypatch):
+    def homeless(name):
+        raise RuntimeError(
+            "could not determine the home directory for '~/.cache', set an absolute HOME or XDG variable"
+        )
+
+    monkeypatch.delenv(fetch.PLACE, raising=False)
+    monkeypatch.setattr("pooch.os_cache", homeless)
+    result = CliRunner().invoke(app, ["data"])
+    assert result.exit_code == 0 and "archives are kept in the folder that --cache names" in " ".join(
+        result.output.split()
+    )
+    with pytest.raises(UserError, match="no home directory to keep what is downloaded in; pass --cache FOLDER"):
+        CliRunner().invoke(app, ["data", "dsb2018", "-o", str(tmp_path / "o"), "--accept"], catch_exceptions=False)
+    monkeypatch.setenv(fetch.PLACE, str(tmp_path))
+    assert fetch.cache() == tmp_path

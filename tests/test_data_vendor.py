@@ -1,4 +1,4 @@
-"""CZI, ND2 and LIF, made here by hand; each test runs where the extra `formats` is installed."""
+"""CZI, ND2 and LIF, made here by hand; each test runs where the extra `formats`, or `czi`, is installed."""
 
 import pickle
 import struct

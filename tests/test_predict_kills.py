@@ -66,6 +66,20 @@ def test_blocks_from_the_command_line_are_the_whole(model, tmp_path):
         segment(model, image, "-o", out, "--block", "80,90")
 
 
+def test_two_workers_need_no_extra_and_change_no_byte(model, tmp_path, monkeypatch):
+    for library in ("dask", "distributed"):
+        monkeypatch.setitem(sys.modules, library, None)  # as if it were not installed
+    image = write_image(tmp_path / "cells.tif", nuclei((90, 100), 30, 1)[0], PIXELS, "yx")
+    for name, workers in (("one", "1"), ("two", "2")):
+        segment(model, image, "-o", tmp_path / name / "a.ome.zarr", "--block", "60,60", "--workers", workers)
+    assert open_labels(tmp_path / "one" / "a.ome.zarr")[0].load().max() > 5
+    same_files(tmp_path / "one" / "a.ome.zarr", tmp_path / "two" / "a.ome.zarr")
+    with pytest.raises(
+        UserError, match=r"schedulers need dask, which is not installed; pip install 'cytoshift\[cluster"
+    ):
+        segment(model, image, "-o", tmp_path / "b.ome.zarr", "--block", "60,60", "--scheduler", "tcp://127.0.0.1:9")
+
+
 def test_frames_of_a_series_go_block_by_block_into_a_folder(model, tmp_path):
     import tifffile
 
@@ -229,7 +243,6 @@ def workers_of(process: int) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for workers in /proc")
 def test_a_lost_worker_of_two_changes_no_byte(reference, tmp_path):
-    pytest.importorskip("distributed")
     model, image, whole = reference
     command = Command(model, image, tmp_path / "out.ome.zarr", "--workers", "2")
     process = command.start()

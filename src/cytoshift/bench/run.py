@@ -1,22 +1,18 @@
 """A spec from its first cell to its table. Stopped at any moment, it continues."""
 
 import json
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from functools import cache
-from multiprocessing import active_children, get_context, parent_process
+from functools import cache, partial
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from ..core.atomic import replacing
 from ..core.errors import UserError
+from ..core.processes import Workers, WorkersDied
 from ..core.progress import Progress
-from ..core.signals import deaf, listening
+from ..core.signals import listening
 from .cell import Cell, run_cell
 from .data import Material, material
 from .layout import READING, markdown
@@ -88,26 +84,17 @@ def outcomes(
     import torch
 
     share = max(torch.get_num_threads() // jobs, 1)
-    context = get_context("spawn")  # torch's threads do not survive a fork
-    pool = ProcessPoolExecutor(jobs, context, initializer=join_parent, initargs=(share,))
-    try:
+    with Workers(jobs, tries=1) as workers:  # a cell takes long: what has killed it once is not tried again
         for wave in waves(cells):
-            running = {pool.submit(attempt_alone, cell, data, out): cell for cell in wave}
-            for done in as_completed(running):
-                try:
-                    if running[done] in cells:
-                        yield running[done], done.result()
-                except BrokenProcessPool as error:
-                    raise UserError(
-                        "a process that ran a cell was killed, often for want of memory; the same command goes on, "
-                        f"with fewer --jobs than {jobs}"
-                    ) from error
-    except BaseException:
-        for worker in active_children():
-            worker.terminate()  # a training ends after its step, with a checkpoint
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+            try:
+                for number, outcome in workers.unordered(partial(attempt_alone, data, out, share), wave):
+                    if wave[number] in cells:
+                        yield wave[number], outcome
+            except WorkersDied as error:
+                raise UserError(
+                    "a process that ran a cell was killed, often for want of memory; the same command goes on, "
+                    f"with fewer --jobs than {jobs}"
+                ) from error
 
 
 def waves(cells: list[Cell]) -> tuple[list[Cell], list[Cell]]:
@@ -126,26 +113,16 @@ def attempt(cell: Cell, here: Material, out: Path, quiet: bool) -> Outcome:
         return error
 
 
-def attempt_alone(cell: Cell, data: Path | None, out: Path) -> Outcome:
-    """`attempt` in a process of its own, whose progress nobody sees."""
-    with listening((signal.SIGTERM,)):
-        return attempt(cell, material(cell.dataset, data, out / "data"), out, quiet=True)
+def attempt_alone(data: Path | None, out: Path, threads: int, cell: Cell) -> Outcome:
+    """`attempt` in a process of its own, with its share of the cores and progress that nobody sees.
 
-
-def join_parent(threads: int) -> None:
-    """Take a share of the cores; end with the parent, however it ends, so that nobody trains on unseen."""
+    Asked to end, a training does so after its step, with a checkpoint.
+    """
     import torch
 
     torch.set_num_threads(threads)
-    deaf()
-
-    def follow() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    Thread(target=follow, daemon=True).start()
+    with listening((signal.SIGTERM,)):
+        return attempt(cell, material(cell.dataset, data, out / "data"), out, quiet=True)
 
 
 def cells_of(spec: Spec, datasets: list[Dataset], methods: list[Contender]) -> list[Cell]:

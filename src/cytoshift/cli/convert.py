@@ -89,13 +89,13 @@ def processes(count: int) -> "Iterator[Any]":
     if count == 1:
         yield map
         return
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+    from ..core.processes import Workers, WorkersDied
 
-    from ..core.signals import deaf
-
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=deaf)
     try:
-        yield pool.map
-    finally:
-        pool.shutdown(cancel_futures=True)
+        with Workers(count) as pool:
+            yield pool.map
+    except WorkersDied as error:
+        raise UserError(
+            "processes died again and again at the same box, as they do where memory ends; pass a smaller --memory or "
+            "fewer --workers, the same command goes on where this one stopped"
+        ) from error

@@ -47,6 +47,10 @@ def data(
         raise UserError(f"where {name} goes is not said; pass -o {name}")
     if closed := [one for one in chosen if not one.files]:
         raise UserError(f"{closed[0].name} has no open address that we know of; get it from {closed[0].page}")
+    if folder is None:
+        raise UserError(
+            f"there is no home directory to keep what is downloaded in; pass --cache FOLDER, or set {fetch.PLACE}"
+        )
     for one in chosen:
         show(one, as_json)
     agreed(name, accept)
@@ -118,7 +122,7 @@ def agreed(name: str, accept: bool) -> None:
         raise UserError(f"{name} is not downloaded, as its licence is not accepted")
 
 
-def listed(folder: Path, as_json: bool) -> None:
+def listed(folder: Path | None, as_json: bool) -> None:
     """A row for each data set."""
     from rich.console import Console
 
@@ -136,11 +140,11 @@ def listed(folder: Path, as_json: bool) -> None:
     Console(highlight=False).print(table(list(PUBLIC.values()), folder))
     say(
         "cytoshift data NAME -o DIR shows the licence in full and gets one, or a family such as bbbc024 or nucmm; "
-        f"archives are kept in {folder}"
+        f"archives are kept in {folder or 'the folder that --cache names'}"
     )
 
 
-def table(sets: "list[Public]", folder: Path) -> "Table":
+def table(sets: "list[Public]", folder: Path | None) -> "Table":
     from rich.table import Table
     from rich.text import Text
 

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from .doctor_places import free_disk, look_at_places, places_line
 
 COLUMN = 12
 GIB = 2**30
@@ -29,6 +30,7 @@ class Findings:
     versions: dict[str, str | None] = field(default_factory=dict)  # None: not installed
     system: dict[str, Any] = field(default_factory=dict)
     devices: dict[str, Any] = field(default_factory=dict)
+    places: dict[str, Any] = field(default_factory=dict)  # that can be written
     networks: list[Any] = field(default_factory=list)  # doctor_networks.Tried
     extras: dict[str, list[str]] = field(default_factory=dict)  # what each optional part still lacks
     problems: list[str] = field(default_factory=list)
@@ -46,6 +48,7 @@ def doctor(
     look_at_packages(findings)
     if not findings.problems:
         findings.devices = look_at_devices()
+        findings.places = look_at_places(findings.problems, findings.advice)
         look_at_networks(findings)
     if as_json:
         import json
@@ -105,7 +108,7 @@ def look_at_system() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "total_memory_gib": total,
         "free_memory_gib": free,
-        "free_disk_gib": {path: shutil.disk_usage(path).free / GIB for path in (os.getcwd(), tempfile.gettempdir())},
+        "free_disk_gib": free_disk(),
     }
 
 
@@ -173,6 +176,7 @@ def lines(findings: Findings) -> Iterator[str]:
     yield from paragraph("disk", ", ".join(disk))
     if findings.devices:
         yield from paragraph("devices", devices_line(findings.devices))
+        yield from paragraph("places", places_line(findings.places))
     for tried in findings.networks:
         yield from paragraph(f"{tried.kind} {tried.ndim}D", network_line(tried))
     for extra, lacking in findings.extras.items():

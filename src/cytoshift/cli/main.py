@@ -49,11 +49,13 @@ CURES = {
 }
 # What torch says, in a RuntimeError of no class of its own, where numpy raises MemoryError.
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+OUT_OF_SHARED_MEMORY = ("allocate shared memory", "file </torch_", "workers are out of shared memory")
 
 # Help is plain text: where typer reads it as markup, the brackets of `run.yaml [key=value ...]` vanish.
 app = typer.Typer(
-    name="cytoshift", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-)
+    name="cytoshift", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
 
 
 def print_version(wanted: bool) -> None:
@@ -116,6 +118,11 @@ def machine_limit(error: MemoryError | RuntimeError | OSError) -> str | None:
         if error.errno not in CURES:
             return None
         return f"cannot use {error.filename or 'the disk'}: {error.strerror}; {CURES[error.errno]}"
+    if any(words in str(error) for words in OUT_OF_SHARED_MEMORY):
+        return (
+            "the shared memory of this machine (/dev/shm) ran out; set train.workers=0, or enlarge it "
+            "(docker run --shm-size=1g); the same command goes on"
+        )
     if isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY):
         return "the memory of this machine ran out; take smaller tiles, patches or batches, or close other programs"
     return None

@@ -13,6 +13,7 @@ from .. import __version__
 LIBRARIES = ("torch", "lightning-fabric", "numpy", "scipy", "scikit-image", "numba", "tifffile", "zarr")
 STATM = Path("/proc/self/statm")  # Linux
 CPUINFO = Path("/proc/cpuinfo")
+SHARED = Path("/dev/shm")
 
 
 def versions() -> dict[str, str]:
@@ -48,6 +49,17 @@ def memory() -> float | None:
     except (OSError, IndexError, ValueError):
         return peak_memory()
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e9
+
+
+def shared_memory() -> int | None:
+    """Bytes that processes may still share in /dev/shm, 0 where it cannot be used; None where there is no limit."""
+    if sys.platform != "linux":
+        return None
+    try:
+        found = os.statvfs(SHARED)
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize if os.access(SHARED, os.W_OK) else 0
 
 
 def peak_memory() -> float | None:

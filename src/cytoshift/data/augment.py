@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ..core.compiled import njit
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from .corrupt import Corrupt
@@ -262,7 +262,7 @@ def lay(steps: tuple[Step, ...], grid: Grid) -> Grid:
     return grid
 
 
-@njit(cache=True, nogil=True)
+@njit
 def interpolate(
     window: NDArray[np.float32], sections: NDArray[np.int64], motions: NDArray[np.float32],
     plane: NDArray[np.float32], y0: float, x0: float, out: NDArray[np.float32],
@@ -284,7 +284,7 @@ def interpolate(
                 out[z, i, j] = (1 - b) * upper + b * lower
 
 
-@njit(cache=True, nogil=True)
+@njit
 def nearest(
     window: NDArray[np.generic], sections: NDArray[np.int64], motions: NDArray[np.float32],
     plane: NDArray[np.float32], y0: float, x0: float, out: NDArray[np.generic],

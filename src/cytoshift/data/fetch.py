@@ -50,15 +50,23 @@ class Got:
     known: bool
 
 
-def cache() -> Path:
-    """Where archives are kept."""
+def cache() -> Path | None:
+    """Where archives are kept; None where the user has no home directory and names no other place."""
     import pooch
 
-    return Path(os.environ.get(PLACE) or pooch.os_cache("cytoshift"))
+    if place := os.environ.get(PLACE):
+        return Path(place)
+    try:
+        found = Path(pooch.os_cache("cytoshift"))
+    except RuntimeError:  # of platformdirs
+        return None
+    return found if found.is_absolute() else None  # older ones make a folder "~"
 
 
-def state(data: Public, folder: Path) -> str:
+def state(data: Public, folder: Path | None) -> str:
     """What of a data set is on this machine: "yes", "no" or the part that is, as "12 MB"."""
+    if folder is None:
+        return "no"
     if data.files and all((folder / file.name).exists() for file in data.files):
         return "yes"
     there = [size(folder / name) for file in data.files for name in (file.name, f"{file.name}.part")]

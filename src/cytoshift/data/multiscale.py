@@ -46,12 +46,11 @@ def create_level(
 
 
 def describe(group: Any, factors: Sequence[tuple[int, ...]], voxel: Voxel, axes: str, labels: bool, name: str) -> None:
-    """NGFF's description of the levels in a group, written, and checked, by ome-zarr.
+    """Write NGFF's description of the levels into their group.
 
     factors: per level, its voxels' extents in multiples of the finest voxel's; one number per axis of `axes`.
     """
-    ngff: Ngff = "0.4" if group.metadata.zarr_format == 2 else "0.5"
-    writer, version = ome_zarr(ngff)
+    ngff = version_of(group)
     physical = {"unit": "micrometer"} if voxel.unit == MICROMETRE else {}
     size = (1.0,) * (len(axes) - voxel.ndim) + voxel.size
     datasets = []
@@ -62,16 +61,20 @@ def describe(group: Any, factors: Sequence[tuple[int, ...]], voxel: Voxel, axes:
         changes = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
         datasets.append({"path": str(number), "coordinateTransformations": changes if any(shift) else changes[:1]})
     named = [{"name": a, "type": KINDS[a]} if a in KINDS else {"name": a, "type": "space", **physical} for a in axes]
-    writer.write_multiscales_metadata(group, datasets, fmt=version, axes=named, name=name)
+    multiscale = {"datasets": datasets, "name": name, "axes": named}
+    if ngff == "0.4":
+        attach(group, {"multiscales": [{**multiscale, "version": ngff}]})
+    else:
+        attach(group, {"version": ngff, "multiscales": [multiscale]})
     if labels:
-        writer.add_metadata(group, {"image-label": {"version": ngff}}, fmt=version)
+        attach(group, {"image-label": {"version": ngff}})
     if not physical:
         group.attrs["cytoshift"] = {"unit": voxel.unit}
     if labels:
         group.attrs["software"] = SOFTWARE
 
 
-def name_channels(group: Any, names: tuple[str, ...], dtype: np.dtype, ngff: Ngff) -> None:
+def name_channels(group: Any, names: tuple[str, ...], dtype: np.dtype) -> None:
     """Names along c, where NGFF keeps them: with a colour each, and the range of the dtype to be shown."""
     low, high = (0.0, 1.0) if dtype.kind == "f" else (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))
     window = {"min": low, "max": high, "start": low, "end": high}
@@ -79,8 +82,7 @@ def name_channels(group: Any, names: tuple[str, ...], dtype: np.dtype, ngff: Ngf
         {"label": name, "color": COLOURS[i % len(COLOURS)], "window": window, "active": True}
         for i, name in enumerate(names)
     ]
-    writer, version = ome_zarr(ngff)
-    writer.add_metadata(group, {"omero": {"channels": channels}}, fmt=version)
+    attach(group, {"omero": {"channels": channels}})
 
 
 def place_inside(image: Path, part: str) -> tuple[Path, Ngff]:
@@ -99,20 +101,23 @@ def list_labels(image: Path, name: str, ngff: Ngff) -> None:
     """Have an OME-Zarr image name the labels that lie in it."""
     import zarr
 
-    writer, version = ome_zarr(ngff)
     group = zarr.open_group(image, mode="r+").require_group("labels")
-    names = writer.get_metadata(group).get("labels", [])
+    names = attached(group).get("labels", [])
     stated = {} if ngff == "0.4" else {"version": ngff}
-    writer.add_metadata(group, {"labels": [*names, *([] if name in names else [name])], **stated}, fmt=version)
+    attach(group, {"labels": [*names, *([] if name in names else [name])], **stated})
 
 
-def ome_zarr(ngff: Ngff) -> tuple[Any, Any]:
-    """The writer of the ome-zarr library, and its description of a version of the format."""
-    import warnings
+def version_of(group: Any) -> Ngff:
+    """The version of NGFF that belongs to the group's version of Zarr."""
+    return "0.4" if group.metadata.zarr_format == 2 else "0.5"
 
-    with warnings.catch_warnings():  # a default argument in the library is made from a class that it deprecates
-        warnings.simplefilter("ignore", DeprecationWarning)
-        from ome_zarr import format as versions
-        from ome_zarr import writer
 
-    return writer, versions.FormatV04() if ngff == "0.4" else versions.FormatV05()
+def attached(group: Any) -> dict[str, Any]:
+    """What NGFF says of a group: its attributes, since 0.5 those below the key `ome`."""
+    attributes = dict(group.attrs)
+    return attributes if version_of(group) == "0.4" else dict(attributes.get("ome", {}))
+
+
+def attach(group: Any, metadata: dict[str, Any]) -> None:
+    """Add to what NGFF says of a group; what stood under the same keys is replaced."""
+    group.attrs.update(metadata if version_of(group) == "0.4" else {"ome": {**attached(group), **metadata}})

@@ -17,10 +17,9 @@ AXES = "tczyxs"  # time, channel, z, y, x, samples of a colour
 UNKNOWN = "?"  # an axis whose meaning the file does not say
 RGB = ("red", "green", "blue")
 
-# What the format libraries raise on a file that is damaged, cut short or not what its suffix says.
-DAMAGE = (
-    OSError, EOFError, struct.error, ValueError, RuntimeError, LookupError, ArithmeticError, TypeError, AssertionError
-)  # fmt: skip
+# What the format libraries raise on a file that is damaged, cut short or not what its suffix says. Not TypeError: calls
+# between libraries that do not fit each other end so, and the file is not the reason.
+DAMAGE = (OSError, EOFError, struct.error, ValueError, RuntimeError, LookupError, ArithmeticError, AssertionError)
 
 
 class Stored(Protocol):
@@ -80,8 +79,8 @@ def reading(path: Path | str) -> Iterator[None]:
         raise
     except Exception as error:  # libraries have classes of their own for what they do not understand
         raise UserError(
-            f"{path} cannot be read ({type(error).__name__}: {reason(error)}); if another program opens it, save it "
-            "from there as TIFF, else copy it again"
+            f"{path} cannot be read ({type(error).__name__}: {reason(error)}); see whether 'cytoshift doctor' finds a "
+            "library that does not fit; if another program opens it, save it from there as TIFF, else copy it again"
         ) from error
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..core.compiled import njit
 from ..core.voxel import Voxel
 from ..labels.ids import sizes
 
@@ -126,7 +126,7 @@ def labels_at(window: NDArray[np.generic], axes: list[Axis]) -> NDArray[np.gener
     return out[0] if flat else out
 
 
-@njit(cache=True, nogil=True)
+@njit
 def vote(
     labels: NDArray[np.generic],
     alike: NDArray[np.bool_],
@@ -178,7 +178,7 @@ def vote(
                     out[z, y, x] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit
 def uniform(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Where a voxel (Z, Y, X) and all its neighbours carry one label: most of a volume."""
     depth, height, width = labels.shape

@@ -233,7 +233,7 @@ class Store(Lazy):
             name = self.path.name if self.image else stem(self.path)
             describe(group, [level.factors for level in self.levels], self.voxel, self.axes, self.labels, name)
             if channels:
-                name_channels(group, channels, self.dtype, self.ngff)
+                name_channels(group, channels, self.dtype)
             if notes:
                 kept: Any = group.attrs.asdict().get("cytoshift", {})
                 group.attrs["cytoshift"] = {**kept, **notes}

@@ -1,13 +1,14 @@
 """Holes of a label image, and pieces of a mask, as runs of zeros: no array but the one that is asked for."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ..core.compiled import njit
 
 Runs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def runs_of(labels: NDArray[np.unsignedinteger], height: int, width: int) -> Runs:
     """Background runs of flat (Z, Y, X) labels: per row the first one, starts, stops, and the root of each piece.
 
@@ -45,7 +46,7 @@ def runs_of(labels: NDArray[np.unsignedinteger], height: int, width: int) -> Run
     return first, start, stop, root
 
 
-@njit(cache=True, nogil=True)
+@njit
 def join(
     root: NDArray[np.int64], first: NDArray[np.int64], start: NDArray[np.int32], stop: NDArray[np.int32], row: int,
     other: int,
@@ -62,7 +63,7 @@ def join(
             j += 1
 
 
-@njit(cache=True, nogil=True)
+@njit
 def find(root: NDArray[np.int64], i: int) -> int:
     while root[i] != i:
         root[i] = root[root[i]]
@@ -70,7 +71,7 @@ def find(root: NDArray[np.int64], i: int) -> int:
     return i
 
 
-@njit(cache=True, nogil=True)
+@njit
 def fill_runs(labels: NDArray[np.unsignedinteger], height: int, width: int, flat: bool, limit: float) -> None:
     """Fill the holes of flat (Z, Y, X) labels, in place.
 
@@ -114,7 +115,7 @@ def fill_runs(labels: NDArray[np.unsignedinteger], height: int, width: int, flat
                 labels[row * width + start[run] : row * width + stop[run]] = labels[owner[top]]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def meet(
     labels: NDArray[np.unsignedinteger], size: NDArray[np.int64], owner: NDArray[np.int64], piece: int, voxel: int
 ) -> None:
@@ -127,7 +128,7 @@ def meet(
         size[piece] = -1
 
 
-@njit(cache=True, nogil=True)
+@njit
 def without_unsure(outside: NDArray[np.unsignedinteger], sure: NDArray[np.bool_], height: int, width: int) -> None:
     """Of flat (Z, Y, X) zeros keep the pieces that hold a voxel of `sure`; the others become 1, in place."""
     first, start, stop, root = runs_of(outside, height, width)

@@ -2,13 +2,14 @@
 price of a look-up is paid once per run and not once per voxel."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ..core.compiled import njit
 
 FIRST_CAPACITY = 1 << 12  # entries of an empty hash table, a power of two
 
 
-@njit(cache=True, nogil=True)
+@njit
 def count_pairs(
     first: NDArray[np.unsignedinteger], second: NDArray[np.unsignedinteger]
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]:
@@ -35,7 +36,7 @@ def count_pairs(
     return a[filled], b[filled], n[filled]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def find(a: NDArray[np.uint64], b: NDArray[np.uint64], n: NDArray[np.int64], x: np.uint64, y: np.uint64) -> np.uint64:
     """The slot of the pair (x, y), or the free one where it belongs: open addressing, linear steps."""
     mask = np.uint64(n.size - 1)
@@ -46,7 +47,7 @@ def find(a: NDArray[np.uint64], b: NDArray[np.uint64], n: NDArray[np.int64], x: 
     return slot
 
 
-@njit(cache=True, nogil=True)
+@njit
 def grow(
     a: NDArray[np.uint64], b: NDArray[np.uint64], n: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]:
@@ -60,7 +61,7 @@ def grow(
     return wide_a, wide_b, wide_n
 
 
-@njit(cache=True, nogil=True)
+@njit
 def positions(labels: NDArray[np.unsignedinteger], ids: NDArray[np.uint64]) -> NDArray[np.int32]:
     """Where each voxel's id stands in the ascending `ids`, counted from 1; 0 for background."""
     out = np.empty(labels.size, np.int32)
@@ -73,7 +74,7 @@ def positions(labels: NDArray[np.unsignedinteger], ids: NDArray[np.uint64]) -> N
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit
 def rank(ids: NDArray[np.uint64], x: np.uint64) -> np.int64:
     """Index of `x` in the ascending `ids`, which hold it. Ids that are 1..N already are found at once."""
     low, high = np.int64(0), np.int64(ids.size)
@@ -89,7 +90,7 @@ def rank(ids: NDArray[np.uint64], x: np.uint64) -> np.int64:
     return low
 
 
-@njit(cache=True, nogil=True)
+@njit
 def moments(
     labels: NDArray[np.int32], objects: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
@@ -120,7 +121,7 @@ def moments(
     return voxels, total, low, high
 
 
-@njit(cache=True, nogil=True)
+@njit
 def sums_by_table(
     labels: NDArray[np.int32], values: NDArray[np.uint8], table: NDArray[np.float32], objects: int
 ) -> NDArray[np.float64]:
@@ -134,7 +135,7 @@ def sums_by_table(
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit
 def sums(labels: NDArray[np.int32], values: NDArray[np.floating], objects: int) -> NDArray[np.float64]:
     """Sum of `values` over each of the objects 1..N of a dense label image, both flat."""
     total = np.zeros(objects)
@@ -144,7 +145,7 @@ def sums(labels: NDArray[np.int32], values: NDArray[np.floating], objects: int) 
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit
 def vote(labels: NDArray[np.generic], out: NDArray[np.generic], steps: tuple[int, int, int]) -> None:
     """The most frequent id of every block of `steps` voxels, of equals the first; (N, Z, Y, X).
 

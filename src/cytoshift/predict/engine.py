@@ -1,4 +1,4 @@
-"""Who does the blocks: this process, its threads, or the processes of a dask cluster, here or anywhere.
+"""Who does the blocks: this process, its threads, processes on this machine, or a dask cluster.
 
 An engine calls a function with each of some numbers, in any order and on any machine, and tells which are done. All
 that travels is the function, which knows the path of a folder, and the number of a block.
@@ -11,13 +11,17 @@ from itertools import islice
 from typing import Any, Protocol
 
 from ..core.errors import UserError
-from ..core.signals import deaf
+from ..core.processes import Workers, WorkersDied
 
 Work = Callable[[int], None]
 AHEAD = 4  # blocks given out per worker: nobody waits, and few are lost where all is stopped
 CLUSTERS = {"slurm": "SLURMCluster", "lsf": "LSFCluster"}
 ANSWER = 30  # seconds that a scheduler has to answer
 STARTED = 600  # seconds that a batch system has for the first worker
+NO_MEMORY = (
+    "workers died again and again at the same block, as they do where memory ends; pass a smaller --memory or fewer "
+    "--workers, the same command goes on where this one stopped"
+)
 
 
 class Engine(Protocol):
@@ -59,11 +63,27 @@ class Threads:
                     future.cancel()
 
 
+class Processes:
+    """Each has a network of its own, and its own share of the threads. A block of one that is lost is done again."""
+
+    def __init__(self, pool: Workers) -> None:
+        self.pool, self.workers = pool, pool.count
+
+    def __call__(self, work: Work, numbers: Sequence[int]) -> Iterator[int]:
+        try:
+            for place, _ in self.pool.unordered(work, numbers):
+                yield numbers[place]
+        except WorkersDied as error:
+            raise UserError(NO_MEMORY) from error
+
+
 class Dask:
     """A cluster behind a client. A block of a worker that is lost is done again by another one."""
 
-    def __init__(self, client: Any, workers: int) -> None:
-        self.client, self.workers = client, workers
+    workers = 1  # on this machine there may be none
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
 
     def __call__(self, work: Work, numbers: Sequence[int]) -> Iterator[int]:
         as_completed, killed = dask().as_completed, dask().KilledWorker
@@ -84,10 +104,7 @@ class Dask:
                 for more in give(1):
                     running.add(more)
         except killed as error:
-            raise UserError(
-                "workers died again and again at the same block, as they do where memory ends; pass a smaller --memory "
-                "or fewer --workers, the same command goes on where this one stopped"
-            ) from error
+            raise UserError(NO_MEMORY) from error
         finally:
             self.client.cancel([future for future in running.futures])
 
@@ -97,16 +114,19 @@ def engine(scheduler: str | None, workers: int) -> Iterator[Engine]:
     """The engine of that name.
 
     scheduler: "serial", "threads", the address of a dask scheduler, "slurm" or "lsf" (whose jobs are described in
-    dask's own jobqueue.yaml); by default serial, or with several workers a cluster of processes on this machine.
-    Raises UserError where dask is missing or does not answer.
+    dask's own jobqueue.yaml); by default serial, or with several workers so many processes on this machine.
+    Raises UserError where dask is needed and missing, or does not answer.
     """
     if scheduler == "serial" or (scheduler is None and workers < 2):
         yield Serial()
     elif scheduler == "threads":
         yield Threads(max(workers, 1))
+    elif scheduler is None:
+        with Workers(workers) as pool:
+            yield Processes(pool)
     else:
         with cluster(scheduler, max(workers, 1)) as client:
-            yield Dask(client, workers if scheduler is None else 1)
+            yield Dask(client)
 
 
 def dask() -> Any:
@@ -115,25 +135,17 @@ def dask() -> Any:
         import distributed
     except ImportError:
         raise UserError(
-            "workers and schedulers need dask, which is not installed; pip install 'cytoshift[cluster]', or pass "
-            "--scheduler threads"
+            "schedulers need dask, which is not installed; pip install 'cytoshift[cluster]', or leave --scheduler out "
+            "to work on this machine"
         ) from None
     return distributed
 
 
 @contextmanager
-def cluster(scheduler: str | None, workers: int) -> Iterator[Any]:
+def cluster(scheduler: str, workers: int) -> Iterator[Any]:
     """The client of a dask cluster."""
-    Client, LocalCluster = dask().Client, dask().LocalCluster
-    if scheduler is None:
-        # Workers bound their memory themselves: dask would stop them where it guesses differently.
-        local = LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=None
-        )
-        with local, Client(local) as client:
-            client.run(deaf)
-            yield client
-    elif scheduler in CLUSTERS:
+    Client = dask().Client
+    if scheduler in CLUSTERS:
         with batch(scheduler, workers) as jobs, Client(jobs) as client:
             try:
                 client.wait_for_workers(1, timeout=STARTED)

@@ -14,10 +14,10 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ..core.blocks import Slices, within
+from ..core.compiled import njit
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def lay(out: NDArray[Any], cover: Cover, room: Slices, read: Read) -> None:
             place[...] = rounded(sums.ravel()).reshape(sums.shape) if out.dtype == np.uint8 else sums
 
 
-@njit(cache=True, nogil=True)
+@njit
 def add(
     sums: NDArray[np.float32], part: NDArray[np.uint8], corner: tuple[int, int, int], z: Along, y: Along, x: Along
 ) -> None:
@@ -150,7 +150,7 @@ def add(
                     row[m] += np.float32(given[m]) * (along * x[m])
 
 
-@njit(cache=True, nogil=True)
+@njit
 def rounded(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """To whole numbers from 0 to 255; flat."""
     out = np.empty(values.size, np.uint8)

@@ -1,9 +1,9 @@
 """Distance of every object voxel to its object's surface, for all objects of a label image at once."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..core.compiled import njit
 from ..core.voxel import Voxel
 
 
@@ -25,7 +25,7 @@ def distances(labels: NDArray[np.integer] | NDArray[np.bool_], voxel: Voxel) -> 
     return np.sqrt(squared, out=squared)
 
 
-@njit(cache=True, nogil=True)
+@njit
 def envelope(labels: NDArray[np.integer], squared: NDArray[np.float32], step: float) -> None:
     """One axis: squared[o, i, k] = min over j of the same run of squared[o, j, k] + (step (i - j))^2, in place.
 
@@ -67,7 +67,7 @@ def envelope(labels: NDArray[np.integer], squared: NDArray[np.float32], step: fl
                 first = last
 
 
-@njit(cache=True, nogil=True)
+@njit
 def lower(
     height: NDArray[np.float64],
     vertex: NDArray[np.int64],
@@ -95,7 +95,7 @@ def lower(
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit
 def deepest(labels: NDArray[np.integer], depth: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """Largest depth of each object: (count + 1,) float32, index = label; labels and depth are flat."""
     out = np.zeros(count + 1, np.float32)

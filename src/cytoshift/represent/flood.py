@@ -17,9 +17,9 @@ minus the level of a voxel that waits for one where it is negative, 0 outside of
 from typing import Any, Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..core.compiled import njit
 from ..labels.dtypes import smallest_dtype
 from .frame import Places, State, Steps, named, row_starts, steps_of
 from .pieces import number, paint
@@ -129,7 +129,7 @@ def dense(state: State, size: int) -> NDArray[np.int32]:
     return named(state, np.where(stays, np.cumsum(stays), 0).astype(np.int32))
 
 
-@njit(cache=True, nogil=True)
+@njit
 def count(state: State, largest: int) -> NDArray[np.int64]:
     """Voxels of each label: (largest + 1,), the background not counted."""
     sizes = np.zeros(largest + 1, np.int64)
@@ -139,7 +139,7 @@ def count(state: State, largest: int) -> NDArray[np.int64]:
     return sizes
 
 
-@njit(cache=True, nogil=True)
+@njit
 def prepare(state: State, height: Unsigned, mask: Mask, starts: Places, top: int) -> tuple[int, int, np.int64]:
     """Markers -> state; returns how many voxels the mask has, how many of them are marked, and the lowest level.
 
@@ -162,7 +162,7 @@ def prepare(state: State, height: Unsigned, mask: Mask, starts: Places, top: int
     return inside, marked, lowest
 
 
-@njit(cache=True, nogil=True)
+@njit
 def find_active(
     state: State, height: Unsigned, starts: Places, top: int, steps: Steps, active: Places, level: State
 ) -> int:
@@ -177,7 +177,7 @@ def find_active(
     return found
 
 
-@njit(cache=True, nogil=True)
+@njit
 def reaches(state: State, steps: Steps, here: int) -> bool:
     for step in steps:  # noqa: SIM110
         if state[here + step] < 0:
@@ -185,7 +185,7 @@ def reaches(state: State, steps: Steps, here: int) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit
 def descend(
     state: State,
     height: Unsigned,
@@ -263,7 +263,7 @@ def descend(
     return left, now
 
 
-@njit(cache=True, nogil=True)
+@njit
 def push_up(key: NDArray[np.integer], item: Places, place: int, new: np.int64, voxel: int | np.int64) -> None:
     """Heap push at `place`, the end."""
     while place > 0:
@@ -275,7 +275,7 @@ def push_up(key: NDArray[np.integer], item: Places, place: int, new: np.int64, v
     key[place], item[place] = new, voxel
 
 
-@njit(cache=True, nogil=True)
+@njit
 def fill(state: State, steps: Steps, voxels: Places, ends: Places, now: np.int64, lowest: int, inside: int) -> None:
     """Flood all that is left from `voxels`, which wait from the start, the highest first; the flood stands at `now`.
 

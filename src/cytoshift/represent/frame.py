@@ -3,8 +3,9 @@
 from typing import TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ..core.compiled import njit
 
 State = NDArray[np.signedinteger]
 Places = NDArray[np.signedinteger]
@@ -37,7 +38,7 @@ def named(state: State, ids: NDArray[Ids]) -> NDArray[Ids]:
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit
 def look_up(out: NDArray[np.integer], state: State, starts: Places, ids: NDArray[np.integer]) -> None:
     """`named` of flat arrays."""
     width = out.size // starts.size

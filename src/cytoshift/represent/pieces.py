@@ -1,14 +1,14 @@
 """Connected pieces of a mask, corners included, as runs of voxels: no array of labels but the one that is asked for."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..core.compiled import njit
 from .frame import Places
 from .watershed import find
 
 
-@njit(cache=True, nogil=True)
+@njit
 def number(seeds: NDArray[np.bool_], seed_size: int) -> tuple[Places, Places, Places, Places]:
     """Connected pieces of (Z, Y, X), as runs of voxels along x.
 
@@ -53,7 +53,7 @@ def number(seeds: NDArray[np.bool_], seed_size: int) -> tuple[Places, Places, Pl
     return first, start, stop, piece
 
 
-@njit(cache=True, nogil=True)
+@njit
 def join(root: Places, first: Places, start: Places, stop: Places, row: int, other: int) -> None:
     """Make runs of two neighbouring rows one piece where they touch; the earlier run becomes the root."""
     i, j = first[row], first[other]
@@ -67,7 +67,7 @@ def join(root: Places, first: Places, start: Places, stop: Places, row: int, oth
             j += 1
 
 
-@njit(cache=True, nogil=True)
+@njit
 def paint(state: Places, starts: Places, first: Places, start: Places, stop: Places, piece: Places) -> None:
     """Write the runs into a flat array, in which row i begins at starts[i]."""
     for row in range(starts.size):

@@ -1,9 +1,9 @@
 """Signed distance to the surface, in multiples of how deep each object is."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..core.compiled import njit
 from ..core.voxel import Voxel
 from .distance import deepest, distances, lower
 
@@ -28,7 +28,7 @@ def signed(labels: NDArray[np.int32], voxel: Voxel) -> NDArray[np.float32]:
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit
 def nearest(owner: NDArray[np.int32], squared: NDArray[np.float32], step: float) -> None:
     """One axis of the distance to the nearest object, and which it is; in place.
 
@@ -57,7 +57,7 @@ def nearest(owner: NDArray[np.int32], squared: NDArray[np.float32], step: float)
                 owner[o, i, k] = whose[j]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def divided(
     inside: NDArray[np.float32],
     squared: NDArray[np.float32],

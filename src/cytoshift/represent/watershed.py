@@ -1,9 +1,9 @@
 """Floods: from peaks that are told apart by their saddles, and from given markers. Deterministic, face-connected."""
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..core.compiled import njit
 from .frame import Places, Steps, named, steps_of
 
 
@@ -52,7 +52,7 @@ def grow(markers: NDArray[np.integer], priority: NDArray[np.integer], mask: NDAr
 # is known without any order of all voxels, and only where hills meet one has to go from the highest down.
 
 
-@njit(cache=True, nogil=True)
+@njit
 def ascend(height: NDArray[np.float32], steps: Steps, ahead: Places) -> NDArray[np.bool_]:
     """Of each voxel inside the neighbour that it joins, the highest, into `ahead`; returns the peaks, which join none.
 
@@ -72,7 +72,7 @@ def ascend(height: NDArray[np.float32], steps: Steps, ahead: Places) -> NDArray[
     return peak
 
 
-@njit(cache=True, nogil=True)
+@njit
 def name(hills: Places, tops: NDArray[np.int64]) -> None:
     """From the neighbour that each voxel joins to minus its hill's place among the tops, 1..N; 0 stays 0.
 
@@ -89,7 +89,7 @@ def name(hills: Places, tops: NDArray[np.int64]) -> None:
             hills[there], there = named, hills[there]
 
 
-@njit(cache=True, nogil=True)
+@njit
 def meetings(height: NDArray[np.float32], steps: Steps, hills: Places, inside: int) -> NDArray[np.int64]:
     """The voxels that have a neighbour of another hill that comes in first; inside: voxels of the mask."""
     out, found = np.empty(inside, np.int64), 0  # what is not needed of it is never touched
@@ -106,7 +106,7 @@ def meetings(height: NDArray[np.float32], steps: Steps, hills: Places, inside: i
     return out[:found].copy()
 
 
-@njit(cache=True, nogil=True)
+@njit
 def merge(
     height: NDArray[np.float32],
     steps: Steps,
@@ -141,7 +141,7 @@ def merge(
     return names
 
 
-@njit(cache=True, nogil=True)
+@njit
 def find(root: NDArray[np.int32], i: int) -> int:
     """The root that `i` hangs from; the way there is halved."""
     while root[i] != i:
@@ -150,7 +150,7 @@ def find(root: NDArray[np.int32], i: int) -> int:
     return i
 
 
-@njit(cache=True, nogil=True)
+@njit
 def flood(labels: NDArray[np.int32], level: NDArray[np.int16], steps: Steps, levels: int) -> None:
     """Label the voxels with level >= 0 from the labelled ones, in place: one first-in-first-out queue per level."""
     head = np.full(levels, -1, np.int64)
@@ -177,7 +177,7 @@ def flood(labels: NDArray[np.int32], level: NDArray[np.int16], steps: Steps, lev
                 now = min(now, level[there])
 
 
-@njit(cache=True, nogil=True)
+@njit
 def push(head: NDArray[np.int64], tail: NDArray[np.int64], after: NDArray[np.integer], queue: int, item: int) -> None:
     """Append a voxel to the queue of a level; `after` chains the voxels of a queue."""
     after[item] = -1

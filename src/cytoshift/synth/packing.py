@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..core.compiled import njit
 from .raster import Canvas, Scene, mark, trace
 
 
@@ -23,7 +23,7 @@ class Bond(NamedTuple):
     mingle: bool  # whether it may lie in other nuclei
 
 
-@njit(nogil=True, cache=True)
+@njit
 def pack(golgi: Scene, nuclei: Scene, bond: Bond, heights: Any, rng: Any) -> int:
     """Give every cell a place, or give it up after `rule.tries` rejections. Returns the number of those to be seen.
 
@@ -57,7 +57,7 @@ def pack(golgi: Scene, nuclei: Scene, bond: Bond, heights: Any, rng: Any) -> int
     return label
 
 
-@njit(nogil=True, cache=True)
+@njit
 def somewhere(region: Any, heights: Any, rng: Any, centre: Any) -> None:
     """A place in the region, along y as the quantiles have it."""
     for axis in (0, 2):
@@ -67,7 +67,7 @@ def somewhere(region: Any, heights: Any, rng: Any, centre: Any) -> None:
     centre[1] = heights[low] + (position - low) * (heights[low + 1] - heights[low])
 
 
-@njit(nogil=True, cache=True)
+@njit
 def beside(bond: Bond, i: int, rng: Any, centre: Any) -> None:
     """From the centre of nucleus i to that of its Golgi, in place."""
     along = bond.cosine[0] + rng.random() * (bond.cosine[1] - bond.cosine[0])
@@ -85,7 +85,7 @@ def beside(bond: Bond, i: int, rng: Any, centre: Any) -> None:
         centre[axis] += length * way[axis]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def rim(inverse: Any, way: Any) -> float:
     """Distance from an ellipsoid's centre to its surface in a direction of length 1."""
     square = 0.0
@@ -95,7 +95,7 @@ def rim(inverse: Any, way: Any) -> float:
     return 1 / np.sqrt(square)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def common(seen: Any, mark: int, a: Any, b: Any) -> int:
     """How many indices are in both. seen: scratch in which no index carries this mark yet."""
     for index in a:
@@ -106,7 +106,7 @@ def common(seen: Any, mark: int, a: Any, b: Any) -> int:
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit
 def settle(own: Canvas, other: Canvas, found: Any, label: int, mingle: bool) -> None:
     """Write an accepted object and keep others off it, those of the other class too unless they may mingle."""
     mark(own, found, label)

@@ -9,8 +9,9 @@ the array's corner at 0 and voxel centres half a voxel in.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ..core.compiled import njit
 
 CONTACT = 0.2  # of the finest side of a voxel: how exactly the distance of two touching objects is found
 ORDERS = (2, 3, 4, 5)  # of the harmonics; order 1 would only shift the object
@@ -70,7 +71,7 @@ class Scene(NamedTuple):
     rule: Rule
 
 
-@njit(nogil=True, cache=True)
+@njit
 def place(scene: Scene, rng: Any) -> int:
     """Give every object a place, or give it up after `rule.tries` rejections. Returns the number of labels."""
     number = scene.objects.inverse.shape[0]
@@ -97,7 +98,7 @@ def place(scene: Scene, rng: Any) -> int:
     return label
 
 
-@njit(nogil=True, cache=True)
+@njit
 def anywhere(scene: Scene, rng: Any, i: int, centre: Any) -> None:
     """A centre evenly in the region, or near a point of the object's fibre."""
     rule = scene.rule
@@ -112,7 +113,7 @@ def anywhere(scene: Scene, rng: Any, i: int, centre: Any) -> None:
         centre[0] = 0.5 * scene.canvas.voxel[0]
 
 
-@njit(nogil=True, cache=True)
+@njit
 def beside(scene: Scene, rng: Any, i: int, j: int, host: Any, centre: Any, found: Any) -> int:
     """Put object i in contact with object j at `host`, in a random direction. As `trace`; sets `centre`."""
     region, voxel = scene.rule.region, scene.canvas.voxel
@@ -141,7 +142,7 @@ def beside(scene: Scene, rng: Any, i: int, j: int, host: Any, centre: Any, found
     return trace(scene, i, centre, found)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def trace(scene: Scene, i: int, centre: Any, found: Any) -> int:
     """Write the flat indices of object i's voxels to `found`. Returns their number, -1 if it may not be here."""
     voxel, blocked, warp = scene.canvas.voxel, scene.canvas.blocked, scene.canvas.warp
@@ -181,7 +182,7 @@ def trace(scene: Scene, i: int, centre: Any, found: Any) -> int:
     return count
 
 
-@njit(nogil=True, cache=True)
+@njit
 def centre_blocked(canvas: Canvas, centre: Any) -> bool:
     """A quick no: most places that are taken are taken at the centre."""
     z, y, x = (
@@ -193,7 +194,7 @@ def centre_blocked(canvas: Canvas, centre: Any) -> bool:
     return 0 <= z < n[0] and 0 <= y < n[1] and 0 <= x < n[2] and canvas.blocked[z, y, x] != 0
 
 
-@njit(nogil=True, cache=True)
+@njit
 def beyond(objects: Objects, i: int, p: float, q: float, r: float) -> bool:
     """Whether a place near the unit ball is no part of object i."""
     if objects.grids.shape[0] > 0:
@@ -201,7 +202,7 @@ def beyond(objects: Objects, i: int, p: float, q: float, r: float) -> bool:
     return np.sqrt(p * p + q * q + r * r) > radius(objects.bumps[i], objects.poly, p, q, r)
 
 
-@njit(nogil=True, cache=True)
+@njit
 def mask_at(grid: Any, p: float, q: float, r: float) -> float:
     """A mask (G, G, G), linear between the centres of its voxels; its cube goes from -1 to 1, without its outermost
     half voxel, where the mask is empty."""
@@ -221,7 +222,7 @@ def mask_at(grid: Any, p: float, q: float, r: float) -> float:
     return total
 
 
-@njit(nogil=True, cache=True)
+@njit
 def radius(bumps: Any, poly: Any, p: float, q: float, r: float) -> float:
     """Radius of the dented unit ball in the direction (p, q, r)."""
     length = np.sqrt(p * p + q * q + r * r)
@@ -237,7 +238,7 @@ def radius(bumps: Any, poly: Any, p: float, q: float, r: float) -> float:
     return total
 
 
-@njit(nogil=True, cache=True)
+@njit
 def mark(canvas: Canvas, found: Any, label: int) -> None:
     """Write an accepted object, and block it and its surroundings up to the minimum gap."""
     depth, height, width = canvas.labels.shape
@@ -257,7 +258,7 @@ def mark(canvas: Canvas, found: Any, label: int) -> None:
                 canvas.blocked[v, u, w] = 1
 
 
-@njit(nogil=True, cache=True)
+@njit
 def on_surface(labels: Any, z: int, y: int, x: int) -> bool:
     """Whether a voxel has a face neighbour of another label."""
     depth, height, width = labels.shape
@@ -272,7 +273,7 @@ def on_surface(labels: Any, z: int, y: int, x: int) -> bool:
     )
 
 
-@njit(nogil=True, cache=True)
+@njit
 def keep_largest(labels: Any, count: int) -> None:
     """Of every label keep the largest face-connected piece, in place; the rest becomes background.
 
@@ -313,7 +314,7 @@ def keep_largest(labels: Any, count: int) -> None:
             flat[index] = 0
 
 
-@njit(nogil=True, cache=True)
+@njit
 def clear_of_others(labels: Any, stencil: Any, z: int, y: int, x: int, own: int) -> bool:
     """Whether no other object lies within the stencil around a voxel."""
     depth, height, width = labels.shape
@@ -324,7 +325,7 @@ def clear_of_others(labels: Any, stencil: Any, z: int, y: int, x: int, own: int)
     return True
 
 
-@njit(nogil=True, cache=True)
+@njit
 def reshape_object(labels: Any, stencil: Any, low: Any, rounded: Any, own: int) -> None:
     """Replace one object by `rounded` (bool, a box of the image at corner `low`), in place.
 

@@ -7,10 +7,10 @@ from types import TracebackType
 from typing import Any
 
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from ..core.progress import Progress, duration, held
 from ..draw import composite, save_png, sheet
+from .events import Events
 
 SIZE = 192  # pixels of one picture of a sheet
 
@@ -22,10 +22,10 @@ class Log:
         self.out, self.main, self.steps = out, main, steps
         self.path = out / "log.jsonl"
         self.progress = Progress("training", steps, quiet=quiet or not main, done=start)
-        self.writer: SummaryWriter | None = None
+        self.events: Events | None = None
         if main:
             keep_until(self.path, start)
-            self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=start + 1)
+            self.events = Events(out / "tensorboard", start)
 
     def __enter__(self) -> "Log":
         self.progress.__enter__()
@@ -35,17 +35,16 @@ class Log:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.progress.__exit__(kind, error, trace)
-        if self.writer:
-            self.writer.close()
+        if self.events:
+            self.events.close()
 
     def step(self, step: int, numbers: dict[str, float], voxels_per_second: float, eta: float) -> None:
         """One line of log.jsonl, one point of every curve, one line or a longer bar for the person waiting."""
         if not self.main:
             return
         self.write({"step": step, **{k: float(f"{v:.6g}") for k, v in numbers.items()}})
-        if self.writer:
-            for name, value in numbers.items():
-                self.writer.add_scalar(name, value, step)
+        if self.events:
+            self.events.add(step, numbers)
         speed = f"{voxels_per_second / 1e6:.2f} Mvoxel/s"
         if self.progress.bar:
             self.progress.update(step, f"training, step {step} of {self.steps}", speed)
@@ -65,9 +64,9 @@ class Log:
             return
         rows = [line for line in self.path.read_text().splitlines() if json.loads(line).get("step", 0) <= step]
         rewrite(self.path, rows)
-        if self.writer:
-            self.writer.close()
-        self.writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=step + 1)
+        if self.events:
+            self.events.close()
+        self.events = Events(self.out / "tensorboard", step)
 
     def pictures(self, step: int, images: dict[str, Tensor]) -> None:
         """A sheet: one row per sample, one column per name; volumes show their middle slice, channels their colours."""

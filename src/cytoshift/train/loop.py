@@ -28,6 +28,7 @@ from .domains import domains
 from .facts import Facts
 from .log import Log
 from .proof import asked_of, cast
+from .room import check_shared_memory
 from .settings import Run
 from .ship import Learnt, Shelf
 from .training import Training, move
@@ -55,6 +56,7 @@ def learn(run: Run, out: Path, quiet: bool = False, shelf: Shelf | None = None) 
         begin(run, method)
         eaten = domains(run, method.batch, volumes, working)
     batches = Batches(method.batch, eaten, run.train.batch, fabric.global_rank, fabric.world_size)
+    check_shared_memory(batches, run.train.workers)
     if fabric.is_global_zero:
         claim(out, run)
     wanted = cast(asked_of(run.train.precision, fabric.device), fabric.device)

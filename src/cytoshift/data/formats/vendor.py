@@ -1,4 +1,4 @@
-"""CZI, ND2 and LIF through bioio's readers, the extra `formats`."""
+"""ND2, LIF and CZI through bioio's readers: the extra `formats`, and `czi`, whose reader is under the GPL."""
 
 import importlib
 from dataclasses import dataclass
@@ -58,9 +58,10 @@ def opened(path: Path) -> Any:
         reader = importlib.import_module(f"bioio_{kind}").Reader
         exceptions = importlib.import_module("bioio_base.exceptions")
     except ModuleNotFoundError as error:
+        extra = "czi" if kind == "czi" else "formats"
         raise UserError(
-            f"{path} is a {kind.upper()} file, which needs the extra 'formats' ({error.name} is missing); "
-            "run pip install 'cytoshift[formats]'"
+            f"{path} is a {kind.upper()} file, which needs the extra '{extra}' ({error.name} is missing); "
+            f"run pip install 'cytoshift[{extra}]'"
         ) from None
     try:
         return reader(path, **PLANES.get(kind, {}))
