@@ -46,6 +46,7 @@ def test_metadata_are_those_of_the_ome_zarr_library(tmp_path, ngff):
     named = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}, *space]
     writer.write_multiscales_metadata(theirs, datasets, fmt=version, axes=named, name="cells")
     writer.add_metadata(theirs, {"image-label": {"version": ngff}}, fmt=version)
+    theirs.attrs["software"] = "Cytoshift"  # who has written it, by which our own files are known again
     window = {"min": 0.0, "max": 65535.0, "start": 0.0, "end": 65535.0}
     channels = [{"label": "dna", "color": "FF00FF", "window": window, "active": True}]
     writer.add_metadata(theirs, {"omero": {"channels": channels}}, fmt=version)

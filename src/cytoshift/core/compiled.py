@@ -7,7 +7,6 @@ here the code is kept in a private folder among the temporary files, or compiled
 
 import contextlib
 import os
-import pickle
 import stat
 import sys
 import tempfile
@@ -28,13 +27,13 @@ class Kept(FunctionCache):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
-        except (OSError, EOFError, pickle.UnpicklingError):  # another user's file, or cut short as the machine crashed
+        except Exception:  # another user's file, or cut short as the machine crashed: the loop is compiled anew
             with contextlib.suppress(OSError):
                 self.flush()
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):  # a full disk or quota, or as above
+        with contextlib.suppress(Exception):  # a full disk or quota, or as above
             super().save_overload(sig, data)
 
 

@@ -1,5 +1,6 @@
 """The files that a command reads, from the words of its user: what `core.overlap` compares its outputs with."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -77,4 +78,4 @@ def files_of(source: Images, labels: bool) -> list[Path]:
 def folder_of(argument: str) -> Path | None:
     """The folder whose images an argument stands for; None where it names files."""
     head = Path(argument.partition("::")[0]).expanduser()
-    return head if head.is_dir() and not is_image(head) else None
+    return head if os.path.isdir(head) and not is_image(head) else None  # False for a name that is too long

@@ -67,17 +67,20 @@ def probabilities(
         return drawn_of(segmenter, [padded[(slice(None), *piece.region)] for piece in group], tiling, way, own)
 
     groups = [pieces[first : first + tiling.batch] for first in range(0, len(pieces), tiling.batch)]
-    out = np.zeros((len(segmenter.representation.channels), *padded.shape[1:]), dtype=np.float32)
+    out: NDArray[np.float32] | None = None
     done, beside = 0, at_a_time()
     with ThreadPoolExecutor(beside) as pool:
         for first in range(0, len(groups), beside):
             some = groups[first : first + beside]
             for group, channels in zip(some, pool.map(drawn, some)):  # in order: sums of other orders differ
+                if out is None:
+                    out = np.zeros((channels.shape[1], *padded.shape[1:]), dtype=np.float32)
                 for piece, one in zip(group, channels):
                     out[(slice(None), *piece.region)] += one * piece.weight
                 done += len(group)
                 if progress is not None:
                     progress(done, len(pieces))
+    assert out is not None, "an image has at least one tile"
     return out[(slice(None), *(slice(n) for n in space))]
 
 

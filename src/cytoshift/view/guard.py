@@ -44,7 +44,10 @@ class Tickets:
 
 
 def guarded(server: Any, tickets: Tickets) -> None:
-    """Have a running tornado server answer 404 to whatever lacks the token, before it has read a body."""
+    """Have a running tornado server answer 404 to whatever lacks a token, before it has read a body.
+
+    Neuroglancer has one server in a process: of several viewers each lets its own requests in.
+    """
     from tornado.httputil import (
         HTTPHeaders,
         HTTPMessageDelegate,
@@ -52,6 +55,10 @@ def guarded(server: Any, tickets: Tickets) -> None:
         RequestStartLine,
         ResponseStartLine,
     )  # fmt: skip
+
+    if (there := getattr(server.request_callback, "guests", None)) is not None:
+        there.append(tickets)
+        return
 
     class Refused(HTTPMessageDelegate):
         """Answers before there is a body, and forgets the body."""
@@ -72,7 +79,7 @@ def guarded(server: Any, tickets: Tickets) -> None:
 
         def headers_received(self, start_line: Any, headers: Any) -> Any:
             path = start_line.path if isinstance(start_line, RequestStartLine) else ""
-            if not tickets.allowed(path):
+            if not any(known.allowed(path) for known in guests):
                 self.inside = Refused(self.connection)
             return self.inside.headers_received(start_line, headers)
 
@@ -95,7 +102,9 @@ def guarded(server: Any, tickets: Tickets) -> None:
         def on_close(self, server_conn: object) -> None:
             self.application.on_close(server_conn)
 
+    guests = [tickets]
     server.request_callback = Guard(server.request_callback)
+    server.request_callback.guests = guests
     server.conn_params.max_body_size = BODY
 
 
