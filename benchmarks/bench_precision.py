@@ -5,8 +5,8 @@
 For every set of instructions that this processor has, in a process of its own (ONEDNN_MAX_CPU_ISA), each model draws
 the middle of its first image by every way (predict/ways.py). Its channels and labels are compared with those of the
 plain way in 32 bits: rms error as a share of the channels' standard deviation, F1 of objects at an overlap of 0.9,
-Dice of the foreground. Times are of the network alone, process time of one thread, the best of two, as a ratio to the plain way of the same
-process. With --page the table replaces the one between the marks of a page.
+Dice of the foreground. Times are of the network alone, process time of one thread, the best of two, as a ratio to the
+plain way of the same process. With --page the table replaces the one between the marks of a page.
 """
 
 import argparse
