@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -109,8 +110,6 @@ def made(method: str, ndim: int) -> "tuple[nn.Module, Tensor, str]":
         seen = torch.randn(1, 1, *SHAPES[ndim]).clamp(-1, 1)
         spec, network = learns.shipped(), learns.network()
         if hasattr(spec, "frozen"):
-            from contextlib import nullcontext
-
             _, network = freeze(spec, network, seen.numpy(), nullcontext)
     return network.eval().requires_grad_(True), seen, spec.kind
 
@@ -147,7 +146,7 @@ def computed(network: "nn.Module", seen: "Tensor") -> "dict[str, Callable[[], Te
 
 
 def channels_of(network: "nn.Module", seen: "Tensor") -> "Tensor":
-    """What float64 gives, with norms that are told the statistics of this image, as in all other ways."""
+    """What the network gives in the number format of its weights; its norms use the statistics of this image."""
     import torch
 
     with torch.no_grad():
