@@ -14,7 +14,7 @@ from cytoshift.nets.translator import IMAGE, MASK, code
 from cytoshift.represent import Semantic
 from cytoshift.train.settings import Train
 from cytoshift.train.step import Diverged, Mean, train_step
-from tiny_methods import VOXELS, batch_of, build, optimizers_of, shape_of, step
+from tiny_methods import VOXELS, batch_of, build, double, optimizers_of, shape_of, step
 
 everywhere = pytest.mark.parametrize(("name", "ndim"), [(m, n) for m in METHODS for n in (2, 3)])
 
@@ -122,172 +122,174 @@ def test_state_survives_a_checkpoint(name, ndim, tmp_path):
     assert {k: v.item() for k, v in got.items()} == {k: v.item() for k, v in expected.items()}
 
 
-# Golden losses: a change that moves them says so in its commit message.
+# Golden losses: a change that moves them says so in its commit message. They are computed in 64 bits and the first step
+# is one of plain gradient descent, so that the rounding of a processor does not count: Adam's first step is a sign, and
+# rounding decides it where a gradient is nearly 0.
 GOLDEN = {
     ("adgan", 2): {
-        "generators/reconstruct": 29.72749,
-        "generators/cycle": 29.44495,
-        "generators/content": 3.59863,
-        "generators/fool": 1.20363,
-        "critic/reconstructed": 1.35792,
-        "critic/translated": 0.33451,
+        "generators/reconstruct": 28.6149,
+        "generators/cycle": 28.4047,
+        "generators/content": 3.61968,
+        "generators/fool": 1.39841,
+        "critic/reconstructed": 1.53305,
+        "critic/translated": 0.214863,
     },
     ("adgan", 3): {
-        "generators/reconstruct": 30.95888,
-        "generators/cycle": 30.98471,
-        "generators/content": 4.23803,
-        "generators/fool": 1.62971,
-        "critic/reconstructed": 0.90168,
-        "critic/translated": 0.4329,
+        "generators/reconstruct": 31.2601,
+        "generators/cycle": 31.2762,
+        "generators/content": 4.26019,
+        "generators/fool": 2.04246,
+        "critic/reconstructed": 1.92199,
+        "critic/translated": 0.140249,
     },
     ("supervised", 2): {
-        "net/segment": 3.45265,
+        "net/segment": 3.19983,
     },
     ("supervised", 3): {
-        "net/segment": 3.57041,
+        "net/segment": 3.28184,
     },
     ("cysgan", 2): {
-        "generators/cycle_x": 0.62115,
-        "generators/cycle_y": 0.63228,
-        "generators/fool_y": 1.35772,
-        "generators/segment_x": 3.11669,
-        "generators/agree": 0.21479,
-        "generators/shape_yx": 0.88199,
-        "generators/fool_x": 1.22489,
-        "generators/segment_xy": 3.06221,
-        "generators/shape_y": 0.88193,
-        "critics/x": 1.30514,
-        "critics/y": 1.58299,
-        "critics/s": 1.00338,
+        "generators/cycle_x": 0.630122,
+        "generators/cycle_y": 0.639233,
+        "generators/fool_y": 1.36147,
+        "generators/segment_x": 3.09399,
+        "generators/agree": 0.219818,
+        "generators/shape_yx": 0.898176,
+        "generators/fool_x": 1.23304,
+        "generators/segment_xy": 3.07609,
+        "generators/shape_y": 0.888562,
+        "critics/x": 1.31413,
+        "critics/y": 1.59491,
+        "critics/s": 1.01259,
     },
     ("cysgan", 3): {
-        "generators/cycle_x": 0.61242,
-        "generators/cycle_y": 0.61056,
-        "generators/fool_y": 1.43144,
-        "generators/segment_x": 3.19491,
-        "generators/agree": 0.2085,
-        "generators/shape_yx": 0.85896,
-        "generators/fool_x": 1.23867,
-        "generators/segment_xy": 3.11051,
-        "generators/shape_y": 0.85333,
-        "critics/x": 1.354,
-        "critics/y": 1.62326,
-        "critics/s": 1.01125,
+        "generators/cycle_x": 0.622389,
+        "generators/cycle_y": 0.617491,
+        "generators/fool_y": 1.43593,
+        "generators/segment_x": 3.19351,
+        "generators/agree": 0.211639,
+        "generators/shape_yx": 0.868286,
+        "generators/fool_x": 1.2497,
+        "generators/segment_xy": 3.14832,
+        "generators/shape_y": 0.863113,
+        "critics/x": 1.36375,
+        "critics/y": 1.63418,
+        "critics/s": 1.02288,
     },
     ("cyclegan", 2): {
-        "generators/fool": 2.05553,
-        "generators/cycle": 10.27815,
-        "generators/identity": 5.15175,
-        "critics/source": 1.17185,
-        "critics/target": 0.9714,
+        "generators/fool": 2.07112,
+        "generators/cycle": 10.3434,
+        "generators/identity": 5.13833,
+        "critics/source": 1.19127,
+        "critics/target": 0.986924,
     },
     ("cyclegan", 3): {
-        "generators/fool": 1.95004,
-        "generators/cycle": 10.21552,
-        "generators/identity": 5.14344,
-        "critics/source": 1.01308,
-        "critics/target": 0.89495,
+        "generators/fool": 1.96893,
+        "generators/cycle": 10.252,
+        "generators/identity": 5.15502,
+        "critics/source": 1.02947,
+        "critics/target": 0.914463,
     },
     ("feature", 2): {
-        "net/segment": 3.45183,
-        "net/shape": 0.04456,
-        "net/fine": 0.05507,
-        "net/deep": 0.15469,
-        "critics/s": 0.82825,
-        "critics/fine": 0.72579,
-        "critics/deep": 1.60028,
+        "net/segment": 3.19801,
+        "net/shape": 0.0452706,
+        "net/fine": 0.0568723,
+        "net/deep": 0.157402,
+        "critics/s": 0.845996,
+        "critics/fine": 0.743643,
+        "critics/deep": 1.62873,
     },
     ("feature", 3): {
-        "net/segment": 3.57025,
-        "net/shape": 0.04551,
-        "net/fine": 0.05372,
-        "net/deep": 0.15356,
-        "critics/s": 0.78912,
-        "critics/fine": 0.78191,
-        "critics/deep": 1.61541,
+        "net/segment": 3.28042,
+        "net/shape": 0.0461385,
+        "net/fine": 0.0554474,
+        "net/deep": 0.156016,
+        "critics/s": 0.808568,
+        "critics/fine": 0.809705,
+        "critics/deep": 1.64076,
     },
     ("mmd", 2): {
-        "net/segment": 3.45291,
-        "net/level_0": 0.00586194,
-        "net/level_1": 0.0221533,
+        "net/segment": 3.1998,
+        "net/level_0": 0.00595873,
+        "net/level_1": 0.0225447,
     },
     ("mmd", 3): {
-        "net/segment": 3.57128,
-        "net/level_0": 0.0066492,
-        "net/level_1": 0.0113165,
+        "net/segment": 3.28187,
+        "net/level_0": 0.00644481,
+        "net/level_1": 0.0113136,
     },
     ("coral", 2): {
-        "net/segment": 3.45219,
-        "net/level_0": 0.000578007,
-        "net/level_1": 0.00311895,
+        "net/segment": 3.19982,
+        "net/level_0": 0.000583753,
+        "net/level_1": 0.00321245,
     },
     ("coral", 3): {
-        "net/segment": 3.57066,
-        "net/level_0": 0.000154222,
-        "net/level_1": 0.00110278,
+        "net/segment": 3.28184,
+        "net/level_0": 0.000155891,
+        "net/level_1": 0.00113529,
     },
     ("dann", 2): {
-        "net/segment": 3.45265,
-        "net/level_0": 0.719438,
-        "net/level_1": 0.700886,
+        "net/segment": 3.19983,
+        "net/level_0": 0.719733,
+        "net/level_1": 0.701121,
     },
     ("dann", 3): {
-        "net/segment": 3.57041,
-        "net/level_0": 0.719796,
-        "net/level_1": 0.700964,
+        "net/segment": 3.28184,
+        "net/level_0": 0.720133,
+        "net/level_1": 0.701072,
     },
     ("ynet", 2): {
-        "net/segment": 3.45265,
-        "net/redraw_x": 0.000402262,
-        "net/redraw_y": 0.000389562,
+        "net/segment": 3.19983,
+        "net/redraw_x": 0.000412595,
+        "net/redraw_y": 0.000400304,
     },
     ("ynet", 3): {
-        "net/segment": 3.57042,
-        "net/redraw_x": 0.000397733,
-        "net/redraw_y": 0.000398195,
+        "net/segment": 3.28184,
+        "net/redraw_x": 0.000413415,
+        "net/redraw_y": 0.000414122,
     },
     ("mask_cyclegan", 2): {
-        "generators/fool": 1.92459,
-        "generators/cycle": 33.77124,
-        "generators/identity": 16.85464,
-        "critics/volumes": 0.89007,
-        "critics/masks": 0.8302,
+        "generators/fool": 1.92693,
+        "generators/cycle": 33.2765,
+        "generators/identity": 16.6196,
+        "critics/volumes": 0.906529,
+        "critics/masks": 0.849722,
     },
     ("mask_cyclegan", 3): {
-        "generators/fool": 2.00308,
-        "generators/cycle": 33.53505,
-        "generators/identity": 16.74007,
-        "critics/volumes": 1.03718,
-        "critics/masks": 0.98128,
+        "generators/fool": 2.01252,
+        "generators/cycle": 33.2496,
+        "generators/identity": 16.604,
+        "critics/volumes": 1.05429,
+        "critics/masks": 1.00609,
     },
     ("vox2vox", 2): {
-        "net/fool": 1.93442,
-        "net/dice": 2.22506,
-        "critic/pairs": 2.2292,
+        "net/fool": 1.93487,
+        "net/dice": 2.25713,
+        "critic/pairs": 2.21856,
     },
     ("vox2vox", 3): {
-        "net/fool": 1.89516,
-        "net/dice": 2.20755,
-        "critic/pairs": 2.15889,
+        "net/fool": 1.90547,
+        "net/dice": 2.24537,
+        "critic/pairs": 2.15449,
     },
     ("mean_teacher", 2): {
-        "net/segment": 3.45256,
-        "net/agree": 0.0038733778,
+        "net/segment": 3.19983,
+        "net/agree": 0.00348889,
     },
     ("mean_teacher", 3): {
-        "net/segment": 3.5704,
-        "net/agree": 0.0039835460,
+        "net/segment": 3.28195,
+        "net/agree": 0.00390992,
     },
 }
 
 
 @everywhere
 def test_golden_losses_of_the_second_step(name, ndim):
-    method = build(name, ndim)
-    optimizers = optimizers_of(method)
-    step(method, optimizers, batch_of(method, ndim, 0))
-    terms = step(method, optimizers, batch_of(method, ndim, 1))
-    assert {k: v.item() for k, v in terms.items()} == pytest.approx(GOLDEN[name, ndim], rel=2e-3)
+    method = build(name, ndim).double()
+    optimizers = {key: torch.optim.SGD(player.parameters(), 1e-3) for key, player in method.players().items()}
+    step(method, optimizers, double(batch_of(method, ndim, 0)))
+    terms = step(method, optimizers, double(batch_of(method, ndim, 1)))
+    assert {k: v.item() for k, v in terms.items()} == pytest.approx(GOLDEN[name, ndim], rel=5e-4)
 
 
 def test_adgan_terms_are_the_paper_equations():

@@ -63,6 +63,11 @@ def batch_of(method, ndim=2, seed=0):
     return method.batch(*(made[kind]() for kind in method.batch.__annotations__.values()))
 
 
+def double(batch):
+    """A batch in 64 bits."""
+    return type(batch)(*(double(part) if isinstance(part, tuple) else part.double() for part in batch))
+
+
 def optimizers_of(method, lr=1e-3):
     return {name: torch.optim.Adam(p.parameters(), lr, (0.5, 0.99)) for name, p in method.players().items()}
 

@@ -41,7 +41,7 @@ class AdaIN(nn.Module):
 
 def at_once(x: Tensor, affine: Tensor) -> Tensor:
     """`AdaIN` of a training in one kernel: every channel of every sample is a channel of a batch norm."""
-    shift, scale = affine.float().view(len(affine), 2, -1).unbind(1)
+    shift, scale = affine.to(torch.promote_types(x.dtype, torch.float32)).view(len(affine), 2, -1).unbind(1)
     flat = x.reshape(1, -1, *x.shape[2:])
     return F.batch_norm(flat, None, None, (1 + scale).flatten(), shift.flatten(), training=True).view_as(x)
 

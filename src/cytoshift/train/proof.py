@@ -16,6 +16,7 @@ from ..core.errors import UserError
 from ..core.machine import processor
 from ..methods.base import Method
 from ..nets.formats import computes_bf16, instructions
+from .step import Diverged, advance, backward
 
 # A loss term of a right step in bfloat16 differs by 0.001 to 0.01 of itself, one of kernels that are wrong by a tenth
 # by 0.07 to 0.2. Gradients are noisier: where norms divide by small numbers, those of a right step have a cosine of
@@ -77,47 +78,58 @@ def prove(method: Method, batch: Any, precision: str, device: torch.device) -> P
     if wanted == WHOLE:
         return Proof(WHOLE, None, None, time.perf_counter() - started, *known)
     (terms, gradients), (exact, true) = (one_step(method, batch, device, half) for half in (True, False))
-    term = max((abs(terms[k] - exact[k]) / max(abs(exact[k]), LEAST_TERM) for k in exact), default=0.0)
-    cosine = min((float(torch.cosine_similarity(gradients[k], true[k], 0)) for k in true), default=1.0)
     broken = not all(map(math.isfinite, exact.values()))  # of a training that has failed, no format is to blame
-    right = everywhere(broken or (term <= TERMS and cosine >= COSINE))
+    whole = terms.keys() == exact.keys() and all(map(math.isfinite, terms.values()))
+    term, cosine = differences(terms, exact, gradients, true) if whole and not broken else (None, None)
+    right = everywhere(broken or (term is not None and cosine is not None and term <= TERMS and cosine >= COSINE))
     seconds = time.perf_counter() - started
     if right:
         return Proof(HALF, term, cosine, seconds, *known)
-    found = (
-        f"a step in bfloat16 is wrong on this processor ({', '.join(filter(None, known))}): a loss term differs from "
-        f"that of 32 bits by {term:.2g} of itself, {TERMS} is allowed, gradients have a cosine of {cosine:.2g}, "
-        f"{COSINE} at least is asked for"
+    fault = (
+        f"a loss term differs from that of 32 bits by {term:.2g} of itself, {TERMS} is allowed, gradients have a "
+        f"cosine of {cosine:.2g}, {COSINE} at least is asked for"
+        if term is not None
+        else "a loss term is not a number, in 32 bits all of them are"
     )
+    found = f"a step in bfloat16 is wrong on this processor ({', '.join(filter(None, known))}): {fault}"
     if precision == HALF:
         raise UserError(f"precision {HALF} asked for, {found}; set train.precision to 32 or auto")
     return Proof(WHOLE, term, cosine, seconds, *known, f"{found}; this training computes in 32 bits, slower")
 
 
+def differences(
+    terms: dict[str, float], exact: dict[str, float], gradients: dict[str, Tensor], true: dict[str, Tensor]
+) -> tuple[float, float]:
+    """Largest relative difference of a loss term, and smallest cosine between the gradients of a player."""
+    term = max((abs(terms[k] - exact[k]) / max(abs(exact[k]), LEAST_TERM) for k in exact), default=0.0)
+    cosine = min((float(torch.cosine_similarity(gradients[k], true[k], 0)) for k in true), default=1.0)
+    return term, cosine
+
+
 def one_step(
     method: Method, batch: Any, device: torch.device, half: bool
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Loss terms by "player/name", and the gradient of each player; of a copy, which no optimiser moves."""
+    """Loss terms by "player/name", and the gradient of each player; of a copy, which no optimiser moves.
+
+    Both end before the first term that is no number, which is the last one.
+    """
     method = copy.deepcopy(method)
+    context = cast(HALF if half else WHOLE, device)
     terms: dict[str, float] = {}
     gradients: dict[str, Tensor] = {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         body = method.step(batch, 0.0)
-        while True:
-            with cast(HALF if half else WHOLE, device)():
-                update = next(body, None)
-            if update is None:
-                return terms, gradients
+        while (update := advance(body, context())) is not None:
             player = method.players()[update.player]
             player.zero_grad(set_to_none=True)
-            for i, objective in enumerate(update.objectives):
-                terms |= {f"{update.player}/{name}": float(value.detach()) for name, value in objective.terms.items()}
-                moved = [p for p in objective.moves.parameters() if p.requires_grad]
-                last = i + 1 == len(update.objectives)
-                torch.stack(list(objective.terms.values())).sum().backward(inputs=moved, retain_graph=not last)
+            try:
+                terms |= {name: float(value) for name, value in backward(update).items()}
+            except Diverged as error:
+                return terms | {error.term: math.nan}, gradients
             flat = [p.grad.flatten().float() for p in player.parameters() if p.grad is not None]
             gradients[update.player] = torch.cat(flat)
+    return terms, gradients
 
 
 def everywhere(right: bool) -> bool:

@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..methods.base import Method
+from ..methods.base import Method, Update
 
 
 class Diverged(ArithmeticError):
@@ -30,18 +30,30 @@ def train_step(
     terms: dict[str, Tensor] = {}
     body = method.step(batch, progress)
     while (update := advance(body, autocast())) is not None:
-        optimizer = optimizers[update.player]
+        player, optimizer = method.players()[update.player], optimizers[update.player]
         optimizer.zero_grad(set_to_none=True)
-        for i, objective in enumerate(update.objectives):
-            mine = {f"{update.player}/{name}": value for name, value in objective.terms.items()}
-            if broken := not_finite(mine):
-                raise Diverged(broken)
-            moved = [p for p in objective.moves.parameters() if p.requires_grad]
-            last = i + 1 == len(update.objectives)
-            torch.stack(list(mine.values())).sum().backward(inputs=moved, retain_graph=not last)
-            terms |= {name: value.detach() for name, value in mine.items()}
-        share_gradients(method.players()[update.player])
+        terms |= backward(update)
+        share_gradients(player)
         optimizer.step()
+    return terms
+
+
+def backward(update: Update) -> dict[str, Tensor]:
+    """Add the gradients of an update to what its objectives move; return its loss terms by "player/name".
+
+    Raises
+    ------
+    Diverged : before a gradient is taken of a term that is not finite.
+    """
+    terms: dict[str, Tensor] = {}
+    for i, objective in enumerate(update.objectives):
+        mine = {f"{update.player}/{name}": value for name, value in objective.terms.items()}
+        if broken := not_finite(mine):
+            raise Diverged(broken)
+        moved = [p for p in objective.moves.parameters() if p.requires_grad]
+        last = i + 1 == len(update.objectives)
+        torch.stack(list(mine.values())).sum().backward(inputs=moved, retain_graph=not last)
+        terms |= {name: value.detach() for name, value in mine.items()}
     return terms
 
 
