@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cytoshift.cli.blockwise import amount
+from cytoshift.cli.inputs import amount
 from cytoshift.data.store import ImageStore
 from cytoshift.data.volumes import open_labels
 from cytoshift.labels.overlap import overlap

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Quiet, conclude, say
+from . import inputs
+from .console import conclude, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,8 +25,8 @@ def data(
     cache: Annotated[
         Path | None, typer.Option(help="Where archives are kept; default: $CYTOSHIFT_DATA, or the user's cache.")
     ] = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Get a public data set: download what is missing, check it, and unpack it as images and labels.
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from ..core.errors import UserError
-from .console import Overwrite, Quiet, conclude, say, shown
+from . import inputs
+from .console import conclude, say, shown
 from .evaluate_masks import as_objects
 from .evaluate_page import page, place, refuse_places, room
 
@@ -62,9 +63,9 @@ def evaluate(
         list[str] | None,
         typer.Option(help="Image (or folder of the same names) whose mean over an object ranks it for AP; repeatable."),
     ] = None,
-    axes: Annotated[str | None, typer.Option(help="Axes of the files where they do not say, such as zyx.")] = None,
-    channel: Annotated[str | None, typer.Option(help="Channel that holds the labels, where there are several.")] = None,
-    memory: Annotated[str, typer.Option(help="What this may take. Larger images are read block by block.")] = "4GB",
+    axes: inputs.Axes = None,
+    channel: inputs.Channel = None,
+    memory: inputs.Memory = "4GB",
     mask_above: Annotated[
         float | None, typer.Option(help="The truth is a mask: its connected parts above this are objects.")
     ] = None,
@@ -76,8 +77,8 @@ def evaluate(
             help="Of several classes: a number that two of them share in the truth is a pair; score these too.",
         ),
     ] = False,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
+    overwrite: inputs.Overwrite = False,
+    quiet: inputs.Quiet = False,
 ) -> None:
     """Compare labels with the truth.
 
@@ -210,9 +211,8 @@ class Comparison(NamedTuple):
 def budget(words: str, pairs: Pairs = ()) -> float:
     """Bytes that are left for images and tables. Raises UserError where not even single pieces of the files fit."""
     from ..data.lazy import refuse_pieces
-    from .blockwise import amount
 
-    memory = amount(words)
+    memory = inputs.amount(words)
     if memory <= BASE:
         raise UserError(f"a memory of {words} asked for, the program alone takes {BASE / 1e9:g} GB; pass a larger one")
     for volume in (volume for pair in pairs for volume in pair):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Quiet, conclude
+from . import inputs
+from .console import conclude
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,18 +46,18 @@ def new(
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the settings go.")] = Path("run.yaml"),
-    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
-    channel: Annotated[str | None, typer.Option(help="Number of a channel, or luminance of RGB.")] = None,
+    axes: inputs.Axes = None,
+    channel: inputs.Channel = None,
     channels: Annotated[
         str | None, typer.Option(help="Several classes, each in a channel of its own: golgi=0,nuclei=1.")
     ] = None,
     cells: Annotated[
         str | None, typer.Option(help="With --channels: draw Golgi and nuclei as in retina or ss-seg-cyclegan.")
     ] = None,
-    level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
-    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
-    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
+    level: inputs.Level = 0,
+    voxel: inputs.VoxelSize = None,
+    unit: inputs.Unit = None,
+    frames: inputs.Frames = None,
     polarity: Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured.")] = "auto",
     preset: Annotated[
         str,
@@ -72,21 +73,24 @@ def new(
             "borrowed labels bcd (mask, contour, distance), bc, semantic or ternary."
         ),
     ] = None,
-    source_axes: Annotated[str | None, typer.Option(help="Axes of the source, as --axes.")] = None,
-    source_channel: Annotated[str | None, typer.Option(help="Channel of the source's images, as --channel.")] = None,
-    source_voxel: Annotated[str | None, typer.Option(help="Voxel size of the source, as --voxel.")] = None,
-    source_unit: Annotated[str | None, typer.Option(help="Unit of --source-voxel.")] = None,
-    source_frames: Annotated[str | None, typer.Option(help="Frames of the source, as --frames.")] = None,
+    source_axes: Annotated[str | None, inputs.of_source(help="Axes of the source, as --axes.")] = None,
+    source_channel: Annotated[
+        str | None, inputs.of_source(help="Channel of the source's images, as --channel.")
+    ] = None,
+    source_voxel: Annotated[str | None, inputs.of_source(help="Voxel size of the source, as --voxel.")] = None,
+    source_unit: Annotated[str | None, inputs.of_source(help="Unit of --source-voxel.")] = None,
+    source_frames: Annotated[str | None, inputs.of_source(help="Frames of the source, as --frames.")] = None,
     source_mask_above: Annotated[
-        float | None, typer.Option(help="The source's labels are a mask: its connected parts above this are objects.")
+        float | None,
+        inputs.of_source(help="The source's labels are a mask: its connected parts above this are objects."),
     ] = None,
     alike: Annotated[
         bool,
-        typer.Option("--alike", help="Objects of source and target are equally large and dark: measure no target."),
+        inputs.of_source("--alike", help="Objects of source and target are equally large and dark: measure no target."),
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace settings that are there.")] = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    overwrite: inputs.Overwrite = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Measure raw images and write a commented run.yaml for them, with a picture beside it to check it by."""
     from ..core.lock import locked
