@@ -203,7 +203,7 @@ def test_an_archive_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
     got = archive(tmp_path / "a.zip")
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(unpack.shutil, "disk_usage", lambda _: usage._replace(free=99))
-    with pytest.raises(UserError, match=r"unpacks to 1e-07 GB, .* left; free space, or choose another -o"):
+    with pytest.raises(UserError, match=r"unpacks to 1e-07 GB, .* left; free space, or choose another `out`"):
         unpacked(SET, [got], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -112,7 +112,7 @@ def test_what_does_not_fit_is_said(tmp_path, monkeypatch):
         verb(str(tmp_path / "b.tif"), path, memory="0.4000002GB")
     monkeypatch.setattr(overlaps, "FEW", 1)
     monkeypatch.setattr(overlaps, "BLOCK", 8)
-    with pytest.raises(UserError, match=r"the table of overlaps .* larger --memory"):
+    with pytest.raises(UserError, match=r"the table of overlaps .* larger `memory`"):
         verb(path, path, memory="0.4000005GB")
 
 

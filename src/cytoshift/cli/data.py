@@ -1,5 +1,6 @@
 """cytoshift data: public data sets by name."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,8 +67,8 @@ def data(
             for a in archives if not a.known
         ]  # fmt: skip
         what = ", ".join(f"{number} in {place / part}" for part, number in sorted(count.items()))
-        words.append(f"{one.name}: {what}" + (f"; options: {one.hint}" if one.hint else ""))
-        told.append({"name": one.name, "out": str(place), "files": count, "options": one.hint})
+        words.append(f"{one.name}: {what}" + (f"; options: {options(one)}" if one.hint else ""))
+        told.append({"name": one.name, "out": str(place), "files": count, "options": options(one)})
     conclude(as_json, "\n".join(words), verb="data", name=name, sets=told)
 
 
@@ -84,6 +85,11 @@ def named(name: str) -> "list[Public]":
         cure = f"did you mean {' or '.join(near)}" if near else "cytoshift data lists them all"
         raise UserError(f"there is no data set '{name}'; {cure}")
     return found
+
+
+def options(chosen: "Public") -> str:
+    """The settings that its files need, as flags."""
+    return re.sub(r"\b(axes|voxel|unit|channel)=", r"--\1 ", chosen.hint)
 
 
 def got(chosen: "Public", folder: Path, quiet: bool) -> "list[Got]":

@@ -23,8 +23,8 @@ def as_objects(
     from ..data.suspicion import doubts
 
     preds, truths = [pred for pred, _ in pairs], [truth for _, truth in pairs]
-    for volumes, above, flag in ((preds, pred_above, "--pred-mask-above"), (truths, truth_above, "--mask-above")):
-        for sentence in doubts(volumes, flag) if above is None else ():
+    for volumes, above, name in ((preds, pred_above, "pred_mask_above"), (truths, truth_above, "mask_above")):
+        for sentence in doubts(volumes, name) if above is None else ():
             say(f"warning: {sentence}", err=True)
     return [(parts(pred, pred_above, memory), parts(truth, truth_above, memory)) for pred, truth in pairs]
 

@@ -14,7 +14,7 @@ def import_config(
     files: Annotated[list[Path], typer.Argument(help="Base.yaml and the files laid over it, in that order.")],
     voxel: inputs.VoxelSize,
     unit: inputs.Unit = "um",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the settings go.")] = Path("run.yaml"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where the settings go.")] = Path("run.yaml"),
     overwrite: inputs.Overwrite = False,
 ) -> None:
     """Take over what a configuration asks for, and list what has no counterpart here."""

@@ -45,7 +45,7 @@ def new(
             metavar="IMAGES LABELS",
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the settings go.")] = Path("run.yaml"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where the settings go.")] = Path("run.yaml"),
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
     channels: Annotated[

@@ -25,7 +25,7 @@ SHOWN = 8  # rows of the contact sheet
 def synth(
     preset: Annotated[str, typer.Argument(help="Kind of phantom, such as dense-2d; a wrong one lists them.")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for images/, labels/ and contact.png, or a large OUT.ome.zarr.")
+        Path, typer.Option("-o", "--out", help="Folder for images/, labels/ and contact.png, or a large OUT.ome.zarr.")
     ],
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many samples, of a pair on each side.")] = 4,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
