@@ -44,7 +44,6 @@ def convert(
     from ..data.store import ImageStore, LabelStore, settled, target
     from ..data.untouched import refuse_inputs
     from ..data.volumes import declared
-    from .evaluate import budget
 
     version: Version = "0.4" if ngff == "0.4" else "0.5"
     if ngff not in NGFF:
@@ -65,7 +64,7 @@ def convert(
         )
         with Progress(f"convert {source.origin}", 1, quiet=quiet) as progress, processes(workers) as run:
             told = lambda done, count: progress.update(done / count)
-            before = copy(source.array, store, source.origin, budget(memory), run, told)
+            before = copy(source.array, store, source.origin, inputs.budget(memory), run, told)
             progress.update(1, "pyramid")
             path = store.finish(run, channels=source.channels)
     again = f", {before} boxes of it had been copied before" if before else ""

@@ -43,8 +43,8 @@ def plan(
 
 
 def shape_of(image: str, axes: str | None) -> tuple[int, ...]:
+    from ..bench.compare import open_any
     from ..data.volumes import declared, open_volumes
-    from .evaluate import open_any
 
     volumes = open_any(open_volumes, declared(image, axes))
     if len(volumes) > 1:

@@ -126,9 +126,8 @@ def large(preset: str, out: Path, seed: int, shape: tuple[int, ...], memory: str
     from ..data.copy import copy
     from ..data.store import ImageStore, LabelStore, noted, settled
     from ..synth.mosaic import Mosaic
-    from .evaluate import budget
 
-    mosaic, share = Mosaic.of(preset, seed, shape), budget(memory)
+    mosaic, share = Mosaic.of(preset, seed, shape), inputs.budget(memory)
     axes = "zyx"[-len(shape) :]
     request = {"synth": {"preset": preset, "seed": seed, "shape": list(shape)}}
     there = out.exists() and noted(out).get("synth") == request["synth"]
