@@ -179,16 +179,12 @@ class Comparison(NamedTuple):
     quiet: bool
 
     def pairs(self, pred: str, truth: str) -> "Pairs":
-        """Prediction and truth of each image, where single pieces of the files fit into the memory."""
+        """Prediction and truth of each image."""
         from ..bench.compare import open_any, paired
-        from ..data.lazy import refuse_pieces
         from ..data.volumes import declared, open_labels
 
         preds, truths = (open_any(open_labels, declared(path, self.axes, self.channel)) for path in (pred, truth))
-        found = paired(preds, truths, pred, truth)
-        for volume in (volume for pair in found for volume in pair):
-            refuse_pieces(volume.array, volume.origin, self.memory)
-        return found
+        return paired(preds, truths, pred, truth)
 
     def beside(self, pairs: "Pairs", pred: str, path: str) -> "Pairs":
         """Prediction and another image of the same name, for each pair."""
@@ -196,6 +192,16 @@ class Comparison(NamedTuple):
         from ..data.volumes import declared, open_volumes
 
         return paired([p for p, _ in pairs], open_any(open_volumes, declared(path, self.axes)), pred, path)
+
+    def __call__(self, pairs: "Pairs", maps: "dict[str, Pairs] | None" = None) -> "tuple[dict[str, Report], Report]":
+        """Numbers of each image, and of all. Raises UserError where not even single pieces of the files fit."""
+        from ..bench.compare import compare
+        from ..data.lazy import refuse_pieces
+
+        maps = maps or {}
+        for volume in (volume for found in (pairs, *maps.values()) for pair in found for volume in pair):
+            refuse_pieces(volume.array, volume.origin, self.memory)
+        return compare(pairs, maps, self.iou, self.memory, self.quiet)
 
 
 class Outcome(NamedTuple):
@@ -227,7 +233,7 @@ def single(
     how: Comparison, outcome: Outcome,
 ) -> None:  # fmt: skip
     """Compare labels of one class. above: of masks, the truth's and the prediction's."""
-    from ..bench.compare import compare, named, parts, summary
+    from ..bench.compare import named, parts, summary
 
     labels = how.pairs(pred, truth)
     warn_of_masks(labels, *above)
@@ -237,7 +243,7 @@ def single(
     if images is not None:
         raws = [raw for _, raw in how.beside(pairs, pred, images)]
     pages = outcome.pages if outcome.pages and room(pairs, how.memory, outcome.asked) else {}
-    result = summary(pred, truth, *compare(pairs, maps, how.iou, how.memory, how.quiet))
+    result = summary(pred, truth, *how(pairs, maps))
     if not outcome.as_json:
         show(result)
     try:
@@ -265,14 +271,13 @@ def several(
     pred: str, truth: str, names: list[str], how: Comparison, with_pairs: bool, outcome: Outcome
 ) -> None:  # fmt: skip
     """Compare PRED/NAME with TRUTH/NAME for every class: a column for each, and which object belongs to which."""
-    from ..bench.compare import compare, pairings, summary
+    from ..bench.compare import pairings, summary
 
     found = {name: how.pairs(str(Path(pred) / name), str(Path(truth) / name)) for name in names}
     fits = all(room(images, how.memory, outcome.asked) for images in found.values())
     results = {}
     for name, images in found.items():
-        reports: tuple[dict[str, Report], Report] = compare(images, {}, how.iou, how.memory, how.quiet)
-        results[name] = summary(str(Path(pred) / name), str(Path(truth) / name), *reports)
+        results[name] = summary(str(Path(pred) / name), str(Path(truth) / name), *how(images))
     result: dict[str, Any] = {"iou": how.iou, "classes": results}
     if with_pairs:
         each = pairings(Path(pred), found, how.iou, how.memory)

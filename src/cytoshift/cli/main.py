@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -97,6 +98,8 @@ def main() -> None:
     signal n asked for an end, 130 of them Ctrl-C.
     """
     wait_briefly()
+    # Large tensors in huge pages, if torch is told before its first one: networks over large tiles are a tenth faster.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows no more than ASCII gets the rest written out
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
