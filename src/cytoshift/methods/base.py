@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from ..nets.spec import NetSpec
-from ..represent import Classes, Representation
-from ..represent.base import lowest
+from ..represent import Representation
 
 
 @dataclass(frozen=True)
@@ -160,22 +159,15 @@ def drawn(represent: Representation, channels: Tensor) -> Tensor:
 
 def gray(represent: Representation, channels: Tensor) -> Tensor:
     """Channels (B, K, *S) in the range of the representation's targets, all stretched to [-1, 1]."""
-    low = channels.new_tensor([lowest(name) for name in represent.channels]).view(-1, *[1] * (channels.ndim - 2))
-    return (2 * channels - 1 - low) / (1 - low)
-
-
-def class_names(represent: Representation) -> tuple[str, ...]:
-    """Of several classes, else none."""
-    return represent.names if isinstance(represent, Classes) else ()
+    low, high = channels.new_tensor(represent.ranges).T.reshape(2, -1, *[1] * (channels.ndim - 2))
+    return (2 * channels - high - low) / (high - low)
 
 
 def class_weights(represent: Representation) -> tuple[float, ...]:
     """The weight of each class, 1 of a single one."""
-    return tuple(map(represent.weight, represent.names)) if isinstance(represent, Classes) else (1.0,)
+    return tuple(part.weight for part in represent.parts())
 
 
 def channel_weights(represent: Representation) -> tuple[float, ...]:
     """The weight of the class that each of the K channels belongs to."""
-    if not isinstance(represent, Classes):
-        return (1.0,) * len(represent.channels)
-    return tuple(represent.weight(part.name) for part in represent.parts() for _ in part.represent.channels)
+    return tuple(part.weight for part in represent.parts() for _ in part.represent.channels)

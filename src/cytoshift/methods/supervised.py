@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..core.batch import Labelled
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
-from .base import SEGMENTED, Method, Task, Update, Watch, class_names, drawn, foreground
+from .base import SEGMENTED, Method, Task, Update, Watch, drawn, foreground
 
 
 class Batch(NamedTuple):
@@ -67,5 +67,5 @@ class Supervised(Method):
         }  # fmt: skip
 
     def watch(self) -> Watch:
-        names = class_names(self.represent)
+        names = self.represent.names
         return Watch(tuple(replace(drawing, names=names) for drawing in SEGMENTED))

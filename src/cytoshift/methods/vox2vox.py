@@ -21,7 +21,7 @@ from ..losses.basic import dice
 from ..nets.critic import CriticSpec
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
-from .base import SEGMENTED, Game, Method, Task, Update, Watch, class_names, drawn, foreground, gray
+from .base import SEGMENTED, Game, Method, Task, Update, Watch, drawn, foreground, gray
 
 
 class Batch(NamedTuple):
@@ -93,7 +93,7 @@ class Vox2Vox(Method):
         }  # fmt: skip
 
     def watch(self) -> Watch:
-        names = class_names(self.represent)
+        names = self.represent.names
         return Watch(
             tuple(replace(drawing, names=names) for drawing in SEGMENTED),
             (Game(("critic/pairs",), ("net/fool",), self.options.adversarial),),

@@ -3,27 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from ..represent import Representation, RepresentationSettings
 from .learnt import Learnt, learnt, readable
 from .papers import NAMES, cited, keys_of
 
 Told = Mapping[str, Any]
 
-# How the objects of a representation come about, with the names of its settings.
-WATERSHED = "and decoded by a marker-controlled watershed: seeds with"
-DECODED = {
-    "semantic": "Masks of the foreground were thresholded at {threshold:.3g}; pieces without a voxel above {sure:.3g} "
-    "were dropped",
-    "ternary": "Masks of core and edge were thresholded at {thresholds[0]:.3g} and {thresholds[1]:.3g}, and cores "
-    "grown into the foreground",
-    "bcd": "Instances were represented by foreground, contour and signed distance "
-    f"{WATERSHED} a foreground above {{seed_foreground:.3g}}, a contour below {{seed_contour:.3g}} and a distance "
-    "above {seed_distance:.3g}, foreground above {threshold:.3g} with a distance above {distance:.3g}",
-    "bc": "Instances were represented by foreground and contour "
-    f"{WATERSHED} a foreground above {{seed_foreground:.3g}} and a contour below {{seed_contour:.3g}}, foreground "
-    "above {threshold:.3g}",
-    "affinity": "Instances were represented by {offered} affinities "
-    f"{WATERSHED} affinities above {{seed:.3g}}, foreground above {{threshold:.3g}}",
-}
+REPRESENTATION: TypeAdapter[Representation] = TypeAdapter(RepresentationSettings)
 
 
 def training(settings: Told, facts: Told, sizes: Mapping[str, Learnt], steps: int) -> str:
@@ -163,21 +151,13 @@ def learnt_from(settings: Told, sizes: Mapping[str, Learnt]) -> str:
 def written(represent: Told, min_size: float | None = None) -> str:
     """How instances were represented and decoded, with the thresholds; min_size: of a call of segment, for the
     model's own."""
-    kind = kind_of(represent)
-    if kind == "classes":
-        each = represent.get("classes", {}).items()
-        return " ".join(f"{name.capitalize()}: {written(one, min_size)}" for name, one in each)
-    try:
-        text = DECODED.get(kind, "").format(**represent, offered=len(represent.get("offsets", ())))
-    except (KeyError, ValueError, IndexError, TypeError):  # settings of another version
-        return ""
-    if kind == "semantic" and represent.get("split") == "distance":
-        text += (
-            f", and touching objects split at the necks of the distance transform (saddle {represent['saddle']:.3g})"
-        )
-    if text and min_size is None and represent.get("smallest"):
-        text += f"; objects with an equivalent diameter below {represent['smallest']:.3g} were left out"
-    return f"{text}." if text else ""
+    sentences = []
+    for part in REPRESENTATION.validate_python(represent).parts():
+        text = part.represent.describe()
+        if text and min_size is None and part.represent.smallest_object:
+            text += f"; objects with an equivalent diameter below {part.represent.smallest_object:.3g} were left out"
+        sentences.append(f"{part.name.capitalize()}: {text}." if part.name and text else f"{text}." if text else "")
+    return " ".join(sentences)
 
 
 def wishes(options: Told) -> str:

@@ -168,6 +168,6 @@ def on_source(network: nn.Module, run: Run, learnt: Learnt) -> float | None:
     scores = []
     for channels, truth in rehearse(network, kept, run.represent):
         found = run.represent.decode(channels, learnt.working)
-        pairs = zip(truth, found) if run.represent.kind == "classes" else [(truth, found)]
+        pairs = zip(truth, found) if run.represent.names else [(truth, found)]
         scores.append(np.mean([report(overlap(true, one)).dice for true, one in pairs]))
     return float(np.mean(scores))

@@ -169,8 +169,8 @@ class Run(Settings):
 
     @model_validator(mode="after")
     def classes_fit(self) -> "Run":
-        several = self.represent.kind == "classes"
-        names = self.represent.names if self.represent.kind == "classes" else ()
+        names = self.represent.names
+        several = bool(names)
         if several and self.tune:
             raise ValueError("tune finds thresholds of one class, represent has several; set tune to false")
         given = {"priors": self.priors, "source.labels": self.source.labels if self.source else None}

@@ -267,7 +267,7 @@ def comments(run: Run, surveys: dict[str, Survey]) -> dict[str, tuple[str, ...]]
             "weights: of the classes in the losses, more for what covers less; the paper has 3.5 for Golgi.",
             *(
                 ["belongs: each of the one to the nearest of the other, surfaces not further apart than reach."]
-                if run.represent.kind == "classes" and run.represent.belongs
+                if run.represent.pairs
                 else []
             ),
         ),
