@@ -136,7 +136,7 @@ def tuned(best: Candidate, candidates: list[Candidate], model: Segmenter, volume
 
     chosen, _ = climb(model.representation, lambda represent: reached(represent).value, GAIN)
     before, after = model.representation.model_dump(), chosen.model_dump()
-    moved = {name: (before[name], after[name]) for name in chosen.knobs if before[name] != after[name]}
+    moved = {name: (before[name], after[name]) for name in chosen.tunable if before[name] != after[name]}
     return Choice(best, candidates, replace(model, representation=chosen), reached(chosen), moved)
 
 
