@@ -3,6 +3,7 @@
 import errno
 import io
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from ..core.signals import Stopped, listening
 from ..core.threads import wait_briefly
 from .assess import assess
 from .bench import bench
+from .commands import Verb, Verbs
 from .console import say
 from .convert import convert
 from .data import data
@@ -53,7 +55,7 @@ OUT_OF_SHARED_MEMORY = ("allocate shared memory", "file </torch_", "workers are 
 
 # Help is plain text: where typer reads it as markup, the brackets of `run.yaml [key=value ...]` vanish.
 app = typer.Typer(
-    name="cytoshift", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    name="cytoshift", cls=Verbs, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 
@@ -74,11 +76,18 @@ def cytoshift(
 
 
 # In the order of a first day.
-for verb in (
-    demo, data, info, convert, assess, new, train, select, segment, view, trust, evaluate, report, export, translate,
-    synth, plan, bench, import_config, doctor,
-):  # fmt: skip
-    app.command()(verb)
+GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Start here": (demo, data, doctor),
+    "Look": (info, view),
+    "Train": (new, train, select, synth, import_config),
+    "Segment": (assess, segment, translate),
+    "Judge": (trust, evaluate, report, bench),
+    "Large volumes": (convert, plan),
+    "Share": (export,),
+}
+for group, verbs in GROUPS.items():
+    for verb in verbs:
+        app.command(cls=Verb, rich_help_panel=group)(verb)
 
 
 def main() -> None:

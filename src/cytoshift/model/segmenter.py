@@ -121,7 +121,7 @@ class Segmenter:
                 save_file(weights, beside / WEIGHTS)
             except SafetensorError as error:  # of the disk, in words of its own
                 raise UserError(
-                    f"cannot write {folder}: {error}; free space or choose another output with -o"
+                    f"cannot write {folder}: {error}; free space or choose another output with `out`"
                 ) from None
         return folder
 
