@@ -41,7 +41,7 @@ def preview(run: Run) -> Picture:
     working = working_voxel(run, volumes)
     if run.source is not None:
         return of_source(run, volumes, working)
-    return of_classes(run, volumes, working) if run.represent.kind == "classes" else of_masks(run, volumes, working)
+    return of_classes(run, volumes, working) if run.represent.names else of_masks(run, volumes, working)
 
 
 def of_masks(run: Run, volumes: Sequence[Volume], working: Voxel) -> Picture:
@@ -70,7 +70,7 @@ def of_masks(run: Run, volumes: Sequence[Volume], working: Voxel) -> Picture:
 def of_classes(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
     """Patches of several channels beside synthetic objects of several classes, in the same colours."""
     draw = mask_drawer(run)
-    assert draw is not None and run.represent.kind == "classes"
+    assert draw is not None and run.represent.names
     patches, square, rows, captions = images(run, volumes, working), Voxel(working.size, working.unit), [], []
     for i in range(SHOWN):
         labels = draw(run.patch, working, stream(run.seed, "preview", i))
@@ -88,7 +88,7 @@ def of_classes(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
 def of_source(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
     """Source patches, their labels and target patches as the networks see them."""
     lender, target = domains(run, Supervised.batch, volumes, working)["source"], images(run, volumes, working)
-    square, several = Voxel(working.size, working.unit), run.represent.kind == "classes"
+    square, several = Voxel(working.size, working.unit), bool(run.represent.names)
     rows = []
     for i in range(SHOWN):
         image, encoded = lender.sample(i)

@@ -8,9 +8,9 @@ from typing import Any, Literal
 from ..core.errors import UserError
 from ..core.settings import Settings
 from ..data.volumes import ImageSource
-from ..methods import METHODS
+from ..methods import KNOWN, METHODS, CySGAN
 from ..train import borrow, recipe, several
-from ..train.settings import TWO_STAGES, Run
+from ..train.settings import Run
 
 POLARITIES = ("auto", "bright", "dark")
 DRAWN = ("ternary", "semantic")  # representations of masks that are drawn
@@ -175,15 +175,15 @@ def configure(
 
 def refuse_misfits(method: str, target: ImageSource, source: Labelled | None, asked: Requests) -> None:
     """Raises UserError where method, images and requests do not go together."""
-    if method == "cyclegan" or (method not in METHODS and method not in TWO_STAGES):
-        there = ", ".join([*(name for name in METHODS if name != "cyclegan"), *TWO_STAGES])
+    if method not in KNOWN or not KNOWN[method].segments:
+        there = ", ".join(name for name, kind in KNOWN.items() if kind.segments)
         raise UserError(f"method '{method}' asked for, there are {there}; pass one of them")
     if borrow.borrows(method) and source is None:
         raise UserError(
             f"method '{method}' borrows labels, and none are given; pass `source` with images and their labels"
         )
     if source is not None and not borrow.borrows(method):
-        raise UserError(f"method '{method}' learns without labels; leave out `source`, or take cysgan")
+        raise UserError(f"method '{method}' learns without labels; leave out `source`, or take {CySGAN.name}")
     if asked.polarity not in POLARITIES:
         raise unknown("polarity", asked.polarity, POLARITIES)
     if asked.channels is None:
