@@ -33,7 +33,6 @@ from .train.fit import fit as fit_settings
 from .train.recipe import laid_over
 from .train.settings import Run
 from .trust.boxes import MOST, judged
-from .trust.judge import parts
 from .trust.write import Judged
 
 Image = NDArray[Any] | Volume | str | Path
@@ -466,7 +465,7 @@ def trust(
     """
     segmenter = Stored.load(model) if isinstance(model, str | Path) else model
     volume = single(image, options, segmenter.axes)
-    names = [one for one, _, _ in parts(segmenter)]
+    names = [one for one, *_ in segmenter.representation.parts()]
     if name not in names:
         raise UserError(f"class '{name}' asked for, the model has {', '.join(names)}; pass `name`")
     array = ids(labels)
