@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 import yaml
 from PIL import Image
@@ -373,6 +374,33 @@ def test_two_spellings_of_one_file_are_one(tmp_path):
     with pytest.raises(UserError, match="lies in"):
         refuse_overlap([], [tmp_path / "d"], filled=[tmp_path / "d" / "new" / "deep"])
     refuse_inputs([tmp_path / "c"], [str(tmp_path / "nothing")], [tmp_path / "none"])
+
+
+def test_files_that_an_ome_tiff_names_are_inputs(place):
+    """Of a stack in two files, the one that nobody names on the command line is read too."""
+    uuids = [f"00000000-0000-0000-0000-00000000000{k}" for k in (1, 2)]
+    parts = [place / "stack_0.ome.tif", place / "stack_1 &.ome.tif"]
+    planes = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{part.name.replace("&", "&amp;")}">urn:uuid:{uuid}</UUID></TiffData>'
+        for z, (part, uuid) in enumerate(zip(parts, uuids))
+    )
+    for part, uuid in zip(parts, uuids):
+        metadata = (
+            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{uuid}">'
+            '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="56" SizeY="48" '
+            'SizeZ="2" SizeC="1" SizeT="1" PhysicalSizeX="1" PhysicalSizeY="1" PhysicalSizeZ="1">'
+            f'<Channel ID="Channel:0:0" SamplesPerPixel="1"/>{planes}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(part, field(1), description=metadata, metadata=None)
+    (opened,) = open_volumes(parts[0])
+    assert opened.shape == (2, 48, 56)
+    before = hashes(place)
+    with pytest.raises(UserError, match=SAME):
+        refuse_inputs([parts[1]], [str(parts[0])])
+    with pytest.raises((UserError, AssertionError), match=SAME):
+        cytoshift("convert", parts[0], parts[1], "--overwrite")
+    assert hashes(place) == before
 
 
 def test_pictures_that_verbs_leave_are_no_images(tmp_path, capsys):
