@@ -159,8 +159,8 @@ def strings_of(path: Path) -> list[tuple[int, str]]:
     nodes = list(ast.walk(tree))
     left_out = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in nodes:
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body:
-            left_out.add(id(getattr(node.body[0], "value", None)))
+        if isinstance(node, ast.Expr):
+            left_out.add(id(node.value))
     return [
         (node.lineno, node.value)
         for node in nodes
