@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..configure.borrow import Lent
+    from ..configure.recipe import Survey, Told
     from ..data.volumes import ImageSource
-    from ..train.borrow import Lent
-    from ..train.recipe import Survey, Told
     from ..train.settings import Run
 
 SHOWN = 4  # rows of the preview
@@ -89,11 +89,11 @@ def new(
     as_json: Json = False,
 ) -> None:
     """Measure raw images and write a commented run.yaml for them, with a picture beside it to check it by."""
+    from ..configure.borrow import lent
     from ..core.lock import locked
     from ..core.progress import Progress
     from ..data.untouched import refuse_inputs
     from ..data.volumes import declared
-    from ..train.borrow import lent
 
     picture = out.with_suffix(".png")
     target = declared(one_or_many(images), axes, channel, level, voxel, unit, frames)
@@ -178,7 +178,7 @@ def drawing(
     method: str, target: "ImageSource", polarity: Any, preset: str, represent: Any, told: "Told | None" = None
 ) -> Written:
     """A method that learns from masks drawn like the objects seen."""
-    from ..train.recipe import commented, look, settings
+    from ..configure.recipe import commented, look, settings
 
     survey = look(target, polarity, told)
     run = settings(survey, preset, method=method, represent=represent)
@@ -190,8 +190,8 @@ def borrowing(
     told: "Told | None" = None,
 ) -> Written:  # fmt: skip
     """A method that learns from labels of other images; same: the target's objects are taken to be like theirs."""
-    from ..train.borrow import agreed, alike, borrow, cautioned, commented
-    from ..train.recipe import look
+    from ..configure.borrow import agreed, alike, borrow, cautioned, commented
+    from ..configure.recipe import look
 
     survey = alike(target, stock) if same else cautioned(agreed(look(target, polarity, told), stock), stock, method)
     run = borrow(survey, stock, preset, method=method, represent=represent)
@@ -202,8 +202,8 @@ def borrowing(
 
 def known(method: str, borrowed: bool) -> bool:
     """Whether the method borrows labels. Raises UserError where it does not exist or the labels do not fit it."""
+    from ..configure.borrow import borrows
     from ..methods import KNOWN, CySGAN
-    from ..train.borrow import borrows
 
     if method not in KNOWN or not KNOWN[method].segments:
         there = ", ".join(name for name, kind in KNOWN.items() if kind.segments)

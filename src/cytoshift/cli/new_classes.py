@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..configure.recipe import Told
     from ..data.volumes import ImageSource
-    from ..train.recipe import Told
     from ..train.settings import Run
 
 
@@ -42,7 +42,7 @@ def drawing_classes(
     represent: Any, told: "Told | None" = None,
 ) -> Written:  # fmt: skip
     """A method that learns from masks of several classes, measured in their channels, or drawn as `cells`."""
-    from ..train.several import commented, look, settings
+    from ..configure.classes import commented, look, settings
 
     surveys = look(target, channels, polarity, cells, told)
     run = settings(surveys, preset, method=method, represent=represent, cells=cells)
@@ -59,8 +59,8 @@ def teaching(
     source: images, and their labels as a folder that holds one for each class or as "golgi=PATH,nuclei=PATH". stated:
     what is said of the source; its channels are those of the target unless others are named.
     """
+    from ..configure.classes import commented_taught, lent_classes, taught
     from ..data.volumes import declared
-    from ..train.several import commented_taught, lent_classes, taught
 
     said = stated["channel"]
     theirs = channels if said is None else dict(zip(channels, map(int, numbers_of(said, channels))))
