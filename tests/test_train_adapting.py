@@ -9,12 +9,12 @@ import torch
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
+from cytoshift.configure.finetune import finetuned
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.data.volumes import ImageSource
 from cytoshift.model import Segmenter
 from cytoshift.train import loop, training
-from cytoshift.train.finetune import finetuned
 from cytoshift.train.fit import fit
 from cytoshift.train.settings import Run
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from .configure import Requests, configure, labelled
+from .configure.recipe import laid_over
 from .configure.requests import Labelled
 from .core.errors import UserError
 from .core.progress import following
@@ -30,7 +31,6 @@ from .model.segmenter import Segmenter as Stored
 from .predict.run import segment as segment_volume
 from .report import write_report
 from .train.fit import fit as fit_settings
-from .train.recipe import laid_over
 from .train.settings import Run
 from .trust.boxes import MOST, judged
 from .trust.write import Judged
