@@ -235,7 +235,7 @@ def preview(run: "Run", survey: "Survey") -> "NDArray[np.uint8]":
     from ..core.voxel import Voxel
     from ..draw import colour_labels, sheet, thumbnail
     from ..synth import draw_labels
-    from ..train.loop import working_voxel
+    from ..train.trainer import working_voxel
 
     assert run.prior is not None, "a method that draws masks has a prior"
     working = working_voxel(run, survey.volumes)
@@ -271,7 +271,7 @@ def side_by_side(run: "Run") -> "NDArray[np.uint8]":
     from ..draw import colour_labels, sheet, thumbnail
     from ..methods.supervised import Supervised
     from ..train.domains import domains, images
-    from ..train.loop import working_voxel
+    from ..train.trainer import working_voxel
 
     volumes = open_volumes(run.data.images)
     working = working_voxel(run, volumes)

@@ -110,7 +110,7 @@ def classes_preview(run: "Run") -> "NDArray[np.uint8]":
     from ..draw import composite, sheet
     from ..labels.ids import sizes
     from ..train.domains import images, mask_drawer
-    from ..train.loop import working_voxel
+    from ..train.trainer import working_voxel
 
     volumes, draw = open_volumes(run.data.images), mask_drawer(run)
     assert draw is not None and run.represent.names, "as `drawing_classes` has written it"
@@ -138,7 +138,7 @@ def taught_preview(run: "Run") -> "NDArray[np.uint8]":
     from ..draw import composite, sheet
     from ..methods.supervised import Supervised
     from ..train.domains import domains, images
-    from ..train.loop import working_voxel
+    from ..train.trainer import working_voxel
 
     volumes = open_volumes(run.data.images)
     working = working_voxel(run, volumes)
