@@ -15,8 +15,8 @@ from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.methods import METHODS
 from cytoshift.synth import PAIR_PRIORS, Prior, draw_labels, draw_pairs
 from cytoshift.train.domains import domains
-from cytoshift.train.loop import build, working_voxel
 from cytoshift.train.settings import Run
+from cytoshift.train.trainer import build, working_voxel
 
 
 def new(*words) -> str:
