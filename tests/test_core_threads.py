@@ -1,4 +1,4 @@
-"""Networks are computed by the same number of threads everywhere, and the first numbers are those of every later call."""
+"""Networks are computed by the same number of threads everywhere; the first numbers are those of later calls."""
 
 import subprocess
 import sys
