@@ -99,9 +99,9 @@ def stitching(folder: Path) -> dict[str, float]:
 
     import bench_stitch
     from cytoshift.predict.blockwise import segment_blockwise
-    from cytoshift.predict.engine import Serial
-    from cytoshift.predict.plan import Wishes
-    from cytoshift.predict.run import Options
+    from cytoshift.predict.blockwise.engine import Serial
+    from cytoshift.predict.blockwise.plan import Wishes
+    from cytoshift.predict.pipeline import Options
 
     command = [
         sys.executable,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .measure.estimate import estimate as estimate
     from .metrics.report import evaluate as evaluate
     from .model.segmenter import Segmenter
-    from .predict.run import segment as segment
+    from .predict.pipeline import segment as segment
     from .represent.bcd import bcd_watershed as bcd_watershed
     from .synth.phantoms import phantom as phantom
     from .train.fit import fit as fit

@@ -8,7 +8,7 @@ from ..core.errors import UserError
 from .console import say
 
 if TYPE_CHECKING:
-    from ..predict.forecast import Forecast, Rates
+    from ..predict.blockwise.forecast import Forecast, Rates
 
 
 def plan(
@@ -28,7 +28,7 @@ def plan(
     Arithmetic alone: rates of one core were measured and come with the program, all of them can be set.
     """
     from ..core.settings import parse
-    from ..predict.forecast import Rates, forecast, measured_rates
+    from ..predict.blockwise.forecast import Rates, forecast, measured_rates
     from .blockwise import amount
     from .synth import sizes
 
