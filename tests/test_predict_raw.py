@@ -92,9 +92,9 @@ def test_what_is_written_decodes_to_the_labels_that_are_written():
 def test_ranges():
     image = np.array([[-1, 0, 1]], np.float32)
     channels = np.array([[[0, 0.5, 1]], [[0, 0.2, 1]], [[-1, 0, 1]]], np.float32)
-    drawn = rounded(image, [(-1, 1)], channels, ("foreground", "contour", "distance")).channels
+    drawn = rounded(image, [(-1, 1)], channels, BCD()).channels
     assert drawn.tolist() == [[[0, 128, 255]], [[0, 128, 255]], [[0, 51, 255]], [[0, 128, 255]]]
-    assert rounded(2 * image, [(-4, 4)], channels[:1], ("core",)).channels.tolist() == [
+    assert rounded(2 * image, [(-4, 4)], channels[:1], Ternary()).channels.tolist() == [
         [[64, 128, 191]],
         [[0, 128, 255]],
     ]

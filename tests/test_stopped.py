@@ -12,8 +12,8 @@ from cytoshift.cli.main import main
 from cytoshift.core.voxel import Voxel
 from cytoshift.data import copy
 from cytoshift.data.write import write_image, write_labels
-from cytoshift.predict.outputs import Outputs
 from cytoshift.predict.blockwise import passes
+from cytoshift.predict.outputs import Outputs
 from predicting import nuclei, segmenter
 
 PIXELS = Voxel((1.0, 1.0))

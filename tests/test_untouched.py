@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 import yaml
 from PIL import Image
@@ -103,6 +104,7 @@ def place(material, tmp_path, monkeypatch):
 
 
 M = "run/model"
+COMPARE = ("evaluate", "--pred")
 REFUSED = [
     # segment: a file, its folder, other spellings of it, links, a Zarr, what lies in it, raw predictions, blocks
     ("segment", M, "images", "-o", "images", "--overwrite"),
@@ -142,10 +144,18 @@ REFUSED = [
     ("export", M, "--to", "bioimageio", "-o", M, "--overwrite"),
     ("export", M, "--to", "bioimageio", "-o", "run", "--overwrite"),
     ("export", M, "--to", "onnx", "-o", "run/model/x.onnx", "--overwrite"),
-    ("evaluate", "labels/a.tif", "labels/b.tif", "--json", "labels/b.tif", "--overwrite"),
-    ("evaluate", "labels", "labels", "--json", "labels/a.tif", "--overwrite"),
-    ("evaluate", "z.ome.zarr::labels/truth", "labels/a.tif", "-o", "z.ome.zarr/labels/truth/r.html", "--overwrite"),
-    ("evaluate", "labels/a.tif", "labels/b.tif", "--images", "p.png", "--json", "p.png", "--overwrite"),
+    (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "--json-file", "labels/b.tif", "--overwrite"),
+    (*COMPARE, "labels", "--truth", "labels", "--json-file", "labels/a.tif", "--overwrite"),
+    (
+        *COMPARE,
+        "z.ome.zarr::labels/truth",
+        "--truth",
+        "labels/a.tif",
+        "-o",
+        "z.ome.zarr/labels/truth/r.html",
+        "--overwrite",
+    ),
+    (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "--images", "p.png", "--json-file", "p.png", "--overwrite"),
     ("trust", "labels", "labels/report/trust.csv", "--model", M, "--overwrite"),
     ("trust", "labels", "images", "--model", "labels/report/trust.json", "--overwrite"),
     ("select", "run", "images", "-o", "run", "--overwrite"),
@@ -194,7 +204,7 @@ ALLOWED = [
     ("convert", "images/a.tif", "images/a.ome.zarr"),
     ("convert", "--labels", "z.ome.zarr::labels/truth", "z.ome.zarr::labels/other"),
     ("translate", M, "labels", "-o", "drawn"),
-    ("evaluate", "labels/a.tif", "labels/b.tif", "--json", "labels/a.json"),
+    (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "--json-file", "labels/a.json"),
     ("new", "adgan", "--images", "images", "--voxel", "1,1", "--unit", "px", "-o", "images/run.yaml"),
     ("trust", "labels", "images", "--model", M),
     ("select", "run", "images"),
@@ -224,8 +234,8 @@ STRANGERS = [
     ("ph/contact.png", ("synth", "sparse-2d", "-n", "1", "--shape", "64,64", "-o", "ph")),
     ("ph.ome.zarr/mine", ("synth", "sparse-2d", "--shape", "256,256", "-o", "ph.ome.zarr")),
     ("c.ome.zarr/mine", ("convert", "images/a.tif", "c.ome.zarr")),
-    ("e.json", ("evaluate", "labels/a.tif", "labels/b.tif", "--json", "e.json")),
-    ("e.html", ("evaluate", "labels/a.tif", "labels/b.tif", "-o", "e.html")),
+    ("e.json", (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "--json-file", "e.json")),
+    ("e.html", (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "-o", "e.html")),
     ("x.onnx", ("export", M, "--to", "onnx", "-o", "x.onnx")),
     ("labels/report/trust.csv", ("trust", "labels", "images", "--model", M)),
     ("labels/report/trust.json", ("trust", "labels", "images", "--model", M)),
@@ -295,7 +305,7 @@ def test_what_a_verb_made_itself_it_makes_again(place):
         ("translate", M, "labels", "-o", "drawn"),
         ("synth", "sparse-2d", "-n", "1", "--shape", "64,64", "-o", "ph"),
         ("synth", "sparse-2d", "--shape", "256,256", "-o", "ph.ome.zarr"),
-        ("evaluate", "labels/a.tif", "labels/b.tif", "--json", "e.json", "-o", "e.html"),
+        (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "--json-file", "e.json", "-o", "e.html"),
         ("trust", "labels", "images", "--model", M),
         ("select", "run", "images", "-o", "sel"),
         ("segment", M, "images", "-o", "q"),
@@ -373,6 +383,33 @@ def test_two_spellings_of_one_file_are_one(tmp_path):
     with pytest.raises(UserError, match="lies in"):
         refuse_overlap([], [tmp_path / "d"], filled=[tmp_path / "d" / "new" / "deep"])
     refuse_inputs([tmp_path / "c"], [str(tmp_path / "nothing")], [tmp_path / "none"])
+
+
+def test_files_that_an_ome_tiff_names_are_inputs(place):
+    """Of a stack in two files, the one that nobody names on the command line is read too."""
+    uuids = [f"00000000-0000-0000-0000-00000000000{k}" for k in (1, 2)]
+    parts = [place / "stack_0.ome.tif", place / "stack_1 &.ome.tif"]
+    planes = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{part.name.replace("&", "&amp;")}">urn:uuid:{uuid}</UUID></TiffData>'
+        for z, (part, uuid) in enumerate(zip(parts, uuids))
+    )
+    for part, uuid in zip(parts, uuids):
+        metadata = (
+            f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{uuid}">'
+            '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="56" SizeY="48" '
+            'SizeZ="2" SizeC="1" SizeT="1" PhysicalSizeX="1" PhysicalSizeY="1" PhysicalSizeZ="1">'
+            f'<Channel ID="Channel:0:0" SamplesPerPixel="1"/>{planes}</Pixels></Image></OME>'
+        )
+        tifffile.imwrite(part, field(1), description=metadata, metadata=None)
+    (opened,) = open_volumes(parts[0])
+    assert opened.shape == (2, 48, 56)
+    before = hashes(place)
+    with pytest.raises(UserError, match=SAME):
+        refuse_inputs([parts[1]], [str(parts[0])])
+    with pytest.raises((UserError, AssertionError), match=SAME):
+        cytoshift("convert", parts[0], parts[1], "--overwrite")
+    assert hashes(place) == before
 
 
 def test_pictures_that_verbs_leave_are_no_images(tmp_path, capsys):

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_serialize
 
 from ..core.errors import UserError
 from ..core.settings import Settings, parse, read_yaml
+from ..methods import ADGAN
 from ..train.settings import known_method
 from .classical import Classical
 
@@ -216,7 +217,7 @@ class Trained(Growing, Entry):
     """
 
     kind: Literal["train"]
-    method: str = "adgan"
+    method: str = Field(default_factory=lambda: ADGAN.name)
     preset: str = "laptop"
     represent: Literal["bcd", "bc", "ternary", "semantic"] | None = None
     labels: Literal["source", "target"] = "source"
@@ -340,7 +341,7 @@ def choose(spec: Spec, only: list[str]) -> tuple[list[Dataset], list[Contender]]
     """Data sets and methods that `only` names; of the kind that no name belongs to, all."""
     every = [entry.name for entry in [*spec.datasets, *spec.methods]]
     if strange := next((name for name in only if name not in every), None):
-        raise UserError(f"--only {strange} asked for, the spec has {', '.join(every)}; pass one of them")
+        raise UserError(f"`only={strange}` asked for, the spec has {', '.join(every)}; pass one of them")
     datasets = [d for d in spec.datasets if d.name in only]
     methods = [m for m in spec.methods if m.name in only]
     return datasets or spec.datasets, methods or spec.methods

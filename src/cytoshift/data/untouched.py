@@ -7,6 +7,7 @@ from pathlib import Path
 from ..core.errors import UserError
 from ..core.overlap import refuse_overlap, same
 from .find import Found, find, is_image
+from .formats.tiff import companions
 from .volumes import ImageSource
 
 Images = str | Path | ImageSource | Sequence[str] | Sequence[Path] | None
@@ -65,7 +66,7 @@ def files_of(source: Images, labels: bool) -> list[Path]:
         one = found(argument)
         for file in one.files if one else ():
             if not file.is_dir():
-                out.append(file)
+                out += [file, *companions(file)]
                 continue
             out.append(file)
             if one and one.part:

@@ -96,6 +96,12 @@ def only(moves: nn.Module, **terms: Tensor) -> Objective:
 
 
 class Method(nn.Module):
+    name: ClassVar[str]  # in settings files
+    title: ClassVar[str]  # in sentences
+    papers: ClassVar[tuple[str, ...]]  # BibTeX keys: the paper of the method first, then what it builds on
+    least_patch: ClassVar[int] = 8  # voxels along each axis of a patch
+    translates: ClassVar[bool] = False  # plays an adversarial game that brings source and target to one look
+    segments: ClassVar[bool] = True  # trained alone it leaves a segmenter
     batch: ClassVar[type]  # NamedTuple: which domains a step eats, and how they are labelled
     settings: ClassVar[type[Settings]]  # the lambdas of the paper and its ablations, with its values
     presets: ClassVar[dict[str, dict[str, Any]]]  # named settings of a run, as far as the paper fixes them

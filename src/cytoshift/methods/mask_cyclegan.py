@@ -81,6 +81,10 @@ SMALL_3D = {
 
 
 class MaskCycleGAN(Method):
+    name: ClassVar = "mask_cyclegan"
+    title: ClassVar = "SS-Seg CycleGAN"
+    papers: ClassVar = ("rosa_ssseg", "zhu2017cyclegan")
+    least_patch: ClassVar = 24  # voxels that the critic needs along each axis
     batch, settings, several = Batch, Options, True
     presets: ClassVar = {
         "paper-2d": {

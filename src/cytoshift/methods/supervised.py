@@ -32,6 +32,9 @@ LAPTOP = {"lr": 1e-3, "betas": (0.9, 0.99), "steps": 1000, "batch": 2, "precisio
 
 
 class Supervised(Method):
+    name: ClassVar = "supervised"
+    title: ClassVar = "a U-Net trained with supervision"
+    papers: ClassVar = ("ronneberger2015unet",)
     batch, settings, several = Batch, Options, True
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},

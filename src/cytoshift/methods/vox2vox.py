@@ -45,6 +45,9 @@ LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "batch": 2, "precisio
 
 
 class Vox2Vox(Method):
+    name: ClassVar = "vox2vox"
+    title: ClassVar = "Vox2Vox"
+    papers: ClassVar = ("cirillo2020vox2vox",)
     batch, settings, several = Batch, Options, True
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},

@@ -3,26 +3,23 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic import TypeAdapter
-
-from ..represent import Representation, RepresentationSettings
+from ..core.papers import cited
 from .learnt import Learnt, learnt, readable
-from .papers import NAMES, cited, keys_of
+from .papers import REPRESENTATION, keys_of, title_of
 
 Told = Mapping[str, Any]
 
-REPRESENTATION: TypeAdapter[Representation] = TypeAdapter(RepresentationSettings)
 
+def training(card: Told, settings: Told, facts: Told, sizes: Mapping[str, Learnt], steps: int) -> str:
+    """How a model was trained.
 
-def training(settings: Told, facts: Told, sizes: Mapping[str, Learnt], steps: int) -> str:
-    """How a model was trained: settings as in run.yaml, facts as in facts.json, sizes that it learnt from, steps as far
-    as it came."""
-    method = str(settings.get("method", ""))
+    card: as in model.json, as far as there is one. settings: as in run.yaml. facts: as in facts.json. sizes: that it
+    learnt from. steps: as far as it came.
+    """
     represent = settings.get("represent", {})
-    keys = keys_of(method, kind_of(represent))
     version = facts.get("versions", {}).get("cytoshift", "")
     sentences = [
-        f"A model was trained with {NAMES.get(method, method)}{cited(keys)} as implemented in Cytoshift"
+        f"A model was trained with {title_of(card)}{cited(keys_of(card, represent))} as implemented in Cytoshift"
         f"{f' {version}' if version else ''}.",
         tried(images, facts.get("images", {})),
         tried(normalised, within(settings, "data").get("normalise", {})),
@@ -47,15 +44,13 @@ def segmentation(facts: Told) -> str:
     card = readable(model.get("card", {}))
     settings = card.get("settings", {})
     version = facts.get("versions", {}).get("cytoshift", "")
-    method = str(card.get("method", ""))
-    keys = keys_of(method, kind_of(model.get("representation", {})))
     trained = f" for {counted(card['step'], 'step')}" if "step" in card else ""
     on = f" on {counted(card['images'], 'image')}" if "images" in card else ""
     sentences = [
         tried(images, facts.get("images", {})),
         f"They were segmented in Cytoshift{f' {version}' if version else ''} by a network of "
-        f"{model.get('parameters', 0):,} parameters that had been trained with {NAMES.get(method, method)}"
-        f"{cited(keys)}{on}{trained}.",
+        f"{model.get('parameters', 0):,} parameters that had been trained with {title_of(card)}"
+        f"{cited(keys_of(card, model.get('representation')))}{on}{trained}.",
         tried(normalised, model.get("normalisation", {})),
         f"The network works at a voxel size of {size(model.get('voxel', ()), model.get('unit', ''))}."
         if model.get("voxel")
@@ -199,10 +194,6 @@ def optimised(train: Told, steps: int, seed: Any, used: str) -> str:
         f"Training took {counted(steps, 'step')} with batches of {train.get('batch', 1)}{precision}, using {name} "
         f"(β = {betas}) with a learning rate of {train.get('lr', 0):g}{fall}{mean}; the seed was {seed}."
     )
-
-
-def kind_of(represent: Any) -> str:
-    return str(represent.get("kind", "")) if isinstance(represent, dict) else ""
 
 
 def size(extents: Any, unit: str) -> str:

@@ -158,7 +158,7 @@ def claim(out: Path, run: Run) -> None:
     if path.exists():
         there = parse(Run, read_yaml(path), str(path)).model_dump(mode="json")  # with what it left to the defaults
         if changed := differences(there, wish):
-            raise UserError(f"{out} holds a run with other settings ({changed[0]}); choose another -o or remove it")
+            raise UserError(f"{out} holds a run with other settings ({changed[0]}); choose another `out` or remove it")
         if there == wish:
             return
     with replacing(path) as beside:

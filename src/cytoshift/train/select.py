@@ -31,10 +31,11 @@ from ..core.rng import stream
 from ..data.augment import change_gamma
 from ..data.domains import Images, SyntheticMasks
 from ..labels.overlap import overlap
+from ..methods import TWO_STAGES
 from ..metrics.report import report
 from ..model import Segmenter
 from .domains import held, images
-from .settings import TWO_STAGES, Run
+from .settings import Run
 from .ship import Learnt, Shelf
 from .tune import rehearse
 

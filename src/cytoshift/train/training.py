@@ -260,6 +260,6 @@ def move(batch: Any, device: torch.device) -> Any:
 def diverged(term: str, step: int, path: Path, lr: float, precision: str) -> str:
     cure = "train.precision=32" if precision != "32" else f"train.lr={lr / 2:g}"
     return (
-        f"loss term {term} is not a number at step {step}; {path} is intact, go on in another -o with {cure}, "
+        f"loss term {term} is not a number at step {step}; {path} is intact, go on in another `out` with {cure}, "
         "or in this one with train.on_failure=rollback"
     )

@@ -60,8 +60,8 @@ def tune(network: nn.Module, source: LabelledPairs, represent: RepresentationSet
 
 
 def lenient(represent: RepresentationSettings) -> RepresentationSettings:
-    """Every knob at the value that asks least of the network, which comes first."""
-    values = {knob: values[0] for knob, values in represent.tunable.items()}
+    """Every threshold at the value that asks least of the network, which comes first."""
+    values = {name: values[0] for name, values in represent.tunable.items()}
     return parse(type(represent), settings_of(represent) | values, "lenient thresholds")
 
 

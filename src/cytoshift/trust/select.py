@@ -69,7 +69,7 @@ def states(run: Path) -> dict[str, Path]:
     found = {f"step {step}": path for step, path in snapshots(run).items()}
     if not found:
         raise UserError(
-            f"{run} holds no snapshots to choose from; train into another -o with train.snapshots=10, or pass the "
+            f"{run} holds no snapshots to choose from; train into another `out` with train.snapshots=10, or pass the "
             "folder of another run"
         )
     return found
@@ -136,7 +136,7 @@ def tuned(best: Candidate, candidates: list[Candidate], model: Segmenter, volume
 
     chosen, _ = climb(model.representation, lambda represent: reached(represent).value, GAIN)
     before, after = model.representation.model_dump(), chosen.model_dump()
-    moved = {name: (before[name], after[name]) for name in chosen.knobs if before[name] != after[name]}
+    moved = {name: (before[name], after[name]) for name in chosen.tunable if before[name] != after[name]}
     return Choice(best, candidates, replace(model, representation=chosen), reached(chosen), moved)
 
 

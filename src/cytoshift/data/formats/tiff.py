@@ -1,11 +1,13 @@
 """TIFF: plain, ImageJ hyperstack, OME, BigTIFF, tiled, with a pyramid."""
 
 import logging
+import re
 import threading
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import unescape
 from math import prod
 from pathlib import Path
 
@@ -86,7 +88,7 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
     page = series.keyframe
     if not 0 <= level < len(series.levels):
         raise UserError(
-            f"level {level} asked for, {path} has {len(series.levels)}; pass --level {upto(len(series.levels))}"
+            f"level {level} asked for, {path} has {len(series.levels)}; pass `level` {upto(len(series.levels))}"
         )
     plain = series.kind not in ("imagej", "ome")
     if plain and not labels and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
@@ -178,6 +180,19 @@ def colours(page: tifffile.TiffPage) -> tuple[str, ...]:
 def members(series: tifffile.TiffPageSeries, index: int) -> tuple[str, ...]:
     files = {page.parent.filehandle.path for page in series.pages if page is not None}
     return (*sorted(files), str(index))
+
+
+def companions(path: Path) -> list[Path]:
+    """The other files that an OME-TIFF names, which are read with it; [] where it names none or is none."""
+    if ".ome." not in path.name.lower():
+        return []
+    try:
+        with tifffile.TiffFile(path) as file:
+            metadata = file.ome_metadata or ""
+    except (OSError, ValueError, tifffile.TiffFileError):  # whoever opens it says what is wrong
+        return []
+    names = sorted(set(re.findall(r'\bFileName="([^"]+)"', metadata)))
+    return [path.parent / unescape(name) for name in names]
 
 
 def calibration(file: tifffile.TiffFile, index: int) -> tuple[dict[str, float], dict[str, str], tuple[str, ...]]:

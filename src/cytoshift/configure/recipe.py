@@ -17,9 +17,9 @@ from ..data.resample import working_shape
 from ..data.volumes import ImageSource, Volume, at_hand, open_volumes
 from ..measure.estimate import estimate
 from ..measure.measured import Measured
-from ..methods import METHODS
+from ..methods import ADGAN, METHODS
 from ..synth import Groups, Lognormal, Prior, draw_labels
-from .settings import Run
+from ..train.settings import Run
 
 Polarity = Literal["auto", "bright", "dark"]
 Told = Callable[[int, int], None]  # done, in all
@@ -103,7 +103,7 @@ def look(source: ImageSource, polarity: Polarity = "auto", progress: Told | None
 
 
 def recipe(
-    source: ImageSource, preset: str = "laptop", *, method: str = "adgan", polarity: Polarity = "auto",
+    source: ImageSource, preset: str = "laptop", *, method: str = ADGAN.name, polarity: Polarity = "auto",
     represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run for these images, from what they show; no label is read."""
@@ -111,7 +111,7 @@ def recipe(
 
 
 def settings(
-    survey: Survey, preset: str = "laptop", *, method: str = "adgan",
+    survey: Survey, preset: str = "laptop", *, method: str = ADGAN.name,
     represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0, drawn: bool = True,
 ) -> Run:  # fmt: skip
     """Settings of a run from a survey; drawn: with a prior of masks that are drawn like the objects seen.
@@ -121,7 +121,7 @@ def settings(
     if not survey.measured.objects:
         raise UserError(
             f"no {survey.measured.polarity} objects stand out in {survey.volumes[0].origin} and the "
-            f"{len(survey.volumes) - 1} other images; look at them, or declare the other --polarity"
+            f"{len(survey.volumes) - 1} other images; look at them, or declare the other `polarity`"
         )
     ndim = survey.volumes[0].voxel.ndim
     name = preset_name(method, preset, ndim)
@@ -173,7 +173,7 @@ def preset_name(method: str, wish: str, ndim: int) -> str:
     found = next((name for name in fitting if wish in (name, name.removesuffix(f"-{ndim}d"))), None)
     if found is None:
         there = ", ".join(fitting)
-        raise UserError(f"preset '{wish}' asked for, {method} has {there} for {ndim}D images; pass --preset")
+        raise UserError(f"preset '{wish}' asked for, {method} has {there} for {ndim}D images; pass `preset`")
     return found
 
 

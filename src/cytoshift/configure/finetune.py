@@ -7,8 +7,9 @@ significantly": the network is trained without them, and finetuned.
 from pathlib import Path
 
 from ..data.volumes import ImageSource
+from ..methods import Supervised
 from ..methods.backbone import Backbone
-from .settings import Run, Source
+from ..train.settings import Run, Source
 
 SLOWER = 0.1  # times the learning rate of the first training (the authors: 1e-4 after 1e-3)
 
@@ -35,7 +36,7 @@ def finetuned(
     train = run.train.model_copy(update={"lr": SLOWER * run.train.lr})
     return run.model_copy(
         update={
-            "method": "supervised",
+            "method": Supervised.name,
             "source": source,
             "start": str(model),
             "prior": None,
