@@ -19,7 +19,7 @@ from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict import pipeline
 from cytoshift.predict.outputs import Outputs
 from cytoshift.predict.raw import rounded
-from cytoshift.represent import BCD
+from cytoshift.represent import BCD, Ternary
 from predicting import nuclei, segmenter, volume
 
 HALF = Voxel((0.5, 0.5), "um")

@@ -218,7 +218,7 @@ PREPARED: WeakKeyDictionary[nn.Module, tuple[list[Statistics] | None, torch.dtyp
 def prepared(network: nn.Module, dtype: torch.dtype, statistics: list[Statistics]) -> nn.Module:
     """The network with these statistics folded in, made once for all tiles that share the list."""
     known, kept, made = PREPARED.get(network, (None, None, network))
-    same = known is statistics or known == statistics == []  # none of them where the network brings its own
+    same = known is statistics or (known is not None and not known and not statistics)  # the network has its own
     if not same or kept != dtype:
         made = quick(network, dtype, statistics)
         PREPARED[network] = statistics, dtype, made
