@@ -72,7 +72,7 @@ def test_a_training_that_was_killed_goes_on(done, monkeypatch):
     (folder / "cell.json").unlink()
     starts = []
     monkeypatch.setattr(
-        "cytoshift.train.training.train_step", lambda *args: starts.append(args)
+        "cytoshift.train.trainer.train_step", lambda *args: starts.append(args)
     )  # no step is left to take
     again = cells.run_cell(first, here, out, quiet=True)
     assert starts == [] and again["mean"] == before["mean"] and again["steps"] == 2

@@ -6,6 +6,7 @@ import tifffile
 from PIL import Image
 
 from cytoshift.cli.new import new
+from cytoshift.configure.recipe import covering, laid_over, look, recipe, rounded
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
@@ -13,7 +14,6 @@ from cytoshift.data.volumes import ImageSource
 from cytoshift.data.write import write_image, write_labels
 from cytoshift.synth import Lognormal, Prior, draw_labels, pair
 from cytoshift.synth.phantoms import phantom
-from cytoshift.train.recipe import covering, laid_over, look, recipe, rounded
 from cytoshift.train.settings import Run
 
 

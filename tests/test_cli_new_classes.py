@@ -6,6 +6,8 @@ import tifffile
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
+from cytoshift.configure.classes import refuse_noise
+from cytoshift.configure.recipe import look
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
@@ -13,10 +15,8 @@ from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.methods import METHODS
 from cytoshift.synth import PAIR_PRIORS, Prior, draw_labels, draw_pairs
 from cytoshift.train.domains import domains
-from cytoshift.train.loop import build, working_voxel
-from cytoshift.train.recipe import look
 from cytoshift.train.settings import Run
-from cytoshift.train.several import refuse_noise
+from cytoshift.train.trainer import build, working_voxel
 
 
 def new(*words) -> str:

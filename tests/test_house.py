@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import cytoshift
+from cytoshift.methods import METHODS
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "cytoshift"
@@ -198,3 +199,34 @@ def test_the_command_line_names_flags_in_the_place_of_settings(tmp_path, monkeyp
         with pytest.raises(SystemExit) as end:
             main()
         assert end.value.code == 2 and said in capsys.readouterr().err
+
+
+def strings_of(path: Path) -> list[tuple[int, str]]:
+    """String literals of a module with their lines, docstrings and parts of f-strings left out."""
+    tree = ast.parse(path.read_text())
+    nodes = list(ast.walk(tree))
+    left_out = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in nodes:
+        if isinstance(node, ast.Expr):
+            left_out.add(id(node.value))
+    return [
+        (node.lineno, node.value)
+        for node in nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in left_out
+    ]
+
+
+def test_the_name_of_a_method_stands_in_its_own_file():
+    """Elsewhere it is `ADGAN.name`. Left out: demos, which are named after the methods that they show."""
+    found = [
+        f"{path.relative_to(SOURCE)}:{line} {value}"
+        for path in SOURCE.rglob("*.py")
+        if path.parent.name != "methods" and not path.name.startswith("demo")
+        for line, value in strings_of(path)
+        if value in METHODS
+    ]
+    assert not found, "\n".join(found)
+    for name, kind in METHODS.items():
+        assert [p.stem for p in (SOURCE / "methods").glob("*.py") if name in {s for _, s in strings_of(p)}] == [
+            kind.__module__.rpartition(".")[2]
+        ]

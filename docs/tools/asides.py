@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import cytoshift
+from cytoshift.configure.pytc import REASONS
 from cytoshift.train.monitor import CURES, PATIENCE
-from cytoshift.train.pytc import REASONS
 from cytoshift.trust.score import Map, shipped
 from words import entry, escaped
 

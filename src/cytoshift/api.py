@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from .configure import Requests, configure, labelled
+from .configure.recipe import laid_over
 from .configure.requests import Labelled
 from .core.errors import UserError
 from .core.progress import following
@@ -23,6 +24,7 @@ from .data.arrays import of_array
 from .data.made import claim
 from .data.volumes import ImageSource, Volume, declared, open_labels, open_volumes
 from .data.write import write_image, write_labels
+from .methods import ADGAN
 from .metrics import report as metrics
 from .metrics.report import Report
 from .metrics.scores import mean_over_objects
@@ -30,7 +32,6 @@ from .model.segmenter import Segmenter as Stored
 from .predict.run import segment as segment_volume
 from .report import write_report
 from .train.fit import fit as fit_settings
-from .train.recipe import laid_over
 from .train.settings import Run
 from .trust.boxes import MOST, judged
 from .trust.write import Judged
@@ -215,7 +216,7 @@ def segment(
 
 
 def recipe(
-    images: Image | Sequence[Image], method: str = "adgan", *, out: str | Path = "runs/run",
+    images: Image | Sequence[Image], method: str = ADGAN.name, *, out: str | Path = "runs/run",
     progress: Progress | None = None, **options: Unpack[RecipeOptions],
 ) -> Run:  # fmt: skip
     """Settings of a run for some images, measured in them; the same as `cytoshift new`.
@@ -301,7 +302,7 @@ def files(
 
 
 def train(
-    images: Image | Sequence[Image], method: str = "adgan", *, out: str | Path = "runs/run",
+    images: Image | Sequence[Image], method: str = ADGAN.name, *, out: str | Path = "runs/run",
     progress: Progress | None = None, **options: Unpack[RecipeOptions],
 ) -> Segmenter:  # fmt: skip
     """Train a model for some images, or continue a training that was stopped; `recipe` and `fit` in one.

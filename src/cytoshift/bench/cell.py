@@ -18,6 +18,10 @@ import torch
 import yaml
 
 from .. import __version__
+from ..configure import classes as several
+from ..configure.borrow import Lent, agreed, alike, borrow, borrows, lent
+from ..configure.finetune import finetuned
+from ..configure.recipe import Survey, laid_over, look, settings
 from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
@@ -25,11 +29,8 @@ from ..data.several import apart
 from ..data.volumes import Volume, open_volumes
 from ..model import Segmenter
 from ..predict.run import Options, predict
-from ..train import checkpoint, several
-from ..train.borrow import Lent, agreed, alike, borrow, borrows, lent
-from ..train.finetune import finetuned
+from ..train import checkpoint
 from ..train.fit import fit
-from ..train.recipe import Survey, laid_over, look, settings
 from ..train.settings import Run
 from .classical import classical
 from .data import Material, digest

@@ -90,9 +90,9 @@ def assess(
 
 def measured(volumes: "Sequence[Volume]", told: "Told") -> "Measured | None":
     """What the images show; None where nothing stands out in them, or they cannot be measured."""
+    from ..configure.recipe import ROOM
     from ..data.volumes import at_hand
     from ..measure.estimate import estimate
-    from ..train.recipe import ROOM
 
     if volumes[0].channels > 1:
         return None

@@ -1,5 +1,6 @@
 """`cytoshift export`: a trained model for other programs."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -37,11 +38,13 @@ def export(
     from ..model import Segmenter
     from ..model.export import described, save_onnx
     from ..model.zoo import save_zoo
+    from ..report.papers import completed
 
     with locked(out):
         if out.exists() and not overwrite:
             raise UserError(f"{out} exists; choose another -o or pass --overwrite")
         segmenter = Segmenter.load(model)
+        segmenter = replace(segmenter, card=dict(completed(segmenter.card)))
         if to == Target.onnx:
             save_onnx(segmenter, out)
         else:

@@ -20,12 +20,12 @@ def import_config(
     """Take over what a configuration asks for, and list what has no counterpart here."""
     import yaml
 
+    from ..configure.pytc import imported
     from ..core.atomic import replacing
     from ..core.lock import locked
     from ..core.overlap import refuse_overlap
     from ..core.voxel import Voxel
     from ..data.volumes import declared
-    from ..train.pytc import imported
 
     refuse_overlap([out], files)
     with locked(out):

@@ -13,8 +13,8 @@ from ..labels.ids import sizes
 from ..methods.supervised import Supervised
 from ..synth import draw_labels
 from ..train.domains import domains, images, mask_drawer
-from ..train.loop import working_voxel
 from ..train.settings import Run
+from ..train.trainer import working_voxel
 
 SHOWN = 4  # rows
 WIDE = 2.0  # extent of what is shown, in patches

@@ -9,8 +9,8 @@ from ..core.errors import UserError
 from ..core.settings import Settings
 from ..data.volumes import ImageSource
 from ..methods import KNOWN, METHODS, CySGAN
-from ..train import borrow, recipe, several
 from ..train.settings import Run
+from . import borrow, classes, recipe
 
 POLARITIES = ("auto", "bright", "dark")
 DRAWN = ("ternary", "semantic")  # representations of masks that are drawn
@@ -218,10 +218,10 @@ def drawn_classes(
     progress: recipe.Told | None,
 ) -> Configured:  # fmt: skip
     """A method that learns from masks of several classes, measured in their channels, or drawn as `cells`."""
-    surveys = several.look(target, asked.channels or {}, polarity(asked), asked.cells, progress)
-    run = several.settings(surveys, asked.preset, method=method, represent=represent, cells=asked.cells)
+    surveys = classes.look(target, asked.channels or {}, polarity(asked), asked.cells, progress)
+    run = classes.settings(surveys, asked.preset, method=method, represent=represent, cells=asked.cells)
     sentence = "\n".join(f"{name}: {survey.sentence()}" for name, survey in surveys.items())
-    return Configured(run, several.commented(run, surveys), sentence)
+    return Configured(run, classes.commented(run, surveys), sentence)
 
 
 def borrowed(
@@ -252,10 +252,10 @@ def taught(
     numbers = asked.channels.values() if given is None else given if isinstance(given, tuple) else (given,)
     theirs = dict(zip(asked.channels, numbers))
     images = source.images.model_copy(update={"channel": None})
-    stock = several.lent_classes(images, source.labels, theirs, source.mask_above)
-    run = several.taught(target, asked.channels, stock, asked.preset, method=method, represent=represent)
+    stock = classes.lent_classes(images, source.labels, theirs, source.mask_above)
+    run = classes.taught(target, asked.channels, stock, asked.preset, method=method, represent=represent)
     sentence = "\n".join(f"{name}: {one.sentence()}" for name, one in stock.items())
-    return Configured(run, several.commented_taught(run, stock), sentence)
+    return Configured(run, classes.commented_taught(run, stock), sentence)
 
 
 def polarity(asked: Requests) -> Any:

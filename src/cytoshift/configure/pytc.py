@@ -14,8 +14,8 @@ from ..core.settings import parse, read_yaml
 from ..core.voxel import Voxel
 from ..data.corrupt import PAPER, Corrupt
 from ..methods.cysgan import CySGAN
+from ..train.settings import Run
 from .recipe import laid_over
-from .settings import Run
 
 # What is said about settings that have no counterpart, by the longest beginning of their name.
 REASONS = {

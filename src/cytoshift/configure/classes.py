@@ -16,10 +16,10 @@ from ..measure.measured import Measured, quantiles
 from ..measure.notes import DOUBT
 from ..methods import METHODS, MaskCycleGAN, Supervised
 from ..synth import CLASSES, PAIR_PRIORS, PairPrior, draw_pairs
+from ..train.settings import Run
 from . import recipe
 from .borrow import Lent, alike, borrow, lent
 from .recipe import SMALLEST, Polarity, Survey, as_text, comment, rounded
-from .settings import Run
 
 DARK, LIGHT = 4.0, 0.5  # of the share that objects cover: what is darker becomes black, what is lighter white
 LEAST = 6  # voxels across the smaller objects

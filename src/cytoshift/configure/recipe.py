@@ -19,7 +19,7 @@ from ..measure.estimate import estimate
 from ..measure.measured import Measured
 from ..methods import ADGAN, METHODS
 from ..synth import Groups, Lognormal, Prior, draw_labels
-from .settings import Run
+from ..train.settings import Run
 
 Polarity = Literal["auto", "bright", "dark"]
 Told = Callable[[int, int], None]  # done, in all

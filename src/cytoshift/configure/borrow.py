@@ -26,8 +26,8 @@ from ..labels.ids import dense
 from ..labels.objects import equivalent_diameter
 from ..measure.measured import Measured, Quantiles, quantiles
 from ..methods import KNOWN, METHODS, TWO_STAGES, CySGAN, Supervised
+from ..train.settings import Run
 from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, rounded
-from .settings import Run
 
 AIMS = {
     "laptop-2d": Aim(10, 20, 32, (128, 128)),
