@@ -40,7 +40,7 @@ from cytoshift.predict.pipeline import predict
 from cytoshift.represent import BCD
 from cytoshift.train import checkpoint
 from large_files import bigtiff, deflated
-from predicting import nuclei, segmenter, volume
+from predicting import nuclei, segmenter, taught, volume
 
 CELLS, LABELS = nuclei((96, 80), 14, 0)
 PAGE = 1024 * (1 if sys.platform != "darwin" else 1 / 1024)
@@ -439,17 +439,45 @@ def test_facts_of_another_shape_are_a_sentence(facts, tmp_path):
 
 def test_objects_far_from_those_learnt_from_are_a_warning():
     from cytoshift.measure.shapes import Expected, shapes
-    from cytoshift.predict.calibration import odd_objects
+    from cytoshift.predict.calibration import mismatch_of_objects
 
     made = Expected.of("labels of the source", Voxel((1.0, 1.0)), [shapes(LABELS, Voxel((1.0, 1.0)))])
     assert made is not None
     card, learnt = {"objects": {"": made.model_dump()}}, made.diameter["50"]
-    assert odd_objects(card, "", 4.9 * learnt, "px") is None and odd_objects(card, "", learnt / 4.9, "px") is None
+    for diameter in (4.9 * learnt, learnt / 4.9):
+        assert mismatch_of_objects(card, "", diameter, "px") is None
     for diameter in (5.1 * learnt, learnt / 5.1):
-        said = odd_objects(card, "", diameter, "px")
-        assert said is not None and f"{diameter:.3g} px" in said and f"{learnt:.3g} px" in said
-    assert odd_objects(card, "", 50 * learnt, "um") is None  # lengths of two units are not compared
-    assert odd_objects({}, "", 50 * learnt, "px") is None and odd_objects(card, "", 0.0, "px") is None
+        found = mismatch_of_objects(card, "", diameter, "px")
+        assert found is not None and found.factor == pytest.approx(5.1)
+        assert f"{diameter:.3g} px" in found.message and f"{learnt:.3g} px" in found.message
+    assert mismatch_of_objects(card, "", 50 * learnt, "um") is None  # lengths of two units are not compared
+    assert mismatch_of_objects({}, "", 50 * learnt, "px") is None and mismatch_of_objects(card, "", 0.0, "px") is None
+
+
+@pytest.mark.parametrize("blocks", [(), ("--block", "48,48")])
+def test_objects_twenty_times_off_are_asked_for(blocks, tmp_path):
+    """Labels are kept, and the command fails unless it is told that all is meant."""
+    from cytoshift.measure.shapes import Expected, shapes
+
+    tifffile.imwrite(tmp_path / "a.tif", CELLS)
+    learnt = Expected.of("labels of the source", Voxel((1.0, 1.0)), [shapes(LABELS, Voxel((1.0, 1.0)))])
+    assert learnt is not None
+
+    def segmented(factor: float, *more: str) -> tuple[int, str]:
+        """By a model that learnt from objects so many times as large as those that are there."""
+        wide = {key: factor * value for key, value in learnt.diameter.items()}
+        card = {"objects": {"": learnt.model_copy(update={"diameter": wide}).model_dump()}}
+        model = replace(taught(20), card=card).save(tmp_path / f"model{factor}")
+        place = tmp_path / f"o{factor}{len(more)}{'.ome.zarr' if blocks else '.tif'}"
+        code, said = run("segment", model, tmp_path / "a.tif", "-o", place, *blocks, *more)
+        assert place.exists()
+        return code, said
+
+    code, said = segmented(10.0)
+    assert code == 0 and "warning" in said and "times apart" in said
+    code, said = segmented(60.0)
+    assert code == 4 and "objects are 20 times as large" in said and "--any-voxel-size" in said
+    assert segmented(60.0, "--any-voxel-size")[0] == 0
 
 
 @pytest.mark.parametrize("factor", [19.0, 21.0])

@@ -112,12 +112,12 @@ def run(
     from ..predict.blockwise import cleared
     from ..predict.blockwise.engine import engine
     from ..predict.blockwise.tables import join
-    from ..predict.calibration import odd_objects
+    from ..predict.calibration import mismatch_of_objects
 
     wishes, only, started = how.wishes(), how.one_pass(), time.perf_counter()
     source = source.model_copy(update={"paths": absolute(source.paths)})
     account = Account(outputs, segmenter, options)
-    lines, failed = [], False
+    lines, failed, factor = [], False, 1.0
     with engine(how.scheduler, how.workers) as each:
         for volume in outputs.volumes:
             if outputs.finished(volume):
@@ -131,8 +131,9 @@ def run(
                 continue
             account.images({volume: {"blocks": time.perf_counter() - began}})
             for found, audit in zip(*done):
-                if warning := odd_objects(segmenter.card, found.name, found.diameter, volume.voxel.unit):
-                    say(f"{volume.name}: {warning}", err=True)
+                if odd := mismatch_of_objects(segmenter.card, found.name, found.diameter, volume.voxel.unit):
+                    say(f"warning: {volume.name}: {odd.message}", err=True)
+                    factor = max(factor, odd.factor)
                 name = f"{volume.name}{f', {found.name}' * bool(found.name)}"
                 lines += [f"{name}: {found.words(volume.voxel.unit)}", audit.sentence()]
                 failed = failed or not audit.passed
@@ -148,7 +149,7 @@ def run(
     lines.append(f"labels in {outputs.out}, objects in {outputs.table}, picture {outputs.picture}, report {page}")
     return lines, {
         "images": len(outputs.volumes), "labels": outputs.out, "table": outputs.table, "picture": outputs.picture,
-        "report": page, "audit": "failed" if failed else "passed", "seconds": seconds,
+        "report": page, "audit": "failed" if failed else "passed", "size_factor": factor, "seconds": seconds,
     }  # fmt: skip
 
 

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     from ..data.volumes import ImageSource, Volume
     from ..model import Segmenter
+    from ..predict.calibration import Mismatch
     from ..predict.outputs import Outputs, Table
     from ..predict.pipeline import Options
 
 SHOWN = 8  # images in the overview
 SIZE = 320  # pixels of a picture's longer side
+MISMATCH = 4  # exit code: the labels are there, but objects are of another size by far than those learnt from
 
 
 def segment(
@@ -53,7 +55,8 @@ def segment(
     any_voxel_size: Annotated[
         bool,
         inputs.advanced(
-            "--any-voxel-size", help="Voxels 20 times as large as the model's, or as small, are meant to be."
+            "--any-voxel-size",
+            help="Voxels, or objects, 20 times as large as the model's, or as small, are meant to be.",
         ),
     ] = False,
     raw: Annotated[
@@ -94,7 +97,8 @@ def segment(
     With --workers or --scheduler, many images are shared as whole images, and a single one that is written as OME-Zarr
     as blocks. Volumes that do not fit go block by block, in passes: (1) predict, (2) decode, (3) link, (4) merge, (5)
     write, and (6) audit of the seams; so does any with --memory or --block. Stopped by whatever, the same command goes
-    on with the images or blocks that are missing. Exit code 3 where the audit fails; the labels are kept.
+    on with the images or blocks that are missing. Exit code 3 where the audit fails, 4 where
+    objects are 20 times as large as those that the model learnt from, or as small; the labels are kept.
     """
     from ..core.lock import locked
     from ..core.settings import parse
@@ -102,7 +106,7 @@ def segment(
     from ..data.untouched import refuse_inputs
     from ..data.volumes import declared, open_volumes
     from ..model import Segmenter, fingerprint
-    from ..predict.calibration import odd_voxels
+    from ..predict.calibration import ABSURD, odd_voxels
     from ..predict.outputs import Outputs
     from ..predict.pipeline import Options, refuse_mismatch
 
@@ -147,6 +151,13 @@ def segment(
     if result.get("audit") == "failed":
         say("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
         raise typer.Exit(blockwise.FAILED)
+    if result.get("size_factor", 1.0) >= ABSURD and not any_voxel_size:
+        say(
+            f"cytoshift: objects are {ABSURD:.0f} times as large as those that the model learnt from, or as small, or "
+            "more; labels are kept, pass the true voxel size by --voxel and --unit, or --any-voxel-size if it is so",
+            fg="red", err=True,
+        )  # fmt: skip
+        raise typer.Exit(MISMATCH)
 
 
 def refuse_places(out: Path, raw: Path | None, source: "ImageSource", model: Path) -> None:
@@ -199,8 +210,7 @@ def run(
         table = outputs.join()
         picture(outputs, table)
         account.end(time.perf_counter() - started)
-    for warning in odd_sizes(segmenter, outputs, table):
-        say(warning, err=True)
+    factor = factor_of(mismatches(segmenter, outputs, table))
     page = report_on(outputs)
     also = f", raw predictions in {outputs.raw.where}" if outputs.raw else ""
     pairs = []
@@ -214,23 +224,31 @@ def run(
     ]
     return words, {
         "images": len(outputs.volumes), "segmented": len(todo), "objects": len(table.rows), "labels": outputs.out,
-        "table": outputs.table, "picture": outputs.picture, "report": page,
+        "table": outputs.table, "picture": outputs.picture, "report": page, "size_factor": factor,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
 
 
-def odd_sizes(segmenter: "Segmenter", outputs: "Outputs", table: "Table") -> list[str]:
-    """What is to be said of objects that are of another size than those that the model learnt from."""
+def mismatches(segmenter: "Segmenter", outputs: "Outputs", table: "Table") -> "list[Mismatch]":
+    """Classes whose objects are of another size than those that the model learnt from."""
     import numpy as np
 
-    from ..predict.calibration import odd_objects
+    from ..predict.calibration import mismatch_of_objects
 
-    said = []
+    out = []
     for name in outputs.classes:
         found = table.where("class", name) if name else table
         diameter = float(np.median(found.numbers("diameter"))) if found.rows else 0.0
-        said.append(odd_objects(segmenter.card, name, diameter, segmenter.voxel.unit))
-    return [sentence for sentence in said if sentence]
+        if one := mismatch_of_objects(segmenter.card, name, diameter, segmenter.voxel.unit):
+            out.append(one)
+    return out
+
+
+def factor_of(found: "list[Mismatch]") -> float:
+    """The largest factor between sizes of objects; says the messages, and is 1 where there are none."""
+    for one in found:
+        say(f"warning: {one.message}", err=True)
+    return max((one.factor for one in found), default=1.0)
 
 
 def size(volume: "Volume") -> int:

@@ -4,6 +4,7 @@ And how large the largest objects may be, which says how far a block has to read
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil, prod
 from typing import Any
 
@@ -51,10 +52,33 @@ def odd_voxels(segmenter: Segmenter, volume: Volume) -> str | None:
     )
 
 
-def odd_objects(card: Mapping[str, Any], name: str, diameter: float, unit: str) -> str | None:
-    """What is to be said of objects that are ODD times as large or small as those that the model learnt from.
+@dataclass(frozen=True)
+class Mismatch:
+    """Objects of another size than those that the model learnt from.
 
-    name: of the class. diameter: the median of what was found, 0 where nothing was.
+    Attributes
+    ----------
+    factor : between the two median diameters, `ODD` at least.
+    message : both of them, for a person.
+    """
+
+    factor: float
+    message: str
+
+
+def mismatch_of_objects(card: Mapping[str, Any], name: str, diameter: float, unit: str) -> Mismatch | None:
+    """Whether objects are `ODD` times as large or small as those that the model learnt from.
+
+    Parameters
+    ----------
+    card
+        Of the model.
+    name
+        Of the class, "" where there is one.
+    diameter
+        Median of what was found, 0 where nothing was.
+    unit
+        Of the diameter. Lengths of two units are not compared.
     """
     expected = expectations(card).get(name)
     if expected is None or expected.unit != unit or not diameter:
@@ -63,9 +87,10 @@ def odd_objects(card: Mapping[str, Any], name: str, diameter: float, unit: str) 
     if (factor := apart(diameter, learnt)) < ODD:
         return None
     whose = f"objects of {name}" if name else "objects"
-    return (
-        f"warning: {whose} have a median diameter of {diameter:.3g} {unit}, the model learnt from {learnt:.3g} {unit}, "
-        f"{factor:.3g} times apart; check the voxel size, or train a model on images like these"
+    return Mismatch(
+        factor,
+        f"{whose} have a median diameter of {diameter:.3g} {unit}, the model learnt from {learnt:.3g} {unit}, "
+        f"{factor:.3g} times apart; check the voxel size, or train a model on images like these",
     )
 
 
