@@ -230,3 +230,15 @@ def test_the_name_of_a_method_stands_in_its_own_file():
         assert [p.stem for p in (SOURCE / "methods").glob("*.py") if name in {s for _, s in strings_of(p)}] == [
             kind.__module__.rpartition(".")[2]
         ]
+
+
+def test_rooms_log_what_they_have_to_say_and_print_nothing():
+    printed = {
+        f"{path.name}:{node.lineno}"
+        for path in SOURCE.rglob("*.py")
+        if path.relative_to(SOURCE).parts[0] not in ("cli", "napari")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+        and not any(word.arg == "file" and ast.unparse(word.value) != "sys.stderr" for word in node.keywords)
+    }  # fmt: skip
+    assert printed == set()

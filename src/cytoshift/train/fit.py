@@ -1,6 +1,6 @@
 """Settings in, a trained model out: a method alone, or a recipe of several stages (see trainer.py and stages.py)."""
 
-import sys
+import logging
 from pathlib import Path
 
 from ..core.errors import UserError
@@ -54,7 +54,7 @@ def trained(run: Run, out: Path, quiet: bool) -> Path:
             with facts.clock.stage("choice of the state"):
                 sentence = select(run, learnt, shelf, model)
             if not quiet:
-                print(sentence, file=sys.stderr)
+                logging.getLogger("cytoshift").info(sentence)
         facts.write(facts.step)
     learnt.fabric.barrier()
     return model
@@ -67,5 +67,5 @@ def decoder(run: Run, learnt: Learnt, quiet: bool) -> RepresentationSettings:
         return run.represent
     found = tune(learnt.method.rehearsal(), source, run.represent)
     if not quiet:
-        print(found.sentence(run.represent), file=sys.stderr)
+        logging.getLogger("cytoshift").info(found.sentence(run.represent))
     return found.represent
