@@ -116,5 +116,5 @@ def test_images_without_partner_and_specs_without_root_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "images" / "c.tif", np.zeros((32, 32), np.uint8))
     with pytest.raises(UserError, match=r"'x': image 'c' has no labels of its name"):
         material(dataset, tmp_path, tmp_path / "made")
-    with pytest.raises(UserError, match=r"'x' is on disk; pass --data"):
+    with pytest.raises(UserError, match=r"'x' is on disk; pass `data`"):
         material(dataset, None, tmp_path / "made")

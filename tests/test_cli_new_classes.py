@@ -166,5 +166,5 @@ def test_noise_in_a_channel_is_told_and_not_measured(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", pale.astype(np.uint8), imagej=True, resolution=(1, 1), metadata=metadata)
     survey = look(ImageSource(paths=str(tmp_path / "a.tif"), voxel=(1, 1, 1), unit="px"), "bright")
     assert survey.measured.confidence < 0.5 and any("threshold has cut" in note for note in survey.measured.notes)
-    with pytest.raises(UserError, match=r"golgi cannot be measured in channel 0: .* as noise would be; pass --cells"):
+    with pytest.raises(UserError, match=r"golgi cannot be measured in channel 0: .* as noise would be; pass `cells"):
         refuse_noise("golgi", survey, 0)

@@ -218,7 +218,7 @@ def test_licences_and_channels_that_the_zoo_has_no_words_for(tmp_path):
     with pytest.raises(UserError, match=r"bioimageio\.spec refuses 'license"):
         save_zoo(MODELS["percentile"], tmp_path / "a", "Nuclei", [], "none at all")
     mixed = unet(2, channels=2, out=3, normalisation=(Normalisation(), Normalisation(high=99.0)))
-    with pytest.raises(UserError, match="export it with --to onnx"):
+    with pytest.raises(UserError, match="export it with `to=onnx`"):
         save_zoo(mixed, tmp_path / "b", "Nuclei", [], "MIT")
     assert list(Path(tmp_path).iterdir()) == []
 

@@ -18,7 +18,7 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.model import Segmenter
-from cytoshift.predict.run import segment
+from cytoshift.predict.pipeline import segment
 from cytoshift.train import proof
 from cytoshift.train.fit import fit
 from cytoshift.train.log import Log
@@ -136,7 +136,7 @@ def test_more_steps_continue_a_finished_run(images, tmp_path):
 
 
 def test_no_number_stops_with_a_reason(images, tmp_path):
-    with pytest.raises(UserError, match=r"is not a number at step \d+; .* go on in another -o with train.lr="):
+    with pytest.raises(UserError, match=r"is not a number at step \d+; .* go on in another `out` with train.lr="):
         fit(settings(images, lr=1e30, precision="32", steps=20), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "model").exists()
 

@@ -101,7 +101,7 @@ def test_from_two_stacks_to_a_score(sides, method, tmp_path):
     (tmp_path / "truth").mkdir()
     for z, plane in enumerate(tifffile.imread(sides / "target" / "mask.tif")):
         tifffile.imwrite(tmp_path / "truth" / f"raw_t{z}.tif", plane)
-    cytoshift("evaluate", tmp_path / "labels", tmp_path / "truth", "--json", tmp_path / "report.json")
+    cytoshift("evaluate", tmp_path / "truth", tmp_path / "labels", "--json-file", tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text())["mean"]["dice"] > 0.8
 
 

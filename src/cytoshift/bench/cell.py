@@ -28,7 +28,7 @@ from ..core.settings import parse, read_yaml
 from ..data.several import apart
 from ..data.volumes import Volume, open_volumes
 from ..model import Segmenter
-from ..predict.run import Options, predict
+from ..predict.pipeline import Options, predict
 from ..train import checkpoint
 from ..train.fit import fit
 from ..train.settings import Run

@@ -1,12 +1,17 @@
-"""What every verb that works for a while has in common: --quiet, --json, and its last words.
+"""What a verb says: lines for a person, tables, and its last words.
 
 Progress is on stderr (core.progress), the result on stdout: for a person a sentence or a table, with --json one line
 that a program can read.
 """
 
 import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -17,14 +22,55 @@ if TYPE_CHECKING:
 
     from ..predict.outputs import Outputs
 
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Json = Annotated[bool, typer.Option("--json", help="The result as one line of JSON on stdout; all else is on stderr.")]
+
+SETTING = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")  # as sentences below cli/ name a setting: `axes` or `axes=zyx`
+FLAGS: ContextVar[dict[str, str] | None] = ContextVar("FLAGS", default=None)  # of the running verb, by parameter
+
+
+def flagged(sentence: str) -> str:
+    """The sentence with the flags of the running verb in the place of settings; what the verb has no flag for stays.
+
+    >>> token = FLAGS.set({"axes": "--axes"})
+    >>> flagged("axes are not known; pass `axes=zyx`, or set `patch`")
+    'axes are not known; pass --axes zyx, or set `patch`'
+    >>> FLAGS.reset(token)
+    """
+    flags = FLAGS.get() or {}
+
+    def flag(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if name not in flags:
+            return found.group()
+        return flags[name] if value is None else f"{flags[name]} {value}"
+
+    return SETTING.sub(flag, sentence)
+
+
+class Messages(logging.Handler):
+    """What the rooms have to say, on stderr: sentences as they are, warnings with the name of the program."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warned = "cytoshift: " * (record.levelno >= logging.WARNING)
+        say(f"{warned}{record.getMessage()}", err=True)
+
+
+@contextmanager
+def messages() -> Iterator[None]:
+    """Within, messages of the logger `cytoshift` reach the person at the terminal."""
+    handler, log = Messages(), logging.getLogger("cytoshift")
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
 
 
 def say(words: object, err: bool = False, **style: Any) -> None:
-    """A line for a person. Names of files stand in it: what would command a terminal is written out."""
-    typer.secho(printable(str(words)), err=err, **style)
+    """A line for a person, with flags in the place of settings. What would command a terminal is written out."""
+    typer.secho(flagged(printable(str(words))), err=err, **style)
 
 
 def shown(words: str, **style: Any) -> "Text":

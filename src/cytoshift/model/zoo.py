@@ -161,7 +161,7 @@ def preprocessing(segmenter: Segmenter) -> list[Any]:
         if any(other.model_copy(update={"gamma": first.gamma}) != first for other in others):
             raise UserError(
                 "the channels of this model are normalised in different ways, which bioimageio has no words for; "
-                "export it with --to onnx"
+                "export it with `to=onnx`"
             )
         sign = -1.0 if first.invert else 1.0
         if first.kind == "zscore":

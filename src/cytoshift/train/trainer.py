@@ -323,7 +323,7 @@ class Trainer:
         cure = "train.precision=32" if self.precision != "32" else f"train.lr={self.train.lr / 2:g}"
         return (
             f"loss term {term} is not a number at step {self.step}; {self.folder / LAST} is intact, go on in another "
-            f"-o with {cure}, or in this one with train.on_failure=rollback"
+            f"`out` with {cure}, or in this one with train.on_failure=rollback"
         )
 
 
@@ -406,7 +406,7 @@ def claim(out: Path, run: Run) -> None:
     if path.exists():
         there = parse(Run, read_yaml(path), str(path)).model_dump(mode="json")  # with what it left to the defaults
         if changed := differences(there, wish):
-            raise UserError(f"{out} holds a run with other settings ({changed[0]}); choose another -o or remove it")
+            raise UserError(f"{out} holds a run with other settings ({changed[0]}); choose another `out` or remove it")
         if there == wish:
             return
     with replacing(path) as beside:

@@ -51,7 +51,7 @@ class TiffArray:
             if self.mapped(series):
                 whole = series.asarray(out="memmap", squeeze=False)
                 return np.array(whole[region])
-            if all(s == slice(0, n, 1) for s, n in zip(region, self.shape)):
+            if all(s.indices(n) == (0, n, 1) for s, n in zip(region, self.shape)):
                 return series.asarray(level=self.level, squeeze=False)
             array = self.chunked(series)
             with frugal(array):
@@ -88,7 +88,7 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
     page = series.keyframe
     if not 0 <= level < len(series.levels):
         raise UserError(
-            f"level {level} asked for, {path} has {len(series.levels)}; pass --level {upto(len(series.levels))}"
+            f"level {level} asked for, {path} has {len(series.levels)}; pass `level` {upto(len(series.levels))}"
         )
     plain = series.kind not in ("imagej", "ome")
     if plain and not labels and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
