@@ -92,7 +92,7 @@ class Affinity(Representation):
         height = np.rint(np.clip(weakest, 0, 1) * 255).astype(np.uint8)
         mask = self.foreground(channels) > self.threshold
         sizes = least(self.smallest, (self.seed_voxels, self.voxels), voxel)
-        return relabel(split(height, weakest > self.seed, mask, *sizes, ties="raster"))
+        return split(height, weakest > self.seed, mask, *sizes)
 
     def faces(self, channels: StoredChannels) -> list[Channels]:
         """The channels of the face neighbours along each axis."""
