@@ -242,3 +242,32 @@ def test_rooms_log_what_they_have_to_say_and_print_nothing():
         and not any(word.arg == "file" and ast.unparse(word.value) != "sys.stderr" for word in node.keywords)
     }  # fmt: skip
     assert printed == set()
+
+
+PARTICIPLES = set(
+    """
+    above alone apart around begun below beside between born chosen drawn found given gone grown held hidden
+    inside kept known later left lent lost made many one said seen sent several shown spread taken taught
+    together told untold within won written
+    """.split()
+)
+SAME_THING = {"__init__.py", "base.py"}  # `base` is the contract of a family: of methods, of representations
+
+
+def test_names_of_functions_and_classes_say_what_they_do_or_are():
+    """A bare participle or adjective says neither, and nobody can search for it."""
+    bare = [
+        f"{path.relative_to(SOURCE)}: {node.name}"
+        for path in SOURCE.rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and re.fullmatch(rf"{'|'.join(PARTICIPLES)}|[a-z]+ed", node.name.lower())
+        and node.name not in {"Supervised", "WorkersDied"}
+    ]
+    assert not bare
+
+
+def test_no_two_modules_share_a_file_name():
+    """A verb's file has the name of the verb, whose work may stand in a module of this name."""
+    names = [path.name for path in SOURCE.rglob("*.py") if path.parent.name != "cli" and path.name not in SAME_THING]
+    assert {name for name in names if names.count(name) > 1} == set()

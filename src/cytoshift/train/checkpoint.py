@@ -9,14 +9,14 @@ from zipfile import BadZipFile, ZipFile
 import torch
 from torch import nn
 
-from ..core.atomic import replacing
+from ..core.atomic import atomic_path
 from ..core.errors import UserError
 
 
 def save(path: Path, step: int, elapsed: float, parts: dict[str, Any]) -> None:
     """parts: anything with state_dict(). elapsed: seconds of training so far. Atomic."""
     state = {"step": step, "elapsed": elapsed} | {name: part.state_dict() for name, part in parts.items()}
-    with replacing(path) as beside:
+    with atomic_path(path) as beside:
         try:
             torch.save(state, beside)
         except RuntimeError as error:  # torch's writer has no class for what a disk refuses
@@ -34,7 +34,7 @@ def load(path: Path, parts: dict[str, Any]) -> tuple[int, float]:
     refuse_damaged(path)
     try:
         # Checkpoints of the first version have nothing of the monitor.
-        state = {"monitor": {}} | torch.load(path, map_location="cpu", weights_only=True)
+        state = {"monitor": {}} | with_new_names(torch.load(path, map_location="cpu", weights_only=True))
         for name, part in parts.items():
             restore(part, state[name])
     except (RuntimeError, KeyError, EOFError, ValueError) as error:
@@ -42,6 +42,17 @@ def load(path: Path, parts: dict[str, Any]) -> tuple[int, float]:
             f"checkpoint {path} does not fit this run ({first_line(error)}); choose another `out`"
         ) from None
     return int(state["step"]), float(state["elapsed"])
+
+
+def with_new_names(state: Any) -> Any:
+    """A state whose keys say `critic`, as those of version 0.1 do, with `discriminator` in its place."""  # old name
+    if isinstance(state, dict):
+        return type(state)((rename_key(key), with_new_names(value)) for key, value in state.items())
+    return state
+
+
+def rename_key(key: Any) -> Any:
+    return key.replace("critic", "discriminator") if isinstance(key, str) else key  # old name
 
 
 def refuse_damaged(path: Path) -> None:
