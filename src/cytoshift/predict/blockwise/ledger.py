@@ -64,7 +64,7 @@ def write(path: Path, content: bytes, anew: bool = False) -> None:
             file.write(content)
     except OSError as error:
         raise UserError(
-            f"cannot note what is finished in {path}: {error.strerror}; free space or choose another output with -o, "
+            f"cannot note what is finished in {path}: {error.strerror}; free space or choose another output with `out`, "
             f"the same command goes on where this one stopped"
         ) from error
 
