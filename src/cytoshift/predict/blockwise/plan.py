@@ -89,13 +89,13 @@ class Plan(Settings):
         if any(h < o for h, o in zip(self.halo, self.objects)):
             out.append(
                 f"warning: the halo {words(self.halo)} is smaller than the objects, about {words(self.objects)} "
-                f"voxels, and those at block faces may come out cut; pass --halo "
+                f"voxels, and those at block faces may come out cut; pass `halo` "
                 f"{','.join(str(o + CONTEXT) for o in self.objects)}"
             )
         elif not known:
             out.append(
                 f"warning: the model does not say how large objects are; a halo of {words(self.halo)} voxels is taken, "
-                f"pass --halo with the extent of the largest ones if they are larger"
+                f"pass `halo` with the extent of the largest ones if they are larger"
             )
         return out
 
@@ -130,8 +130,8 @@ def made(
     if need > budget:
         raise UserError(
             f"a memory of {wishes.memory / 1e9:.3g} GB asked for, a block of {words(block)} voxels with its halo "
-            f"{words(halo)} needs {(BASE + need * bytes_each) / 1e9:.3g} GB; pass a larger --memory or a smaller "
-            f"--block"
+            f"{words(halo)} needs {(BASE + need * bytes_each) / 1e9:.3g} GB; pass a larger `memory` or a smaller "
+            f"`block`"
         )
     working, step, tile = grid
     ones = (1,) * len(shape)

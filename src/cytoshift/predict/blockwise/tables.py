@@ -45,7 +45,7 @@ class Found:
         wide = ",".join(map(str, self.extent))
         return (
             f"warning: {self.larger} objects are longer than the halo of {words(halo)} voxels, up to "
-            f"{words(self.extent)}; look at the seam audit, and pass --halo {wide} to have all of them drawn in one "
+            f"{words(self.extent)}; look at the seam audit, and pass `halo` {wide} to have all of them drawn in one "
             f"piece"
         )
 
