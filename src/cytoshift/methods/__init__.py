@@ -10,6 +10,7 @@ from .feature import Feature
 from .mask_cyclegan import MaskCycleGAN
 from .mean_teacher import MeanTeacher
 from .mmd import MMD
+from .randomised import Randomised
 from .supervised import Supervised
 from .vox2vox import Vox2Vox
 from .ynet import YNet
@@ -18,6 +19,7 @@ METHODS: dict[str, type[Method]] = {
     "adgan": ADGAN,
     "cysgan": CySGAN,
     "supervised": Supervised,
+    "randomised": Randomised,
     "cyclegan": CycleGAN,
     "feature": Feature,
     "mmd": MMD,

@@ -9,6 +9,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     "adgan": ("yao2021adgan",),
     "cysgan": ("lauenburg2023cysgan",),
     "supervised": ("ronneberger2015unet",),
+    "randomised": ("dey2024anystar", "billot2023synthseg"),
     "cyclegan": ("zhu2017cyclegan",),
     "cyclegan-xy": ("zhu2017cyclegan", "ronneberger2015unet"),
     "cyclegan-yx": ("zhu2017cyclegan", "ronneberger2015unet"),
@@ -24,7 +25,8 @@ METHODS: dict[str, tuple[str, ...]] = {
     "vox2vox": ("cirillo2020vox2vox",),
 }
 NAMES = {
-    "adgan": "AD-GAN", "cysgan": "CySGAN", "supervised": "a U-Net trained with supervision", "cyclegan": "CycleGAN",
+    "adgan": "AD-GAN", "cysgan": "CySGAN", "supervised": "a U-Net trained with supervision",
+    "randomised": "a U-Net trained on domain-randomised synthetic images", "cyclegan": "CycleGAN",
     "cyclegan-xy": "CycleGAN, which draws the labelled source in the look of the target, and a U-Net trained on it",
     "cyclegan-yx": "a U-Net trained on the labelled source, and CycleGAN, which draws the target in the source's look",
     "histogram-xy": "a U-Net trained on the labelled source with histograms matched to the target",
