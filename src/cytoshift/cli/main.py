@@ -22,6 +22,7 @@ from .evaluate import evaluate
 from .export import export
 from .import_config import import_config
 from .info import info
+from .models import models
 from .new import new
 from .plan import plan
 from .report import report
@@ -75,8 +76,8 @@ def cytoshift(
 
 # In the order of a first day.
 for verb in (
-    demo, data, info, convert, assess, new, train, select, segment, view, trust, evaluate, report, export, translate,
-    synth, plan, bench, import_config, doctor,
+    demo, data, info, convert, models, assess, new, train, select, segment, view, trust, evaluate, report, export,
+    translate, synth, plan, bench, import_config, doctor,
 ):  # fmt: skip
     app.command()(verb)
 

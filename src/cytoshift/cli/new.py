@@ -29,8 +29,8 @@ def new(
     method: Annotated[
         str,
         typer.Argument(
-            help="adgan, mask_cyclegan; or with --source: cysgan, feature, mmd, coral, dann, ynet, mean_teacher, "
-            "supervised, vox2vox, cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
+            help="adgan, randomised, mask_cyclegan; or with --source: cysgan, feature, mmd, coral, dann, ynet, "
+            "mean_teacher, supervised, vox2vox, cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
         ),
     ],
     images: Annotated[
@@ -134,8 +134,7 @@ def new(
                 raise UserError(
                     "--cells draws several classes, and --channels names none; pass --channels golgi=0,nuclei=1"
                 )
-            draw_as = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
-            text, drawn, sentence = drawing(method, target, look_for, preset, draw_as, told)
+            text, drawn, sentence = drawing(method, target, look_for, preset, represent, told)
     with locked(out):
         refuse_written(out, picture, overwrite)
         write(out, picture, text, drawn)
@@ -175,13 +174,20 @@ Written = tuple[str, "NDArray[np.uint8]", str]  # run.yaml, its picture, what wa
 
 
 def drawing(
-    method: str, target: "ImageSource", polarity: Any, preset: str, represent: Any, told: "Told | None" = None
+    method: str, target: "ImageSource", polarity: Any, preset: str, represent: str | None, told: "Told | None" = None
 ) -> Written:
-    """A method that learns from masks drawn like the objects seen."""
+    """A method that learns from masks, or images, drawn like the objects seen."""
+    from ..train import randomise
     from ..train.recipe import commented, look, settings
 
+    if randomise.synthesises(method):
+        write_as = one_of(represent or "bcd", BORROWED, "--represent")
+        survey = look(target, polarity, told)
+        run = randomise.settings(survey, preset, represent=write_as)
+        return randomise.commented(run, survey), beside_images(run), survey.sentence()
+    represent = one_of(represent or "semantic", REPRESENTATIONS, "--represent")
     survey = look(target, polarity, told)
-    run = settings(survey, preset, method=method, represent=represent)
+    run = settings(survey, preset, method=method, represent=represent)  # type: ignore[arg-type]
     return commented(run, survey), preview(run, survey), survey.sentence()
 
 
@@ -260,6 +266,31 @@ def preview(run: "Run", survey: "Survey") -> "NDArray[np.uint8]":
     titles = ["image", "synthetic objects", f"as {run.represent.kind} mask"]
     heading = "Do size, number and shape of the synthetic objects look like those of the images? If not, change prior."
     return sheet(rows, titles=titles, captions=captions, heading=heading)
+
+
+def beside_images(run: "Run") -> "NDArray[np.uint8]":
+    """Images as the network will see them beside synthetic ones and their labels. Volumes show their middle plane."""
+    from ..core.voxel import Voxel
+    from ..data.volumes import open_volumes
+    from ..draw import colour_labels, sheet, thumbnail
+    from ..train.domains import drawn, images
+    from ..train.loop import working_voxel
+
+    volumes = open_volumes(run.data.images)
+    working = working_voxel(run, volumes)
+    made, target, square = drawn(run, working), images(run, volumes, working), Voxel(working.size, working.unit)
+    rows = []
+    for i in range(SHOWN):
+        image, labels = made.pair(i)
+        rows.append([
+            thumbnail(target.sample(i)[0][0], square, size=SIZE, limits=(-1.0, 1.0)),
+            thumbnail(image[made.inside], square, size=SIZE, limits=(-1.0, 1.0)),
+            colour_labels(labels[made.inside], square, size=SIZE),
+        ])  # fmt: skip
+    heading = (
+        "Are synthetic objects as large as those of the images, and bright on both sides? If not, change randomised."
+    )
+    return sheet(rows, titles=["image", "synthetic image", "its labels"], heading=heading)
 
 
 def side_by_side(run: "Run") -> "NDArray[np.uint8]":

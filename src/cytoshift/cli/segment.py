@@ -25,7 +25,10 @@ SIZE = 320  # pixels of a picture's longer side
 
 
 def segment(
-    model: Annotated[Path, typer.Argument(help="Model folder, as written by 'cytoshift train'.")],
+    model: Annotated[
+        Path,
+        typer.Argument(help="Model folder, as written by 'cytoshift train', or a model of the package: nuclei-2d."),
+    ],
     images: Annotated[
         list[str], typer.Argument(help="Raw images: file, folder or glob; file.h5::raw names a dataset.")
     ],
@@ -38,6 +41,13 @@ def segment(
     voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
     frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
+    diameter: Annotated[
+        float | None,
+        typer.Option(help="Of the objects, in the voxel's unit, for models of the package; default: measured."),
+    ] = None,
+    polarity: Annotated[
+        str, typer.Option(help="Objects are bright, dark, or auto: measured; for models of the package.")
+    ] = "auto",
     threshold: Annotated[float | None, typer.Option(help="Of the foreground, 0 to 1; default: the model's.")] = None,
     min_size: Annotated[
         float | None, typer.Option(help="Least area or volume in the voxel's unit; default: the model's; 0: all.")
@@ -126,13 +136,14 @@ def segment(
             f"order of the training, as --channel {numbers}"
         )
     volumes = open_volumes(source)
+    segmenter, fit = fitted(segmenter, volumes, diameter, polarity, quiet)
     for volume in volumes:
         refuse_strangers(segmenter, volume, options)
     if odd := [sentence for volume in volumes if (sentence := odd_voxels(segmenter, volume))]:
         say(odd[0] + f" (and {len(odd) - 1} more like it)" * (len(odd) > 1), err=True)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
     blocks = how.asked or blockwise.too_large(segmenter, volumes) is not None
-    request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
+    request = {"model": fingerprint(model), "options": options.model_dump(mode="json")} | fit
     names = segmenter.representation.names if isinstance(segmenter.representation, Classes) else ("",)
     pairs = bool(getattr(segmenter.representation, "belongs", {}))
     outputs = Outputs(out, volumes, request, raw, names, pairs, ".ome.zarr" if blocks else ".tif")
@@ -151,6 +162,28 @@ def segment(
     if result.get("audit") == "failed":
         say("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
         raise typer.Exit(blockwise.FAILED)
+
+
+def fitted(
+    segmenter: "Segmenter", volumes: "Sequence[Volume]", diameter: float | None = None, polarity: str = "auto",
+    quiet: bool = False,
+) -> "tuple[Segmenter, dict[str, Any]]":  # fmt: skip
+    """A model of the package made to fit the images, any other one as it is; and what was found, said to the user."""
+    from typing import cast
+
+    from ..core.progress import Progress
+    from ..measure.measured import Polarity
+    from ..trust.fit import fit
+    from .new import POLARITIES, one_of
+
+    wish = None if one_of(polarity, POLARITIES, "--polarity") == "auto" else cast(Polarity, polarity)
+    if segmenter.diameter is None:
+        return fit(segmenter, volumes, diameter, wish).segmenter, {}
+    with Progress("measuring", 1, quiet=quiet) as progress:
+        found = fit(segmenter, volumes, diameter, wish, progress.update)
+    if not quiet:
+        say(found.sentence, err=True)
+    return found.segmenter, {"fit": found.numbers()}
 
 
 def refuse_places(out: Path, raw: Path | None, source: "ImageSource", model: Path) -> None:
