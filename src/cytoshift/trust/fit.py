@@ -2,12 +2,14 @@
 
 Such a model (`Segmenter.diameter`) has learnt objects of so many voxels across. The diameter of the objects in the
 images is measured without labels (measure.estimate), or given. Where the measurement is unsure, several diameters are
-tried on a part of the images, and the one is taken whose result has the best label-free score.
+tried on a part of the images; what the model finds there is measured again.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from ..core.errors import UserError
 from ..core.normalise import Recipe, recipes
@@ -15,8 +17,9 @@ from ..core.voxel import Voxel
 from ..data.volumes import Volume, at_hand
 from ..measure.estimate import estimate
 from ..measure.measured import Measured, Polarity
-from ..measure.shapes import Expected, expectations
+from ..measure.shapes import Expected, Shapes, expectations, shapes
 from ..model import Segmenter
+from ..predict.run import predict
 from .judge import Told, judge, middle, part_of, silent
 from .select import total
 
@@ -24,7 +27,9 @@ SURE = 0.6  # confidence of a measurement that needs no second one
 AGREE = 1.35  # so much may the two ways to measure a diameter differ before both are plausible
 AROUND = 1.6  # the other diameters that are tried are smaller and larger by this factor
 FINER = 3.0  # voxels of the images are divided by so much at most: beyond, nothing is added but work
-SAMPLE = {2: 512 * 512, 3: 80 * 80 * 80}  # voxels of the network that an image is tried on
+NEAR = 1.25  # diameters that differ by less are one; networks have learnt objects of many sizes
+ROUNDS, FEW = 2, 5  # of measuring what is found, and objects that make a median
+SAMPLE = {2: 384 * 384, 3: 64 * 64 * 64}  # voxels of the network that an image is tried on
 IMAGES = 3  # that are tried
 ROOM = 400e6  # bytes of raw images that are kept in memory while they are measured
 
@@ -130,29 +135,51 @@ def plausible(seen: Measured) -> list[float]:
 
 
 def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measured, polarity: Polarity, told: Told) -> Fit:
-    """The diameter with the best label-free score on a part of the images, where more than one is plausible."""
+    """The model at the diameter that images and results agree on.
+
+    Where more than one diameter is plausible the one with the best label-free score on a part of the images is taken.
+    Then the objects that the model finds there are measured: the network tells nuclei from walls and texture, which the
+    measurement of raw images does not. Where they are of another size, the model is fitted to that.
+    """
     sizes, unit = plausible(seen), seen.unit
-    found = {size: fitted(segmenter, volumes, size, polarity) for size in sizes}
-    said = f"{polarity} objects {sizes[0]:.3g} {unit} across, measured with a confidence of {seen.confidence:.2f}"
-    if len(sizes) == 1:
-        return Fit(found[sizes[0]], said, sizes[0], polarity)
+    parts = sample(volumes, sizes[0] / float(segmenter.diameter or 1))
+    words = f"{polarity} objects {sizes[0]:.3g} {unit} across, measured with a confidence of {seen.confidence:.2f}"
     scores: dict[float, float] = {}
-    for number, (size, model) in enumerate(found.items()):
-        step = part_of(lambda done: told(0.5 + 0.5 * done), number, len(found))
-        scores[size] = tried(model, volumes, step)
-    chosen = max(scores, key=lambda size: scores[size])
-    tries = ", ".join(f"{size:.3g} {unit}: {value:.2f}" for size, value in sorted(scores.items()))
-    words = f"{said}; tried on a part of the images, scores {tries}; {chosen:.3g} {unit} is taken"
-    return Fit(found[chosen], words, chosen, polarity, scores)
+    for number, size in enumerate(sizes if len(sizes) > 1 else []):
+        step = part_of(lambda done: told(0.5 + 0.4 * done), number, len(sizes))
+        model = fitted(segmenter, volumes, size, polarity)
+        found = [judge(model, part, told=part_of(step, i, len(parts))) for i, part in enumerate(parts)]
+        scores[size] = total(found).value
+    size = max(scores, key=lambda one: scores[one]) if scores else sizes[0]
+    if scores:
+        tries = ", ".join(f"{one:.3g} {unit}: {value:.2f}" for one, value in sorted(scores.items()))
+        words += f"; tried on a part of the images, scores {tries}"
+    for _ in range(ROUNDS):
+        model = fitted(segmenter, volumes, size, polarity)
+        again = found_diameter(model, parts)
+        if again is None or max(again / size, size / again) <= NEAR:
+            break
+        words += f"; at {size:.3g} {unit} the objects found are {again:.3g} {unit} across"
+        size = again
+    model = fitted(segmenter, volumes, size, polarity)
+    if size != sizes[0]:
+        words += f"; {size:.3g} {unit} is taken"
+    return Fit(model, words, size, polarity, scores or None)
 
 
-def tried(model: Segmenter, volumes: Sequence[Volume], told: Told) -> float:
-    """The label-free score of a model on the middle of some images."""
-    few = [volumes[i * len(volumes) // min(len(volumes), IMAGES)] for i in range(min(len(volumes), IMAGES))]
-    ratio = float(min(own for own in few[0].voxel.size) / min(model.voxel.size))
-    voxels = int(SAMPLE[len(model.axes)] / max(ratio, 1e-3) ** len(model.axes))
-    parts = [middle(volume, voxels) for volume in few]
-    return total([judge(model, part, told=part_of(told, i, len(parts))) for i, part in enumerate(parts)]).value
+def sample(volumes: Sequence[Volume], side: float) -> list[Volume]:
+    """The middle of some images, as large as SAMPLE where the network's voxels have this side."""
+    count = min(len(volumes), IMAGES)
+    few = [volumes[i * len(volumes) // count] for i in range(count)]
+    voxels = [SAMPLE[len(one.axes)] * side ** len(one.axes) / one.voxel.volume for one in few]
+    return [middle(one, max(int(most), 1)) for one, most in zip(few, voxels)]
+
+
+def found_diameter(model: Segmenter, parts: Sequence[Volume]) -> float | None:
+    """Median diameter of the objects that a model finds; None of too few."""
+    seen = [shapes(predict(model, part).labels, part.voxel) for part in parts]
+    every = Shapes.joined(seen).settled().diameter
+    return float(np.median(every)) if every.size >= FEW else None
 
 
 def fitted(segmenter: Segmenter, volumes: Sequence[Volume], diameter: float, polarity: Polarity) -> Segmenter:
