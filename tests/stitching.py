@@ -14,7 +14,6 @@ from cytoshift.predict.engine import Serial
 from cytoshift.predict.plan import Wishes
 from cytoshift.predict.run import Options, decoded
 from cytoshift.represent import BCD, Semantic
-from cytoshift.represent.bcd import eight_bits
 from predicting import segmenter
 
 PLAIN = Options(precision="32", min_size=0.0)
@@ -78,9 +77,8 @@ def same_objects(one: np.ndarray, other: np.ndarray) -> bool:
 def encoded(made, labels: np.ndarray, volume: Volume) -> tuple[np.ndarray, np.ndarray]:
     """The channels of a perfect network in 8 bits (K, *S), and what they are in one piece (*S)."""
     represent = made.representation
-    lows = (0, 0, -1)[: len(represent.channels)]
-    eight = np.stack(eight_bits(represent.encode(labels, volume.voxel), lows))
-    return eight, decoded(represent, passes.channels_for(represent, eight, lows), volume.voxel, PLAIN)
+    eight = represent.stored(represent.encode(labels, volume.voxel))
+    return eight, decoded(represent, eight, volume.voxel, PLAIN)
 
 
 def models() -> dict:

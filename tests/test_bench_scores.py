@@ -8,6 +8,7 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.labels.objects import objects
 from cytoshift.predict.raw import Raw
 from cytoshift.predict.run import Instances, Prediction
+from cytoshift.represent import BCD, Semantic
 
 
 def prediction(names, channels) -> Prediction:
@@ -19,11 +20,11 @@ def prediction(names, channels) -> Prediction:
 def test_objects_of_mask_contour_and_distance_are_ranked_by_all_three():
     names = ("image", "foreground", "contour", "distance")
     channels = [[[9, 9, 9, 9]], [[255, 255, 0, 255]], [[0, 255, 0, 51]], [[255, 255, 0, 191]]]
-    sure = surety(prediction(names, channels))[""]
+    sure = surety(prediction(names, channels), BCD())[""]
     assert list(sure["mask"]) == [0.5, 0.25]
     # B (1 - C) D: 1 * 1 * 1 and 1 * 0 * 1 for the first; 1 * 0.8 * 0.498 for the second.
     assert sure["shape"] == pytest.approx([0.5, 0.8 * (2 * 191 / 255 - 1)], abs=1e-6)
 
 
 def test_objects_of_a_mask_alone_are_ranked_by_it():
-    assert set(surety(prediction(("image", "mask"), [[[9] * 4], [[255] * 4]]))[""]) == {"mask"}
+    assert set(surety(prediction(("image", "mask"), [[[9] * 4], [[255] * 4]]), Semantic())[""]) == {"mask"}

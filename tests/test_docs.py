@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cytoshift.methods import METHODS
-from cytoshift.train.settings import TWO_STAGES, Run
+from cytoshift.methods import METHODS, TWO_STAGES
+from cytoshift.train.settings import Run
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -49,7 +49,7 @@ def blocks_and_piece(made, volume, options, folder):
     job = segment_blockwise(made, volume, outputs, folder / "work", Serial(),
                             Wishes(block=size, halo=(8,) * len(size)), options, only="predict")  # fmt: skip
     whole = inferred(made, job.scale(volume.load()), volume.voxel, options, None)
-    lows = np.array(job.lows).reshape(-1, *(1,) * len(size))
+    lows = np.array(job.represent.ranges)[:, 0].reshape(-1, *(1,) * len(size))
     found = job.blended(slice(0, len(whole)), tuple(slice(0, n) for n in volume.shape))
     return found.astype(float), 255 * (whole - lows) / (1 - lows), job
 
@@ -65,7 +65,7 @@ def test_channels_of_blocks_are_those_of_one_piece_for_every_method(name, ndim, 
     assert len(job.cover) >= 4 and len(job.grid) >= 4
     assert np.abs(blocks - piece).max() <= STEP
     alone = inferred(made, job.scale(image), volume.voxel, Options(precision="32"), None)
-    lows = np.array(job.lows).reshape(-1, *(1,) * ndim)
+    lows = np.array(job.represent.ranges)[:, 0].reshape(-1, *(1,) * ndim)
     assert np.abs(255 * (alone - lows) / (1 - lows) - piece).mean() / 255 <= PIECE
 
 

@@ -9,9 +9,10 @@ import pytest
 import yaml
 from PIL import Image
 
+from cytoshift.core import papers
 from cytoshift.core.errors import UserError
 from cytoshift.core.facts import read_json, write_json
-from cytoshift.report import page, papers, write_report
+from cytoshift.report import page, write_report
 from cytoshift.report.charts import curve
 from cytoshift.report.learnt import Learnt, learnt
 from cytoshift.report.logs import history
@@ -146,16 +147,17 @@ def test_a_folder_of_something_else_is_a_sentence(tmp_path):
 
 
 def test_every_method_names_its_papers_and_every_paper_is_there():
-    from cytoshift.methods import METHODS
-    from cytoshift.train.settings import TWO_STAGES
+    from cytoshift.methods import KNOWN
+    from cytoshift.represent import BC, BCD, Affinity
 
-    assert set(papers.METHODS) == set(papers.NAMES) == {*METHODS, *TWO_STAGES}
-    used = {key for keys in (*papers.METHODS.values(), *papers.REPRESENTATIONS.values()) for key in keys}
+    assert all(kind.title and kind.papers and kind.name == name for name, kind in KNOWN.items())
+    used = {key for kind in (*KNOWN.values(), BC, BCD, Affinity) for key in kind.papers}
     assert used == set(papers.library())
     assert papers.short("yao2021adgan") == "Yao et al., 2021"
     assert papers.short("sun2016coral") == "Sun and Saenko, 2016"
     assert papers.short("ganin2016dann") == "Ganin et al., 2016"
     assert papers.field("lauenburg2023cysgan", "title").startswith("3D Domain Adaptive Instance")
+    assert all(set(papers.place(key)) & {"doi", "url"} for key in papers.library())
     assert all(entry.count("{") == entry.count("}") for entry in papers.library().values())
 
 

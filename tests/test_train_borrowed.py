@@ -15,7 +15,7 @@ from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.data.write import write_image, write_labels
-from cytoshift.methods import METHODS
+from cytoshift.methods import METHODS, TWO_STAGES
 from cytoshift.model import Segmenter
 from cytoshift.nets.chain import ChainSpec, LookupSpec
 from cytoshift.predict.run import segment
@@ -24,7 +24,7 @@ from cytoshift.train.borrow import agreed, borrow, borrows, cautioned, lent
 from cytoshift.train.domains import domains
 from cytoshift.train.fit import fit
 from cytoshift.train.recipe import laid_over, look
-from cytoshift.train.settings import TWO_STAGES, Run
+from cytoshift.train.settings import Run
 from cytoshift.train.stages import STAGES
 
 UNET = {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}

@@ -12,6 +12,7 @@ from typing import Any
 
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.data.drawn import DrawnImages
+from cytoshift.methods import METHODS
 from cytoshift.model import Segmenter
 from cytoshift.model.shipped import FOLDER
 from cytoshift.train import checkpoint
@@ -56,6 +57,8 @@ def shipped(folder: Path, name: str, step: str | None) -> Segmenter:
     reached = int(step or steps)
     card = {
         "method": run.method,
+        "title": METHODS[run.method].title,
+        "papers": [*METHODS[run.method].papers, *run.represent.papers],
         "summary": SUMMARY[name],
         "learnt from": "domain-randomised synthetic images (cytoshift.synth.randomised), no real image and no label",
         "training": f"{reached} of {run.train.steps} steps of {run.train.batch} patches of "

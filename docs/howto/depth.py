@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ..core.settings import Settings, parse
+from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..labels.ids import relabel
-from .base import Channels, Labels, Link, components
+from .base import Channels, Labels, Link, Representation, StoredChannels, components, to_floats
 from .distance import deepest, distances
 from .watershed import grow
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Depth(Settings):
+class Depth(Representation):
     """threshold: foreground above it. core: a connected piece that lies deeper than this is one object."""
 
     kind: Literal["depth"] = "depth"
@@ -26,7 +26,7 @@ class Depth(Settings):
     core: float = Field(0.6, gt=0, lt=1)
 
     channels: ClassVar[tuple[str, ...]] = ("foreground", "depth")
-    knobs: ClassVar[Mapping[str, tuple[float, ...]]] = {"threshold": (0.3, 0.5, 0.7), "core": (0.4, 0.6, 0.8)}
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {"threshold": (0.3, 0.5, 0.7), "core": (0.4, 0.6, 0.8)}
     link: ClassVar[Link] = "best"
 
     def encode(self, labels: NDArray[np.generic], voxel: Voxel) -> Channels:
@@ -47,12 +47,12 @@ class Depth(Settings):
         inside = binary_cross_entropy_with_logits(logits[:, 0], target[:, 0])
         return inside + 5 * mse_loss(logits[:, 1].sigmoid(), target[:, 1])
 
-    def foreground(self, channels: Channels) -> Channels:
-        return np.asarray(channels[0])
+    def foreground(self, channels: StoredChannels) -> Channels:
+        return np.asarray(to_floats(channels, self.ranges)[0])
 
-    def decode(self, channels: Channels, voxel: Voxel) -> Labels:
+    def decode(self, channels: StoredChannels, voxel: Voxel) -> Labels:
         """Deep pieces are seeds; they flood the foreground, the deepest first."""
-        inside, depth = channels
+        inside, depth = to_floats(channels, self.ranges)
         seeds, _ = components((depth > self.core) & (inside > self.threshold))
         shallow = np.rint(255 * (1 - np.clip(depth, 0, 1))).astype(np.int16)
         return grow(seeds, shallow, inside > self.threshold)

@@ -25,6 +25,9 @@ class Options(Backbone):
 
 
 class MinEnt(Adapting):
+    name: ClassVar = "minent"
+    title: ClassVar = "MinEnt"
+    papers: ClassVar = ("vu2019advent",)
     settings = Options
     presets: ClassVar = presets()
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import asides
 import settings
 import verbs
-from cytoshift.methods import METHODS
-from cytoshift.report.papers import METHODS as PAPERS
+from cytoshift.methods import KNOWN, METHODS
 from schema import run_schema
 
 
@@ -26,7 +25,7 @@ def everything() -> dict[str, str]:
     for method in METHODS:
         out[f"parts/options-{method}.md"] = settings.options(method)
         out[f"parts/presets-{method}.md"] = settings.presets(method)
-    return out | {f"parts/cite-{method}.md": settings.cite(method) for method in PAPERS}
+    return out | {f"parts/cite-{method}.md": settings.cite(method) for method in KNOWN}
 
 
 def write(folder: Path) -> None:

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from cytoshift.core.settings import groups
-from cytoshift.methods import METHODS
-from cytoshift.train.settings import TWO_STAGES, Run
+from cytoshift.methods import KNOWN, METHODS, TWO_STAGES
+from cytoshift.train.settings import Run
 from prose import intro, meanings
 
 STAGED = {"translate": "cyclegan", "segment": "supervised"}  # the options of a recipe of two stages, by stage
@@ -30,7 +30,7 @@ def run_schema() -> dict[str, Any]:
     for kind in (*reached(Run), *kinds):
         explain(kind, defs[of.get(kind, kind.__name__)])
     run = defs.pop(of[Run])
-    run["properties"]["method"]["enum"] = [*METHODS, *TWO_STAGES]
+    run["properties"]["method"]["enum"] = [*KNOWN]
     run["properties"]["options"].pop("additionalProperties")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "run.yaml of Cytoshift", **run,

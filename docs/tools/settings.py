@@ -4,9 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from cytoshift.methods import METHODS, Method
-from cytoshift.report.papers import METHODS as PAPERS
-from cytoshift.report.papers import library
+from cytoshift.core.papers import library
+from cytoshift.methods import KNOWN, METHODS, Method
 from cytoshift.train.settings import Run, Train
 from prose import intro, meanings
 from schema import reached
@@ -92,4 +91,4 @@ def cell(given: Any, key: str) -> str:
 
 def cite(method: str) -> str:
     """BibTeX of what a result of the method rests on."""
-    return "".join(f"```bibtex\n{library()[key]}\n```\n\n" for key in PAPERS[method])
+    return "".join(f"```bibtex\n{library()[key]}\n```\n\n" for key in KNOWN[method].papers)

@@ -144,7 +144,7 @@ def ways(contender: Any, segmenter: Segmenter) -> Segment:
     def way(image: Volume) -> Found:
         prediction = predict(segmenter, image, wishes, keep=True)
         labels = {name: one.labels for name, one in prediction.classes.items()}
-        return Found(labels, prediction.belongs, surety(prediction))
+        return Found(labels, prediction.belongs, surety(prediction, segmenter.representation))
 
     return way
 

@@ -19,7 +19,7 @@ from ..metrics.pairing import Pairing, owned, pairing, summed
 from ..metrics.report import Scores, mean_of, pooled, report
 from ..metrics.scores import mean_over_objects
 from ..predict.run import Prediction
-from ..represent import BCD
+from ..represent import Representation
 from .data import Material, Pair
 
 COUNTS = ("truth_objects", "pred_objects")  # these add up over classes, all else is averaged
@@ -92,16 +92,15 @@ def written(folder: Path, pair: Pair, name: str) -> Path:
     return folder / "labels" / name / f"{pair.image.name}.tif"
 
 
-def surety(prediction: Prediction) -> dict[str, Scores]:
-    """How sure objects are, by class: the mean of the mask B over each, and of the BCD channels' B (1 - C) D.
+def surety(prediction: Prediction, represent: Representation) -> dict[str, Scores]:
+    """How sure objects are, by class: the mean confidence over each, and means of what else ranks objects.
 
-    The prediction was made with `keep`. D counts inside of objects, where it is positive.
+    The prediction was made with `keep`, and by that representation.
     """
     out: dict[str, Scores] = {name: {"mask": one.confidence} for name, one in prediction.classes.items()}
-    if prediction.raw is not None and prediction.raw.names[-3:] == BCD.channels and "" in out:
-        mask, contour, distance = (channel / np.float32(255) for channel in prediction.raw.channels[-3:])
-        shape = mask * (1 - contour) * np.maximum(2 * distance - 1, 0)
-        out[""] = {**out[""], "shape": mean_over_objects(shape, prediction.labels)}
+    if prediction.raw is not None and "" in out:
+        ranked = represent.rankings(prediction.raw.channels[-len(represent.channels) :])
+        out[""] = {**out[""], **{name: mean_over_objects(one, prediction.labels) for name, one in ranked.items()}}
     return out
 
 

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_serialize
 
 from ..core.errors import UserError
 from ..core.settings import Settings, parse, read_yaml
+from ..methods import ADGAN
 from ..train.settings import known_method
 from .classical import Classical
 
@@ -216,7 +217,7 @@ class Trained(Growing, Entry):
     """
 
     kind: Literal["train"]
-    method: str = "adgan"
+    method: str = Field(default_factory=lambda: ADGAN.name)
     preset: str = "laptop"
     represent: Literal["bcd", "bc", "ternary", "semantic"] | None = None
     labels: Literal["source", "target"] = "source"

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from ..core.machine import processor
+from ..methods import KNOWN
 from .cell import Cell
 from .spec import Spec
 
@@ -39,7 +40,13 @@ def summary(spec: Spec, rows: list[Row]) -> dict[str, Any]:
                 headline = spec.overview.score if spec.overview else "dice"
                 numbers = columns(mine, headline)
                 table.append({"dataset": dataset.name, "method": method.name, "seeds": len(mine), **numbers})
-    return {"title": spec.title, "machine": machine(), "table": table, "cells": rows}
+    return {"title": spec.title, "machine": machine(), "table": table, "papers": papers(rows), "cells": rows}
+
+
+def papers(rows: list[Row]) -> list[str]:
+    """BibTeX keys of the methods that were trained."""
+    names = dict.fromkeys(row["settings"]["method"].get("method") for row in rows)
+    return list(dict.fromkeys(key for name in names if name in KNOWN for key in KNOWN[name].papers))
 
 
 def where(row: Row) -> tuple[str, str]:

@@ -49,6 +49,7 @@ def assess(
     """
     from ..core.progress import Progress
     from ..data.volumes import declared, open_volumes
+    from ..methods import ADGAN, CySGAN
     from ..model import Segmenter
     from ..trust.assess import assess as judged
     from ..trust.assess import learnable
@@ -65,15 +66,16 @@ def assess(
         for path, one in loaded.items():
             progress.begin(f"trying {path}", 1)
             found[path] = judged(one, volumes, seen, progress.update)
-    method, why = learnable(seen, len(volumes))
+    without, why = learnable(seen, len(volumes))
+    method = (ADGAN if without else CySGAN).name
     models = [
         {"model": path, "verdict": one.verdict, "score": one.score and one.score.value, "evidence": one.evidence}
         for path, one in found.items()
     ]
     told = [(f"{path}: {WORDS[one.verdict]}", one.evidence) for path, one in found.items()]
-    code, advice = 0 if method == "adgan" else CODES["train"], fresh(method, images, flags)
+    code, advice = 0 if without else CODES["train"], fresh(without, images, flags)
     if not found:
-        told = [(f"train {'without labels' if method == 'adgan' else 'with labels of another modality'}", why)]
+        told = [(f"train {'without labels' if without else 'with labels of another modality'}", why)]
     else:
         best = min(found, key=lambda path: (CODES[found[path].verdict], -value(found[path])))
         code = CODES[verdict := found[best].verdict]
@@ -114,10 +116,13 @@ def worded(*words: object) -> str:
     return "cytoshift " + shlex.join(map(str, words))
 
 
-def fresh(method: str, images: list[str], flags: list[str]) -> str:
-    """The way to a new model."""
+def fresh(without: bool, images: list[str], flags: list[str]) -> str:
+    """The way to a new model, without labels or with those of another modality."""
+    from ..methods import ADGAN, CySGAN
+
+    method = (ADGAN if without else CySGAN).name
     each = [word for image in images for word in ("--images", image)]
-    borrowed = " --source SOURCE_IMAGES SOURCE_LABELS" if method == "cysgan" else ""
+    borrowed = "" if without else " --source SOURCE_IMAGES SOURCE_LABELS"
     return f"{worded('new', method, *each, *flags)}{borrowed} -o run.yaml && cytoshift train run.yaml"
 
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-# The methods whose networks stand for all that are shipped, by the name of their kind: translator, resnet, unet.
-METHODS = ("adgan", "mask_cyclegan", "supervised")
+    from ..methods import Method
+
 SHAPES = {2: (48, 64), 3: (8, 24, 32)}
 TRAINS = {"32": False, "bf16-mixed": True}
 # Cosine of the gradient of all weights with that of float64, at least. Right ones in bfloat16 come to 0.97 and more.
@@ -53,12 +53,14 @@ class Tried:
 
 def networks(device: str) -> Iterator[Tried]:
     """Every kind in 2D and 3D, of the size that `cytoshift new` gives it on a laptop."""
-    for method in METHODS:
+    from ..methods import ADGAN, MaskCycleGAN, Supervised
+
+    for method in (ADGAN, MaskCycleGAN, Supervised):  # their networks are of each kind: translator, resnet, unet
         for ndim in SHAPES:
             yield tried(method, ndim, device)
 
 
-def tried(method: str, ndim: int, device: str) -> Tried:
+def tried(method: "type[Method]", ndim: int, device: str) -> Tried:
     """One network with weights of its own, on noise."""
     import torch
 
@@ -89,24 +91,22 @@ def tried(method: str, ndim: int, device: str) -> Tried:
     return Tried(kind, ndim, device, errors, cosines, milliseconds, predicts, trains)
 
 
-def made(method: str, ndim: int) -> "tuple[nn.Module, Tensor, str]":
+def made(kind: "type[Method]", ndim: int) -> "tuple[nn.Module, Tensor, str]":
     """A network with norms that know their statistics, an image (1, C, *S), and what the network is called."""
     import torch
 
     from ..core.settings import parse
     from ..core.voxel import Voxel
-    from ..methods import METHODS as ALL
-    from ..methods import Task
+    from ..methods import Supervised, Task
     from ..represent import BCD, Semantic
     from ..train.freeze import freeze
 
-    kind = ALL[method]
     preset = kind.presets[f"laptop-{ndim}d"]
-    represent = BCD() if method == "supervised" else Semantic()
+    represent = BCD() if kind is Supervised else Semantic()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         task = Task(Voxel((1.0,) * ndim), represent, 1)
-        learns = kind(task, parse(kind.settings, preset["options"], method), 0)
+        learns = kind(task, parse(kind.settings, preset["options"], kind.name), 0)
         seen = torch.randn(1, 1, *SHAPES[ndim]).clamp(-1, 1)
         spec, network = learns.shipped(), learns.network()
         if hasattr(spec, "frozen"):

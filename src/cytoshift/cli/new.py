@@ -208,17 +208,16 @@ def borrowing(
 
 def known(method: str, borrowed: bool) -> bool:
     """Whether the method borrows labels. Raises UserError where it does not exist or the labels do not fit it."""
-    from ..methods import METHODS
+    from ..methods import KNOWN, CySGAN
     from ..train.borrow import borrows
-    from ..train.settings import TWO_STAGES
 
-    if method == "cyclegan" or (method not in METHODS and method not in TWO_STAGES):
-        there = ", ".join([*(name for name in METHODS if name != "cyclegan"), *TWO_STAGES])
+    if method not in KNOWN or not KNOWN[method].segments:
+        there = ", ".join(name for name, kind in KNOWN.items() if kind.segments)
         raise UserError(f"method '{method}' asked for, there are {there}; pass one of them")
     if borrows(method) and not borrowed:
         raise UserError(f"method '{method}' borrows labels, and none are given; pass --source IMAGES LABELS")
     if borrowed and not borrows(method):
-        raise UserError(f"method '{method}' learns without labels; leave out --source, or take cysgan")
+        raise UserError(f"method '{method}' learns without labels; leave out --source, or take {CySGAN.name}")
     return borrows(method)
 
 

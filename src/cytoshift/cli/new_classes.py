@@ -113,7 +113,7 @@ def classes_preview(run: "Run") -> "NDArray[np.uint8]":
     from ..train.loop import working_voxel
 
     volumes, draw = open_volumes(run.data.images), mask_drawer(run)
-    assert draw is not None and run.represent.kind == "classes", "as `drawing_classes` has written it"
+    assert draw is not None and run.represent.names, "as `drawing_classes` has written it"
     working = working_voxel(run, volumes)
     patches, square = images(run, volumes, working), Voxel(working.size, working.unit)
     rows, captions = [], []

@@ -118,7 +118,6 @@ def segment(
     from ..predict.calibration import odd_voxels
     from ..predict.outputs import Outputs
     from ..predict.run import Options, refuse_strangers
-    from ..represent import Classes
 
     wishes = {
         "threshold": threshold, "min_size": min_size, "max_hole": max_hole, "tile": whole_numbers(tile),
@@ -144,8 +143,8 @@ def segment(
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
     blocks = how.asked or blockwise.too_large(segmenter, volumes) is not None
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")} | fit
-    names = segmenter.representation.names if isinstance(segmenter.representation, Classes) else ("",)
-    pairs = bool(getattr(segmenter.representation, "belongs", {}))
+    names = segmenter.representation.names or ("",)
+    pairs = bool(segmenter.representation.pairs)
     outputs = Outputs(out, volumes, request, raw, names, pairs, ".ome.zarr" if blocks else ".tif")
     if blocks:
         blockwise.refuse(outputs)

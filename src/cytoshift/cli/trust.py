@@ -81,11 +81,10 @@ def run(segmenter: "Segmenter", volumes: "Sequence[Volume]", labels: str, boxes:
     from ..core.atomic import discard
     from ..core.progress import Progress
     from ..trust.boxes import judged
-    from ..trust.judge import parts
     from ..trust.write import places
     from .segment import size
 
-    truths = {name: by_image(volumes, labels, name) for name, _, _ in parts(segmenter)}
+    truths = {name: by_image(volumes, labels, name) for name, *_ in segmenter.representation.parts()}
     notes = (table := places(Path(labels))[0]).with_name(f"{table.stem}.work")
     out, done = [], 0
     with Progress("", sum(map(size, volumes)), "voxel", quiet) as progress:

@@ -122,20 +122,6 @@ def moments(
 
 
 @njit
-def sums_by_table(
-    labels: NDArray[np.int32], values: NDArray[np.uint8], table: NDArray[np.float32], objects: int
-) -> NDArray[np.float64]:
-    """`sums` of what 8-bit values stand for, by a table of 256; both (Z, Y, X)."""
-    total = np.zeros(objects)
-    for z in range(labels.shape[0]):
-        for y in range(labels.shape[1]):
-            for x in range(labels.shape[2]):
-                if labels[z, y, x] > 0:
-                    total[labels[z, y, x] - 1] += table[values[z, y, x]]
-    return total
-
-
-@njit
 def sums(labels: NDArray[np.int32], values: NDArray[np.floating], objects: int) -> NDArray[np.float64]:
     """Sum of `values` over each of the objects 1..N of a dense label image, both flat."""
     total = np.zeros(objects)

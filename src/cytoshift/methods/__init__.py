@@ -12,23 +12,20 @@ from .mean_teacher import MeanTeacher
 from .mmd import MMD
 from .randomised import Randomised
 from .supervised import Supervised
+from .two_stages import TWO_STAGES, TwoStages
 from .vox2vox import Vox2Vox
 from .ynet import YNet
 
 METHODS: dict[str, type[Method]] = {
-    "adgan": ADGAN,
-    "cysgan": CySGAN,
-    "supervised": Supervised,
-    "randomised": Randomised,
-    "cyclegan": CycleGAN,
-    "feature": Feature,
-    "mmd": MMD,
-    "coral": CORAL,
-    "dann": DANN,
-    "ynet": YNet,
-    "mean_teacher": MeanTeacher,
-    "mask_cyclegan": MaskCycleGAN,
-    "vox2vox": Vox2Vox,
-}
+    kind.name: kind
+    for kind in (
+        ADGAN, CySGAN, Supervised, Randomised, CycleGAN, Feature, MMD, CORAL, DANN, YNet, MeanTeacher, MaskCycleGAN,
+        Vox2Vox,
+    )
+}  # fmt: skip
+KNOWN: dict[str, type[Method] | TwoStages] = {**METHODS, **TWO_STAGES}  # what settings may name
 
-__all__ = ["METHODS", "Method", "Task"]
+__all__ = [
+    "ADGAN", "KNOWN", "METHODS", "TWO_STAGES", "CySGAN", "CycleGAN", "MaskCycleGAN", "Method", "Supervised", "Task",
+    "TwoStages",
+]  # fmt: skip

@@ -71,6 +71,10 @@ LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 2000, "precision": "auto"}
 
 
 class ADGAN(Method):
+    name: ClassVar = "adgan"
+    title: ClassVar = "AD-GAN"
+    papers: ClassVar = ("yao2021adgan",)
+    least_patch: ClassVar = 24  # voxels that the critic needs along each axis
     batch, settings = Batch, Options
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER | {"batch": 16}},

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from ..nets.spec import NetSpec
-from ..represent import Classes, Representation
-from ..represent.base import lowest
+from ..represent import Representation
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,12 @@ def only(moves: nn.Module, **terms: Tensor) -> Objective:
 
 
 class Method(nn.Module):
+    name: ClassVar[str]  # in settings files
+    title: ClassVar[str]  # in sentences
+    papers: ClassVar[tuple[str, ...]]  # BibTeX keys: the paper of the method first, then what it builds on
+    least_patch: ClassVar[int] = 8  # voxels along each axis of a patch
+    translates: ClassVar[bool] = False  # plays an adversarial game that brings source and target to one look
+    segments: ClassVar[bool] = True  # trained alone it leaves a segmenter
     batch: ClassVar[type]  # NamedTuple: which domains a step eats, and how they are labelled
     settings: ClassVar[type[Settings]]  # the lambdas of the paper and its ablations, with its values
     presets: ClassVar[dict[str, dict[str, Any]]]  # named settings of a run, as far as the paper fixes them
@@ -160,22 +165,15 @@ def drawn(represent: Representation, channels: Tensor) -> Tensor:
 
 def gray(represent: Representation, channels: Tensor) -> Tensor:
     """Channels (B, K, *S) in the range of the representation's targets, all stretched to [-1, 1]."""
-    low = channels.new_tensor([lowest(name) for name in represent.channels]).view(-1, *[1] * (channels.ndim - 2))
-    return (2 * channels - 1 - low) / (1 - low)
-
-
-def class_names(represent: Representation) -> tuple[str, ...]:
-    """Of several classes, else none."""
-    return represent.names if isinstance(represent, Classes) else ()
+    low, high = channels.new_tensor(represent.ranges).T.reshape(2, -1, *[1] * (channels.ndim - 2))
+    return (2 * channels - high - low) / (high - low)
 
 
 def class_weights(represent: Representation) -> tuple[float, ...]:
     """The weight of each class, 1 of a single one."""
-    return tuple(map(represent.weight, represent.names)) if isinstance(represent, Classes) else (1.0,)
+    return tuple(part.weight for part in represent.parts())
 
 
 def channel_weights(represent: Representation) -> tuple[float, ...]:
     """The weight of the class that each of the K channels belongs to."""
-    if not isinstance(represent, Classes):
-        return (1.0,) * len(represent.channels)
-    return tuple(represent.weight(part.name) for part in represent.parts() for _ in part.represent.channels)
+    return tuple(part.weight for part in represent.parts() for _ in part.represent.channels)

@@ -23,6 +23,9 @@ class Options(Levels):
 
 
 class CORAL(Adapting):
+    name: ClassVar = "coral"
+    title: ClassVar = "Deep CORAL"
+    papers: ClassVar = ("sun2016coral", "roels2019ynet")
     settings = Options
     presets: ClassVar = presets(deepest=100.0)
 

@@ -59,6 +59,11 @@ GENTLE = {"blocks": 3, "stem": 5, "up": "linear", "residual": True, "pool": 20}
 
 
 class CycleGAN(Method):
+    name: ClassVar = "cyclegan"
+    title: ClassVar = "CycleGAN"
+    papers: ClassVar = ("zhu2017cyclegan",)
+    translates: ClassVar = True
+    segments: ClassVar = False
     batch, settings = Batch, Options
     apart: ClassVar = {"laptop-3d": {"cycle": 2.0, "identity": 1.0}}
     presets: ClassVar = {

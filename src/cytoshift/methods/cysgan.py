@@ -87,6 +87,10 @@ GENTLE = LEAN | {
 
 
 class CySGAN(Method):
+    name: ClassVar = "cysgan"
+    title: ClassVar = "CySGAN"
+    papers: ClassVar = ("lauenburg2023cysgan",)
+    translates: ClassVar = True
     batch, settings = Batch, Options
     # In a gentle game nothing is translated, and where texture told objects the ground between them became objects.
     apart: ClassVar = {

@@ -30,6 +30,9 @@ class Options(Levels):
 
 
 class DANN(Adapting):
+    name: ClassVar = "dann"
+    title: ClassVar = "DANN"
+    papers: ClassVar = ("ganin2016dann", "roels2019ynet")
     settings = Options
     presets: ClassVar = presets(deepest=1.0)
 

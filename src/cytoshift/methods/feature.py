@@ -45,6 +45,9 @@ LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "precision": "auto"}
 
 
 class Feature(Method):
+    name: ClassVar = "feature"
+    title: ClassVar = "adversarial adaptation of features and outputs"
+    papers: ClassVar = ("tsai2018adapt", "lauenburg2023cysgan")
     batch, settings = Batch, Options
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},

@@ -29,7 +29,7 @@ from ..losses.pool import Pool
 from ..nets.critic import CriticSpec
 from ..nets.nd import stages
 from ..nets.resnet import ResNetGenerator, ResNetSpec
-from .base import Drawing, Game, Method, Task, Update, Watch, channel_weights, class_names, class_weights, drawn, gray
+from .base import Drawing, Game, Method, Task, Update, Watch, channel_weights, class_weights, drawn, gray
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
@@ -81,6 +81,10 @@ SMALL_3D = {
 
 
 class MaskCycleGAN(Method):
+    name: ClassVar = "mask_cyclegan"
+    title: ClassVar = "SS-Seg CycleGAN"
+    papers: ClassVar = ("rosa_ssseg", "zhu2017cyclegan")
+    least_patch: ClassVar = 24  # voxels that the critic needs along each axis
     batch, settings, several = Batch, Options, True
     presets: ClassVar = {
         "paper-2d": {
@@ -189,7 +193,7 @@ class MaskCycleGAN(Method):
         }  # fmt: skip
 
     def watch(self) -> Watch:
-        names = class_names(self.represent)
+        names = self.represent.names
         return Watch(
             (
                 Drawing("image to mask", of="image", like="mask", mask=True, names=names),

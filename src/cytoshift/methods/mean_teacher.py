@@ -40,6 +40,9 @@ class Options(Backbone):
 
 
 class MeanTeacher(Adapting):
+    name: ClassVar = "mean_teacher"
+    title: ClassVar = "a mean teacher"
+    papers: ClassVar = ("tarvainen2017meanteacher", "french2018selfensembling")
     settings = Options
     # Where other presets of the paper's size ship the last weights, this ships their running mean: the teacher.
     presets: ClassVar = {

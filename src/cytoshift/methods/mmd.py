@@ -26,6 +26,9 @@ class Options(Levels):
 
 
 class MMD(Adapting):
+    name: ClassVar = "mmd"
+    title: ClassVar = "MMD"
+    papers: ClassVar = ("long2015dan", "roels2019ynet")
     settings = Options
     presets: ClassVar = presets(voxels=256, deepest=0.3)
 

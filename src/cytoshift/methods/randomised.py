@@ -37,6 +37,9 @@ SYNTHETIC = Drawing("synthetic segmented", of="synthetic", like="synthetic truth
 
 
 class Randomised(Method):
+    name: ClassVar = "randomised"
+    title: ClassVar = "a U-Net trained on domain-randomised synthetic images"
+    papers: ClassVar = ("dey2024anystar", "billot2023synthseg")
     batch, settings = Batch, Options
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..core.batch import Labelled
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
-from .base import SEGMENTED, Method, Task, Update, Watch, class_names, drawn, foreground
+from .base import SEGMENTED, Method, Task, Update, Watch, drawn, foreground
 
 
 class Batch(NamedTuple):
@@ -32,6 +32,9 @@ LAPTOP = {"lr": 1e-3, "betas": (0.9, 0.99), "steps": 1000, "batch": 2, "precisio
 
 
 class Supervised(Method):
+    name: ClassVar = "supervised"
+    title: ClassVar = "a U-Net trained with supervision"
+    papers: ClassVar = ("ronneberger2015unet",)
     batch, settings, several = Batch, Options, True
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
@@ -67,5 +70,5 @@ class Supervised(Method):
         }  # fmt: skip
 
     def watch(self) -> Watch:
-        names = class_names(self.represent)
+        names = self.represent.names
         return Watch(tuple(replace(drawing, names=names) for drawing in SEGMENTED))

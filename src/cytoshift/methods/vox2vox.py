@@ -21,7 +21,7 @@ from ..losses.basic import dice
 from ..nets.critic import CriticSpec
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
-from .base import SEGMENTED, Game, Method, Task, Update, Watch, class_names, drawn, foreground, gray
+from .base import SEGMENTED, Game, Method, Task, Update, Watch, drawn, foreground, gray
 
 
 class Batch(NamedTuple):
@@ -45,6 +45,9 @@ LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "batch": 2, "precisio
 
 
 class Vox2Vox(Method):
+    name: ClassVar = "vox2vox"
+    title: ClassVar = "Vox2Vox"
+    papers: ClassVar = ("cirillo2020vox2vox",)
     batch, settings, several = Batch, Options, True
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
@@ -93,7 +96,7 @@ class Vox2Vox(Method):
         }  # fmt: skip
 
     def watch(self) -> Watch:
-        names = class_names(self.represent)
+        names = self.represent.names
         return Watch(
             tuple(replace(drawing, names=names) for drawing in SEGMENTED),
             (Game(("critic/pairs",), ("net/fool",), self.options.adversarial),),

@@ -37,6 +37,9 @@ class Options(Backbone):
 
 
 class YNet(Adapting):
+    name: ClassVar = "ynet"
+    title: ClassVar = "Y-Net"
+    papers: ClassVar = ("roels2019ynet",)
     batch, settings = Batch, Options
     presets: ClassVar = presets(lambda_s=10.0, lambda_t=10.0)
 

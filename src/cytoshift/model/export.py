@@ -18,7 +18,7 @@ from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.normalise import Scale, Scales, recipes
 from ..nets.graph import Graph, model, write
-from ..represent.base import lowest
+from ..represent.base import Ranges
 from .segmenter import Segmenter
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ def onnx_model(segmenter: Segmenter) -> "onnx.ModelProto":
     graph = Graph(len(segmenter.axes))
     with torch.inference_mode():
         logits = write(graph, segmenter.network, bent(graph, segmenter, "x"))
-    names = segmenter.representation.channels
-    made = model(graph, (segmenter.spec.channels, len(names)), "x", activated(graph, names, logits), words(segmenter))
-    return made
+    ranges = segmenter.representation.ranges
+    output = activated(graph, ranges, logits)
+    return model(graph, (segmenter.spec.channels, len(ranges)), "x", output, words(segmenter))
 
 
 def save_onnx(segmenter: Segmenter, path: Path) -> Path:
@@ -67,9 +67,9 @@ def bent(graph: Graph, segmenter: Segmenter, x: str) -> str:
     return graph.op("Sub", graph.op("Mul", power, graph.weight(np.float32(2))), graph.weight(np.float32(1)))
 
 
-def activated(graph: Graph, names: tuple[str, ...], logits: str) -> str:
+def activated(graph: Graph, ranges: Ranges, logits: str) -> str:
     """Signed distances by tanh, all other channels by a sigmoid (`Representation.activate`)."""
-    kinds = ["Tanh" if lowest(name) < 0 else "Sigmoid" for name in names]
+    kinds = ["Tanh" if low < 0 else "Sigmoid" for low, _ in ranges]
     if len(set(kinds)) == 1:
         return graph.op(kinds[0], logits)
     axis, parts = graph.weight([1]), []
@@ -103,7 +103,6 @@ def multiple(segmenter: Segmenter) -> tuple[int, ...]:
 def described(segmenter: Segmenter) -> dict[str, Any]:
     """All that a program has to know that runs the network on its own; JSON values."""
     numbers = fixed(segmenter)
-    channels = segmenter.representation.channels
     return {
         "cytoshift": __version__,
         "axes": segmenter.axes,
@@ -112,7 +111,7 @@ def described(segmenter: Segmenter) -> dict[str, Any]:
         "least": [LEAST * m for m in multiple(segmenter)],
         "normalisation": [one.model_dump(mode="json") for one in each(segmenter)],
         "scale": None if numbers is None else [[one.offset, one.gain, *one.clip] for one in numbers],
-        "channels": {name: [lowest(name), 1] for name in channels},
+        "channels": dict(zip(segmenter.representation.channels, segmenter.representation.ranges)),
         "representation": segmenter.representation.model_dump(mode="json"),
     }
 

@@ -61,8 +61,10 @@ class Job:
         settings = self.folder / "run.yaml"
         if not settings.exists():
             yield Shown("measuring the image", {}, None)
+            from ..methods import ADGAN
+
             images = str(self.folder / "images")
-            yield from self.run("new", "adgan", "--images", images, "-o", str(settings), "--quiet")
+            yield from self.run("new", ADGAN.name, "--images", images, "-o", str(settings), "--quiet")
         if not self.stopped:
             wish = f"train.steps={self.steps}"
             yield from self.run("train", str(settings), wish, "-o", str(self.out), "--quiet")

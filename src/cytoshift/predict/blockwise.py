@@ -196,8 +196,9 @@ def begin(job: Job, name: PassName) -> None:
     """Empty arrays, where a pass writes into some."""
     plan = job.plan
     if name == "predict":
-        tile, count = job.cover.extent, len(job.lows)
-        created(job.folder / "channels", (len(job.cover), count, *tile), (1, count, *parts(tile)), "uint8")
+        tile, count = job.cover.extent, len(job.represent.channels)
+        kind = job.represent.stored_dtype.name
+        created(job.folder / "channels", (len(job.cover), count, *tile), (1, count, *parts(tile)), kind)
         job.__dict__.pop("channels", None)
     elif name == "decode":
         for kind in ("objects", "labels"):

@@ -6,7 +6,7 @@ work/
   model/               the segmenter, a copy
   intensities/         counts of all voxels by their intensity, which normalise
   norms.safetensors    statistics of the norms, measured once on the volume
-  channels/            (1) Zarr (tiles, K, *tile) uint8: the channels, 0 to 255 for their range
+  channels/            (1) Zarr (tiles, K, *tile) uint8: the channels, 0 to 255 for their range, or float32
   labels/              (2) Zarr (classes x blocks, *room) int32: objects of each block, 1..n
   objects/             (2) per class and block a table of the objects
   links/               (3) per class and block, which of its objects are one with those of later neighbours
@@ -35,13 +35,12 @@ from ..data.store import LabelStore
 from ..data.volumes import ImageSource, Volume, open_volumes
 from ..model import Segmenter
 from ..model.segmenter import ScaleEntry, numbers
-from ..represent import Classes, RepresentationSettings
-from ..represent.base import lowest
-from ..represent.classes import Part
+from ..represent import Part, RepresentationSettings
+from ..represent.base import StoredChannels
 from . import shared
 from .network import multiple
 from .norms import Pooled
-from .plan import Ints, Plan
+from .plan import Plan
 from .run import Options, decoder
 from .tiles import Cover, lay, rounded
 from .ways import Way, proven
@@ -137,32 +136,25 @@ class Job:
     @cached_property
     def parts(self) -> list[Part]:
         """The classes; of a single one its name is ""."""
-        if isinstance(self.represent, Classes):
-            return list(self.represent.parts())
-        return [Part("", self.represent, slice(0, len(self.represent.channels)))]
-
-    @cached_property
-    def lows(self) -> Ints:
-        """The lower ends of the channels' ranges."""
-        return tuple(lowest(name) for name in self.segmenter.representation.channels)
+        return list(self.represent.parts())
 
     @cached_property
     def channels(self) -> Any:
         return opened(self.folder / "channels")
 
-    def blended(self, channels: slice, region: Slices) -> NDArray[np.uint8]:
+    def blended(self, channels: slice, region: Slices) -> StoredChannels:
         """Some channels (K, *region) on the volume's grid: tiles laid over each other, in their order, whatever the
         region."""
         if self.working.inside == self.plan.shape:
-            return self.laid(channels, region, np.uint8)
+            return self.laid(channels, region, self.represent.stored_dtype)
         room = self.working.needed(region)
-        back = self.working.back(self.laid(channels, room, np.float32), room, region)
-        return np.asarray(rounded(back.ravel()).reshape(back.shape))
+        back = self.working.back(self.laid(channels, room, np.dtype(np.float32)), room, region)
+        return np.asarray(rounded(back.ravel()).reshape(back.shape)) if self.represent.eight_bits else back
 
-    def laid(self, channels: slice, room: Slices, kind: type[np.generic]) -> NDArray[Any]:
+    def laid(self, channels: slice, room: Slices, kind: np.dtype[Any]) -> NDArray[Any]:
         """Sums of weighted tiles (K, *room), rounded to 8 bits or as they are."""
 
-        def read(number: int, box: Slices) -> NDArray[np.uint8]:
+        def read(number: int, box: Slices) -> StoredChannels:
             return np.asarray(self.channels[(number, channels, *box)])
 
         out = np.empty((channels.stop - channels.start, *extent(room)), kind)

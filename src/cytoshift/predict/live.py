@@ -12,7 +12,6 @@ from functools import cached_property
 from itertools import product
 from math import prod
 from threading import Lock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +23,10 @@ from ..data.multiscale import CHUNK
 from ..data.several import apart
 from ..data.volumes import Volume
 from ..model import Segmenter
-from ..represent import Classes
-from ..represent.base import lowest
-from ..represent.bcd import eight_bits
+from ..represent import Part
 from . import sight
 from .network import largest, multiple
 from .norms import Pooled
-from .passes import channels_for
 from .plan import CONTEXT, expected
 from .run import Options, decoded, predict, refuse_strangers
 from .shared import statistics
@@ -72,16 +68,13 @@ class Live:
         return Grid(self.volume.shape, CHUNK[len(self.volume.shape)], tuple(n + CONTEXT for n in objects))
 
     @cached_property
-    def parts(self) -> list[tuple[str, Any, slice]]:
-        """Name, representation and channels of each class."""
-        represent = self.segmenter.representation
-        if isinstance(represent, Classes):
-            return [(part.name, part.represent, part.channels) for part in represent.parts()]
-        return [("", represent, slice(None))]
+    def parts(self) -> list[Part]:
+        """The classes."""
+        return list(self.segmenter.representation.parts())
 
     @cached_property
     def classes(self) -> dict[str, "Class"]:
-        return {name: Class(self, number) for number, (name, _, _) in enumerate(self.parts)}
+        return {name: Class(self, number) for number, (name, *_) in enumerate(self.parts)}
 
     @cached_property
     def scale(self) -> Scale | Scales:
@@ -126,18 +119,16 @@ class Live:
             prediction = predict(self.segmenter, self.volume, self.options)
             return [one.labels.astype(np.uint64) for one in prediction.classes.values()]
         block = self.grid[number]
-        lows = tuple(lowest(name) for name in self.segmenter.representation.channels)
-        eight = np.empty((len(lows), *extent(block.read)), np.uint8)
+        represent = self.segmenter.representation
+        stored = np.empty((len(represent.channels), *extent(block.read)), represent.stored_dtype)
         for box in pieces(block.read, self.grid.size):
             channels = sight.box_of(
                 self.segmenter, self.working, self.margin, self.options, self.way, self.pooled.fresh(), box
             )
-            eight[(slice(None), *within(box, block.read))] = np.stack(eight_bits(channels, lows))
+            stored[(slice(None), *within(box, block.read))] = represent.stored(channels)
         out = []
-        for _, represent, place in self.parts:
-            labels = decoded(
-                represent, channels_for(represent, eight[place], lows[place]), self.volume.voxel, self.options
-            )
+        for part in self.parts:
+            labels = decoded(part.represent, stored[part.channels], self.volume.voxel, self.options)
             named = called(labels, tuple(side.start for side in block.read), self.volume.shape)
             out.append(np.ascontiguousarray(named[block.inner]))
         return out

@@ -114,7 +114,7 @@ def add(table: NDArray[np.void], whole: NDArray[np.int64], parts: NDArray[np.voi
 def passes(job: Job, part: int, table: NDArray[np.void]) -> NDArray[np.bool_]:
     """Which whole objects are large enough: as `run.decoded` filters them."""
     voxel, options = job.volume.voxel, job.plan.options
-    smallest = job.parts[part].represent.smallest
+    smallest = job.parts[part].represent.smallest_object
     size = table["voxels"] * voxel.volume * EXACT
     if options.min_size is not None or smallest is None:
         return np.asarray(size >= (options.min_size or 0.0))

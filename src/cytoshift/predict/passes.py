@@ -25,9 +25,7 @@ from ..core.errors import UserError
 from ..core.normalise import Scales
 from ..labels.filters import fill_own
 from ..labels.ids import L
-from ..labels.kernels import moments, sums, sums_by_table
-from ..represent import BC, BCD, Affinity, Single
-from ..represent.bcd import eight_bits
+from ..labels.kernels import moments, sums
 from .audit import seams
 from .job import ROW, Damaged, Job, job_of, load, save
 from .link import links
@@ -91,14 +89,14 @@ def predict(job: Job, number: int) -> None:
     for first in range(0, len(todo), batch):
         group = todo[first : first + batch]
         for tile, channels in zip(group, drawn(job, working, [job.cover[one].region for one in group])):
-            job.channels[tile] = np.stack(eight_bits(channels, job.lows))
+            job.channels[tile] = job.represent.stored(channels)
 
 
 def drawn(job: Job, working: Working, boxes: list[Slices]) -> NDArray[np.float32]:
     """Channels (B, K, *box) of boxes of the working grid."""
     scales = job.scale.each if isinstance(job.scale, Scales) else (job.scale,)
     if all(scale.gain == 0 for scale in scales):  # nothing to see in all of the volume
-        return np.zeros((len(boxes), len(job.lows), *job.cover.extent), dtype=np.float32)
+        return np.zeros((len(boxes), len(job.represent.channels), *job.cover.extent), dtype=np.float32)
     windows = [working[(slice(0, working.shape[0]), *box)] for box in boxes]
     channels = drawn_of(job.segmenter, windows, job.plan.options, job.find_way(), job.pooled)
     if not np.isfinite(channels).all():
@@ -110,48 +108,18 @@ def decode(job: Job, number: int) -> None:
     """(2) The objects of one block, class by class."""
     block, plan, voxel = job.grid[number], job.plan, job.volume.voxel
     for place, part in enumerate(job.parts):
-        eight = job.blended(part.channels, block.read)
-        lows = job.lows[part.channels]
-        labels = part.represent.decode(channels_for(part.represent, eight, lows), voxel)
+        channels = job.blended(part.channels, block.read)
+        labels = part.represent.decode(channels, voxel)
         if plan.options.max_hole != 0:
             limit = inf if plan.options.max_hole is None else plan.options.max_hole
             labels = fill_own(labels, voxel, limit)
         inner = labels[block.inner]
-        sure = certainty(part.represent, eight[(slice(None), *block.inner)], lows, inner)
+        confidence = part.represent.confidence(channels[(slice(None), *block.inner)])
+        sure = sums(inner.ravel(), np.ascontiguousarray(confidence).ravel(), int(inner.max(initial=0)))
         save(job.file("objects", place, number), rows(inner, sure, block.write))
         room = job.room(block)
         kept = labels[within(room, block.read)]
         job.labels[(job.row(place, number), *(slice(0, n) for n in kept.shape))] = kept
-
-
-def channels_for(represent: Single, eight: NDArray[np.uint8], lows: tuple[int, ...]) -> NDArray[np.float32]:
-    """What a decoder takes: those that round to 8 bits themselves take them as they are."""
-    if isinstance(represent, BC | BCD):
-        return eight  # type: ignore[return-value]
-    return real(eight, lows)
-
-
-def real(eight: NDArray[np.uint8], lows: tuple[int, ...]) -> NDArray[np.float32]:
-    """8 bits back to the range from `lows` to 1."""
-    out = eight.astype(np.float32)
-    for channel, low in zip(out, lows):
-        channel *= np.float32((1 - low) / 255)
-        channel += np.float32(low)
-    return out
-
-
-def certainty(
-    represent: Single, eight: NDArray[np.uint8], lows: tuple[int, ...], labels: NDArray[np.int32]
-) -> NDArray[np.float64]:
-    """How sure the network is of the objects 1..N of a dense label image: sums over their voxels, (N,)."""
-    count = int(labels.max(initial=0))
-    if isinstance(represent, Affinity):
-        sure = represent.foreground(real(eight, lows))
-        return sums(labels.ravel(), np.ascontiguousarray(sure, dtype=np.float32).ravel(), count)
-    # All others tell it by their first channel alone, so that its 256 values can be looked up.
-    values = np.broadcast_to(np.arange(256, dtype=np.uint8), (len(lows), 256))
-    table = np.asarray(represent.foreground(real(values, lows)), dtype=np.float32)
-    return sums_by_table(stack(labels), stack(eight[0]), table, count)
 
 
 def stack(plane: NDArray[L]) -> NDArray[L]:

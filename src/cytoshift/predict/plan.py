@@ -12,7 +12,6 @@ from ..core.settings import Settings
 from ..core.voxel import Voxel
 from ..data.multiscale import CHUNK, Ngff
 from ..model import Segmenter
-from ..represent import Classes, Single
 from .network import LEAST, Tiling, largest, together, up
 from .run import Options
 from .tiles import Cover, fitting
@@ -20,7 +19,6 @@ from .tiles import Cover, fitting
 Ints = tuple[int, ...]
 
 BASE = 700e6  # bytes of a process that has loaded torch and a model
-DECODE = {"bc": 40, "bcd": 40, "affinity": 60, "ternary": 90, "semantic": 110}  # bytes per voxel that a block reads
 STORED = 12  # bytes per voxel of a block that is linked, written or audited
 SIZES = 4.0  # the largest objects in multiples of the model's smallest, which is two thirds of a small one
 UNKNOWN = 32  # voxels of the finest axis: the largest object of a model that knows no size
@@ -123,7 +121,7 @@ def made(
     objects, _ = expected(segmenter, voxel)
     halo = wishes.halo or tuple(o + CONTEXT for o in objects)
     reach = tuple(max(min(REACH, h), 1) for h in halo)
-    bytes_each = max(DECODE[one.kind] for one in singles(segmenter))
+    bytes_each = segmenter.representation.decode_bytes
     budget = (wishes.memory - BASE) / bytes_each
     if wishes.block is None:
         chunk = tuple(min(c, n) for c, n in zip(CHUNK[len(shape)], shape))
@@ -166,18 +164,12 @@ def refuse(wishes: Wishes, axes: int) -> None:
             )
 
 
-def singles(segmenter: Segmenter) -> list[Single]:
-    """The representations of the classes, or the only one."""
-    represent = segmenter.representation
-    return list(represent.classes.values()) if isinstance(represent, Classes) else [represent]
-
-
 def expected(segmenter: Segmenter, voxel: Voxel) -> tuple[Ints, bool]:
     """Extent of the largest objects in voxels, and whether the model says so."""
-    smallest = [one.smallest for one in singles(segmenter) if one.smallest is not None]
-    if not smallest:
+    smallest = segmenter.representation.smallest_object
+    if smallest is None:
         return tuple(ceil(UNKNOWN / a) for a in voxel.anisotropy), False
-    return tuple(ceil(n) for n in voxel.voxels(SIZES * max(smallest))), True
+    return tuple(ceil(n) for n in voxel.voxels(SIZES * smallest)), True
 
 
 def grown(shape: Ints, chunk: Ints, halo: Ints, voxels: float) -> Ints:
@@ -216,7 +208,8 @@ def fits(segmenter: Segmenter, voxels: int, itemsize: int) -> bool:
     if not hasattr(os, "sysconf"):
         return True
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    each = max(DECODE[one.kind] for one in singles(segmenter)) + 12 * len(segmenter.representation.channels) + itemsize
+    represent = segmenter.representation
+    each = represent.decode_bytes + 12 * len(represent.channels) + itemsize
     return BASE + voxels * each < memory / 2
 
 

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from ..core.errors import UserError
 from ..data.channels import made_by, write_channels
 from ..data.volumes import Volume
-from ..represent.base import lowest
-from ..represent.bcd import eight_bits
+from ..represent import Representation
+from ..represent.base import to_eight_bits
 
 SUFFIXES = (".h5", ".hdf5")
 
@@ -96,9 +96,12 @@ class RawFiles:
 
 
 def rounded(
-    image: NDArray[np.float32], clips: list[tuple[float, float]], channels: NDArray[np.float32], names: tuple[str, ...]
+    image: NDArray[np.float32],
+    clips: list[tuple[float, float]],
+    channels: NDArray[np.float32],
+    represent: Representation,
 ) -> Raw:
-    """Normalised image (*S) or (C, *S) in the ranges `clips` and activated channels (K, *S), with K names, in 8 bits.
+    """Normalised image (*S) or (C, *S) in the ranges `clips` and activated channels (K, *S), in 8 bits.
 
     They are rounded as `bcd_watershed` and the decoder of BCD round them.
     """
@@ -106,6 +109,5 @@ def rounded(
     out: NDArray[np.uint8] = np.empty((count + len(channels), *space), dtype=np.uint8)
     for place, channel, (low, high) in zip(out, image.reshape(-1, *space), clips):
         place[...] = np.rint((channel - low) * (255 / (high - low)))
-    for place, channel, name in zip(out[count:], channels, names):
-        (place[...],) = eight_bits(channel[None], (lowest(name),))
-    return Raw(out, (*(["image"] if count == 1 else [f"image {i}" for i in range(count)]), *names))
+    out[count:] = to_eight_bits(channels, represent.ranges)
+    return Raw(out, (*(["image"] if count == 1 else [f"image {i}" for i in range(count)]), *represent.channels))

@@ -28,8 +28,8 @@ from ..labels.ids import relabel
 from ..labels.objects import Objects, objects
 from ..metrics.scores import mean_over_objects
 from ..model import Segmenter
-from ..represent import Classes, RepresentationSettings, Single
-from ..represent.base import ball
+from ..represent import Representation, RepresentationSettings
+from ..represent.base import StoredChannels, ball
 from .calibration import refuse_voxels
 from .network import Progress, Tiling, probabilities
 from .raw import Raw, rounded
@@ -118,33 +118,33 @@ def predict(
     channels = inferred(segmenter, image, volume.voxel, options, progress)
     drawn = time.perf_counter()
     representation = decoder(segmenter, options)
-    kept = rounded(image, clips(scale), channels, representation.channels) if keep else None
+    kept = rounded(image, clips(scale), channels, representation) if keep else None
     del image
-    if isinstance(representation, Classes):
-        parts = representation.parts()
-        found = {p.name: instances(p.represent, channels[p.channels], volume.voxel, options) for p in parts}
-        belongs = paired(representation, found, volume.voxel, options)
-    else:
-        found, belongs = {"": instances(representation, channels, volume.voxel, options)}, {}
+    found = {
+        part.name: instances(part.represent, channels[part.channels], volume.voxel, options)
+        for part in representation.parts()
+    }
+    belongs = paired(representation, found, volume.voxel, options)
     seconds = {"read": read - started, "network": drawn - read, "decode": time.perf_counter() - drawn}
     return Prediction(found, belongs, seconds, kept)
 
 
-def instances(represent: Single, channels: NDArray[np.float32], voxel: Voxel, options: Options) -> Instances:
+def instances(represent: Representation, channels: NDArray[np.float32], voxel: Voxel, options: Options) -> Instances:
     """The objects of one class from its channels (K, *S)."""
     labels = decoded(represent, channels, voxel, options)
-    confidence = mean_over_objects(represent.foreground(channels), labels)
+    confidence = mean_over_objects(represent.confidence(channels), labels)
     return Instances(labels, objects(labels, voxel), confidence)
 
 
 def paired(
-    represent: Classes, found: dict[str, Instances], voxel: Voxel, options: Options
+    represent: Representation, found: dict[str, Instances], voxel: Voxel, options: Options
 ) -> dict[tuple[str, str], Belonging]:
     """Which objects belong to which, for all classes of which that is asked."""
-    reach = represent.reach if options.reach is None else options.reach
     return {
-        (name, other): belonging(found[name].labels, found[other].labels, voxel, reach or 0.0)
-        for name, other in represent.belongs.items()
+        (member, owner): belonging(
+            found[member].labels, found[owner].labels, voxel, reach if options.reach is None else options.reach
+        )
+        for member, owner, reach in represent.pairs
     }
 
 
@@ -187,7 +187,7 @@ def refuse_strangers(segmenter: Segmenter, volume: Volume, options: Options) -> 
         )
     if not options.any_voxel_size:
         refuse_voxels(segmenter, volume)
-    if options.reach is not None and not getattr(segmenter.representation, "belongs", None):
+    if options.reach is not None and not segmenter.representation.pairs:
         raise UserError("reach asked for, but no objects of this model belong to others; leave --reach out")
     if options.tile is not None and (len(options.tile) != len(volume.axes) or min(options.tile) < 1):
         raise UserError(
@@ -232,9 +232,9 @@ def inferred(
     return np.stack([np.clip(resample(c, space), c.min(), c.max()) for c in channels])
 
 
-def decoded(represent: Single, channels: NDArray[np.float32], voxel: Voxel, options: Options) -> Labels:
+def decoded(represent: Representation, channels: StoredChannels, voxel: Voxel, options: Options) -> Labels:
     """Channels (K, *S) -> instances (*S), 1..N, without small ones, holes filled."""
-    labels, smallest = represent.decode(channels, voxel), represent.smallest
+    labels, smallest = represent.decode(channels, voxel), represent.smallest_object
     if options.max_hole != 0:
         limit = np.inf if options.max_hole is None else options.max_hole
         labels = fill_own(labels, voxel, limit)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..core.blocks import Slices, within
 from ..core.compiled import njit
+from ..represent.base import StoredChannels
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +103,7 @@ def tiles(shape: tuple[int, ...], size: tuple[int, ...], overlap: int, step: tup
 
 
 Along = NDArray[np.float32]
-Read = Callable[[int, Slices], NDArray[np.uint8]]  # of a tile, by its number, a box (K, *S)
+Read = Callable[[int, Slices], StoredChannels]  # of a tile, by its number, a box (K, *S)
 
 
 def lay(out: NDArray[Any], cover: Cover, room: Slices, read: Read) -> None:
@@ -111,7 +112,7 @@ def lay(out: NDArray[Any], cover: Cover, room: Slices, read: Read) -> None:
     Each tile is read once. Most voxels belong to one tile, with a weight of 1, and are copied.
     """
     flat = (1,) * (3 - len(room))  # axes that an image has less than a volume
-    parts: dict[int, tuple[Slices, NDArray[np.uint8]]] = {}  # where a tile meets the room, and what is there
+    parts: dict[int, tuple[Slices, StoredChannels]] = {}  # where a tile meets the room, and what is there
     for cell, numbers in cover.cells(room):
         for number in (n for n in numbers if n not in parts):
             for passed in [n for n, (met, _) in parts.items() if met[0].stop <= cell[0].start]:
@@ -138,7 +139,7 @@ def lay(out: NDArray[Any], cover: Cover, room: Slices, read: Read) -> None:
 
 @njit
 def add(
-    sums: NDArray[np.float32], part: NDArray[np.uint8], corner: tuple[int, int, int], z: Along, y: Along, x: Along
+    sums: NDArray[np.float32], part: StoredChannels, corner: tuple[int, int, int], z: Along, y: Along, x: Along
 ) -> None:
     """Add a box of a part (K, Z, Y, X), from a corner of it on, times its weights along each axis."""
     for k in range(sums.shape[0]):

@@ -6,8 +6,8 @@ from typing import Any
 
 from ..core.facts import read_json
 from .logs import history
-from .papers import keys_of, library
-from .parts import Copied, flat, frame
+from .papers import keys_of
+from .parts import copied, flat, frame
 from .pictures import Album
 
 SCORES = {
@@ -30,7 +30,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
     rows, cells = results["table"], results.get("cells", [])
     names = list(dict.fromkeys(row["dataset"] for row in rows))
     methods = dict.fromkeys(cell["settings"]["method"].get("method", "") for cell in cells)
-    keys = tuple(dict.fromkeys(key for method in methods for key in keys_of(method)))
+    keys = results.get("papers") or dict.fromkeys(key for name in methods for key in keys_of({"method": name}))
     minutes = sum(cell.get("train_minutes", 0.0) for cell in cells)
     return {
         "kind": "Benchmark", "title": results.get("title", folder.resolve().name),
@@ -43,7 +43,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
         "machine": flat(results.get("machine", {})),
         "versions": [("cytoshift", v) for v in dict.fromkeys(cell.get("cytoshift", "") for cell in cells) if v],
         "settings": [row for name, one in settings_of(cells).items() for row in flat(one, name)],
-        "methods": paragraph(names, cells), "papers": [Copied(key, library()[key]) for key in keys],
+        "methods": paragraph(names, cells), "papers": copied(tuple(keys)),
     }  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 LARGEST = 1e12  # diameter of any object, in whatever unit
 KINDS: Mapping[str, tuple[type, ...]] = {
-    "method": (str,), "step": (int,), "images": (int,), "settings": (dict,), "objects": (dict,), "ended": (str,),
+    "method": (str,), "title": (str,), "papers": (list,), "step": (int,), "images": (int,), "settings": (dict,),
+    "objects": (dict,), "ended": (str,),
 }  # fmt: skip
 
 

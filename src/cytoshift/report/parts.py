@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.papers import library
 from ..core.progress import duration
 from .pictures import Picture
 from .words import size
@@ -44,6 +45,11 @@ class Copied:
 
     key: str
     text: str
+
+
+def copied(keys: tuple[str, ...]) -> list[Copied]:
+    """The entries, to be copied from a page."""
+    return [Copied(key, library()[key]) for key in keys]
 
 
 @dataclass(frozen=True)

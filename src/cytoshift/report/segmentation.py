@@ -9,8 +9,8 @@ from ..draw import colour_of
 from . import words
 from .charts import bars, number
 from .learnt import Learnt, learnt, readable
-from .papers import NAMES, keys_of, library
-from .parts import Copied, Image, Time, Viewer, flat, frame, peaks, understood
+from .papers import keys_of, title_of
+from .parts import Image, Time, Viewer, copied, flat, frame, peaks, understood
 from .pictures import BUDGET, Album, thinned
 from .seams import seams
 from .trusted import trusted
@@ -31,12 +31,11 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
     seen = read_json(folder / "evidence" / "evidence.json")
     model = facts.get("model", {})
     card = readable(model.get("card", {}))
-    method = str(card.get("method", ""))
     found = facts.get("found", {})
     crops, told = pairs(seen.get("crops", {}), folder / "evidence", album), trusted(folder)
     return {
         "kind": "Segmentation", "title": title(facts, folder),
-        "lead": lead(found, facts, NAMES.get(method, method)),
+        "lead": lead(found, facts, title_of(card)),
         "precision": facts.get("computed", {}).get("sentence", ""),
         "figures": [*figures(found, facts), *([("score without labels", told["value"])] if told else [])],
         **pictures(seen, folder / "evidence", album),
@@ -54,7 +53,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
             *flat({k: v for k, v in card.items() if k not in ("settings", "objects", "intensities")}, "training"),
         ],
         "methods": words.segmentation(facts),
-        "papers": [Copied(key, library()[key]) for key in keys_of(method, words.kind_of(model.get("representation")))],
+        "papers": copied(keys_of(card, model.get("representation"))),
     }  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from . import words
 from .charts import bars, number
 from .learnt import Learnt, learnt, readable
 from .logs import history
-from .papers import NAMES, keys_of, library
-from .parts import Copied, Image, Time, Viewer, flat, frame, understood
+from .papers import keys_of, title_of
+from .parts import Image, Time, Viewer, copied, flat, frame, understood
 from .pictures import Album, evenly
 
 PARTS = {"translate": "Translation", "segment": "Segmentation"}  # stages of a recipe: see train/stages.py
@@ -42,15 +42,15 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
     model = read_json(folder / "model" / "model.json")
     card = readable(model.get("card", {}))
     first, last = stages[0], stages[-1]
-    method = str(card.get("method") or last.settings.get("method", ""))
-    settings = {**last.settings, "method": method}
+    about = card if card.get("method") else {"method": last.settings.get("method", ""), **last.facts.get("about", {})}
+    settings = {**last.settings, "method": str(about["method"])}
     represent = model.get("representation") or settings.get("represent", {})
     facts = last.facts | {"computed": computed(last.facts)}
     logs = [history(stage.folder / "log.jsonl") for stage in stages]
     wished = int(last.settings.get("train", {}).get("steps", 0))
     return {
         "kind": "Training", "title": folder.resolve().name,
-        "lead": lead(bool(model), NAMES.get(method, method), logs[-1].last, wished, card.get("ended", "")),
+        "lead": lead(bool(model), title_of(about), logs[-1].last, wished, card.get("ended", "")),
         "figures": figures(first.facts, logs, settings, stages),
         "precision": facts["computed"].get("sentence", ""),
         "inputs": [
@@ -70,8 +70,8 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
         "machine": [*flat(first.facts.get("machine", {})), *flat(facts["computed"], "computed")],
         "versions": flat(first.facts.get("versions", {})),
         "settings": flat({**settings, "represent": represent}),
-        "methods": words.training({**settings, "represent": represent}, facts, learnt(card), logs[-1].last),
-        "papers": [Copied(key, library()[key]) for key in keys_of(method, words.kind_of(represent))],
+        "methods": words.training(about, {**settings, "represent": represent}, facts, learnt(card), logs[-1].last),
+        "papers": copied(keys_of(about, represent)),
     }  # fmt: skip
 
 

@@ -3,38 +3,23 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..core.papers import cited
 from .learnt import Learnt, learnt, readable
-from .papers import NAMES, cited, keys_of
+from .papers import REPRESENTATION, keys_of, title_of
 
 Told = Mapping[str, Any]
 
-# How the objects of a representation come about, with the names of its settings.
-WATERSHED = "and decoded by a marker-controlled watershed: seeds with"
-DECODED = {
-    "semantic": "Masks of the foreground were thresholded at {threshold:.3g}; pieces without a voxel above {sure:.3g} "
-    "were dropped",
-    "ternary": "Masks of core and edge were thresholded at {thresholds[0]:.3g} and {thresholds[1]:.3g}, and cores "
-    "grown into the foreground",
-    "bcd": "Instances were represented by foreground, contour and signed distance "
-    f"{WATERSHED} a foreground above {{seed_foreground:.3g}}, a contour below {{seed_contour:.3g}} and a distance "
-    "above {seed_distance:.3g}, foreground above {threshold:.3g} with a distance above {distance:.3g}",
-    "bc": "Instances were represented by foreground and contour "
-    f"{WATERSHED} a foreground above {{seed_foreground:.3g}} and a contour below {{seed_contour:.3g}}, foreground "
-    "above {threshold:.3g}",
-    "affinity": "Instances were represented by {offered} affinities "
-    f"{WATERSHED} affinities above {{seed:.3g}}, foreground above {{threshold:.3g}}",
-}
 
+def training(card: Told, settings: Told, facts: Told, sizes: Mapping[str, Learnt], steps: int) -> str:
+    """How a model was trained.
 
-def training(settings: Told, facts: Told, sizes: Mapping[str, Learnt], steps: int) -> str:
-    """How a model was trained: settings as in run.yaml, facts as in facts.json, sizes that it learnt from, steps as far
-    as it came."""
-    method = str(settings.get("method", ""))
+    card: as in model.json, as far as there is one. settings: as in run.yaml. facts: as in facts.json. sizes: that it
+    learnt from. steps: as far as it came.
+    """
     represent = settings.get("represent", {})
-    keys = keys_of(method, kind_of(represent))
     version = facts.get("versions", {}).get("cytoshift", "")
     sentences = [
-        f"A model was trained with {NAMES.get(method, method)}{cited(keys)} as implemented in Cytoshift"
+        f"A model was trained with {title_of(card)}{cited(keys_of(card, represent))} as implemented in Cytoshift"
         f"{f' {version}' if version else ''}.",
         tried(images, facts.get("images", {})),
         tried(normalised, within(settings, "data").get("normalise", {})),
@@ -59,15 +44,13 @@ def segmentation(facts: Told) -> str:
     card = readable(model.get("card", {}))
     settings = card.get("settings", {})
     version = facts.get("versions", {}).get("cytoshift", "")
-    method = str(card.get("method", ""))
-    keys = keys_of(method, kind_of(model.get("representation", {})))
     trained = f" for {counted(card['step'], 'step')}" if "step" in card else ""
     on = f" on {counted(card['images'], 'image')}" if "images" in card else ""
     sentences = [
         tried(images, facts.get("images", {})),
         f"They were segmented in Cytoshift{f' {version}' if version else ''} by a network of "
-        f"{model.get('parameters', 0):,} parameters that had been trained with {NAMES.get(method, method)}"
-        f"{cited(keys)}{on}{trained}.",
+        f"{model.get('parameters', 0):,} parameters that had been trained with {title_of(card)}"
+        f"{cited(keys_of(card, model.get('representation')))}{on}{trained}.",
         tried(normalised, model.get("normalisation", {})),
         f"The network works at a voxel size of {size(model.get('voxel', ()), model.get('unit', ''))}."
         if model.get("voxel")
@@ -163,21 +146,13 @@ def learnt_from(settings: Told, sizes: Mapping[str, Learnt]) -> str:
 def written(represent: Told, min_size: float | None = None) -> str:
     """How instances were represented and decoded, with the thresholds; min_size: of a call of segment, for the
     model's own."""
-    kind = kind_of(represent)
-    if kind == "classes":
-        each = represent.get("classes", {}).items()
-        return " ".join(f"{name.capitalize()}: {written(one, min_size)}" for name, one in each)
-    try:
-        text = DECODED.get(kind, "").format(**represent, offered=len(represent.get("offsets", ())))
-    except (KeyError, ValueError, IndexError, TypeError):  # settings of another version
-        return ""
-    if kind == "semantic" and represent.get("split") == "distance":
-        text += (
-            f", and touching objects split at the necks of the distance transform (saddle {represent['saddle']:.3g})"
-        )
-    if text and min_size is None and represent.get("smallest"):
-        text += f"; objects with an equivalent diameter below {represent['smallest']:.3g} were left out"
-    return f"{text}." if text else ""
+    sentences = []
+    for part in REPRESENTATION.validate_python(represent).parts():
+        text = part.represent.describe()
+        if text and min_size is None and part.represent.smallest_object:
+            text += f"; objects with an equivalent diameter below {part.represent.smallest_object:.3g} were left out"
+        sentences.append(f"{part.name.capitalize()}: {text}." if part.name and text else f"{text}." if text else "")
+    return " ".join(sentences)
 
 
 def wishes(options: Told) -> str:
@@ -219,10 +194,6 @@ def optimised(train: Told, steps: int, seed: Any, used: str) -> str:
         f"Training took {counted(steps, 'step')} with batches of {train.get('batch', 1)}{precision}, using {name} "
         f"(β = {betas}) with a learning rate of {train.get('lr', 0):g}{fall}{mean}; the seed was {seed}."
     )
-
-
-def kind_of(represent: Any) -> str:
-    return str(represent.get("kind", "")) if isinstance(represent, dict) else ""
 
 
 def size(extents: Any, unit: str) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from .affinity import Affinity
-from .base import Representation
+from .base import Pair, Part, Representation
 from .bcd import BC, BCD
 from .classes import Classes, Single
 from .semantic import Semantic
@@ -15,5 +15,6 @@ from .ternary import Ternary
 RepresentationSettings = Annotated[Semantic | Ternary | BC | BCD | Affinity | Classes, Field(discriminator="kind")]
 
 __all__ = [
-    "BC", "BCD", "Affinity", "Classes", "Representation", "RepresentationSettings", "Semantic", "Single", "Ternary",
+    "BC", "BCD", "Affinity", "Classes", "Pair", "Part", "Representation", "RepresentationSettings", "Semantic",
+    "Single", "Ternary",
 ]  # fmt: skip

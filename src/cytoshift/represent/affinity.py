@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ..core.errors import UserError
-from ..core.settings import Settings, parse
+from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..labels.ids import relabel
-from .base import LONGEST, Channels, Labels, Link, least
+from .base import LONGEST, WATERSHED, Channels, Labels, Link, Representation, StoredChannels, least, to_floats
 from .bcd import masks
 from .flood import split
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Affinity(Settings):
+class Affinity(Representation):
     """One channel per offset: 1 where a voxel and the one at `place - offset` are of the same object, else 0.
 
     offsets: in voxels, (z, y, x) or (y, x), among them the face neighbours (1 along one axis); longer ones make the
@@ -39,7 +39,9 @@ class Affinity(Settings):
     dice: float = Field(0.5, ge=0)
 
     link: ClassVar[Link] = "best"
-    knobs: ClassVar[Mapping[str, tuple[float, ...]]] = {"threshold": (0.3, 0.5), "seed": (0.6, 0.7, 0.8, 0.9)}
+    decode_bytes: ClassVar[int] = 60
+    papers: ClassVar[tuple[str, ...]] = ("lee2017affinities",)
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {"threshold": (0.3, 0.5), "seed": (0.6, 0.7, 0.8, 0.9)}
 
     @model_validator(mode="after")
     def fits(self) -> Self:
@@ -74,31 +76,38 @@ class Affinity(Settings):
         """Mean over the offsets of balanced cross-entropy and Dice."""
         return masks(logits, target, self.dice) / len(self.offsets)
 
-    def foreground(self, channels: Channels) -> Channels:
+    def foreground(self, channels: StoredChannels) -> Channels:
         """The strongest tie to a face neighbour."""
         return ties(self.faces(channels), np.maximum, 0)
 
-    def decode(self, channels: Channels, voxel: Voxel) -> Labels:
+    def decode(self, channels: StoredChannels, voxel: Voxel) -> Labels:
         """Seeds are voxels with strong ties to all of their face neighbours; they flood the rest, strong ties first.
 
         Two voxels of different objects that touch have a weak tie, so that both are outside of seeds: seeds stay apart
         by two voxels and one wrong tie joins nothing, unlike with components of ties above a threshold.
         """
         self.refuse_axes(voxel.ndim)
-        faces = self.faces(channels)
-        weakest = ties(faces, np.minimum, 1)
+        channels = to_floats(channels, self.ranges)
+        weakest = ties(self.faces(channels), np.minimum, 1)
         height = np.rint(np.clip(weakest, 0, 1) * 255).astype(np.uint8)
         mask = self.foreground(channels) > self.threshold
         sizes = least(self.smallest, (self.seed_voxels, self.voxels), voxel)
         return relabel(split(height, weakest > self.seed, mask, *sizes, ties="raster"))
 
-    def faces(self, channels: Channels) -> list[Channels]:
+    def faces(self, channels: StoredChannels) -> list[Channels]:
         """The channels of the face neighbours along each axis."""
-        return [channels[self.offsets.index(offset)] for offset in unit(len(self.offsets[0]))]
+        found = to_floats(channels, self.ranges)
+        return [found[self.offsets.index(offset)] for offset in unit(len(self.offsets[0]))]
 
     def with_threshold(self, threshold: float) -> Self:
         changed = {"threshold": threshold, "seed": max(self.seed, threshold)}
         return parse(type(self), self.model_dump() | changed, f"threshold {threshold:g}")
+
+    def describe(self) -> str:
+        return (
+            f"Instances were represented by {len(self.offsets)} affinities {WATERSHED} affinities above "
+            f"{self.seed:.3g}, foreground above {self.threshold:.3g}"
+        )
 
     def refuse_axes(self, ndim: int) -> None:
         if len(self.offsets[0]) != ndim:

@@ -8,11 +8,23 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ..core.errors import UserError
-from ..core.settings import Settings, parse
+from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..labels.edges import along
 from ..labels.ids import relabel
-from .base import LONGEST, Channels, Labels, Link, least
+from .base import (
+    LONGEST,
+    WATERSHED,
+    Channels,
+    Labels,
+    Link,
+    Ranges,
+    Representation,
+    StoredChannels,
+    least,
+    to_eight_bits,
+    to_floats,
+)  # fmt: skip
 from .distance import deepest, distances
 from .flood import Mask, Ties, Unsigned, dense, keep, mark, markers, spread
 from .frame import State
@@ -21,17 +33,17 @@ from .signed import signed
 if TYPE_CHECKING:
     from torch import Tensor
 
-Eight = tuple[Unsigned, ...]  # channels (*S) of 8 bits
+Eight = NDArray[np.uint8]  # channels (K, *S)
 
-KNOBS = {
+TUNABLE = {
     "threshold": (0.3, 0.5, 0.7), "seed_foreground": (0.5, 0.7, 0.8, 0.9), "seed_contour": (0.7, 0.5, 0.35, 0.2),
 }  # fmt: skip
 BALANCE = (0.05, 0.95)  # the share of the foreground that decides the weights is taken to lie in this range
 SMOOTH = 100.0  # of the Dice loss
-SLACK = 1e-3  # blending of tiles and resampling leave the range by so much at most
+RANGES: Ranges = ((0, 1), (0, 1), (-1, 1))  # of foreground, contour and signed distance
 
 
-class Outlined(Settings):
+class Outlined(Representation):
     """What the two representations share: foreground and contour.
 
     contour: "slice" outlines each (y, x) slice as the target '4-1-1' of PyTorch Connectomics does: a voxel whose two
@@ -58,6 +70,8 @@ class Outlined(Settings):
     dice: float = Field(0.5, ge=0)
 
     link: ClassVar[Link] = "best"
+    decode_bytes: ClassVar[int] = 40
+    papers: ClassVar[tuple[str, ...]] = ("lin2021nucmm",)
 
     @model_validator(mode="after")
     def ordered(self) -> Self:
@@ -66,8 +80,9 @@ class Outlined(Settings):
             raise ValueError(f"{low} must not be below {high}")
         return self
 
-    def foreground(self, channels: Channels) -> Channels:
-        return np.asarray(channels[0])
+    def foreground(self, channels: StoredChannels) -> Channels:
+        mask: Channels = to_floats(channels[:1], self.ranges)[0]
+        return mask
 
     def with_threshold(self, threshold: float) -> Self:
         changed = {"threshold": threshold, "seed_foreground": max(self.seed_foreground, threshold)}
@@ -97,7 +112,7 @@ class BC(Outlined):
     kind: Literal["bc"] = "bc"
 
     channels: ClassVar[tuple[str, ...]] = ("foreground", "contour")
-    knobs: ClassVar[Mapping[str, tuple[float, ...]]] = KNOBS
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = TUNABLE
 
     def encode(self, labels: NDArray[np.generic], voxel: Voxel) -> Channels:
         """(*S) -> (2, *S): 1 inside of objects; 1 where they end."""
@@ -111,11 +126,18 @@ class BC(Outlined):
         """Balanced cross-entropy and Dice of both channels."""
         return masks(logits, target, self.dice)
 
-    def decode(self, channels: Channels, voxel: Voxel) -> Labels:
+    def decode(self, channels: StoredChannels, voxel: Voxel) -> Labels:
         """Seeds are sure foreground without contour; they flood the foreground, the likeliest first."""
-        eight = eight_bits(channels, (0, 0))
+        eight = to_eight_bits(channels, self.ranges)
         seed, smallest = self.sizes(voxel)
         return dense(flooded(eight, eight[0], self.cuts(), seed, "raster"), smallest)
+
+    def describe(self) -> str:
+        return (
+            f"Instances were represented by foreground and contour {WATERSHED} a foreground above "
+            f"{self.seed_foreground:.3g} and a contour below {self.seed_contour:.3g}, foreground above "
+            f"{self.threshold:.3g}"
+        )
 
 
 class BCD(Outlined):
@@ -134,7 +156,8 @@ class BCD(Outlined):
     regression: float = Field(5.0, ge=0)
 
     channels: ClassVar[tuple[str, ...]] = ("foreground", "contour", "distance")
-    knobs: ClassVar[Mapping[str, tuple[float, ...]]] = KNOBS | {
+    ranges: ClassVar[Ranges] = RANGES
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = TUNABLE | {
         "distance": (-0.1, 0.0), "seed_distance": (0.1, 0.2, 0.35, 0.5),
     }  # fmt: skip
 
@@ -166,17 +189,30 @@ class BCD(Outlined):
         off = mse_loss(logits[:, 2:].tanh(), target[:, 2:])
         return masks(logits[:, :2], target[:, :2], self.dice) + self.regression * off
 
-    def decode(self, channels: Channels, voxel: Voxel) -> Labels:
+    def decode(self, channels: StoredChannels, voxel: Voxel) -> Labels:
         """`bcd_watershed` with these thresholds, on channels rounded to 8 bits.
 
         But for the order of ties: voxels that are level are flooded in the order of the image, which a block
         shares with the whole; scikit-image's order depends on all that is in the image.
         """
-        eight = eight_bits(channels, (0, 0, -1))
+        eight = to_eight_bits(channels, self.ranges)
         height = eight[0] if self.flood == "foreground" else eight[2]
         cuts = self.cuts()._replace(seed_distance=self.seed_distance, distance=self.distance)
         seed, smallest = self.sizes(voxel)
         return dense(flooded(eight, height, cuts, seed, "raster"), smallest)
+
+    def rankings(self, channels: StoredChannels) -> Mapping[str, Channels]:
+        """shape: B (1 - C) D, where D counts inside of objects, where it is positive."""
+        eight = to_eight_bits(channels, self.ranges)
+        mask, contour, distance = (channel / np.float32(255) for channel in eight)
+        return {"shape": mask * (1 - contour) * np.maximum(2 * distance - 1, 0)}
+
+    def describe(self) -> str:
+        return (
+            f"Instances were represented by foreground, contour and signed distance {WATERSHED} a foreground above "
+            f"{self.seed_foreground:.3g}, a contour below {self.seed_contour:.3g} and a distance above "
+            f"{self.seed_distance:.3g}, foreground above {self.threshold:.3g} with a distance above {self.distance:.3g}"
+        )
 
 
 def bcd_watershed(
@@ -215,7 +251,7 @@ def bcd_watershed(
             f"bcd_watershed takes foreground, contour and distance, (3, Z, Y, X) or (3, Y, X), or four channels with "
             f"the translated image first; this array has the shape ({shape})"
         )
-    eight = eight_bits(pred[-3:], (0, 0, -1))
+    eight = to_eight_bits(pred[-3:], RANGES)
     cuts = Cuts(thres1, thres2, thres3, thres4, thres5)
     labels = keep(flooded(eight, eight[0], cuts, seed_thres, "heap"), thres_small)
     return (labels, markers(seeds(eight, cuts), seed_thres)) if return_seed else labels
@@ -240,7 +276,7 @@ def flooded(eight: Eight, height: Unsigned, cuts: Cuts, seed_voxels: int, ties: 
 
 def seeds(eight: Eight, cuts: Cuts) -> Mask:
     """Thresholds of 0 to 1 are rounded down to 8 bits, those of the distance are not, as in the authors' code."""
-    out = eight[0] > int(255 * cuts.seed_foreground)
+    out: Mask = eight[0] > int(255 * cuts.seed_foreground)
     out &= eight[1] < int(255 * cuts.seed_contour)
     for distance in eight[2:]:
         out &= distance >= above(cuts.seed_distance)
@@ -248,7 +284,7 @@ def seeds(eight: Eight, cuts: Cuts) -> Mask:
 
 
 def foreground(eight: Eight, cuts: Cuts) -> Mask:
-    out = eight[0] > int(255 * cuts.foreground)
+    out: Mask = eight[0] > int(255 * cuts.foreground)
     for distance in eight[2:]:
         out &= distance >= above(cuts.distance)
     return out
@@ -257,26 +293,6 @@ def foreground(eight: Eight, cuts: Cuts) -> Mask:
 def above(distance: float) -> int:
     """The least 8-bit value that stands for more than this distance; 256 where none does."""
     return int(np.count_nonzero(np.arange(256) / 255.0 * 2.0 - 1.0 <= distance))
-
-
-def eight_bits(channels: NDArray[np.generic], lowest: tuple[int, ...]) -> Eight:
-    """Channels (K, *S) as uint8: views where they are, else rounded from the ranges lowest to 1."""
-    if channels.dtype == np.uint8:
-        return tuple(channels)
-    if channels.dtype.kind != "f":
-        raise UserError(f"channels must be uint8 or floats, not {channels.dtype}; scale them to 0 to 255")
-    out = []
-    for channel, low in zip(channels, lowest):
-        least, most = float(channel.min(initial=low)), float(channel.max(initial=1))
-        if not (least >= low - SLACK and most <= 1 + SLACK):  # NaN is out of range, too
-            raise UserError(
-                f"channels of floats lie between 0 and 1, the distance between -1 and 1, not {least:g} and {most:g}; "
-                f"activate them first, or pass uint8"
-            )
-        scaled = np.multiply(channel, np.float32(255 / (1 - low)), dtype=np.float32)
-        scaled += np.float32(-255 * low / (1 - low))
-        out.append(np.clip(np.rint(scaled, out=scaled), 0, 255).astype(np.uint8))
-    return tuple(out)
 
 
 def outlines(labels: NDArray[np.integer], voxel: Voxel, across: bool, dilate: int) -> Mask:

@@ -1,17 +1,16 @@
 """Objects of several classes, each numbered on its own: the channels of one representation per class, in a row."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from ..core.errors import UserError
-from ..core.settings import Settings
 from ..core.voxel import Voxel
 from .affinity import Affinity
-from .base import Channels, Labels, Link
+from .base import Channels, Labels, Link, Pair, Part, Ranges, Representation, StoredChannels
 from .bcd import BC, BCD
 from .semantic import Semantic
 from .ternary import Ternary
@@ -22,15 +21,7 @@ if TYPE_CHECKING:
 Single = Annotated[Semantic | Ternary | BC | BCD | Affinity, Field(discriminator="kind")]
 
 
-class Part(NamedTuple):
-    """One class: its name, how its objects are written, and where its channels lie among all."""
-
-    name: str
-    represent: Single
-    channels: slice
-
-
-class Classes(Settings):
+class Classes(Representation):
     """Several classes whose objects may lie inside of one another, as Golgi and nuclei (SS-Seg CycleGAN).
 
     Labels of K classes are one array (K, *S) in the order of `classes`; objects of each are 1..N.
@@ -83,24 +74,38 @@ class Classes(Settings):
         return "best"
 
     @property
-    def knobs(self) -> Mapping[str, tuple[float, ...]]:
-        """None: thresholds are those of the classes, which are tuned one by one or not at all."""
-        return {}
+    def ranges(self) -> Ranges:
+        return tuple(limits for one in self.classes.values() for limits in one.ranges)
 
     @property
-    def smallest(self) -> float | None:
-        """Nothing that holds for all classes."""
-        return None
+    def papers(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(key for one in self.classes.values() for key in one.papers))
+
+    @property
+    def eight_bits(self) -> bool:
+        return all(one.eight_bits for one in self.classes.values())
+
+    @property
+    def decode_bytes(self) -> int:
+        """One class is decoded after the other."""
+        return max(one.decode_bytes for one in self.classes.values())
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        return tuple(Pair(member, owner, self.reach or 0.0) for member, owner in self.belongs.items())
+
+    @property
+    def smallest_object(self) -> float | None:
+        """The largest of what the classes have: it stands for the size that objects can have."""
+        known = [one.smallest_object for one in self.classes.values() if one.smallest_object is not None]
+        return max(known, default=None)
 
     def parts(self) -> Iterator[Part]:
         start = 0
         for name, one in self.classes.items():
             stop = start + len(one.channels)
-            yield Part(name, one, slice(start, stop))
+            yield Part(name, one, slice(start, stop), self.weights.get(name, 1.0))
             start = stop
-
-    def weight(self, name: str) -> float:
-        return self.weights.get(name, 1.0)
 
     def encode(self, labels: NDArray[np.generic], voxel: Voxel) -> Channels:
         """Labels (K, *S) -> channels of the first class, of the second ... (sum of their channels, *S).
@@ -124,16 +129,16 @@ class Classes(Settings):
         import torch
 
         each = [
-            self.weight(part.name) * part.represent.loss(logits[:, part.channels], target[:, part.channels])
+            part.weight * part.represent.loss(logits[:, part.channels], target[:, part.channels])
             for part in self.parts()
         ]
         return torch.stack(each).sum()
 
-    def foreground(self, channels: Channels) -> Channels:
+    def foreground(self, channels: StoredChannels) -> Channels:
         """(channels, *S) -> how likely each voxel is part of an object of each class, (K, *S)."""
         return np.stack([part.represent.foreground(channels[part.channels]) for part in self.parts()])
 
-    def decode(self, channels: Channels, voxel: Voxel) -> Labels:
+    def decode(self, channels: StoredChannels, voxel: Voxel) -> Labels:
         """(channels, *S) -> instances (K, *S), 1..N in each class."""
         return np.stack([part.represent.decode(channels[part.channels], voxel) for part in self.parts()])
 

@@ -6,32 +6,32 @@ from typing import Any
 from ..core.errors import UserError
 from ..core.settings import parse
 
-ROUNDS = 2  # over all knobs; the second finds next to nothing
+ROUNDS = 2  # over all thresholds; the second finds next to nothing
 BETTER = 1e-3  # of the score, or a threshold stays
 
 
 def climb(here: Any, score: Callable[[Any], float], better: float = BETTER) -> tuple[Any, float]:
-    """Each knob of a representation in turn to its best value, and the score that is reached.
+    """Each tunable threshold of a representation in turn to its best value, and the score that is reached.
 
     better: what a change has to gain.
     """
     reached = score(here)
     for _ in range(ROUNDS):
-        for knob, values in here.knobs.items():
+        for name, values in here.tunable.items():
             for value in values:
-                candidate = changed(here, knob, value)
+                candidate = changed(here, name, value)
                 if candidate is not None and (found := score(candidate)) > reached + better:
                     here, reached = candidate, found
     return here, reached
 
 
-def changed(represent: Any, knob: str, value: float) -> Any | None:
+def changed(represent: Any, name: str, value: float) -> Any | None:
     """None where the value is the one it has, or does not fit the others."""
     settings = settings_of(represent)
-    if settings[knob] == value:
+    if settings[name] == value:
         return None
     try:
-        return parse(type(represent), settings | {knob: value}, knob)
+        return parse(type(represent), settings | {name: value}, name)
     except UserError:
         return None
 

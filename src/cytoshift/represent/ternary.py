@@ -7,12 +7,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ..core.settings import Settings, parse
+from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..labels.edges import along
 from ..labels.filters import filter_small
 from ..labels.ids import relabel
-from .base import LONGEST, Channels, Labels, Link, ball, components, hysteresis, smoothed, without_holes
+from .base import (
+    LONGEST,
+    Channels,
+    Labels,
+    Link,
+    Representation,
+    StoredChannels,
+    ball,
+    components,
+    hysteresis,
+    smoothed,
+    to_floats,
+    without_holes,
+)  # fmt: skip
 from .distance import deepest, distances
 from .watershed import grow
 
@@ -24,7 +37,7 @@ STEPS = 255  # the flood tells so many levels of probability apart
 MARKER = 1 / 4  # part of the smallest object's core that a marker must have
 
 
-class Ternary(Settings):
+class Ternary(Representation):
     """One channel with three levels: 0 background, 127/255 edge, 1 core (AD-GAN 4.5, "AD-GAN-INS").
 
     edge: "half" as the authors' code draws it, gray where the depth below the surface is less than half of the
@@ -46,7 +59,8 @@ class Ternary(Settings):
 
     channels: ClassVar[tuple[str, ...]] = ("core and edge",)
     link: ClassVar[Link] = "best"
-    knobs: ClassVar[Mapping[str, tuple[float, ...]]] = {"sure": (0.35, 0.5, 0.65)}
+    decode_bytes: ClassVar[int] = 90
+    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {"sure": (0.35, 0.5, 0.65)}
 
     @model_validator(mode="after")
     def ordered(self) -> Self:
@@ -81,11 +95,11 @@ class Ternary(Settings):
 
         return binary_cross_entropy_with_logits(logits, target)
 
-    def foreground(self, channels: Channels) -> Channels:
+    def foreground(self, channels: StoredChannels) -> Channels:
         """An edge voxel is as much a part of its object as a core voxel: its level counts as 1."""
-        return np.asarray(np.minimum(channels[0] / np.float32(EDGE), 1), dtype=np.float32)
+        return np.asarray(np.minimum(to_floats(channels, self.ranges)[0] / np.float32(EDGE), 1), dtype=np.float32)
 
-    def decode(self, channels: Channels, voxel: Voxel) -> Labels:
+    def decode(self, channels: StoredChannels, voxel: Voxel) -> Labels:
         """Three levels by two thresholds; the cores are markers, and a watershed spreads them over the foreground.
 
         The flood runs over the falling gray level, smoothed: between two cores the level dips at the contact if
@@ -94,8 +108,9 @@ class Ternary(Settings):
         cores' radii a little better for "half" and a little worse for thin ones.
         """
         low, high = self.thresholds
-        level = smoothed(channels[0], voxel)
-        mask = hysteresis(channels[0] > low, level > self.sure)
+        (gray,) = to_floats(channels, self.ranges)
+        level = smoothed(gray, voxel)
+        mask = hysteresis(gray > low, level > self.sure)
         mask = without_holes(mask, self.smallest, voxel)
         markers = self.markers(mask, level > high, voxel)
         falling = np.rint((1 - np.clip(level, 0, 1)) * STEPS).astype(np.int16)
@@ -118,6 +133,12 @@ class Ternary(Settings):
     def with_threshold(self, threshold: float) -> Self:
         changed = {"thresholds": (threshold, self.thresholds[1]), "sure": max(self.sure, threshold)}
         return parse(type(self), self.model_dump() | changed, f"threshold {threshold:g}")
+
+    def describe(self) -> str:
+        low, high = self.thresholds
+        return (
+            f"Masks of core and edge were thresholded at {low:.3g} and {high:.3g}, and cores grown into the foreground"
+        )
 
 
 def large(labels: Labels, size: float, voxel: Voxel) -> Labels:

@@ -25,9 +25,9 @@ from ..labels.filters import at_edge
 from ..labels.ids import dense
 from ..labels.objects import equivalent_diameter
 from ..measure.measured import Measured, Quantiles, quantiles
-from ..methods import METHODS
+from ..methods import KNOWN, METHODS, TWO_STAGES, CySGAN, Supervised
 from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, rounded
-from .settings import TWO_STAGES, Run
+from .settings import Run
 
 AIMS = {
     "laptop-2d": Aim(10, 20, 32, (128, 128)),
@@ -165,12 +165,12 @@ def agreed(survey: Survey, source: Lent) -> Survey:
 def cautioned(survey: Survey, source: Lent, method: str) -> Survey:
     """The target with notes on what makes a game of critics fail: too few objects, or not as crowded as the source."""
     seen, notes = survey.measured, []
-    if not plays(method) or not seen.images:  # nothing was measured
+    if not (method in KNOWN and KNOWN[method].translates) or not seen.images:  # nothing was measured
         return survey
     if seen.objects < FEW:
         notes.append(
-            f"the target shows {seen.objects} objects, too few to learn its look from; compare with 'new supervised', "
-            "which adapts nothing"
+            f"the target shows {seen.objects} objects, too few to learn its look from; compare with "
+            f"'new {Supervised.name}', which adapts nothing"
         )
     ratio = source.share / max(seen.foreground, 1e-4)
     if not 1 / CROWDED < ratio < CROWDED:
@@ -180,11 +180,6 @@ def cautioned(survey: Survey, source: Lent, method: str) -> Survey:
             "set source.match_cover=true"
         )
     return replace(survey, measured=replace(seen, notes=(*seen.notes, *notes)))
-
-
-def plays(method: str) -> bool:
-    """Whether a method translates images, in a game of critics."""
-    return method.startswith("cyclegan") or (method in METHODS and bool(METHODS[method].apart))
 
 
 def lighter(image: Volume, inside: NDArray[np.bool_]) -> float:
@@ -211,7 +206,7 @@ def brightness_alone(image: Volume, inside: NDArray[np.bool_]) -> tuple[float, f
 
 
 def borrow(
-    survey: Survey, source: Lent, preset: str = "laptop", *, method: str = "cysgan", represent: str = "bcd",
+    survey: Survey, source: Lent, preset: str = "laptop", *, method: str = CySGAN.name, represent: str = "bcd",
     seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run of `method` with the labels of `source` for the images of `survey`.
@@ -271,9 +266,9 @@ def presets(method: str, name: str, far: bool) -> tuple[dict[str, Any], dict[str
     far: the modalities are far apart.
     """
     changed = apart(method, name) if far else {}
-    if method in TWO_STAGES:
-        segment = chosen("supervised", name)
-        translate = chosen("cyclegan", name)["options"] | changed if method.startswith("cyclegan") else {}
+    if recipe := TWO_STAGES.get(method):
+        segment = chosen(recipe.segmenter.name, name)
+        translate = chosen(recipe.translator.name, name)["options"] | changed if recipe.translator else {}
         return {"translate": translate, "segment": segment["options"]}, segment["train"]
     found = chosen(method, name)
     return found["options"] | changed, found["train"]
@@ -281,16 +276,14 @@ def presets(method: str, name: str, far: bool) -> tuple[dict[str, Any], dict[str
 
 def apart(method: str, name: str) -> dict[str, Any]:
     """What changes in a preset where the modalities are far apart; nothing in methods that translate no image."""
-    known = METHODS.get("cyclegan" if method.startswith("cyclegan") else method)
+    known = TWO_STAGES[method].translator if method in TWO_STAGES else METHODS.get(method)
     return known.apart.get(name, {}) if known else {}
 
 
 def chosen(method: str, name: str) -> dict[str, Any]:
     """The named preset; "tuned" is CySGAN's alone, its rivals then take the paper's."""
     if method not in METHODS:
-        raise UserError(
-            f"method '{method}' asked for, there are {', '.join([*METHODS, *TWO_STAGES])}; pass one of them"
-        )
+        raise UserError(f"method '{method}' asked for, there are {', '.join(KNOWN)}; pass one of them")
     known = METHODS[method].presets
     found = known.get(name) or known.get(name.replace("tuned", "paper"))
     if found is None:

@@ -70,7 +70,7 @@ def drawn(run: Run, working: Voxel) -> DrawnImages:
 
 def mask_drawer(run: Run) -> Drawer | None:
     """What draws labels (*S), or (K, *S) in the order of the classes; None where nothing says how."""
-    names = run.represent.names if run.represent.kind == "classes" else ()
+    names = run.represent.names
     if run.cells is not None:
         both, places = drawer(run.cells), [CLASSES.index(name) for name in names]
         return lambda shape, voxel, rng: both(shape, voxel, rng)[places]
@@ -111,7 +111,7 @@ def of_pairs(
 def kept_and_held(run: Run) -> tuple[Pairs, Pairs]:
     """Labelled source images to learn from, and those that are kept from the training."""
     source = lender(run)
-    found = lent_pairs(source, run.represent.names if run.represent.kind == "classes" else ())
+    found = lent_pairs(source, run.represent.names)
     return without(found, source.hold) if source.hold else (found, [])
 
 

@@ -24,7 +24,7 @@ RANGE = (0.5, 50.0, 99.8)  # percentages of raw intensities that are kept
 
 def expected(run: Run, working: Voxel) -> dict[str, Any]:
     """By class ("" of a single one), the objects that the method learns from (measure.Expected), for model.json."""
-    names = run.represent.names if run.represent.kind == "classes" else ("",)
+    names = run.represent.names or ("",)
     if mask_drawer(run) is not None:
         found = of_masks(run, working, names)
     elif run.source is not None:

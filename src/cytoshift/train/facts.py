@@ -39,7 +39,8 @@ class Facts:
         self.session |= {"from_step": step}
         sides = {"images": volumes} | ({"source": open_volumes(run.source.images)} if run.source else {})
         self.known |= {
-            "kind": "train", "versions": versions(), "machine": machine(),
+            "kind": "train", "about": {"title": method.title, "papers": [*method.papers, *run.represent.papers]},
+            "versions": versions(), "machine": machine(),
             "working": {"voxel": working.size, "unit": working.unit},
             "players": {name: sum(p.numel() for p in one.parameters()) for name, one in method.players().items()},
             "network": sum(p.numel() for p in method.network().parameters()),

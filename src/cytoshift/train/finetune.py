@@ -7,6 +7,7 @@ significantly": the network is trained without them, and finetuned.
 from pathlib import Path
 
 from ..data.volumes import ImageSource
+from ..methods import Supervised
 from ..methods.backbone import Backbone
 from .settings import Run, Source
 
@@ -35,7 +36,7 @@ def finetuned(
     train = run.train.model_copy(update={"lr": SLOWER * run.train.lr})
     return run.model_copy(
         update={
-            "method": "supervised",
+            "method": Supervised.name,
             "source": source,
             "start": str(model),
             "prior": None,

@@ -7,6 +7,7 @@ from ..core.errors import UserError
 from ..core.threads import threads
 from ..data.drawn import DrawnImages
 from ..data.labelled import LabelledPairs
+from ..methods import KNOWN, TWO_STAGES
 from ..represent import RepresentationSettings
 from .loop import learn
 from .places import claimed
@@ -27,8 +28,10 @@ def fit(run: Run, out: Path, quiet: bool = False, settings: Path | None = None) 
     settings do not fit, and where a loss is no longer a number.
     """
     out = Path(out)
-    if run.method == "cyclegan":
-        raise UserError("cyclegan translates and segments nothing; take cyclegan-xy or cyclegan-yx")
+    method = KNOWN[run.method]
+    if not method.segments:
+        whole = " or ".join(one.name for one in TWO_STAGES.values() if one.translator is method)
+        raise UserError(f"{run.method} translates and segments nothing; take {whole}")
     with claimed(run, out, settings):
         return trained(run, out, quiet)
 

@@ -112,7 +112,7 @@ def build(run: Run, working: Voxel, channels: int = 1, attempt: int = 0) -> Meth
     able = ", ".join(name for name, one in METHODS.items() if one.several)
     if channels > 1 and not kind.several:
         raise UserError(f"{run.method} takes images of one channel, these have {channels}; choose one, or take {able}")
-    if run.represent.kind == "classes" and not kind.several:
+    if run.represent.names and not kind.several:
         raise UserError(f"{run.method} segments one class, represent has several; represent one, or take {able}")
     options = parse(kind.settings, run.options, "options")
     with torch.random.fork_rng(devices=[]):

@@ -116,7 +116,7 @@ def imported(paths: list[Path], voxel: Voxel) -> tuple[Run, list[str]]:
     run = parse(
         Run,
         {
-            "method": "cysgan",
+            "method": CySGAN.name,
             "data": {"images": {"paths": where("NEW_DOMAIN.IMAGE_NAME")} | place, **side},
             "source": {
                 "images": {"paths": where("DATASET.IMAGE_NAME")} | place,

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from ..core.batch import Drawn
 from ..core.settings import parse
 from ..methods import METHODS
+from ..methods.randomised import Randomised
 from .recipe import (
     AIMS,
     LONGEST,
@@ -20,7 +21,7 @@ from .recipe import (
 )  # fmt: skip
 from .settings import Run
 
-METHOD = "randomised"
+METHOD = Randomised.name
 WIDER = 1.3  # the medians that are drawn reach so far beyond the quartiles seen, for images of other sizes
 COVERED = (0.3, 2.5)  # times the share of the field that objects cover, least and most that is drawn
 FULLEST = 1.3  # of that share

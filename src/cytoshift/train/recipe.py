@@ -17,7 +17,7 @@ from ..data.resample import working_shape
 from ..data.volumes import ImageSource, Volume, at_hand, open_volumes
 from ..measure.estimate import estimate
 from ..measure.measured import Measured
-from ..methods import METHODS
+from ..methods import ADGAN, METHODS
 from ..synth import Groups, Lognormal, Prior, draw_labels
 from .settings import Run
 
@@ -103,7 +103,7 @@ def look(source: ImageSource, polarity: Polarity = "auto", progress: Told | None
 
 
 def recipe(
-    source: ImageSource, preset: str = "laptop", *, method: str = "adgan", polarity: Polarity = "auto",
+    source: ImageSource, preset: str = "laptop", *, method: str = ADGAN.name, polarity: Polarity = "auto",
     represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run for these images, from what they show; no label is read."""
@@ -111,7 +111,7 @@ def recipe(
 
 
 def settings(
-    survey: Survey, preset: str = "laptop", *, method: str = "adgan",
+    survey: Survey, preset: str = "laptop", *, method: str = ADGAN.name,
     represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0, drawn: bool = True,
 ) -> Run:  # fmt: skip
     """Settings of a run from a survey; drawn: with a prior of masks that are drawn like the objects seen.

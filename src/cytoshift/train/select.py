@@ -31,10 +31,11 @@ from ..core.rng import stream
 from ..data.augment import change_gamma
 from ..data.domains import Images, SyntheticMasks
 from ..labels.overlap import overlap
+from ..methods import TWO_STAGES
 from ..metrics.report import report
 from ..model import Segmenter
 from .domains import held, images
-from .settings import TWO_STAGES, Run
+from .settings import Run
 from .ship import Learnt, Shelf
 from .tune import rehearse
 
@@ -168,6 +169,6 @@ def on_source(network: nn.Module, run: Run, learnt: Learnt) -> float | None:
     scores = []
     for channels, truth in rehearse(network, kept, run.represent):
         found = run.represent.decode(channels, learnt.working)
-        pairs = zip(truth, found) if run.represent.kind == "classes" else [(truth, found)]
+        pairs = zip(truth, found) if run.represent.names else [(truth, found)]
         scores.append(np.mean([report(overlap(true, one)).dice for true, one in pairs]))
     return float(np.mean(scores))

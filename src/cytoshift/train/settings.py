@@ -12,16 +12,13 @@ from ..data.volumes import ImageSource
 from ..represent import RepresentationSettings
 from ..synth import CLASSES, PairPrior, Prior, Randomised, Shapes
 
-TWO_STAGES = ("cyclegan-xy", "cyclegan-yx", "histogram-xy", "histogram-yx")  # recipes: see stages.py
-LEAST = {"adgan": 24, "mask_cyclegan": 24}  # voxels of a patch that the critic takes
-
 
 def known_method(name: str) -> str:
     """The name of a method or of a recipe of two stages. Raises ValueError for any other."""
     from .. import methods  # settings are described without torch, which the methods import
 
-    if name not in (there := [*methods.METHODS, *TWO_STAGES]):
-        raise ValueError(f"there are {', '.join(there)}")
+    if name not in methods.KNOWN:
+        raise ValueError(f"there are {', '.join(methods.KNOWN)}")
     return name
 
 
@@ -170,8 +167,8 @@ class Run(Settings):
 
     @model_validator(mode="after")
     def classes_fit(self) -> "Run":
-        several = self.represent.kind == "classes"
-        names = self.represent.names if self.represent.kind == "classes" else ()
+        names = self.represent.names
+        several = bool(names)
         if several and self.tune:
             raise ValueError("tune finds thresholds of one class, represent has several; set tune to false")
         given = {"priors": self.priors, "source.labels": self.source.labels if self.source else None}
@@ -190,7 +187,9 @@ class Run(Settings):
 
     @model_validator(mode="after")
     def patch_has_room(self) -> "Run":
-        least = LEAST.get(self.method, 8)
+        from .. import methods
+
+        least = methods.KNOWN[self.method].least_patch
         if len(self.patch) not in (2, 3) or any(n < least or n % 4 for n in self.patch):
             raise ValueError(f"patch {self.patch} needs two or three sizes, multiples of 4 and at least {least}")
         return self

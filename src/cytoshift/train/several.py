@@ -14,7 +14,7 @@ from ..labels.filters import remove_border
 from ..labels.objects import objects
 from ..measure.measured import Measured, quantiles
 from ..measure.notes import DOUBT
-from ..methods import METHODS
+from ..methods import METHODS, MaskCycleGAN, Supervised
 from ..synth import CLASSES, PAIR_PRIORS, PairPrior, draw_pairs
 from . import recipe
 from .borrow import Lent, alike, borrow, lent
@@ -87,7 +87,7 @@ class Known(NamedTuple):
 
 
 def settings(
-    surveys: dict[str, Survey], preset: str = "laptop", *, method: str = "mask_cyclegan",
+    surveys: dict[str, Survey], preset: str = "laptop", *, method: str = MaskCycleGAN.name,
     represent: Literal["ternary", "semantic"] = "semantic", cells: str | None = None, seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run from the surveys of its classes. Voxel size and patch: see `base`.
@@ -117,7 +117,7 @@ def lent_classes(
 
 def taught(
     target: ImageSource, channels: dict[str, int], stock: dict[str, Lent], preset: str = "laptop", *,
-    method: str = "supervised", represent: str = "bcd", seed: int = 0,
+    method: str = Supervised.name, represent: str = "bcd", seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run that learns from labels of several classes; the target's objects are taken to be like theirs.
 
@@ -267,7 +267,7 @@ def comments(run: Run, surveys: dict[str, Survey]) -> dict[str, tuple[str, ...]]
             "weights: of the classes in the losses, more for what covers less; the paper has 3.5 for Golgi.",
             *(
                 ["belongs: each of the one to the nearest of the other, surfaces not further apart than reach."]
-                if run.represent.kind == "classes" and run.represent.belongs
+                if run.represent.pairs
                 else []
             ),
         ),

@@ -20,7 +20,7 @@ from ..core.voxel import Voxel
 from ..data.domains import Domain, Images
 from ..data.several import apart
 from ..data.volumes import Volume
-from ..methods import Method
+from ..methods import KNOWN, Method
 from ..model import Segmenter
 from ..model.folders import SNAPSHOTS, snapshots
 from ..nets.spec import NetSpec, ResNetSpec, TranslatorSpec
@@ -124,7 +124,13 @@ def save(
 
 def card(run: Run, learnt: Learnt) -> dict[str, Any]:
     """What a person who finds the model wants to know."""
+    method = KNOWN[run.method]
     return {
-        "method": run.method, "images": len(learnt.volumes), "example": learnt.volumes[0].origin,
-        "settings": run.model_dump(mode="json"), **({"ended": learnt.ended} if learnt.ended else {}),
-    }  # fmt: skip
+        "method": run.method,
+        "title": method.title,
+        "papers": list(dict.fromkeys((*method.papers, *run.represent.papers))),
+        "images": len(learnt.volumes),
+        "example": learnt.volumes[0].origin,
+        "settings": run.model_dump(mode="json"),
+        **({"ended": learnt.ended} if learnt.ended else {}),
+    }

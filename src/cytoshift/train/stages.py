@@ -22,6 +22,7 @@ from ..data.histogram import match
 from ..data.resample import resample, resample_labels, working_shape
 from ..data.volumes import ImageSource, Volume, open_volumes
 from ..data.write import write_image, write_labels
+from ..methods import CycleGAN, Supervised
 from ..nets.chain import ChainSpec, LookupSpec
 from ..nets.spec import NetSpec
 from .domains import lender, lent_pairs, lent_voxel
@@ -80,7 +81,7 @@ STAGES: dict[str, Callable[[Run, Path, bool], Shipped]] = {
 
 def translators(run: Run, out: Path, quiet: bool) -> Learnt:
     """A CycleGAN between source and target; run.options.translate are its options."""
-    wish = run.model_copy(update={"method": "cyclegan", "options": run.options.get("translate", {}), "start": None})
+    wish = run.model_copy(update={"method": CycleGAN.name, "options": run.options.get("translate", {}), "start": None})
     return learn(wish, out / "translate", quiet)
 
 
@@ -89,7 +90,7 @@ def segmenter(run: Run, out: Path, quiet: bool, finish: Finish = shipped, source
 
     finish: what is shipped of it. source: in place of the run's.
     """
-    options = {"method": "supervised", "options": run.options.get("segment", {}), "source": source or run.source}
+    options = {"method": Supervised.name, "options": run.options.get("segment", {}), "source": source or run.source}
     learnt = learn(run.model_copy(update=options), out / "segment", quiet, Shelf(out, run, finish))
     return learnt, *finish(learnt, run)
 

@@ -1,7 +1,7 @@
 """After a training that borrowed labels: the decoder's thresholds, tuned on the labelled source.
 
 The network sees the source as it will see the target (Method.rehearsal): of CySGAN, drawn in the target's look. The
-truth of the target is never asked for. What is tuned, and between which values, the representation says (`knobs`).
+truth of the target is never asked for. What is tuned, and between which values, the representation says (`tunable`).
 """
 
 from dataclasses import dataclass
@@ -37,17 +37,17 @@ class Tuned:
 
     def sentence(self, former: RepresentationSettings) -> str:
         old, new = settings_of(former), settings_of(self.represent)
-        changed = ", ".join(f"{k} {old[k]:g} -> {new[k]:g}" for k in self.represent.knobs if old[k] != new[k])
+        changed = ", ".join(f"{k} {old[k]:g} -> {new[k]:g}" for k in self.represent.tunable if old[k] != new[k])
         return (
             f"thresholds tuned on the source: {changed or 'all kept'}; PQ there {self.before:.3f} -> {self.after:.3f}"
         )
 
 
 def tune(network: nn.Module, source: LabelledPairs | DrawnImages, represent: RepresentationSettings) -> Tuned:
-    """The thresholds with the best mean PQ on the source, one knob after the other.
+    """The thresholds with the best mean PQ on the source, one after the other.
 
     Twice, from the thresholds as they are and from the most lenient ones: where the network is never as sure as the
-    former ask for, no single knob makes a difference.
+    former ask for, no single one makes a difference.
     network: source image (B, 1, *S) -> logits of `represent`.
     """
     if isinstance(source, DrawnImages):
@@ -65,8 +65,8 @@ def tune(network: nn.Module, source: LabelledPairs | DrawnImages, represent: Rep
 
 
 def lenient(represent: RepresentationSettings) -> RepresentationSettings:
-    """Every knob at the value that asks least of the network, which comes first."""
-    values = {knob: values[0] for knob, values in represent.knobs.items()}
+    """Every threshold at the value that asks least of the network, which comes first."""
+    values = {name: values[0] for name, values in represent.tunable.items()}
     return parse(type(represent), settings_of(represent) | values, "lenient thresholds")
 
 

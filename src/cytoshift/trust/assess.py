@@ -132,10 +132,13 @@ def described(parts: Sequence[Volume]) -> str:
     return f"{len(parts)} image{'s' * (len(parts) > 1)} ({' x '.join(map(str, parts[0].shape))} of the first)"
 
 
-def learnable(seen: Measured | None, count: int) -> tuple[Literal["adgan", "cysgan"], list[str]]:
-    """What training suits images that no model is asked for, and why. count: of images."""
+def learnable(seen: Measured | None, count: int) -> tuple[bool, list[str]]:
+    """Whether images can be learnt from without labels, or need those of another modality, and why.
+
+    count: of images.
+    """
     if seen is None:
-        return "cysgan", ["no object stands out by its brightness: labels of another modality have to say what one is"]
+        return False, ["no object stands out by its brightness: labels of another modality have to say what one is"]
     low, median, high = (seen.whole_diameters[q] for q in (5, 50, 95))
     share = seen.evidence.get("looked_at", 1.0)
     part = f", {100 * share:.2g} % of their voxels looked at" if share < LOOKED else ""
@@ -148,7 +151,7 @@ def learnable(seen: Measured | None, count: int) -> tuple[Literal["adgan", "cysg
     if seen.confidence < CERTAIN:
         least = min(("polarity", "signal", "agreement", "number"), key=lambda name: seen.evidence[name])
         why.append(f"what weighs against learning without labels is the {least} ({seen.evidence[least]:.2f} of 1)")
-        return "cysgan", why
+        return False, why
     if seen.objects < OBJECTS:
         why.append(f"{seen.objects} objects are few to learn from; give more images of the kind if there are any")
-    return "adgan", why
+    return True, why

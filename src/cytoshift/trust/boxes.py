@@ -21,7 +21,7 @@ from ..data.volumes import Volume, boxed
 from ..model import Segmenter
 from ..predict.plan import CONTEXT, expected, grown
 from ..predict.run import Options, refuse_strangers
-from .judge import WHOLE, Told, judge, look, part_of, parts, refuse_others, silent
+from .judge import WHOLE, Told, judge, look, part_of, refuse_others, silent
 from .write import Judged, joined
 
 ROOM = 2e9  # bytes that a part of a file may take while it is read
@@ -49,7 +49,7 @@ def judged(
         refuse_pieces(read.array, read.origin, ROOM, allow="")
     scale = segmenter.scale or measured(segmenter.normalisation, volume, notes)
     chosen = boxes(segmenter, volume, most)
-    out: dict[str, list[Judged]] = {name: [] for name, _, _ in parts(segmenter)}
+    out: dict[str, list[Judged]] = {name: [] for name, *_ in segmenter.representation.parts()}
     for number, box in enumerate(chosen):
         part = boxed(volume, box.read)
         mine = {name: np.asarray(one.array[box.read]) for name, one in labels.items()}

@@ -30,7 +30,6 @@ from ..model import Segmenter
 from ..nets.translator import Translator
 from ..predict.run import Options, clips, decoded, inferred, measured, refuse_strangers
 from ..predict.translate import draw_styles
-from ..represent import Classes, Single
 from .agree import stability
 from .prior import likeness, same_unit
 from .views import VIEWS, View
@@ -116,7 +115,7 @@ def judge(
         refuse_others(segmenter, volume, labels)
     seen = seen or look(segmenter, volume, options, told=told)
     out = {}
-    for number, (name, represent, place) in enumerate(parts(segmenter)):
+    for number, (name, represent, place, _) in enumerate(segmenter.representation.parts()):
         mine = decoded(represent, seen.channels[place], volume.voxel, options) if labels is None else labels[name]
         views = {
             group: [decoded(represent, c[place], volume.voxel, options) for c in drawn]
@@ -137,7 +136,7 @@ def middle(volume: Volume, voxels: int) -> Volume:
 
 def refuse_others(segmenter: Segmenter, volume: Volume, labels: Mapping[str, Shaped]) -> None:
     """Raises UserError where one class has no labels, or labels of another shape."""
-    for name, _, _ in parts(segmenter):
+    for name, *_ in segmenter.representation.parts():
         shape = labels[name].shape if name in labels else None
         if shape != volume.shape:
             there = "none" if shape is None else f"of the shape {shape}"
@@ -145,14 +144,6 @@ def refuse_others(segmenter: Segmenter, volume: Volume, labels: Mapping[str, Sha
                 f"{volume.name} has the shape {volume.shape}, its labels{f' of {name}' * bool(name)} are {there}; pass "
                 "labels of this very image"
             )
-
-
-def parts(segmenter: Segmenter) -> list[tuple[str, Single, slice]]:
-    """Name, representation and channels of each class."""
-    whole = segmenter.representation
-    if isinstance(whole, Classes):
-        return [(part.name, part.represent, part.channels) for part in whole.parts()]
-    return [("", whole, slice(None))]
 
 
 def criteria(

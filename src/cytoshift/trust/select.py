@@ -17,7 +17,6 @@ from ..core.errors import UserError
 from ..data.volumes import Volume
 from ..model import Segmenter
 from ..model.folders import snapshots
-from ..represent import Classes
 from ..represent.climb import climb
 from .agree import agreement
 from .judge import WHOLE, Found, Seen, Told, judge, look, middle, part_of, silent
@@ -94,7 +93,7 @@ def select(
     candidates = [replace(one, others=with_others(i, candidates)) for i, one in enumerate(candidates)]
     best = max(reversed(candidates), key=lambda one: one.score.value)
     model = Segmenter.load(best.path, device)
-    if not decode or isinstance(model.representation, Classes):
+    if not decode or not model.representation.tunable:
         return Choice(best, candidates, model, best.score, {})
     return tuned(best, candidates, model, volumes)
 
@@ -137,7 +136,7 @@ def tuned(best: Candidate, candidates: list[Candidate], model: Segmenter, volume
 
     chosen, _ = climb(model.representation, lambda represent: reached(represent).value, GAIN)
     before, after = model.representation.model_dump(), chosen.model_dump()
-    moved = {name: (before[name], after[name]) for name in chosen.knobs if before[name] != after[name]}
+    moved = {name: (before[name], after[name]) for name in chosen.tunable if before[name] != after[name]}
     return Choice(best, candidates, replace(model, representation=chosen), reached(chosen), moved)
 
 
