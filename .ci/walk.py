@@ -47,14 +47,14 @@ OTHERS = """
 cytoshift convert images/cells.tif again.ome.zarr --workers 2
 cytoshift plan images/cells.tif
 cytoshift translate runs/run/model truth/ -o drawn/
-cytoshift evaluate labels/ truth/
+cytoshift evaluate truth/ labels/
 cytoshift report runs/run
 cytoshift export runs/run/model --to onnx -o model.onnx
 cytoshift export runs/run/model --to bioimageio -o model.zip
 cytoshift bench SPEC.yaml -o bench/ --jobs 2
 cytoshift import-config Base.yaml BCD.yaml --voxel 2.5,1.3,1.3 -o imported.yaml
 cytoshift train run.yaml -o runs/shared train.workers=2
-cytoshift demo --minutes 0.01
+cytoshift demo --steps 8
 cytoshift doctor
 """
 # Where something is missing or too small that the command names, ending in a sentence: that is right as well.

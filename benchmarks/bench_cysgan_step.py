@@ -16,9 +16,8 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.methods.base import Task
 from cytoshift.methods.cysgan import Batch, CySGAN, Options
 from cytoshift.represent import BCD
-from cytoshift.train.optimise import optimizers
 from cytoshift.train.settings import Train
-from cytoshift.train.step import train_step
+from cytoshift.train.step import optimizers, train_step
 
 EXPANSION = Voxel((2.5, 0.325, 0.325), "um")
 CASES = {  # preset: batch, voxel, rounds

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytoshift.cli.blockwise import amount
+from cytoshift.cli.inputs import amount
 from cytoshift.draw import chart, save_png
 from record import Wanted, conclude
 

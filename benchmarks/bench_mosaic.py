@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cytoshift.cli.blockwise import amount
+from cytoshift.cli.inputs import amount
 from cytoshift.data.store import ImageStore
 from cytoshift.data.volumes import open_labels
 from cytoshift.labels.overlap import overlap
@@ -52,7 +52,8 @@ def shown(args: argparse.Namespace, segmenter: Segmenter, room: Path) -> dict[st
     blocks = cytoshift("segment", *asked, "-o", room / "blocks.ome.zarr", "--memory", args.memory, fine=(0, 3))
     whole = cytoshift("segment", *asked, "-o", room / "whole.ome.zarr", "--quiet")
     truth = f"{image}::labels/truth"
-    scored = cytoshift("evaluate", room / "blocks.ome.zarr", truth, "--memory", "2GB", "--json", room / "score.json")
+    sides = ("--truth", truth, "--pred", room / "blocks.ome.zarr")
+    scored = cytoshift("evaluate", *sides, "--memory", "2GB", "--json-file", room / "score.json")
     score, objects = agreement(room / "whole.ome.zarr", room / "blocks.ome.zarr")
     seams = json.loads((room / "blocks.seams.json").read_text())
     report = json.loads((room / "score.json").read_text())["pooled"]

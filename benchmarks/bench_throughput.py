@@ -25,7 +25,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from numpy.typing import NDArray
 
-from cytoshift.cli.blockwise import amount
+from cytoshift.cli.inputs import amount
 from cytoshift.data.write import write_image
 from cytoshift.model import Segmenter
 from cytoshift.nets.folded import quick

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from cytoshift.cli.blockwise import amount
+from cytoshift.cli.inputs import amount
 from cytoshift.data.write import write_image
 from cytoshift.model import Segmenter
 from record import Wanted, conclude

@@ -14,11 +14,11 @@ from cytoshift.bench.cell import Cell, run_cell
 from cytoshift.bench.data import Material, material
 from cytoshift.bench.run import cells_of
 from cytoshift.bench.spec import Spec, Trained
+from cytoshift.configure.borrow import borrows
 from cytoshift.core.atomic import replacing
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
-from cytoshift.train.borrow import borrows
 from cytoshift.trust.agree import agreement
 from cytoshift.trust.judge import Found, judge
 

@@ -72,7 +72,7 @@ def test_a_training_that_was_killed_goes_on(done, monkeypatch):
     (folder / "cell.json").unlink()
     starts = []
     monkeypatch.setattr(
-        "cytoshift.train.training.train_step", lambda *args: starts.append(args)
+        "cytoshift.train.trainer.train_step", lambda *args: starts.append(args)
     )  # no step is left to take
     again = cells.run_cell(first, here, out, quiet=True)
     assert starts == [] and again["mean"] == before["mean"] and again["steps"] == 2
@@ -116,5 +116,5 @@ def test_images_without_partner_and_specs_without_root_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "images" / "c.tif", np.zeros((32, 32), np.uint8))
     with pytest.raises(UserError, match=r"'x': image 'c' has no labels of its name"):
         material(dataset, tmp_path, tmp_path / "made")
-    with pytest.raises(UserError, match=r"'x' is on disk; pass --data"):
+    with pytest.raises(UserError, match=r"'x' is on disk; pass `data`"):
         material(dataset, None, tmp_path / "made")

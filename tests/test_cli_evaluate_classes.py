@@ -15,8 +15,9 @@ GOLGI[1:3, 1:3], GOLGI[1:3, 8:10], GOLGI[6:8, 5:7] = 3, 5, 8
 NUCLEI[3:6, 1:4], NUCLEI[3:6, 8:11] = 3, 5
 
 
-def run(*words):
-    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["evaluate", *map(str, words)])
+def run(pred, truth, *more):
+    words = ["evaluate", "--pred", pred, "--truth", truth, *more]
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, list(map(str, words)))
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return " ".join(result.output.split())
@@ -41,7 +42,7 @@ def folders(tmp_path):
 
 def test_one_table_with_a_column_for_each_class(folders):
     out = folders / "numbers.json"
-    said = run(folders / "pred", folders / "truth", "--json", out)
+    said = run(folders / "pred", folders / "truth", "--json-file", out)
     assert "golgi nuclei" in said and "true, predicted objects 6, 6 4, 4" in said and "object F1 at IoU 0.5" in said
     numbers = json.loads(out.read_text())
     assert numbers["classes"]["golgi"]["mean"]["f1_50"] == 1 and "pairs" not in numbers
@@ -50,7 +51,7 @@ def test_one_table_with_a_column_for_each_class(folders):
 
 def test_pairs_are_scored_where_the_truth_has_them(folders):
     out = folders / "numbers.json"
-    said = run(folders / "pred", folders / "truth", "--pairs", "--json", out)
+    said = run(folders / "pred", folders / "truth", "--pairs", "--json-file", out)
     assert "golgi to nuclei: 3 of 4 pairs right, 4 true ones; precision 0.7500" in said
     assert json.loads(out.read_text())["pairs"]["golgi to nuclei"]["pairs_right"] == 3
 

@@ -6,6 +6,7 @@ import tifffile
 from PIL import Image
 
 from cytoshift.cli.new import new
+from cytoshift.configure.recipe import covering, laid_over, look, recipe, rounded
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
@@ -13,7 +14,6 @@ from cytoshift.data.volumes import ImageSource
 from cytoshift.data.write import write_image, write_labels
 from cytoshift.synth import Lognormal, Prior, draw_labels, pair
 from cytoshift.synth.phantoms import phantom
-from cytoshift.train.recipe import covering, laid_over, look, recipe, rounded
 from cytoshift.train.settings import Run
 
 
@@ -75,8 +75,8 @@ def test_settings_are_not_replaced_by_accident(written, flat):
     [
         ({"method": "adgun"}, r"method 'adgun' asked for, there are adgan"),
         ({"preset": "paper-3d"}, r"preset 'paper-3d' asked for, adgan has paper-2d, laptop-2d for 2D images"),
-        ({"polarity": "white"}, r"--polarity white asked for, there are auto, bright, dark"),
-        ({"represent": "bcd"}, r"--represent bcd asked for, there are ternary, semantic"),
+        ({"polarity": "white"}, r"`polarity=white` asked for, there are auto, bright, dark"),
+        ({"represent": "bcd"}, r"`represent=bcd` asked for, there are ternary, semantic"),
         ({"images": ["nowhere"]}, r"nowhere"),
     ],
 )
@@ -151,9 +151,9 @@ def test_a_survey_says_what_it_saw(flat):
 
 def test_borrowed_labels_need_a_method_that_borrows(flat, tmp_path):
     where, out = str(flat[0]), tmp_path / "run.yaml"
-    with pytest.raises(UserError, match="method 'cysgan' borrows labels, and none are given; pass --source"):
+    with pytest.raises(UserError, match="method 'cysgan' borrows labels, and none are given; pass `source`"):
         new("cysgan", [where], out=out)
-    with pytest.raises(UserError, match="method 'adgan' learns without labels; leave out --source"):
+    with pytest.raises(UserError, match="method 'adgan' learns without labels; leave out `source`"):
         new("adgan", [where], source=(where, where), out=out)
     with pytest.raises(UserError, match="method 'unet' asked for, there are adgan, cysgan"):
         new("unet", [where], out=out)

@@ -6,6 +6,8 @@ import tifffile
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
+from cytoshift.configure.classes import refuse_noise
+from cytoshift.configure.recipe import look
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
@@ -13,10 +15,8 @@ from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.methods import METHODS
 from cytoshift.synth import PAIR_PRIORS, Prior, draw_labels, draw_pairs
 from cytoshift.train.domains import domains
-from cytoshift.train.loop import build, working_voxel
-from cytoshift.train.recipe import look
 from cytoshift.train.settings import Run
-from cytoshift.train.several import refuse_noise
+from cytoshift.train.trainer import build, working_voxel
 
 
 def new(*words) -> str:
@@ -166,5 +166,5 @@ def test_noise_in_a_channel_is_told_and_not_measured(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", pale.astype(np.uint8), imagej=True, resolution=(1, 1), metadata=metadata)
     survey = look(ImageSource(paths=str(tmp_path / "a.tif"), voxel=(1, 1, 1), unit="px"), "bright")
     assert survey.measured.confidence < 0.5 and any("threshold has cut" in note for note in survey.measured.notes)
-    with pytest.raises(UserError, match=r"golgi cannot be measured in channel 0: .* as noise would be; pass --cells"):
+    with pytest.raises(UserError, match=r"golgi cannot be measured in channel 0: .* as noise would be; pass `cells"):
         refuse_noise("golgi", survey, 0)

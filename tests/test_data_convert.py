@@ -117,7 +117,7 @@ def test_a_copy_goes_on_after_a_kill(tmp_path):
 
 def test_too_little_memory_is_said(tmp_path):
     store = ImageStore.create(tmp_path / "a.zarr", (8, 40, 50), "uint8", UM, "zyx")
-    with pytest.raises(UserError, match=r"in pieces of 8 x 40 x 50 voxels, .* allow more by --memory"):
+    with pytest.raises(UserError, match=r"in pieces of 8 x 40 x 50 voxels, .* allow more by `memory`"):
         copy(np.zeros((8, 40, 50), np.uint8), store, "a", 1000.0)
 
 

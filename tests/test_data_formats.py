@@ -166,9 +166,9 @@ def test_rgb_needs_a_channel_and_alpha_is_left_out(tmp_path):
         gray = one(tmp_path / name, channel="luminance")
         assert gray.dtype == np.uint8 and (gray.load() == np.rint(image[..., :3] @ np.array(LUMINANCE))).all()
         assert (gray.array[3, 2:4] == gray.load()[3, 2:4]).all()
-        with pytest.raises(UserError, match="--channel luminance, or --channel 0, 1 or 2"):
+        with pytest.raises(UserError, match="`channel=luminance`, or `channel=0`, 1 or 2"):
             one(tmp_path / name)
-        with pytest.raises(UserError, match="pass --channel with one of 0 red, 1 green, 2 blue"):
+        with pytest.raises(UserError, match="pass `channel` with one of 0 red, 1 green, 2 blue"):
             one(tmp_path / name, channel=3)
 
 
@@ -276,7 +276,7 @@ def test_the_scale_of_the_whole_ome_zarr_image_counts_too(tmp_path):
 
 def test_ome_zarr_without_a_unit_asks_for_it(tmp_path):
     path = ngff(tmp_path / "a.zarr", ramp(3, 8, 10), [{"name": a, "type": "space"} for a in "zyx"], 3)
-    with pytest.raises(UserError, match=r"voxel size 2,0\.5,0\.5 of .* has no unit in its metadata; pass --unit um"):
+    with pytest.raises(UserError, match=r"voxel size 2,0\.5,0\.5 of .* has no unit in its metadata; pass `unit=um`"):
         one(path)
     assert one(path, unit="nm").voxel == Voxel((0.002, 0.0005, 0.0005), "um")
 

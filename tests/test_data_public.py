@@ -237,7 +237,7 @@ def test_a_disk_that_is_full_is_said_before_and_on_the_way(server, tmp_path, mon
     usage = namedtuple("usage", "total used free")
     with monkeypatch.context() as patched:
         patched.setattr(fetch.shutil, "disk_usage", lambda folder: usage(9, 8, 1000))
-        with pytest.raises(UserError, match=r"the disk of .* is full; free some space or choose another --cache$"):
+        with pytest.raises(UserError, match=r"the disk of .* is full; free some space or choose another `cache`$"):
             fetched(file_of(server), tmp_path, quiet)
 
     def full(have, total):
@@ -251,7 +251,7 @@ def test_a_disk_that_is_full_is_said_before_and_on_the_way(server, tmp_path, mon
 
 def test_a_cache_that_cannot_be_written(server, tmp_path):
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(UserError, match=r"cannot be written: .*; choose another --cache"):
+    with pytest.raises(UserError, match=r"cannot be written: .*; choose another `cache`"):
         fetched(file_of(server), tmp_path / "cache", quiet)
 
 
@@ -292,7 +292,7 @@ def test_images_and_labels_lie_as_the_other_verbs_take_them(tmp_path):
     said = json.loads((out / "dataset.json").read_text())
     assert said["licence"] == "CC0" and said["archives"][0]["checksum"] == "published" and said["cite"]
     assert not list(tmp_path.rglob("evil*"))
-    with pytest.raises(UserError, match="is there already; choose another -o"):
+    with pytest.raises(UserError, match="is there already; choose another `out`"):
         unpacked(CELLS, [got], out)
 
 

@@ -61,7 +61,7 @@ def test_a_crop_is_one_of_all_channels(files):
 @pytest.mark.parametrize(
     ("channel", "words"),
     [
-        ("0,3", "channel 3 asked for of .*pass --channel with one of 0, 1, 2"),
+        ("0,3", "channel 3 asked for of .*pass `channel` with one of 0, 1, 2"),
         ("0,x", "channel 'x' is not a whole number"),
         ("1,1", "channels are different numbers"),
     ],

@@ -97,7 +97,7 @@ def test_the_page_of_the_command_line_has_every_verb_and_every_option():
         part = page.partition(f"(verb-{verb})=")[2].partition("(verb-")[0]
         assert part, f"no part about {verb}"
         for param in command.params:
-            assert param.opts[-1] in part, f"{verb} {param.opts}"
+            assert (param.metavar or param.opts[-1]) in part, f"{verb} {param.opts}"
 
 
 def test_the_page_of_settings_has_every_group_and_every_setting():

@@ -72,7 +72,7 @@ def test_one_compressed_strip_is_refused_before_the_work(tmp_path):
                   ("segment", model, path, "-o", tmp_path / "o.ome.zarr", "--memory", "1.5GB")):  # fmt: skip
         code, said = run(*words)
         assert code == 2 and "stored in pieces of 50000 x 50000 voxels, 2.5 GB each" in said
-        assert "cytoshift convert IN OUT.ome.zarr --memory 7GB" in said
+        assert "'cytoshift convert' with " + ("`memory=7GB`" if words[0] == "new" else "--memory 7GB") in said
     code, said = run("info", path, "-o", tmp_path / "t.png")
     assert code == 0 and "50000 x 50000 voxels" in said and "not looked at" in said
     assert not (tmp_path / "o.ome.zarr").exists() and not list(tmp_path.glob(".*part*"))
@@ -203,7 +203,7 @@ def test_an_archive_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
     got = archive(tmp_path / "a.zip")
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(unpack.shutil, "disk_usage", lambda _: usage._replace(free=99))
-    with pytest.raises(UserError, match=r"unpacks to 1e-07 GB, .* left; free space, or choose another -o"):
+    with pytest.raises(UserError, match=r"unpacks to 1e-07 GB, .* left; free space, or choose another `out`"):
         unpacked(SET, [got], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

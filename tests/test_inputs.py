@@ -30,6 +30,9 @@ CELLS, LABELS = nuclei((96, 80), 14, 0)
 GRAY = (CELLS // 16).clip(0, 255).astype(np.uint8)
 
 
+COMPARE = ("evaluate", "--no-report", "--pred")
+
+
 def tif(name: str, array: np.ndarray = GRAY, **options) -> Callable[[Path], object]:
     return lambda d: write(d / name, array, **options)
 
@@ -436,7 +439,9 @@ def test_advice_for_a_model_by_its_bare_name(tmp_path, monkeypatch):
 def test_masks_given_as_labels_are_noticed(truth, says, tmp_path):
     write(tmp_path / "t.tif", truth)
     write_labels(tmp_path / "p.tif", LABELS, Voxel((1.0, 1.0)), "yx")
-    code, said = typed(["evaluate", str(tmp_path / "p.tif"), str(tmp_path / "t.tif"), "--no-report"])
+    code, said = typed(
+        ["evaluate", "--pred", str(tmp_path / "p.tif"), "--truth", str(tmp_path / "t.tif"), "--no-report"]
+    )
     assert (code == 0 and says in said and "--mask-above" in said) or "invert it" in said
 
 
@@ -447,7 +452,9 @@ def test_labels_are_not_taken_for_masks(tmp_path):
     write(tmp_path / "one.tif", (LABELS == 3).astype(np.uint8))
     write(tmp_path / "none.tif", np.zeros((96, 80), np.uint8))
     for name in ("p", "tiling", "one", "none"):
-        said = typed(["evaluate", str(tmp_path / "p.tif"), str(tmp_path / f"{name}.tif"), "--no-report"])[1]
+        said = typed(
+            ["evaluate", "--pred", str(tmp_path / "p.tif"), "--truth", str(tmp_path / f"{name}.tif"), "--no-report"]
+        )[1]
         assert "warning" not in said, said
 
 
@@ -457,7 +464,15 @@ def test_a_mask_is_compared_by_its_parts(tmp_path):
     apart = label(LABELS > 0)
     write(tmp_path / "t.tif", np.where(apart > 0, 255, 0).astype(np.uint8))
     write_labels(tmp_path / "p.tif", apart, Voxel((1.0, 1.0)), "yx")
-    command = ["evaluate", str(tmp_path / "p.tif"), str(tmp_path / "t.tif"), "--no-report", "--json", "-"]
+    command = [
+        "evaluate",
+        "--pred",
+        str(tmp_path / "p.tif"),
+        "--truth",
+        str(tmp_path / "t.tif"),
+        "--no-report",
+        "--json",
+    ]
     numbers = json.loads(typed([*command, "--mask-above", "0"])[1])
     assert numbers["pooled"]["object_f1"] == 1 and numbers["pooled"]["truth_objects"] == apart.max()
 
@@ -482,7 +497,7 @@ def test_names_of_one_look_are_one_name(tmp_path):
     for form, where in (("NFC", "p"), ("NFD", "t")):
         write(tmp_path / where / unicodedata.normalize(form, "Zelle_ä.tif"), LABELS.astype(np.uint16))
         write(tmp_path / where / "b.tif", LABELS.astype(np.uint16))
-    code, said = typed(["evaluate", str(tmp_path / "p"), str(tmp_path / "t"), "--no-report"])
+    code, said = typed([*COMPARE, str(tmp_path / "p"), "--truth", str(tmp_path / "t")])
     assert code == 0 and "1.0000" in said
 
 

@@ -42,7 +42,7 @@ VERBS = {
     "segment blocks": ["segment", M, "images/a.tif", "-o", "q.ome.zarr", "--block", "48,48", "--precision", "32"],
     "trust": ["trust", "found", "images", "--model", M],
     "select": ["select", "run", "images", "-o", "sel"],
-    "evaluate": ["evaluate", "found", "labels", "--json", "e.json", "-o", "e.html"],
+    "evaluate": ["evaluate", "--pred", "found", "--truth", "labels", "--json-file", "e.json", "-o", "e.html"],
     "report": ["report", "found", "-o", "r.html"],
     "export": ["export", M, "--to", "onnx", "-o", "x.onnx"],
     "translate": ["translate", M, "labels", "-o", "drawn"],

@@ -37,14 +37,19 @@ def folders(tmp_path):
     return str(tmp_path / "pred"), str(tmp_path / "truth")
 
 
-def run(*arguments):
-    return CliRunner(env={"COLUMNS": "100"}).invoke(app, ["evaluate", *arguments], catch_exceptions=False)
+def run(pred, truth, *more):
+    words = ["evaluate", "--pred", pred, "--truth", truth, *more]
+    return CliRunner(env={"COLUMNS": "100"}).invoke(app, words, catch_exceptions=False)
+
+
+def compared(pred, truth, **more):
+    verb(pred=pred, truth=truth, **more)
 
 
 def test_two_files_of_any_name(tmp_path):
     out = tmp_path / "numbers.json"
     result = run(
-        save(tmp_path / "seg.tif", PRED), save(tmp_path / "manual.tif", TRUTH), "--json", str(out), "--iou", "0.7"
+        save(tmp_path / "seg.tif", PRED), save(tmp_path / "manual.tif", TRUTH), "--json-file", str(out), "--iou", "0.7"
     )
     assert result.exit_code == 0
     assert "2 true, 1 predicted" in result.output and "object F1 at IoU 0.7" in result.output
@@ -56,7 +61,7 @@ def test_two_files_of_any_name(tmp_path):
 
 def test_folders_of_the_same_names(folders, tmp_path):
     out = tmp_path / "numbers.json"
-    result = run(*folders, "--json", str(out))
+    result = run(*folders, "--json-file", str(out))
     assert result.exit_code == 0
     assert "mean of 2 images" in result.output and "pooled" in result.output
     written = json.loads(out.read_text())
@@ -75,7 +80,7 @@ def test_confidence_ranks_objects(tmp_path):
     paths = save(tmp_path / "pred.tif", pred), save(tmp_path / "truth.tif", TRUTH)
     sure = save(tmp_path / "sure.tif", (pred == 900).astype(np.float32))
     out = tmp_path / "numbers.json"
-    result = run(*paths, "--json", str(out), "--confidence", sure)
+    result = run(*paths, "--json-file", str(out), "--confidence", sure)
     assert "AP-50 by sure" in result.output
     pooled = json.loads(out.read_text())["pooled"]
     assert pooled["ap_50"] == pytest.approx(51 / 101 / 2) and pooled["ap_50_sure"] == pytest.approx(51 / 101)
@@ -96,7 +101,7 @@ def test_by_blocks_the_numbers_are_the_same(tmp_path, monkeypatch):
     paths = str(tmp_path / "pred.h5"), str(store.finish())
     for block in (100, 1000):
         monkeypatch.setattr(overlaps, "BLOCK", block)
-        more = "--axes", "zyx", "--json", str(tmp_path / "n.json"), "--confidence", str(tmp_path / "sure.tif")
+        more = "--axes", "zyx", "--json-file", str(tmp_path / "n.json"), "--confidence", str(tmp_path / "sure.tif")
         assert run(*paths, *more, "--memory", "1GB").exit_code == 0
         expected = evaluate(truth, pred, {"sure": mean_over_objects(sure, pred)}).as_dict()
         assert json.loads((tmp_path / "n.json").read_text())["pooled"] == expected
@@ -106,14 +111,14 @@ def test_what_does_not_fit_is_said(tmp_path, monkeypatch):
     path = save(tmp_path / "a.tif", TRUTH)
     for memory, words in (("100MB", "the program alone takes 0.4 GB"), ("lots", "is no amount of memory")):
         with pytest.raises(UserError, match=words):
-            verb(path, path, memory=memory)
+            compared(path, path, memory=memory)
     tifffile.imwrite(tmp_path / "b.tif", TRUTH, compression="zlib", rowsperstrip=8)
-    with pytest.raises(UserError, match=r"pieces of 8 x 8 voxels, .* GB each.* cytoshift convert IN OUT\.ome\.zarr"):
-        verb(str(tmp_path / "b.tif"), path, memory="0.4000002GB")
+    with pytest.raises(UserError, match=r"pieces of 8 x 8 voxels, .* GB each.* 'cytoshift convert'"):
+        compared(str(tmp_path / "b.tif"), path, memory="0.4000002GB")
     monkeypatch.setattr(overlaps, "FEW", 1)
     monkeypatch.setattr(overlaps, "BLOCK", 8)
-    with pytest.raises(UserError, match=r"the table of overlaps .* larger --memory"):
-        verb(path, path, memory="0.4000005GB")
+    with pytest.raises(UserError, match=r"the table of overlaps .* larger `memory`"):
+        compared(path, path, memory="0.4000005GB")
 
 
 def test_stacks_without_a_voxel_size(tmp_path):
@@ -122,33 +127,74 @@ def test_stacks_without_a_voxel_size(tmp_path):
     np.save(tmp_path / "plain.npy", np.stack([TRUTH] * 3))
     assert run(str(tmp_path / "pred.tif"), str(tmp_path / "truth.tif")).exit_code == 0
     assert run(str(tmp_path / "plain.npy"), str(tmp_path / "truth.tif"), "--axes", "zyx").exit_code == 0
-    with pytest.raises(UserError, match="--axes"):
-        verb(str(tmp_path / "plain.npy"), str(tmp_path / "truth.tif"))
+    with pytest.raises(UserError, match="`axes`"):
+        compared(str(tmp_path / "plain.npy"), str(tmp_path / "truth.tif"))
 
 
 def test_lonely_names(folders, tmp_path):
     save(tmp_path / "pred" / "c.tif", PRED)
     with pytest.raises(UserError, match=r"1 of the images in .*pred have no partner .* \('c'\)"):
-        verb(*folders)
+        compared(*folders)
     with pytest.raises(UserError, match=r"1 of the images in .*pred have no partner .* \('c'\)"):
-        verb(folders[1], folders[0])
+        compared(folders[1], folders[0])
     with pytest.raises(UserError, match="no partner"):
-        verb(str(tmp_path / "pred" / "c.tif"), folders[1])
+        compared(str(tmp_path / "pred" / "c.tif"), folders[1])
 
 
 def test_what_does_not_fit(tmp_path):
     pred, truth = save(tmp_path / "p.tif", PRED[:5]), save(tmp_path / "t.tif", TRUTH)
     with pytest.raises(UserError, match=r"p.tif has shape \(5, 8\), .*t.tif \(8, 8\)"):
-        verb(pred, truth)
+        compared(pred, truth)
     with pytest.raises(UserError, match="whole numbers"):
-        verb(save(tmp_path / "f.tif", TRUTH.astype(np.float32)), truth)
+        compared(save(tmp_path / "f.tif", TRUTH.astype(np.float32)), truth)
     with pytest.raises(UserError, match="does not exist"):
-        verb(str(tmp_path / "nothing.tif"), truth)
+        compared(str(tmp_path / "nothing.tif"), truth)
     with pytest.raises(UserError, match="threshold"):
-        verb(truth, truth, iou=1.5)
-    with pytest.raises(UserError, match="--confidence 'voxel_count'"):
-        verb(truth, truth, confidence=[save(tmp_path / "voxel_count.tif", TRUTH)])
+        compared(truth, truth, iou=1.5)
+    with pytest.raises(UserError, match="`confidence` 'voxel_count'"):
+        compared(truth, truth, confidence=[save(tmp_path / "voxel_count.tif", TRUTH)])
     frames = save(tmp_path / "frames.tif", TRUTH)
     tifffile.imwrite(frames, np.stack([TRUTH, TRUTH]), imagej=True, metadata={"axes": "TYX"})
     with pytest.raises(UserError, match="2 images"):
-        verb(frames, truth)
+        compared(frames, truth)
+
+
+def said(*words):
+    """stdout and stderr of a command as a person types it, or its one sentence."""
+    result = CliRunner(env={"COLUMNS": "100"}).invoke(app, ["evaluate", *map(str, words)])
+    if isinstance(result.exception, UserError):
+        return "", str(result.exception)
+    assert result.exit_code == 0, result.output
+    return result.stdout, result.stderr
+
+
+def test_the_truth_comes_first_and_is_never_exchanged_in_silence(folders, tmp_path):
+    """Precision and recall of PRED are 1 and 1/2: exchanged, they would show."""
+    pred, truth = (f"{folder}/a.tif" for folder in folders)
+    right = {"object_precision": 1.0, "object_recall": 0.5}
+
+    def numbers(*words):
+        out, err = said(*words, "--json", "--no-report")
+        pooled = json.loads(out)["pooled"]
+        return {name: pooled[name] for name in right}, err
+
+    assert numbers("--pred", pred, "--truth", truth) == (right, "")
+    for order in ((truth, pred), (pred, truth)):
+        assert "is the truth? Earlier versions took it last" in said(*order)[1]
+    account = tmp_path / "pred" / "report"
+    account.mkdir()
+    (account / "facts.json").write_text(json.dumps({"kind": "segment"}))
+    assert numbers(truth, pred) == (right, "")
+    found, warned = numbers(pred, truth)
+    assert found == right and f"write: cytoshift evaluate {truth} {pred}" in warned
+    assert "one truth and one prediction are compared" in said(truth)[1]
+    assert "one truth and one prediction are compared" in said(truth, pred, "--pred", pred)[1]
+
+
+def test_the_old_form_of_json_goes_on_and_says_the_new_one(folders, tmp_path):
+    out, sides = tmp_path / "numbers.json", ("--pred", folders[0], "--truth", folders[1], "--no-report")
+    assert "--json FILE is --json-file FILE" in said(*sides, "--json", out)[1]
+    assert json.loads(out.read_text())["iou"] == 0.5
+    printed, warned = said(*sides, "--json", "-")
+    assert json.loads(printed)["verb"] == "evaluate" and "--json - is --json" in warned
+    assert f"pass --json-file {out}" in said(*sides, out)[1]

@@ -12,16 +12,19 @@ from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
+from cytoshift.core.facts import read_json
 from cytoshift.core.normalise import Normalisation, Scale, Scales, measure
 from cytoshift.labels.overlap import overlap
+from cytoshift.methods import METHODS
+from cytoshift.methods.coral import CORAL
 from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
 from cytoshift.model.export import TOLERANCE, save_onnx
-from cytoshift.model.zoo import save_zoo
+from cytoshift.model.zoo import citations, save_zoo
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict.network import Tiling, probabilities
-from cytoshift.represent import BC, BCD, Affinity, Classes, RepresentationSettings, Semantic, Ternary
-from cytoshift.represent.classes import Part
+from cytoshift.report.papers import keys_of
+from cytoshift.represent import BC, BCD, Affinity, Classes, Part, RepresentationSettings, Semantic, Ternary
 from predicting import nuclei, segmenter
 
 pytest.importorskip("onnx")
@@ -215,6 +218,26 @@ def test_licences_and_channels_that_the_zoo_has_no_words_for(tmp_path):
     with pytest.raises(UserError, match=r"bioimageio\.spec refuses 'license"):
         save_zoo(MODELS["percentile"], tmp_path / "a", "Nuclei", [], "none at all")
     mixed = unet(2, channels=2, out=3, normalisation=(Normalisation(), Normalisation(high=99.0)))
-    with pytest.raises(UserError, match="export it with --to onnx"):
+    with pytest.raises(UserError, match="export it with `to=onnx`"):
         save_zoo(mixed, tmp_path / "b", "Nuclei", [], "MIT")
     assert list(Path(tmp_path).iterdir()) == []
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+def test_a_package_cites_the_papers_of_every_method(method):
+    """Seven methods of twelve were exported without theirs."""
+    spec = pytest.importorskip("bioimageio.spec.model.v0_5")
+    cited = citations({"papers": list(method.papers)})
+    assert len(cited) == len(method.papers) + 1
+    for one in cited:
+        spec.CiteEntry(**one)
+
+
+def test_a_model_of_the_first_version_is_cited_by_its_method(tmp_path):
+    pytest.importorskip("bioimageio.core")
+    unet(2, card={"method": CORAL.name}).save(tmp_path / "model")
+    assert keys_of(read_json(tmp_path / "model" / "model.json")["card"]) == CORAL.papers
+    out = tmp_path / "package"
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "model"), "--to", "bioimageio", "-o", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "Sun and Saenko, 2016" in (out / "rdf.yaml").read_text()

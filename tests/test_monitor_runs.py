@@ -13,7 +13,7 @@ from cytoshift.core.settings import parse
 from cytoshift.data.write import write_image, write_labels
 from cytoshift.nets.translator import code
 from cytoshift.synth import PHANTOMS, pair, phantom
-from cytoshift.train import loop
+from cytoshift.train import trainer
 from cytoshift.train.settings import Run
 
 pytestmark = pytest.mark.slow
@@ -80,7 +80,7 @@ def run_of(method, target, source=None, seed=0, prior=None, invert=False, option
 def failures(run, out):
     """Train; the step and the symptom of every warning."""
     torch.set_num_threads(1)
-    loop.learn(run, out, quiet=True)
+    trainer.Trainer(run, out, quiet=True).run()
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     words = [row["note"] for row in rows if row.get("note", "").startswith("warning at step ")]
     return [(int(w.split()[3][:-1]), w.split(": ", 1)[1]) for w in words]
@@ -131,14 +131,14 @@ def translators(method):
 
 def start(monkeypatch, change):
     """Trainings begin with what `change` makes of the method."""
-    whole = loop.build
+    whole = trainer.build
 
-    def build(run, working, attempt=0):
-        method = whole(run, working, attempt)
+    def build(run, working, *rest):
+        method = whole(run, working, *rest)
         change(method)
         return method
 
-    monkeypatch.setattr(loop, "build", build)
+    monkeypatch.setattr(trainer, "build", build)
 
 
 def invert(method):

@@ -99,7 +99,7 @@ def test_a_folder_gets_labels_of_each_class_tables_and_pairs(field, copied):
     assert sorted(path.name for path in (field / "out").iterdir()) == ["golgi", "nuclei", "report"]
     for kind in ("golgi", "nuclei"):
         assert [volume.name for volume in open_labels(field / "out" / kind)] == ["a", "b"]
-        scores = run("evaluate", field / "out" / kind, field / "truth" / kind)
+        scores = run("evaluate", field / "truth" / kind, field / "out" / kind)
         assert "6 true, 6 predicted" in scores and "1.0000" in scores
     table, pairs = rows(field / "out" / "report" / "objects.csv"), rows(field / "out" / "report" / "pairs.csv")
     assert [row["class"] for row in table[:6]] == ["golgi"] * 3 + ["nuclei"] * 3 and len(table) == 12

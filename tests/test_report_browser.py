@@ -42,7 +42,7 @@ def pages(tmp_path_factory):
     write_labels(here / "t.tif", nuclei((10, 40, 40), 8, 0)[1], voxel, "zyx")
     segment.segment(model, [str(here / "s.tif")], here / "out", quiet=True)
     trust.trust(str(here / "out"), [str(here / "s.tif")], model, quiet=True)
-    evaluate.evaluate(str(here / "out" / "s.tif"), str(here / "t.tif"), out=here / "evaluation.html", quiet=True)
+    evaluate.evaluate([str(here / "t.tif"), str(here / "out" / "s.tif")], out=here / "evaluation.html", quiet=True)
     return {
         "training": write_report(run_folder(here / "run")), "segmentation": here / "out" / "report" / "report.html",
         "benchmark": write_report(results_of_bench(here / "bench")), "evaluation": here / "evaluation.html",

@@ -131,8 +131,8 @@ def test_evaluate_writes_a_page_with_the_worst_objects(tmp_path):
         write_image(tmp_path / "images" / f"{n}.tif", image, UM, "yx")
         write_labels(tmp_path / "truth" / f"{n}.tif", truth, UM, "yx")
         write_labels(tmp_path / "pred" / f"{n}.tif", pred, UM, "yx")
-    words = ("evaluate", tmp_path / "pred", tmp_path / "truth", "-o", tmp_path / "page.html")
-    told = json.loads(cytoshift(*words, "--json", "-"))
+    words = ("evaluate", "--pred", tmp_path / "pred", "--truth", tmp_path / "truth", "-o", tmp_path / "page.html")
+    told = json.loads(cytoshift(*words, "--json"))
     assert told["verb"] == "evaluate" and len(told["images"]) == 2
     found = checked((tmp_path / "page.html").read_text())
     assert "No image was given" in found.text and "Found worst" in found.text
@@ -141,12 +141,12 @@ def test_evaluate_writes_a_page_with_the_worst_objects(tmp_path):
     assert "report in" in said and "Dice" in said
     assert "No image was given" not in checked((tmp_path / "page.html").read_text()).text
     with pytest.raises(UserError, match=r"a report is an HTML file; pass -o .*page\.html"):
-        cytoshift(*words[:3], "-o", tmp_path / "page")
+        cytoshift(*words[:5], "-o", tmp_path / "page")
     with pytest.raises(UserError, match=r"takes each image whole, some .* GB here"):
-        cytoshift(*words[:3], "-o", tmp_path / "large.html", "--memory", "0.4000001GB")
+        cytoshift(*words[:5], "-o", tmp_path / "large.html", "--memory", "0.4000001GB")
     assert not (tmp_path / "large.html").exists()
     with pytest.raises(UserError, match="-o and --images are of the report"):
-        cytoshift(*words[:3], "--images", tmp_path / "images", "--no-report")
+        cytoshift(*words[:5], "--images", tmp_path / "images", "--no-report")
 
 
 def test_evaluate_leaves_a_report_beside_the_predictions(tmp_path):
@@ -155,24 +155,26 @@ def test_evaluate_leaves_a_report_beside_the_predictions(tmp_path):
         folder = tmp_path / ("several" if "/" in place else "single") / place
         write_labels(folder / "0.tif", truth, UM, "yx")
     single, several = tmp_path / "single", tmp_path / "several"
-    told = json.loads(cytoshift("evaluate", single / "pred", single / "truth", "--json", "-"))
+    told = json.loads(cytoshift("evaluate", "--pred", single / "pred", "--truth", single / "truth", "--json"))
     assert told["report"] == str(single / "pred" / "report" / "evaluation.html")
     assert "1.0000" in checked(Path(told["report"]).read_text()).text
-    assert "report in" in cytoshift("evaluate", single / "pred" / "0.tif", single / "truth" / "0.tif")
+    assert "report in" in cytoshift(
+        "evaluate", "--pred", single / "pred" / "0.tif", "--truth", single / "truth" / "0.tif"
+    )
     assert (single / "pred" / "0.evaluation.html").exists()
-    said = cytoshift("evaluate", several / "pred", several / "truth")
+    said = cytoshift("evaluate", "--pred", several / "pred", "--truth", several / "truth")
     assert all(f"evaluation-{name}.html" in said for name in ("golgi", "nuclei"))
     assert sorted(path.name for path in (several / "pred" / "report").iterdir()) == [
         "evaluation-golgi.html", "evaluation-nuclei.html",
     ]  # fmt: skip
-    cytoshift("evaluate", several / "pred", several / "truth", "-o", tmp_path / "page.html")
+    cytoshift("evaluate", "--pred", several / "pred", "--truth", several / "truth", "-o", tmp_path / "page.html")
     assert (tmp_path / "page-golgi.html").exists() and (tmp_path / "page-nuclei.html").exists()
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="a file where its folder would be"):
-        words = ("--json", tmp_path / "kept.json", "-o", tmp_path / "file" / "page.html")
-        cytoshift("evaluate", several / "pred", several / "truth", *words)
+        words = ("--json-file", tmp_path / "kept.json", "-o", tmp_path / "file" / "page.html")
+        cytoshift("evaluate", "--pred", several / "pred", "--truth", several / "truth", *words)
     assert json.loads((tmp_path / "kept.json").read_text())["classes"]["golgi"]["mean"]["dice"] == 1
-    said = cytoshift("evaluate", single / "pred", single / "truth", "--no-report")
+    said = cytoshift("evaluate", "--pred", single / "pred", "--truth", single / "truth", "--no-report")
     assert "Dice" in said and "report" not in said
 
 
@@ -180,7 +182,7 @@ def test_a_report_that_nobody_asked_for_stops_nothing(tmp_path, monkeypatch):
     _, truth = nuclei((40, 56), 8, 0)
     for place in ("truth", "pred"):
         write_labels(tmp_path / place / "0.tif", truth, UM, "yx")
-    words = ("evaluate", tmp_path / "pred", tmp_path / "truth", "--quiet")
+    words = ("evaluate", "--pred", tmp_path / "pred", "--truth", tmp_path / "truth", "--quiet")
     with monkeypatch.context() as patch:
         patch.setattr("cytoshift.cli.evaluate_page.WHOLE", 1e6)
         assert "report in" not in cytoshift(*words)
@@ -189,7 +191,7 @@ def test_a_report_that_nobody_asked_for_stops_nothing(tmp_path, monkeypatch):
     assert "Dice" in said and "report in" not in said
     page = tmp_path / "pred" / "report" / "page.html"
     with pytest.raises(UserError, match="a file where its folder would be"):
-        cytoshift(*words, "-o", page, "--json", tmp_path / "kept.json")
+        cytoshift(*words, "-o", page, "--json-file", tmp_path / "kept.json")
     assert json.loads((tmp_path / "kept.json").read_text())["mean"]["dice"] == 1
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from cytoshift.cli.synth import sizes, synth
+from cytoshift.cli.inputs import whole_numbers
+from cytoshift.cli.synth import synth
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.synth import PHANTOMS, Optics, phantom, render
@@ -148,4 +149,4 @@ def test_the_verb_writes_pairs_and_a_contact_sheet(tmp_path, capsys):
         assert sheet.width > 600 and sheet.height > 200
     assert "contact.png" in capsys.readouterr().out
     with pytest.raises(UserError, match="--shape"):
-        sizes("64;64")
+        whole_numbers("64;64", "--shape")

@@ -136,7 +136,7 @@ def test_more_steps_continue_a_finished_run(images, tmp_path):
 
 
 def test_no_number_stops_with_a_reason(images, tmp_path):
-    with pytest.raises(UserError, match=r"is not a number at step \d+; .* go on in another -o with train.lr="):
+    with pytest.raises(UserError, match=r"is not a number at step \d+; .* go on in another `out` with train.lr="):
         fit(settings(images, lr=1e30, precision="32", steps=20), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "model").exists()
 

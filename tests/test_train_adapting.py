@@ -9,12 +9,12 @@ import torch
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
+from cytoshift.configure.finetune import finetuned
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.data.volumes import ImageSource
 from cytoshift.model import Segmenter
-from cytoshift.train import loop, training
-from cytoshift.train.finetune import finetuned
+from cytoshift.train import trainer
 from cytoshift.train.fit import fit
 from cytoshift.train.settings import Run
 
@@ -101,7 +101,7 @@ def test_from_two_stacks_to_a_score(sides, method, tmp_path):
     (tmp_path / "truth").mkdir()
     for z, plane in enumerate(tifffile.imread(sides / "target" / "mask.tif")):
         tifffile.imwrite(tmp_path / "truth" / f"raw_t{z}.tif", plane)
-    cytoshift("evaluate", tmp_path / "labels", tmp_path / "truth", "--json", tmp_path / "report.json")
+    cytoshift("evaluate", tmp_path / "truth", tmp_path / "labels", "--json-file", tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text())["mean"]["dice"] > 0.8
 
 
@@ -109,7 +109,7 @@ def test_from_two_stacks_to_a_score(sides, method, tmp_path):
 def test_a_killed_run_goes_on_to_the_same_weights(sides, method, tmp_path, monkeypatch):
     run = settings(sides, method)
     whole = weights(fit(run, tmp_path / "whole", quiet=True))
-    real, taken = training.train_step, []
+    real, taken = trainer.train_step, []
 
     def killed(*args):
         if len(taken) == 3:
@@ -117,10 +117,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(sides, method, tmp_path, monke
         taken.append(1)
         return real(*args)
 
-    monkeypatch.setattr(training, "train_step", killed)
+    monkeypatch.setattr(trainer, "train_step", killed)
     with pytest.raises(KeyboardInterrupt):
         fit(run, tmp_path / "parts", quiet=True)
-    monkeypatch.setattr(training, "train_step", real)
+    monkeypatch.setattr(trainer, "train_step", real)
     assert same(whole, weights(fit(run, tmp_path / "parts", quiet=True)))
 
 
@@ -155,8 +155,7 @@ def test_another_network_is_no_start(sides, tmp_path):
 def test_a_teacher_begins_as_the_model_that_was_loaded(sides, tmp_path):
     first = fit(settings(sides, "supervised"), tmp_path / "first", quiet=True)
     run = settings(sides, "mean_teacher", start=str(first))
-    learnt = loop.learn(
-        run.model_copy(update={"train": run.train.model_copy(update={"steps": 1})}), tmp_path / "b", True
-    )
+    one = run.model_copy(update={"train": run.train.model_copy(update={"steps": 1})})
+    learnt = trainer.Trainer(one, tmp_path / "b", quiet=True).run()
     there = Segmenter.load(first).network.parameters()
     assert all(torch.equal(t, p) for t, p in zip(learnt.method.teacher.network.parameters(), there))

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
+from cytoshift.configure.borrow import agreed, borrow, borrows, cautioned, lent
+from cytoshift.configure.recipe import laid_over, look
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
@@ -20,10 +22,8 @@ from cytoshift.model import Segmenter
 from cytoshift.nets.chain import ChainSpec, LookupSpec
 from cytoshift.predict.run import segment
 from cytoshift.synth import pair
-from cytoshift.train.borrow import agreed, borrow, borrows, cautioned, lent
 from cytoshift.train.domains import domains
 from cytoshift.train.fit import fit
-from cytoshift.train.recipe import laid_over, look
 from cytoshift.train.settings import Run
 from cytoshift.train.stages import STAGES
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from cytoshift.train.optimise import optimizers, rate
 from cytoshift.train.settings import Train
+from cytoshift.train.step import optimizers, rate
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ import yaml
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
+from cytoshift.configure.pytc import imported
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.corrupt import PAPER
 from cytoshift.methods.cysgan import Options
-from cytoshift.train.pytc import imported
 from cytoshift.train.settings import Run
 
 BASE = {

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from cytoshift.cli.new import new
+from cytoshift.configure.randomise import settings
+from cytoshift.configure.recipe import laid_over, look
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
@@ -15,8 +17,6 @@ from cytoshift.model import Segmenter
 from cytoshift.predict.run import predict
 from cytoshift.synth.phantoms import phantom
 from cytoshift.train.fit import fit
-from cytoshift.train.randomise import settings
-from cytoshift.train.recipe import laid_over, look
 from cytoshift.train.settings import Run
 from cytoshift.trust.fit import AROUND, fitted, plausible
 from cytoshift.trust.fit import fit as to_images

@@ -18,7 +18,7 @@ from cytoshift.model import Segmenter
 from cytoshift.train import checkpoint, monitor
 from cytoshift.train.fit import fit
 from cytoshift.train.settings import Run
-from cytoshift.train.training import LAP
+from cytoshift.train.trainer import LAP
 from test_train import same, settings, weights
 
 LONG = {"steps": 8, "sheet_every": 2, "checkpoint_every": 3, "log_every": 1, "ema": 0.5, "precision": "32"}
@@ -155,7 +155,7 @@ def test_warnings_disturb_nothing(images, tmp_path, monkeypatch):
     for name in ("silent", "loud"):
         found = [monitor.Symptom("collapse", "image to mask", "a test")] * (name == "loud")
         monkeypatch.setattr(monitor, "shown", lambda drawing, pictures, found=found: found[: drawing.mask])
-        monkeypatch.setattr("cytoshift.train.training.AT_LEAST", 0)
+        monkeypatch.setattr("cytoshift.train.trainer.AT_LEAST", 0)
         trained[name] = weights(fit(settings(images, **LONG), tmp_path / name, quiet=True))
     assert same(trained["silent"], trained["loud"])
     assert len(notes(tmp_path / "loud")) == 1 and not notes(tmp_path / "silent")

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from cytoshift.cli.main import main
-from cytoshift.train import training
+from cytoshift.train import trainer
 from test_train import TINY, same, weights
 
 STEPS = 6
@@ -50,7 +50,7 @@ def train(monkeypatch, capfd, folder, out, *more) -> tuple[int, str]:
 
 def sending(monkeypatch, number, step, before=True):
     """Have the process send itself a signal in a step, before or after what it computes."""
-    compute, count = training.train_step, [0]
+    compute, count = trainer.train_step, [0]
 
     def computed(*arguments):
         count[0] += 1
@@ -61,7 +61,7 @@ def sending(monkeypatch, number, step, before=True):
             os.kill(os.getpid(), number)
         return found
 
-    monkeypatch.setattr(training, "train_step", computed)
+    monkeypatch.setattr(trainer, "train_step", computed)
 
 
 def step_of(out) -> int:
@@ -91,7 +91,7 @@ def test_the_same_command_goes_on_to_the_same_weights(folder, tmp_path, monkeypa
 
 
 def test_a_second_training_in_the_folder_is_refused(folder, tmp_path, monkeypatch, capfd):
-    compute, ends = training.train_step, []
+    compute, ends = trainer.train_step, []
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "cytoshift", "train", folder / "run.yaml", "-o", tmp_path / "run", "--quiet"]
 
@@ -100,7 +100,7 @@ def test_a_second_training_in_the_folder_is_refused(folder, tmp_path, monkeypatc
             ends.append(subprocess.run(command, env=environment, capture_output=True, text=True))
         return compute(*arguments)
 
-    monkeypatch.setattr(training, "train_step", computed)
+    monkeypatch.setattr(trainer, "train_step", computed)
     assert train(monkeypatch, capfd, folder, tmp_path / "run")[0] == 0
     assert ends[0].returncode == 2 and len(ends[0].stderr.strip().splitlines()) == 1
     assert (

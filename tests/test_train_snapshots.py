@@ -10,7 +10,7 @@ from cytoshift.model import Segmenter
 from cytoshift.predict.run import segment
 from cytoshift.train.fit import fit
 from cytoshift.train.ship import Shelf
-from cytoshift.train.training import passes
+from cytoshift.train.trainer import passes
 from test_train import images, same, settings, weights
 from test_train_borrowed import known, sides
 from test_train_borrowed import settings as borrowed

@@ -104,6 +104,7 @@ def place(material, tmp_path, monkeypatch):
 
 
 M = "run/model"
+COMPARE = ("evaluate", "--pred")
 REFUSED = [
     # segment: a file, its folder, other spellings of it, links, a Zarr, what lies in it, raw predictions, blocks
     ("segment", M, "images", "-o", "images", "--overwrite"),
@@ -143,10 +144,18 @@ REFUSED = [
     ("export", M, "--to", "bioimageio", "-o", M, "--overwrite"),
     ("export", M, "--to", "bioimageio", "-o", "run", "--overwrite"),
     ("export", M, "--to", "onnx", "-o", "run/model/x.onnx", "--overwrite"),
-    ("evaluate", "labels/a.tif", "labels/b.tif", "--json", "labels/b.tif", "--overwrite"),
-    ("evaluate", "labels", "labels", "--json", "labels/a.tif", "--overwrite"),
-    ("evaluate", "z.ome.zarr::labels/truth", "labels/a.tif", "-o", "z.ome.zarr/labels/truth/r.html", "--overwrite"),
-    ("evaluate", "labels/a.tif", "labels/b.tif", "--images", "p.png", "--json", "p.png", "--overwrite"),
+    (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "--json-file", "labels/b.tif", "--overwrite"),
+    (*COMPARE, "labels", "--truth", "labels", "--json-file", "labels/a.tif", "--overwrite"),
+    (
+        *COMPARE,
+        "z.ome.zarr::labels/truth",
+        "--truth",
+        "labels/a.tif",
+        "-o",
+        "z.ome.zarr/labels/truth/r.html",
+        "--overwrite",
+    ),
+    (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "--images", "p.png", "--json-file", "p.png", "--overwrite"),
     ("trust", "labels", "labels/report/trust.csv", "--model", M, "--overwrite"),
     ("trust", "labels", "images", "--model", "labels/report/trust.json", "--overwrite"),
     ("select", "run", "images", "-o", "run", "--overwrite"),
@@ -195,7 +204,7 @@ ALLOWED = [
     ("convert", "images/a.tif", "images/a.ome.zarr"),
     ("convert", "--labels", "z.ome.zarr::labels/truth", "z.ome.zarr::labels/other"),
     ("translate", M, "labels", "-o", "drawn"),
-    ("evaluate", "labels/a.tif", "labels/b.tif", "--json", "labels/a.json"),
+    (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "--json-file", "labels/a.json"),
     ("new", "adgan", "--images", "images", "--voxel", "1,1", "--unit", "px", "-o", "images/run.yaml"),
     ("trust", "labels", "images", "--model", M),
     ("select", "run", "images"),
@@ -225,8 +234,8 @@ STRANGERS = [
     ("ph/contact.png", ("synth", "sparse-2d", "-n", "1", "--shape", "64,64", "-o", "ph")),
     ("ph.ome.zarr/mine", ("synth", "sparse-2d", "--shape", "256,256", "-o", "ph.ome.zarr")),
     ("c.ome.zarr/mine", ("convert", "images/a.tif", "c.ome.zarr")),
-    ("e.json", ("evaluate", "labels/a.tif", "labels/b.tif", "--json", "e.json")),
-    ("e.html", ("evaluate", "labels/a.tif", "labels/b.tif", "-o", "e.html")),
+    ("e.json", (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "--json-file", "e.json")),
+    ("e.html", (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "-o", "e.html")),
     ("x.onnx", ("export", M, "--to", "onnx", "-o", "x.onnx")),
     ("labels/report/trust.csv", ("trust", "labels", "images", "--model", M)),
     ("labels/report/trust.json", ("trust", "labels", "images", "--model", M)),
@@ -296,7 +305,7 @@ def test_what_a_verb_made_itself_it_makes_again(place):
         ("translate", M, "labels", "-o", "drawn"),
         ("synth", "sparse-2d", "-n", "1", "--shape", "64,64", "-o", "ph"),
         ("synth", "sparse-2d", "--shape", "256,256", "-o", "ph.ome.zarr"),
-        ("evaluate", "labels/a.tif", "labels/b.tif", "--json", "e.json", "-o", "e.html"),
+        (*COMPARE, "labels/a.tif", "--truth", "labels/b.tif", "--json-file", "e.json", "-o", "e.html"),
         ("trust", "labels", "images", "--model", M),
         ("select", "run", "images", "-o", "sel"),
         ("segment", M, "images", "-o", "q"),

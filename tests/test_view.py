@@ -295,7 +295,7 @@ def test_a_port_that_is_taken_is_a_sentence():
         taken.listen()
         port = taken.getsockname()[1]
         with (
-            pytest.raises(UserError, match=rf"port {port} of 127.0.0.1 cannot be used .*; pass another --port"),
+            pytest.raises(UserError, match=rf"port {port} of 127.0.0.1 cannot be used .*; pass another `port`"),
             Server([Layer(Served(plain(np.zeros((4, 4), np.uint8)), "image"))], port),
         ):
             pass

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cytoshift.configure.recipe import laid_over
 from cytoshift.core import threads
 from cytoshift.core.rng import stream
 from cytoshift.core.settings import parse, read_yaml
@@ -16,7 +17,6 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.data.write import write_image
 from cytoshift.synth import draw_pair
 from cytoshift.train.fit import fit
-from cytoshift.train.recipe import laid_over
 from cytoshift.train.settings import Run
 
 HERE = Path(__file__).parent

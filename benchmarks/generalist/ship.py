@@ -20,7 +20,7 @@ from cytoshift.train.settings import Run
 from cytoshift.train.tune import tune
 
 DIAMETER = {
-    "nuclei-2d": 20.0,
+    "nuclei-2d": 16.0,
     "nuclei-3d": 15.0,
 }  # voxels that objects are brought to; chosen on phantoms, fluo256/train
 FLAT = ("fluo256", "u2os520", "stained", "hacat", "stardist-2d", "sparse-2d", "dense-2d")  # data sets of 2D images

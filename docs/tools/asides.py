@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import cytoshift
+from cytoshift.configure.pytc import REASONS
 from cytoshift.train.monitor import CURES, PATIENCE
-from cytoshift.train.pytc import REASONS
 from cytoshift.trust.score import Map, shipped
 from words import entry, escaped
 
@@ -38,11 +38,11 @@ def curve(way: Map) -> str:
 def python() -> str:
     """The names of the Python API, with the first paragraph of what each says of itself."""
     names = [name for name in cytoshift.__all__ if name != "__version__"]
-    return "".join(entry(f"`{signature(name)}`", first(getattr(cytoshift, name))) for name in names)
+    return "".join(entry(f"`{signature(name)}`", first(cytoshift.offered(name))) for name in names)
 
 
 def signature(name: str) -> str:
-    offered = getattr(cytoshift, name)
+    offered = cytoshift.offered(name)
     if inspect.isclass(offered):
         return f"cytoshift.{name}"
     return f"cytoshift.{name}({', '.join(inspect.signature(offered).parameters)})"

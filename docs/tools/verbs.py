@@ -31,15 +31,13 @@ def verb(name: str, command: Any) -> str:
     context = command.context_class(command, info_name=name)
     words = "\n\n".join(escaped(part) for part in (command.help or "").split("\n\n"))
     usage = " ".join(["cytoshift", name, *command.collect_usage_pieces(context)])
-    given: dict[str, list[str]] = {"argument": [], "option": []}
+    given: dict[str, list[str]] = {"Arguments": [], "Options": []}
     for param in command.params:
         if param.name != "help":
-            given[param.param_type_name].append(described(*param.get_help_record(context)))
-    lists = [f"{title}:\n\n{''.join(given[kind])}" for kind, title in TITLES.items() if given[kind]]
+            panel = param.rich_help_panel or f"{param.param_type_name.capitalize()}s"
+            given.setdefault(panel, []).append(described(*param.get_help_record(context)))
+    lists = [f"{title}:\n\n{''.join(entries)}" for title, entries in given.items() if entries]
     return f"(verb-{name})=\n## {name}\n\n```text\n{usage}\n```\n\n{words}\n\n{''.join(lists)}"
-
-
-TITLES = {"argument": "Arguments", "option": "Options"}
 
 
 def described(names: str, words: str) -> str:

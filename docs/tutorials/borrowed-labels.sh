@@ -15,8 +15,8 @@ cytoshift new supervised --source pair/source/images pair/source/labels --target
 cytoshift train lower.yaml train.steps=400
 cytoshift segment runs/lower/model pair/target/images -o labels-lower
 # [evaluate]
-cytoshift evaluate labels pair/target/labels
-cytoshift evaluate labels-lower pair/target/labels
+cytoshift evaluate pair/target/labels labels
+cytoshift evaluate pair/target/labels labels-lower
 # [end]
 
 keep pair/contact.png contact.jpg

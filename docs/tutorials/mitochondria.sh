@@ -21,9 +21,9 @@ cytoshift new supervised --source microscopes/first/images microscopes/first/mas
 cytoshift train lower.yaml train.steps=400
 cytoshift segment runs/lower/model microscopes/second/images -o labels-lower
 # [evaluate]
-cytoshift evaluate labels-dann microscopes/second/labels
-cytoshift evaluate labels-teacher microscopes/second/labels
-cytoshift evaluate labels-lower microscopes/second/labels
+cytoshift evaluate microscopes/second/labels labels-dann
+cytoshift evaluate microscopes/second/labels labels-teacher
+cytoshift evaluate microscopes/second/labels labels-lower
 # [end]
 
 keep dann.png new.jpg

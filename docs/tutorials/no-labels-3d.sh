@@ -15,7 +15,7 @@ cytoshift segment runs/run/model phantoms/images -o labels
 # [trust]
 cytoshift trust labels phantoms/images --model runs/run/model
 # [evaluate]
-cytoshift evaluate labels phantoms/labels -o compared.html --images phantoms/images
+cytoshift evaluate phantoms/labels labels -o compared.html --images phantoms/images
 # [end]
 
 keep thumbnail.png thumbnail.jpg

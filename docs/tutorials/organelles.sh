@@ -11,7 +11,7 @@ cytoshift train run.yaml train.steps=400
 # [segment]
 cytoshift segment runs/run/model stacks/images --channel 0,1 -o labels
 # [evaluate]
-cytoshift evaluate labels stacks/labels --pairs
+cytoshift evaluate stacks/labels labels --pairs
 # [end]
 
 keep stacks/contact.png contact.jpg

@@ -19,7 +19,7 @@ cytoshift segment runs/run/model brain.ome.zarr -o labels.ome.zarr --block 48,12
 # [trust]
 cytoshift trust labels.ome.zarr brain.ome.zarr --model runs/run/model
 # [evaluate]
-cytoshift evaluate labels.ome.zarr brain.ome.zarr::labels/truth --memory 1GB
+cytoshift evaluate brain.ome.zarr::labels/truth labels.ome.zarr --memory 1GB
 # [end]
 
 keep labels.overview.png overview.jpg

@@ -18,6 +18,10 @@ import torch
 import yaml
 
 from .. import __version__
+from ..configure import classes as several
+from ..configure.borrow import Lent, agreed, alike, borrow, borrows, lent
+from ..configure.finetune import finetuned
+from ..configure.recipe import Survey, laid_over, look, settings
 from ..core.atomic import replacing
 from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
@@ -26,11 +30,8 @@ from ..data.volumes import Volume, open_volumes
 from ..measure.shapes import Shapes, shapes
 from ..model import Segmenter
 from ..predict.run import Options, predict
-from ..train import checkpoint, several
-from ..train.borrow import Lent, agreed, alike, borrow, borrows, lent
-from ..train.finetune import finetuned
+from ..train import checkpoint
 from ..train.fit import fit
-from ..train.recipe import Survey, laid_over, look, settings
 from ..train.settings import Run
 from ..trust.fit import fit as to_images
 from .classical import classical
@@ -175,13 +176,12 @@ def fitting(contender: Shipped, here: Material) -> Segment:
     them, so that this counts into the time."""
     images = [pair.image for pair in here.pairs]
     segmenter = Segmenter.load(Path(contender.model.format(ndim=len(images[0].axes))))
-    polarity = None if here.dataset.polarity == "auto" else here.dataset.polarity
     known: list[Segment] = []
 
     def way(image: Volume) -> Found:
         if not known:
             size = true_diameter(here) if contender.size == "true" else None
-            known.append(ways(contender, to_images(segmenter, images, size, polarity).segmenter))
+            known.append(ways(contender, to_images(segmenter, images, size, here.dataset.polarity).segmenter))
         return known[0](image)
 
     return way if segmenter.diameter is not None else ways(contender, segmenter)

@@ -142,7 +142,7 @@ def material(dataset: Dataset, root: Path | None, made: Path) -> Material:
         folder = fresh(dataset, made, repr(look_up_pair(dataset.pair)))
         return of_files(both_sides(dataset, folder), dataset, folder, made)
     if root is None:
-        raise UserError(f"data set '{dataset.name}' is on disk; pass --data with the folder its paths are relative to")
+        raise UserError(f"data set '{dataset.name}' is on disk; pass `data` with the folder its paths are relative to")
     return of_files(dataset, dataset, root, made)
 
 

@@ -93,7 +93,7 @@ def outcomes(
             except WorkersDied as error:
                 raise UserError(
                     "a process that ran a cell was killed, often for want of memory; the same command goes on, "
-                    f"with fewer --jobs than {jobs}"
+                    f"with fewer `jobs` than {jobs}"
                 ) from error
 
 

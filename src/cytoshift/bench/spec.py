@@ -347,7 +347,7 @@ def choose(spec: Spec, only: list[str]) -> tuple[list[Dataset], list[Contender]]
     """Data sets and methods that `only` names; of the kind that no name belongs to, all."""
     every = [entry.name for entry in [*spec.datasets, *spec.methods]]
     if strange := next((name for name in only if name not in every), None):
-        raise UserError(f"--only {strange} asked for, the spec has {', '.join(every)}; pass one of them")
+        raise UserError(f"`only={strange}` asked for, the spec has {', '.join(every)}; pass one of them")
     datasets = [d for d in spec.datasets if d.name in only]
     methods = [m for m in spec.methods if m.name in only]
     return datasets or spec.datasets, methods or spec.methods

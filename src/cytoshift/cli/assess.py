@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Quiet, conclude, say
+from . import inputs
+from .console import conclude, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,19 +28,19 @@ WORDS: "dict[Verdict, str]" = {
 
 
 def assess(
-    images: Annotated[list[str], typer.Argument(help="Raw images: file, folder or glob.")],
+    images: inputs.Images,
     model: Annotated[
         list[Path] | None, typer.Option("--model", "-m", help="Model folder; repeatable. The best one is advised.")
     ] = None,
-    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
-    channel: Annotated[str | None, typer.Option(help="Number of a channel, luminance of RGB, or several: 0,1.")] = None,
-    level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
-    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
-    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
-    quiet: Quiet = False,
-    as_json: Json = False,
+    axes: inputs.Axes = None,
+    channel: inputs.Channel = None,
+    level: inputs.Level = 0,
+    voxel: inputs.VoxelSize = None,
+    unit: inputs.Unit = None,
+    frames: inputs.Frames = None,
+    device: inputs.Device = "auto",
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Say whether a model can be used on these images, should be adapted, or a new one trained: with the evidence and
     the next command. Without --model: what training suits them.
@@ -53,13 +54,15 @@ def assess(
     from ..model import Segmenter
     from ..trust.assess import assess as judged
     from ..trust.assess import learnable
-    from .segment import chosen, fitted
+    from .segment import fitted
 
     volumes = open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames))
     given = [("axes", axes), ("channel", channel), ("level", level or None), ("voxel", voxel), ("unit", unit),
              ("frames", frames)]  # fmt: skip
     flags = [f"--{name}={value}" for name, value in given if value is not None]
-    loaded = {path: fitted(Segmenter.load(path, chosen(device)), volumes, quiet=quiet)[0] for path in model or []}
+    loaded = {
+        path: fitted(Segmenter.load(path, inputs.chosen(device)), volumes, quiet=quiet)[0] for path in model or []
+    }
     found = {}
     with Progress("measuring", 1, quiet=quiet) as progress:
         seen = measured(volumes, progress.update)
@@ -90,9 +93,9 @@ def assess(
 
 def measured(volumes: "Sequence[Volume]", told: "Told") -> "Measured | None":
     """What the images show; None where nothing stands out in them, or they cannot be measured."""
+    from ..configure.recipe import ROOM
     from ..data.volumes import at_hand
     from ..measure.estimate import estimate
-    from ..train.recipe import ROOM
 
     if volumes[0].channels > 1:
         return None

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, Quiet, conclude, say
+from . import inputs
+from .console import conclude, say
 
 
 def bench(
@@ -16,8 +17,8 @@ def bench(
     only: Annotated[list[str] | None, typer.Option(help="A data set or method of the spec; repeatable.")] = None,
     page: Annotated[Path | None, typer.Option(help="Page of several tables to put this one into.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Cells at a time; each has its share of the cores.")] = 1,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Compare methods. Stopped at any moment, the same command goes on; what is finished is not done again."""
     from ..bench.places import refuse_places, refuse_strangers

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UserError
+from . import inputs
 from .console import report_on, say
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ..predict.run import Options
     from ..predict.tables import Found
 
-UNITS = {"": 1e9, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 2.0**10, "MIB": 2.0**20, "GIB": 2.0**30}
 FAILED = 3  # exit code: the labels are there, but faces of blocks have left a trace
 SHOWN, SIZE = 8, 320  # images in the overview, and pixels of a picture's longer side
 
@@ -48,8 +48,9 @@ class Blockwise:
         from ..predict.plan import Wishes
 
         said = {
-            "block": voxels(self.block, "block"), "halo": voxels(self.halo, "halo"),
-            "memory": None if self.memory is None else amount(self.memory),
+            "block": inputs.whole_numbers(self.block, "--block", "256,256,256"),
+            "halo": inputs.whole_numbers(self.halo, "--halo", "32,32,32"),
+            "memory": None if self.memory is None else inputs.amount(self.memory),
         }  # fmt: skip
         return parse(Wishes, {k: v for k, v in said.items() if v is not None} | {"ngff": self.ngff}, "segment")
 
@@ -60,32 +61,6 @@ class Blockwise:
         if self.only is not None and found is None:
             raise UserError(f"pass '{self.only}' is not known; --only takes {', '.join(PASSES[:-1])}")
         return found
-
-
-def voxels(words: str | None, option: str) -> list[int] | None:
-    """ "64,128,128" as numbers."""
-    if words is None:
-        return None
-    try:
-        return [int(word) for word in words.split(",")]
-    except ValueError:
-        raise UserError(
-            f"--{option} {words} is no list of whole numbers; write for example --{option} 256,256,256"
-        ) from None
-
-
-def amount(words: str) -> float:
-    """Bytes.
-
-    >>> amount("4GB"), amount("512 MB")
-    (4000000000.0, 512000000.0)
-    """
-    number = words.strip().rstrip("KMGTiIBkmgtb ")
-    unit = words.strip()[len(number) :].strip().upper()
-    try:
-        return float(number) * UNITS[unit]
-    except (ValueError, KeyError):
-        raise UserError(f"--memory {words} is no amount of memory; write for example --memory 4GB") from None
 
 
 def too_large(segmenter: "Segmenter", volumes: "list[Volume]") -> "Volume | None":

@@ -1,4 +1,4 @@
-"""What every verb that works for a while has in common: --quiet, --json, and its last words.
+"""What a verb says: lines for a person, tables, and its last words.
 
 Progress is on stderr (core.progress), the result on stdout: for a person a sentence or a table, with --json one line
 that a program can read.
@@ -6,25 +6,22 @@ that a program can read.
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ..core.text import printable
+from .commands import flagged
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from ..predict.outputs import Outputs
 
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Json = Annotated[bool, typer.Option("--json", help="The result as one line of JSON on stdout; all else is on stderr.")]
-
 
 def say(words: object, err: bool = False, **style: Any) -> None:
-    """A line for a person. Names of files stand in it: what would command a terminal is written out."""
-    typer.secho(printable(str(words)), err=err, **style)
+    """A line for a person, with flags in the place of settings. What would command a terminal is written out."""
+    typer.secho(flagged(printable(str(words))), err=err, **style)
 
 
 def shown(words: str, **style: Any) -> "Text":

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Overwrite, Quiet, conclude
+from . import inputs
+from .console import conclude
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,17 +19,17 @@ NGFF = ("0.4", "0.5")
 def convert(
     image: Annotated[list[str], typer.Argument(help="File, folder of slices or glob; file.h5::raw names a dataset.")],
     out: Annotated[str, typer.Argument(help="OUT.ome.zarr; labels may go into an image: IMAGE.ome.zarr::labels/NAME.")],
-    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
-    channel: Annotated[str | None, typer.Option(help="One channel; all of them without it.")] = None,
-    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
+    axes: inputs.Axes = None,
+    channel: inputs.Channel = None,
+    voxel: inputs.VoxelSize = None,
+    unit: inputs.Unit = None,
     labels: Annotated[bool, typer.Option("--labels", help="Object ids: coarser copies are votes, not means.")] = False,
-    memory: Annotated[str, typer.Option(help="What one process may take; more is faster for large planes.")] = "4GB",
-    workers: Annotated[int, typer.Option(min=1, help="Processes that read and write.")] = 1,
-    ngff: Annotated[str, typer.Option(help="Version of OME-Zarr: 0.5 or 0.4.")] = "0.5",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    memory: inputs.Memory = "4GB",
+    workers: inputs.Workers = 1,
+    ngff: inputs.Ngff = "0.5",
+    overwrite: inputs.Overwrite = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Write an image of any size as OME-Zarr, with all its axes, its calibration and a pyramid.
 
@@ -39,13 +40,12 @@ def convert(
     from ..core.signals import explained
     from ..data.copy import copy
     from ..data.gather import gathered
-    from ..data.multiscale import Ngff
+    from ..data.multiscale import Ngff as Version
     from ..data.store import ImageStore, LabelStore, settled, target
     from ..data.untouched import refuse_inputs
     from ..data.volumes import declared
-    from .evaluate import budget
 
-    version: Ngff = "0.4" if ngff == "0.4" else "0.5"
+    version: Version = "0.4" if ngff == "0.4" else "0.5"
     if ngff not in NGFF:
         raise UserError(f"version {ngff} asked for, {' and '.join(NGFF)} are written; choose one of these")
     wish = declared(list(image), axes, channel, 0, voxel, unit)
@@ -64,7 +64,7 @@ def convert(
         )
         with Progress(f"convert {source.origin}", 1, quiet=quiet) as progress, processes(workers) as run:
             told = lambda done, count: progress.update(done / count)
-            before = copy(source.array, store, source.origin, budget(memory), run, told)
+            before = copy(source.array, store, source.origin, inputs.budget(memory), run, told)
             progress.update(1, "pyramid")
             path = store.finish(run, channels=source.channels)
     again = f", {before} boxes of it had been copied before" if before else ""

@@ -1,12 +1,14 @@
 """cytoshift data: public data sets by name."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Quiet, conclude, say
+from . import inputs
+from .console import conclude, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,8 +26,8 @@ def data(
     cache: Annotated[
         Path | None, typer.Option(help="Where archives are kept; default: $CYTOSHIFT_DATA, or the user's cache.")
     ] = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Get a public data set: download what is missing, check it, and unpack it as images and labels.
 
@@ -65,8 +67,8 @@ def data(
             for a in archives if not a.known
         ]  # fmt: skip
         what = ", ".join(f"{number} in {place / part}" for part, number in sorted(count.items()))
-        words.append(f"{one.name}: {what}" + (f"; options: {one.hint}" if one.hint else ""))
-        told.append({"name": one.name, "out": str(place), "files": count, "options": one.hint})
+        words.append(f"{one.name}: {what}" + (f"; options: {options(one)}" if one.hint else ""))
+        told.append({"name": one.name, "out": str(place), "files": count, "options": options(one)})
     conclude(as_json, "\n".join(words), verb="data", name=name, sets=told)
 
 
@@ -83,6 +85,11 @@ def named(name: str) -> "list[Public]":
         cure = f"did you mean {' or '.join(near)}" if near else "cytoshift data lists them all"
         raise UserError(f"there is no data set '{name}'; {cure}")
     return found
+
+
+def options(chosen: "Public") -> str:
+    """The settings that its files need, as flags."""
+    return re.sub(r"\b(axes|voxel|unit|channel)=", r"--\1 ", chosen.hint)
 
 
 def got(chosen: "Public", folder: Path, quiet: bool) -> "list[Got]":

@@ -87,8 +87,8 @@ def demo_adgan(out: Path, steps: int) -> None:
     )
     stage(
         "scores: only now is the truth opened",
-        ["evaluate", pred, labels, "--json", report, "--images", images],
-        lambda: evaluate.evaluate(str(pred), str(labels), report, images=str(images)),
+        ["evaluate", labels, pred, "--json-file", report, "--images", images],
+        lambda: evaluate.evaluate([str(labels), str(pred)], json_file=report, images=str(images)),
     )
     scores, judged = json.loads(report.read_text()), json.loads((pred / "report" / "trust.json").read_text())
     mean = scores["mean"]

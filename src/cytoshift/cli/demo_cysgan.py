@@ -69,8 +69,8 @@ def way(method: str, data: Path, out: Path, steps: int) -> dict[str, Any]:
     )
     stage(
         "scores: only now is the target's truth opened",
-        ["evaluate", pred, target / "labels", "--json", report, "--images", target / "images"],
-        lambda: evaluate.evaluate(str(pred), str(target / "labels"), report, images=str(target / "images")),
+        ["evaluate", target / "labels", pred, "--json-file", report, "--images", target / "images"],
+        lambda: evaluate.evaluate([str(target / "labels"), str(pred)], json_file=report, images=str(target / "images")),
     )
     return dict(json.loads(report.read_text()))
 

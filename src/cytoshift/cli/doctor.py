@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from . import inputs
+from .console import conclude
 from .doctor_places import free_disk, look_at_places, places_line
 
 COLUMN = 12
@@ -37,9 +39,7 @@ class Findings:
     advice: list[str] = field(default_factory=list)
 
 
-def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
-) -> None:
+def doctor(as_json: inputs.Json = False) -> None:
     """Look at versions, devices and memory, compute every kind of network; say what is missing and how to get it.
 
     Exits with 1 where Cytoshift cannot work here.
@@ -51,9 +51,7 @@ def doctor(
         findings.places = look_at_places(findings.problems, findings.advice)
         look_at_networks(findings)
     if as_json:
-        import json
-
-        typer.echo(json.dumps({"usable": not findings.problems, **asdict(findings)}, indent=2))
+        conclude(True, "", verb="doctor", usable=not findings.problems, **asdict(findings))
     else:
         for line in lines(findings):
             typer.echo(line)

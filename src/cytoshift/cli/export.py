@@ -1,5 +1,6 @@
 """`cytoshift export`: a trained model for other programs."""
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..core.errors import UserError
+from . import inputs
 from .console import say
 
 
@@ -16,13 +18,13 @@ class Target(StrEnum):
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="Model folder, as written by 'cytoshift train'.")],
+    model: inputs.ModelFolder,
     to: Annotated[Target, typer.Option("--to", help="onnx: the network alone; bioimageio: a package for the zoo.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="A .onnx file; of bioimageio a .zip or a new folder.")],
     name: Annotated[str | None, typer.Option(help="Of the package; default: Cytoshift and the method.")] = None,
     author: Annotated[list[str] | None, typer.Option(help="Who trained it; may be given several times.")] = None,
     licence: Annotated[str, typer.Option(help="Of the weights, an SPDX identifier.")] = "CC-BY-4.0",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    overwrite: inputs.Overwrite = False,
 ) -> None:
     """Write a model as ONNX, or as a package for the bioimage.io model zoo, with all that a program has to know."""
     from ..core.lock import locked
@@ -36,11 +38,13 @@ def export(
     from ..model import Segmenter
     from ..model.export import described, save_onnx
     from ..model.zoo import save_zoo
+    from ..report.papers import completed
 
     with locked(out):
         if out.exists() and not overwrite:
             raise UserError(f"{out} exists; choose another -o or pass --overwrite")
         segmenter = Segmenter.load(model)
+        segmenter = replace(segmenter, card=dict(completed(segmenter.card)))
         if to == Target.onnx:
             save_onnx(segmenter, out)
         else:

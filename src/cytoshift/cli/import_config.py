@@ -6,25 +6,26 @@ from typing import Annotated
 import typer
 
 from ..core.errors import UserError
+from . import inputs
 from .console import say
 
 
 def import_config(
     files: Annotated[list[Path], typer.Argument(help="Base.yaml and the files laid over it, in that order.")],
-    voxel: Annotated[str, typer.Option(help="Voxel size z,y,x of both volumes: such files do not say it.")],
-    unit: Annotated[str, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = "um",
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the settings go.")] = Path("run.yaml"),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace settings that are there.")] = False,
+    voxel: inputs.VoxelSize,
+    unit: inputs.Unit = "um",
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where the settings go.")] = Path("run.yaml"),
+    overwrite: inputs.Overwrite = False,
 ) -> None:
     """Take over what a configuration asks for, and list what has no counterpart here."""
     import yaml
 
+    from ..configure.pytc import imported
     from ..core.atomic import replacing
     from ..core.lock import locked
     from ..core.overlap import refuse_overlap
     from ..core.voxel import Voxel
     from ..data.volumes import declared
-    from ..train.pytc import imported
 
     refuse_overlap([out], files)
     with locked(out):
@@ -32,7 +33,7 @@ def import_config(
     size = declared("", "zyx", None, 0, voxel, unit, None).voxel
     if size is None or len(size) != 3:
         raise UserError(f"voxel size {voxel} asked for, volumes have three axes; pass it as z,y,x")
-    run, left = imported(files, Voxel(size, unit))
+    run, left = imported(files, Voxel(size, unit or "um"))
     text = yaml.safe_dump(run.model_dump(mode="json", exclude_unset=True), sort_keys=False, width=110)
     with locked(out), replacing(out) as beside:
         refuse_settings(out, overwrite)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Overwrite, say, shown
+from . import inputs
+from .console import say, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,16 +21,16 @@ ROWS = 12  # images listed, and shown, of a long folder
 
 
 def info(
-    paths: Annotated[list[str], typer.Argument(help="File, folder or glob; file.h5::raw names a dataset.")],
-    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
-    channel: Annotated[str | None, typer.Option(help="Number of a channel, or luminance of RGB.")] = None,
-    level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
-    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
-    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
+    images: inputs.Images,
+    axes: inputs.Axes = None,
+    channel: inputs.Channel = None,
+    level: inputs.Level = 0,
+    voxel: inputs.VoxelSize = None,
+    unit: inputs.Unit = None,
+    frames: inputs.Frames = None,
     labels: Annotated[bool, typer.Option("--labels", help="Read object ids instead of intensities.")] = False,
     output: Annotated[Path, typer.Option("-o", "--out", help="Where the thumbnail goes.")] = Path("thumbnail.png"),
-    overwrite: Overwrite = False,
+    overwrite: inputs.Overwrite = False,
 ) -> None:
     """Print how images are understood (axes, voxel size, type, channel) and write a thumbnail of them."""
     from rich.console import Console
@@ -40,7 +41,7 @@ def info(
     from ..data.volumes import declared, open_labels, open_volumes
     from ..draw import png, save_png
 
-    source = declared(list(paths), axes, channel, level, voxel, unit, frames)
+    source = declared(list(images), axes, channel, level, voxel, unit, frames)
     output = png(output)
     refuse_inputs([output], [None if labels else source], labels=[source if labels else None])
     refuse_strangers([output], overwrite)

@@ -4,11 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from .console import Json, conclude
+from . import inputs
+from .console import conclude
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="One of them; default: all.")] = None, as_json: Json = False
+    name: Annotated[str | None, typer.Argument(help="One of them; default: all.")] = None, as_json: inputs.Json = False
 ) -> None:
     """List the models that come with the package: what they learnt from, their scores, where they fail."""
     from ..core.errors import UserError

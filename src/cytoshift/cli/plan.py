@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
+from . import inputs
 from .console import say
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 def plan(
     image: Annotated[str | None, typer.Argument(help="An image, of which only the shape is read.")] = None,
     shape: Annotated[str | None, typer.Option(help="Or its shape in voxels, z,y,x or y,x.")] = None,
-    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes with a GPU each, or with none.")] = 1,
-    memory: Annotated[str, typer.Option(help="Of each worker.")] = "16GB",
+    axes: inputs.Axes = None,
+    workers: inputs.Workers = 1,
+    memory: inputs.Memory = "16GB",
     objects: Annotated[float, typer.Option(help="Extent of the largest object in voxels.")] = 32.0,
     rate: Annotated[
         list[str] | None,
@@ -29,23 +30,21 @@ def plan(
     """
     from ..core.settings import parse
     from ..predict.forecast import Rates, forecast, measured_rates
-    from .blockwise import amount
-    from .synth import sizes
 
     if (image is None) == (shape is None):
         raise UserError("the volume is not said; pass an image, or its size by --shape 1000,10000,100000")
-    wanted = sizes(shape) if shape else shape_of(str(image), axes)
+    wanted = inputs.whole_numbers(shape, "--shape", "1000,10000,100000") or shape_of(str(image), axes)
     if len(wanted) not in (2, 3) or min(wanted) < 1:
         raise UserError(f"shape {wanted} is that of no image; write --shape z,y,x or y,x")
     known, where = measured_rates()
     said = dict(pair(word) for word in rate or [])
     rates = parse(Rates, known | said, "--rate")
-    say("\n".join(lines(forecast(wanted, rates, workers, amount(memory), objects), rates, workers, where, said)))
+    say("\n".join(lines(forecast(wanted, rates, workers, inputs.amount(memory), objects), rates, workers, where, said)))
 
 
 def shape_of(image: str, axes: str | None) -> tuple[int, ...]:
+    from ..bench.compare import open_any
     from ..data.volumes import declared, open_volumes
-    from .evaluate import open_any
 
     volumes = open_any(open_volumes, declared(image, axes))
     if len(volumes) > 1:

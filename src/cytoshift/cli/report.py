@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, Overwrite, conclude
+from . import inputs
+from .console import conclude
 
 
 def report(
     folder: Annotated[Path, typer.Argument(help="Run folder of train, folder of segment or bench, or cells.tif.")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="FILE.html; default: where the verb puts it.")] = None,
-    overwrite: Overwrite = False,
-    as_json: Json = False,
+    overwrite: inputs.Overwrite = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Write one HTML file about a run or about results, which needs no network and no other file.
 

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UserError
-from . import blockwise
-from .console import Json, Quiet, conclude, report_on, say
+from . import blockwise, inputs
+from .console import conclude, report_on, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import torch
 
     from ..data.volumes import ImageSource, Volume
     from ..model import Segmenter
@@ -25,22 +23,15 @@ SIZE = 320  # pixels of a picture's longer side
 
 
 def segment(
-    model: Annotated[
-        Path,
-        typer.Argument(help="Model folder, as written by 'cytoshift train', or a model of the package: nuclei-2d."),
-    ],
-    images: Annotated[
-        list[str], typer.Argument(help="Raw images: file, folder or glob; file.h5::raw names a dataset.")
-    ],
+    model: inputs.ModelFolder,
+    images: inputs.Images,
     out: Annotated[Path, typer.Option("-o", "--out", help="A .tif or .ome.zarr for one image, or a folder.")],
-    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
-    channel: Annotated[
-        str | None, typer.Option(help="Number of a channel, luminance of RGB, or several as 0,1 for such a model.")
-    ] = None,
-    level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
-    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
-    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
+    axes: inputs.Axes = None,
+    channel: inputs.Channel = None,
+    level: inputs.Level = 0,
+    voxel: inputs.VoxelSize = None,
+    unit: inputs.Unit = None,
+    frames: inputs.Frames = None,
     diameter: Annotated[
         float | None,
         typer.Option(help="Of the objects, in the voxel's unit, for models of the package; default: measured."),
@@ -54,49 +45,51 @@ def segment(
     ] = None,
     max_hole: Annotated[float | None, typer.Option(help="Holes up to this are filled; default: all; 0: none.")] = None,
     reach: Annotated[
-        float | None, typer.Option(help="Objects that belong together are not further apart; default: the model's.")
+        float | None, inputs.advanced(help="Objects that belong together are not further apart; default: the model's.")
     ] = None,
     tile: Annotated[
-        str | None, typer.Option(help="Largest tile in voxels, z,y,x or y,x; smaller takes less memory.")
+        str | None, inputs.advanced(help="Largest tile in voxels, z,y,x or y,x; smaller takes less memory.")
     ] = None,
-    overlap: Annotated[int | None, typer.Option(help="Of neighbouring tiles, in voxels.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Tiles that go through the network together.")] = None,
-    precision: Annotated[str | None, typer.Option(help="32, bf16 or auto: bf16 where the hardware has it.")] = None,
+    overlap: Annotated[int | None, inputs.advanced(help="Of neighbouring tiles, in voxels.")] = None,
+    batch: Annotated[int | None, inputs.advanced(help="Tiles that go through the network together.")] = None,
+    precision: Annotated[str | None, inputs.advanced(help="32, bf16 or auto: bf16 where the hardware has it.")] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average over mirrored views: truer outlines, 4 (2D) or 8 times the work.")
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
+    device: inputs.Device = "auto",
     any_voxel_size: Annotated[
         bool,
-        typer.Option("--any-voxel-size", help="Voxels 20 times as large as the model's, or as small, are meant to be."),
+        inputs.advanced(
+            "--any-voxel-size", help="Voxels 20 times as large as the model's, or as small, are meant to be."
+        ),
     ] = False,
     raw: Annotated[
         Path | None,
-        typer.Option(
+        inputs.advanced(
             help="Also the channels that the network draws, as uint8 in HDF5 (dataset vol0, channels first): a .h5 for "
             "one image, or a folder. The first is the normalised image, where CySGAN's files have the translated one, "
             "which no model draws; labels are decoded from those behind it."
         ),
     ] = None,
     memory: Annotated[
-        str | None, typer.Option(help="Block by block, with so much memory per process: 4GB. For what does not fit.")
+        str | None, inputs.large(help="Block by block, with so much memory per process: 4GB. For what does not fit.")
     ] = None,
-    block: Annotated[str | None, typer.Option(help="Voxels of a block, z,y,x or y,x; default: what fits.")] = None,
+    block: Annotated[str | None, inputs.large(help="Voxels of a block, z,y,x or y,x; default: what fits.")] = None,
     halo: Annotated[
-        str | None, typer.Option(help="Voxels that a block sees beyond itself; default: the model's largest objects.")
+        str | None, inputs.large(help="Voxels that a block sees beyond itself; default: the model's largest objects.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share the blocks.")] = 1,
+    workers: inputs.Workers = 1,
     scheduler: Annotated[
-        str | None, typer.Option(help="Who does the blocks: serial, threads, a dask scheduler's address, slurm or lsf.")
+        str | None, inputs.large(help="Who does the blocks: serial, threads, a dask scheduler's address, slurm or lsf.")
     ] = None,
     only: Annotated[
-        str | None, typer.Option(help="One pass of the blocks: predict, decode, link, merge or write.")
+        str | None, inputs.large(help="One pass of the blocks: predict, decode, link, merge or write.")
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep what the passes leave for each other.")] = False,
-    ngff: Annotated[str, typer.Option(help="Version of OME-Zarr that blocks are written in: 0.5 or 0.4.")] = "0.5",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    keep: Annotated[bool, inputs.large("--keep", help="Keep what the passes leave for each other.")] = False,
+    ngff: inputs.Ngff = "0.5",
+    overwrite: inputs.Overwrite = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Segment raw images: instance labels, a table of objects, a picture and a report.
 
@@ -120,14 +113,14 @@ def segment(
     from ..predict.run import Options, refuse_strangers
 
     wishes = {
-        "threshold": threshold, "min_size": min_size, "max_hole": max_hole, "tile": whole_numbers(tile),
-        "overlap": overlap, "batch": batch, "precision": precision, "mirror": mirror, "reach": reach,
-        "any_voxel_size": any_voxel_size,
+        "threshold": threshold, "min_size": min_size, "max_hole": max_hole, "overlap": overlap,
+        "tile": inputs.whole_numbers(tile, "--tile"), "batch": batch, "precision": precision,
+        "mirror": mirror, "reach": reach, "any_voxel_size": any_voxel_size,
     }  # fmt: skip
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
     source = declared(list(images), axes, channel, level, voxel, unit, frames)
     refuse_places(out, raw, source, model)
-    segmenter = Segmenter.load(model, chosen(device))
+    segmenter = Segmenter.load(model, inputs.chosen(device))
     if channel is None and segmenter.spec.channels > 1:
         numbers = ",".join(map(str, range(segmenter.spec.channels)))
         raise UserError(
@@ -168,18 +161,13 @@ def fitted(
     quiet: bool = False,
 ) -> "tuple[Segmenter, dict[str, Any]]":  # fmt: skip
     """A model of the package made to fit the images, any other one as it is; and what was found, said to the user."""
-    from typing import cast
-
     from ..core.progress import Progress
-    from ..measure.measured import Polarity
     from ..trust.fit import fit
-    from .new import POLARITIES, one_of
 
-    wish = None if one_of(polarity, POLARITIES, "--polarity") == "auto" else cast(Polarity, polarity)
     if segmenter.diameter is None:
-        return fit(segmenter, volumes, diameter, wish).segmenter, {}
+        return fit(segmenter, volumes, diameter, polarity).segmenter, {}
     with Progress("measuring", 1, quiet=quiet) as progress:
-        found = fit(segmenter, volumes, diameter, wish, progress.update)
+        found = fit(segmenter, volumes, diameter, polarity, progress.update)
     if not quiet:
         say(found.sentence, err=True)
     return found.segmenter, {"fit": found.numbers()}
@@ -261,34 +249,6 @@ def odd_sizes(segmenter: "Segmenter", outputs: "Outputs", table: "Table") -> lis
         diameter = float(np.median(found.numbers("diameter"))) if found.rows else 0.0
         said.append(odd_objects(segmenter.card, name, diameter, segmenter.voxel.unit))
     return [sentence for sentence in said if sentence]
-
-
-def whole_numbers(words: str | None) -> list[int] | None:
-    """ "64,128,128" as numbers."""
-    if words is None:
-        return None
-    try:
-        return [int(word) for word in words.split(",")]
-    except ValueError:
-        raise UserError(f"--tile {words} is no list of whole numbers; write for example --tile 64,128,128") from None
-
-
-def chosen(device: str) -> "torch.device":
-    """The device of that name; auto takes a CUDA card where there is one."""
-    import torch
-
-    cards = torch.cuda.device_count()
-    if device == "auto":
-        return torch.device("cuda" if cards else "cpu")
-    try:
-        wish = torch.device(device)
-    except RuntimeError:
-        wish = None
-    if wish is None or wish.type not in ("cpu", "cuda"):
-        raise UserError(f"device '{device}' is not known; pass cpu, cuda, cuda:1 or auto")
-    if wish.type == "cuda" and (wish.index or 0) >= cards:
-        raise UserError(f"device '{device}' asked for, this machine has {cards} CUDA cards; pass --device cpu")
-    return wish
 
 
 def size(volume: "Volume") -> int:

@@ -5,27 +5,28 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, Overwrite, Quiet, conclude
+from . import inputs
+from .console import conclude
 
 
 def select(
     run: Annotated[Path, typer.Argument(help="Run folder of 'cytoshift train' with train.snapshots=10 or so.")],
-    images: Annotated[list[str], typer.Argument(help="Raw images: file, folder or glob.")],
+    images: inputs.Images,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder; default: RUN/selected.")] = None,
     thresholds: Annotated[
         bool, typer.Option("--thresholds", help="Also choose the decoder's thresholds by the score.")
     ] = False,
-    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
-    channel: Annotated[str | None, typer.Option(help="Number of a channel, luminance of RGB, or several: 0,1.")] = None,
-    level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
-    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
-    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
+    axes: inputs.Axes = None,
+    channel: inputs.Channel = None,
+    level: inputs.Level = 0,
+    voxel: inputs.VoxelSize = None,
+    unit: inputs.Unit = None,
+    frames: inputs.Frames = None,
     most: Annotated[int, typer.Option(min=1, help="Images that are looked at, evenly over all.")] = 8,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    device: inputs.Device = "auto",
+    overwrite: inputs.Overwrite = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Choose a state of a training by its trust score on raw images; no label is read.
 
@@ -40,7 +41,6 @@ def select(
     from ..trust.assess import evenly
     from ..trust.select import select as choose
     from ..trust.select import states, write
-    from .segment import chosen
 
     folder, source = out or run / "selected", declared(list(images), axes, channel, level, voxel, unit, frames)
     models = [run / "model", run / "snapshots", run / "run.yaml"]
@@ -52,7 +52,7 @@ def select(
             refuse_strangers([folder / "model"], overwrite)
         volumes = evenly(open_volumes(source), most)
         with Progress("scoring states", 1, quiet=quiet) as progress:
-            choice = choose(paths, volumes, chosen(device), thresholds, progress.say, progress.update)
+            choice = choose(paths, volumes, inputs.chosen(device), thresholds, progress.say, progress.update)
         model = write(choice, folder)
     words = [choice.sentence(), choice.score.sentence()]
     if choice.best is not choice.candidates[-1]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Overwrite, Quiet, conclude
+from . import inputs
+from .console import conclude
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,15 +25,15 @@ SHOWN = 8  # rows of the contact sheet
 def synth(
     preset: Annotated[str, typer.Argument(help="Kind of phantom, such as dense-2d; a wrong one lists them.")],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder for images/, labels/ and contact.png, or a large OUT.ome.zarr.")
+        Path, typer.Option("-o", "--out", help="Folder for images/, labels/ and contact.png, or a large OUT.ome.zarr.")
     ],
     number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many samples, of a pair on each side.")] = 4,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
     shape: Annotated[str | None, typer.Option(help="Size in voxels, Y,X or Z,Y,X, instead of the preset's.")] = None,
-    memory: Annotated[str, typer.Option(help="What a large OUT.ome.zarr may take.")] = "2GB",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    memory: inputs.Memory = "2GB",
+    overwrite: inputs.Overwrite = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Make phantoms: microscope-like images with exact instance labels, and a contact sheet of them.
 
@@ -46,7 +47,7 @@ def synth(
     from ..core.lock import locked
     from ..synth import PAIRS, PHANTOMS, STACKS
 
-    wanted = sizes(shape) if shape else None
+    wanted = inputs.whole_numbers(shape, "--shape", "48,128,128")
     if out.suffix.lower() == ".zarr":
         if wanted is None:
             raise UserError(f"{out} becomes one large image, whose size is not said; pass --shape, as in 8192,8192")
@@ -125,9 +126,8 @@ def large(preset: str, out: Path, seed: int, shape: tuple[int, ...], memory: str
     from ..data.copy import copy
     from ..data.store import ImageStore, LabelStore, noted, settled
     from ..synth.mosaic import Mosaic
-    from .evaluate import budget
 
-    mosaic, share = Mosaic.of(preset, seed, shape), budget(memory)
+    mosaic, share = Mosaic.of(preset, seed, shape), inputs.budget(memory)
     axes = "zyx"[-len(shape) :]
     request = {"synth": {"preset": preset, "seed": seed, "shape": list(shape)}}
     there = out.exists() and noted(out).get("synth") == request["synth"]
@@ -181,18 +181,6 @@ def stacks(
 def numbered(preset: str, index: int, number: int) -> str:
     """File name of one of `number` samples."""
     return f"{preset}_{index:0{max(len(str(number - 1)), 3)}d}.tif"
-
-
-def sizes(text: str) -> tuple[int, ...]:
-    """Whole numbers between commas.
-
-    >>> sizes("64,256,256")
-    (64, 256, 256)
-    """
-    parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdigit() for part in parts):
-        raise UserError(f"shape '{text}' is no list of sizes; write --shape 256,256 or --shape 48,128,128")
-    return tuple(int(part) for part in parts)
 
 
 def views(

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, Quiet, conclude
+from . import inputs
+from .console import conclude
 
 
 def train(
@@ -18,8 +19,8 @@ def train(
         float | None,
         typer.Option(help="Stop there, counted over restarts; a slow or busy machine then learns less."),
     ] = None,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Train a model, with a report of it. Killed at any moment, the same command goes on from the last checkpoint."""
     from ..core.errors import UserError

@@ -5,20 +5,21 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, Overwrite, Quiet, conclude
+from . import inputs
+from .console import conclude
 
 
 def translate(
-    model: Annotated[Path, typer.Argument(help="Model folder of an AD-GAN run.")],
+    model: inputs.ModelFolder,
     labels: Annotated[str, typer.Argument(help="Label image(s): a file, a folder or a glob.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures and images.")],
     steps: Annotated[int, typer.Option(help="Styles between mask (0) and image (1), both included.")] = 2,
-    axes: Annotated[str | None, typer.Option(help="Axes of the labels, for example zyx.")] = None,
-    voxel: Annotated[str | None, typer.Option(help="Voxel size, for example 0.5,0.2,0.2.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of --voxel: um, nm or px.")] = None,
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    axes: inputs.Axes = None,
+    voxel: inputs.VoxelSize = None,
+    unit: inputs.Unit = None,
+    overwrite: inputs.Overwrite = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Draw microscope images from label images (AD-GAN 4.6), or the series of styles between the two (5.5)."""
     from ..core.errors import UserError

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
-from .console import Json, Overwrite, Quiet, conclude
+from . import inputs
+from .console import conclude
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,19 +19,19 @@ if TYPE_CHECKING:
 
 def trust(
     labels: Annotated[str, typer.Argument(help="Labels, as 'cytoshift segment' writes them: a file or a folder.")],
-    images: Annotated[list[str], typer.Argument(help="The raw images they were made of.")],
-    model: Annotated[Path, typer.Option("--model", "-m", help="Model folder that made them.")],
-    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
-    channel: Annotated[str | None, typer.Option(help="Number of a channel, luminance of RGB, or several: 0,1.")] = None,
-    level: Annotated[int, typer.Option(help="Level of a pyramid, 0 the finest.")] = 0,
-    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
-    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
+    images: inputs.Images,
+    model: inputs.Model,
+    axes: inputs.Axes = None,
+    channel: inputs.Channel = None,
+    level: inputs.Level = 0,
+    voxel: inputs.VoxelSize = None,
+    unit: inputs.Unit = None,
+    frames: inputs.Frames = None,
     boxes: Annotated[int, typer.Option(min=1, help="Most boxes that are judged of a large image.")] = 32,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 or auto.")] = "auto",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    as_json: Json = False,
+    device: inputs.Device = "auto",
+    overwrite: inputs.Overwrite = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
 ) -> None:
     """Judge labels without truth: a score for every image, a confidence for every object.
 
@@ -50,13 +51,13 @@ def trust(
     from ..report.segmentation import of_folder
     from ..trust.score import together, weakest
     from ..trust.write import as_numbers, places, write
-    from .segment import chosen, fitted
+    from .segment import fitted
 
     source = declared(list(images), axes, channel, level, voxel, unit, frames)
     refuse_inputs(places(Path(labels)), [source], [model], labels=[labels])
     with locked(labels):
         refuse_strangers(places(Path(labels)), overwrite)
-        segmenter = Segmenter.load(model, chosen(device))
+        segmenter = Segmenter.load(model, inputs.chosen(device))
         volumes = open_volumes(source)
         segmenter, _ = fitted(segmenter, volumes, quiet=quiet)
         judged = run(segmenter, volumes, labels, boxes, quiet)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
-from .console import Overwrite, say
+from . import inputs
+from .console import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,18 +29,18 @@ def view(
     model: Annotated[
         Path | None, typer.Option("--model", "-m", help="Model folder: what it makes of the image, where one looks.")
     ] = None,
-    axes: Annotated[str | None, typer.Option(help="Axes, where the file does not say them: zyx, tyx, cyx ...")] = None,
-    channel: Annotated[str | None, typer.Option(help="Number of a channel, luminance of RGB, or several: 0,1.")] = None,
-    voxel: Annotated[str | None, typer.Option(help="Voxel size: z,y,x or y,x.")] = None,
-    unit: Annotated[str | None, typer.Option(help="Unit of the voxel size: um, nm, mm or px.")] = None,
-    frames: Annotated[str | None, typer.Option(help="Numbers along time: 0,5,10-20.")] = None,
+    axes: inputs.Axes = None,
+    channel: inputs.Channel = None,
+    voxel: inputs.VoxelSize = None,
+    unit: inputs.Unit = None,
+    frames: inputs.Frames = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; default: one that is free.")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it, or print the address only.")] = True,
     screenshot: Annotated[
         Path | None, typer.Option(help="Write FILE.png as a browser without a screen draws it, and stop.")
     ] = None,
-    device: Annotated[str, typer.Option(help="Of the model: cpu, cuda, cuda:1 or auto.")] = "auto",
-    overwrite: Overwrite = False,
+    device: inputs.Device = "auto",
+    overwrite: inputs.Overwrite = False,
 ) -> None:
     """Look at an image and labels in the browser, plane by plane and in 3D, with neuroglancer.
 
@@ -157,14 +158,14 @@ def drawn(model: Path, device: str, source: "ImageSource") -> "list[Layer]":
     from ..predict.live import Class, Live
     from ..view.layers import Layer
     from ..view.served import Served
-    from .segment import chosen, fitted
+    from .segment import fitted
 
     found = open_leveled(source)
     if len(found) > 1:
         raise UserError(f"a model is asked for and {len(found)} images are given; name one of them, or one of --frames")
     volume = found[0].volume
     rough = next((level for level in reversed(found[0].levels) if level.array.size >= ROUGH), found[0].levels[0])
-    segmenter, _ = fitted(Segmenter.load(model, chosen(device)), [volume])
+    segmenter, _ = fitted(Segmenter.load(model, inputs.chosen(device)), [volume])
     live = Live(segmenter, volume, replace(volume, array=rough.array))
     if not live.whole and live.segmenter.scale is None and rough is not found[0].levels[0]:
         shape = " x ".join(map(str, rough.array.shape))

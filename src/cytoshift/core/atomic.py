@@ -30,10 +30,10 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(
-            f"cannot write {path}: there is a file where its folder would be; choose another output with -o"
+            f"cannot write {path}: there is a file where its folder would be; choose another output with `out`"
         ) from error
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; choose another output with -o") from error
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another output with `out`") from error
     try:
         discard(temporary)
         yield temporary
@@ -43,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
         if isinstance(error, FileNotFoundError | FileExistsError) and error.filename != str(temporary):
             raise
         reason = error.strerror or str(error)
-        raise UserError(f"cannot write {path}: {reason}; free space or choose another output with -o") from error
+        raise UserError(f"cannot write {path}: {reason}; free space or choose another output with `out`") from error
     except BaseException:
         discard(temporary)
         raise

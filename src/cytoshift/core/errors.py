@@ -4,16 +4,25 @@ from .text import printable
 
 
 class UserError(ValueError):
-    """A wish that cannot be met, in one sentence: the wish, the stock and the cure.
+    """A request that cannot be met, in one sentence: what was requested, what is available, and the fix.
 
-    >>> raise UserError("axis 'z' asked for, image has 'cyx'; pass --axes")
+    A setting that is part of the fix stands in backticks, by its name in Python: `axes`, or `axes=zyx` with a value.
+    The command line puts its flags in their place (--axes zyx), prints the sentence and exits with 2; everything else
+    is a bug and keeps its traceback.
+
+    Parameters
+    ----------
+    sentence
+        What to tell the user. Characters that would command a terminal are written out, as names of files may hold
+        them.
+
+    Examples
+    --------
+    >>> raise UserError("axis 'z' asked for, image has 'cyx'; pass `axes`")
     Traceback (most recent call last):
     ...
-    cytoshift.core.errors.UserError: axis 'z' asked for, image has 'cyx'; pass --axes
-
-    The command line prints the sentence and exits with 2; everything else is a bug and keeps its traceback.
+    cytoshift.core.errors.UserError: axis 'z' asked for, image has 'cyx'; pass `axes`
     """
 
     def __init__(self, sentence: object = "") -> None:
-        """Names of files stand in sentences: what would command a terminal is written out."""
         super().__init__(printable(str(sentence)))

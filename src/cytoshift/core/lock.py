@@ -60,10 +60,10 @@ def taken(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]
         descriptor = opened(path, place)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(
-            f"cannot write {place}: there is a file where its folder would be; choose another output with -o"
+            f"cannot write {place}: there is a file where its folder would be; choose another output with `out`"
         ) from error
     except OSError as error:
-        raise UserError(f"cannot write {place}: {error.strerror}; choose another output with -o") from error
+        raise UserError(f"cannot write {place}: {error.strerror}; choose another output with `out`") from error
     if descriptor is None:
         with owned(path.with_suffix(".owner"), place, say):
             yield
@@ -102,7 +102,7 @@ def opened(path: Path, place: Path) -> int | None:
                 continue
             if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
                 raise
-            raise Busy(f"{who(path, place)}; wait for it, or choose another output with -o") from None
+            raise Busy(f"{who(path, place)}; wait for it, or choose another output with `out`") from None
 
 
 @contextmanager
@@ -113,8 +113,8 @@ def owned(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]
     except FileExistsError:
         if not abandoned(path):
             raise Busy(
-                f"{who(path, place)}; wait for it, choose another output with -o, or remove {path} if that process is "
-                "no more"
+                f"{who(path, place)}; wait for it, choose another output with `out`, or remove {path} if that process "
+                "is no more"
             ) from None
         aside = path.with_name(f"{path.name}.{os.getpid()}")
         try:
@@ -122,7 +122,7 @@ def owned(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]
             aside.unlink()
             create(path)
         except (FileNotFoundError, FileExistsError):
-            raise Busy(f"{who(path, place)}; wait for it, or choose another output with -o") from None
+            raise Busy(f"{who(path, place)}; wait for it, or choose another output with `out`") from None
     say(
         f"{place} lies on a file system without locks: {path} says that it is in use; remove it where a command was "
         "killed on another machine"

@@ -78,8 +78,8 @@ def refuse_strangers(paths: Iterable[Path], overwrite: bool) -> None:
     for path in paths:
         if not overwrite and path.exists() and not ours(path):
             raise UserError(
-                f"{path} is there already and not evidently a result of this program; pass --overwrite to replace it "
-                "or another -o"
+                f"{path} is there already and not evidently a result of this program; pass `overwrite` to replace it "
+                "or another `out`"
             )
 
 

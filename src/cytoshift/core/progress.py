@@ -1,10 +1,16 @@
 """What somebody who waits sees, on stderr: a bar in a terminal, elsewhere a line now and then, nothing when quiet.
 
+A caller in Python follows it by a function instead, see `following`.
+
 segment a.tif ━━━━━━━━━━━━━━━━━━━━━━━╸━━━━━━━━━━  62 %  1.83 Mvoxel/s  0:00:21  ETA 0:00:13  1.4 GB
 segment a.tif: 62 %, 1.83 Mvoxel/s, ETA 13 s, 1.4 GB
 """
 
+import logging
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -16,6 +22,35 @@ if TYPE_CHECKING:
 
 EVERY = 10.0  # seconds between two plain lines
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+Follower = Callable[[str, float, float], None]  # what is being done, how much of it is done, how much there is
+FOLLOWER: ContextVar[Follower | None] = ContextVar("FOLLOWER", default=None)
+log = logging.getLogger("cytoshift")
+
+
+@contextmanager
+def following(follower: Follower | None) -> Iterator[Follower | None]:
+    """Within, every progress is told to a function, and nothing of it is shown.
+
+    Parameters
+    ----------
+    follower
+        Is called with what is being done, how much of it is done and how much there is. None: as before.
+
+    Examples
+    --------
+    >>> with following(print), Progress("count", 2) as progress:
+    ...     progress.advance()
+    count 1 2
+    """
+    if follower is None:
+        yield FOLLOWER.get()
+        return
+    token = FOLLOWER.set(follower)
+    try:
+        yield follower
+    finally:
+        FOLLOWER.reset(token)
 
 
 class Progress:
@@ -31,6 +66,8 @@ class Progress:
         from rich.console import Console
 
         self.stage, self.total, self.unit, self.done, self.first = stage, total, unit, done, done
+        self.follower = FOLLOWER.get()
+        quiet = quiet or self.follower is not None
         self.console = Console(stderr=True, quiet=quiet)
         self.began = self.told = time.monotonic()
         self.bar = self.drawn() if self.console.is_terminal and not quiet and not plain else None
@@ -69,7 +106,9 @@ class Progress:
     def update(self, done: float, stage: str | None = None, rate: str | None = None) -> None:
         """So much is done by now; rate: in words, where it is not that of the units."""
         self.done, self.stage = done, stage or self.stage
-        if self.bar:
+        if self.follower:
+            self.follower(self.stage, done, self.total)
+        elif self.bar:
             words = self.rate if rate is None else rate
             self.bar.update(self.task, completed=done, description=printable(self.stage), rate=words, memory=held())
         elif time.monotonic() - self.told >= EVERY:
@@ -87,8 +126,15 @@ class Progress:
             self.say(f"{self.stage}: " + ", ".join(word for word in (part, self.rate, eta, held(), note) if word))
 
     def say(self, text: str) -> None:
-        """A sentence, above the bar where there is one."""
+        """A sentence, above the bar where there is one; to the log where a function follows."""
+        if self.follower:
+            log.info(printable(text))
         self.console.print(printable(text), highlight=False, soft_wrap=True, markup=False)
+
+    @property
+    def live(self) -> bool:
+        """Whether every update is seen: on a bar, or by a function."""
+        return self.bar is not None or self.follower is not None
 
     @property
     def speed(self) -> float:

@@ -34,7 +34,7 @@ def copy(
     if voxels < np.prod(store.unit):
         raise UserError(
             f"{store.path} is written in pieces of {' x '.join(map(str, store.unit))} voxels, for which "
-            f"{memory / 1e9:.3g} GB do not suffice; allow more by --memory"
+            f"{memory / 1e9:.3g} GB do not suffice; allow more by `memory`"
         )
     places = list(boxes(store.shape, store.unit, voxels))
     told = json.dumps([fingerprint(array), len(places)])

@@ -48,7 +48,7 @@ def gathered(source: ImageSource, labels: bool = False) -> Gathered:
     if len(volumes) > 1 and (not series or len(alike) > 1):
         raise UserError(
             f"{len(volumes)} images are there, {volumes[0].origin} and {volumes[1].origin} among them; convert them "
-            "one by one, or pass --axes if they are the slices (zyx) or frames (tyx) of one"
+            "one by one, or pass `axes` if they are the slices (zyx) or frames (tyx) of one"
         )
     one = volumes[0]
     frames = "t" if len(volumes) > 1 else ""

@@ -172,7 +172,7 @@ def piece(array: Any) -> tuple[int, ...]:
     return tuple(min(c, n) for c, n in zip(chunks, array.shape))
 
 
-def refuse_pieces(array: Any, origin: str, memory: float, allow: str = "or allow more by --memory") -> None:
+def refuse_pieces(array: Any, origin: str, memory: float, allow: str = "or allow more by `memory`") -> None:
     """Raises UserError where the smallest part of a file that can be read is larger than half of `memory` in bytes.
 
     allow: another cure than to convert the image.
@@ -183,7 +183,7 @@ def refuse_pieces(array: Any, origin: str, memory: float, allow: str = "or allow
         words = " x ".join(str(n) for n in sizes if n > 1)
         raise UserError(
             f"{origin} is stored in pieces of {words} voxels, {held / 1e9:.3g} GB each, which can only be read whole; "
-            f"write it in small ones first by cytoshift convert IN OUT.ome.zarr --memory {enough(held)}GB"
+            f"write it in small ones first, by 'cytoshift convert' with `memory={enough(held)}GB`"
             + f", {allow}"
             * bool(allow)
         )

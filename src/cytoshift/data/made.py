@@ -27,7 +27,7 @@ def claim(out: Path, request: dict[str, Any], places: Iterable[Path], overwrite:
         for path in places:
             if path.exists() and not ours(path):
                 raise UserError(
-                    f"{path} is there already and of no such command; pass --overwrite to replace it or another -o"
+                    f"{path} is there already and of no such command; pass `overwrite` to replace it or another `out`"
                 )
     if not same:
         write_json(note, wish)

@@ -37,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Public:
-    """One data set. hint: options that its files need, as they do not say their axes and voxel sizes themselves."""
+    """One data set. hint: settings that its files need, as `axes=zyx unit=um`, where they do not say them."""
 
     name: str
     what: str
@@ -73,7 +73,7 @@ def ctc(name: str, what: str, sha256: str | None = None, size: int | None = None
             Rule(r"[^/]+/(\d\d)_GT/SEG/man_seg_(\d+)_(\d+)\.tif", r"slices/\1_t\2_z\3.tif"),
             Rule(r"[^/]+/(\d\d)_ST/SEG/man_seg(\d+)\.tif", r"silver/\1_t\2.tif"),
         ),
-        hint="3D: --voxel z,y,x --unit um as on the page" if "N3D" in name else "",
+        hint="voxel=z,y,x unit=um as on the page, of images in 3D" if "N3D" in name else "",
     )
 
 
@@ -103,7 +103,7 @@ def bbbc024(clustered: str, noise: str) -> Public:
             Rule(r"(?:.*/)?image-final_(\d+)\.tif", r"images/\1.tif"),
             Rule(r"(?:.*/)?image-labels_(\d+)\.tif", r"labels/\1.tif"),
         ),
-        hint="--axes zyx --voxel z,y,x --unit um as on the page",
+        hint="axes=zyx voxel=z,y,x unit=um as on the page",
     )
 
 
@@ -119,7 +119,7 @@ def nucmm(letter: str, what: str) -> Public:
             Rule(r"(?:.*/)?Image/(train|val)/([^/]+)\.h5", r"\1/images/\2.h5"),
             Rule(r"(?:.*/)?Label/(train|val)/([^/]+)\.h5", r"\1/labels/\2.h5"),
         ),
-        hint="--axes zyx --voxel z,y,x --unit um as in the paper",
+        hint="axes=zyx voxel=z,y,x unit=um as in the paper",
     )
 
 
@@ -135,7 +135,7 @@ def mitoem(name: str, what: str, raw: File, labels: File) -> Public:
             Rule(r"(?:.*/)?im/im(\d+)\.png", r"images/\1.png"),
             Rule(r"(?:.*/)?mito-(train|val)-v2/seg(\d+)\.tif", r"\1/labels/\2.tif"),
         ),
-        hint="--axes zyx --voxel z,y,x --unit nm as on the page",
+        hint="axes=zyx voxel=z,y,x unit=nm as on the page",
     )
 
 
@@ -170,7 +170,7 @@ PUBLIC: dict[str, Public] = {
             (File(f"{BBBC}/BBBC038/stage1_train.zip", "bbbc038_stage1_train.zip", None, 82_900_000),),
             (Rule(r"(?:stage1_train/)?[^/]+/images/([^/]+\.png)", r"images/\1"),),
             merge=r"(?:stage1_train/)?([^/]+)/masks/([^/]+)\.png",
-            hint="--channel luminance",
+            hint="channel=luminance",
         ),
         Public(
             "bbbc006",
@@ -211,7 +211,7 @@ PUBLIC: dict[str, Public] = {
                 Rule(r"Images/(train|test)/Images/([^/]+\.tif)", r"\1/images/\2"),
                 Rule(r"GroundTruth/(train|test)/GroundTruth_QCANet/([^/]+\.tif)", r"\1/labels/\2"),
             ),
-            hint="--axes zyx --voxel 1.75,0.8,0.8 --unit um (test: 2,0.8,0.8)",
+            hint="axes=zyx voxel=1.75,0.8,0.8 unit=um (test: 2,0.8,0.8)",
         ),
         *(bbbc024(*kind) for kind in HL60),
         ctc(
@@ -260,7 +260,7 @@ PUBLIC: dict[str, Public] = {
                 Rule(r"(?:.*/)?(\d+)_n_stain_StarDist_goldGT\.tiff?", r"labels/\1.tif"),
             ),
             flip=r".*_goldGT\.tiff?",
-            hint="--axes zyx --voxel 0.2837,0.1268,0.1268 --unit um where the files do not say it",
+            hint="axes=zyx voxel=0.2837,0.1268,0.1268 unit=um where the files do not say it",
         ),
         Public(
             "lucchi",
@@ -282,7 +282,7 @@ PUBLIC: dict[str, Public] = {
                 Rule(r"Lucchi\+\+/Test_Out/(\d+)\.png", r"test/labels/\1.png"),
             ),
             grey=r"Lucchi\+\+/.*_Out/.*",
-            hint="--axes zyx --voxel 5,5,5 --unit nm",
+            hint="axes=zyx voxel=5,5,5 unit=nm",
         ),
         Public(
             "vnc",
@@ -302,7 +302,7 @@ PUBLIC: dict[str, Public] = {
                 Rule(r"[^/]+/stack1/mitochondria/(\d+)\.png", r"train/labels/\1.png"),
                 Rule(r"[^/]+/stack2/raw/(\d+)\.tif", r"unlabelled/images/\1.tif"),
             ),
-            hint="--axes zyx --voxel 50,4.6,4.6 --unit nm",
+            hint="axes=zyx voxel=50,4.6,4.6 unit=nm",
         ),
         mitoem(
             "mitoem-rat",

@@ -24,7 +24,7 @@ def settle(picture: Picture, declared: str | None) -> str:
             return settled
         if len(long) == 2 and set(settled) <= {UNKNOWN, DROPPED}:
             return placed("yx", long, len(shape))  # two axes of an image can only be y and x
-        raise UserError(f"axes of {picture.origin} {shape} are not in its metadata; pass --axes {suggestion(settled)}")
+        raise UserError(f"axes of {picture.origin} {shape} are not in its metadata; pass `axes` {suggestion(settled)}")
     if UNKNOWN not in axes and [a for a in axes if a in declared] == list(declared):
         rest = [n for a, n in zip(axes, shape) if a not in declared and a != "s"]
         if all(n == 1 for n in rest):
@@ -38,7 +38,7 @@ def settle(picture: Picture, declared: str | None) -> str:
         return "".join("s" if i in samples else a for i, a in enumerate(placed(declared, others, len(shape))))
     raise UserError(
         f"axes '{declared}' name {len(declared)}, but {picture.origin} has {len(long)}, of {described(axes, shape)}; "
-        f"pass --axes with {len(long)} letters"
+        f"pass `axes` with {len(long)} letters"
     )
 
 
@@ -98,7 +98,7 @@ def choose_channel(picture: Picture, axes: str, channel: int | str | None) -> tu
     if channel is None and count == 1:
         return axis, 0
     if channel is None and len(colours) == 3:
-        cure = "pass --channel luminance, or --channel 0, 1 or 2 for red, green or blue"
+        cure = "pass `channel=luminance`, or `channel=0`, 1 or 2 for red, green or blue"
         raise UserError(f"{picture.origin} is RGB, one channel is needed; {cure}")
     if channel is None:
         raise UserError(f"{picture.origin} has {count} channels, one is needed; {listed(picture, axis, count)}")
@@ -110,10 +110,10 @@ def choose_channel(picture: Picture, axes: str, channel: int | str | None) -> tu
 def listed(picture: Picture, axis: str, count: int) -> str:
     """The stock of channels and the flag."""
     if count == 1:
-        return "it has one channel, leave --channel out"
+        return "it has one channel, leave `channel` out"
     names = picture.colours if axis == "s" else picture.channels
     stock = ", ".join(f"{i} {names[i]}" if i < len(names) else str(i) for i in range(min(count, 20)))
-    return f"pass --channel with one of {stock}"
+    return f"pass `channel` with one of {stock}"
 
 
 def choose_frames(picture: Picture, count: int, frames: tuple[int, ...] | None) -> list[int]:
@@ -122,7 +122,7 @@ def choose_frames(picture: Picture, count: int, frames: tuple[int, ...] | None) 
         return list(range(count))
     for frame in frames:
         if not 0 <= frame < count:
-            raise UserError(f"frame {frame} asked for, {picture.origin} has {count}; pass --frames of {upto(count)}")
+            raise UserError(f"frame {frame} asked for, {picture.origin} has {count}; pass `frames` of {upto(count)}")
     return list(frames)
 
 
@@ -132,18 +132,18 @@ def voxel_size(
     """Declared, or else from the file; a 2D image without any is counted in pixels, a stack must say its z step."""
     if declared is not None:
         if unit is None:
-            raise UserError(f"voxel size {text(declared)} has no unit; add --unit um (or nm, px)")
+            raise UserError(f"voxel size {text(declared)} has no unit; add `unit=um` (or nm, px)")
         if len(declared) != len(axes):
             want = "2,1,1" if len(axes) == 3 else "1,1"
             raise UserError(
                 f"voxel size {text(declared)} has {len(declared)} numbers, {picture.origin} has the axes {axes}; "
-                f"pass {len(axes)}, for example --voxel {want}"
+                f"pass {len(axes)}, for example `voxel` {want}"
             )
         return Voxel.of(declared, unit)
     extents = [picture.extents.get(a) for a in axes]
     if not any(extents) and len(axes) == 2:
         if unit not in (None, PIXEL):
-            raise UserError(f"unit {unit} is given, but {picture.origin} has no voxel size; add --voxel y,x")
+            raise UserError(f"unit {unit} is given, but {picture.origin} has no voxel size; add `voxel=y,x`")
         return Voxel((1.0, 1.0), PIXEL)
     if not all(extents):
         missing = ", ".join(a for a, e in zip(axes, extents) if not e)
@@ -151,13 +151,13 @@ def voxel_size(
         size = " x ".join(map(str, shape))
         raise UserError(
             f"voxel size{which} of {picture.origin} ({axes} {size}) is not in its metadata; "
-            f"pass --voxel {','.join('2' if a == 'z' else '1' for a in axes)} --unit px, or its {axes} sizes in um"
+            f"pass `voxel` {','.join('2' if a == 'z' else '1' for a in axes)} `unit=px`, or its {axes} sizes in um"
         )
     sizes = tuple(e for e in extents if e)
     units = [unit or picture.units.get(a) for a in axes]
     if None in units:
         raise UserError(
-            f"voxel size {text(sizes)} of {picture.origin} has no unit in its metadata; pass --unit um (or px)"
+            f"voxel size {text(sizes)} of {picture.origin} has no unit in its metadata; pass `unit=um` (or px)"
         )
     return same_unit(sizes, [u for u in units if u], picture.origin)
 
@@ -170,7 +170,7 @@ def same_unit(sizes: tuple[float, ...], units: list[str], origin: str) -> Voxel:
         return Voxel(tuple(round(s * UNITS[u.strip().lower()], 12) for s, u in zip(sizes, units)), "um")
     except (UserError, KeyError):
         raise UserError(f"voxel size {text(sizes)} of {origin} is in {', '.join(dict.fromkeys(units))}, which is no "
-                        "unit of length; pass --voxel and --unit") from None  # fmt: skip
+                        "unit of length; pass `voxel` and `unit`") from None  # fmt: skip
 
 
 def text(numbers: tuple[float, ...]) -> str:

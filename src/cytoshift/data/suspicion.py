@@ -15,21 +15,21 @@ PARTS = 4  # connected parts for each number, from which on numbers are no objec
 FIELD = 0.5  # share of an image that no object covers
 
 
-def doubts(volumes: Sequence[Volume], flag: str) -> list[str]:
+def doubts(volumes: Sequence[Volume], setting: str) -> list[str]:
     """A sentence on each kind of labels among some images that do not look like one number per object.
 
-    flag: the option that makes a mask into objects, for the cure.
+    setting: the one that makes a mask into objects, for the cure.
     """
     chosen = [volumes[int(i)] for i in np.unique(np.linspace(0, len(volumes) - 1, min(len(volumes), IMAGES)).round())]
     found: dict[str, list[str]] = {}
     for volume in chosen:
         part = volume.array[centre(volume.shape, VOXELS)] if prod(volume.shape) > VOXELS else volume.load()
-        if (why := doubt(np.asarray(part), flag)) is not None:
+        if (why := doubt(np.asarray(part), setting)) is not None:
             found.setdefault(why[0], []).append(f"{volume.origin} {why[1]}")
     return [words[0] + f" (and {len(words) - 1} more like it)" * (len(words) > 1) for words in found.values()]
 
 
-def doubt(labels: NDArray[np.generic], flag: str) -> tuple[str, str] | None:
+def doubt(labels: NDArray[np.generic], setting: str) -> tuple[str, str] | None:
     """The kind of doubt about labels (*S), and what it is in words; None where there is none."""
     from skimage.measure import label
 
@@ -39,7 +39,7 @@ def doubt(labels: NDArray[np.generic], flag: str) -> tuple[str, str] | None:
     if ids[0] > 0 and share > FIELD and len(ids) > 1:
         return "background", (
             f"has no 0, and {ids[largest]} covers {100 * share:.0f} % of it: its background is {ids[largest]}, which "
-            f"counts as an object; set it to 0, or pass {flag} {ids[largest]} where objects do not touch"
+            f"counts as an object; set it to 0, or pass `{setting}={ids[largest]}` where objects do not touch"
         )
     objects = len(ids) - int(ids[0] == 0)
     if not objects:
@@ -56,6 +56,6 @@ def doubt(labels: NDArray[np.generic], flag: str) -> tuple[str, str] | None:
         listed = f" ({', '.join(map(str, ids[ids > 0][:4].tolist()))})" if objects <= 4 else ""
         return "mask", (
             f"has {numbers}{listed} in {parts} separate parts: it looks like a mask, whose objects share a number; "
-            f"pass {flag} 0 to make its parts objects"
+            f"pass `{setting}=0` to make its parts objects"
         )
     return None

@@ -39,7 +39,7 @@ def unpacked(data: Public, archives: Sequence[Got], out: Path) -> dict[str, int]
     Raises UserError where something is there already, an archive is damaged or holds nothing that is known.
     """
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        raise UserError(f"{out} is there already; choose another -o, or remove it")
+        raise UserError(f"{out} is there already; choose another `out`, or remove it")
     count: dict[str, int] = defaultdict(int)
     with replacing(out) as beside:
         beside.mkdir()
@@ -125,7 +125,7 @@ def refuse_large(path: Path, members: Sequence[zipfile.ZipInfo], out: Path) -> N
     if need > free:
         raise UserError(
             f"{path} unpacks to {need / 1e9:.3g} GB, {out.parent} has {free / 1e9:.3g} GB left; free space, or choose "
-            "another -o"
+            "another `out`"
         )
 
 

@@ -176,7 +176,7 @@ def declared(
     numbers = None if voxel is None else [number(part, float, "voxel", "2,1,1") for part in voxel.split(",")]
     chosen: int | str | list[int] | None = channel
     if isinstance(channel, str) and channel != "luminance":
-        chosen = [int(number(word, int, "channel", "0 or --channel luminance")) for word in channel.split(",")]
+        chosen = [int(number(word, int, "channel", "0` or `luminance")) for word in channel.split(",")]
     said = {"paths": paths, "axes": axes, "channel": chosen, "level": level, "voxel": numbers, "unit": unit}
     return parse(ImageSource, {**said, "frames": frames}, "image options")
 
@@ -196,7 +196,7 @@ def number(word: str, kind: type[int] | type[float], what: str, example: str) ->
         return kind(word)
     except ValueError:
         whole = "whole " if kind is int else ""
-        raise UserError(f"{what} '{word}' is not a {whole}number; write for example --{what} {example}") from None
+        raise UserError(f"{what} '{word}' is not a {whole}number; write for example `{what}={example}`") from None
 
 
 def open_volumes(source: ImageSource | str | Path) -> list[Volume]:
@@ -299,7 +299,7 @@ def of_picture(picture: Picture, source: ImageSource, labels: bool) -> list[Volu
     axes = settle(picture, source.axes)
     spatial: Literal["yx", "zyx"] = "zyx" if "z" in axes else "yx"
     if not {"y", "x"} <= set(axes):
-        raise UserError(f"{picture.origin} has the axes '{axes}', an image needs y and x; pass --axes")
+        raise UserError(f"{picture.origin} has the axes '{axes}', an image needs y and x; pass `axes`")
     if labels and "s" in axes and len(picture.colours) > 1:
         raise UserError(f"labels in {picture.origin} are RGB colours; save the object ids as one gray channel")
     assert not isinstance(source.channel, tuple), "several channels are opened one by one"
@@ -332,7 +332,7 @@ def stacked(name: str, slices: list[Volume], source: ImageSource, first: Picture
     """2D files as the slices of one stack."""
     for image in slices:
         if image.axes != "yx":
-            raise UserError(f"{image.origin} is no 2D image, axes '{source.axes}' stack 2D files; leave --axes out")
+            raise UserError(f"{image.origin} is no 2D image, axes '{source.axes}' stack 2D files; leave `axes` out")
         for what in ("shape", "dtype"):
             if getattr(image, what) != getattr(slices[0], what):
                 pair = f"{slices[0].origin} has {getattr(slices[0], what)}, {image.origin} {getattr(image, what)}"

@@ -128,7 +128,7 @@ def overlap_by_blocks(truth: Lazy, pred: Lazy, memory: float = np.inf) -> Overla
             if total.count.size * ROW > memory:
                 raise UserError(
                     f"the table of overlaps of these images needs more than {memory / 1e9:.3g} GB, for it has "
-                    f"{total.count.size} rows already; pass a larger --memory, or compare them in parts"
+                    f"{total.count.size} rows already; pass a larger `memory`, or compare them in parts"
                 )
     return summed((total, *parts))
 

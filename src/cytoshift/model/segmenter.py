@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -102,6 +103,24 @@ class Segmenter:
                 "it again"
             )
 
+    def __repr__(self) -> str:
+        """On a line: what it takes, what it finds, and where it comes from."""
+        method, steps = self.card.get("method"), self.card.get("step")
+        trained = f", {method}" * bool(method) + f" after {steps} steps" * bool(steps)
+        return (
+            f"{type(self).__name__}('{self.axes}' at {self.voxel}, {self.spec.kind} of {self.spec.channels} to "
+            f"{len(self.representation.channels)} channels, {self.representation.kind}{trained})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The card as a table, for notebooks."""
+        card = {name: json.dumps(value, default=str) for name, value in self.card.items()}
+        rows = "".join(
+            f"<tr style='text-align:left'><th>{escape(name)}</th><td>{escape(short(words))}</td></tr>"
+            for name, words in card.items()
+        )
+        return f"<p><code>{escape(repr(self))}</code></p><table>{rows}</table>"
+
     def save(self, folder: Path) -> Path:
         """Write the folder, whole or not at all; one that is there is replaced. Returns it.
 
@@ -130,7 +149,7 @@ class Segmenter:
                 save_file(weights, beside / WEIGHTS)
             except SafetensorError as error:  # of the disk, in words of its own
                 raise UserError(
-                    f"cannot write {folder}: {error}; free space or choose another output with -o"
+                    f"cannot write {folder}: {error}; free space or choose another output with `out`"
                 ) from None
         return folder
 

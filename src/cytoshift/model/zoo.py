@@ -17,20 +17,13 @@ from numpy.typing import NDArray
 from .. import __version__
 from ..core.atomic import replacing
 from ..core.errors import UserError
+from ..core.papers import field, library, place, short
 from ..core.voxel import MICROMETRE
 from .export import LEAST, TOLERANCE, described, each, fixed, multiple, needed, save_onnx
 from .segmenter import JSON, WEIGHTS, Segmenter
 
 SIDE = {2: 16, 3: 8}  # multiples along each axis of the test image, at most
 LONGEST = {2: 128, 3: 32}  # voxels of it, unless the network needs more
-ARXIV = "10.48550/arXiv."
-PAPERS = {  # what a model of this method builds on, and where to find it
-    "adgan": {"text": "Yao et al. 2021, AD-GAN", "doi": ARXIV + "2107.11022"},
-    "cysgan": {"text": "Lauenburg et al. 2023, CySGAN", "url": "https://zfin.org/ZDB-PUB-230531-34"},
-    "cyclegan": {"text": "Zhu et al. 2017, CycleGAN", "doi": ARXIV + "1703.10593"},
-    "dann": {"text": "Ganin et al. 2016, DANN", "doi": ARXIV + "1505.07818"},
-    "mean_teacher": {"text": "Tarvainen and Valpola 2017, Mean Teacher", "doi": ARXIV + "1703.01780"},
-}
 BIOIMAGE = {"text": "The BioImage Model Zoo, Ouyang et al. 2022", "doi": "10.1101/2022.06.07.495102"}
 
 
@@ -70,8 +63,15 @@ def save_zoo(segmenter: Segmenter, path: Path, name: str, authors: list[str], li
 
 
 def public(card: dict[str, Any]) -> dict[str, Any]:
-    """What of a card may leave the house: no paths, and no settings, which are full of them."""
-    return {key: value for key, value in card.items() if key == "method" or isinstance(value, int | float)}
+    """The fields of a card that are published: no paths, and no settings, which are full of them."""
+    named = ("method", "title", "papers")
+    return {key: value for key, value in card.items() if key in named or isinstance(value, int | float)}
+
+
+def citations(card: dict[str, Any]) -> list[dict[str, str]]:
+    """The papers that a card names, and that of the zoo."""
+    keys = [key for key in card.get("papers", ()) if key in library()]
+    return [*({"text": f"{short(key)}, {field(key, 'title')}", **place(key)} for key in keys), BIOIMAGE]
 
 
 def entries(segmenter: Segmenter, parts: Path, name: str, authors: list[str], licence: str) -> dict[str, Any]:
@@ -80,14 +80,12 @@ def entries(segmenter: Segmenter, parts: Path, name: str, authors: list[str], li
 
     from ..nets.graph import OPSET
 
-    method = str(segmenter.card.get("method", ""))
-    cited = [PAPERS[method]] if method in PAPERS else []
     attached = [parts / "cytoshift.json", parts / "model" / JSON, parts / "model" / WEIGHTS]
     return {
         "name": name,
         "description": f"Channels from which Cytoshift {__version__} decodes instances, in {len(segmenter.axes)}D.",
         "authors": [{"name": author} for author in authors],
-        "cite": [spec.CiteEntry(**one) for one in (*cited, BIOIMAGE)],
+        "cite": [spec.CiteEntry(**one) for one in citations(segmenter.card)],
         "license": licence,
         "documentation": spec.FileDescr(source=parts / "README.md"),
         "tags": ["segmentation", "instance-segmentation", "unsupervised", f"{len(segmenter.axes)}d", "cytoshift"],
@@ -163,7 +161,7 @@ def preprocessing(segmenter: Segmenter) -> list[Any]:
         if any(other.model_copy(update={"gamma": first.gamma}) != first for other in others):
             raise UserError(
                 "the channels of this model are normalised in different ways, which bioimageio has no words for; "
-                "export it with --to onnx"
+                "export it with `to=onnx`"
             )
         sign = -1.0 if first.invert else 1.0
         if first.kind == "zscore":

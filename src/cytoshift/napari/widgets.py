@@ -9,6 +9,7 @@ from napari.layers import Image, Labels
 from napari.qt.threading import FunctionWorker, thread_worker
 from napari.types import LayerDataTuple
 
+from ..configure.recipe import Survey, prior
 from ..core.blocks import centre, extent
 from ..core.errors import UserError
 from ..core.rng import stream
@@ -19,7 +20,6 @@ from ..metrics import report
 from ..model import Segmenter
 from ..predict.run import Options, predict
 from ..synth import draw_labels
-from ..train.recipe import Survey, prior
 from ..trust.fit import fit
 from ..view.properties import SURE
 from .glue import label_layer, volume_of

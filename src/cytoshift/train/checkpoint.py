@@ -22,8 +22,8 @@ def save(path: Path, step: int, elapsed: float, parts: dict[str, Any]) -> None:
         except RuntimeError as error:  # torch's writer has no class for what a disk refuses
             reason = first_line(error)
             raise UserError(
-                f"cannot write {path}: {reason}; free space or choose another output with -o, the same command goes on "
-                "from the checkpoint before"
+                f"cannot write {path}: {reason}; free space or choose another output with `out`, the same command "
+                "goes on from the checkpoint before"
             ) from error
 
 
@@ -38,13 +38,15 @@ def load(path: Path, parts: dict[str, Any]) -> tuple[int, float]:
         for name, part in parts.items():
             restore(part, state[name])
     except (RuntimeError, KeyError, EOFError, ValueError) as error:
-        raise UserError(f"checkpoint {path} does not fit this run ({first_line(error)}); choose another -o") from None
+        raise UserError(
+            f"checkpoint {path} does not fit this run ({first_line(error)}); choose another `out`"
+        ) from None
     return int(state["step"]), float(state["elapsed"])
 
 
 def refuse_damaged(path: Path) -> None:
     """Raises UserError where the file is not what `save` wrote, which is a zip with a checksum of every part."""
-    cure = f"it is damaged; delete {path} to begin again, or choose another -o"
+    cure = f"it is damaged; delete {path} to begin again, or choose another `out`"
     with path.open("rb") as file:
         try:
             bad = ZipFile(file).testzip()

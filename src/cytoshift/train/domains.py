@@ -159,8 +159,8 @@ def plain_source(run: Run, targets: list[Volume], working: Voxel) -> Images:
 def lender(run: Run) -> Source:
     if run.source is None:
         raise UserError(
-            f"method '{run.method}' borrows labels, and the settings have no source; 'cytoshift new {run.method} "
-            "--source IMAGES --labels LABELS' writes one"
+            f"method '{run.method}' borrows labels, and the settings have no source; 'cytoshift new' writes one, told "
+            "of the source's images and labels"
         )
     return run.source
 

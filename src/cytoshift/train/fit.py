@@ -1,4 +1,4 @@
-"""Settings in, a trained model out: a method alone, or a recipe of several stages (see loop.py and stages.py)."""
+"""Settings in, a trained model out: a method alone, or a recipe of several stages (see trainer.py and stages.py)."""
 
 import sys
 from pathlib import Path
@@ -9,12 +9,12 @@ from ..data.drawn import DrawnImages
 from ..data.labelled import LabelledPairs
 from ..methods import KNOWN, TWO_STAGES
 from ..represent import RepresentationSettings
-from .loop import learn
 from .places import claimed
 from .select import select
 from .settings import Run
 from .ship import Learnt, Shelf, save, shipped
 from .stages import STAGES
+from .trainer import Trainer
 from .tune import tune
 
 
@@ -42,7 +42,7 @@ def trained(run: Run, out: Path, quiet: bool) -> Path:
     if run.method in STAGES:
         learnt, spec, network = STAGES[run.method](run, out, quiet)
     else:
-        learnt = learn(run, out, quiet, shelf)
+        learnt = Trainer(run, out, quiet, shelf).run()
         with learnt.facts.clock.stage("norms of all images"):
             spec, network = shipped(learnt, run)
     model, facts = out / "model", learnt.facts

@@ -2,15 +2,18 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 from torch import Tensor
 
 from ..core.progress import Progress, duration, held
 from ..draw import composite, save_png, sheet
-from .events import Events
 
 SIZE = 192  # pixels of one picture of a sheet
 
@@ -46,7 +49,7 @@ class Log:
         if self.events:
             self.events.add(step, numbers)
         speed = f"{voxels_per_second / 1e6:.2f} Mvoxel/s"
-        if self.progress.bar:
+        if self.progress.live:
             self.progress.update(step, f"training, step {step} of {self.steps}", speed)
         else:
             terms = " ".join(f"{k.split('/')[-1]} {v:.3g}" for k, v in numbers.items() if "/" in k)
@@ -104,3 +107,37 @@ def rewrite(path: Path, lines: list[str]) -> None:
     temporary = path.with_suffix(".part")
     temporary.write_text("".join(line + "\n" for line in lines))
     os.replace(temporary, path)
+
+
+class Events:
+    """Curves as event files, which TensorBoard shows; points after `step` in older files of the folder are dropped.
+
+    tensorboardX's own `SummaryWriter` hands them to a thread through a queue of `multiprocessing`, which needs
+    semaphores: in a container without shared memory no training would begin. A few numbers now and then are written
+    at once here.
+
+    Parameters
+    ----------
+    folder
+        Is made where it is missing.
+    step
+        That the training goes on from.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The library names files by the second: two that are begun within one would be the same.
+        self.writer = EventsWriter(str(folder / "events"), f".{time.monotonic_ns()}")
+        self.writer.write_event(
+            Event(wall_time=time.time(), step=step + 1, session_log=SessionLog(status=SessionLog.START))
+        )
+        self.writer.flush()
+
+    def add(self, step: int, numbers: dict[str, float]) -> None:
+        """One point of each curve."""
+        for name, value in numbers.items():
+            self.writer.write_event(Event(wall_time=time.time(), step=step, summary=scalar(name, value)))
+        self.writer.flush()
+
+    def close(self) -> None:
+        self.writer.close()

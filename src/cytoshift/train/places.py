@@ -65,4 +65,4 @@ def refuse_strangers(out: Path) -> None:
         return
     for path in (out / name for name in WRITTEN):
         if path.exists() and not ours(path):
-            raise UserError(f"{path} is there already and of no training; choose another -o, or remove it")
+            raise UserError(f"{path} is there already and of no training; choose another `out`, or remove it")

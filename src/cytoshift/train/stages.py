@@ -27,9 +27,9 @@ from ..nets.chain import ChainSpec, LookupSpec
 from ..nets.spec import NetSpec
 from .domains import lender, lent_pairs, lent_voxel
 from .drawer import Drawer, Tanh
-from .loop import learn
 from .settings import Run, Source
 from .ship import Finish, Learnt, Shelf, shipped
+from .trainer import Trainer
 
 Shipped = tuple[Learnt, NetSpec, nn.Module]
 Redraw = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (*S) in [-1, 1] -> the same
@@ -82,7 +82,7 @@ STAGES: dict[str, Callable[[Run, Path, bool], Shipped]] = {
 def translators(run: Run, out: Path, quiet: bool) -> Learnt:
     """A CycleGAN between source and target; run.options.translate are its options."""
     wish = run.model_copy(update={"method": CycleGAN.name, "options": run.options.get("translate", {}), "start": None})
-    return learn(wish, out / "translate", quiet)
+    return Trainer(wish, out / "translate", quiet).run()
 
 
 def segmenter(run: Run, out: Path, quiet: bool, finish: Finish = shipped, source: Source | None = None) -> Shipped:
@@ -91,7 +91,7 @@ def segmenter(run: Run, out: Path, quiet: bool, finish: Finish = shipped, source
     finish: what is shipped of it. source: in place of the run's.
     """
     options = {"method": Supervised.name, "options": run.options.get("segment", {}), "source": source or run.source}
-    learnt = learn(run.model_copy(update=options), out / "segment", quiet, Shelf(out, run, finish))
+    learnt = Trainer(run.model_copy(update=options), out / "segment", quiet, Shelf(out, run, finish)).run()
     return learnt, *finish(learnt, run)
 
 

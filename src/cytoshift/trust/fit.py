@@ -23,6 +23,7 @@ from ..predict.run import predict
 from .judge import Told, judge, middle, part_of, silent
 from .select import total
 
+POLARITIES = ("auto", "bright", "dark")
 SURE = 0.6  # confidence of a measurement that needs no second one
 AGREE = 1.35  # so much may the two ways to measure a diameter differ before both are plausible
 AROUND = 1.6  # the other diameters that are tried are smaller and larger by this factor
@@ -54,7 +55,7 @@ class Fit:
 
 
 def fit(
-    segmenter: Segmenter, volumes: Sequence[Volume], diameter: float | None = None, polarity: Polarity | None = None,
+    segmenter: Segmenter, volumes: Sequence[Volume], diameter: float | None = None, polarity: str = "auto",
     told: Told = silent,
 ) -> Fit:  # fmt: skip
     """Fit a model to images.
@@ -68,7 +69,7 @@ def fit(
     diameter
         Median equivalent diameter of the objects in the images' unit; measured by default.
     polarity
-        "bright" or "dark" objects; measured by default.
+        "bright" or "dark" objects; "auto" measures it.
     told
         Hears which share of the work is done.
 
@@ -84,22 +85,23 @@ def fit(
         where nothing in the images can be measured.
     """
     if segmenter.diameter is None:
-        if diameter is not None or polarity is not None:
+        if diameter is not None or polarity != "auto":
             raise UserError(
-                "diameter and polarity were given, and this model was trained for one size and polarity; leave them "
-                "out, or take a model of the package"
+                "this model was trained for one size and polarity; leave `diameter` and `polarity` out, or take one of "
+                "the package"
             )
         return Fit(segmenter)
+    if polarity not in POLARITIES:
+        raise UserError(f"`polarity={polarity}` requested, available are {', '.join(POLARITIES)}; pass one of them")
     refuse_others(segmenter, volumes)
-    seen, polarity = None, polarity
-    if diameter is None or polarity is None:
-        seen = measured(volumes, diameter, polarity, told)
-    polarity = polarity or (seen.polarity if seen else "bright")
+    given: Polarity | None = "bright" if polarity == "bright" else "dark" if polarity == "dark" else None
+    seen = None if diameter is not None and given else measured(volumes, diameter, given, told)
+    side: Polarity = given or (seen.polarity if seen else "bright")
     if diameter is not None:
-        words = f"objects {diameter:.3g} {volumes[0].voxel.unit} across, as given"
-        return Fit(fitted(segmenter, volumes, diameter, polarity), f"{words}; {polarity} ones", diameter, polarity)
+        words = f"{side} objects {diameter:.3g} {volumes[0].voxel.unit} across, as given"
+        return Fit(fitted(segmenter, volumes, diameter, side), words, diameter, side)
     assert seen is not None, "what is not given was measured"
-    return best(segmenter, volumes, seen, polarity, told)
+    return best(segmenter, volumes, seen, side, told)
 
 
 def measured(
@@ -111,7 +113,7 @@ def measured(
         return estimate(at_hand(volumes, ROOM), [one.voxel for one in volumes], polarity, step)
     except UserError as error:
         if diameter is None:
-            raise UserError(f"{error}; or give the diameter of the objects") from None
+            raise UserError(f"{error}; or pass `diameter` of the objects") from None
         return None
 
 

@@ -69,7 +69,7 @@ def states(run: Path) -> dict[str, Path]:
     found = {f"step {step}": path for step, path in snapshots(run).items()}
     if not found:
         raise UserError(
-            f"{run} holds no snapshots to choose from; train into another -o with train.snapshots=10, or pass the "
+            f"{run} holds no snapshots to choose from; train into another `out` with train.snapshots=10, or pass the "
             "folder of another run"
         )
     return found

@@ -108,7 +108,7 @@ class Server:
         if binary is None:
             raise UserError(
                 f"a picture is asked for, which a browser draws, and none of {', '.join(BROWSERS)} is on the path; "
-                "install Chromium, or leave --screenshot out"
+                "install Chromium, or leave `screenshot` out"
             )
         with self.viewer.config_state.txn() as shown:
             shown.show_ui_controls = shown.show_panel_borders = False
@@ -134,7 +134,7 @@ class Server:
                 process.wait()
         if not found:
             raise UserError(
-                f"{binary} has drawn nothing for {PATIENCE:.0f} s; leave --screenshot out to see why in a browser"
+                f"{binary} has drawn nothing for {PATIENCE:.0f} s; leave `screenshot` out to see why in a browser"
             )
         with replacing(path) as beside:
             beside.write_bytes(marked(answers[0].image))
@@ -149,7 +149,7 @@ def refuse_taken(port: int) -> None:
             test.bind((ADDRESS, port))
         except OSError as error:
             raise UserError(
-                f"port {port} of {ADDRESS} cannot be used ({error.strerror}); pass another --port, or leave it out"
+                f"port {port} of {ADDRESS} cannot be used ({error.strerror}); pass another `port`, or leave it out"
             ) from error
 
 

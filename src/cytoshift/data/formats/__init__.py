@@ -79,7 +79,7 @@ def frugal(array: Any) -> Iterator[None]:
 def one_level(path: Path, level: int) -> None:
     """Refuse a pyramid level of a format that has none."""
     if level != 0:
-        raise UserError(f"level {level} asked for, but {path} is no pyramid; leave --level out")
+        raise UserError(f"level {level} asked for, but {path} is no pyramid; leave `level` out")
 
 
 def upto(count: int) -> str:

@@ -109,7 +109,7 @@ def multiscale(path: Path, place: str, group: Any, level: int, suffix: str = "")
     image = said["multiscales"][0]
     levels = image["datasets"]
     if not 0 <= level < len(levels):
-        raise UserError(f"level {level} asked for, {place} has {len(levels)}; pass --level {upto(len(levels))}")
+        raise UserError(f"level {level} asked for, {place} has {len(levels)}; pass `level` {upto(len(levels))}")
     array = group[levels[level]["path"]]
     stored_axes = image.get("axes", [])
     names = [axis if isinstance(axis, str) else axis["name"] for axis in stored_axes]

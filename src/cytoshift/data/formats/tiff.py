@@ -88,7 +88,7 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
     page = series.keyframe
     if not 0 <= level < len(series.levels):
         raise UserError(
-            f"level {level} asked for, {path} has {len(series.levels)}; pass --level {upto(len(series.levels))}"
+            f"level {level} asked for, {path} has {len(series.levels)}; pass `level` {upto(len(series.levels))}"
         )
     plain = series.kind not in ("imagej", "ome")
     if plain and not labels and page.photometric == tifffile.PHOTOMETRIC.PALETTE:

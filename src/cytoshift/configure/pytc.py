@@ -14,8 +14,8 @@ from ..core.settings import parse, read_yaml
 from ..core.voxel import Voxel
 from ..data.corrupt import PAPER, Corrupt
 from ..methods.cysgan import CySGAN
+from ..train.settings import Run
 from .recipe import laid_over
-from .settings import Run
 
 # What is said about settings that have no counterpart, by the longest beginning of their name.
 REASONS = {
@@ -24,13 +24,13 @@ REASONS = {
     "AUGMENTOR.": "this part of it is fixed",
     "DATASET.DISTRIBUTED": "data are read lazily in every process",
     "DATASET.MATCH_ACT": "images are in [-1, 1] always",
-    "DATASET.OUTPUT_PATH": "say it as 'cytoshift train -o'",
+    "DATASET.OUTPUT_PATH": "say it as the run folder of 'cytoshift train'",
     "DATASET.PAD_SIZE": "images are continued by reflection as far as needed",
     "DATASET.REJECT_SAMPLING": "labelled patches with less than 0.35 % of objects are drawn again with chance 0.9",
-    "INFERENCE.INPUT_SIZE": "say it as 'cytoshift segment --tile'",
-    "INFERENCE.STRIDE": "say it as 'cytoshift segment --overlap'",
-    "INFERENCE.SAMPLES_PER_BATCH": "say it as 'cytoshift segment --batch'",
-    "INFERENCE.AUG": "say it as 'cytoshift segment --mirror'",
+    "INFERENCE.INPUT_SIZE": "say it as the tile of 'cytoshift segment'",
+    "INFERENCE.STRIDE": "say it as the overlap of 'cytoshift segment'",
+    "INFERENCE.SAMPLES_PER_BATCH": "say it as the batch of 'cytoshift segment'",
+    "INFERENCE.AUG": "say it as mirroring to 'cytoshift segment'",
     "INFERENCE.": "say images and output to 'cytoshift segment'",
     "MODEL.LOSS_OPTION": "the losses of the representation are these",
     "MODEL.OUT": "follows from the representation",

@@ -16,10 +16,10 @@ from ..measure.measured import Measured, quantiles
 from ..measure.notes import DOUBT
 from ..methods import METHODS, MaskCycleGAN, Supervised
 from ..synth import CLASSES, PAIR_PRIORS, PairPrior, draw_pairs
+from ..train.settings import Run
 from . import recipe
 from .borrow import Lent, alike, borrow, lent
 from .recipe import SMALLEST, Polarity, Survey, as_text, comment, rounded
-from .settings import Run
 
 DARK, LIGHT = 4.0, 0.5  # of the share that objects cover: what is darker becomes black, what is lighter white
 LEAST = 6  # voxels across the smaller objects
@@ -55,7 +55,7 @@ def refuse_noise(name: str, survey: Survey, channel: int) -> None:
         raise UserError(
             f"{name} cannot be measured in channel {channel}: the {seen.objects} {seen.polarity} structures that stand "
             f"out are {seen.evidence['contrast_to_background']:.2g} standard deviations of the background above it, as "
-            "noise would be; pass --cells retina or ss-seg-cyclegan, which draw Golgi and nuclei of known sizes"
+            "noise would be; pass `cells=retina` or ss-seg-cyclegan, which draw Golgi and nuclei of known sizes"
         )
 
 
@@ -194,7 +194,7 @@ def drawn(prior: PairPrior, names: tuple[str, ...], voxel: Voxel) -> dict[str, t
         each = [labels[CLASSES.index(name)] for labels in volumes]
         sizes = np.concatenate([objects(remove_border(one), grid).diameter for one in each])
         if not sizes.size:
-            raise UserError(f"the prior draws no whole {name} in {SHAPE} voxels of {grid}; take another --cells")
+            raise UserError(f"the prior draws no whole {name} in {SHAPE} voxels of {grid}; take another `cells`")
         known[name] = sizes, float(np.mean([one > 0 for one in each]))
     return known
 
@@ -204,7 +204,7 @@ def alone(name: str, survey: Survey, preset: str, method: str, represent: Any, s
     if not survey.measured.objects:
         raise UserError(
             f"no {survey.measured.polarity} objects stand out in channel {survey.source.channel}, {name}; look at it, "
-            "or declare the other --polarity"
+            "or declare the other `polarity`"
         )
     run = recipe.settings(survey, preset, method=method, represent=represent, seed=seed, drawn=cells is None)
     fixed = METHODS[method].presets[recipe.preset_name(method, preset, survey.volumes[0].voxel.ndim)]

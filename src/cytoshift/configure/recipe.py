@@ -19,7 +19,7 @@ from ..measure.estimate import estimate
 from ..measure.measured import Measured
 from ..methods import ADGAN, METHODS
 from ..synth import Groups, Lognormal, Prior, draw_labels
-from .settings import Run
+from ..train.settings import Run
 
 Polarity = Literal["auto", "bright", "dark"]
 Told = Callable[[int, int], None]  # done, in all
@@ -121,7 +121,7 @@ def settings(
     if not survey.measured.objects:
         raise UserError(
             f"no {survey.measured.polarity} objects stand out in {survey.volumes[0].origin} and the "
-            f"{len(survey.volumes) - 1} other images; look at them, or declare the other --polarity"
+            f"{len(survey.volumes) - 1} other images; look at them, or declare the other `polarity`"
         )
     ndim = survey.volumes[0].voxel.ndim
     name = preset_name(method, preset, ndim)
@@ -173,7 +173,7 @@ def preset_name(method: str, wish: str, ndim: int) -> str:
     found = next((name for name in fitting if wish in (name, name.removesuffix(f"-{ndim}d"))), None)
     if found is None:
         there = ", ".join(fitting)
-        raise UserError(f"preset '{wish}' asked for, {method} has {there} for {ndim}D images; pass --preset")
+        raise UserError(f"preset '{wish}' asked for, {method} has {there} for {ndim}D images; pass `preset`")
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..data.volumes import ImageSource
 from ..methods import Supervised
 from ..methods.backbone import Backbone
-from .settings import Run, Source
+from ..train.settings import Run, Source
 
 SLOWER = 0.1  # times the learning rate of the first training (the authors: 1e-4 after 1e-3)
 

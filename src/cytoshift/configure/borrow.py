@@ -26,8 +26,8 @@ from ..labels.ids import dense
 from ..labels.objects import equivalent_diameter
 from ..measure.measured import Measured, Quantiles, quantiles
 from ..methods import KNOWN, METHODS, TWO_STAGES, CySGAN, Supervised
+from ..train.settings import Run
 from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, rounded
-from .settings import Run
 
 AIMS = {
     "laptop-2d": Aim(10, 20, 32, (128, 128)),
@@ -104,12 +104,12 @@ def lent(images: ImageSource, labels: ImageSource, mask_above: float | None = No
         contrast.append(lighter(image, np.asarray(array != 0)))
         found.append(brightness_alone(image, np.asarray(array != 0)))
     if not every:
-        raise UserError(f"the labels of {pairs[0][0].name} and the other source images hold no object; check --source")
+        raise UserError(f"the labels of {pairs[0][0].name} and the other source images hold no object; check `source`")
     dark = float(np.median(contrast)) < 0
     return Lent(
         images, labels, pairs[0][0].voxel, len(every), quantiles(whole or every), dark,
         float(np.median([one[dark] for one in found])), mask_above, float(np.mean(cover)),
-        tuple(doubts([truth for _, truth in pairs], "--source-mask-above")) if mask_above is None else (),
+        tuple(doubts([truth for _, truth in pairs], "source_mask_above")) if mask_above is None else (),
     )  # fmt: skip
 
 
@@ -287,7 +287,7 @@ def chosen(method: str, name: str) -> dict[str, Any]:
     known = METHODS[method].presets
     found = known.get(name) or known.get(name.replace("tuned", "paper"))
     if found is None:
-        raise UserError(f"preset '{name}' asked for, {method} has {', '.join(known)}; pass --preset")
+        raise UserError(f"preset '{name}' asked for, {method} has {', '.join(known)}; pass `preset`")
     return {"options": dict(found["options"]), "train": dict(found["train"])}
 
 

@@ -6,6 +6,7 @@ from ..core.batch import Drawn
 from ..core.settings import parse
 from ..methods import METHODS
 from ..methods.randomised import Randomised
+from ..train.settings import Run
 from .recipe import (
     AIMS,
     LONGEST,
@@ -19,7 +20,6 @@ from .recipe import (
     resolution,
     rounded,
 )  # fmt: skip
-from .settings import Run
 
 METHOD = Randomised.name
 WIDER = 1.3  # the medians that are drawn reach so far beyond the quartiles seen, for images of other sizes

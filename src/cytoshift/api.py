@@ -1,0 +1,483 @@
+"""The Python API on arrays and on files: train, segment, judge. `cytoshift/__init__.py` offers its names.
+
+Options have the names that they have on the command line. An array is read like a file that says nothing about itself:
+two axes are y and x, and more of them, as well as the size of a voxel of a stack, have to be declared.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self, TypedDict, Unpack, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .configure import Requests, configure, labelled
+from .configure.recipe import laid_over
+from .configure.requests import Labelled
+from .core.errors import UserError
+from .core.progress import following
+from .core.settings import parse, read_yaml
+from .core.voxel import Voxel
+from .data.arrays import of_array
+from .data.made import claim
+from .data.volumes import ImageSource, Volume, declared, open_labels, open_volumes
+from .data.write import write_image, write_labels
+from .methods import ADGAN
+from .metrics import report as metrics
+from .metrics.report import Report
+from .metrics.scores import mean_over_objects
+from .model.segmenter import Segmenter as Stored
+from .predict.run import segment as segment_volume
+from .report import write_report
+from .train.fit import fit as fit_settings
+from .train.settings import Run
+from .trust.boxes import MOST, judged
+from .trust.fit import fit as to_images
+from .trust.write import Judged
+
+Image = NDArray[Any] | Volume | str | Path
+Progress = Callable[[str, float, float], None]  # what is being done, how much of it is done, how much there is
+
+__all__ = ["Segmenter", "evaluate", "fit", "recipe", "segment", "train", "trust"]
+
+
+class ImageOptions(TypedDict, total=False):
+    """What images do not say about themselves; see `ImageSource`. voxel: extents (z, y, x) or (y, x) in `unit`."""
+
+    axes: str | None
+    channel: int | Literal["luminance"] | Sequence[int] | None
+    level: int
+    voxel: Voxel | Sequence[float] | None
+    unit: str | None
+    frames: str | Sequence[int] | None
+
+
+class SegmentOptions(ImageOptions, total=False):
+    """Options of a segmentation; what is not given is the model's. See `cytoshift segment --help`."""
+
+    threshold: float
+    min_size: float
+    max_hole: float
+    reach: float
+    tile: Sequence[int]
+    overlap: int
+    batch: int
+    precision: str
+    mirror: bool
+    any_voxel_size: bool
+    diameter: float
+    polarity: Literal["auto", "bright", "dark"]
+
+
+class RecipeOptions(ImageOptions, total=False):
+    """Requests to the settings of a run. See `cytoshift new --help`."""
+
+    source: tuple[Image | Sequence[Image], Image | Sequence[Image] | Mapping[str, str | Path]]
+    source_axes: str | None
+    source_channel: int | Literal["luminance"] | Sequence[int] | None
+    source_voxel: Voxel | Sequence[float] | None
+    source_unit: str | None
+    source_frames: str | Sequence[int] | None
+    source_mask_above: float | None
+    polarity: Literal["auto", "bright", "dark"]
+    preset: str
+    represent: str | None
+    channels: dict[str, int] | None
+    cells: str | None
+    alike: bool
+    steps: int
+    seed: int
+    max_minutes: float
+    settings: Mapping[str, Any]
+
+
+class Segmenter(Stored):
+    """A trained model: what turns raw images into instances. See `load` and `train`.
+
+    Examples
+    --------
+    >>> segmenter = Segmenter.load("runs/run/model")  # doctest: +SKIP
+    >>> labels = segmenter.segment(image, voxel=(0.5, 0.5), unit="um")  # doctest: +SKIP
+    """
+
+    @classmethod
+    def load(cls, folder: Path | str, device: str | torch.device = "cpu") -> Self:
+        """Read a trained model.
+
+        Parameters
+        ----------
+        folder
+            As `cytoshift train` and `train` leave it.
+        device
+            "cpu", "cuda" or "cuda:1".
+
+        Raises
+        ------
+        UserError
+            Where a file is missing, damaged or of a newer version.
+        """
+        return super().load(folder, device)
+
+    def segment(
+        self, image: Image, *, progress: Progress | None = None, **options: Unpack[SegmentOptions]
+    ) -> NDArray[np.int32]:
+        """Instances of one image.
+
+        Parameters
+        ----------
+        image
+            An array with the model's axes, unless `axes` says others; a volume; or the path of one image.
+        progress
+            Is called with what is being done, how much of it is done and how much there is.
+        **options
+            What the image does not say about itself, as `voxel=(0.5, 0.5), unit="um"`, and what is asked of the
+            segmentation, as `min_size=20.0` (see `SegmentOptions`).
+
+        Returns
+        -------
+        (*S)
+            Object ids from 1 on, 0 the background, on the image's own grid; (K, *S) of a model of several classes.
+
+        Raises
+        ------
+        UserError
+            Where image and model do not fit, or where an option does not exist or is out of range.
+        """
+        said, asked = parted(options)
+        volume = single(image, said, self.axes)
+        model = to_images(self, [volume], asked.pop("diameter", None), asked.pop("polarity", "auto")).segmenter
+        with following(progress) as told:
+            step = None if told is None else lambda done, total: told(f"segment {volume.name}", done, total)
+            return segment_volume(model, volume, step, **asked)
+
+
+def parted(options: SegmentOptions) -> tuple[ImageOptions, dict[str, Any]]:
+    """What is said of an image, and what is asked of its segmentation."""
+    names = ImageOptions.__annotations__
+    said = {name: value for name, value in options.items() if name in names}
+    return cast(ImageOptions, said), {name: value for name, value in options.items() if name not in names}
+
+
+def source_of(paths: Sequence[str | Path] | str | Path, said: ImageOptions) -> ImageSource:
+    """Declared images."""
+    plain: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+    voxel = plain.get("voxel")
+    if isinstance(voxel, Voxel):
+        plain |= {"voxel": voxel.size, "unit": voxel.unit}
+    elif isinstance(voxel, int | float):
+        raise UserError(f"voxel size {voxel} asked for, each axis has one; pass `voxel=({voxel}, {voxel})`")
+    plain["paths"] = str(paths) if isinstance(paths, str | Path) else [str(one) for one in paths]
+    return parse(ImageSource, plain, "image options")
+
+
+def volumes(
+    image: Image, said: ImageOptions, axes: str | None = None, name: str = "image", labels: bool = False
+) -> list[Volume]:
+    """The volumes of an array, of a file or of a folder. axes: of an array where nothing is said."""
+    if isinstance(image, Volume):
+        if any(value is not None for value in said.values()):
+            raise UserError(f"{image.name} is open already; declare {', '.join(said)} where it is opened")
+        return [image]
+    if isinstance(image, str | Path):
+        return (open_labels if labels else open_volumes)(source_of(image, said))
+    array = np.asarray(image)
+    source = source_of([], said)
+    if axes is not None and source.axes is None and array.ndim == len(axes):
+        source = source.model_copy(update={"axes": axes})
+    return of_array(array, name, source, labels)
+
+
+def single(image: Image, said: ImageOptions, axes: str | None = None, labels: bool = False) -> Volume:
+    """The one volume of an image."""
+    found = volumes(image, said, axes, labels=labels)
+    if len(found) > 1:
+        what = image if isinstance(image, str | Path) else "the array"
+        raise UserError(
+            f"{what} holds {len(found)} images, one is taken; choose one of its `frames`, or loop over open_volumes"
+        )
+    return found[0]
+
+
+def load(folder: str | Path, device: str = "cpu") -> Segmenter:
+    """Read a trained model; see `Segmenter.load`."""
+    return Segmenter.load(folder, device)
+
+
+def segment(
+    model: Stored | str | Path, image: Image, *, progress: Progress | None = None, **options: Unpack[SegmentOptions]
+) -> NDArray[np.int32]:
+    """Instances of one image by a model, or by the folder of one; see `Segmenter.segment`.
+
+    Examples
+    --------
+    >>> labels = segment("runs/run/model", "cells.tif", min_size=20.0)  # doctest: +SKIP
+    """
+    found = Segmenter.load(model) if isinstance(model, str | Path) else model
+    ours = found if isinstance(found, Segmenter) else Segmenter(**vars(found))
+    return ours.segment(image, progress=progress, **options)
+
+
+def recipe(
+    images: Image | Sequence[Image], method: str = ADGAN.name, *, out: str | Path = "runs/run",
+    progress: Progress | None = None, **options: Unpack[RecipeOptions],
+) -> Run:  # fmt: skip
+    """Settings of a run for some images, measured in them; the same as `cytoshift new`.
+
+    Parameters
+    ----------
+    images
+        Raw images: paths (of files, folders, globs), arrays or volumes, all of one kind.
+    method
+        Its name, or that of a recipe of two stages.
+    out
+        The folder of the run. Arrays are written beside it, OUT-images, as a training reads files.
+    progress
+        See `Segmenter.segment`.
+    **options
+        What the images do not say about themselves (`voxel`, `unit`, ...), and requests, see `RecipeOptions`.
+        `source=(images, labels)` lends labels; `settings={"train.lr": 1e-4}` is laid over what comes out.
+
+    Returns
+    -------
+    Run
+        To look into, to change by `model_copy`, and for `fit`.
+
+    Raises
+    ------
+    UserError
+        Where images, method and requests do not go together.
+    """
+    out = Path(out)
+    if strangers := [name for name in options if name not in RecipeOptions.__annotations__]:
+        known = ", ".join(sorted(RecipeOptions.__annotations__))
+        raise UserError(f"'{strangers[0]}' is no option of a run; there are {known}")
+    said = {name: value for name, value in options.items() if name in ImageOptions.__annotations__}
+    target = files(images, cast(ImageOptions, said), out, "images")
+    asked = {name: options[name] for name in Requests.model_fields if name in options}  # type: ignore[literal-required]
+    lender = source_labels(options, out) if "source" in options else None
+    with following(progress) as told:
+        step = None if told is None else lambda done, total: told("measuring", done, total)
+        made = configure(method, target, lender, parse(Requests, asked, "recipe"), step)
+    over: dict[str, Any] = {f"train.{name}": options[name] for name in ("steps", "max_minutes") if name in options}
+    over |= {"seed": options["seed"]} if "seed" in options else {}
+    return parse(Run, laid_over(made.run.model_dump(), over | dict(options.get("settings", {}))), "settings")
+
+
+def source_labels(options: RecipeOptions, out: Path) -> Labelled:
+    """The labelled images of `source`."""
+    images, labels = options["source"]
+    names = ("axes", "channel", "voxel", "unit", "frames")
+    said = cast(ImageOptions, {name: options.get(f"source_{name}") for name in names})
+    theirs = files(images, said, out, "source-images")
+    place: Any = labels
+    if not isinstance(labels, str | Path | Mapping):
+        place = files(labels, said, out, "source-labels", labels=True).paths
+    classes = tuple(options.get("channels") or ())
+    return labelled(theirs, place, options.get("source_mask_above"), classes)
+
+
+def files(
+    images: Image | Sequence[Image], said: ImageOptions, out: Path, what: str, labels: bool = False
+) -> ImageSource:
+    """Images as files that a training can read. Arrays are written to OUT-what, once."""
+    several: list[Any] = list(images) if isinstance(images, list | tuple) else [images]
+    if not several:
+        raise UserError("no images are given; pass paths or arrays")
+    if all(isinstance(one, str | Path) for one in several):
+        return source_of(several if isinstance(images, list | tuple) else several[0], said)
+    if any(isinstance(one, str | Path) for one in several):
+        raise UserError("some images are paths and some are arrays; pass either")
+    found = [v for i, one in enumerate(several) for v in volumes(one, said, name=f"{i:04d}", labels=labels)]
+    if many := next((one for one in found if one.channels > 1), None):
+        raise UserError(f"{many.name} has {many.channels} channels; write such arrays to files, and pass their paths")
+    folder = out.with_name(f"{out.name}-{what}")
+    arrays = [one.load() for one in found]
+    digests = [hashlib.blake2b(np.ascontiguousarray(one).tobytes(), digest_size=16).hexdigest() for one in arrays]
+    places = [folder / f"{i:04d}.tif" for i in range(len(found))]
+    request = {"verb": what, "images": digests, "voxel": [(v.voxel.size, v.voxel.unit) for v in found]}
+    claim(folder, request, places, overwrite=False)
+    for place, array, volume in zip(places, arrays, found):
+        if not place.exists():
+            narrow = array.astype(np.float32) if array.dtype == np.float64 else array
+            (write_labels if labels else write_image)(place, narrow, volume.voxel, volume.axes)
+    return ImageSource(paths=str(folder))
+
+
+def train(
+    images: Image | Sequence[Image], method: str = ADGAN.name, *, out: str | Path = "runs/run",
+    progress: Progress | None = None, **options: Unpack[RecipeOptions],
+) -> Segmenter:  # fmt: skip
+    """Train a model for some images, or continue a training that was stopped; `recipe` and `fit` in one.
+
+    Parameters
+    ----------
+    images
+        Raw images: paths (of files, folders, globs), arrays or volumes, all of one kind. No label of them is read.
+    method
+        Its name, or that of a recipe of two stages.
+    out
+        The folder of the run: model, log, samples, checkpoints, report. The same call goes on in it.
+    progress
+        Is called with what is being done, how much of it is done and how much there is.
+    **options
+        As of `recipe`: `voxel`, `unit`, `source`, `steps`, `settings` and more.
+
+    Returns
+    -------
+    Segmenter
+        The trained model, which is also in OUT/model.
+
+    Raises
+    ------
+    UserError
+        Where images, method and requests do not go together, where `out` holds another run, and where the training
+        fails.
+
+    Examples
+    --------
+    >>> segmenter = train("images/", "adgan", out="runs/nuclei")  # doctest: +SKIP
+    >>> labels = segmenter.segment("images/cells.tif")  # doctest: +SKIP
+    """
+    run = recipe(images, method, out=out, progress=progress, **options)
+    model = fit(run, out, progress=progress)
+    write_report(Path(out))
+    return Segmenter.load(model)
+
+
+def fit(
+    run: Run | str | Path | Mapping[str, Any], out: str | Path | None = None, *, progress: Progress | None = None
+) -> Path:
+    """Train by settings, or continue a training that was stopped.
+
+    Parameters
+    ----------
+    run
+        Settings: of `recipe`, a mapping, or the path of a run.yaml.
+    out
+        The folder of the run. Default: runs/NAME for NAME.yaml.
+    progress
+        See `train`.
+
+    Returns
+    -------
+    Path
+        OUT/model, the folder of the trained model.
+
+    Raises
+    ------
+    UserError
+        Where settings do not exist or do not fit, `out` holds another run, or the training fails.
+    """
+    if isinstance(run, str | Path):
+        file, settings = Path(run), parse(Run, read_yaml(Path(run)), str(run))
+        place = Path(out) if out is not None else Path("runs") / file.stem
+    else:
+        file, settings = None, run if isinstance(run, Run) else parse(Run, dict(run), "settings")
+        if out is None:
+            raise UserError("where the run goes is not said; pass `out`")
+        place = Path(out)
+    with following(progress):
+        return fit_settings(settings, place, progress is None, file)
+
+
+def evaluate(
+    truth: Image, pred: Image, *, confidence: Mapping[str, NDArray[Any]] | None = None, iou: float = 0.5
+) -> Report:
+    """Compare two label images.
+
+    Parameters
+    ----------
+    truth, pred
+        (*S) of any integer type and any ids, 0 the background: arrays, volumes, or the path of one image.
+    confidence
+        What ranks predicted objects for average precision, by the name of the score: an image (*S), whose mean over an
+        object counts, or (M,) numbers by ascending id. The number of voxels is always among the scores.
+    iou
+        From which on an object counts as found.
+
+    Returns
+    -------
+    Report
+        dice, precision, recall, iou; object_precision, object_recall, object_f1; ap_50, pq and more.
+
+    Raises
+    ------
+    UserError
+        Where shapes, types, confidences or `iou` do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> truth = np.array([[0, 1, 1, 0, 2, 2]])
+    >>> pred = np.array([[0, 7, 7, 0, 0, 0]])
+    >>> found = evaluate(truth, pred)
+    >>> found.object_precision, found.object_recall
+    (1.0, 0.5)
+    """
+    true, found = (ids(one) for one in (truth, pred))
+    scores = {
+        name: mean_over_objects(values, found) if values.shape == found.shape else values
+        for name, values in (confidence or {}).items()
+    }
+    return metrics.evaluate(true, found, scores, iou)
+
+
+def ids(labels: Image) -> NDArray[Any]:
+    """The array of a label image."""
+    if isinstance(labels, str | Path):
+        found = open_labels(declared(labels))
+        if len(found) > 1:
+            raise UserError(f"{labels} holds {len(found)} images, one is compared; pass one, or loop over open_labels")
+        return found[0].load()
+    return labels.load() if isinstance(labels, Volume) else np.asarray(labels)
+
+
+def trust(
+    labels: Image, image: Image, model: Stored | str | Path, *, boxes: int = MOST, name: str = "",
+    progress: Progress | None = None, **options: Unpack[ImageOptions],
+) -> Judged:  # fmt: skip
+    """Judge the labels of an image without truth.
+
+    Parameters
+    ----------
+    labels
+        (*S), or (K, *S) of a model of several classes: an array, a volume, or the path of one image.
+    image
+        The raw image, or several channels of it, as `Segmenter.segment` takes it.
+    model
+        The one that made the labels, or its folder.
+    boxes
+        Most boxes that are judged of a large image.
+    name
+        The class to judge, of several.
+    progress
+        See `Segmenter.segment`.
+    **options
+        What the image does not say about itself.
+
+    Returns
+    -------
+    Judged
+        score.value, expected F1@0.5 on phantoms, with score.low and score.high; confidence, (N,) of the objects in
+        the order of `ids`; criteria, what both were made of.
+
+    Raises
+    ------
+    UserError
+        Where labels, image and model do not fit.
+    """
+    segmenter = Stored.load(model) if isinstance(model, str | Path) else model
+    volume = single(image, options, segmenter.axes)
+    names = [one for one, *_ in segmenter.representation.parts()]
+    if name not in names:
+        raise UserError(f"class '{name}' asked for, the model has {', '.join(names)}; pass `name`")
+    array = ids(labels)
+    each = array if names != [""] else array[None]
+    if len(each) != len(names):
+        raise UserError(f"the model has {len(names)} classes, the labels are {array.shape}; pass one array for each")
+    found = {one: Volume(volume.name, mine, volume.axes, volume.voxel, "labels") for one, mine in zip(names, each)}
+    with following(progress) as told:
+        step = (lambda done: None) if told is None else lambda done: told(f"judge {volume.name}", done, 1.0)
+        return next(one for one in judged(segmenter, volume, found, boxes, None, step) if one.name == name)

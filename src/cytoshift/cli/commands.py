@@ -1,0 +1,100 @@
+"""How the command line lists its verbs and options, and how it names settings: groups, panels, flags."""
+
+import re
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from ..core.errors import UserError
+from ..core.text import printable
+
+# What the command line is told wrongly: the class is the same in every version of typer, its module is not.
+USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+SETTING = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")  # as sentences below cli/ name a setting: `axes` or `axes=zyx`
+FLAGS: ContextVar[dict[str, str] | None] = ContextVar("FLAGS", default=None)  # of the running verb, by parameter
+
+
+def flagged(sentence: str) -> str:
+    """The sentence with the flags of the running verb in the place of settings; what the verb has no flag for stays.
+
+    >>> token = FLAGS.set({"axes": "--axes"})
+    >>> flagged("axes are not known; pass `axes=zyx`, or set `patch`")
+    'axes are not known; pass --axes zyx, or set `patch`'
+    >>> FLAGS.reset(token)
+    """
+    flags = FLAGS.get() or {}
+
+    def flag(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if name not in flags:
+            return found.group()
+        return flags[name] if value is None else f"{flags[name]} {value}"
+
+    return SETTING.sub(flag, sentence)
+
+
+def paneled(records: Iterable[tuple[str, tuple[str, str]]], formatter: Any) -> None:
+    """Sections of a help text, in the order in which their titles come up; a record is (title, (name, words))."""
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for title, record in records:
+        sections.setdefault(title, []).append(record)
+    for title, rows in sections.items():
+        with formatter.section(title):
+            formatter.write_dl(rows)
+
+
+class Verb(TyperCommand):
+    """A command whose help shows options by panel, those without one first."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        titled = []
+        for param in self.get_params(ctx):
+            if record := param.get_help_record(ctx):
+                kind = "Arguments" if param.param_type_name == "argument" else "Options"
+                titled.append((getattr(param, "rich_help_panel", None) or kind, record))
+        first = ("Arguments", "Options")
+        paneled(sorted(titled, key=lambda one: first.index(one[0]) if one[0] in first else len(first)), formatter)
+
+
+class Verbs(TyperGroup):
+    """All verbs: listed in groups, with the settings in errors named as flags."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        verbs = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        width = formatter.width - 6 - max(len(name) for name, _ in verbs)
+        paneled(
+            ((getattr(verb, "rich_help_panel", None) or "Verbs", (name, verb.get_short_help_str(width)))
+             for name, verb in verbs if verb is not None and not verb.hidden),
+            formatter,
+        )  # fmt: skip
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        found = super().resolve_command(ctx, args)
+        if (verb := found[1]) is not None:
+            options = [param for param in verb.params if param.param_type_name == "option"]
+            FLAGS.set({str(param.name): param.opts[0] for param in options})
+        return found
+
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        try:
+            return super().make_context(*args, **more)
+        except USAGE_ERROR as error:
+            raise unmasked(error) from None
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except USAGE_ERROR as error:
+            raise unmasked(error) from None
+        except UserError as error:
+            error.args = (flagged(str(error)),)
+            raise
+
+
+def unmasked(error: Exception) -> Exception:
+    """An error of the command line that commands no terminal, whatever words stand in it."""
+    error.message = printable(error.message)  # type: ignore[attr-defined]
+    return error

@@ -1,0 +1,103 @@
+"""Every option that several verbs share, declared once: same flag, same words, same meaning.
+
+A verb takes them by their alias, as in `axes: Axes = None`. Help lists options in panels.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..core.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+# Options by their panel of `cytoshift VERB --help`.
+of_images = partial(typer.Option, rich_help_panel="What files do not say")
+of_source = partial(typer.Option, rich_help_panel="About the source")
+large = partial(typer.Option, rich_help_panel="Large images")
+advanced = partial(typer.Option, rich_help_panel="Advanced")
+
+UNITS = {"": 1e9, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 2.0**10, "MIB": 2.0**20, "GIB": 2.0**30}
+BASE = 0.4e9  # bytes of a process that has loaded what it needs; measured
+
+# What is read.
+Images = Annotated[list[str], typer.Argument(help="Raw images: file, folder or glob; file.h5::raw names a dataset.")]
+MODEL = "Model folder, as written by 'cytoshift train', or a model of the package: nuclei-2d."
+ModelFolder = Annotated[Path, typer.Argument(help=MODEL)]
+Model = Annotated[Path, typer.Option("--model", "-m", help=MODEL)]
+
+# What files do not say about themselves.
+Axes = Annotated[str | None, of_images("--axes", help="Axes, where the file does not say them: zyx, tyx, cyx ...")]
+Channel = Annotated[str | None, of_images("--channel", help="Number of a channel, luminance of RGB, or several: 0,1.")]
+Level = Annotated[int, of_images("--level", help="Level of a pyramid, 0 the finest.")]
+VoxelSize = Annotated[str | None, of_images("--voxel", help="Voxel size: z,y,x or y,x.")]
+Unit = Annotated[str | None, of_images("--unit", help="Unit of the voxel size: um, nm, mm or px.")]
+Frames = Annotated[str | None, of_images("--frames", help="Numbers along time: 0,5,10-20.")]
+
+# How the work is done.
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")]
+Memory = Annotated[str, typer.Option("--memory", help="Memory of one process, as 4GB; more may be faster.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes that share the work.")]
+Ngff = Annotated[str, advanced("--ngff", help="Version of OME-Zarr to write: 0.5 or 0.4.")]
+
+# What comes out.
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as one line of JSON on stdout; all else is on stderr.")]
+
+
+def whole_numbers(words: str | None, flag: str, example: str = "64,128,128") -> tuple[int, ...] | None:
+    """ "64,128,128" as numbers; None where nothing was given.
+
+    >>> whole_numbers("64,128", "--tile")
+    (64, 128)
+    """
+    if words is None:
+        return None
+    try:
+        return tuple(int(word) for word in words.replace("x", ",").split(","))
+    except ValueError:
+        raise UserError(f"{flag} {words} is no list of whole numbers; write for example {flag} {example}") from None
+
+
+def amount(words: str) -> float:
+    """Bytes.
+
+    >>> amount("4GB"), amount("512 MB")
+    (4000000000.0, 512000000.0)
+    """
+    number = words.strip().rstrip("KMGTiIBkmgtb ")
+    unit = words.strip()[len(number) :].strip().upper()
+    try:
+        return float(number) * UNITS[unit]
+    except (ValueError, KeyError):
+        raise UserError(f"--memory {words} is no amount of memory; write for example --memory 4GB") from None
+
+
+def chosen(device: str) -> "torch.device":
+    """The device of that name; auto takes a CUDA card where there is one."""
+    import torch
+
+    cards = torch.cuda.device_count()
+    if device == "auto":
+        return torch.device("cuda" if cards else "cpu")
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        found = None
+    if found is None or found.type not in ("cpu", "cuda"):
+        raise UserError(f"device '{device}' is not known; pass cpu, cuda, cuda:1 or auto")
+    if found.type == "cuda" and (found.index or 0) >= cards:
+        raise UserError(f"device '{device}' asked for, this machine has {cards} CUDA cards; pass --device cpu")
+    return found
+
+
+def budget(words: str) -> float:
+    """Bytes that are left for images and tables. Raises UserError where the program alone takes more."""
+    memory = amount(words)
+    if memory <= BASE:
+        raise UserError(f"a memory of {words} asked for, the program alone takes {BASE / 1e9:g} GB; pass a larger one")
+    return memory - BASE

@@ -1,0 +1,275 @@
+"""What a user asks of a run, and the settings that come of it: measured in raw images, or taken from labelled ones."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..core.errors import UserError
+from ..core.settings import Settings
+from ..data.volumes import ImageSource
+from ..methods import KNOWN, METHODS, CySGAN
+from ..train.settings import Run
+from . import borrow, classes, randomise, recipe
+
+POLARITIES = ("auto", "bright", "dark")
+DRAWN = ("ternary", "semantic")  # representations of masks that are drawn
+LEARNT = ("bcd", "bc", "semantic", "ternary")  # and of labels that are given
+
+Labels = str | Path | Mapping[str, str | Path]  # files of one class, or of several by their names
+
+
+class Requests(Settings):
+    """What is asked of a run besides its method and its images.
+
+    Parameters
+    ----------
+    polarity
+        Whether objects are bright or dark; "auto" measures it.
+    preset
+        "laptop", or "paper" for the sizes of the paper; some methods have more.
+    represent
+        How instances are written as channels. Default: "semantic" of masks that are drawn, "bcd" of labels.
+    channels
+        Several classes, each in a channel of its own: {"golgi": 0, "nuclei": 1}.
+    cells
+        With `channels`: draw Golgi and nuclei as in "retina" or "ss-seg-cyclegan", and measure nothing.
+    alike
+        Objects of source and target are equally large and dark: measure none of the target.
+    """
+
+    polarity: str = "auto"
+    preset: str = "laptop"
+    represent: str | None = None
+    channels: dict[str, int] | None = None
+    cells: str | None = None
+    alike: bool = False
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images of another modality with their labels.
+
+    Parameters
+    ----------
+    images
+        With the channel of each class where there are several.
+    labels
+        Of one class, or of several by their names.
+    mask_above
+        Labels are a mask, whose connected parts above this value are objects. None: a number for each object.
+    """
+
+    images: ImageSource
+    labels: ImageSource | dict[str, ImageSource]
+    mask_above: float | None = None
+
+
+@dataclass(frozen=True)
+class Configured:
+    """Settings of a run.
+
+    Parameters
+    ----------
+    run
+        The settings.
+    text
+        The same as a commented run.yaml.
+    sentence
+        What was measured, for a person.
+    """
+
+    run: Run
+    text: str
+    sentence: str
+
+
+def labelled(
+    images: ImageSource, labels: Labels, mask_above: float | None = None, names: tuple[str, ...] = ()
+) -> Labelled:
+    """Images and the places of their labels, which share axes, voxel size and frames.
+
+    Parameters
+    ----------
+    images
+        The source's images; what is declared of them holds for the labels too, but for channels.
+    labels
+        A file, folder or glob; of several classes a folder that holds one for each, or their places by name.
+    mask_above
+        See `Labelled`.
+    names
+        Of the classes, where there are several.
+
+    Raises
+    ------
+    UserError
+        Where the labels of a class are missing.
+    """
+    flat = images.axes and "".join(axis for axis in images.axes if axis in "tzyx")  # labels have no channels
+    said = {"channel": None, "axes": flat, "level": 0}
+
+    def of(path: str | Path) -> ImageSource:
+        return images.model_copy(update=said | {"paths": str(path)})
+
+    if not names:
+        if not isinstance(labels, str | Path):
+            raise UserError(f"labels of {', '.join(labels)} are given and no channels of them; pass `channels`")
+        return Labelled(images, of(labels), mask_above)
+    numbers = images.channel if isinstance(images.channel, tuple) else (images.channel,)
+    if images.channel is not None and (len(numbers) != len(names) or "luminance" in numbers):
+        raise UserError(
+            f"`source_channel={','.join(map(str, numbers))}` is no number for each of {', '.join(names)}; write for "
+            "example 0,1, in the order of `channels`"
+        )
+    if isinstance(labels, str | Path):
+        folder = Path(labels)
+        labels = {path.name: path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}
+        if folder.is_dir() and (missing := next((name for name in names if name not in labels), None)):
+            raise UserError(f"{folder} holds no folder {missing}; put the labels of each class into one of its name")
+    if not set(names) <= set(labels):
+        raise UserError(
+            f"the source does not say where the labels of {', '.join(names)} are; give a folder that holds one for "
+            f"each, or {','.join(f'{name}=PATH' for name in names)}"
+        )
+    return Labelled(images, {name: of(labels[name]) for name in names}, mask_above)
+
+
+def configure(
+    method: str,
+    target: ImageSource,
+    source: Labelled | None = None,
+    requests: Requests | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Configured:
+    """Settings of a run of a method for these images.
+
+    Parameters
+    ----------
+    method
+        Name of a method or of a recipe of two stages.
+    target
+        The images to segment, which are measured.
+    source
+        Labelled images, for methods that learn from labels.
+    requests
+        See `Requests`.
+    progress
+        Is told how many images are measured, and of how many.
+
+    Raises
+    ------
+    UserError
+        Where the method does not exist, or requests and images do not fit it or each other.
+    """
+    asked = requests or Requests()
+    refuse_misfits(method, target, source, asked)
+    whole = source is not None or randomise.synthesises(method)  # images come with labels
+    known = LEARNT if whole else DRAWN
+    represent: Any = asked.represent or ("bcd" if whole else "semantic")
+    if represent not in known:
+        raise unknown("represent", represent, known)
+    if source is not None:
+        ways = taught if asked.channels else borrowed
+        return ways(method, target, source, asked, represent, progress)
+    if whole:
+        return synthesised(target, asked, represent, progress)
+    return (drawn_classes if asked.channels else drawn)(method, target, asked, represent, progress)
+
+
+def refuse_misfits(method: str, target: ImageSource, source: Labelled | None, asked: Requests) -> None:
+    """Raises UserError where method, images and requests do not go together."""
+    if method not in KNOWN or not KNOWN[method].segments:
+        there = ", ".join(name for name, kind in KNOWN.items() if kind.segments)
+        raise UserError(f"method '{method}' asked for, there are {there}; pass one of them")
+    if borrow.borrows(method) and source is None:
+        raise UserError(
+            f"method '{method}' borrows labels, and none are given; pass `source` with images and their labels"
+        )
+    if source is not None and not borrow.borrows(method):
+        raise UserError(f"method '{method}' learns without labels; leave out `source`, or take {CySGAN.name}")
+    if asked.polarity not in POLARITIES:
+        raise unknown("polarity", asked.polarity, POLARITIES)
+    if asked.channels is None:
+        if asked.cells is not None:
+            raise UserError(
+                "`cells` draws several classes, and `channels` names none; pass `channels=golgi=0,nuclei=1`"
+            )
+        return
+    if method not in METHODS or not METHODS[method].several:
+        able = ", ".join(name for name, kind in METHODS.items() if kind.several)
+        raise UserError(f"{method} segments one class; leave `channels` out, or take {able}")
+    if target.channel is not None:
+        raise UserError("`channel` chooses one channel, `channels` several; leave one of them out")
+
+
+def unknown(setting: str, value: str, known: tuple[str, ...]) -> UserError:
+    return UserError(f"`{setting}={value}` asked for, there are {', '.join(known)}; pass one of them")
+
+
+def drawn(
+    method: str, target: ImageSource, asked: Requests, represent: Literal["ternary", "semantic"],
+    progress: recipe.Told | None,
+) -> Configured:  # fmt: skip
+    """A method that learns from masks drawn like the objects seen."""
+    survey = recipe.look(target, polarity(asked), progress)
+    run = recipe.settings(survey, asked.preset, method=method, represent=represent)
+    return Configured(run, recipe.commented(run, survey), survey.sentence())
+
+
+def synthesised(
+    target: ImageSource, asked: Requests, represent: randomise.Written, progress: recipe.Told | None
+) -> Configured:
+    """A method that learns from synthetic images with objects like those seen."""
+    survey = recipe.look(target, polarity(asked), progress)
+    run = randomise.settings(survey, asked.preset, represent=represent)
+    return Configured(run, randomise.commented(run, survey), survey.sentence())
+
+
+def drawn_classes(
+    method: str, target: ImageSource, asked: Requests, represent: Literal["ternary", "semantic"],
+    progress: recipe.Told | None,
+) -> Configured:  # fmt: skip
+    """A method that learns from masks of several classes, measured in their channels, or drawn as `cells`."""
+    surveys = classes.look(target, asked.channels or {}, polarity(asked), asked.cells, progress)
+    run = classes.settings(surveys, asked.preset, method=method, represent=represent, cells=asked.cells)
+    sentence = "\n".join(f"{name}: {survey.sentence()}" for name, survey in surveys.items())
+    return Configured(run, classes.commented(run, surveys), sentence)
+
+
+def borrowed(
+    method: str, target: ImageSource, source: Labelled, asked: Requests, represent: str,
+    progress: recipe.Told | None,
+) -> Configured:  # fmt: skip
+    """A method that learns from labels of other images."""
+    assert isinstance(source.labels, ImageSource), "of one class"
+    stock = borrow.lent(source.images, source.labels, source.mask_above)
+    if asked.alike:
+        survey = borrow.alike(target, stock)
+    else:
+        seen = borrow.agreed(recipe.look(target, polarity(asked), progress), stock)
+        survey = borrow.cautioned(seen, stock, method)
+    run = borrow.borrow(survey, stock, asked.preset, method=method, represent=represent)
+    notes = [*survey.measured.notes, *stock.doubts]
+    words = [f"{survey.sentence()}; {stock.sentence()}", *(f"note: {note}" for note in notes)]
+    return Configured(run, borrow.commented(run, survey, stock), "\n".join(words))
+
+
+def taught(
+    method: str, target: ImageSource, source: Labelled, asked: Requests, represent: str,
+    progress: recipe.Told | None,
+) -> Configured:  # fmt: skip
+    """A method that learns from labels of several classes; the source's channels are the target's by default."""
+    assert isinstance(source.labels, dict) and asked.channels, "of several classes"
+    given: Any = source.images.channel
+    numbers = asked.channels.values() if given is None else given if isinstance(given, tuple) else (given,)
+    theirs = dict(zip(asked.channels, numbers))
+    images = source.images.model_copy(update={"channel": None})
+    stock = classes.lent_classes(images, source.labels, theirs, source.mask_above)
+    run = classes.taught(target, asked.channels, stock, asked.preset, method=method, represent=represent)
+    sentence = "\n".join(f"{name}: {one.sentence()}" for name, one in stock.items())
+    return Configured(run, classes.commented_taught(run, stock), sentence)
+
+
+def polarity(asked: Requests) -> Any:
+    """Of the literal type that the survey takes; `refuse_misfits` has looked at it."""
+    return asked.polarity

@@ -1,0 +1,421 @@
+"""One training of one method, from top to bottom: settings in, a run folder with what was learnt out.
+
+OUT/run.yaml        what was asked for              OUT/samples/      sheets of translated samples
+OUT/log.jsonl       every loss term, every note     OUT/snapshots/    models of states on the way
+OUT/tensorboard/    the same as curves              OUT/model/        the trained segmenter
+OUT/facts.json      input, versions, times          OUT/input.png     and source.png: what was read
+OUT/checkpoints/last.pt     where it stands: a run that was killed goes on from here
+OUT/checkpoints/good.pt     the last state without a suspicion: a run that failed goes on from here
+"""
+
+import math
+import time
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ..core.atomic import replacing
+from ..core.errors import UserError
+from ..core.rng import integer
+from ..core.settings import parse, read_yaml
+from ..core.signals import Stopped, asked, deferred
+from ..core.voxel import Voxel
+from ..data.domains import Batches
+from ..data.volumes import Volume, open_volumes
+from ..methods import METHODS, Method, Task
+from ..model import Segmenter
+from . import checkpoint
+from .domains import domains
+from .facts import Facts
+from .log import Log
+from .monitor import Monitor, Symptom
+from .proof import asked_of, cast, prove
+from .room import check_shared_memory
+from .settings import Run
+from .ship import Learnt, Shelf
+from .step import Diverged, Mean, joint, optimizers, rate, train_step
+
+SHEET = 4  # samples that are looked at again and again
+FREE = {
+    "steps", "max_minutes", "log_every", "sheet_every", "checkpoint_every", "workers", "accelerator", "on_failure",
+    "rollbacks", "snapshots", "select",
+}  # fmt: skip
+LAST, GOOD = "last.pt", "good.pt"
+# Pictures of networks that know nothing yet are not judged: for a fifth of the training, within these limits of steps.
+EARLY, AT_LEAST, AT_MOST = 0.2, 100, 1000
+# After each rollback the samples of steps that no training reaches: those at hand have led to a failure.
+LAP = 1_000_000_000
+
+
+class Trainer:
+    """The state of one training: opened from settings, restored from its last checkpoint, run to its end.
+
+    settings: run.yaml. out: folder of the run. shelf: for the snapshots that the settings ask for.
+    Raises UserError where `out` holds another run, and where data and settings do not fit.
+    """
+
+    def __init__(self, settings: Run, out: Path, quiet: bool = False, shelf: Shelf | None = None) -> None:
+        self.settings, self.train, self.out, self.quiet, self.shelf = settings, settings.train, Path(out), quiet, shelf
+        self.folder = self.out / "checkpoints"
+        self.fabric = launch(settings)
+        self.device, main = self.fabric.device, self.fabric.is_global_zero
+        self.facts = Facts(self.out, main)
+        self.clock = self.facts.clock
+        with self.clock.stage("opening"):
+            self.volumes = open_volumes(settings.data.images)
+            self.working = working_voxel(settings, self.volumes)
+            self.method = self.build()
+            begin(settings, self.method)
+            streams = domains(settings, self.method.batch, self.volumes, self.working)
+        self.batches = Batches(
+            self.method.batch, streams, self.train.batch, self.fabric.global_rank, self.fabric.world_size
+        )
+        check_shared_memory(self.batches, self.train.workers)
+        if main:
+            claim(self.out, settings)
+        self.precision: str = self.train.precision
+        wanted = cast(asked_of(self.precision, self.device), self.device)
+        self.learnt = Learnt(self.method, self.volumes, self.working, streams, self.fabric, self.facts, wanted)
+        self.method.to(self.device)
+        self.optimizers = optimizers(self.method.players(), self.train)
+        if unknown := next((name for name in self.train.rates if name not in self.optimizers), None):
+            there = ", ".join(self.optimizers)
+            raise UserError(f"train.rates names '{unknown}', {settings.method} has {there}; take one of these")
+        self.mean, self.monitor = Mean(self.method.network(), self.train.ema), Monitor(self.method.watch())
+        self.step, elapsed = self.restore(LAST)
+        self.began, self.marked, self.kept = time.monotonic() - elapsed, (self.step, elapsed), self.step
+        self.facts.begin(settings, self.volumes, self.working, self.method, self.step)
+
+    def run(self) -> Learnt:
+        """Steps to the end; leaves the running mean of the weights in the method's network.
+
+        Raises UserError where the training fails and there is no good state to come back to.
+        """
+        samples = move(Batches(self.batches.kind, self.batches.domains, SHEET)[0], self.device)
+        with Log(self.out, self.step, self.train.steps, self.fabric.is_global_zero, self.quiet) as log:
+            self.find_precision(log)
+            if self.monitor.ended and not self.may_go_on():
+                log.say(self.monitor.ended)
+            else:
+                self.monitor.ended = ""
+                with deferred():
+                    while (failure := self.steps(samples, log)) and self.go_back(failure, log):
+                        pass
+        if self.step != self.kept:
+            self.save(LAST)
+        if self.train.snapshots:
+            self.snapshot()
+        if self.train.ema:
+            self.mean.swap(self.method.network())
+        self.facts.write(self.step)
+        return replace(self.learnt, ended=self.monitor.ended)
+
+    def steps(self, samples: Any, log: Log) -> Symptom | None:
+        """Steps to the end of the training, or to a failure that is to be acted upon. samples: for the sheets."""
+        train, lap = self.train, self.monitor.rollbacks * LAP
+        before = self.progress(self.step - 1)
+        loader = DataLoader(
+            self.batches, batch_size=None, sampler=range(lap + self.step, lap + train.steps),
+            num_workers=train.workers, persistent_workers=False,
+        )  # fmt: skip
+        for batch in self.clock.waiting(loader, "samples"):
+            progress = self.progress(self.step)
+            if progress >= 1:
+                log.say(
+                    f"stopped after {train.max_minutes:g} minutes, at step {self.step} of {train.steps}: expect "
+                    "less than of all steps; train.steps instead gives the same on any machine"
+                )
+                break
+            if passes(before, progress, train.snapshots):
+                self.snapshot()
+            before, lr = progress, self.set_learning_rate(progress)
+            try:
+                with self.clock.stage("steps"):
+                    batch = move(batch, self.device)
+                    terms = train_step(self.method, self.optimizers, batch, progress, self.learnt.cast)
+            except Diverged as error:
+                if train.on_failure == "warn":
+                    raise UserError(self.diverged(error.term)) from None
+                broken = Symptom("divergence", error.term, "the loss is not a number any more")
+                log.say(f"warning at step {self.step}: {broken.sentence}")
+                return broken
+            self.step += 1
+            with self.clock.stage("steps"):
+                self.mean.update(self.method.network(), self.step)
+            with self.clock.stage("log, sheets and monitor"):
+                failure = self.look(terms, lr, samples, log)
+            if failure:
+                return failure
+            if self.step % train.checkpoint_every == 0 or self.step == train.steps:
+                self.save(LAST)
+            self.end_if_asked()
+        return None
+
+    def progress(self, step: int) -> float:
+        """0 to 1 by steps or, where minutes are limited, by whichever runs out first; the same in every process.
+
+        Without a limit of minutes it depends on nothing but steps, and so does the learning rate.
+        """
+        share, elapsed = step / self.train.steps, time.monotonic() - self.began
+        if self.train.max_minutes is not None:
+            share = max(share, self.fabric.broadcast(elapsed) / (60 * self.train.max_minutes))
+        return share
+
+    def set_learning_rate(self, progress: float) -> float:
+        """Of every optimiser; returns it before the multipliers of single optimisers."""
+        lr = self.train.lr * rate(self.step, progress, self.train) * 0.5**self.monitor.halvings
+        for name, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = lr * self.train.rates.get(name, 1.0)
+        return lr
+
+    def find_precision(self, log: Log) -> None:
+        """Before a step is taken, whether the precision that is asked for is right here; see proof.py."""
+        if self.step >= self.train.steps:
+            return
+        with self.clock.stage("proof of the precision"):
+            batch = move(self.batches[self.step], self.device)
+            proof = prove(self.method, batch, self.train.precision, self.device)
+        self.learnt = replace(self.learnt, cast=cast(proof.precision, self.device))
+        self.precision = proof.precision
+        self.facts.session["computed"] = proof.dump()
+        if proof.sentence:
+            log.say(f"warning: {proof.sentence}")
+
+    def look(self, terms: dict[str, Tensor], lr: float, samples: Any, log: Log) -> Symptom | None:
+        """A row of the log and a sheet where they are due, and what the monitor says of both: in warnings, or as a
+        failure to act upon. The first process decides for all."""
+        train, found = self.train, list[Symptom]()
+        row, sheet = (self.step % n == 0 or self.step == train.steps for n in (train.log_every, train.sheet_every))
+        if not row and not sheet:
+            return None
+        if row:
+            found += self.monitor.numbers(self.row(terms, lr, log))
+        if sheet:
+            early = self.step < min(max(EARLY * train.steps, AT_LEAST), AT_MOST)
+            found += self.monitor.pictures(self.sheet(samples, log), early)
+        act = train.on_failure != "warn"
+        found = self.fabric.broadcast(found)
+        for symptom in found:
+            if act or self.monitor.is_new(symptom):
+                log.say(f"warning at step {self.step}: {symptom.sentence}")
+        if found and act:
+            return found[0]
+        if sheet and self.monitor.at_ease:
+            self.save(GOOD, timed=False)
+        return None
+
+    def row(self, terms: dict[str, Tensor], lr: float, log: Log) -> dict[str, float]:
+        """Loss terms of the joint batch, and how fast it goes."""
+        numbers, elapsed = joint(terms), time.monotonic() - self.began
+        seconds = (elapsed - self.marked[1]) / max(self.step - self.marked[0], 1)
+        self.marked = (self.step, elapsed)
+        voxels = self.train.batch * self.fabric.world_size * math.prod(self.settings.patch)
+        log.step(self.step, numbers | {"lr": lr}, voxels / seconds, seconds * (self.train.steps - self.step))
+        return numbers
+
+    def sheet(self, samples: Any, log: Log) -> dict[str, NDArray[np.float32]]:
+        """Pictures of the shipped weights."""
+        self.mean.swap(self.method.network())
+        with self.learnt.cast(), torch.no_grad():
+            pictures = self.method.look(samples)
+        self.mean.swap(self.method.network())
+        log.pictures(self.step, pictures)
+        return {name: value.float().cpu().numpy() for name, value in pictures.items()}
+
+    def snapshot(self) -> None:
+        """A model of the weights that would be shipped now."""
+        if self.shelf and self.fabric.is_global_zero:
+            self.mean.swap(self.method.network())
+            self.shelf.take(self.learnt, self.step)
+            self.mean.swap(self.method.network())
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the step and the time."""
+        return {"method": self.method, "mean": self.mean, "monitor": self.monitor, **self.optimizers}
+
+    def save(self, name: str, timed: bool = True) -> None:
+        """timed: its time is not that of another stage already."""
+        if name == LAST:
+            self.kept = self.step
+        if self.fabric.is_global_zero:
+            with self.clock.stage("checkpoints") if timed else nullcontext():
+                checkpoint.save(self.folder / name, self.step, time.monotonic() - self.began, self.parts)
+            if name == LAST:
+                self.facts.write(self.step)
+
+    def restore(self, name: str) -> tuple[int, float]:
+        """The step and the seconds of a checkpoint, whose state this is then; (0, 0) where there is none."""
+        return checkpoint.load(self.folder / name, self.parts)
+
+    def end_if_asked(self) -> None:
+        """Raises Stopped after a signal, when the state is saved; the first process decides for all."""
+        number = asked()
+        if self.fabric.world_size > 1:
+            number = self.fabric.broadcast(number)
+        if not number:
+            return
+        if self.kept != self.step:
+            self.save(LAST)
+        self.fabric.barrier()  # whoever ends before the others would end them
+        words = f"the checkpoint is that of step {self.step}, the same command goes on from there"
+        raise Stopped(number, words if self.fabric.is_global_zero else None)
+
+    def may_go_on(self) -> bool:
+        """A training that was ended does so where that is wished for now."""
+        wish = self.train.on_failure
+        return wish == "warn" or (wish == "rollback" and self.monitor.rollbacks < self.train.rollbacks)
+
+    def go_back(self, failure: Symptom, log: Log) -> bool:
+        """To the last good state, or to a new beginning where there is none; False if the training is to end there.
+
+        Raises UserError where it is to end and there is no good state.
+        """
+        train, monitor = self.train, self.monitor
+        at, again = self.step, train.on_failure == "rollback" and monitor.rollbacks < train.rollbacks
+        rollbacks, halvings = monitor.rollbacks + again, monitor.halvings + (again and failure.kind == "divergence")
+        there = self.fabric.broadcast((self.folder / GOOD).exists())
+        if there:
+            self.step, _ = self.restore(GOOD)
+        elif again:
+            self.step = 0
+            self.begin_anew(rollbacks)
+        else:
+            raise UserError(f"stopped at step {at}, and no state before was good: {failure.sentence}")
+        monitor.rollbacks, monitor.halvings = rollbacks, halvings
+        self.marked = (self.step, time.monotonic() - self.began)
+        origin = f"the state of step {self.step}, the last good one" if there else "the beginning, with other weights"
+        if again:
+            gentler = f" and a learning rate of {train.lr * 0.5**halvings:g}" if halvings else ""
+            words = f"back to {origin}, on with other samples{gentler} ({rollbacks} of {train.rollbacks})"
+        else:
+            words = monitor.ended = f"stopped at step {at} for {failure.key}; the model is {origin}"
+        log.rewind(self.step)
+        if self.shelf and self.fabric.is_global_zero:
+            self.shelf.back_to(self.step)
+        log.say(words)
+        self.save(LAST)
+        return again
+
+    def begin_anew(self, attempt: int) -> None:
+        """As before the first step, with weights drawn anew."""
+        fresh = self.build(attempt)
+        self.method.load_state_dict(fresh.state_dict())
+        self.mean.load_state_dict(Mean(fresh.network(), self.train.ema).state_dict())
+        self.monitor.load_state_dict({})
+        for optimizer in self.optimizers.values():
+            optimizer.state.clear()
+
+    def build(self, attempt: int = 0) -> Method:
+        return build(self.settings, self.working, self.volumes[0].channels, attempt)
+
+    def diverged(self, term: str) -> str:
+        cure = "train.precision=32" if self.precision != "32" else f"train.lr={self.train.lr / 2:g}"
+        return (
+            f"loss term {term} is not a number at step {self.step}; {self.folder / LAST} is intact, go on in another "
+            f"-o with {cure}, or in this one with train.on_failure=rollback"
+        )
+
+
+def passes(before: float, progress: float, snapshots: int) -> bool:
+    """Whether one of so many evenly spaced marks lies between two values of the progress, or at the second."""
+    return int(progress * snapshots + 1e-9) > int(before * snapshots + 1e-9)
+
+
+def move(batch: Any, device: torch.device) -> Any:
+    """A batch of nested NamedTuples to the device."""
+    return type(batch)(*(type(part)(*(t.to(device) for t in part)) for part in batch))
+
+
+def launch(run: Run) -> Fabric:
+    """Processes and devices by Fabric; gradients are shared in train_step, so that no method knows of it.
+
+    The precision is no matter of Fabric's: whether it is right shows when there is a method (proof.py).
+    """
+    many = run.train.devices * run.train.nodes > 1
+    fabric = Fabric(
+        accelerator=run.train.accelerator, devices=run.train.devices, num_nodes=run.train.nodes,
+        strategy="ddp" if many else "auto",
+    )  # fmt: skip
+    fabric.launch()
+    return fabric
+
+
+def build(run: Run, working: Voxel, channels: int = 1, attempt: int = 0) -> Method:
+    """The method with weights drawn from the run's seed and the attempt, whatever was drawn before.
+
+    channels: of the images. Raises UserError where the method takes one channel, or one class, and there are more.
+    """
+    kind = METHODS[run.method]
+    able = ", ".join(name for name, one in METHODS.items() if one.several)
+    if channels > 1 and not kind.several:
+        raise UserError(f"{run.method} takes images of one channel, these have {channels}; choose one, or take {able}")
+    if run.represent.names and not kind.several:
+        raise UserError(f"{run.method} segments one class, represent has several; represent one, or take {able}")
+    options = parse(kind.settings, run.options, "options")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(integer(run.seed, "weights", *[attempt] * (attempt > 0)))
+        return kind(Task(working, run.represent, channels), options, integer(run.seed, "pool"))
+
+
+def begin(run: Run, method: Method) -> None:
+    """Load the weights of the model that the run starts from. Raises UserError where it is another network."""
+    if run.start is None:
+        return
+    model = Segmenter.load(run.start)
+    there, wish = model.spec.model_dump(mode="json"), method.shipped().model_dump(mode="json")
+    if changed := differences(there, wish) or differences(
+        {"channels": list(model.representation.channels)}, {"channels": list(run.represent.channels)}
+    ):
+        raise UserError(
+            f"start: {run.start} holds another network ({changed[0]}); take the options, represent and voxel size of "
+            "the run that it comes from"
+        )
+    method.network().load_state_dict(model.network.state_dict())
+
+
+def working_voxel(run: Run, volumes: list[Volume]) -> Voxel:
+    """The size the networks work at: as declared, or that of the images where they all share one."""
+    ndim = volumes[0].voxel.ndim
+    if len(run.patch) != ndim:
+        raise UserError(f"patch {run.patch} has {len(run.patch)} axes, the images are '{volumes[0].axes}'; set patch")
+    if run.data.voxel is not None:
+        if len(run.data.voxel) != ndim:
+            raise UserError(f"data.voxel {run.data.voxel} needs one size for each axis of '{volumes[0].axes}'")
+        return Voxel(run.data.voxel, volumes[0].voxel.unit)
+    sizes = {v.voxel for v in volumes}
+    if len(sizes) > 1:
+        raise UserError(f"the images have {len(sizes)} different voxel sizes; set data.voxel to the one to work at")
+    return volumes[0].voxel
+
+
+def claim(out: Path, run: Run) -> None:
+    """Write run.yaml, or make sure that the one that is there says the same."""
+    path = out / "run.yaml"
+    wish = run.model_dump(mode="json")
+    if path.exists():
+        there = parse(Run, read_yaml(path), str(path)).model_dump(mode="json")  # with what it left to the defaults
+        if changed := differences(there, wish):
+            raise UserError(f"{out} holds a run with other settings ({changed[0]}); choose another `out` or remove it")
+        if there == wish:
+            return
+    with replacing(path) as beside:
+        beside.write_text(yaml.safe_dump(wish, sort_keys=False))
+
+
+def differences(there: Any, wish: Any, key: str = "") -> list[str]:
+    """Settings that change what is learnt, as "train.lr: 0.0001, asked for 0.0004"."""
+    if isinstance(there, dict) and isinstance(wish, dict):
+        names = [n for n in [*wish, *(set(there) - set(wish))] if not (key == "train." and n in FREE)]
+        return [d for n in names for d in differences(there.get(n), wish.get(n), f"{key}{n}.")]
+    return [] if there == wish else [f"{key[:-1]}: {there}, asked for {wish}"]
