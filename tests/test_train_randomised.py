@@ -122,3 +122,6 @@ def test_an_unsure_measurement_has_more_than_one_diameter(flat):
     assert plausible(replace(sure, confidence=0.1)) == pytest.approx([size, size / AROUND, size * AROUND])
     apart = replace(sure, evidence=sure.evidence | {"characteristic_diameter": 2 * size})
     assert len(plausible(apart)) == 3
+    pieces = seen.elongation | {50: 2.0}
+    assert len(plausible(replace(sure, elongation=pieces))) == 1
+    assert len(plausible(replace(sure, elongation=pieces, ndim=3))) == 3  # pieces of walls between cells

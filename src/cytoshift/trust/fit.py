@@ -26,6 +26,7 @@ from .select import total
 POLARITIES = ("auto", "bright", "dark")
 SURE = 0.6  # confidence of a measurement that needs no second one
 AGREE = 1.35  # so much may the two ways to measure a diameter differ before both are plausible
+FLAT = 1.7  # median elongation in 3D from which on outlined objects may be pieces of walls between cells
 AROUND = 1.6  # the other diameters that are tried are smaller and larger by this factor
 FINER = 3.0  # voxels of the images are divided by so much at most: beyond, nothing is added but work
 NEAR = 1.25  # diameters that differ by less are one; networks have learnt objects of many sizes
@@ -131,7 +132,8 @@ def plausible(seen: Measured) -> list[float]:
     """Diameters that are worth a try, the most plausible first."""
     outlined, characteristic = seen.whole_diameters[50], seen.evidence["characteristic_diameter"]
     apart = max(outlined / characteristic, characteristic / outlined) if characteristic else 1.0
-    if seen.confidence >= SURE and apart <= AGREE:
+    flat = seen.ndim == 3 and seen.elongation[50] > FLAT
+    if seen.confidence >= SURE and apart <= AGREE and not flat:
         return [outlined]
     return [outlined, outlined / AROUND, outlined * AROUND]
 
