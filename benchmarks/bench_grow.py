@@ -54,8 +54,8 @@ def one(shape: tuple[int, ...], memory: float, model: str | None, folder: Path) 
     from cytoshift.model import Segmenter
     from cytoshift.nets.spec import TranslatorSpec
     from cytoshift.predict.blockwise import finish, segment_blockwise
-    from cytoshift.predict.engine import Serial
-    from cytoshift.predict.plan import Wishes
+    from cytoshift.predict.blockwise.engine import Serial
+    from cytoshift.predict.blockwise.plan import Wishes
     from cytoshift.represent import Ternary
 
     if model:

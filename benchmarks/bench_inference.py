@@ -35,7 +35,7 @@ from cytoshift.nets.folded import quick
 from cytoshift.nets.formats import computes_bf16
 from cytoshift.predict.network import Tiling, multiple, pad, probabilities
 from cytoshift.predict.norms import Pooled
-from cytoshift.predict.run import Options, decoded, measured
+from cytoshift.predict.pipeline import Options, decode, measure_scale
 from record import Wanted, conclude
 from workload import sizes, volume_of
 
@@ -117,7 +117,7 @@ def patch(segmenter: Segmenter, path: str | None, side: tuple[int, ...]) -> tupl
         return torch.randn(1, segmenter.spec.channels, *side, generator=rng).clamp(-1, 1), False
     volume = volume_of(path, segmenter)
     raw = volume.load()
-    image = measured(segmenter, volume, raw)(raw)
+    image = measure_scale(segmenter, volume, raw)(raw)
     image = image.reshape(-1, *image.shape[-len(side) :])
     middle = tuple(slice(max((n - s) // 2, 0), max((n - s) // 2, 0) + s) for n, s in zip(image.shape[1:], side))
     return torch.from_numpy(pad(image[(slice(None), *middle)], multiple(segmenter)))[None], True
@@ -135,7 +135,7 @@ def in_tiles(segmenter: Segmenter, path: str, region: str | None) -> tuple[float
     """`agreement` of bfloat16 with 32 bits over a corner of an image, and how many objects there are."""
     volume = volume_of(path, segmenter)
     raw = volume.load()
-    image = measured(segmenter, volume, raw)(raw)
+    image = measure_scale(segmenter, volume, raw)(raw)
     corner = tuple(slice(0, n) for n in (sizes(region) if region else image.shape[-segmenter.spec.ndim :]))
     found, wanted = (
         probabilities(segmenter, image[(..., *corner)], Tiling(precision=precision))[None]
@@ -146,7 +146,7 @@ def in_tiles(segmenter: Segmenter, path: str, region: str | None) -> tuple[float
 
 def agreement(segmenter: Segmenter, found: torch.Tensor, wanted: torch.Tensor) -> tuple[float, int]:
     """F1 at 0.9 of the labels of two sets of channels, and how many objects there are."""
-    truth, pred = (decoded(segmenter.representation, c[0].numpy(), segmenter.voxel, Options()) for c in (wanted, found))
+    truth, pred = (decode(segmenter.representation, c[0].numpy(), segmenter.voxel, Options()) for c in (wanted, found))
     return match(overlap(truth, pred), 0.9).f1, int(truth.max())
 
 

@@ -29,7 +29,7 @@ from cytoshift.model import Segmenter
 from cytoshift.nets.formats import instructions
 from cytoshift.predict import ways
 from cytoshift.predict.network import measure, multiple, pad
-from cytoshift.predict.run import Options, instances, measured
+from cytoshift.predict.pipeline import Options, decode, measure_scale
 from cytoshift.represent import Classes
 
 SETS = {"AVX2": "avx2", "AVX512_CORE": "avx512_f", "AVX512_CORE_BF16": "avx512_bf16", "AVX512_CORE_AMX": "amx_bf16"}
@@ -44,7 +44,7 @@ def labels(segmenter: Segmenter, channels: np.ndarray) -> list[np.ndarray]:
     represent = segmenter.representation
     parts = [(p.represent, p.channels) for p in represent.parts()] if isinstance(represent, Classes) else None
     parts = parts or [(represent, slice(None))]
-    return [instances(one, channels[place], segmenter.voxel, Options()).labels for one, place in parts]
+    return [decode(one, channels[place], segmenter.voxel, Options()) for one, place in parts]
 
 
 def rows(model: str, images: str) -> list[dict[str, object]]:
@@ -53,7 +53,7 @@ def rows(model: str, images: str) -> list[dict[str, object]]:
     several = list(range(segmenter.spec.channels)) if segmenter.spec.channels > 1 else None
     volume = open_volumes(ImageSource(paths=images, channel=several))[0]
     raw = volume.load()
-    image = measured(segmenter, volume, raw)(raw)
+    image = measure_scale(segmenter, volume, raw)(raw)
     whole = image.reshape(-1, *volume.shape)
     middle = tuple(
         slice(max(n - m, 0) // 2, max(n - m, 0) // 2 + m) for n, m in zip(volume.shape, SIDES[len(volume.shape)])

@@ -1,6 +1,6 @@
 """What `cytoshift plan` reckons with: rates of one core and bytes per voxel, measured and written down as JSON.
 
-    OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/bench_rates.py -o src/cytoshift/predict/rates.json
+    OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/bench_rates.py -o src/cytoshift/predict/blockwise/rates.json
 
 A mosaic of packed nuclei is copied, counted and given to the network of AD-GAN's laptop preset (random weights: they do
 not change its speed), and the channels of bench_stitch.py to the passes behind it. Seconds are the processor's, so that
@@ -99,9 +99,9 @@ def stitching(folder: Path) -> dict[str, float]:
 
     import bench_stitch
     from cytoshift.predict.blockwise import segment_blockwise
-    from cytoshift.predict.engine import Serial
-    from cytoshift.predict.plan import Wishes
-    from cytoshift.predict.run import Options
+    from cytoshift.predict.blockwise.engine import Serial
+    from cytoshift.predict.blockwise.plan import Wishes
+    from cytoshift.predict.pipeline import Options
 
     command = [
         sys.executable,

@@ -92,11 +92,10 @@ def passes(folder: Path, side: int, only: bool) -> None:
     """Pass 1 laid down, or all others done; its figures on standard output."""
     import torch
 
-    from cytoshift.predict import passes
-    from cytoshift.predict.blockwise import audited, finish, segment_blockwise
-    from cytoshift.predict.engine import Serial
-    from cytoshift.predict.plan import Wishes
-    from cytoshift.predict.run import Options
+    from cytoshift.predict.blockwise import audited, finish, passes, segment_blockwise
+    from cytoshift.predict.blockwise.engine import Serial
+    from cytoshift.predict.blockwise.plan import Wishes
+    from cytoshift.predict.pipeline import Options
 
     torch.manual_seed(0)
     part = np.load(folder / "cube.npy")
@@ -131,12 +130,12 @@ def compared(folder: Path, side: int) -> tuple[int, int]:
     from cytoshift.core.voxel import Voxel
     from cytoshift.data.volumes import open_labels
     from cytoshift.labels.overlap import overlap
-    from cytoshift.predict.run import Options, decoded
+    from cytoshift.predict.pipeline import Options, decode
     from cytoshift.represent import BCD
 
     eight = np.load(folder / "cube.npy")
     voxel = Voxel((1.0, 1.0, 1.0))
-    whole = decoded(BCD(smallest=5.0), eight, voxel, Options())
+    whole = decode(BCD(smallest=5.0), eight, voxel, Options())
     found = open_labels(folder / "out.ome.zarr")[0].array
     unlike, objects, seen = 0, 0, []
     for corner in product(range(0, side, CUBE), repeat=3):
@@ -144,7 +143,7 @@ def compared(folder: Path, side: int) -> tuple[int, int]:
         truth = whole
         if part.shape != whole.shape:  # the volume ends within a cube: what it cuts there is decoded as it is cut
             box = tuple(slice(0, n) for n in part.shape)
-            truth = decoded(BCD(smallest=5.0), np.ascontiguousarray(eight[(slice(None), *box)]), voxel, Options())
+            truth = decode(BCD(smallest=5.0), np.ascontiguousarray(eight[(slice(None), *box)]), voxel, Options())
         table = overlap(truth, part)
         exact = int((table.pairs.iou == 1).sum())
         unlike += max(int(truth.max()), len(table.pred_ids)) - exact

@@ -14,7 +14,7 @@ import torch
 from cytoshift.cli.doctor_networks import networks
 from cytoshift.core import threads
 from cytoshift.nets.formats import instructions
-from cytoshift.predict.run import Options, predict
+from cytoshift.predict.pipeline import Options, predict
 from cytoshift.predict.ways import proof_of
 from predicting import nuclei, segmenter, volume
 

@@ -8,11 +8,10 @@ import numpy as np
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import Volume, open_labels
 from cytoshift.labels.overlap import overlap
-from cytoshift.predict import passes
-from cytoshift.predict.blockwise import audited, finish, segment_blockwise
-from cytoshift.predict.engine import Serial
-from cytoshift.predict.plan import Wishes
-from cytoshift.predict.run import Options, decoded
+from cytoshift.predict.blockwise import audited, finish, passes, segment_blockwise
+from cytoshift.predict.blockwise.engine import Serial
+from cytoshift.predict.blockwise.plan import Wishes
+from cytoshift.predict.pipeline import Options, decode
 from cytoshift.represent import BCD, Semantic
 from predicting import segmenter
 
@@ -78,7 +77,7 @@ def encoded(made, labels: np.ndarray, volume: Volume) -> tuple[np.ndarray, np.nd
     """The channels of a perfect network in 8 bits (K, *S), and what they are in one piece (*S)."""
     represent = made.representation
     eight = represent.stored(represent.encode(labels, volume.voxel))
-    return eight, decoded(represent, eight, volume.voxel, PLAIN)
+    return eight, decode(represent, eight, volume.voxel, PLAIN)
 
 
 def models() -> dict:

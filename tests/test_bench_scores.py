@@ -6,8 +6,8 @@ import pytest
 from cytoshift.bench.scores import surety
 from cytoshift.core.voxel import Voxel
 from cytoshift.labels.objects import objects
+from cytoshift.predict.pipeline import Instances, Prediction
 from cytoshift.predict.raw import Raw
-from cytoshift.predict.run import Instances, Prediction
 from cytoshift.represent import BCD, Semantic
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from cytoshift.cli.main import app
 from cytoshift.cli.plan import plan
 from cytoshift.core.errors import UserError
-from cytoshift.predict.forecast import Rates, forecast, measured_rates
+from cytoshift.predict.blockwise.forecast import Rates, forecast, measured_rates
 
 
 def said(*arguments):

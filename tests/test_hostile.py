@@ -36,7 +36,7 @@ from cytoshift.data.volumes import open_volumes
 from cytoshift.model import Segmenter
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict.outputs import Table
-from cytoshift.predict.run import predict
+from cytoshift.predict.pipeline import predict
 from cytoshift.represent import BCD
 from cytoshift.train import checkpoint
 from large_files import bigtiff, deflated

@@ -16,7 +16,7 @@ from cytoshift.methods import METHODS, Task
 from cytoshift.methods.base import channel_weights, gray
 from cytoshift.model import Segmenter
 from cytoshift.nets.resnet import ResNetSpec
-from cytoshift.predict.run import Options, predict
+from cytoshift.predict.pipeline import Options, predict
 from cytoshift.represent import BCD, Classes, Semantic
 from cytoshift.train.domains import mask_drawer
 from cytoshift.train.fit import fit

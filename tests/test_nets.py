@@ -17,7 +17,7 @@ from cytoshift.nets.critic import CriticSpec
 from cytoshift.nets.nd import CONV, Lengthen, Pad, changed, conv, finer
 from cytoshift.nets.resnet import ResNetSpec
 from cytoshift.nets.spec import NetSpec, TranslatorSpec, UNetSpec, stages
-from cytoshift.predict.run import segment
+from cytoshift.predict.pipeline import segment
 from cytoshift.represent import Ternary
 from predicting import nuclei, volume
 

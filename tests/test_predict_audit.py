@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from cytoshift.core.blocks import Grid
-from cytoshift.predict.audit import FIELDS, INSIDE, Audit, counts, cuts, judged, together
+from cytoshift.predict.blockwise.audit import FIELDS, INSIDE, Audit, counts, cuts, judged, together
 
 SHAPE = (64, 128, 128)
 

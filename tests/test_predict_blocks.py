@@ -10,12 +10,12 @@ from scipy.ndimage import find_objects
 
 import stitching
 from cytoshift.core.errors import UserError
+from cytoshift.core.lock import locked
 from cytoshift.data.volumes import open_labels
-from cytoshift.predict import passes
-from cytoshift.predict.blockwise import audited, finish, locked, segment_blockwise
-from cytoshift.predict.engine import Serial, Threads
-from cytoshift.predict.link import RULES
-from cytoshift.predict.plan import CONTEXT, Wishes
+from cytoshift.predict.blockwise import audited, finish, passes, segment_blockwise
+from cytoshift.predict.blockwise.engine import Serial, Threads
+from cytoshift.predict.blockwise.link import RULES
+from cytoshift.predict.blockwise.plan import CONTEXT, Wishes
 from stitching import PLAIN, blocks_of, crowd, encoded, image_of, same_objects, stand_in
 
 
@@ -97,11 +97,11 @@ def test_stopped_after_any_block_it_goes_on_to_the_same_bytes(phantom, tmp_path)
 
         def __call__(self, work, numbers):
             for number in numbers:
-                work(number)
+                result = work(number)
                 self.after -= 1
                 if self.after < 0:
                     raise KeyboardInterrupt
-                yield number
+                yield number, result
 
     made, volume, whole = phantom
     _, _, said = blocks_of(made, volume, tmp_path / "whole", WISHES)

@@ -19,9 +19,9 @@ from cytoshift.data import store
 from cytoshift.data.store import ImageStore
 from cytoshift.data.volumes import ImageSource, open_labels, open_volumes
 from cytoshift.predict.blockwise import audited, finish, segment_blockwise
-from cytoshift.predict.engine import Serial
-from cytoshift.predict.plan import PASSES, Wishes
-from cytoshift.predict.run import Options
+from cytoshift.predict.blockwise.engine import Serial
+from cytoshift.predict.blockwise.plan import PASSES, Wishes
+from cytoshift.predict.pipeline import Options
 from predicting import nuclei, segmenter
 from stitching import PLAIN, crowd, encoded, image_of, stand_in
 

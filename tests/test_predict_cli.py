@@ -14,7 +14,7 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_labels
 from cytoshift.data.write import write_image
-from cytoshift.predict import run
+from cytoshift.predict.outputs import Outputs
 from predicting import nuclei, segmenter
 
 
@@ -77,15 +77,15 @@ def test_many_images_to_a_folder_of_labels_alone(model, images, tmp_path):
 def test_stopped_and_continued_is_the_same(model, images, tmp_path, monkeypatch):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     segment(model, images, "-o", whole)
-    predict, calls = run.predict, []
+    write, calls = Outputs.write, []
 
     def twice(*args):
         calls.append(args)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return predict(*args)
+        return write(*args)
 
-    monkeypatch.setattr(run, "predict", twice)
+    monkeypatch.setattr(Outputs, "write", twice)
     assert CliRunner().invoke(app, ["segment", str(model), str(images), "-o", str(parts)]).exit_code == 130
     assert (parts / "field0.tif").exists() and not (parts / "field1.tif").exists()
     first = (parts / "field0.tif").stat().st_mtime_ns

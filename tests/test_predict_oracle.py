@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 import stitching
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
-from cytoshift.predict.job import ROW
-from cytoshift.predict.link import AGREE, best, contact
-from cytoshift.predict.merge import forest
-from cytoshift.predict.plan import Wishes
+from cytoshift.predict.blockwise.job import ROW
+from cytoshift.predict.blockwise.link import AGREE, best, contact
+from cytoshift.predict.blockwise.merge import forest
+from cytoshift.predict.blockwise.plan import Wishes
 from stitching import blocks_of, encoded, image_of, stand_in
 
 SHAPES = {2: (64, 95), 3: (33, 33, 62)}

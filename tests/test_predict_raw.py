@@ -16,9 +16,10 @@ from cytoshift.data.volumes import declared, open_volumes
 from cytoshift.data.write import write_image
 from cytoshift.labels.ids import relabel
 from cytoshift.nets.unet import UNetSpec
-from cytoshift.predict import run
+from cytoshift.predict import pipeline
+from cytoshift.predict.outputs import Outputs
 from cytoshift.predict.raw import rounded
-from cytoshift.represent import BCD
+from cytoshift.represent import BCD, Ternary
 from predicting import nuclei, segmenter, volume
 
 HALF = Voxel((0.5, 0.5), "um")
@@ -79,21 +80,21 @@ def test_what_is_written_decodes_to_the_labels_that_are_written():
     """The usage page's lines on the raw prediction of a resampled stack, exactly."""
     made = segmenter(3, (2.0, 1.5, 1.5), network=Bright(), representation=BCD(seed_voxels=8, voxels=16),
                      normalisation=Normalisation(kind="minmax"))  # fmt: skip
-    found = run.predict(made, volume(hills(), (2.0, 1.0, 1.0)), run.Options(max_hole=0), keep=True)
+    found = pipeline.predict(made, volume(hills(), (2.0, 1.0, 1.0)), pipeline.Options(max_hole=0), keep=True)
     assert found.raw.names == ("image", "foreground", "contour", "distance")
     pred = found.raw.channels
     assert pred.shape == (4, 10, 40, 56) and pred.dtype == np.uint8
     again = bcd_watershed(pred[1:], seed_thres=8, thres_small=16)
     assert found.labels.max() == 3 and (relabel(again) == found.labels).all()
-    assert run.predict(made, volume(hills(), (2.0, 1.0, 1.0))).raw is None
+    assert pipeline.predict(made, volume(hills(), (2.0, 1.0, 1.0))).raw is None
 
 
 def test_ranges():
     image = np.array([[-1, 0, 1]], np.float32)
     channels = np.array([[[0, 0.5, 1]], [[0, 0.2, 1]], [[-1, 0, 1]]], np.float32)
-    drawn = rounded(image, [(-1, 1)], channels, ("foreground", "contour", "distance")).channels
+    drawn = rounded(image, [(-1, 1)], channels, BCD()).channels
     assert drawn.tolist() == [[[0, 128, 255]], [[0, 128, 255]], [[0, 51, 255]], [[0, 128, 255]]]
-    assert rounded(2 * image, [(-4, 4)], channels[:1], ("core",)).channels.tolist() == [
+    assert rounded(2 * image, [(-4, 4)], channels[:1], Ternary()).channels.tolist() == [
         [[64, 128, 191]],
         [[0, 128, 255]],
     ]
@@ -105,7 +106,7 @@ def test_one_image_to_one_file(model, images, tmp_path):
     assert f"raw predictions in {path}" in said
     (photograph,) = open_volumes(images / "field0.tif")
     loaded = segmenter_of(model)
-    expected = run.predict(loaded, photograph, run.Options(precision="32"), keep=True).raw.channels
+    expected = pipeline.predict(loaded, photograph, pipeline.Options(precision="32"), keep=True).raw.channels
     scaled = Normalisation().measure([photograph.load()])(photograph.load())
     assert (read(path) == expected).all()
     assert np.abs(expected[0] / 127.5 - 1 - scaled).max() <= 0.51 / 127.5
@@ -145,8 +146,8 @@ def test_it_is_read_back_with_axes_and_voxel_size(tmp_path, unit):
 
 def test_a_folder_for_many_and_finished_is_what_has_all(model, images, tmp_path, monkeypatch):
     out, raw = tmp_path / "out", tmp_path / "raw"
-    predict, calls = run.predict, []
-    monkeypatch.setattr(run, "predict", lambda *args: (calls.append(args), predict(*args))[1])
+    write, calls = Outputs.write, []
+    monkeypatch.setattr(Outputs, "write", lambda *args: (calls.append(args), write(*args))[1])
     segment(model, images, "-o", out)
     labels = {path.name: path.read_bytes() for path in out.glob("*.tif")}
     assert "had been finished" not in segment(model, images, "-o", out, "--raw", raw)  # none has its raw file

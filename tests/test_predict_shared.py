@@ -13,10 +13,10 @@ from cytoshift.nets.chain import ChainSpec
 from cytoshift.nets.resnet import ResNetSpec
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict.blockwise import segment_blockwise
-from cytoshift.predict.engine import Serial
+from cytoshift.predict.blockwise.engine import Serial
+from cytoshift.predict.blockwise.plan import Wishes
 from cytoshift.predict.network import multiple, pad
-from cytoshift.predict.plan import Wishes
-from cytoshift.predict.run import Options, inferred
+from cytoshift.predict.pipeline import Options, Pipeline
 from cytoshift.predict.working import Working
 from cytoshift.represent import Classes, Ternary
 from predicting import nuclei, segmenter
@@ -48,9 +48,9 @@ def blocks_and_piece(made, volume, options, folder):
     size = tuple(n // 2 for n in volume.shape)
     job = segment_blockwise(made, volume, outputs, folder / "work", Serial(),
                             Wishes(block=size, halo=(8,) * len(size)), options, only="predict")  # fmt: skip
-    whole = inferred(made, job.scale(volume.load()), volume.voxel, options, None)
+    whole = Pipeline.of_image(made, job.scale(volume.load()), volume.voxel, options).channels()
     lows = np.array(job.represent.ranges)[:, 0].reshape(-1, *(1,) * len(size))
-    found = job.blended(slice(0, len(whole)), tuple(slice(0, n) for n in volume.shape))
+    found = job.stored_channels(slice(0, len(whole)), tuple(slice(0, n) for n in volume.shape))
     return found.astype(float), 255 * (whole - lows) / (1 - lows), job
 
 
@@ -64,7 +64,7 @@ def test_channels_of_blocks_are_those_of_one_piece_for_every_method(name, ndim, 
     blocks, piece, job = blocks_and_piece(made, volume, options, tmp_path)
     assert len(job.cover) >= 4 and len(job.grid) >= 4
     assert np.abs(blocks - piece).max() <= STEP
-    alone = inferred(made, job.scale(image), volume.voxel, Options(precision="32"), None)
+    alone = Pipeline.of_image(made, job.scale(image), volume.voxel, Options(precision="32")).channels()
     lows = np.array(job.represent.ranges)[:, 0].reshape(-1, *(1,) * ndim)
     assert np.abs(255 * (alone - lows) / (1 - lows) - piece).mean() / 255 <= PIECE
 

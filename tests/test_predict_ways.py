@@ -14,7 +14,7 @@ from cytoshift.nets.spec import TranslatorSpec
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict import ways
 from cytoshift.predict.network import Tiling, probabilities
-from cytoshift.predict.run import Options, predict
+from cytoshift.predict.pipeline import Options, predict
 from cytoshift.represent import BCD
 from predicting import nuclei, segmenter, volume
 

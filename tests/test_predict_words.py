@@ -12,8 +12,8 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_labels
 from cytoshift.data.write import write_image
-from cytoshift.predict import blockwise
-from cytoshift.predict.audit import FIELDS, Audit
+from cytoshift.predict.blockwise import run as blockwise
+from cytoshift.predict.blockwise.audit import FIELDS, Audit
 from cytoshift.represent import Ternary
 from predicting import nuclei, segmenter
 

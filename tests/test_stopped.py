@@ -12,7 +12,8 @@ from cytoshift.cli.main import main
 from cytoshift.core.voxel import Voxel
 from cytoshift.data import copy
 from cytoshift.data.write import write_image, write_labels
-from cytoshift.predict import passes, run
+from cytoshift.predict.blockwise import passes
+from cytoshift.predict.outputs import Outputs
 from predicting import nuclei, segmenter
 
 PIXELS = Voxel((1.0, 1.0))
@@ -59,7 +60,7 @@ def at(monkeypatch, module, name, count, number):
 def test_whole_images_that_are_finished_stay(folder, monkeypatch, capfd, number):
     words = ["segment", "model", "images", "-o", "out", "--quiet"]
     with monkeypatch.context() as patched:
-        at(patched, run, "predict", 2, number)
+        at(patched, Outputs, "write", 2, number)
         code, said = cytoshift(patched, capfd, *words)
     name = "Ctrl-C" if number == signal.SIGINT else number.name
     assert code == 128 + number

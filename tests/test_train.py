@@ -18,7 +18,7 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.model import Segmenter
-from cytoshift.predict.run import segment
+from cytoshift.predict.pipeline import segment
 from cytoshift.train import proof
 from cytoshift.train.fit import fit
 from cytoshift.train.log import Log

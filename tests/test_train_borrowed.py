@@ -20,7 +20,7 @@ from cytoshift.data.write import write_image, write_labels
 from cytoshift.methods import METHODS, TWO_STAGES
 from cytoshift.model import Segmenter
 from cytoshift.nets.chain import ChainSpec, LookupSpec
-from cytoshift.predict.run import segment
+from cytoshift.predict.pipeline import segment
 from cytoshift.synth import pair
 from cytoshift.train.domains import domains
 from cytoshift.train.fit import fit

@@ -14,7 +14,7 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.data.write import write_image
 from cytoshift.model import Segmenter
-from cytoshift.predict.run import predict
+from cytoshift.predict.pipeline import predict
 from cytoshift.synth.phantoms import phantom
 from cytoshift.train.fit import fit
 from cytoshift.train.settings import Run

@@ -7,7 +7,7 @@ import torch
 
 from cytoshift.data.volumes import open_volumes
 from cytoshift.model import Segmenter
-from cytoshift.predict.run import segment
+from cytoshift.predict.pipeline import segment
 from cytoshift.train.fit import fit
 from cytoshift.train.ship import Shelf
 from cytoshift.train.trainer import passes

@@ -8,7 +8,7 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.metrics.report import evaluate
 from cytoshift.predict import live
 from cytoshift.predict.live import Class, Live, called
-from cytoshift.predict.run import segment
+from cytoshift.predict.pipeline import segment
 from predicting import nuclei, segmenter, taught, volume
 
 

@@ -29,7 +29,7 @@ from .metrics import report as metrics
 from .metrics.report import Report
 from .metrics.scores import mean_over_objects
 from .model.segmenter import Segmenter as Stored
-from .predict.run import segment as segment_volume
+from .predict.pipeline import segment as segment_volume
 from .report import write_report
 from .train.fit import fit as fit_settings
 from .train.settings import Run

@@ -29,7 +29,7 @@ from ..data.several import apart
 from ..data.volumes import Volume, open_volumes
 from ..measure.shapes import Shapes, shapes
 from ..model import Segmenter
-from ..predict.run import Options, predict
+from ..predict.pipeline import Options, predict
 from ..train import checkpoint
 from ..train.fit import fit
 from ..train.settings import Run

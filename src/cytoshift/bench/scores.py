@@ -18,7 +18,7 @@ from ..labels.overlap import Overlap, overlap
 from ..metrics.pairing import Pairing, owned, pairing, summed
 from ..metrics.report import Scores, mean_of, pooled, report
 from ..metrics.scores import mean_over_objects
-from ..predict.run import Prediction
+from ..predict.pipeline import Prediction
 from ..represent import Representation
 from .data import Material, Pair
 

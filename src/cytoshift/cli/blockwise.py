@@ -10,16 +10,17 @@ from . import inputs
 from .console import report_on, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from ..data.volumes import ImageSource, Volume
     from ..model import Segmenter
-    from ..predict.audit import Audit
-    from ..predict.engine import Engine
+    from ..predict.blockwise.audit import Audit
+    from ..predict.blockwise.engine import Engine
+    from ..predict.blockwise.plan import PassName, Wishes
+    from ..predict.blockwise.tables import Found
     from ..predict.outputs import Outputs
-    from ..predict.plan import PassName, Wishes
-    from ..predict.run import Options
-    from ..predict.tables import Found
+    from ..predict.pipeline import Options
 
 FAILED = 3  # exit code: the labels are there, but faces of blocks have left a trace
 SHOWN, SIZE = 8, 320  # images in the overview, and pixels of a picture's longer side
@@ -39,13 +40,24 @@ class Blockwise:
     ngff: str
 
     @property
-    def asked(self) -> bool:
-        """Whether somebody wants blocks, whatever the size of the image."""
-        return bool(self.block or self.halo or self.memory or self.scheduler or self.only or self.workers > 1)
+    def shared(self) -> bool:
+        """Whether somebody wants the work to be shared."""
+        return bool(self.scheduler) or self.workers > 1
+
+    def asked(self, images: int, out: Path) -> bool:
+        """Whether somebody wants blocks, whatever the size of the images: a single one is shared in blocks, where they
+        can be written, and several are shared image by image."""
+        single = self.shared and images == 1 and not str(out).lower().endswith((".tif", ".tiff"))
+        return bool(self.block or self.halo or self.memory or self.only) or single
+
+    @property
+    def remote(self) -> bool:
+        """Whether workers may be on other machines, with another current folder."""
+        return self.scheduler not in (None, "serial", "threads")
 
     def wishes(self) -> "Wishes":
         from ..core.settings import parse
-        from ..predict.plan import Wishes
+        from ..predict.blockwise.plan import Wishes
 
         said = {
             "block": inputs.whole_numbers(self.block, "--block", "256,256,256"),
@@ -55,7 +67,7 @@ class Blockwise:
         return parse(Wishes, {k: v for k, v in said.items() if v is not None} | {"ngff": self.ngff}, "segment")
 
     def one_pass(self) -> "PassName | None":
-        from ..predict.plan import PASSES
+        from ..predict.blockwise.plan import PASSES
 
         found = next((name for name in PASSES[:-1] if name == self.only), None)
         if self.only is not None and found is None:
@@ -63,13 +75,13 @@ class Blockwise:
         return found
 
 
-def too_large(segmenter: "Segmenter", volumes: "list[Volume]") -> "Volume | None":
-    """The first image that does not go through in one piece on this machine."""
+def too_large(segmenter: "Segmenter", volumes: "list[Volume]", workers: int = 1) -> "Volume | None":
+    """The first image that does not go through in one piece on this machine, of which so many workers have one each."""
+    from ..predict.blockwise.plan import fits
     from ..predict.calibration import working_voxels
-    from ..predict.plan import fits
 
     for volume in volumes:
-        if not fits(segmenter, working_voxels(segmenter, volume), volume.dtype.itemsize * volume.channels):
+        if not fits(segmenter, working_voxels(segmenter, volume), volume.dtype.itemsize * volume.channels, workers):
             return volume
     return None
 
@@ -98,9 +110,9 @@ def run(
     from ..core.facts import read_json
     from ..predict.account import Account
     from ..predict.blockwise import cleared
+    from ..predict.blockwise.engine import engine
+    from ..predict.blockwise.tables import join
     from ..predict.calibration import odd_objects
-    from ..predict.engine import engine
-    from ..predict.tables import join
 
     wishes, only, started = how.wishes(), how.one_pass(), time.perf_counter()
     source = source.model_copy(update={"paths": absolute(source.paths)})
@@ -117,7 +129,7 @@ def run(
             done = one(segmenter, outputs, volume, options, wishes, only, (each, how.keep), source, quiet)
             if done is None:
                 continue
-            account.image(volume, {"blocks": time.perf_counter() - began})
+            account.images({volume: {"blocks": time.perf_counter() - began}})
             for found, audit in zip(*done):
                 if warning := odd_objects(segmenter.card, found.name, found.diameter, volume.voxel.unit):
                     say(f"{volume.name}: {warning}", err=True)
@@ -146,7 +158,7 @@ def one(
 ) -> "tuple[list[Found], list[Audit]] | None":  # fmt: skip
     """One image; None where only some early pass was asked for."""
     from ..predict.blockwise import audited, finish, segment_blockwise
-    from ..predict.tables import write_objects, write_seams
+    from ..predict.blockwise.tables import write_objects, write_seams
 
     paths = {name: outputs.labels(volume, name) for name in outputs.classes}
     with Log(volume.name, quiet) as log:
@@ -172,6 +184,16 @@ def absolute(paths: str | list[str]) -> str | list[str]:
     return str(Path(paths).absolute())
 
 
+def located(volumes: "Sequence[Volume]", source: "ImageSource") -> "list[Volume]":
+    """The same images, as workers elsewhere find them."""
+    from dataclasses import replace
+
+    from ..data.volumes import open_volumes
+
+    there = open_volumes(source.model_copy(update={"paths": absolute(source.paths)}))
+    return [replace(far, name=near.name, origin=near.origin) for near, far in zip(volumes, there)]
+
+
 def count(volume: "Volume") -> int:
     out = 1
     for n in volume.shape:
@@ -193,7 +215,7 @@ class Log:
             say(f"{self.name}: {sentence}", err=True)
 
     def tell(self, name: "PassName", done: int, total: int) -> None:
-        from ..predict.passes import numbered
+        from ..predict.blockwise.passes import numbered
 
         if name != self.stage:
             self.stage = name

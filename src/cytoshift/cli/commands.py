@@ -1,8 +1,6 @@
 """How the command line lists its verbs and options, and how it names settings: groups, panels, flags."""
 
-import re
 from collections.abc import Iterable
-from contextvars import ContextVar
 from typing import Any
 
 import typer
@@ -10,30 +8,10 @@ from typer.core import TyperCommand, TyperGroup
 
 from ..core.errors import UserError
 from ..core.text import printable
+from .console import FLAGS, flagged, messages
 
 # What the command line is told wrongly: the class is the same in every version of typer, its module is not.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
-SETTING = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")  # as sentences below cli/ name a setting: `axes` or `axes=zyx`
-FLAGS: ContextVar[dict[str, str] | None] = ContextVar("FLAGS", default=None)  # of the running verb, by parameter
-
-
-def flagged(sentence: str) -> str:
-    """The sentence with the flags of the running verb in the place of settings; what the verb has no flag for stays.
-
-    >>> token = FLAGS.set({"axes": "--axes"})
-    >>> flagged("axes are not known; pass `axes=zyx`, or set `patch`")
-    'axes are not known; pass --axes zyx, or set `patch`'
-    >>> FLAGS.reset(token)
-    """
-    flags = FLAGS.get() or {}
-
-    def flag(found: re.Match[str]) -> str:
-        name, value = found.groups()
-        if name not in flags:
-            return found.group()
-        return flags[name] if value is None else f"{flags[name]} {value}"
-
-    return SETTING.sub(flag, sentence)
 
 
 def paneled(records: Iterable[tuple[str, tuple[str, str]]], formatter: Any) -> None:
@@ -86,7 +64,8 @@ class Verbs(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with messages():
+                return super().invoke(ctx)
         except USAGE_ERROR as error:
             raise unmasked(error) from None
         except UserError as error:

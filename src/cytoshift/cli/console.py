@@ -5,18 +5,67 @@ that a program can read.
 """
 
 import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ..core.text import printable
-from .commands import flagged
 
 if TYPE_CHECKING:
     from rich.text import Text
 
     from ..predict.outputs import Outputs
+
+
+SETTING = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")  # as sentences below cli/ name a setting: `axes` or `axes=zyx`
+FLAGS: ContextVar[dict[str, str] | None] = ContextVar("FLAGS", default=None)  # of the running verb, by parameter
+
+
+def flagged(sentence: str) -> str:
+    """The sentence with the flags of the running verb in the place of settings; what the verb has no flag for stays.
+
+    >>> token = FLAGS.set({"axes": "--axes"})
+    >>> flagged("axes are not known; pass `axes=zyx`, or set `patch`")
+    'axes are not known; pass --axes zyx, or set `patch`'
+    >>> FLAGS.reset(token)
+    """
+    flags = FLAGS.get() or {}
+
+    def flag(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if name not in flags:
+            return found.group()
+        return flags[name] if value is None else f"{flags[name]} {value}"
+
+    return SETTING.sub(flag, sentence)
+
+
+class Messages(logging.Handler):
+    """What the rooms have to say, on stderr: sentences as they are, warnings with the name of the program."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warned = "cytoshift: " * (record.levelno >= logging.WARNING)
+        say(f"{warned}{record.getMessage()}", err=True)
+
+
+@contextmanager
+def messages() -> Iterator[None]:
+    """Within, messages of the logger `cytoshift` reach the person at the terminal."""
+    handler, log = Messages(), logging.getLogger("cytoshift")
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
 
 
 def say(words: object, err: bool = False, **style: Any) -> None:

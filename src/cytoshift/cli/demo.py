@@ -132,12 +132,12 @@ def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:
 def masks(run: "Run", segmenter: "Segmenter", volume: "Volume", index: int) -> "tuple[Mask, Mask]":
     """A mask as the training drew them, and the image as the network turns it into one; both (Y, X) in [0, 1]."""
     from ..core.rng import stream
-    from ..predict.run import Options, inferred, measured
+    from ..predict.pipeline import Options, Pipeline, measure_scale
     from ..synth import draw_labels
 
     raw = volume.load()
     assert run.prior is not None, "AD-GAN has one"
     labels = draw_labels(run.prior, raw.shape, volume.voxel, stream(run.seed, "overview", index))
-    scale = measured(segmenter, volume, raw)
-    seen = inferred(segmenter, scale(raw), volume.voxel, Options(), None)
+    scale = measure_scale(segmenter, volume, raw)
+    seen = Pipeline.of_image(segmenter, scale(raw), volume.voxel, Options()).channels()
     return run.represent.encode(labels, volume.voxel)[0], seen[0]

@@ -14,68 +14,82 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+Method = Annotated[
+    str,
+    typer.Argument(
+        help="adgan, randomised, mask_cyclegan; or with --source: cysgan, feature, mmd, coral, dann, ynet, "
+        "mean_teacher, supervised, vox2vox, cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
+    ),
+]
+Targets = Annotated[
+    list[str], typer.Option("--images", "--target", help="Raw images: file, folder or glob; repeatable.")
+]
+Source = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        help="Images and labels of another modality whose labels are borrowed; with --channels a folder that holds "
+        "one for each class, or golgi=PATH,nuclei=PATH.",
+        metavar="IMAGES LABELS",
+    ),
+]
+Settings = Annotated[Path, typer.Option("-o", "--out", help="Where the settings go.")]
+Channels = Annotated[str | None, typer.Option(help="Several classes, each in a channel of its own: golgi=0,nuclei=1.")]
+Cells = Annotated[
+    str | None, typer.Option(help="With --channels: draw Golgi and nuclei as in retina or ss-seg-cyclegan.")
+]
+Polarity = Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured.")]
+Preset = Annotated[
+    str,
+    typer.Option(
+        help="laptop, or the sizes of the paper: paper; of mask_cyclegan also stretched: laptop with the paper's "
+        "contrast, percentiles 95 to 98."
+    ),
+]
+Represent = Annotated[
+    str | None,
+    typer.Option(
+        help="How instances are written: semantic (split by shape) or ternary (edge and core) masks; for "
+        "borrowed labels and randomised bcd (mask, contour, distance), bc, semantic or ternary."
+    ),
+]
+SourceAxes = Annotated[str | None, inputs.of_source(help="Axes of the source, as --axes.")]
+SourceChannel = Annotated[str | None, inputs.of_source(help="Channel of the source's images, as --channel.")]
+SourceVoxel = Annotated[str | None, inputs.of_source(help="Voxel size of the source, as --voxel.")]
+SourceUnit = Annotated[str | None, inputs.of_source(help="Unit of --source-voxel.")]
+SourceFrames = Annotated[str | None, inputs.of_source(help="Frames of the source, as --frames.")]
+SourceMaskAbove = Annotated[
+    float | None,
+    inputs.of_source(help="The source's labels are a mask: its connected parts above this are objects."),
+]
+Alike = Annotated[
+    bool,
+    inputs.of_source("--alike", help="Objects of source and target are equally large and dark: measure no target."),
+]
+
+
 def new(
-    method: Annotated[
-        str,
-        typer.Argument(
-            help="adgan, randomised, mask_cyclegan; or with --source: cysgan, feature, mmd, coral, dann, ynet, "
-            "mean_teacher, supervised, vox2vox, cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
-        ),
-    ],
-    images: Annotated[
-        list[str], typer.Option("--images", "--target", help="Raw images: file, folder or glob; repeatable.")
-    ],
-    source: Annotated[
-        tuple[str, str] | None,
-        typer.Option(
-            help="Images and labels of another modality whose labels are borrowed; with --channels a folder that holds "
-            "one for each class, or golgi=PATH,nuclei=PATH.",
-            metavar="IMAGES LABELS",
-        ),
-    ] = None,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Where the settings go.")] = Path("run.yaml"),
+    method: Method,
+    images: Targets,
+    source: Source = None,
+    out: Settings = Path("run.yaml"),
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
-    channels: Annotated[
-        str | None, typer.Option(help="Several classes, each in a channel of its own: golgi=0,nuclei=1.")
-    ] = None,
-    cells: Annotated[
-        str | None, typer.Option(help="With --channels: draw Golgi and nuclei as in retina or ss-seg-cyclegan.")
-    ] = None,
+    channels: Channels = None,
+    cells: Cells = None,
     level: inputs.Level = 0,
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
-    polarity: Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured.")] = "auto",
-    preset: Annotated[
-        str,
-        typer.Option(
-            help="laptop, or the sizes of the paper: paper; of mask_cyclegan also stretched: laptop with the paper's "
-            "contrast, percentiles 95 to 98."
-        ),
-    ] = "laptop",
-    represent: Annotated[
-        str | None,
-        typer.Option(
-            help="How instances are written: semantic (split by shape) or ternary (edge and core) masks; for "
-            "borrowed labels and randomised bcd (mask, contour, distance), bc, semantic or ternary."
-        ),
-    ] = None,
-    source_axes: Annotated[str | None, inputs.of_source(help="Axes of the source, as --axes.")] = None,
-    source_channel: Annotated[
-        str | None, inputs.of_source(help="Channel of the source's images, as --channel.")
-    ] = None,
-    source_voxel: Annotated[str | None, inputs.of_source(help="Voxel size of the source, as --voxel.")] = None,
-    source_unit: Annotated[str | None, inputs.of_source(help="Unit of --source-voxel.")] = None,
-    source_frames: Annotated[str | None, inputs.of_source(help="Frames of the source, as --frames.")] = None,
-    source_mask_above: Annotated[
-        float | None,
-        inputs.of_source(help="The source's labels are a mask: its connected parts above this are objects."),
-    ] = None,
-    alike: Annotated[
-        bool,
-        inputs.of_source("--alike", help="Objects of source and target are equally large and dark: measure no target."),
-    ] = False,
+    polarity: Polarity = "auto",
+    preset: Preset = "laptop",
+    represent: Represent = None,
+    source_axes: SourceAxes = None,
+    source_channel: SourceChannel = None,
+    source_voxel: SourceVoxel = None,
+    source_unit: SourceUnit = None,
+    source_frames: SourceFrames = None,
+    source_mask_above: SourceMaskAbove = None,
+    alike: Alike = False,
     overwrite: inputs.Overwrite = False,
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
@@ -96,9 +110,7 @@ def new(
     with locked(out):
         refuse_written(out, picture, overwrite)
     numbers = None if channels is None else numbered(channels)
-    asked = Requests(
-        polarity=polarity, preset=preset, represent=represent, channels=numbers, cells=cells, alike=alike
-    )  # fmt: skip
+    asked = Requests(polarity=polarity, preset=preset, represent=represent, channels=numbers, cells=cells, alike=alike)
     lender = None
     if source is not None:
         theirs = declared(source[0], source_axes, source_channel, 0, source_voxel, source_unit, source_frames)

@@ -9,7 +9,7 @@ from . import inputs
 from .console import say
 
 if TYPE_CHECKING:
-    from ..predict.forecast import Forecast, Rates
+    from ..predict.blockwise.forecast import Forecast, Rates
 
 
 def plan(
@@ -29,7 +29,7 @@ def plan(
     Arithmetic alone: rates of one core were measured and come with the program, all of them can be set.
     """
     from ..core.settings import parse
-    from ..predict.forecast import Rates, forecast, measured_rates
+    from ..predict.blockwise.forecast import Rates, forecast, measured_rates
 
     if (image is None) == (shape is None):
         raise UserError("the volume is not said; pass an image, or its size by --shape 1000,10000,100000")

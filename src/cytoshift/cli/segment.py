@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..data.volumes import ImageSource, Volume
     from ..model import Segmenter
     from ..predict.outputs import Outputs, Table
-    from ..predict.run import Options
+    from ..predict.pipeline import Options
 
 SHOWN = 8  # images in the overview
 SIZE = 320  # pixels of a picture's longer side
@@ -80,7 +80,7 @@ def segment(
     ] = None,
     workers: inputs.Workers = 1,
     scheduler: Annotated[
-        str | None, inputs.large(help="Who does the blocks: serial, threads, a dask scheduler's address, slurm or lsf.")
+        str | None, inputs.large(help="Who does the work: serial, threads, a dask scheduler's address, slurm or lsf.")
     ] = None,
     only: Annotated[
         str | None, inputs.large(help="One pass of the blocks: predict, decode, link, merge or write.")
@@ -98,9 +98,10 @@ def segment(
 
     Stopped, the same command on the same folder goes on with the images that are not finished.
 
-    Volumes that do not fit go block by block, in passes: (1) predict, (2) decode, (3) link, (4) merge, (5) write, and
-    (6) audit of the seams; so does any with --memory, --block, --workers or --scheduler. Stopped by whatever, the same
-    command goes on with the blocks that are missing. Exit code 3 where the audit fails; the labels are kept.
+    With --workers or --scheduler, many images are shared as whole images, and a single one that is written as OME-Zarr
+    as blocks. Volumes that do not fit go block by block, in passes: (1) predict, (2) decode, (3) link, (4) merge, (5)
+    write, and (6) audit of the seams; so does any with --memory or --block. Stopped by whatever, the same command goes
+    on with the images or blocks that are missing. Exit code 3 where the audit fails; the labels are kept.
     """
     from ..core.lock import locked
     from ..core.settings import parse
@@ -108,9 +109,10 @@ def segment(
     from ..data.untouched import refuse_inputs
     from ..data.volumes import declared, open_volumes
     from ..model import Segmenter, fingerprint
+    from ..predict.account import place
     from ..predict.calibration import odd_voxels
     from ..predict.outputs import Outputs
-    from ..predict.run import Options, refuse_strangers
+    from ..predict.pipeline import Options, refuse_mismatch
 
     wishes = {
         "threshold": threshold, "min_size": min_size, "max_hole": max_hole, "overlap": overlap,
@@ -130,11 +132,11 @@ def segment(
     volumes = open_volumes(source)
     segmenter, fit = fitted(segmenter, volumes, diameter, polarity, quiet)
     for volume in volumes:
-        refuse_strangers(segmenter, volume, options)
+        refuse_mismatch(segmenter, volume, options)
     if odd := [sentence for volume in volumes if (sentence := odd_voxels(segmenter, volume))]:
         say(odd[0] + f" (and {len(odd) - 1} more like it)" * (len(odd) > 1), err=True)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
-    blocks = how.asked or blockwise.too_large(segmenter, volumes) is not None
+    blocks = how.asked(len(volumes), out) or blockwise.too_large(segmenter, volumes, workers) is not None
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")} | fit
     names = segmenter.representation.names or ("",)
     pairs = bool(segmenter.representation.pairs)
@@ -144,10 +146,12 @@ def segment(
     refuse_inputs(outputs.written(), [source], [model], filled=outputs.folders)
     with locked(*outputs.locks), explained(lambda: kept(outputs)):
         outputs.claim(overwrite)
+        if fit:  # workers of other processes, and people, find the model as it was fitted
+            model = segmenter.save(place(outputs) / "model")
         if blocks:
             words, result = blockwise.run(segmenter, outputs, options, how, source, quiet)
         else:
-            words, result = run(segmenter, outputs, options, quiet)
+            words, result = run(segmenter, model, outputs, options, how, source, quiet)
         if how.one_pass() in (None, "write"):
             outputs.complete()
     conclude(as_json, "\n".join(words), verb="segment", model=model, **result)
@@ -192,27 +196,33 @@ def kept(outputs: "Outputs") -> str:
 
 
 def run(
-    segmenter: "Segmenter", outputs: "Outputs", options: "Options", quiet: bool
-) -> tuple[list[str], dict[str, Any]]:
-    """One image after the other, each whole on disk before the next; what there is to say at the end, in words and in
-    names and numbers."""
+    segmenter: "Segmenter", model: Path, outputs: "Outputs", options: "Options", how: blockwise.Blockwise,
+    source: "ImageSource", quiet: bool,
+) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
+    """Group by group of images, each image whole on disk; what there is to say at the end, in words and in names and
+    numbers."""
     from ..core.progress import Progress
     from ..predict.account import Account
-    from ..predict.run import predict
+    from ..predict.blockwise.engine import engine
+    from ..predict.images import segment_images
 
     account = Account(outputs, segmenter, options)
     started = time.perf_counter()
     todo = [volume for volume in outputs.volumes if not outputs.finished(volume)]
-    with Progress("", sum(size(volume) for volume in todo), "voxel", quiet) as progress:
-        done = 0
-        for number, volume in enumerate(todo):
-            stage = f"segment {volume.name} ({number + 1} of {len(todo)})"
-            step = lambda i, n, done=done, volume=volume: progress.update(done + size(volume) * i / n)
-            progress.update(done, stage)
-            prediction = predict(segmenter, volume, options, step, outputs.raw is not None)
-            outputs.write(volume, prediction)
-            account.image(volume, prediction.seconds)
-            done += size(volume)
+    if how.remote:
+        outputs.volumes = blockwise.located(outputs.volumes, source)
+    with Progress("", sum(map(size, todo)), "voxel", quiet) as progress:
+        done, finished = 0, 0
+        progress.update(0, f"segment {todo[0].name if len(todo) == 1 else f'{len(todo)} images'}" if todo else "")
+        step = lambda volume, i, n: progress.update(done + size(volume) * i / n)
+        try:
+            with engine(how.scheduler, how.workers) as each:
+                for seconds in segment_images(segmenter, model, outputs, options, each, step):
+                    account.images(seconds)
+                    finished, done = finished + len(seconds), done + sum(map(size, seconds))
+                    progress.update(done, f"segment, {finished} of {len(todo)} images are finished")
+        finally:
+            account.save()
         progress.update(done, "tables and pictures")
         table = outputs.join()
         picture(outputs, table)

@@ -8,6 +8,7 @@ that is gone it is taken over; of another machine, the sentence says which file 
 
 import errno
 import json
+import logging
 import os
 import shlex
 import socket
@@ -195,7 +196,7 @@ def born(pid: int) -> int | None:
 
 
 def told(sentence: str) -> None:
-    print(f"cytoshift: {sentence}", file=sys.stderr)
+    logging.getLogger("cytoshift").warning(sentence)
 
 
 def let_go() -> None:

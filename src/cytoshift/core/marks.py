@@ -9,8 +9,8 @@ Labels, images, archives, models and settings are never replaced without being a
 """
 
 import json
+import logging
 import struct
-import sys
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -92,4 +92,4 @@ class Once:
     def say(cls, sentence: str) -> None:
         if sentence not in cls.said:
             cls.said.add(sentence)
-            print(f"cytoshift: {sentence}", file=sys.stderr)
+            logging.getLogger("cytoshift").warning(sentence)

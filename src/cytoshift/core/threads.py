@@ -6,10 +6,13 @@ gives the same bytes with any number of cores, any OMP_NUM_THREADS and any load.
 """
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 SPINS = "20000"  # of a thread that waits for another; a fraction of a millisecond
+ONE_AT_A_TIME = threading.Lock()
 THREADS = 2  # more gain little for networks of a laptop; cores beyond that draw other tiles at the same time
 
 
@@ -22,11 +25,28 @@ def wait_briefly() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
+@cache
+def initialise_math_library() -> None:
+    """Let MKL find out in one thread which processor it has; to be called before several threads compute.
+
+    Its vector functions (tanh, exp, log, ...) look at the processor on their first call. Where two threads make that
+    call at once, one of them can take the code of another processor, once: in 3 to 8 of 100 processes half of the first
+    tanh of a training had other last digits (torch 2.13.0), and the same command then gave another model.
+    """
+    import torch
+
+    some = torch.linspace(0.1, 0.9, 64)  # too few numbers for two threads
+    for function in (torch.tanh, torch.exp, torch.log, torch.sqrt, torch.sin, torch.erf, torch.expm1, torch.log1p):
+        function(some)
+
+
 @contextmanager
 def threads() -> Iterator[None]:
     """Torch computes with THREADS threads in here, in this thread of Python."""
     import torch
 
+    with ONE_AT_A_TIME:
+        initialise_math_library()
     before = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:

@@ -18,7 +18,7 @@ from ..draw.layers import colour_of
 from ..measure.estimate import estimate
 from ..metrics import report
 from ..model import Segmenter
-from ..predict.run import Options, predict
+from ..predict.pipeline import Options, predict
 from ..synth import draw_labels
 from ..trust.fit import fit
 from ..view.properties import SURE

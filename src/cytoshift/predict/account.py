@@ -14,15 +14,16 @@ from ..core.machine import machine, peak_card_memory, peak_memory, versions
 from ..core.marks import ours
 from ..core.text import uncell
 from ..data.understood import understood
-from ..data.volumes import Volume, open_labels
+from ..data.volumes import Volume
 from ..model import Segmenter
 from .evidence import Found, Shown, evidence, statistics
 from .outputs import Outputs
-from .run import Options, decoder
+from .pipeline import Options, decoder
 from .ways import proof_of
 
 Objects = dict[tuple[str, str], list[Found]]  # by image and class
 MOST = 200_000  # objects that are looked at
+SPARED = 20  # facts are written whenever one in so many of the images is new in them
 
 
 def place(outputs: Outputs) -> Path:
@@ -34,7 +35,7 @@ class Account:
     """Grows image by image, so that a call that continues another knows the times of both."""
 
     def __init__(self, outputs: Outputs, segmenter: Segmenter, options: Options) -> None:
-        self.outputs, self.segmenter, self.path = outputs, segmenter, place(outputs) / FACTS
+        self.outputs, self.segmenter, self.path, self.unsaved = outputs, segmenter, place(outputs) / FACTS, 0
         there = read_json(self.path)
         seconds = there.get("seconds", {})
         finished = {v.name for v in outputs.volumes if v.name in seconds and outputs.finished(v)}
@@ -45,24 +46,29 @@ class Account:
             "seconds": {name: one for name, one in seconds.items() if name in finished},
         }  # fmt: skip
 
-    def image(self, volume: Volume, seconds: Mapping[str, float]) -> None:
-        """An image is finished; seconds: of its stages. What was said of other labels holds no longer."""
+    def images(self, seconds: Mapping[Volume, Mapping[str, float]]) -> None:
+        """Some images are finished; seconds: of the stages of each. What was said of other labels holds no longer."""
         for path in (table := self.outputs.whole("trust"), table.with_suffix(".json")):
             if ours(path):
                 discard(path)
-        self.content["seconds"][volume.name] = dict(seconds)
+        self.content["seconds"] |= {volume.name: dict(each) for volume, each in seconds.items()}
+        self.unsaved += len(seconds)
+        if self.unsaved * SPARED >= len(self.content["seconds"]):
+            self.save()
+
+    def save(self) -> None:
+        """On disk, for a call that continues this one."""
         if proof := proof_of(self.segmenter):
             self.content["computed"] = proof.dump()
         write_json(self.path, self.content)
+        self.unsaved = 0
 
     def end(self, seconds: float) -> None:
         """All images are finished: numbers over all of them, and pictures."""
         outputs = self.outputs
         objects, counts = found_in(outputs.table)
         shown = [
-            Shown(volume, open_labels(outputs.labels(volume, kind))[0], kind)
-            for volume in outputs.volumes
-            for kind in outputs.classes
+            Shown(volume, outputs.labels(volume, kind), kind) for volume in outputs.volumes for kind in outputs.classes
         ]
         evidence(shown, objects, self.path.parent / "evidence")
         by_class = {

@@ -1,7 +1,10 @@
-"""Whether voxels and objects of an image are of the size that the model works with: a wrong calibration is no guess."""
+"""Whether voxels and objects of an image are of the size that the model works with: a wrong calibration is no guess.
+
+And how large the largest objects may be, which says how far a block has to read beyond itself.
+"""
 
 from collections.abc import Mapping
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 from ..core.errors import UserError
@@ -11,6 +14,9 @@ from ..data.volumes import Volume
 from ..measure.shapes import expectations
 from ..model import Segmenter
 
+SIZES = 4.0  # the largest objects in multiples of the model's smallest, which is two thirds of a small one
+UNKNOWN = 32  # voxels of the finest axis: the largest object of a model that knows no size
+CONTEXT = 4  # voxels that smoothing and contours of a decoder look around
 ODD, ABSURD = 5.0, 20.0  # factors between two sizes: from the one on it is said, from the other on refused
 
 
@@ -66,3 +72,11 @@ def odd_objects(card: Mapping[str, Any], name: str, diameter: float, unit: str) 
 def working_voxels(segmenter: Segmenter, volume: Volume) -> int:
     """How many voxels the image has where it has most of them: as it is, or as the network sees it."""
     return max(prod(volume.shape), prod(working_shape(volume.shape, volume.voxel, segmenter.voxel)))
+
+
+def expected(segmenter: Segmenter, voxel: Voxel) -> tuple[tuple[int, ...], bool]:
+    """Extent of the largest objects in voxels, and whether the model says so."""
+    smallest = segmenter.representation.smallest_object
+    if smallest is None:
+        return tuple(ceil(UNKNOWN / a) for a in voxel.anisotropy), False
+    return tuple(ceil(n) for n in voxel.voxels(SIZES * smallest)), True

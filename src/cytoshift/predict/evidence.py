@@ -12,6 +12,7 @@ continues another shows the whole.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..core.atomic import discard
 from ..core.facts import write_json
 from ..core.voxel import Voxel
 from ..data.show import plane_of
-from ..data.volumes import Volume
+from ..data.volumes import Volume, open_labels
 from ..draw import composite, outline_layer, save_jpeg, save_layer, value_layer
 
 IMAGES = {2: 6, 3: 3}  # are shown, by the number of their axes
@@ -49,12 +50,16 @@ class Found:
 @dataclass(frozen=True, eq=False)
 class Shown:
     """An image, labels of one class of it and, of a comparison, their truth: then objects are those of the truth, and
-    their confidence is how well they were found."""
+    their confidence is how well they were found. Labels on disk are opened when they are shown, as few are."""
 
     image: Volume
-    labels: Volume
+    found: Volume | Path
     kind: str = ""
     truth: Volume | None = None
+
+    @cached_property
+    def labels(self) -> Volume:
+        return self.found if isinstance(self.found, Volume) else open_labels(self.found)[0]
 
 
 def evidence(

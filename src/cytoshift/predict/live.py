@@ -23,15 +23,8 @@ from ..data.multiscale import CHUNK
 from ..data.several import apart
 from ..data.volumes import Volume
 from ..model import Segmenter
-from ..represent import Part
-from . import sight
-from .network import largest, multiple
-from .norms import Pooled
-from .plan import CONTEXT, expected
-from .run import Options, decoded, predict, refuse_strangers
-from .shared import statistics
-from .ways import Way, proven
-from .working import Working
+from .calibration import CONTEXT, expected
+from .pipeline import Options, Pipeline, decode, predict, refuse_mismatch
 
 WHOLE = 2**23  # voxels of a volume that goes through in one piece
 KEPT = 4096  # blocks that are remembered, packed
@@ -52,7 +45,7 @@ class Live:
     options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
-        refuse_strangers(self.segmenter, self.volume, self.options)
+        refuse_mismatch(self.segmenter, self.volume, self.options)
         self.lock = Lock()
         self.blocks: OrderedDict[int, list[bytes]] = OrderedDict()
 
@@ -68,13 +61,9 @@ class Live:
         return Grid(self.volume.shape, CHUNK[len(self.volume.shape)], tuple(n + CONTEXT for n in objects))
 
     @cached_property
-    def parts(self) -> list[Part]:
-        """The classes."""
-        return list(self.segmenter.representation.parts())
-
-    @cached_property
     def classes(self) -> dict[str, "Class"]:
-        return {name: Class(self, number) for number, (name, *_) in enumerate(self.parts)}
+        parts = self.segmenter.representation.parts()
+        return {part.name: Class(self, number) for number, part in enumerate(parts)}
 
     @cached_property
     def scale(self) -> Scale | Scales:
@@ -83,22 +72,8 @@ class Live:
         return measure(self.segmenter.normalisation, [apart(self.rough.array, len(self.rough.axes))])
 
     @cached_property
-    def working(self) -> Working:
-        return Working(self.volume, self.scale, self.segmenter.voxel, multiple(self.segmenter))
-
-    @cached_property
-    def pooled(self) -> Pooled:
-        size = largest(self.segmenter, self.working.shape[1:], self.options)
-        return statistics(self.segmenter, self.working, size, self.options.precision)
-
-    @cached_property
-    def way(self) -> Way:
-        size = largest(self.segmenter, self.working.shape[1:], self.options)
-        return proven(self.segmenter, self.working, size, self.options.precision, self.pooled).way
-
-    @cached_property
-    def margin(self) -> tuple[int, ...]:
-        return sight.sight(self.segmenter, self.working, self.options, self.way, self.pooled)
+    def pipeline(self) -> Pipeline:
+        return Pipeline.of_volume(self.segmenter, self.volume, self.scale, self.options)
 
     def block(self, number: int, draw: bool = True) -> list[Ids] | None:
         """Labels of each class in a write region; None where nobody has looked and nothing is to be drawn."""
@@ -114,21 +89,18 @@ class Live:
         return [np.frombuffer(zlib.decompress(one), np.uint64).reshape(shape) for one in packed]
 
     def found(self, number: int) -> list[Ids]:
-        """Draw and decode."""
+        """Predict and decode a block."""
         if self.whole:
             prediction = predict(self.segmenter, self.volume, self.options)
             return [one.labels.astype(np.uint64) for one in prediction.classes.values()]
-        block = self.grid[number]
-        represent = self.segmenter.representation
+        block, pipeline = self.grid[number], self.pipeline
+        represent = pipeline.represent
         stored = np.empty((len(represent.channels), *extent(block.read)), represent.stored_dtype)
         for box in pieces(block.read, self.grid.size):
-            channels = sight.box_of(
-                self.segmenter, self.working, self.margin, self.options, self.way, self.pooled.fresh(), box
-            )
-            stored[(slice(None), *within(box, block.read))] = represent.stored(channels)
+            stored[(slice(None), *within(box, block.read))] = represent.stored(pipeline.channels(box))
         out = []
-        for part in self.parts:
-            labels = decoded(part.represent, stored[part.channels], self.volume.voxel, self.options)
+        for part in pipeline.parts:
+            labels = decode(part.represent, stored[part.channels], self.volume.voxel, self.options)
             named = called(labels, tuple(side.start for side in block.read), self.volume.shape)
             out.append(np.ascontiguousarray(named[block.inner]))
         return out

@@ -1,28 +1,40 @@
-"""A network over an image of any size: whole where it fits, in tiles that agree where it does not."""
+"""A network over an image of any size: whole where it fits, in overlapping tiles that agree where it does not.
+
+tiled = TiledNetwork(segmenter, image, tiling)    image (C, *S): normalised, on the working grid, padded
+tiled.blended()                                    (K, *S): all tiles, each blended into the next
+tiled.predict([window, ...])                       (B, K, *T): the network over windows (C, *T) of the image
+tiled.margin                                       voxels around a box that the network has to see
+"""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from itertools import combinations, islice
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from ..core.blocks import Slices
 from ..core.settings import Settings
 from ..core.threads import THREADS
 from ..model import Segmenter
 from ..nets.folded import steady
 from .norms import Pooled
-from .tiles import Tile, fitting, spread, tiles
+from .tiles import Cover, fitting, spread
 from .ways import Precision, Way, compute, proven
 
+Image = NDArray[np.float32]
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
 LEAST = 4  # a padded axis has so many multiples at least: the coarsest level of a network must have room to reflect
 WINDOWS = 4  # go through the network together when statistics are measured ...
 ROUNDS = 8  # ... so many times at most; fewer where they would see more than the image has
-MOST = 4  # tiles of the default size that are drawn at the same time take 1 to 2 GB
+MOST = 4  # tiles of the default size that are predicted at the same time take 1 to 2 GB
+FELT = 0.03  # a voxel is changed by a cut that moves its channels by more ...
+SHARE = 0.99  # ... and the cut is over where so many voxels of a plane are not
 
 
 class Tiling(Settings):
@@ -34,7 +46,7 @@ class Tiling(Settings):
     tile: another size of the largest tile; a smaller image goes through whole.
     overlap: of neighbouring tiles. batch: tiles that go through together.
     precision: "auto" takes bfloat16 where it is faster and agrees with 32 bits (ways.py), 32 bits elsewhere.
-    mirror: the network sees every tile mirrored along all its axes in turn, and what it draws is averaged: four times
+    mirror: the network sees every tile mirrored along all its axes in turn, and the results are averaged: four times
         the work in 2D, eight times in 3D, for somewhat truer outlines.
     """
 
@@ -46,46 +58,130 @@ class Tiling(Settings):
     mirror: bool = False
 
 
-def probabilities(
-    segmenter: Segmenter, image: NDArray[np.float32], tiling: Tiling, progress: Progress | None = None
-) -> NDArray[np.float32]:
-    """Normalised image (*S) or (C, *S) on the working grid -> activated channels (K, *S).
+class Boxes(Protocol):
+    """A normalised image (C, *S) on the working grid, padded; an array, or what is read box by box like one."""
 
-    Each tile is blended into the next.
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, region: Any, /) -> Image: ...
+
+
+class TiledNetwork:
+    """A segmenter's network over one image; every box comes from the same statistics and the same way to compute.
+
+    Parameters
+    ----------
+    segmenter : its network, and its representation to activate the channels.
+    image : (C, *S), normalised, padded to multiples of what the network needs.
+    tiling : sizes in voxels of the working grid, and the precision.
+    size : of the largest tile, (*T); by default that of `largest`.
+    statistics : of the norms, where they were measured before; by default they are measured on the image.
     """
+
+    def __init__(
+        self, segmenter: Segmenter, image: Boxes, tiling: Tiling, size: tuple[int, ...] | None = None,
+        statistics: Pooled | None = None,
+    ) -> None:  # fmt: skip
+        self.segmenter, self.image, self.tiling, self.measured = segmenter, image, tiling, statistics
+        self.size = largest(segmenter, image.shape[1:], tiling) if size is None else size
+
+    @cached_property
+    def cover(self) -> Cover:
+        """The tiles."""
+        return Cover(self.image.shape[1:], self.size, self.tiling.overlap, multiple(self.segmenter))
+
+    @property
+    def whole(self) -> bool:
+        """Whether the image goes through as one tile."""
+        return len(self.cover) == 1
+
+    @cached_property
+    def statistics(self) -> Pooled | None:
+        """Of the norms, for boxes of the image; every caller takes a `fresh` counter of layers of its own."""
+        return self.measured or measure(self.segmenter, self.image, self.size, self.tiling.precision)
+
+    @cached_property
+    def way(self) -> Way:
+        """The way to compute the network in this process, on this processor."""
+        return self.proven(self.statistics)
+
+    @cached_property
+    def margin(self) -> tuple[int, ...]:
+        """Voxels around a box that the network has to see, so that its channels are those of the whole image."""
+        return margin(self)
+
+    def window(self, number: int) -> Image:
+        """What a tile sees, (C, *T)."""
+        return self.image[(slice(None), *self.cover[number].region)]
+
+    def proven(self, statistics: Pooled | None) -> Way:
+        return proven(self.segmenter, self.image, self.size, self.tiling.precision, statistics).way
+
+    def prepare(self) -> None:
+        """Find out what all boxes share, before several threads ask for it."""
+        assert self.way, "a way to compute is always found"
+
+    def prove(self) -> None:
+        """Find out which way to compute the network is right, as `blended` would."""
+        if self.whole and not steady(self.segmenter.network):
+            self.proven(None)
+        else:
+            self.prepare()
+
+    def predict(self, windows: Sequence[Image]) -> Image:
+        """Channels (B, K, *T) of windows (C, *T) of one shape."""
+        own = self.statistics and self.statistics.fresh()
+        return forward(self.segmenter, windows, self.tiling.mirror, self.way, own)
+
+    def blended(self, progress: Progress | None = None) -> Image:
+        """Channels (K, *S) of the whole image: its tiles, each blended into the next."""
+        cover, batch = self.cover, self.tiling.batch
+        if self.whole:
+            (out,) = predict_whole([self])
+            if progress is not None:
+                progress(1, 1)
+            return out
+        self.prepare()
+        groups = [range(first, min(first + batch, len(cover))) for first in range(0, len(cover), batch)]
+        out = np.zeros((0,), dtype=np.float32)
+        done, beside = 0, at_a_time()
+        with ThreadPoolExecutor(beside) as pool:
+            for first in range(0, len(groups), beside):
+                some = groups[first : first + beside]
+                predicted = pool.map(self.predict, ([self.window(number) for number in group] for group in some))
+                for group, channels in zip(some, predicted):  # in order: sums of other orders differ
+                    if not done:
+                        out = np.zeros((channels.shape[1], *self.image.shape[1:]), dtype=np.float32)
+                    for tile, one in zip(map(cover.__getitem__, group), channels):
+                        out[(slice(None), *tile.region)] += one * tile.weight
+                    done += len(group)
+                    if progress is not None:
+                        progress(done, len(cover))
+        return out
+
+
+def predict_whole(networks: Sequence[TiledNetwork]) -> list[Image]:
+    """Channels (K, *S) of images of one shape that each are one tile, in one pass of one segmenter's network.
+
+    One tile sees all of its image, so norms that are not frozen take its own statistics.
+    """
+    first = networks[0]
+    own = first.statistics and first.statistics.fresh() if steady(first.segmenter.network) else None
+    windows = [network.window(0) for network in networks]
+    return list(forward(first.segmenter, windows, first.tiling.mirror, first.proven(own), own))
+
+
+def probabilities(segmenter: Segmenter, image: Image, tiling: Tiling, progress: Progress | None = None) -> Image:
+    """Normalised image (*S) or (C, *S) on the working grid, of any size -> activated channels (K, *S)."""
     step = multiple(segmenter)
     space = image.shape[-len(step) :]
-    padded = pad(image.reshape(-1, *space), step)
-    size = largest(segmenter, padded.shape[1:], tiling)
-    pieces = tiles(padded.shape[1:], size, tiling.overlap, step)
-    several = len(pieces) > 1 or steady(segmenter.network)
-    pooled = measure(segmenter, padded, size, tiling.precision) if several else None
-    way = proven(segmenter, padded, size, tiling.precision, pooled).way
-
-    def drawn(group: list[Tile]) -> NDArray[np.float32]:
-        own = pooled and pooled.fresh()
-        return drawn_of(segmenter, [padded[(slice(None), *piece.region)] for piece in group], tiling, way, own)
-
-    groups = [pieces[first : first + tiling.batch] for first in range(0, len(pieces), tiling.batch)]
-    out: NDArray[np.float32] | None = None
-    done, beside = 0, at_a_time()
-    with ThreadPoolExecutor(beside) as pool:
-        for first in range(0, len(groups), beside):
-            some = groups[first : first + beside]
-            for group, channels in zip(some, pool.map(drawn, some)):  # in order: sums of other orders differ
-                if out is None:
-                    out = np.zeros((channels.shape[1], *padded.shape[1:]), dtype=np.float32)
-                for piece, one in zip(group, channels):
-                    out[(slice(None), *piece.region)] += one * piece.weight
-                done += len(group)
-                if progress is not None:
-                    progress(done, len(pieces))
-    assert out is not None, "an image has at least one tile"
+    out = TiledNetwork(segmenter, pad(image.reshape(-1, *space), step), tiling).blended(progress)
     return out[(slice(None), *(slice(n) for n in space))]
 
 
 def at_a_time() -> int:
-    """Groups of tiles that are drawn at the same time: one for every THREADS cores, MOST at most."""
+    """Groups of tiles that are predicted at the same time: one for every THREADS cores, MOST at most."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(max(cores // THREADS, 1), MOST)
 
@@ -104,50 +200,100 @@ def together(segmenter: Segmenter) -> int:
     return 1 if steady(segmenter.network) else WINDOWS
 
 
-def measure(segmenter: Segmenter, padded: NDArray[np.float32], size: tuple[int, ...], precision: Precision) -> Pooled:
-    """Statistics of the instance norms for a whole image (C, *S), from windows as large as its tiles.
+def measure(segmenter: Segmenter, image: Boxes, size: tuple[int, ...], precision: Precision) -> Pooled:
+    """Statistics of the norms for boxes of an image (C, *S): of the whole of it where it is one tile, else of windows
+    as large as its tiles.
 
     Windows of tile size, because near its rim a window is not what the image is. A network that is shipped with its
     statistics needs none.
     """
     pooled = Pooled()
-    if steady(segmenter.network):
-        pooled.freeze()
-        return pooled
-    space = padded.shape[1:]
-    size = tuple(min(t, n) for t, n in zip(size, space))
-    way = proven(segmenter, padded, size, precision, None).way
-    rounds = min(max(round(int(np.prod(space)) / (WINDOWS * int(np.prod(size)))), 1), ROUNDS)
-    places = spread(space, size, multiple(segmenter))
-    for _ in range(rounds):
-        windows = [padded[(slice(None), *place)] for place in islice(places, WINDOWS)]
-        forward(segmenter, windows, way, pooled)
+    if not steady(segmenter.network):
+        space = image.shape[1:]
+        way = proven(segmenter, image, size, precision, None).way
+        if size == space:
+            places, together, rounds = iter([tuple(slice(0, n) for n in space)]), 1, 1
+        else:
+            size = tuple(min(t, n) for t, n in zip(size, space))
+            places, together = spread(space, size, multiple(segmenter)), WINDOWS
+            rounds = min(max(round(int(np.prod(space)) / (WINDOWS * int(np.prod(size)))), 1), ROUNDS)
+        for _ in range(rounds):
+            windows = [image[(slice(None), *place)] for place in islice(places, together)]
+            forward(segmenter, windows, False, way, pooled)
     pooled.freeze()
     return pooled
 
 
-def drawn_of(
-    segmenter: Segmenter, images: list[NDArray[np.float32]], tiling: Tiling, way: Way, pooled: Pooled | None
-) -> NDArray[np.float32]:
-    """`forward`, averaged over all mirrorings where that is wished for."""
-    if not tiling.mirror:
-        return forward(segmenter, images, way, pooled)
-    space = range(1, images[0].ndim)
-    ways = [axes for n in range(len(space) + 1) for axes in combinations(space, n)]
-    total: NDArray[np.float32] = np.zeros(1, dtype=np.float32)
-    for axes in ways:
-        turned = [np.ascontiguousarray(np.flip(image, axes)) for image in images]
-        drawn = forward(segmenter, turned, way, pooled)
-        total = total + np.flip(drawn, tuple(axis + 1 for axis in axes))
-    return np.asarray(total / len(ways), dtype=np.float32)
-
-
 def forward(
-    segmenter: Segmenter, images: list[NDArray[np.float32]], way: Way, pooled: Pooled | None
+    segmenter: Segmenter, images: Sequence[Image], mirror: bool, way: Way, pooled: Pooled | None
 ) -> NDArray[np.float32]:
-    """Images (C, *tile) of one shape through the network together: (B, K, *tile) activated, float32."""
+    """Images (C, *tile) of one shape through the network together: (B, K, *tile) activated, float32.
+
+    mirror: averaged over all mirrorings.
+    """
     device = next(segmenter.network.parameters()).device
-    return compute(segmenter, torch.from_numpy(np.stack(images)).to(device), way, pooled)
+
+    def computed(images: Sequence[Image]) -> Image:
+        return compute(segmenter, torch.from_numpy(np.stack(images)).to(device), way, pooled)
+
+    if not mirror:
+        return computed(images)
+    space = range(1, images[0].ndim)
+    mirrorings = [axes for n in range(len(space) + 1) for axes in combinations(space, n)]
+    total: Image = np.zeros(1, dtype=np.float32)
+    for axes in mirrorings:
+        turned = computed([np.ascontiguousarray(np.flip(image, axes)) for image in images])
+        total = total + np.flip(turned, tuple(axis + 1 for axis in axes))
+    return np.asarray(total / len(mirrorings), dtype=np.float32)
+
+
+def margin(network: TiledNetwork) -> tuple[int, ...]:
+    """How deep the network feels that its image ends, in voxels of the working grid: its effective receptive field.
+
+    A window from the middle is halved along each axis. From the depth returned on, and up to the largest difference
+    of FELT for all but 1 - SHARE of the voxels of a plane, either half comes out as it does in one piece. Networks see
+    much farther in principle, but with weights that do not matter. A multiple of what the input is a multiple of.
+    """
+    step, shape = multiple(network.segmenter), network.image.shape[1:]
+    size = fitting(shape, network.tiling.voxels // 4, step)
+    place = next(islice(spread(shape, size, step), 1))
+    window = network.image[(slice(None), *place)]
+    whole = network.predict([window])[0]
+    out = []
+    for axis, (n, m) in enumerate(zip(size, step)):
+        middle = n // 2 // m * m
+        depth = 0
+        if middle >= m:
+            for half, backwards in ((slice(0, middle), True), (slice(middle, n), False)):
+                at = (*(slice(None),) * (axis + 1), half)
+                if (half.stop - half.start) < 2 * m:
+                    continue
+                part = network.predict([np.ascontiguousarray(window[at])])[0]
+                depth = max(depth, changed_planes(np.abs(part - whole[at]), axis + 1, backwards))
+        out.append(min(-(-depth // m) * m, max(n // 2 // m * m, m)))
+    return tuple(out)
+
+
+def changed_planes(change: Image, axis: int, backwards: bool) -> int:
+    """How many planes from the cut on are changed, (K, *S); `backwards` where the cut is at the end of the axis."""
+    planes = np.moveaxis(change, axis, 0).reshape(change.shape[axis], -1)
+    if backwards:
+        planes = planes[::-1]
+    changed = np.flatnonzero(np.quantile(planes, SHARE, axis=1) > FELT)
+    return int(changed[-1]) + 1 if changed.size else 0
+
+
+def widened(region: Slices, margin: tuple[int, ...], step: tuple[int, ...], shape: tuple[int, ...]) -> Slices:
+    """A box with its margin, from and to multiples of `step`, inside of `shape` and at least LEAST steps long."""
+    out = []
+    for r, far, m, n in zip(region, margin, step, shape):
+        start = max((r.start - far) // m * m, 0)
+        stop = min(-(-(r.stop + far) // m) * m, n)
+        if stop - start < LEAST * m:
+            start = max(min(start, n - LEAST * m), 0)
+            stop = min(start + LEAST * m, n)
+        out.append(slice(start, stop))
+    return tuple(out)
 
 
 def multiple(segmenter: Segmenter) -> tuple[int, ...]:
@@ -155,7 +301,7 @@ def multiple(segmenter: Segmenter) -> tuple[int, ...]:
     return tuple(int(m) for m in np.broadcast_to(np.asarray(segmenter.network.multiple), len(segmenter.axes)))
 
 
-def pad(image: NDArray[np.float32], step: tuple[int, ...]) -> NDArray[np.float32]:
+def pad(image: Image, step: tuple[int, ...]) -> Image:
     """(C, *S) reflected beyond its ends up to a multiple of `step`, and to LEAST steps where it is smaller."""
     space = image.shape[1:]
     target = up(tuple(max(n, LEAST * m) for n, m in zip(space, step)), step)

@@ -14,13 +14,20 @@ In (1) all layers see the same windows, so their numbers fit each other. Numbers
 that are averaged afterwards do not: layer by layer they drift apart, and a second round of that diverges.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from ..core.atomic import replacing
+from ..core.errors import UserError
 
 
 class Pooled(TorchFunctionMode):
@@ -102,3 +109,27 @@ class Pooled(TorchFunctionMode):
         for notes in self.notes:
             means, variances = torch.stack([m for m, _ in notes]), torch.stack([v for _, v in notes])
             self.frozen.append((means.mean(0), variances.mean(0) + means.var(0, correction=0)))
+
+    def save(self, path: Path) -> None:
+        """Frozen statistics as a file, so that tiles in other processes are predicted by the same numbers."""
+        tensors: dict[str, Tensor] = {}
+        for layer, (mean, variance) in enumerate(self.frozen or []):
+            tensors |= {f"{layer}.mean": mean.cpu().contiguous(), f"{layer}.variance": variance.cpu().contiguous()}
+        with writing_safetensors(path), replacing(path) as beside:
+            save_file(tensors, beside)
+
+    @classmethod
+    def load(cls, path: Path, device: torch.device) -> "Pooled":
+        found = load_file(path, device=str(device))
+        pooled = cls()
+        pooled.frozen = [(found[f"{layer}.mean"], found[f"{layer}.variance"]) for layer in range(len(found) // 2)]
+        return pooled
+
+
+@contextmanager
+def writing_safetensors(path: Path) -> Iterator[None]:
+    """What safetensors says of a full disk, as one sentence."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise UserError(f"cannot write {path}: {error}; free space or choose another output with -o") from error

@@ -37,8 +37,8 @@ from ..core.text import cell, uncell
 from ..data.volumes import Volume
 from ..data.write import write_labels
 from .claims import Claims, place_of
+from .pipeline import Prediction
 from .raw import RawFiles
-from .run import Prediction
 
 LONGEST, ROOM = 255, 24  # bytes of a name; of these for what is added while a file is written
 SUFFIXES = (".tif", ".tiff", ".zarr")
@@ -71,10 +71,16 @@ class Outputs:
             raise UserError(f"{len(volumes)} images do not fit into the one file {out}; pass a folder to -o")
         if not self.single and self.out.is_file():
             raise UserError(f"{out} is a file that labels do not fit into; pass a folder, .tif or .ome.zarr to -o")
+        self.request, self.where = request, raw
         self.claims = Claims(self, request)
         self.raw = None if raw is None else self.raw_files(raw, request)
         beside = [path for volume in volumes for path in self.beside_labels(volume)]
         refuse_names([self.file, *self.labelled(), *beside])
+
+    def of(self, volumes: Sequence[Volume]) -> "Outputs":
+        """The places of some of the images, wherever a process works."""
+        where = None if self.where is None else self.where.absolute()
+        return Outputs(self.out.absolute(), volumes, self.request, where, self.classes, self.pairs, self.suffix)
 
     def raw_files(self, where: Path, request: dict[str, Any]) -> RawFiles:
         found = RawFiles(where, self.volumes, request)
@@ -139,7 +145,9 @@ class Outputs:
         return all(self.claims.holds(self.labels(volume, name)) for name in self.classes)
 
     def complete(self) -> None:
-        """Everything is there: labels, tables, pictures and the report."""
+        """Everything is there: labels, tables, pictures and the report. What killed workers have left goes."""
+        for place in self.locks:
+            mend(place)
         self.claims.complete()
 
     @property

@@ -97,11 +97,6 @@ class Cover(Sequence[Tile]):
             yield tuple(s for s, _ in cell), [self.number(index) for index in product(*(each for _, each in cell))]
 
 
-def tiles(shape: tuple[int, ...], size: tuple[int, ...], overlap: int, step: tuple[int, ...]) -> list[Tile]:
-    """All tiles of `Cover`."""
-    return list(Cover(shape, size, overlap, step))
-
-
 Along = NDArray[np.float32]
 Read = Callable[[int, Slices], StoredChannels]  # of a tile, by its number, a box (K, *S)
 

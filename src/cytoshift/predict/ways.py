@@ -69,7 +69,8 @@ class Proof:
         return asdict(self) | {"tolerance": TOLERANCE, "errors": {k: float(f"{v:.3g}") for k, v in self.errors.items()}}
 
 
-PROOFS: WeakKeyDictionary[nn.Module, dict[tuple[Precision, bool, str], Proof]] = WeakKeyDictionary()
+Proofs = dict[tuple[Precision, bool, str], Proof]  # by precision, whether statistics are known, and device
+PROOFS: WeakKeyDictionary[nn.Module, Proofs] = WeakKeyDictionary()
 
 
 def proven(
@@ -95,6 +96,17 @@ def proven(
         if found[key].sentence:
             logging.getLogger(__name__).warning(found[key].sentence)
     return found[key]
+
+
+def proofs(segmenter: Segmenter) -> Proofs:
+    """All that this process has found out of a segmenter."""
+    return dict(PROOFS.get(segmenter.network, {}))
+
+
+def remember(segmenter: Segmenter, found: Proofs) -> None:
+    """What another process has found out of the same segmenter, so that both compute in the same way."""
+    network: nn.Module = segmenter.network
+    PROOFS.setdefault(network, {}).update(found)
 
 
 def proof_of(segmenter: Segmenter) -> Proof | None:
@@ -200,13 +212,14 @@ def compute(segmenter: Segmenter, x: Tensor, way: Way, pooled: Pooled | None) ->
 
 
 # Of every network the one that was made of it last, with the list of statistics that it was made of.
-PREPARED: WeakKeyDictionary[nn.Module, tuple[object, torch.dtype, nn.Module]] = WeakKeyDictionary()
+PREPARED: WeakKeyDictionary[nn.Module, tuple[list[Statistics] | None, torch.dtype, nn.Module]] = WeakKeyDictionary()
 
 
 def prepared(network: nn.Module, dtype: torch.dtype, statistics: list[Statistics]) -> nn.Module:
     """The network with these statistics folded in, made once for all tiles that share the list."""
     known, kept, made = PREPARED.get(network, (None, None, network))
-    if known is not statistics or kept != dtype:
+    same = known is statistics or (known is not None and not known and not statistics)  # the network has its own
+    if not same or kept != dtype:
         made = quick(network, dtype, statistics)
         PREPARED[network] = statistics, dtype, made
     return made

@@ -1,4 +1,6 @@
-"""A volume as the network sees it, of any size: normalised, on the working grid, padded; read box by box."""
+"""A volume as the network sees it: normalised, on the working grid, padded. In memory, or of any size and read box by
+box.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,17 +15,56 @@ from ..core.blocks import Slices, extent, within
 from ..core.errors import UserError
 from ..core.normalise import Scale, Scales
 from ..core.voxel import Voxel
-from ..data.resample import Axis, image_at, working_shape
+from ..data.resample import Axis, image_at, resample, working_shape
 from ..data.volumes import Volume
-from .network import LEAST, up
+from .network import LEAST, pad, up
 
 HELD = 2e8  # bytes of a volume that are kept for the boxes that share them
 FAR = 4  # standard deviations of the Gaussian that shrinking takes
 
 
 @dataclass(frozen=True, eq=False)
+class InMemory:
+    """A normalised image (*S) or (C, *S), and the array (C, *T) that the network sees of it.
+
+    own: voxel size of the image. voxel: of the working grid. step: what the network's input is a multiple of.
+    """
+
+    image: NDArray[np.float32]
+    own: Voxel
+    voxel: Voxel
+    step: tuple[int, ...]
+
+    @cached_property
+    def space(self) -> tuple[int, ...]:
+        """The image's own grid, (*S)."""
+        return self.image.shape[-self.own.ndim :]
+
+    @cached_property
+    def inside(self) -> tuple[int, ...]:
+        """The working grid without padding."""
+        return working_shape(self.space, self.own, self.voxel)
+
+    def padded(self) -> NDArray[np.float32]:
+        """With channels and padding, (C, *T)."""
+        return pad(resample(self.image, self.inside).reshape(-1, *self.inside), self.step)
+
+    @cached_property
+    def constant(self) -> bool:
+        """Whether there is nothing to see."""
+        return bool(self.image.min() == self.image.max())
+
+    def back(self, channels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Channels (K, *T) -> (K, *S) on the image's own grid, in the range that they had."""
+        inside = channels[(slice(None), *(slice(n) for n in self.inside))]
+        if self.inside == self.space:
+            return inside
+        return np.stack([np.clip(resample(c, self.space), c.min(), c.max()) for c in inside])
+
+
+@dataclass(frozen=True, eq=False)
 class Working:
-    """Reads like the array (C, *S) that `network.pad` makes of a whole volume, but each box when it is asked for.
+    """Reads like the array of `InMemory`, but each box when it is asked for.
 
     voxel: of the working grid. step: what the network's input is a multiple of.
     """
@@ -32,6 +73,20 @@ class Working:
     scale: Scale | Scales
     voxel: Voxel
     step: tuple[int, ...]
+
+    @property
+    def own(self) -> Voxel:
+        return self.volume.voxel
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        return self.volume.shape
+
+    @property
+    def constant(self) -> bool:
+        """Whether there is nothing to see in all of the volume."""
+        scales = self.scale.each if isinstance(self.scale, Scales) else (self.scale,)
+        return all(scale.gain == 0 for scale in scales)
 
     @cached_property
     def inside(self) -> tuple[int, ...]:
@@ -95,7 +150,7 @@ class Working:
         return tuple(out)
 
     def back(self, channels: NDArray[np.float32], room: Slices, own: Slices) -> NDArray[np.float32]:
-        """Channels (K, *room) of the working grid -> (K, *own) of the volume's, as `run.inferred` brings them back."""
+        """Channels (K, *room) of the working grid -> (K, *own) of the volume's own."""
         axes = []
         for box, at, ratio in zip(own, room, self.ratios):
             axes.append(Axis(centres(box, 1 / ratio) - at.start, 1 / ratio))

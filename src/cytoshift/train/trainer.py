@@ -323,7 +323,7 @@ class Trainer:
         cure = "train.precision=32" if self.precision != "32" else f"train.lr={self.train.lr / 2:g}"
         return (
             f"loss term {term} is not a number at step {self.step}; {self.folder / LAST} is intact, go on in another "
-            f"-o with {cure}, or in this one with train.on_failure=rollback"
+            f"`out` with {cure}, or in this one with train.on_failure=rollback"
         )
 
 

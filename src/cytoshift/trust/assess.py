@@ -16,7 +16,7 @@ from ..data.volumes import Volume
 from ..measure.measured import Measured
 from ..measure.shapes import Expected, expectations
 from ..model import Segmenter
-from ..predict.run import Options, refuse_strangers
+from ..predict.pipeline import Options, refuse_mismatch
 from .judge import Told, judge, middle, part_of, silent
 from .score import Score
 from .select import total
@@ -46,7 +46,7 @@ def assess(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measured | Non
     """seen: what was measured on the images, None where nothing stood out. told: hears what share is done."""
     try:
         for volume in volumes:
-            refuse_strangers(segmenter, volume, Options())
+            refuse_mismatch(segmenter, volume, Options())
     except UserError as error:
         return Assessment("train", [str(error)])
     parts = [middle(volume, VOXELS) for volume in evenly(volumes)]

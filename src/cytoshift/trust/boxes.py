@@ -19,8 +19,9 @@ from ..data.lazy import refuse_pieces
 from ..data.statistics import measured
 from ..data.volumes import Volume, boxed
 from ..model import Segmenter
-from ..predict.plan import CONTEXT, expected, grown
-from ..predict.run import Options, refuse_strangers
+from ..predict.blockwise.plan import grown
+from ..predict.calibration import CONTEXT, expected
+from ..predict.pipeline import Options, refuse_mismatch
 from .judge import WHOLE, Told, judge, look, part_of, refuse_others, silent
 from .write import Judged, joined
 
@@ -43,7 +44,7 @@ def judged(
     if prod(volume.shape) <= WHOLE:
         found = judge(segmenter, volume, {name: one.load() for name, one in labels.items()}, told=told)
         return [Judged.of(volume, name, one) for name, one in found.items()]
-    refuse_strangers(segmenter, volume, Options(any_voxel_size=True))
+    refuse_mismatch(segmenter, volume, Options(any_voxel_size=True))
     refuse_others(segmenter, volume, labels)
     for read in (volume, *labels.values()):
         refuse_pieces(read.array, read.origin, ROOM, allow="")

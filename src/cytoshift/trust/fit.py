@@ -19,7 +19,7 @@ from ..measure.estimate import estimate
 from ..measure.measured import Measured, Polarity
 from ..measure.shapes import Expected, Shapes, expectations, shapes
 from ..model import Segmenter
-from ..predict.run import predict
+from ..predict.pipeline import predict
 from .judge import Told, judge, middle, part_of, silent
 from .select import total
 

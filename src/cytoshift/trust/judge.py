@@ -28,7 +28,7 @@ from ..measure.shapes import expectations, shapes
 from ..metrics.scores import mean_over_objects
 from ..model import Segmenter
 from ..nets.translator import Translator
-from ..predict.run import Options, clips, decoded, inferred, measured, refuse_strangers
+from ..predict.pipeline import Options, Pipeline, clip_ranges, decode, measure_scale, refuse_mismatch
 from ..predict.translate import draw_styles
 from .agree import stability
 from .prior import likeness, same_unit
@@ -83,16 +83,17 @@ def look(
     Raises UserError where volume and model do not fit.
     """
     options = options or Options(any_voxel_size=True)  # whoever made the labels was asked
-    refuse_strangers(segmenter, volume, options)
+    refuse_mismatch(segmenter, volume, options)
     raw = volume.load()
-    scale = scale or measured(segmenter, volume, raw)
-    image, clip = scale(raw), clips(scale)[0]
+    scale = scale or measure_scale(segmenter, volume, raw)
+    image, clip = scale(raw), clip_ranges(scale)[0]
     views = [View(), *(view for group in VIEWS.values() for view in group)]
 
     def drawn(number: int, view: View) -> Image:
         seen = view.image(image, len(volume.axes), clip)
         step = lambda done, total: told((number + done / total) / len(views))
-        return view.back(inferred(segmenter, seen, view.voxel(volume.voxel), options, step))
+        pipeline = Pipeline.of_image(segmenter, seen, view.voxel(volume.voxel), options)
+        return view.back(pipeline.channels(progress=step))
 
     first, *others = (drawn(number, view) for number, view in enumerate(views))
     rest = iter(others)
@@ -116,9 +117,9 @@ def judge(
     seen = seen or look(segmenter, volume, options, told=told)
     out = {}
     for number, (name, represent, place, _) in enumerate(segmenter.representation.parts()):
-        mine = decoded(represent, seen.channels[place], volume.voxel, options) if labels is None else labels[name]
+        mine = decode(represent, seen.channels[place], volume.voxel, options) if labels is None else labels[name]
         views = {
-            group: [decoded(represent, c[place], volume.voxel, options) for c in drawn]
+            group: [decode(represent, c[place], volume.voxel, options) for c in drawn]
             for group, drawn in seen.views.items()
         }
         image = seen.image if seen.image.ndim == mine.ndim else seen.image[min(number, len(seen.image) - 1)]

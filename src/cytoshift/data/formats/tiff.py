@@ -51,7 +51,7 @@ class TiffArray:
             if self.mapped(series):
                 whole = series.asarray(out="memmap", squeeze=False)
                 return np.array(whole[region])
-            if all(s == slice(0, n, 1) for s, n in zip(region, self.shape)):
+            if all(s.indices(n) == (0, n, 1) for s, n in zip(region, self.shape)):
                 return series.asarray(level=self.level, squeeze=False)
             array = self.chunked(series)
             with frugal(array):

@@ -1,106 +1,111 @@
-"""Who does the blocks: this process, its threads, processes on this machine, or a dask cluster.
+"""Who does the images or the blocks: this process, its threads, processes on this machine, or a dask cluster.
 
-An engine calls a function with each of some numbers, in any order and on any machine, and tells which are done. All
-that travels is the function, which knows the path of a folder, and the number of a block.
+An engine calls a function with each of some tasks, in any order and on any machine, and gives back the tasks and their
+results. What travels is the function, which knows the path of a folder, and a task: the number of a block, or a group
+of images that nobody has read yet.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from ..core.errors import UserError
-from ..core.processes import Workers, WorkersDied
+from ...core.errors import UserError
+from ...core.processes import Workers, WorkersDied
 
-Work = Callable[[int], None]
+T = TypeVar("T")
+R = TypeVar("R")
 AHEAD = 4  # blocks given out per worker: nobody waits, and few are lost where all is stopped
 CLUSTERS = {"slurm": "SLURMCluster", "lsf": "LSFCluster"}
 ANSWER = 30  # seconds that a scheduler has to answer
 STARTED = 600  # seconds that a batch system has for the first worker
 NO_MEMORY = (
-    "workers died again and again at the same block, as they do where memory ends; pass a smaller --memory or fewer "
+    "workers died again and again at the same task, as they do where memory ends; pass a smaller --memory or fewer "
     "--workers, the same command goes on where this one stopped"
 )
 
 
 class Engine(Protocol):
     workers: int  # that share this machine
+    here: bool  # whether tasks are done in this process and see its memory
 
-    def __call__(self, work: Work, numbers: Sequence[int]) -> Iterator[int]:
-        """The numbers, each once its work is done."""
+    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
+        """Each task with its result, once it is done."""
         ...
 
 
 class Serial:
-    workers = 1
+    workers, here = 1, True
 
-    def __call__(self, work: Work, numbers: Sequence[int]) -> Iterator[int]:
-        for number in numbers:
-            work(number)
-            yield number
+    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
+        for task in tasks:
+            yield task, work(task)
 
 
 class Threads:
     """They share the network and the memory of one process; the kernels let go of Python's lock."""
 
+    here = True
+
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def __call__(self, work: Work, numbers: Sequence[int]) -> Iterator[int]:
-        rest = iter(numbers)
+    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
+        rest = iter(tasks)
         with ThreadPoolExecutor(self.workers) as pool:
-            running = {pool.submit(work, n): n for n in islice(rest, self.workers)}
+            running = {pool.submit(work, task): task for task in islice(rest, self.workers)}
             try:
                 while running:
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        number = running.pop(future)
-                        future.result()
-                        yield number
-                        running |= {pool.submit(work, n): n for n in islice(rest, 1)}
+                        task = running.pop(future)
+                        yield task, future.result()
+                        running |= {pool.submit(work, task): task for task in islice(rest, 1)}
             finally:
                 for future in running:
                     future.cancel()
 
 
 class Processes:
-    """Each has a network of its own, and its own share of the threads. A block of one that is lost is done again."""
+    """Each has a network of its own, and its own share of the threads. A task of one that is lost is done again."""
+
+    here = False
 
     def __init__(self, pool: Workers) -> None:
         self.pool, self.workers = pool, pool.count
 
-    def __call__(self, work: Work, numbers: Sequence[int]) -> Iterator[int]:
+    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
         try:
-            for place, _ in self.pool.unordered(work, numbers):
-                yield numbers[place]
+            for place, result in self.pool.unordered(work, tasks):
+                yield tasks[place], result
         except WorkersDied as error:
             raise UserError(NO_MEMORY) from error
 
 
 class Dask:
-    """A cluster behind a client. A block of a worker that is lost is done again by another one."""
+    """A cluster behind a client. A task of a worker that is lost is done again by another one."""
 
-    workers = 1  # on this machine there may be none
+    workers, here = 1, False  # on this machine there may be none
 
     def __init__(self, client: Any) -> None:
         self.client = client
 
-    def __call__(self, work: Work, numbers: Sequence[int]) -> Iterator[int]:
+    def __call__(self, work: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[T, R]]:
         as_completed, killed = dask().as_completed, dask().KilledWorker
 
-        rest, many = iter(numbers), AHEAD * max(len(self.client.scheduler_info(n_workers=-1)["workers"]), 1)
+        rest = iter(enumerate(tasks))
+        many = AHEAD * max(len(self.client.scheduler_info(n_workers=-1)["workers"]), 1)
 
         def give(count: int) -> list[Any]:
-            return [self.client.submit(work, n, pure=False, key=f"block-{n}-{id(rest)}") for n in islice(rest, count)]
-
-        def number_of(future: Any) -> int:
-            return int(future.key.split("-")[1])
+            return [
+                self.client.submit(work, task, pure=False, key=f"task-{place}-{id(rest)}")
+                for place, task in islice(rest, count)
+            ]
 
         running = as_completed(give(many))
         try:
             for future in running:
-                future.result()
-                yield number_of(future)
+                yield tasks[int(future.key.split("-")[1])], future.result()
                 for more in give(1):
                     running.add(more)
         except killed as error:

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr
 
-from ..core.blocks import Grid, Slices
-from ..data.store import LabelStore
-from ..labels.overlap import overlap
+from ...core.blocks import Grid, Slices
+from ...data.store import LabelStore
+from ...labels.overlap import overlap
 from .job import Job
 
 INSIDE = 4  # planes of a block and axis without a face, evenly spread

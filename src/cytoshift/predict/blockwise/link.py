@@ -12,8 +12,8 @@ part in it, and with "best" no object to two of one neighbour.
 import numpy as np
 from numpy.typing import NDArray
 
-from ..labels.overlap import overlap
-from ..represent.base import Link
+from ...labels.overlap import overlap
+from ...represent.base import Link
 from .job import Job, load
 
 BITS = 32  # of a name: the number of the block above, the object's label in the block below

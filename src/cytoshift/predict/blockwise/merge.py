@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.atomic import replacing
-from ..labels.filters import EXACT
-from ..represent.base import ball
+from ...core.atomic import replacing
+from ...labels.filters import EXACT
+from ...represent.base import ball
 from .job import ROW, Job, load, save
 from .link import name_of
 
@@ -112,7 +112,7 @@ def add(table: NDArray[np.void], whole: NDArray[np.int64], parts: NDArray[np.voi
 
 
 def passes(job: Job, part: int, table: NDArray[np.void]) -> NDArray[np.bool_]:
-    """Which whole objects are large enough: as `run.decoded` filters them."""
+    """Which whole objects are large enough: as `pipeline.decode` filters them."""
     voxel, options = job.volume.voxel, job.plan.options
     smallest = job.parts[part].represent.smallest_object
     size = table["voxels"] * voxel.volume * EXACT

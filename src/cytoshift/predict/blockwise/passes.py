@@ -15,24 +15,20 @@ import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import Slices, within
-from ..core.errors import UserError
-from ..core.normalise import Scales
-from ..labels.filters import fill_own
-from ..labels.ids import L
-from ..labels.kernels import moments, sums
+from ...core.blocks import Slices, within
+from ...core.errors import UserError
+from ...labels.ids import L
+from ...labels.kernels import moments, sums
+from ..pipeline import decode_filled
 from .audit import seams
 from .job import ROW, Damaged, Job, job_of, load, save
 from .link import links
 from .merge import merge
-from .network import drawn_of
 from .plan import PASSES, PassName
-from .working import Working
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a disk, a quota, a limit, and what became read-only
 
@@ -85,34 +81,19 @@ def intact(job: Job) -> Iterator[None]:
 def predict(job: Job, number: int) -> None:
     """(1) The channels of a group of tiles."""
     todo, batch = job.tiles_of(number), job.plan.options.batch
-    working = job.working.held([job.cover[tile].region for tile in todo])
+    grid = job.working.held([job.cover[tile].region for tile in todo])
     for first in range(0, len(todo), batch):
         group = todo[first : first + batch]
-        for tile, channels in zip(group, drawn(job, working, [job.cover[one].region for one in group])):
+        for tile, channels in zip(group, job.pipeline.windows([job.cover[one].region for one in group], grid)):
             job.channels[tile] = job.represent.stored(channels)
-
-
-def drawn(job: Job, working: Working, boxes: list[Slices]) -> NDArray[np.float32]:
-    """Channels (B, K, *box) of boxes of the working grid."""
-    scales = job.scale.each if isinstance(job.scale, Scales) else (job.scale,)
-    if all(scale.gain == 0 for scale in scales):  # nothing to see in all of the volume
-        return np.zeros((len(boxes), len(job.represent.channels), *job.cover.extent), dtype=np.float32)
-    windows = [working[(slice(0, working.shape[0]), *box)] for box in boxes]
-    channels = drawn_of(job.segmenter, windows, job.plan.options, job.find_way(), job.pooled)
-    if not np.isfinite(channels).all():
-        raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
-    return channels
 
 
 def decode(job: Job, number: int) -> None:
     """(2) The objects of one block, class by class."""
-    block, plan, voxel = job.grid[number], job.plan, job.volume.voxel
+    block = job.grid[number]
     for place, part in enumerate(job.parts):
-        channels = job.blended(part.channels, block.read)
-        labels = part.represent.decode(channels, voxel)
-        if plan.options.max_hole != 0:
-            limit = inf if plan.options.max_hole is None else plan.options.max_hole
-            labels = fill_own(labels, voxel, limit)
+        channels = job.stored_channels(part.channels, block.read)
+        labels = decode_filled(part.represent, channels, job.volume.voxel, job.plan.options)
         inner = labels[block.inner]
         confidence = part.represent.confidence(channels[(slice(None), *block.inner)])
         sure = sums(inner.ravel(), np.ascontiguousarray(confidence).ravel(), int(inner.max(initial=0)))

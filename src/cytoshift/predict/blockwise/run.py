@@ -20,31 +20,32 @@ from typing import Any
 
 import numpy as np
 
-from ..core.atomic import discard, replacing
-from ..core.blocks import Grid
-from ..core.errors import UserError
-from ..core.lock import lock_of, locked
-from ..data.lazy import refuse_pieces
-from ..data.statistics import measured
-from ..data.store import LabelStore
-from ..data.volumes import ImageSource, Volume
-from ..labels.dtypes import smallest_dtype
-from ..model import Segmenter, fingerprint
-from ..model.segmenter import entry
-from . import shared
+from ...core.atomic import discard, replacing
+from ...core.blocks import Grid
+from ...core.errors import UserError
+from ...core.lock import lock_of, locked
+from ...data.lazy import refuse_pieces
+from ...data.statistics import measured
+from ...data.store import LabelStore
+from ...data.volumes import ImageSource, Volume
+from ...labels.dtypes import smallest_dtype
+from ...model import Segmenter, fingerprint
+from ...model.segmenter import entry
+from ..calibration import expected
+from ..claims import differences
+from ..network import measure, multiple
+from ..norms import writing_safetensors
+from ..pipeline import Options, refuse_mismatch
+from ..tiles import spread
+from ..working import Working
 from .audit import Audit, judged, together
 from .check import files, missing, unreadable
-from .claims import differences
 from .engine import Engine
 from .job import JOBS, Damaged, Job, Stored, created, load, read_json
 from .ledger import Ledger, digest, read
 from .merge import total_of
-from .network import multiple
 from .passes import intact, numbered, numbers_of, work_of
-from .plan import BASE, PASSES, PassName, Wishes, expected, made, parts, tile_of
-from .run import Options, refuse_strangers
-from .tiles import spread
-from .working import Working
+from .plan import BASE, PASSES, PassName, Wishes, made, parts, tile_of
 
 Say = Callable[[str], None]
 Tell = Callable[[PassName, int, int], None]  # pass, blocks done, blocks in all
@@ -81,7 +82,7 @@ def segment_blockwise(
     Raises UserError for what does not fit, is damaged, or cannot be written; what is finished stays.
     """
     wishes, options, say = wishes or Wishes(), options or Options(), report[0]
-    refuse_strangers(segmenter, volume, options)
+    refuse_mismatch(segmenter, volume, options)
     refuse_pieces(volume.array, volume.origin, max(wishes.memory - BASE, SMALL))
     with locked(work):
         begun_at(work)
@@ -125,7 +126,7 @@ def prepared(
 
     What is measured on the volume is measured here, once.
     """
-    with shared.writing(work / "model"):
+    with writing_safetensors(work / "model"):
         segmenter.save(work / "model")
     places = [str(Path(path).absolute()) for path in outputs.values()]
     asked = json.loads(json.dumps({
@@ -140,8 +141,7 @@ def prepared(
         step = multiple(segmenter)
         working = Working(volume, scale, segmenter.voxel, step)
         tile = tile_of(segmenter, working.shape[1:], options, wishes.memory, step)
-        pooled = shared.statistics(segmenter, working, tile, options.precision)
-        shared.save(work / "norms.safetensors", pooled)
+        measure(segmenter, working, tile, options.precision).save(work / "norms.safetensors")
         shape = tuple(int(n) for n in volume.shape)
         plan = made(segmenter, shape, volume.voxel, wishes, options, (working.shape[1:], step, tile))
         stored = Stored(
@@ -173,8 +173,8 @@ def do(job: Job, name: PassName, ledger: Ledger, engine: Engine, report: tuple[S
         say(f"{numbered(name)}: {count - len(todo)} of {count} were finished before")
     tell(name, count - len(todo), count)
     if name == "predict" and todo:
-        job.find_way()  # here, before threads ask for it; workers of other processes find out on their own
-    for number in engine(work_of(name, job), todo):
+        job.pipeline.network.prepare()  # before threads ask for it; other processes find out on their own
+    for number, _ in engine(work_of(name, job), todo):
         ledger.add(number)
         tell(name, len(ledger.done), count)
     if todo:
@@ -198,19 +198,17 @@ def begin(job: Job, name: PassName) -> None:
     if name == "predict":
         tile, count = job.cover.extent, len(job.represent.channels)
         kind = job.represent.stored_dtype.name
-        created(job.folder / "channels", (len(job.cover), count, *tile), (1, count, *parts(tile)), kind)
-        job.__dict__.pop("channels", None)
+        job.channels = created(job.folder / "channels", (len(job.cover), count, *tile), (1, count, *parts(tile)), kind)
     elif name == "decode":
         for kind in ("objects", "labels"):
             discard(job.folder / kind)
         rows = len(job.parts) * len(job.grid)
-        created(job.folder / "labels", (rows, *plan.room), (1, *parts(plan.room)), "int32")
-        job.__dict__.pop("labels", None)
+        job.labels = created(job.folder / "labels", (rows, *plan.room), (1, *parts(plan.room)), "int32")
     elif name == "write":
         for store in stores(job):
             if store.continued:
                 store.begin()
-        job.__dict__.pop("stores", None)
+        job.stores = [LabelStore.reopen(path) for path in plan.outputs]
     elif name != "merge":
         discard(job.folder / {"link": "links", "audit": "seams"}[name])
 
@@ -242,11 +240,11 @@ def finish(job: Job, engine: Engine, keep: bool = False) -> list[Path]:
         for path in job.plan.outputs:
             store = LabelStore.reopen(path)
 
-            def everywhere(function: Any, regions: Any, path: str = path) -> Iterator[int]:
+            def everywhere(function: Any, regions: Any, path: str = path) -> Iterator[Any]:
                 (level,) = function.args
                 return engine(partial(coarsened, path, level), range(sum(1 for _ in regions)))
 
-            out.append(store.finish(everywhere))  # type: ignore[arg-type]  # it only waits for the end
+            out.append(store.finish(everywhere))  # it only waits for the end
     JOBS.pop(str(job.folder), None)
     if not keep:
         discard(job.folder)

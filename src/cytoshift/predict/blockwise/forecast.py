@@ -12,11 +12,12 @@ from math import ceil, prod
 
 from pydantic import Field
 
-from ..core.blocks import Grid
-from ..core.settings import Settings
-from ..data.multiscale import CHUNK
-from ..represent import BCD
-from .plan import BASE, CONTEXT, DRAWN, LARGEST, grown
+from ...core.blocks import Grid
+from ...core.settings import Settings
+from ...data.multiscale import CHUNK
+from ...represent import BCD
+from ..calibration import CONTEXT
+from .plan import BASE, DRAWN, LARGEST, grown
 
 LINE = 9  # bytes of a finished block in the ledger of a pass
 OBJECT = 104  # bytes of an object in the tables of passes 2 and 4, in all

@@ -1,28 +1,26 @@
 """How a volume is cut for blockwise work: derived from the model, the volume and the memory of a process."""
 
 import os
-from math import ceil, prod
+from math import prod
 from typing import Any, Literal
 
 from pydantic import Field
 
-from ..core.blocks import Grid
-from ..core.errors import UserError
-from ..core.settings import Settings
-from ..core.voxel import Voxel
-from ..data.multiscale import CHUNK, Ngff
-from ..model import Segmenter
-from .network import LEAST, Tiling, largest, together, up
-from .run import Options
-from .tiles import Cover, fitting
+from ...core.blocks import Grid
+from ...core.errors import UserError
+from ...core.settings import Settings
+from ...core.voxel import Voxel
+from ...data.multiscale import CHUNK, Ngff
+from ...model import Segmenter
+from ..calibration import CONTEXT, expected
+from ..network import LEAST, Tiling, largest, multiple, together, up
+from ..pipeline import Options
+from ..tiles import Cover, fitting
 
 Ints = tuple[int, ...]
 
 BASE = 700e6  # bytes of a process that has loaded torch and a model
 STORED = 12  # bytes per voxel of a block that is linked, written or audited
-SIZES = 4.0  # the largest objects in multiples of the model's smallest, which is two thirds of a small one
-UNKNOWN = 32  # voxels of the finest axis: the largest object of a model that knows no size
-CONTEXT = 4  # voxels that smoothing and contours of a decoder look around
 LARGEST = 2**27  # voxels that a block reads at most: larger ones spare little and are lost more easily
 REACH = 4  # voxels to each side of a face in which two blocks compare their objects
 DRAWN = 2**24  # voxels of the working grid that one task of pass 1 draws at most
@@ -164,14 +162,6 @@ def refuse(wishes: Wishes, axes: int) -> None:
             )
 
 
-def expected(segmenter: Segmenter, voxel: Voxel) -> tuple[Ints, bool]:
-    """Extent of the largest objects in voxels, and whether the model says so."""
-    smallest = segmenter.representation.smallest_object
-    if smallest is None:
-        return tuple(ceil(UNKNOWN / a) for a in voxel.anisotropy), False
-    return tuple(ceil(n) for n in voxel.voxels(SIZES * smallest)), True
-
-
 def grown(shape: Ints, chunk: Ints, halo: Ints, voxels: float) -> Ints:
     """Whole chunks, as cubic as can be, that read at most so many voxels; one chunk at least."""
     block = list(chunk)
@@ -203,21 +193,20 @@ def parts(shape: Ints) -> Ints:
     return tuple(-(-n // max(round(n / c), 1)) for n, c in zip(shape, CHUNK[len(shape)]))
 
 
-def fits(segmenter: Segmenter, voxels: int, itemsize: int) -> bool:
-    """Whether a volume can go through in one piece on this machine: half of its memory is enough for all its arrays."""
+def fits(segmenter: Segmenter, voxels: int, itemsize: int, workers: int = 1) -> bool:
+    """Whether a volume can go through in one piece on this machine: half of its memory is enough for all its arrays,
+    those of every worker."""
     if not hasattr(os, "sysconf"):
         return True
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     represent = segmenter.representation
     each = represent.decode_bytes + 12 * len(represent.channels) + itemsize
-    return BASE + voxels * each < memory / 2
+    return BASE + voxels * each < memory / 2 / workers
 
 
 def footprint(segmenter: Segmenter) -> float:
     """Bytes that the network holds per voxel of its input, about: three times its widest layer with its input."""
     import torch
-
-    from .network import multiple
 
     size = tuple(LEAST * m for m in multiple(segmenter))
     most = 0

@@ -26,25 +26,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..core.atomic import replacing
-from ..core.blocks import Block, Grid, Slices, extent, within
-from ..core.errors import UserError
-from ..core.normalise import Scale, Scales
-from ..data.multiscale import Ngff
-from ..data.store import LabelStore
-from ..data.volumes import ImageSource, Volume, open_volumes
-from ..model import Segmenter
-from ..model.segmenter import ScaleEntry, numbers
-from ..represent import Part, RepresentationSettings
-from ..represent.base import StoredChannels
-from . import shared
-from .network import multiple
-from .norms import Pooled
+from ...core.atomic import replacing
+from ...core.blocks import Block, Grid, Slices, extent, within
+from ...core.errors import UserError
+from ...core.normalise import Scale, Scales
+from ...data.multiscale import Ngff
+from ...data.store import LabelStore
+from ...data.volumes import ImageSource, Volume, open_volumes
+from ...model import Segmenter
+from ...model.segmenter import ScaleEntry, numbers
+from ...represent import Part, RepresentationSettings
+from ...represent.base import StoredChannels
+from ..network import TiledNetwork, multiple
+from ..norms import Pooled
+from ..pipeline import Options, Pipeline
+from ..tiles import Cover, lay, rounded
+from ..working import Working
 from .plan import Plan
-from .run import Options, decoder
-from .tiles import Cover, lay, rounded
-from .ways import Way, proven
-from .working import Working
 
 # A row of the table of one block: of each object that has voxels in the block's write region, what these add up to.
 ROW = np.dtype([
@@ -95,7 +93,7 @@ class Job:
 
     @cached_property
     def cover(self) -> Cover:
-        return self.plan.cover
+        return self.pipeline.network.cover
 
     @cached_property
     def tasks(self) -> Grid:
@@ -117,32 +115,25 @@ class Job:
         return Working(self.volume, self.scale, self.segmenter.voxel, multiple(self.segmenter))
 
     @cached_property
-    def norms(self) -> Pooled:
-        return shared.load(self.folder / "norms.safetensors", torch.device(self.plan.device))
+    def pipeline(self) -> Pipeline:
+        """The network over the volume, with the tiles of the plan and the statistics that were measured for it."""
+        statistics = Pooled.load(self.folder / "norms.safetensors", torch.device(self.plan.device))
+        network = TiledNetwork(self.segmenter, self.working, self.plan.options, self.plan.tile, statistics)
+        return Pipeline(self.segmenter, self.working, self.plan.options, network)
 
     @property
-    def pooled(self) -> Pooled:
-        """Threads share a job, so every caller gets a counter of layers of its own."""
-        return self.norms.fresh()
-
-    def find_way(self) -> Way:
-        """The way to compute the network in this process, on this processor; found out once."""
-        return proven(self.segmenter, self.working, self.cover.extent, self.plan.options.precision, self.pooled).way
-
-    @cached_property
     def represent(self) -> RepresentationSettings:
-        return decoder(self.segmenter, self.plan.options)
+        return self.pipeline.represent
 
-    @cached_property
+    @property
     def parts(self) -> list[Part]:
-        """The classes; of a single one its name is ""."""
-        return list(self.represent.parts())
+        return self.pipeline.parts
 
     @cached_property
     def channels(self) -> Any:
         return opened(self.folder / "channels")
 
-    def blended(self, channels: slice, region: Slices) -> StoredChannels:
+    def stored_channels(self, channels: slice, region: Slices) -> StoredChannels:
         """Some channels (K, *region) on the volume's grid: tiles laid over each other, in their order, whatever the
         region."""
         if self.working.inside == self.plan.shape:
@@ -205,7 +196,7 @@ def opened(path: Path) -> Any:
     return zarr.open_array(path, mode="r+")
 
 
-def created(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], kind: str) -> None:
+def created(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], kind: str) -> Any:
     """An empty Zarr array whose chunks are checked when they are read."""
     import zarr
     from zarr.codecs import BloscCodec, Crc32cCodec
@@ -214,6 +205,7 @@ def created(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], kind: s
         path, shape=shape, chunks=chunks, dtype=kind, overwrite=True, config={"write_empty_chunks": True},
         compressors=[BloscCodec(cname="lz4", clevel=3, shuffle="shuffle"), Crc32cCodec()],
     )  # fmt: skip
+    return opened(path)
 
 
 def read_json(path: Path) -> dict[str, Any]:

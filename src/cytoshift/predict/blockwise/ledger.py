@@ -14,7 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import UserError
+from ...core.errors import UserError
 
 
 class Ledger:

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.atomic import replacing
-from ..core.text import cell
-from ..labels.objects import Objects
+from ...core.atomic import replacing
+from ...core.text import cell
+from ...labels.objects import Objects
+from ..outputs import worded
 from .audit import Audit
 from .job import Job
 from .merge import rows_of
-from .outputs import worded
 from .plan import words
 
 

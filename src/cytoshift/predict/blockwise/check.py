@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.blocks import Slices
+from ...core.blocks import Slices
 from .job import Job
 from .plan import PassName
 

@@ -1,0 +1,372 @@
+"""The one way from an image to its instances.
+
+    pipeline = Pipeline.of_image(segmenter, image, voxel, options)    one image in memory
+    pipeline = Pipeline.of_volume(segmenter, volume, scale, options)  a volume of any size, read box by box
+    channels = pipeline.channels()                                    or of a box: pipeline.channels(box)
+    found = pipeline.instances(channels)
+
+(1) normalise   by numbers of the whole volume, or of the data set that the model was trained on
+(2) resample    to the voxel size the network works at
+(3) network     over all tiles, blended; or over one box with a margin; activated to channels in their ranges
+(4) resample    the channels, back to the volume's own grid
+(5) decode      channels to instances, without the small ones, their holes filled; of several classes one by one
+
+`predict` takes an image as one box. `blockwise` keeps the tiles of the same network on disk and decodes the boxes of a
+grid. `live` asks for boxes when somebody looks at them, `trust` for a few boxes of a large volume.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..core.blocks import Slices, within
+from ..core.errors import UserError
+from ..core.normalise import Scale, Scales, measure
+from ..core.settings import parse
+from ..core.voxel import PIXEL, Voxel
+from ..data.several import apart
+from ..data.volumes import Volume
+from ..labels.belong import Belonging, belonging
+from ..labels.filters import fill_own, filter_small
+from ..labels.ids import relabel
+from ..labels.objects import Objects, objects
+from ..metrics.scores import mean_over_objects
+from ..model import Segmenter
+from ..represent import Part, Representation, RepresentationSettings
+from ..represent.base import StoredChannels, ball
+from .calibration import refuse_voxels
+from .network import Progress, TiledNetwork, Tiling, multiple, predict_whole, widened
+from .raw import Raw, rounded
+from .working import InMemory, Working
+
+Labels = NDArray[np.int32]
+
+
+class Options(Tiling):
+    """Wishes of one call; what is not wished for is the model's.
+
+    threshold: of the foreground, in (0, 1). min_size: objects with less area (2D) or volume (3D) are left out, in
+    unit ** ndim of the voxel size; by default those smaller than the model's smallest, and of those that the edge
+    of the volume cuts only what is left with less than half of its diameter.
+    max_hole: larger holes of an object stay open, in the same unit; 0 fills none, by default all are filled.
+    reach: largest distance between objects that belong together, in the same unit.
+    any_voxel_size: voxels that are 20 times as large as the model's, or as small, are meant to be.
+    """
+
+    threshold: float | None = Field(None, gt=0, lt=1)
+    min_size: float | None = Field(None, ge=0)
+    max_hole: float | None = Field(None, ge=0)
+    reach: float | None = Field(None, ge=0)
+    any_voxel_size: bool = Field(False, exclude=True)  # decides whether there are numbers, and about none of them
+
+
+@dataclass(frozen=True, eq=False)
+class Instances:
+    """Objects of one class on the volume's own grid, and how sure the network is of each."""
+
+    labels: Labels  # (*S), 1..N
+    table: Objects  # N objects
+    confidence: NDArray[np.float64]  # (N,) mean foreground probability, in [0, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What was found in one volume."""
+
+    classes: dict[str, Instances]  # by name; of a single class its name is ""
+    belongs: dict[tuple[str, str], Belonging]  # which objects of the first class belong to which of the second
+    seconds: dict[str, float]  # of the stages: read, network, decode
+    raw: Raw | None = None  # what was decoded, where that was to be kept
+
+    @property
+    def labels(self) -> Labels:
+        """(*S), or (K, *S) of several classes."""
+        found = [one.labels for one in self.classes.values()]
+        return found[0] if "" in self.classes else np.stack(found)
+
+    @property
+    def table(self) -> Objects:
+        """Of a single class."""
+        return self.classes[""].table
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """Of a single class."""
+        return self.classes[""].confidence
+
+
+class Pipeline:
+    """A segmenter on one image: `channels` of a box, `instances` of channels.
+
+    Parameters
+    ----------
+    segmenter : network, representation and the voxel size of the working grid.
+    grid : the image as the network sees it.
+    options : wishes; what is not wished for is the model's.
+    network : where tiles and statistics are known already.
+    """
+
+    def __init__(
+        self, segmenter: Segmenter, grid: InMemory | Working, options: Options, network: TiledNetwork | None = None
+    ) -> None:
+        self.segmenter, self.grid, self.options, self.voxel = segmenter, grid, options, grid.own
+        self._network = network
+
+    @classmethod
+    def of_image(cls, segmenter: Segmenter, image: NDArray[np.float32], voxel: Voxel, options: Options) -> "Pipeline":
+        """Of a normalised image (*S) or (C, *S) in memory."""
+        return cls(segmenter, InMemory(image, voxel, segmenter.voxel, multiple(segmenter)), options)
+
+    @classmethod
+    def of_volume(cls, segmenter: Segmenter, volume: Volume, scale: Scale | Scales, options: Options) -> "Pipeline":
+        """Of a volume of any size, normalised by `scale` and read box by box."""
+        return cls(segmenter, Working(volume, scale, segmenter.voxel, multiple(segmenter)), options)
+
+    @cached_property
+    def network(self) -> TiledNetwork:
+        """Over all of the image; its boxes share tiles, statistics and the way to compute."""
+        return self._network or self.tiled()
+
+    def tiled(self) -> TiledNetwork:
+        image = self.grid.padded() if isinstance(self.grid, InMemory) else self.grid
+        return TiledNetwork(self.segmenter, image, self.options)
+
+    @cached_property
+    def represent(self) -> RepresentationSettings:
+        """The model's representation with the threshold that is wished for."""
+        return decoder(self.segmenter, self.options)
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """The classes; of a single one its name is ""."""
+        return list(self.represent.parts())
+
+    def channels(self, box: Slices | None = None, progress: Progress | None = None) -> NDArray[np.float32]:
+        """Activated channels on the volume's own grid.
+
+        Parameters
+        ----------
+        box : region of the volume, which the network sees with its margin; without it all of the image, in tiles
+            that are blended.
+        progress : called with the numbers of tiles that are done and of all.
+
+        Returns
+        -------
+        (K, *box) float32, in the ranges of the representation.
+
+        Raises
+        ------
+        UserError : where the network gives NaN or infinite values.
+        """
+        space = self.grid.space if box is None else tuple(side.stop - side.start for side in box)
+        if self.grid.constant:  # nothing to see, but a network that divides by its variance sees something
+            return np.zeros((len(self.represent.channels), *space), dtype=np.float32)
+        if isinstance(self.grid, InMemory):
+            assert box is None, "an image in memory goes through as one box"
+            return self.grid.back(finite(self.tiled().blended(progress)))
+        box = tuple(slice(0, n) for n in space) if box is None else box
+        room = self.grid.needed(box)
+        seen = widened(room, self.network.margin, self.grid.step, self.grid.shape[1:])
+        (channels,) = self.windows([seen])
+        inner = np.ascontiguousarray(channels[(slice(None), *within(room, seen))])
+        return self.grid.back(inner, room, box)
+
+    def windows(self, regions: Sequence[Slices], grid: Working | None = None) -> NDArray[np.float32]:
+        """Channels (B, K, *T) of regions of one shape of the working grid; `grid`: one that has them in memory."""
+        assert isinstance(self.grid, Working), "an image in memory goes through as one box"
+        grid = grid or self.grid
+        if grid.constant:
+            shape = tuple(side.stop - side.start for side in regions[0])
+            return np.zeros((len(regions), len(self.represent.channels), *shape), dtype=np.float32)
+        return finite(self.network.predict([grid[(slice(None), *region)] for region in regions]))
+
+    def instances(self, channels: StoredChannels) -> dict[str, Instances]:
+        """Channels (K, *S) -> the objects of each class, by name."""
+        found = {}
+        for part in self.parts:
+            mine = channels[part.channels]
+            labels = decode(part.represent, mine, self.voxel, self.options)
+            confidence = mean_over_objects(part.represent.confidence(mine), labels)
+            found[part.name] = Instances(labels, objects(labels, self.voxel), confidence)
+        return found
+
+    def pairs(self, found: dict[str, Instances]) -> dict[tuple[str, str], Belonging]:
+        """Which objects belong to which, for all classes of which that is asked."""
+        wish = self.options.reach
+        return {
+            (member, owner): belonging(
+                found[member].labels, found[owner].labels, self.voxel, reach if wish is None else wish
+            )
+            for member, owner, reach in self.represent.pairs
+        }
+
+
+def segment(segmenter: Segmenter, volume: Volume, progress: Progress | None = None, **wishes: Any) -> Labels:
+    """Instances (*S) 1..N of a volume, on its own grid, (K, *S) of several classes. `wishes` are fields of `Options`.
+
+    Raises UserError where volume and model do not fit, and for a wish that is unknown or out of range.
+
+    >>> segment(Segmenter.load("runs/x/model"), open_volumes("cells.tif")[0], min_size=20.0)  # doctest: +SKIP
+    """
+    return predict(segmenter, volume, parse(Options, wishes, "segment"), progress).labels
+
+
+def predict(
+    segmenter: Segmenter,
+    volume: Volume,
+    options: Options | None = None,
+    progress: Progress | None = None,
+    keep: bool = False,
+) -> Prediction:
+    """`segment`, with the table of objects, their confidences and the times; with `keep`, its raw form too."""
+    return next(predict_group(segmenter, [volume], options, progress, keep))
+
+
+def predict_group(
+    segmenter: Segmenter,
+    volumes: Sequence[Volume],
+    options: Options | None = None,
+    progress: Progress | None = None,
+    keep: bool = False,
+) -> Iterator[Prediction]:
+    """`predict` of images that fit into memory together. Small ones of one shape go through the network together."""
+    options = options or Options()
+    images, scales, pipelines, read = [], [], [], []
+    for volume in volumes:
+        refuse_mismatch(segmenter, volume, options)
+        started = time.perf_counter()
+        raw = volume.load()
+        scales.append(measure_scale(segmenter, volume, raw))
+        images.append(scales[-1](raw))
+        pipelines.append(Pipeline.of_image(segmenter, images[-1], volume.voxel, options))
+        read.append(time.perf_counter() - started)
+    del raw
+    started = time.perf_counter()
+    channels = channels_together(pipelines, progress)
+    network = (time.perf_counter() - started) / len(volumes)
+    for number, pipeline in enumerate(pipelines):
+        started = time.perf_counter()
+        kept = None
+        if keep:
+            kept = rounded(images[number], clip_ranges(scales[number]), channels[number], pipeline.represent)
+        found = pipeline.instances(channels[number])
+        belongs = pipeline.pairs(found)
+        seconds = {"read": read[number], "network": network, "decode": time.perf_counter() - started}
+        yield Prediction(found, belongs, seconds, kept)
+
+
+def channels_together(pipelines: Sequence[Pipeline], progress: Progress | None = None) -> list[NDArray[np.float32]]:
+    """The channels (K, *S) of images in memory. Those that the network sees whole and in one shape share a pass."""
+    if len(pipelines) == 1:
+        return [pipelines[0].channels(progress=progress)]
+    out: dict[int, NDArray[np.float32]] = {}
+    alike: dict[tuple[int, ...], list[int]] = {}
+    tiled = [None if pipeline.grid.constant else pipeline.tiled() for pipeline in pipelines]
+    for number, (pipeline, network) in enumerate(zip(pipelines, tiled)):
+        if network is None or not network.whole:
+            out[number] = pipeline.channels()
+        else:
+            alike.setdefault(tuple(network.image.shape), []).append(number)
+    for numbers in alike.values():
+        for number, channels in zip(numbers, predict_whole([one for n in numbers if (one := tiled[n])])):
+            grid = pipelines[number].grid
+            assert isinstance(grid, InMemory), "the images of a group are in memory"
+            out[number] = grid.back(finite(channels))
+    return [out[number] for number in range(len(pipelines))]
+
+
+def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> None:
+    """Raises UserError where axes, unit or channels of the volume are not those that the model works with.
+
+    So do wishes that do not fit: all that can be known before any work is done.
+    """
+    if segmenter.diameter is not None:
+        raise UserError(
+            f"the model is for objects of any size and was not fitted to {volume.name}; fit it with "
+            "cytoshift.trust.fit.fit(model, volumes), as 'cytoshift segment' does"
+        )
+    if volume.axes != segmenter.axes:
+        flat = len(volume.axes) > len(segmenter.axes)
+        cure = "segment its slices as 2D images" if flat else "pass --axes if its slices are to make one stack"
+        raise UserError(
+            f"the model works on '{segmenter.axes}' images, {volume.name} has the axes '{volume.axes}'; {cure}, or "
+            f"train a model on images like it"
+        )
+    if volume.voxel.unit != segmenter.voxel.unit:
+        ones = ",".join("1" for _ in volume.axes)
+        pixels = f"pass --voxel {ones} --unit {PIXEL} to have its pixels taken as those of the training"
+        lengths = f"pass its voxel size, as in --voxel {ones} --unit um"
+        cure = pixels if segmenter.voxel.unit == PIXEL else lengths
+        raise UserError(
+            f"the model works at {segmenter.voxel} per voxel, {volume.name} has {volume.voxel}, and the one cannot be "
+            f"turned into the other; {cure}"
+        )
+    if segmenter.spec.channels != volume.channels:
+        wanted = segmenter.spec.channels
+        numbers = ",".join(map(str, range(wanted)))
+        one = "choose the one of the training by --channel"
+        cure = (
+            one if wanted == 1 else f"pass --channel with {wanted} numbers in the order of the training, as {numbers}"
+        )
+        raise UserError(
+            f"the model takes images of {wanted} channel{'s' * (wanted > 1)}, {volume.name} was opened with "
+            f"{volume.channels}; {cure}"
+        )
+    if not options.any_voxel_size:
+        refuse_voxels(segmenter, volume)
+    if options.reach is not None and not segmenter.representation.pairs:
+        raise UserError("reach asked for, but no objects of this model belong to others; leave --reach out")
+    if options.tile is not None and (len(options.tile) != len(volume.axes) or min(options.tile) < 1):
+        raise UserError(
+            f"tile {','.join(map(str, options.tile))} asked for, {volume.name} has the axes '{volume.axes}'; give one "
+            f"positive size per axis"
+        )
+    decoder(segmenter, options)
+
+
+def decoder(segmenter: Segmenter, options: Options) -> RepresentationSettings:
+    """The model's representation with the threshold that is wished for."""
+    if options.threshold is None:
+        return segmenter.representation
+    return segmenter.representation.with_threshold(options.threshold)
+
+
+def measure_scale(segmenter: Segmenter, volume: Volume, raw: NDArray[np.generic]) -> Scale | Scales:
+    """The numbers that normalise this volume; never those of a tile."""
+    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
+        raise UserError(f"{volume.name} holds NaN or infinite values; replace them (for example by the background)")
+    return segmenter.scale or measure(segmenter.normalisation, [apart(raw, len(volume.axes))])
+
+
+def clip_ranges(scale: Scale | Scales) -> list[tuple[float, float]]:
+    """The range of each channel of a normalised image."""
+    return [one.clip for one in scale.each] if isinstance(scale, Scales) else [scale.clip]
+
+
+def finite(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Raises UserError where a network gives NaN or infinite values."""
+    if not np.isfinite(channels).all():
+        raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
+    return channels
+
+
+def decode_filled(represent: Representation, channels: StoredChannels, voxel: Voxel, options: Options) -> Labels:
+    """Channels (K, *S) -> all objects (*S), holes filled; what a block can say of objects that its rim cuts."""
+    labels = represent.decode(channels, voxel)
+    if options.max_hole == 0:
+        return labels
+    return fill_own(labels, voxel, np.inf if options.max_hole is None else options.max_hole)
+
+
+def decode(represent: Representation, channels: StoredChannels, voxel: Voxel, options: Options) -> Labels:
+    """Channels (K, *S) -> instances (*S), 1..N, without small ones, holes filled."""
+    labels, smallest = decode_filled(represent, channels, voxel, options), represent.smallest_object
+    if options.min_size is not None or smallest is None:
+        return relabel(filter_small(labels, options.min_size or 0.0, voxel))
+    return relabel(filter_small(labels, ball(smallest, voxel.ndim), voxel, ball(smallest / 2, voxel.ndim)))
