@@ -4,7 +4,7 @@ import contextlib
 
 import torch
 
-from cytoshift.core.batch import Labelled, LabelledPair, Masks, Shaded, Unlabelled, UnlabelledPair
+from cytoshift.core.batch import Drawn, Labelled, LabelledPair, Masks, Shaded, Unlabelled, UnlabelledPair
 from cytoshift.core.voxel import Voxel
 from cytoshift.methods import METHODS, Task
 from cytoshift.represent import BCD, Classes, Semantic, Ternary
@@ -14,6 +14,7 @@ LEAN = {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}
 SMALL = {
     "adgan": {"width": 4, "critic": 4, "hidden": 8, "blocks": 1, "pool": 3},
     "supervised": LEAN,
+    "randomised": LEAN,
     "cysgan": LEAN | {"critic": (4, 4), "pool": 8},
     "cyclegan": {"width": 4, "blocks": 1, "critic": (4, 4), "pool": 8},
     "feature": LEAN | {"critic": (4, 4), "deep": (4,), "pool": 8},
@@ -25,7 +26,7 @@ SMALL = {
     "mask_cyclegan": {"width": 4, "blocks": 1, "stem": 3, "critic": (4, 4), "pool": 8},
     "vox2vox": LEAN | {"critic": (4, 4)},
 }
-DRAWN = ("adgan", "mask_cyclegan")  # learn from masks that are drawn
+DRAWN = ("adgan", "mask_cyclegan", "randomised")  # learn from masks, or images, that are drawn
 BORROWED = tuple(name for name in SMALL if name not in DRAWN)
 ORGANELLES = Classes(classes={"golgi": Semantic(), "nuclei": Ternary()}, weights={"golgi": 3.5})
 VOXELS = {2: Voxel((1.0, 1.0)), 3: Voxel((2.0, 1.0, 1.0))}
@@ -56,6 +57,7 @@ def batch_of(method, ndim=2, seed=0):
         Unlabelled: lambda: Unlabelled(image()),
         Shaded: lambda: Shaded(*(image(),) * 2),
         Masks: lambda: Masks((draw() > 0.7).float()),
+        Drawn: lambda: Drawn(image(), target()),
         Labelled: lambda: Labelled(image(), target()),
         LabelledPair: lambda: LabelledPair(image(), target(), image()),
         UnlabelledPair: lambda: UnlabelledPair(image(), image()),

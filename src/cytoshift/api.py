@@ -34,6 +34,7 @@ from .report import write_report
 from .train.fit import fit as fit_settings
 from .train.settings import Run
 from .trust.boxes import MOST, judged
+from .trust.fit import fit as to_images
 from .trust.write import Judged
 
 Image = NDArray[Any] | Volume | str | Path
@@ -66,6 +67,8 @@ class SegmentOptions(ImageOptions, total=False):
     precision: str
     mirror: bool
     any_voxel_size: bool
+    diameter: float
+    polarity: Literal["auto", "bright", "dark"]
 
 
 class RecipeOptions(ImageOptions, total=False):
@@ -144,9 +147,10 @@ class Segmenter(Stored):
         """
         said, asked = parted(options)
         volume = single(image, said, self.axes)
+        model = to_images(self, [volume], asked.pop("diameter", None), asked.pop("polarity", "auto")).segmenter
         with following(progress) as told:
             step = None if told is None else lambda done, total: told(f"segment {volume.name}", done, total)
-            return segment_volume(self, volume, step, **asked)
+            return segment_volume(model, volume, step, **asked)
 
 
 def parted(options: SegmentOptions) -> tuple[ImageOptions, dict[str, Any]]:

@@ -27,11 +27,13 @@ from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
 from ..data.several import apart
 from ..data.volumes import Volume, open_volumes
+from ..measure.shapes import Shapes, shapes
 from ..model import Segmenter
 from ..predict.pipeline import Options, predict
 from ..train import checkpoint
 from ..train.fit import fit
 from ..train.settings import Run
+from ..trust.fit import fit as to_images
 from .classical import classical
 from .data import Material, digest
 from .scores import Found, Segment, scored, surety
@@ -156,7 +158,7 @@ def prepare(
     if isinstance(contender, Floor):
         return partial(floor, contender, dark(here)), {}
     if isinstance(contender, Shipped):
-        return ways(contender, Segmenter.load(Path(contender.model))), {}
+        return fitting(contender, here), {}
     folder = cell.folder(out, material.files)
     if isinstance(contender, Finetuned):
         run = settings_after(cell, contender, material, out, quiet)
@@ -167,6 +169,28 @@ def prepare(
     steps, elapsed = map(sum, zip(*(checkpoint.load(part, {}) for part in parts)))
     cost = {"steps": steps, "train_minutes": elapsed / 60, "threads": torch.get_num_threads()}
     return ways(contender, trained), cost | {"labelled": labelled(contender, here)}
+
+
+def fitting(contender: Shipped, here: Material) -> Segment:
+    """How a model that was trained elsewhere segments; one for any size is fitted to the images, with the first of
+    them, so that this counts into the time."""
+    images = [pair.image for pair in here.pairs]
+    segmenter = Segmenter.load(Path(contender.model.format(ndim=len(images[0].axes))))
+    known: list[Segment] = []
+
+    def way(image: Volume) -> Found:
+        if not known:
+            size = true_diameter(here) if contender.size == "true" else None
+            known.append(ways(contender, to_images(segmenter, images, size, here.dataset.polarity).segmenter))
+        return known[0](image)
+
+    return way if segmenter.diameter is not None else ways(contender, segmenter)
+
+
+def true_diameter(here: Material) -> float:
+    """Median equivalent diameter of the labelled objects that no border cuts."""
+    seen = [shapes(pair.truth(), pair.image.voxel) for pair in here.pairs]
+    return float(np.median(Shapes.joined(seen).settled().diameter))
 
 
 def labelled(contender: Trained | Finetuned, here: Material) -> float:

@@ -51,6 +51,7 @@ def trust(
     from ..report.segmentation import of_folder
     from ..trust.score import together, weakest
     from ..trust.write import as_numbers, places, write
+    from .segment import fitted
 
     source = declared(list(images), axes, channel, level, voxel, unit, frames)
     refuse_inputs(places(Path(labels)), [source], [model], labels=[labels])
@@ -58,6 +59,7 @@ def trust(
         refuse_strangers(places(Path(labels)), overwrite)
         segmenter = Segmenter.load(model, inputs.chosen(device))
         volumes = open_volumes(source)
+        segmenter, _ = fitted(segmenter, volumes, quiet=quiet)
         judged = run(segmenter, volumes, labels, boxes, quiet)
         table, scores = write(judged, Path(labels), str(model))
         page = write_report(place) if (place := of_folder(Path(labels.partition("::")[0]))) else None

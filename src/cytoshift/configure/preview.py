@@ -12,7 +12,7 @@ from ..draw import colour_labels, composite, sheet, thumbnail
 from ..labels.ids import sizes
 from ..methods.supervised import Supervised
 from ..synth import draw_labels
-from ..train.domains import domains, images, mask_drawer
+from ..train.domains import domains, drawn, images, mask_drawer
 from ..train.settings import Run
 from ..train.trainer import working_voxel
 
@@ -41,6 +41,8 @@ def preview(run: Run) -> Picture:
     working = working_voxel(run, volumes)
     if run.source is not None:
         return of_source(run, volumes, working)
+    if run.randomised is not None:
+        return of_images(run, volumes, working)
     return of_classes(run, volumes, working) if run.represent.names else of_masks(run, volumes, working)
 
 
@@ -65,6 +67,23 @@ def of_masks(run: Run, volumes: Sequence[Volume], working: Voxel) -> Picture:
     titles = ["image", "synthetic objects", f"as {run.represent.kind} mask"]
     heading = "Do size, number and shape of the synthetic objects look like those of the images? If not, change prior."
     return sheet(rows, titles=titles, captions=captions, heading=heading)
+
+
+def of_images(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
+    """Patches as the network will see them beside synthetic images and their labels."""
+    made, target, square = drawn(run, working), images(run, volumes, working), Voxel(working.size, working.unit)
+    rows = []
+    for i in range(SHOWN):
+        image, labels = made.pair(i)
+        rows.append([
+            thumbnail(target.sample(i)[0][0], square, size=SIZE, limits=SYMMETRIC),
+            thumbnail(image[made.inside], square, size=SIZE, limits=SYMMETRIC),
+            colour_labels(labels[made.inside], square, size=SIZE),
+        ])  # fmt: skip
+    heading = (
+        "Are synthetic objects as large as those of the images, and bright on both sides? If not, change randomised."
+    )
+    return sheet(rows, titles=["image", "synthetic image", "its labels"], heading=heading)
 
 
 def of_classes(run: Run, volumes: list[Volume], working: Voxel) -> Picture:

@@ -10,7 +10,7 @@ from ..core.settings import Settings
 from ..data.volumes import ImageSource
 from ..methods import KNOWN, METHODS, CySGAN
 from ..train.settings import Run
-from . import borrow, classes, recipe
+from . import borrow, classes, randomise, recipe
 
 POLARITIES = ("auto", "bright", "dark")
 DRAWN = ("ternary", "semantic")  # representations of masks that are drawn
@@ -163,13 +163,16 @@ def configure(
     """
     asked = requests or Requests()
     refuse_misfits(method, target, source, asked)
-    known = LEARNT if source else DRAWN
-    represent: Any = asked.represent or ("bcd" if source else "semantic")
+    whole = source is not None or randomise.synthesises(method)  # images come with labels
+    known = LEARNT if whole else DRAWN
+    represent: Any = asked.represent or ("bcd" if whole else "semantic")
     if represent not in known:
         raise unknown("represent", represent, known)
     if source is not None:
         ways = taught if asked.channels else borrowed
         return ways(method, target, source, asked, represent, progress)
+    if whole:
+        return synthesised(target, asked, represent, progress)
     return (drawn_classes if asked.channels else drawn)(method, target, asked, represent, progress)
 
 
@@ -211,6 +214,15 @@ def drawn(
     survey = recipe.look(target, polarity(asked), progress)
     run = recipe.settings(survey, asked.preset, method=method, represent=represent)
     return Configured(run, recipe.commented(run, survey), survey.sentence())
+
+
+def synthesised(
+    target: ImageSource, asked: Requests, represent: randomise.Written, progress: recipe.Told | None
+) -> Configured:
+    """A method that learns from synthetic images with objects like those seen."""
+    survey = recipe.look(target, polarity(asked), progress)
+    run = randomise.settings(survey, asked.preset, represent=represent)
+    return Configured(run, randomise.commented(run, survey), survey.sentence())
 
 
 def drawn_classes(

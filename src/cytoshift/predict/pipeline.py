@@ -286,6 +286,11 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
 
     So do wishes that do not fit: all that can be known before any work is done.
     """
+    if segmenter.diameter is not None:
+        raise UserError(
+            f"the model is for objects of any size and was not fitted to {volume.name}; fit it with "
+            "cytoshift.trust.fit.fit(model, volumes), as 'cytoshift segment' does"
+        )
     if volume.axes != segmenter.axes:
         flat = len(volume.axes) > len(segmenter.axes)
         cure = "segment its slices as 2D images" if flat else "pass `axes` if its slices are to make one stack"

@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from functools import partial
 
-from ..core.batch import Labelled, LabelledPair, Masks, Shaded, Unlabelled, UnlabelledPair
+from ..core.batch import Drawn, Labelled, LabelledPair, Masks, Shaded, Unlabelled, UnlabelledPair
 from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.voxel import Voxel
 from ..data.domains import Domain, Images, ShadedImages, SyntheticMasks, class_by_class, covered
+from ..data.drawn import DrawnImages
 from ..data.histogram import Levelled, match
 from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
 from ..data.pairs import Pairs, matched, objects, portion, without
 from ..data.shapes import Drawer, drawer
 from ..data.volumes import ImageSource, Volume, beside, open_labels, open_volumes
-from ..synth import CLASSES, draw_labels
+from ..synth import CLASSES, draw_labels, draw_pair
 from .settings import Run, Source
 
 
@@ -29,6 +30,7 @@ def domains(run: Run, batch: type, volumes: list[Volume], working: Voxel) -> dic
         Shaded: lambda name: shaded(run, volumes, working),
         UnlabelledPair: lambda name: pairs(run, volumes, working),
         Masks: lambda name: masks(run, working),
+        Drawn: lambda name: drawn(run, working),
         Labelled: lambda name: labelled(run, LabelledImages, volumes, working),
         LabelledPair: lambda name: labelled(run, LabelledPairs, volumes, working),
     }
@@ -57,6 +59,15 @@ def masks(run: Run, working: Voxel) -> SyntheticMasks:
     return SyntheticMasks(draw, run.represent, working, run.patch, run.seed)
 
 
+def drawn(run: Run, working: Voxel) -> DrawnImages:
+    if run.randomised is None:
+        raise UserError(
+            f"method '{run.method}' learns from synthetic images, and the settings do not say how they are drawn; "
+            f"'cytoshift new {run.method}' writes `randomised`"
+        )
+    return DrawnImages(run.randomised, run.represent, working, run.patch, run.seed, run.data.augment)
+
+
 def mask_drawer(run: Run) -> Drawer | None:
     """What draws labels (*S), or (K, *S) in the order of the classes; None where nothing says how."""
     names = run.represent.names
@@ -65,6 +76,8 @@ def mask_drawer(run: Run) -> Drawer | None:
         return lambda shape, voxel, rng: both(shape, voxel, rng)[places]
     if run.priors is not None:
         return class_by_class({name: run.priors[name] for name in names})
+    if (law := run.randomised) is not None:
+        return lambda shape, voxel, rng: draw_pair(law, shape, voxel, rng)[1]
     return None if run.prior is None else partial(draw_labels, run.prior)
 
 
