@@ -22,9 +22,10 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 CYTOSHIFT = Path(sysconfig.get_path("scripts")) / "cytoshift"
 SHORT = "train.steps=4 train.batch=1 train.snapshots=2 train.sheet_every=2 train.log_every=2 train.precision=32"
 NARROW = {  # networks that take a step in a blink, whatever the method
-    "adgan": "options.width=2 options.critic=2 options.hidden=4 options.blocks=1 options.stem=3",
-    "cysgan": "options.widths=[8,8] options.stem=3 options.plus=false options.non_local=false options.critic=[4,4]",
-    "mask_cyclegan": "options.width=4 options.critic=[4,4] options.blocks=1 options.stem=3 options.pool=8",
+    "adgan": "options.width=2 options.discriminator=2 options.hidden=4 options.blocks=1 options.stem=3",
+    "cysgan": "options.widths=[8,8] options.stem=3 options.plus=false options.non_local=false "
+    "options.discriminator=[4,4]",
+    "mask_cyclegan": "options.width=4 options.discriminator=[4,4] options.blocks=1 options.stem=3 options.pool=8",
 }
 NETWORK = "cytoshift data dsb2018"  # not walked: it downloads
 WAIT = 900  # seconds for a command

@@ -9,9 +9,9 @@ from itertools import chain
 import pytest
 import torch
 
-from cytoshift.core.batch import Masks, Shaded
+from cytoshift.core.batch import BiasFieldBatch, MaskBatch
 from cytoshift.core.voxel import Voxel
-from cytoshift.losses.basic import l1, to_value
+from cytoshift.losses.basic import l1, squared_to_value
 from cytoshift.methods.adgan import ADGAN, Batch, Options
 from cytoshift.methods.base import Task
 from cytoshift.nets.translator import IMAGE, MASK, code
@@ -25,17 +25,18 @@ def setup(name: str):
     shape = SHAPES[name]
     torch.manual_seed(0)
     task = Task(Voxel((1.0,) * (len(shape) - 2)), Semantic())
-    method = ADGAN(task, Options(width=16, critic=16, hidden=64))
+    method = ADGAN(task, Options(width=16, discriminator=16, hidden=64))
     image = torch.rand(shape) * 2 - 1
-    batch = Batch(Shaded(image, image), Masks((torch.rand(shape) > 0.8).float()))
+    batch = Batch(BiasFieldBatch(image, image), MaskBatch((torch.rand(shape) > 0.8).float()))
     optimizers = {k: torch.optim.Adam(p.parameters(), 2e-4, (0.5, 0.99)) for k, p in method.players().items()}
     return method, batch, optimizers
 
 
 def reference_step(method: ADGAN, batch: Batch, optimizers: dict) -> None:
     """As the authors' trainer.py orders it: 4 encoder and 6 decoder passes, the decoder switched off by
-    requires_grad after the graph was built (its weight gradients are computed and dropped), critic not frozen."""
-    encode, decode, critic, lam = method.encode, method.decode, method.critic, method.options
+    requires_grad after the graph was built (its weight gradients are computed and dropped), discriminator not
+    frozen."""
+    encode, decode, discriminator, lam = method.encode, method.decode, method.discriminator, method.options
     a, b = batch.images.image, 2 * batch.masks.target - 1
     at_a, at_b = code(a, IMAGE), code(b, MASK)
     c_a, c_b = encode(a, at_a), encode(b, at_b)
@@ -47,16 +48,18 @@ def reference_step(method: ADGAN, batch: Batch, optimizers: dict) -> None:
     optimizers["generators"].zero_grad()
     (lam.reconstruct * (l1(aa, a) + l1(bb, b))).backward(retain_graph=True)
     decode.requires_grad_(False)
-    fool = sum(to_value(critic(x)[:, d], v) for x, d, v in ((ab, 1, 1), (ba, 0, 1), (aa, 0, 0), (bb, 1, 0)))
+    fool = sum(
+        squared_to_value(discriminator(x)[:, d], v) for x, d, v in ((ab, 1, 1), (ba, 0, 1), (aa, 0, 0), (bb, 1, 0))
+    )
     cycle, content = l1(aba, a) + l1(bab, b), l1(c_ab, c_a) + l1(c_ba, c_b)
     (lam.cycle * cycle + lam.content * content + fool).backward()
     decode.requires_grad_(True)
     optimizers["generators"].step()
 
-    optimizers["critic"].zero_grad()
+    optimizers["discriminator"].zero_grad()
     pairs = ((aa, 0, 1), (bb, 1, 1), (ab, 1, 0), (ba, 0, 0))
-    sum(to_value(critic(x.detach())[:, d], v) for x, d, v in pairs).backward()
-    optimizers["critic"].step()
+    sum(squared_to_value(discriminator(x.detach())[:, d], v) for x, d, v in pairs).backward()
+    optimizers["discriminator"].step()
 
 
 @pytest.mark.benchmark(min_rounds=5, warmup=True, warmup_iterations=1)

@@ -1,5 +1,5 @@
 """A CySGAN step against a plain re-computation of the reference's: six generator passes in fp32, gradients of the
-critics computed and dropped while the generators move. Same networks, same batch, same process, one thread:
+discriminators computed and dropped while the generators move. Same networks, same batch, same process, one thread:
 
     pytest benchmarks/bench_cysgan_step.py --benchmark-only --benchmark-timer=time.process_time
 
@@ -16,7 +16,7 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.methods.base import Task
 from cytoshift.methods.cysgan import Batch, CySGAN, Options
 from cytoshift.represent import BCD
-from cytoshift.train.settings import Train
+from cytoshift.train.run_settings import Train
 from cytoshift.train.step import optimizers, train_step
 
 EXPANSION = Voxel((2.5, 0.325, 0.325), "um")
@@ -43,7 +43,9 @@ def setup(name: str, plain: bool = False):
 
 
 def reference_step(method: CySGAN, batch: Batch, optimizers: dict) -> None:
-    """As the authors' trainer.py orders it, the segmentation critic trained; two passes more for the identity."""
+    """As the authors' trainer.py orders it, the segmentation discriminator trained; two passes more for the
+    identity.
+    """
     lam, F, G, represent = method.options, method.F, method.G, method.represent
     (x, s, x_clean), (y, y_clean) = batch
     l1 = lambda a, b: (a - b).abs().mean()
@@ -57,22 +59,27 @@ def reference_step(method: CySGAN, batch: Batch, optimizers: dict) -> None:
     s_y, s_yx = represent.activate(s_y), represent.activate(s_yx)
 
     optimizers["generators"].zero_grad()
-    fool = sum(near(critic(fake), 1) for critic, fake in ((method.critic_x, yx), (method.critic_y, xy)))
-    shape = near(method.critic_s(s_y), 1) + near(method.critic_s(s_yx), 1)
+    fool = sum(
+        near(discriminator(fake), 1)
+        for discriminator, fake in ((method.discriminator_x, yx), (method.discriminator_y, xy))
+    )
+    shape = near(method.discriminator_s(s_y), 1) + near(method.discriminator_s(s_yx), 1)
     segment = represent.loss(s_x, s) + represent.loss(s_xy, s)
     cycle = l1(xyx, x_clean) + l1(yxy, y_clean)
     same = lam.identity * (l1(F(y)[0], y_clean) + l1(G(x)[0], x_clean)) if lam.identity else 0
     (fool + shape + segment + lam.agree * l1(s_y, s_yx) + lam.cycle * cycle + same).backward()
     optimizers["generators"].step()
 
-    optimizers["critics"].zero_grad()
+    optimizers["discriminators"].zero_grad()
     games = (
-        (method.critic_x, x_clean, method.pool_x(yx)),
-        (method.critic_y, y_clean, method.pool_y(xy)),
-        (method.critic_s, s, method.pool_s(s_y)),
+        (method.discriminator_x, x_clean, method.pool_x(yx)),
+        (method.discriminator_y, y_clean, method.pool_y(xy)),
+        (method.discriminator_s, s, method.pool_s(s_y)),
     )
-    sum(near(critic(real), 1) + near(critic(fake.detach()), 0) for critic, real, fake in games).backward()
-    optimizers["critics"].step()
+    sum(
+        near(discriminator(real), 1) + near(discriminator(fake.detach()), 0) for discriminator, real, fake in games
+    ).backward()
+    optimizers["discriminators"].step()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytoshift.cli.inputs import amount
+from cytoshift.cli.inputs import parse_amount
 from cytoshift.draw import chart, save_png
 from record import Wanted, conclude
 
@@ -52,10 +52,10 @@ def one(shape: tuple[int, ...], memory: float, model: str | None, folder: Path) 
     from cytoshift.core.voxel import Voxel
     from cytoshift.data.volumes import Volume
     from cytoshift.model import Segmenter
-    from cytoshift.nets.spec import TranslatorSpec
+    from cytoshift.nets.network_spec import TranslatorSpec
     from cytoshift.predict.blockwise import finish, segment_blockwise
     from cytoshift.predict.blockwise.engine import Serial
-    from cytoshift.predict.blockwise.plan import Wishes
+    from cytoshift.predict.blockwise.plan import BlockOptions
     from cytoshift.represent import Ternary
 
     if model:
@@ -70,7 +70,7 @@ def one(shape: tuple[int, ...], memory: float, model: str | None, folder: Path) 
     image = Volume("grow", Noise(shape), "zyx", made.voxel, "made up")
     start = time.process_time()
     job = segment_blockwise(
-        made, image, {"": folder / "out.ome.zarr"}, folder / "work", Serial(), Wishes(memory=memory)
+        made, image, {"": folder / "out.ome.zarr"}, folder / "work", Serial(), BlockOptions(memory=memory)
     )
     blocks = len(job.grid)
     finish(job, Serial())
@@ -79,7 +79,7 @@ def one(shape: tuple[int, ...], memory: float, model: str | None, folder: Path) 
 
 
 def main(args: argparse.Namespace) -> None:
-    memory, rows = amount(args.memory), []
+    memory, rows = parse_amount(args.memory), []
     for times in TIMES:
         high, wide = {1: (1, 1), 2: (1, 2), 4: (2, 2), 8: (2, 4), 16: (4, 4)}[times]
         shape = (args.side, args.side * high, args.side * wide)
@@ -133,6 +133,6 @@ if __name__ == "__main__":
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     said = parser.parse_args()
     if said.one:
-        one(tuple(map(int, said.one.split(","))), amount(said.memory), said.model, said.out)
+        one(tuple(map(int, said.one.split(","))), parse_amount(said.memory), said.model, said.out)
     else:
         main(said)

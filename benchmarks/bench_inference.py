@@ -12,7 +12,7 @@ Beside that stands how fast any way could be that does the network's multiplicat
 rate of a product of two large matrices, in this run on this processor.
 
   plain        network(x), 32 bits: 1
-  told         the same with statistics measured before (`predict.norms.Pooled`), as tiles of a volume are drawn
+  told         the same with statistics measured before (`predict.norms.PooledNorms`), as tiles of a volume are drawn
   autocast     told, under torch.autocast in bfloat16
   folded 32    norms folded into convolutions, channels last (`nets.folded`), 32 bits
   folded bf16  the same in bfloat16: what `cytoshift segment` does
@@ -33,8 +33,8 @@ from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
 from cytoshift.nets.folded import quick
 from cytoshift.nets.formats import computes_bf16
-from cytoshift.predict.network import Tiling, multiple, pad, probabilities
-from cytoshift.predict.norms import Pooled
+from cytoshift.predict.network import Tiling, multiple, pad_to_step, probabilities
+from cytoshift.predict.norms import PooledNorms
 from cytoshift.predict.pipeline import Options, decode, measure_scale
 from record import Wanted, conclude
 from workload import sizes, volume_of
@@ -57,7 +57,7 @@ def seconds(way: Way, x: torch.Tensor) -> float:
 
 def ways(segmenter: Segmenter, x: torch.Tensor, compiled: bool) -> dict[str, Way]:
     """Each gives logits, but the exported ones, which give activated channels."""
-    network, pooled = segmenter.network, Pooled()
+    network, pooled = segmenter.network, PooledNorms()
     with pooled:
         network(x)
     pooled.freeze()
@@ -120,7 +120,7 @@ def patch(segmenter: Segmenter, path: str | None, side: tuple[int, ...]) -> tupl
     image = measure_scale(segmenter, volume, raw)(raw)
     image = image.reshape(-1, *image.shape[-len(side) :])
     middle = tuple(slice(max((n - s) // 2, 0), max((n - s) // 2, 0) + s) for n, s in zip(image.shape[1:], side))
-    return torch.from_numpy(pad(image[(slice(None), *middle)], multiple(segmenter)))[None], True
+    return torch.from_numpy(pad_to_step(image[(slice(None), *middle)], multiple(segmenter)))[None], True
 
 
 def fastest(network: torch.nn.Module, x: torch.Tensor) -> float:

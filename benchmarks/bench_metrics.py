@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from cytoshift.core.voxel import Voxel
-from cytoshift.labels.edges import boundaries
+from cytoshift.labels.boundaries import boundaries
 from cytoshift.labels.filters import fill_holes, filter_small
 from cytoshift.labels.ids import relabel
 from cytoshift.labels.objects import objects
 from cytoshift.labels.overlap import overlap
-from cytoshift.metrics.precision import average_precision
-from cytoshift.metrics.report import evaluate
-from cytoshift.metrics.scores import mean_over_objects, voxel_count
+from cytoshift.metrics.average_precision import average_precision
+from cytoshift.metrics.confidence import mean_over_objects, voxel_count
+from cytoshift.metrics.evaluation import evaluate
 
 SHAPE = (64, 384, 384)
 TRUE, PREDICTED = 1561, 1560

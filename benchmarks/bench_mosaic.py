@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cytoshift.cli.inputs import amount
+from cytoshift.cli.inputs import parse_amount
 from cytoshift.data.store import ImageStore
 from cytoshift.data.volumes import open_labels
 from cytoshift.labels.overlap import overlap
@@ -102,7 +102,7 @@ def main() -> None:
         Wanted("failed audits", failed, most=0),
         Wanted("frames that are missing", args.frames - film["frames"], most=0),
         Wanted("lowest F1@0.5 of a frame against its truth", float(np.min(film["f1_50_of_truth"])), least=0.8),
-        Wanted("peak memory in parts of the budget", mosaic["peak_gb"] * 1e9 / amount(args.memory), most=1.0),
+        Wanted("peak memory in parts of the budget", mosaic["peak_gb"] * 1e9 / parse_amount(args.memory), most=1.0),
     ])  # fmt: skip
 
 

@@ -11,14 +11,14 @@ import torch.nn.functional as F
 
 from cytoshift.core.voxel import Voxel
 from cytoshift.nets import nd, unet
-from cytoshift.nets.critic import CriticSpec
+from cytoshift.nets.discriminator import DiscriminatorSpec
 from cytoshift.nets.resnet import ResNetSpec
 
 SHAPES = {"2d": (2, 1, 128, 128), "3d": (1, 1, 32, 64, 64)}
 NETS = {
     "unet": lambda voxel: unet.UNetSpec.for_voxel(voxel, 1, 4, (16, 32, 64), stem=3),
     "resnet": lambda voxel: ResNetSpec.for_voxel(voxel, width=16, blocks=6),
-    "critic": lambda voxel: CriticSpec.for_voxel(voxel, 1, (16, 32, 64)),
+    "discriminator": lambda voxel: DiscriminatorSpec.for_voxel(voxel, 1, (16, 32, 64)),
 }
 
 
@@ -37,7 +37,7 @@ def plain_finer(x: torch.Tensor, stride: nd.Axes, shape: tuple[int, ...]) -> tor
 def bench_forward_and_backward(benchmark, monkeypatch, name: str, dims: str, precision: str) -> None:
     if name == "unet, torch":
         monkeypatch.setattr(nd.Pad, "forward", plain_pad)
-        monkeypatch.setattr(unet, "finer", plain_finer)
+        monkeypatch.setattr(unet, "upsample_linear", plain_finer)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     shape = SHAPES[dims]

@@ -28,7 +28,7 @@ from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
 from cytoshift.nets.formats import instructions
 from cytoshift.predict import ways
-from cytoshift.predict.network import measure, multiple, pad
+from cytoshift.predict.network import measure, multiple, pad_to_step
 from cytoshift.predict.pipeline import Options, decode, measure_scale
 from cytoshift.represent import Classes
 
@@ -58,7 +58,7 @@ def rows(model: str, images: str) -> list[dict[str, object]]:
     middle = tuple(
         slice(max(n - m, 0) // 2, max(n - m, 0) // 2 + m) for n, m in zip(volume.shape, SIDES[len(volume.shape)])
     )
-    padded = pad(whole[(slice(None), *middle)], multiple(segmenter))
+    padded = pad_to_step(whole[(slice(None), *middle)], multiple(segmenter))
     pooled = measure(segmenter, padded, padded.shape[1:], "32")
     x = torch.from_numpy(padded)[None]
     drawn, seconds = {}, {}
@@ -81,7 +81,7 @@ def rows(model: str, images: str) -> list[dict[str, object]]:
         )
         out.append({
             "network": f"{segmenter.spec.kind} {segmenter.spec.ndim}D, {segmenter.card.get('method', '')}",
-            "instructions": instructions(), "way": way, "error": ways.error([drawn[way]], [drawn["plain 32"]]),
+            "instructions": instructions(), "way": way, "error": ways.relative_error([drawn[way]], [drawn["plain 32"]]),
             "F1@0.9": float(f1), "Dice": float(dice), "objects": int(sum(t.max() for t in wanted)),
             "times as fast": seconds["plain 32"] / seconds[way], "used here": "yes" if way == used else "",
         })  # fmt: skip

@@ -43,8 +43,8 @@ def timed(work) -> float:
 def images(folder: Path) -> dict[str, float]:
     """Copying, counting and reading a mosaic."""
     from cytoshift.core.normalise import Normalisation
-    from cytoshift.data.copy import copy
-    from cytoshift.data.statistics import measured
+    from cytoshift.data.copy import copy_array
+    from cytoshift.data.resumable_statistics import measure_scale
     from cytoshift.data.store import ImageStore
     from cytoshift.data.volumes import open_volumes
     from cytoshift.synth.mosaic import Mosaic
@@ -54,7 +54,7 @@ def images(folder: Path) -> dict[str, float]:
     voxels = float(np.prod(SHAPE))
     assert mosaic.image[(slice(0, 1),) * 3].size
     path = store.path
-    spent = timed(lambda: (copy(mosaic.image, store, "mosaic", 2e8), store.finish()))
+    spent = timed(lambda: (copy_array(mosaic.image, store, "mosaic", 2e8), store.finish()))
     (volume,) = open_volumes(path)
     read = timed(volume.load)
     return {
@@ -62,7 +62,7 @@ def images(folder: Path) -> dict[str, float]:
         "image_bytes": size(path) / voxels,
         "copy": voxels / spent,
         "read": voxels / read,
-        "count": voxels / timed(lambda: measured(Normalisation(), volume)),
+        "count": voxels / timed(lambda: measure_scale(Normalisation(), volume)),
     }
 
 
@@ -76,7 +76,7 @@ def network() -> float:
     from cytoshift.core.normalise import Normalisation
     from cytoshift.core.voxel import Voxel
     from cytoshift.model import Segmenter
-    from cytoshift.nets.spec import TranslatorSpec
+    from cytoshift.nets.network_spec import TranslatorSpec
     from cytoshift.predict.network import Tiling, probabilities
     from cytoshift.represent import Ternary
 
@@ -100,7 +100,7 @@ def stitching(folder: Path) -> dict[str, float]:
     import bench_stitch
     from cytoshift.predict.blockwise import segment_blockwise
     from cytoshift.predict.blockwise.engine import Serial
-    from cytoshift.predict.blockwise.plan import Wishes
+    from cytoshift.predict.blockwise.plan import BlockOptions
     from cytoshift.predict.pipeline import Options
 
     command = [
@@ -120,7 +120,7 @@ def stitching(folder: Path) -> dict[str, float]:
     behind = [*command[:-1], str(decoded)]
     subprocess.run([*behind, "--step", "lay"], check=True)
     torch.manual_seed(0)  # as there: the same weights are the same job
-    call = (*bench_stitch.job_of(decoded, SIDE), Serial(), Wishes(memory=bench_stitch.MEMORY, halo=(24, 24, 24)))
+    call = (*bench_stitch.job_of(decoded, SIDE), Serial(), BlockOptions(memory=bench_stitch.MEMORY, halo=(24, 24, 24)))
     segment_blockwise(*call, Options(precision="32"), only="decode")
     words = subprocess.run([*command, "--step", "stitch"], check=True, capture_output=True, text=True).stdout
     found = json.loads(words.splitlines()[-1])
@@ -133,13 +133,13 @@ def stitching(folder: Path) -> dict[str, float]:
 
 
 def main(out: Path) -> None:
-    from cytoshift.core.atomic import replacing
+    from cytoshift.core.atomic import atomic_path
 
     with tempfile.TemporaryDirectory() as name:
         found = {"network": network(), **images(Path(name)), **stitching(Path(name))}
     rounded = {key: float(f"{value:.3g}") for key, value in found.items()}
     result = {"processor": f"one core of {model_name()}", "date": date.today().isoformat(), **rounded}
-    with replacing(out) as temporary:
+    with atomic_path(out) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
 

@@ -77,7 +77,7 @@ def job_of(folder: Path, side: int):
     from cytoshift.core.voxel import Voxel
     from cytoshift.data.volumes import Volume
     from cytoshift.model import Segmenter
-    from cytoshift.nets.spec import TranslatorSpec
+    from cytoshift.nets.network_spec import TranslatorSpec
     from cytoshift.represent import BCD
 
     spec = TranslatorSpec(ndim=3, width=8, blocks=1, stem=3, hidden=8, frozen=True)
@@ -92,9 +92,9 @@ def passes(folder: Path, side: int, only: bool) -> None:
     """Pass 1 laid down, or all others done; its figures on standard output."""
     import torch
 
-    from cytoshift.predict.blockwise import audited, finish, passes, segment_blockwise
+    from cytoshift.predict.blockwise import audit_classes, finish, passes, segment_blockwise
     from cytoshift.predict.blockwise.engine import Serial
-    from cytoshift.predict.blockwise.plan import Wishes
+    from cytoshift.predict.blockwise.plan import BlockOptions
     from cytoshift.predict.pipeline import Options
 
     torch.manual_seed(0)
@@ -107,16 +107,16 @@ def passes(folder: Path, side: int, only: bool) -> None:
 
     passes.WORK["predict"] = lay
     said = []
-    call = (*job_of(folder, side), Serial(), Wishes(memory=MEMORY, halo=(24, 24, 24)), Options(precision="32"))
+    call = (*job_of(folder, side), Serial(), BlockOptions(memory=MEMORY, halo=(24, 24, 24)), Options(precision="32"))
     if only:
         segment_blockwise(*call, only="predict")
         return
-    warm = segment_blockwise(*job_of(folder / "warm", CUBE), Serial(), Wishes(), Options(precision="32"))
-    audited(warm)
+    warm = segment_blockwise(*job_of(folder / "warm", CUBE), Serial(), BlockOptions(), Options(precision="32"))
+    audit_classes(warm)
     finish(warm, Serial())  # all is compiled and imported
     start, wall = time.process_time(), time.perf_counter()
     job = segment_blockwise(*call, report=(said.append, lambda *_: None))
-    (audit,) = audited(job)
+    (audit,) = audit_classes(job)
     blocks = len(job.grid)
     finish(job, call[4])
     seconds, wall = time.process_time() - start, time.perf_counter() - wall

@@ -25,7 +25,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from numpy.typing import NDArray
 
-from cytoshift.cli.inputs import amount
+from cytoshift.cli.inputs import parse_amount
 from cytoshift.data.write import write_image
 from cytoshift.model import Segmenter
 from cytoshift.nets.folded import quick
@@ -95,7 +95,7 @@ def main() -> None:
         numbers |= {f"{key}_seconds": seconds, f"{key}_rate": speed, f"{key}_share": seconds / used.cpu}
     wanted = [Wanted("share of the bare network's speed", numbers["bare_share"], least=0.85)]
     if args.memory:
-        wanted.append(Wanted("peak memory in parts of the budget", used.peak / amount(args.memory), most=1.0))
+        wanted.append(Wanted("peak memory in parts of the budget", used.peak / parse_amount(args.memory), most=1.0))
     conclude(args.json, numbers, wanted)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from cytoshift.cli.inputs import amount
+from cytoshift.cli.inputs import parse_amount
 from cytoshift.data.write import write_image
 from cytoshift.model import Segmenter
 from record import Wanted, conclude
@@ -56,7 +56,7 @@ def main() -> None:
     conclude(args.json, numbers, [
         Wanted("runs whose labels differ in a byte", sum(one != seen[0] for one in seen), most=0),
         Wanted("peak memory of any process in parts of the budget",
-               max(row["peak_gb"] for row in rows) * 1e9 / amount(args.memory), most=1.0),
+               max(row["peak_gb"] for row in rows) * 1e9 / parse_amount(args.memory), most=1.0),
     ])  # fmt: skip
 
 

@@ -14,8 +14,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from cytoshift.core.atomic import replacing
-from cytoshift.core.facts import read_json
+from cytoshift.core.atomic import atomic_path
+from cytoshift.core.json_files import read_json
 from cytoshift.draw import save_png
 
 HEAD = """# Large volumes, measured
@@ -160,7 +160,7 @@ def main() -> None:
     for path, text in (
         (args.docs / "large.md", page(args.results, args.docs / "pictures")), (cluster, printed(cluster.read_text())),
     ):  # fmt: skip
-        with replacing(path) as beside:
+        with atomic_path(path) as beside:
             beside.write_text(text)
 
 

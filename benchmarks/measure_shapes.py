@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import find_objects
 
-from cytoshift.core.atomic import replacing
+from cytoshift.core.atomic import atomic_path
 from cytoshift.core.rng import stream
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.shapes import read_masks
+from cytoshift.data.shape_library import read_masks
 from cytoshift.synth.cells import CLASSES
 from cytoshift.synth.organelles import draw_pairs
 from cytoshift.synth.presets import PAIR_PRIORS
@@ -79,7 +79,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if options.out:
-        with replacing(options.out) as temporary:
+        with atomic_path(options.out) as temporary:
             temporary.write_text(text)
 
 

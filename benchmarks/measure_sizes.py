@@ -21,10 +21,10 @@ from scipy import ndimage
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
-from cytoshift.core.atomic import replacing
+from cytoshift.core.atomic import atomic_path
 from cytoshift.core.voxel import Voxel
 from cytoshift.measure.estimate import estimate
-from cytoshift.measure.measured import Measured
+from cytoshift.measure.measurement import Measurement
 
 Array = NDArray[np.generic]
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
@@ -102,7 +102,7 @@ HEAD = (
 )
 
 
-def row(data: DataSet, found: Measured, seconds: float) -> str:
+def row(data: DataSet, found: Measurement, seconds: float) -> str:
     """One line of the table."""
     unit = data.voxel.unit
     spread = f"{found.diameters[5]:.3g}..{found.diameters[95]:.3g}"
@@ -150,7 +150,7 @@ def main() -> None:
         print(lines[-1], flush=True)
         for note in found.notes:
             print(f"  {data.name}: {note}", flush=True)
-    with replacing(options.out) as path:
+    with atomic_path(options.out) as path:
         path.write_text("\n".join(lines) + "\n")
 
 

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cytoshift.core.facts import write_json
+from cytoshift.core.json_files import write_json
 from cytoshift.core.machine import machine, versions
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cytoshift.core.atomic import replacing
-from cytoshift.trust.score import JSON, MIDDLE, Calibration, Map, fitted, summary
+from cytoshift.core.atomic import atomic_path
+from cytoshift.trust.score import JSON, MIDDLE, Calibration, Map, fit_map, summary
 
 HERE = Path(__file__).parent
 SPECS = ("trust-phantoms.yaml", "trust-pairs.yaml", "trust-volumes.yaml")
@@ -40,7 +40,7 @@ def main() -> None:
         if rest:
             print(line(left, calibration(rest, objects), tested))
     found = calibration(images, objects)
-    with replacing(JSON) as beside:
+    with atomic_path(JSON) as beside:
         beside.write_text(json.dumps(found.model_dump(mode="json"), indent=1) + "\n")
     print(f"{JSON}: {found.origin}")
 
@@ -100,7 +100,7 @@ def fit(criteria: Sequence[str], rows: list[dict], truth: str) -> Map:
 def plainly(criteria: Sequence[str], rows: list[dict], truth: str) -> Map:
     share = Counter(row["dataset"] for row in rows)
     counts = np.array([1 / share[row["dataset"]] for row in rows])
-    return fitted(criteria, table_of(criteria, rows), column(rows, truth), counts)
+    return fit_map(criteria, table_of(criteria, rows), column(rows, truth), counts)
 
 
 def residuals(way: Map, rows: list[dict], truth: str) -> np.ndarray:
@@ -130,7 +130,7 @@ def read(path: Path) -> list[dict]:
 
 
 def write(path: Path, rows: list[dict]) -> None:
-    with replacing(path) as beside, beside.open("w", newline="") as file:
+    with atomic_path(path) as beside, beside.open("w", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         table.writeheader()
         table.writerows(rows)

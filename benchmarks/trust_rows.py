@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from cytoshift.bench.cell import Cell, run_cell
-from cytoshift.bench.data import Material, material
-from cytoshift.bench.run import cells_of
-from cytoshift.bench.spec import Spec, Trained
-from cytoshift.configure.borrow import borrows
-from cytoshift.core.atomic import replacing
+from cytoshift.bench.datasets import Material, open_dataset
+from cytoshift.bench.runner import cells_of
+from cytoshift.bench.spec import Spec, TrainedMethod
+from cytoshift.configure.source_labels import learns_from_source
+from cytoshift.core.atomic import atomic_path
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
 from cytoshift.trust.agree import agreement
-from cytoshift.trust.judge import Found, judge
+from cytoshift.trust.judge import ClassCriteria, judge
 
 IMAGES = 4  # of a data set that are judged
 
@@ -31,9 +31,9 @@ def rows_of(spec: Spec, out: Path, data: Path | None, say=print) -> list[Row]:
     """Train and judge what is not there yet; one row per data set, method, seed, step and image."""
     rows = []
     for cell in cells_of(spec, spec.datasets, spec.methods):
-        if isinstance(cell.contender, Trained):
-            here = material(cell.dataset, data, out / "data")
-            if borrows(cell.contender.method) and here.source is None:
+        if isinstance(cell.contender, TrainedMethod):
+            here = open_dataset(cell.dataset, data, out / "data")
+            if learns_from_source(cell.contender.method) and here.source is None:
                 continue  # nothing to borrow from
             run_cell(cell, here, out, quiet=True)
             rows += judged(cell, here, out, say)
@@ -49,7 +49,7 @@ def judged(cell: Cell, here: Material, out: Path, say=print) -> list[Row]:
         if not done.exists():
             model = Segmenter.load(path)
             numbers = [one(model, pair) for pair in here.pairs[:IMAGES]]
-            with replacing(done) as beside:
+            with atomic_path(done) as beside:
                 beside.write_text(json.dumps(numbers))
             say(f"{cell.title}, step {int(path.name)}: F1 {np.mean([n['f1'] for n in numbers]):.3f}")
         rows += [name | {"step": int(path.name)} | numbers for numbers in json.loads(done.read_text())]
@@ -58,7 +58,7 @@ def judged(cell: Cell, here: Material, out: Path, say=print) -> list[Row]:
 
 def one(model: Segmenter, pair: Any) -> Row:
     """One image: criteria, true F1, and of every object its criteria and whether it is a true one."""
-    found: Found = judge(model, pair.image)[""]
+    found: ClassCriteria = judge(model, pair.image)[""]
     truth = pair.truth()
     true = agreement(found.labels, truth).best >= 0.5
     objects = {key: values.round(4).tolist() for key, values in found.objects.items()}

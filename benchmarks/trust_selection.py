@@ -17,8 +17,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from cytoshift.bench.spec import Spec, choose, read_spec
-from cytoshift.core.atomic import replacing
-from cytoshift.trust.score import Calibration, score, together
+from cytoshift.core.atomic import atomic_path
+from cytoshift.trust.score import Calibration, mean_score, score
 from trust_calibration import IMAGES, OBJECTS, calibration, read
 from trust_rows import Row, rows_of
 
@@ -41,7 +41,7 @@ def main() -> None:
     pairs = [pair(mine) for mine in grouped(rows)]
     text = table(pairs)
     for name, content in (("selection.md", text), ("selection.json", json.dumps(pairs, indent=1))):
-        with replacing(asked.out / name) as beside:
+        with atomic_path(asked.out / name) as beside:
             beside.write_text(content + "\n")
     print(text)
 
@@ -68,7 +68,7 @@ def pair(rows: list[Row]) -> dict:
     scores, truth = [], []
     for step in states:
         here = [row for row in rows if row["step"] == step]
-        scores.append(together([score(row["criteria"], row["count"], found) for row in here]))
+        scores.append(mean_score([score(row["criteria"], row["count"], found) for row in here]))
         truth.append(float(np.mean([row["f1"] for row in here])))
     values = [one.value for one in scores]
     best = max(range(len(states)), key=lambda i: (values[i], i))

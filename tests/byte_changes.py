@@ -95,11 +95,11 @@ def read(kind: str, path: Path, number: int) -> None:
         return
     if kind == "run.yaml":
         from cytoshift.core.settings import parse, read_yaml
-        from cytoshift.train.settings import Run
+        from cytoshift.train.run_settings import Run
 
         parse(Run, read_yaml(path), str(path))
         return
-    from cytoshift.data.show import plane_of
+    from cytoshift.data.planes import plane_of
     from cytoshift.data.volumes import ImageSource, open_labels, open_volumes
 
     said = AXES if kind == "hdf5" else {}

@@ -93,11 +93,11 @@ def serve() -> None:
     import torch
     import zarr  # noqa: F401
 
-    import cytoshift.bench.run
+    import cytoshift.bench.runner
     import cytoshift.predict.blockwise
     import cytoshift.report
     import cytoshift.train.fit
-    import cytoshift.trust.select  # noqa: F401
+    import cytoshift.trust.snapshot_choice  # noqa: F401
     from cytoshift.cli.main import main
 
     torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from cytoshift.core.normalise import Normalisation
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import Volume
 from cytoshift.model import Segmenter
-from cytoshift.nets.spec import TranslatorSpec
+from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.represent import Ternary
 
 torch.set_num_threads(1)  # of so small networks, threads only wait for each other

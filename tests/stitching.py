@@ -8,9 +8,9 @@ import numpy as np
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import Volume, open_labels
 from cytoshift.labels.overlap import overlap
-from cytoshift.predict.blockwise import audited, finish, passes, segment_blockwise
+from cytoshift.predict.blockwise import audit_classes, finish, passes, segment_blockwise
 from cytoshift.predict.blockwise.engine import Serial
-from cytoshift.predict.blockwise.plan import Wishes
+from cytoshift.predict.blockwise.plan import BlockOptions
 from cytoshift.predict.pipeline import Options, decode
 from cytoshift.represent import BCD, Semantic
 from predicting import segmenter
@@ -56,13 +56,13 @@ def stand_in(monkeypatch, eight: np.ndarray):
     monkeypatch.setitem(passes.WORK, "predict", predict)
 
 
-def blocks_of(made, volume, folder: Path, wishes: Wishes, options=PLAIN, engine=None, **rest):
+def blocks_of(made, volume, folder: Path, wishes: BlockOptions, options=PLAIN, engine=None, **rest):
     """Labels, verdict and what was said."""
     shutil.rmtree(folder, ignore_errors=True)
     engine, said = engine or Serial(), []
     job = segment_blockwise(made, volume, {"": folder / "out.ome.zarr"}, folder / "work", engine, wishes, options,
                             report=(said.append, lambda *_: None), **rest)  # fmt: skip
-    (audit,) = audited(job)
+    (audit,) = audit_classes(job)
     (path,) = finish(job, engine)
     return open_labels(path)[0].load(), audit, said
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import cytoshift
-from cytoshift.core.progress import Progress, following
+from cytoshift.core.progress import Progress, follow_progress
 from cytoshift.model.segmenter import Segmenter as Stored
 from predicting import nuclei, segmenter
 
@@ -178,7 +178,7 @@ def test_a_segmenter_is_a_line_and_its_card_a_table(model):
 def test_a_function_follows_in_the_place_of_a_bar(caplog, capsys):
     seen = []
     caplog.set_level(logging.INFO, "cytoshift")
-    with following(lambda *step: seen.append(step)), Progress("count", 3) as progress:
+    with follow_progress(lambda *step: seen.append(step)), Progress("count", 3) as progress:
         progress.advance(2)
         progress.say("halfway")
     assert seen == [("count", 2, 3)] and caplog.messages == ["halfway"] and capsys.readouterr().err == ""
@@ -191,6 +191,6 @@ def test_a_room_of_the_name_of_a_function_is_called_as_the_function(name):
     assert room is getattr(cytoshift, name)
     with pytest.raises(TypeError, match=f"{name}\\(\\) missing"):
         room()
-    import cytoshift.train.settings as settings
+    import cytoshift.train.run_settings as settings
 
     assert settings.Run is cytoshift.Run

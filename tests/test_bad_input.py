@@ -19,7 +19,7 @@ from PIL import Image
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.volumes import ImageSource, declared, open_labels, open_volumes
+from cytoshift.data.volumes import ImageSource, image_source, open_labels, open_volumes
 from cytoshift.data.write import write_image, write_labels
 
 
@@ -32,7 +32,7 @@ class Bad:
 
 def images(name: str, **flags: object) -> Callable[[Path], object]:
     """Open a path below the folder as images, with the words of a command line."""
-    return lambda d: open_volumes(declared(str(d / name), **flags))
+    return lambda d: open_volumes(image_source(str(d / name), **flags))
 
 
 def tif(
@@ -154,7 +154,7 @@ PATHS = [
         f"{{d}}/a.psd has the suffix '.psd', read are {SUPPORTED}; convert it, for example to TIFF"),
     Bad("a number for a path", lambda d: parse(ImageSource, {"paths": 3}, "run.yaml"),
         "run.yaml: paths = 3: a path or a list of paths is needed"),
-    Bad("the same file twice", npy("a.npy", FLAT, lambda d: open_volumes(declared([d / "a.npy", d / "a.npy"]))),
+    Bad("the same file twice", npy("a.npy", FLAT, lambda d: open_volumes(image_source([d / "a.npy", d / "a.npy"]))),
         "{d}/a.npy is listed twice, or shares its name and folder with another; name every image once"),
     Bad("part of a file without parts", npy("a.npy", FLAT, images("a.npy::raw")),
         "'raw' asked for, but {d}/a.npy holds one image only; leave '::raw' out"),

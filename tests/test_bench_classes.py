@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from cytoshift.bench.cell import run_cell
-from cytoshift.bench.data import material
+from cytoshift.bench.datasets import open_dataset
 from cytoshift.bench.layout import markdown
-from cytoshift.bench.run import bench, cells_of
+from cytoshift.bench.runner import bench, cells_of
 from cytoshift.bench.spec import Spec
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
@@ -18,7 +18,7 @@ SHORT = {
     "train": {"steps": 2, "precision": "32", "sheet_every": 2, "accelerator": "cpu"},
     "patch": [24, 24, 24],
 }
-SMALL = {"width": 2, "critic": [2, 2], "blocks": 1, "stem": 3, "pool": 2}
+SMALL = {"width": 2, "discriminator": [2, 2], "blocks": 1, "stem": 3, "pool": 2}
 SPEC = {
     "title": "Two classes",
     "datasets": [
@@ -47,16 +47,16 @@ def done(tmp_path_factory):
 
 def test_folds_share_no_image_and_inner_ones_stay_inside(tmp_path):
     dataset = parse(Spec, SPEC).datasets[0]
-    whole = material(dataset, None, tmp_path)
+    whole = open_dataset(dataset, None, tmp_path)
     assert whole.classes == ("golgi", "nuclei") and whole.channels == {"golgi": 0, "nuclei": 1}
     for number in range(3):
-        fold = whole.within((number,))
+        fold = whole.fold((number,))
         mine = {pair.image.name for pair in fold.pairs}
         others = {volume.name for volume in open_volumes(fold.train)}
         assert len(mine) == 1 and not mine & others and len(mine | others) == 3
-        told = fold.lender("target").several
+        told = fold.source_files("target").by_class
         assert {volume.name for volume in open_labels(told["golgi"])} == others
-        inner = whole.within((number, 1))
+        inner = whole.fold((number, 1))
         chosen, left = inner.pairs[0].image.name, {volume.name for volume in open_volumes(inner.train)}
         assert {chosen} | left == others and chosen not in left
     golgi, nuclei = (whole.pairs[0].truths[name]() for name in whole.classes)
@@ -98,7 +98,7 @@ def test_settings_are_chosen_on_the_inner_folds_alone(tmp_path):
     spec = parse(Spec, SPEC | {"methods": [unet]})
     spec = spec.model_copy(update={"datasets": [spec.datasets[0].model_copy(update={"pictures": 0})]})
     cell = cells_of(spec, spec.datasets, spec.methods)[0]
-    whole = material(spec.datasets[0], None, tmp_path / "data")
+    whole = open_dataset(spec.datasets[0], None, tmp_path / "data")
     numbers = run_cell(cell, whole, tmp_path, quiet=True)
     assert numbers["chosen"]["train.steps"] in (1, 2)
     names = sorted(

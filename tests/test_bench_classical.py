@@ -5,7 +5,7 @@ import pytest
 
 from cytoshift.bench.classical import Classical, classical
 from cytoshift.core.voxel import Voxel
-from cytoshift.metrics.report import evaluate
+from cytoshift.metrics.evaluation import evaluate
 from cytoshift.synth.phantoms import phantom
 
 SQUARE = Voxel((1.0, 1.0))

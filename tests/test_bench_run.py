@@ -7,13 +7,13 @@ import pytest
 import tifffile
 
 from cytoshift.bench import cell as cells
-from cytoshift.bench.data import material
-from cytoshift.bench.run import bench, cells_of
+from cytoshift.bench.datasets import open_dataset
+from cytoshift.bench.runner import bench, cells_of
 from cytoshift.bench.spec import Files, Spec
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 
-TINY = {"width": 2, "critic": 2, "hidden": 4, "blocks": 1, "stem": 3}
+TINY = {"width": 2, "discriminator": 2, "hidden": 4, "blocks": 1, "stem": 3}
 SPEC = {
     "title": "Tiny",
     "datasets": [{"name": "made", "preset": "sparse-2d", "images": 1, "train": 1, "shape": [96, 96]}],
@@ -48,7 +48,7 @@ def test_it_leaves_a_table_numbers_and_pictures(done):
 
 def test_what_is_finished_is_not_done_again(done, monkeypatch):
     out, _, _ = done
-    monkeypatch.setattr(cells, "prepare", None)
+    monkeypatch.setattr(cells, "prepare_segment", None)
     bench(parse(Spec, SPEC), out, say=lambda line: None, quiet=True)
 
 
@@ -66,7 +66,7 @@ def test_a_training_that_was_killed_goes_on(done, monkeypatch):
     out, _, _ = done
     spec = parse(Spec, SPEC)
     first = cells_of(spec, spec.datasets, spec.methods)[1]
-    here = material(spec.datasets[0], None, out / "data")
+    here = open_dataset(spec.datasets[0], None, out / "data")
     folder = first.folder(out, here.files)
     before = json.loads((folder / "cell.json").read_text())
     (folder / "cell.json").unlink()
@@ -105,7 +105,7 @@ def files(folder, truth_name="a"):
 
 
 def test_files_are_matched_and_a_gray_mask_becomes_objects(tmp_path):
-    found = material(files(tmp_path, "b"), tmp_path, tmp_path / "made")
+    found = open_dataset(files(tmp_path, "b"), tmp_path, tmp_path / "made")
     truth = found.pairs[0].truth()
     assert truth.max() == 1 and (truth > 0).sum() == 64
     assert [name for name, _ in found.files] == ["images/a.tif", "labels/b.tif"]
@@ -115,6 +115,6 @@ def test_images_without_partner_and_specs_without_root_are_refused(tmp_path):
     dataset = files(tmp_path)
     tifffile.imwrite(tmp_path / "images" / "c.tif", np.zeros((32, 32), np.uint8))
     with pytest.raises(UserError, match=r"'x': image 'c' has no labels of its name"):
-        material(dataset, tmp_path, tmp_path / "made")
+        open_dataset(dataset, tmp_path, tmp_path / "made")
     with pytest.raises(UserError, match=r"'x' is on disk; pass `data`"):
-        material(dataset, None, tmp_path / "made")
+        open_dataset(dataset, None, tmp_path / "made")

@@ -7,13 +7,13 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cytoshift.bench.data import material
-from cytoshift.bench.run import bench, cells_of, waves
+from cytoshift.bench.datasets import open_dataset
+from cytoshift.bench.runner import bench, cells_of, order_waves
 from cytoshift.bench.spec import Spec
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.data.volumes import open_labels, open_volumes
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 
 SHORT = {
     "train": {"steps": 3, "batch": 1, "precision": "32", "sheet_every": 3, "accelerator": "cpu"},
@@ -63,10 +63,10 @@ def done(root, tmp_path_factory):
 
 
 def test_training_and_test_share_no_voxel(root, tmp_path):
-    here = material(parse(Spec, SPEC).datasets[0], root, tmp_path)
+    here = open_dataset(parse(Spec, SPEC).datasets[0], root, tmp_path)
     assert [pair.image.shape for pair in here.pairs] == [(48, 32)] * 3
     assert [volume.shape for volume in open_volumes(here.train)] == [(48, 64)] * 3
-    assert [volume.shape for volume in open_labels(here.lender("target").labels)] == [(48, 64)] * 3
+    assert [volume.shape for volume in open_labels(here.source_files("target").labels)] == [(48, 64)] * 3
     assert len(open_volumes(here.source.images)) == 2
     truth = here.pairs[0].truth()
     assert truth.max() == 4 and np.array_equal(truth > 0, tifffile.imread(root / "b" / "mask.tif")[0, :, 64:] > 0)
@@ -98,10 +98,10 @@ def test_what_others_go_on_from_comes_first_and_once():
     more = [*SPEC["methods"], {"name": "coral-10", "kind": "finetune", "after": "coral", "part": 0.1}]
     spec = parse(Spec, SPEC | {"methods": more})
     cells = cells_of(spec, spec.datasets, spec.methods)
-    first, later = waves(cells)
+    first, later = order_waves(cells)
     assert [cell.contender.name for cell in first] == ["coral", "upper"]
     assert [cell.contender.name for cell in later] == ["coral-50", "coral-10"]
-    first, later = waves(later)
+    first, later = order_waves(later)
     assert [cell.contender.name for cell in first] == ["coral"] and len(later) == 2
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cytoshift.bench.spec import Files, Floor, Phantoms, Spec, Trained, choose, read_spec
+from cytoshift.bench.spec import ClassicalBaseline, Files, Phantoms, Spec, TrainedMethod, choose, read_spec
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 
@@ -19,7 +19,7 @@ GOOD = {
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_the_specs_of_the_project_are_specs_and_name_no_machine(path):
     spec = read_spec(path)
-    assert "--page" not in path.read_text() or any(isinstance(method, Floor) for method in spec.methods)
+    assert "--page" not in path.read_text() or any(isinstance(method, ClassicalBaseline) for method in spec.methods)
     for dataset in spec.datasets:
         for paths in (dataset.images, dataset.labels, dataset.train) if isinstance(dataset, Files) else ():
             for one in [paths] if isinstance(paths, str) else paths or []:
@@ -28,7 +28,12 @@ def test_the_specs_of_the_project_are_specs_and_name_no_machine(path):
 
 def test_entries_are_told_apart_by_what_they_say():
     spec = parse(Spec, GOOD)
-    assert [type(entry) for entry in (*spec.datasets, *spec.methods)] == [Files, Phantoms, Floor, Trained]
+    assert [type(entry) for entry in (*spec.datasets, *spec.methods)] == [
+        Files,
+        Phantoms,
+        ClassicalBaseline,
+        TrainedMethod,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cytoshift.bench.layout import markdown, spread
-from cytoshift.bench.page import into_page, shown
-from cytoshift.bench.run import cells_of
+from cytoshift.bench.layout import markdown, mean_text
+from cytoshift.bench.results_page import copy_pictures, update_page
+from cytoshift.bench.runner import cells_of
 from cytoshift.bench.spec import Spec
-from cytoshift.bench.table import columns, gathered, summary
+from cytoshift.bench.table import columns, gather_results, summary
 from cytoshift.core.settings import parse
 
 SPEC = parse(
@@ -70,7 +70,11 @@ def test_mean_and_deviation_over_seeds():
     assert made["cpu_hours"] == {"mean": pytest.approx(4 / 60)}, "of both seeds together"
     assert columns([numbers(cells[0], 0.7)])["dice"] == {"mean": 0.7}
     assert "train_minutes" not in columns([numbers(cells[0], 0.7)])
-    assert spread(made["dice"], 3) == "0.850 ± 0.071" and spread({"mean": 0.7}, 2) == "0.70" and spread(None, 1) == ""
+    assert (
+        mean_text(made["dice"], 3) == "0.850 ± 0.071"
+        and mean_text({"mean": 0.7}, 2) == "0.70"
+        and mean_text(None, 1) == ""
+    )
 
 
 def test_what_is_done_so_far_becomes_a_table(tmp_path):
@@ -78,7 +82,7 @@ def test_what_is_done_so_far_becomes_a_table(tmp_path):
     stored(tmp_path, floor, 0.7, [])
     stored(tmp_path, second, 0.9, [])
     stored(tmp_path, first, 0.8, [])
-    results = summary(SPEC, gathered(cells_of(SPEC, SPEC.datasets, SPEC.methods), tmp_path, read))
+    results = summary(SPEC, gather_results(cells_of(SPEC, SPEC.datasets, SPEC.methods), tmp_path, read))
     assert [(row["dataset"], row["method"], row["seeds"]) for row in results["table"]] == [
         ("a", "floor", 1),
         ("a", "gan", 2),
@@ -94,15 +98,15 @@ def test_a_cell_of_a_former_spec_is_not_counted(tmp_path):
     stored(tmp_path, floor, 0.7, [])
     other = SPEC.methods[0].model_copy(update={"sigma": 2.0})
     changed = SPEC.model_copy(update={"methods": [other]})
-    assert gathered(cells_of(changed, changed.datasets, changed.methods), tmp_path, read) == []
+    assert gather_results(cells_of(changed, changed.datasets, changed.methods), tmp_path, read) == []
 
 
 def test_a_page_keeps_what_other_specs_wrote(tmp_path):
     page = tmp_path / "results.md"
     other = SPEC.model_copy(update={"title": "Three sets"})
-    into_page(page, SPEC, "first\n")
-    into_page(page, other, "other\n")
-    into_page(page, SPEC, "second\n")
+    update_page(page, SPEC, "first\n")
+    update_page(page, other, "other\n")
+    update_page(page, SPEC, "second\n")
     text = page.read_text()
     assert text.startswith("# Results") and text.count("# Results") == 1
     assert "first" not in text and text.index("second") < text.index("other")
@@ -121,7 +125,7 @@ def test_a_page_shows_what_was_made_and_curves_of_anything(tmp_path):
     pictures = {name: tmp_path / f"{name}.png" for name in ("made", "real")}
     for path in (*pictures.values(), tmp_path / "real-parts.png"):
         Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
-    there = shown(tmp_path / "docs" / "page.md", spec, pictures, {"real": tmp_path / "real-parts.png"})
+    there = copy_pictures(tmp_path / "docs" / "page.md", spec, pictures, {"real": tmp_path / "real-parts.png"})
     assert there == [{"made": Path("pictures/two-kinds-made.png")}, {"real": Path("pictures/two-kinds-real-parts.png")}]
     assert sorted(p.name for p in (tmp_path / "docs" / "pictures").iterdir()) == [
         "two-kinds-made.png", "two-kinds-real-parts.png",

@@ -118,7 +118,7 @@ def test_the_doctor_finds_this_machine_fit(capsys):
 
 
 def test_the_doctor_says_what_cannot_be_written(monkeypatch, capsys):
-    monkeypatch.setattr("cytoshift.core.compiled.folder", lambda: None)
+    monkeypatch.setattr("cytoshift.core.compiled.cache_folder", lambda: None)
     monkeypatch.setattr("cytoshift.core.machine.shared_memory", lambda: 64 << 10)
     code, printed = consult(capsys)
     text = " ".join(printed.split())
@@ -135,11 +135,11 @@ def test_the_doctor_tries_a_compiled_loop(monkeypatch, capsys):
     assert "numba does not compile (it counts [4] where [1, 1, 2] is right)" in text
 
 
-def spoilt(errors: dict[str, float], **used: str | None) -> doctor_networks.Tried:
+def spoilt(errors: dict[str, float], **used: str | None) -> doctor_networks.NetworkTrial:
     all_of = {"folded bf16": 1e-2, "folded 32": 1e-6, "autocast bf16": 1e-2, "plain 32": 1e-6} | errors
     cosines, times = {"32": 1.0, "bf16-mixed": 0.97}, dict.fromkeys(all_of, 9.0)
     chosen = {"predicts": "folded 32", "trains": "32"} | used
-    return doctor_networks.Tried("unet", 3, "cpu", all_of, cosines, times, **chosen)
+    return doctor_networks.NetworkTrial("unet", 3, "cpu", all_of, cosines, times, **chosen)
 
 
 def test_the_doctor_says_which_way_is_wrong_and_what_is_used(monkeypatch, capsys):
@@ -163,8 +163,8 @@ def test_the_doctor_refuses_where_no_way_is_right(monkeypatch, capsys):
 
 
 def test_the_doctor_says_how_to_get_what_is_missing(monkeypatch, capsys):
-    there = doctor.installed
-    monkeypatch.setattr(doctor, "installed", lambda name: None if name in ("h5py", "napari") else there(name))
+    there = doctor.installed_version
+    monkeypatch.setattr(doctor, "installed_version", lambda name: None if name in ("h5py", "napari") else there(name))
     code, printed = consult(capsys)
     text = " ".join(printed.split())
     assert code == 1

@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from cytoshift.cli.new import new
-from cytoshift.configure.recipe import covering, laid_over, look, recipe, rounded
+from cytoshift.configure.recipe import overlay_settings, recipe, round_digits, scale_to_cover, survey_images
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
@@ -14,7 +14,7 @@ from cytoshift.data.volumes import ImageSource
 from cytoshift.data.write import write_image, write_labels
 from cytoshift.synth import Lognormal, Prior, draw_labels, pair
 from cytoshift.synth.phantoms import phantom
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_stack_is_learnt_from_as_it_is_where_its_objects_are_deep_enough(tmp_p
     write_image(tmp_path / "stack.tif", image, voxel, "zyx")
     run = recipe(ImageSource(paths=str(tmp_path / "stack.tif")))
     assert run.data.voxel is None and run.prior.diameter.median / voxel.size[0] >= 9
-    assert run.patch == (24, 48, 48) and run.data.augment.shade > 0
+    assert run.patch == (24, 48, 48) and run.data.augment.bias_field > 0
 
 
 def test_a_coarse_stack_is_learnt_from_at_cubic_voxels(tmp_path):
@@ -113,9 +113,9 @@ def test_a_coarse_stack_is_learnt_from_at_cubic_voxels(tmp_path):
 
 def test_a_volume_beyond_memory_is_measured_from_what_is_read_of_it(flat, monkeypatch):
     source = ImageSource(paths=str(flat[0]))
-    whole = look(source).measured
+    whole = survey_images(source).measured
     monkeypatch.setattr("cytoshift.data.volumes.IN_MEMORY", 0)
-    assert look(source).measured == whole
+    assert survey_images(source).measured == whole
 
 
 def test_large_objects_are_shrunk_to_what_the_networks_see(tmp_path):
@@ -134,19 +134,19 @@ def test_large_objects_are_shrunk_to_what_the_networks_see(tmp_path):
 def test_masks_come_to_cover_what_images_cover():
     voxel, patch = Voxel((1.0, 1.0)), (96, 96)
     guess = Prior(diameter=Lognormal(median=12), density=(1e-3, 2e-3), clustering=0.3)
-    found = covering(guess, 0.12, voxel, patch)
+    found = scale_to_cover(guess, 0.12, voxel, patch)
     drawn = [draw_labels(found, patch, voxel, np.random.default_rng(i)) > 0 for i in range(64)]
     assert np.mean(drawn) == pytest.approx(0.12, rel=0.15)
 
 
 def test_small_things():
-    assert rounded(0.00123456) == 0.00123
-    assert laid_over({"a": {"b": 1}, "c": 2}, {"a": {"d": 3}, "c": 4}) == {"a": {"b": 1, "d": 3}, "c": 4}
-    assert laid_over({"a": {"kind": "x"}}, {"a.b.c": 1}) == {"a": {"kind": "x", "b": {"c": 1}}}
+    assert round_digits(0.00123456) == 0.00123
+    assert overlay_settings({"a": {"b": 1}, "c": 2}, {"a": {"d": 3}, "c": 4}) == {"a": {"b": 1, "d": 3}, "c": 4}
+    assert overlay_settings({"a": {"kind": "x"}}, {"a.b.c": 1}) == {"a": {"kind": "x", "b": {"c": 1}}}
 
 
 def test_a_survey_says_what_it_saw(flat):
-    assert look(ImageSource(paths=str(flat[0])), "bright").sentence().startswith(("1", "2", "3", "4", "5"))
+    assert survey_images(ImageSource(paths=str(flat[0])), "bright").sentence().startswith(("1", "2", "3", "4", "5"))
 
 
 def test_borrowed_labels_need_a_method_that_borrows(flat, tmp_path):

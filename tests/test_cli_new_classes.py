@@ -6,16 +6,16 @@ import tifffile
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
-from cytoshift.configure.classes import refuse_noise
-from cytoshift.configure.recipe import look
+from cytoshift.configure.class_settings import refuse_noise
+from cytoshift.configure.recipe import survey_images
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.methods import METHODS
 from cytoshift.synth import PAIR_PRIORS, Prior, draw_labels, draw_pairs
-from cytoshift.train.domains import domains
-from cytoshift.train.settings import Run
+from cytoshift.train.domain_streams import domain_streams
+from cytoshift.train.run_settings import Run
 from cytoshift.train.trainer import build, working_voxel
 
 
@@ -63,7 +63,7 @@ def test_each_class_is_measured_in_its_channel(images, tmp_path):
     assert "# golgi: " in text and "weights: of the classes in the losses" in text
     volumes = open_volumes(run.data.images)
     method = build(run, working_voxel(run, volumes), volumes[0].channels)
-    assert method.shipped().channels == method.shipped().out == 2
+    assert method.exported_spec().channels == method.exported_spec().out == 2
 
 
 def test_the_preset_of_the_paper_stretches_as_the_paper(images, tmp_path):
@@ -71,7 +71,9 @@ def test_the_preset_of_the_paper_stretches_as_the_paper(images, tmp_path):
     new("mask_cyclegan", "--images", images, "--channels", "nuclei=0", "--preset", "paper", "-o", out)
     run = run_of(out)
     assert [(one.low, one.high) for one in run.data.normalise] == [(95, 98)]
-    assert run.represent.names == ("nuclei",) and not run.represent.belongs and run.train.rates == {"critics": 0.2}
+    assert (
+        run.represent.names == ("nuclei",) and not run.represent.belongs and run.train.rates == {"discriminators": 0.2}
+    )
 
 
 def test_a_preset_has_the_contrast_of_the_paper_alone(images, tmp_path):
@@ -142,7 +144,7 @@ def test_labels_of_several_classes_teach(stacks, tmp_path, labels):
     assert run.represent.belongs == {"golgi": "nuclei"} and run.represent.weights["golgi"] > 1
     assert "golgi: the source has" in said and "# Images and the labels of each class." in out.read_text()
     volumes = open_volumes(run.data.images)
-    eaten = domains(run, METHODS["vox2vox"].batch, volumes, working_voxel(run, volumes))
+    eaten = domain_streams(run, METHODS["vox2vox"].batch, volumes, working_voxel(run, volumes))
     image, target = eaten["source"].sample(0)
     assert image.shape[0] == target.shape[0] == 2 and out.with_suffix(".png").exists()
 
@@ -164,7 +166,7 @@ def test_noise_in_a_channel_is_told_and_not_measured(tmp_path):
     pale[10:14, 20:24, 20:24] += 12  # one small Golgi in the noise
     metadata = {"axes": "ZYX", "spacing": 1.0, "unit": "pixel"}
     tifffile.imwrite(tmp_path / "a.tif", pale.astype(np.uint8), imagej=True, resolution=(1, 1), metadata=metadata)
-    survey = look(ImageSource(paths=str(tmp_path / "a.tif"), voxel=(1, 1, 1), unit="px"), "bright")
+    survey = survey_images(ImageSource(paths=str(tmp_path / "a.tif"), voxel=(1, 1, 1), unit="px"), "bright")
     assert survey.measured.confidence < 0.5 and any("threshold has cut" in note for note in survey.measured.notes)
     with pytest.raises(UserError, match=r"golgi cannot be measured in channel 0: .* as noise would be; pass `cells"):
         refuse_noise("golgi", survey, 0)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cytoshift.core.atomic import replacing
-from cytoshift.core.blocks import Grid, centre, pieces, within
+from cytoshift.core.atomic import atomic_path
+from cytoshift.core.blocks import BlockGrid, centre_box, relative_region, split_region
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation, Scale
 from cytoshift.core.rng import integer, stream
@@ -66,23 +66,23 @@ def test_voxels():
 
 def test_a_file_is_whole_or_absent(tmp_path):
     path = tmp_path / "deep" / "a.txt"
-    with replacing(path) as beside:
+    with atomic_path(path) as beside:
         beside.write_text("one")
-    with pytest.raises(RuntimeError), replacing(path) as beside:
+    with pytest.raises(RuntimeError), atomic_path(path) as beside:
         beside.write_text("half")
         raise RuntimeError("killed")
     assert path.read_text() == "one" and [p.name for p in path.parent.iterdir()] == ["a.txt"]
-    with replacing(tmp_path / "folder") as beside:
+    with atomic_path(tmp_path / "folder") as beside:
         beside.mkdir()
         (beside / "x").write_text("x")
-    with replacing(tmp_path / "folder") as beside:
+    with atomic_path(tmp_path / "folder") as beside:
         beside.mkdir()
     assert list((tmp_path / "folder").iterdir()) == []
 
 
 def test_a_full_disk_is_one_sentence(tmp_path):
     sentence = r"cannot write .*a.txt: No space left on device; free space or choose"
-    with pytest.raises(UserError, match=sentence), replacing(tmp_path / "a.txt") as beside:
+    with pytest.raises(UserError, match=sentence), atomic_path(tmp_path / "a.txt") as beside:
         raise OSError(28, "No space left on device", str(beside))
 
 
@@ -131,38 +131,38 @@ def test_blocks_tile_and_neighbours_see_the_same_face(data):
     halo = tuple(data.draw(st.integers(0, s)) for s in size)
     volume = np.arange(np.prod(shape)).reshape(shape)
     count = np.zeros(shape, int)
-    grid = Grid(shape, size, halo)
+    grid = BlockGrid(shape, size, halo)
     pairs = set()
     for number, block in enumerate(grid):
         assert grid.number(block.index) == number
-        for box in pieces(block.write, tuple(max(n // 2, 1) for n in size)):
+        for box in split_region(block.write, tuple(max(n // 2, 1) for n in size)):
             count[box] += 1
         assert (volume[block.read][block.inner] == volume[block.write]).all()
-        pairs |= {(number, other) for other in grid.later(number)}
+        pairs |= {(number, other) for other in grid.later_neighbours(number)}
     assert (count == 1).all()
     reach = tuple(min(h, 2) for h in halo)
     for a, b in ((p, q) for p in range(len(grid)) for q in range(p + 1, len(grid))):
         near = all(abs(i - j) <= 1 for i, j in zip(grid[a].index, grid[b].index))
         assert ((a, b) in pairs) == near
         if near:
-            slab = grid.between(grid[a], grid[b], reach)
+            slab = grid.interface(grid[a], grid[b], reach)
             for one in (grid[a], grid[b]):
-                assert (volume[one.read][within(slab, one.read)] == volume[slab]).all()
+                assert (volume[one.read][relative_region(slab, one.read)] == volume[slab]).all()
 
 
 def test_a_file_takes_no_folder_s_place(tmp_path):
     (tmp_path / "a.csv").mkdir()
     (tmp_path / "a.csv" / "kept").touch()
-    with pytest.raises(UserError, match="cannot write"), replacing(tmp_path / "a.csv") as beside:
+    with pytest.raises(UserError, match="cannot write"), atomic_path(tmp_path / "a.csv") as beside:
         beside.write_text("new")
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"] and (tmp_path / "a.csv" / "kept").exists()
     with pytest.raises(UserError, match="there is a file where its folder would be"):
         (tmp_path / "b").touch()
-        with replacing(tmp_path / "b" / "c.csv"):
+        with atomic_path(tmp_path / "b" / "c.csv"):
             pass
 
 
 def test_the_middle_of_a_box_keeps_its_proportions():
-    assert centre((100, 10), 250) == (slice(25, 75), slice(2, 7))
-    assert centre((40, 4096, 4096), 2**22) == (slice(16, 23), slice(1671, 2425), slice(1671, 2425))
-    assert centre((3, 3), 100) == (slice(0, 3), slice(0, 3))
+    assert centre_box((100, 10), 250) == (slice(25, 75), slice(2, 7))
+    assert centre_box((40, 4096, 4096), 2**22) == (slice(16, 23), slice(1671, 2425), slice(1671, 2425))
+    assert centre_box((3, 3), 100) == (slice(0, 3), slice(0, 3))

@@ -21,7 +21,7 @@ def test_code_is_kept_in_the_folder_that_was_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(caching.config, "CACHE_DIR", str(tmp_path))
     assert (compiled.njit(twice)(np.arange(3)) == [0, 2, 4]).all()
     assert any(tmp_path.rglob("*.nbc"))
-    assert tmp_path in compiled.folder().parents
+    assert tmp_path in compiled.cache_folder().parents
     again = compiled.njit(twice)
     assert (again(np.arange(3)) == [0, 2, 4]).all() and sum(again.stats.cache_hits.values()) == 1
 
@@ -43,7 +43,7 @@ def refuse_all_but(folder, monkeypatch):
 def test_without_a_folder_to_write_to_loops_are_compiled_all_the_same(monkeypatch):
     refuse_all_but(None, monkeypatch)
     assert (compiled.njit(twice)(np.arange(3)) == [0, 2, 4]).all()
-    assert compiled.folder() is None
+    assert compiled.cache_folder() is None
 
 
 def test_without_a_home_code_is_kept_in_a_private_folder(tmp_path, monkeypatch):
@@ -51,7 +51,7 @@ def test_without_a_home_code_is_kept_in_a_private_folder(tmp_path, monkeypatch):
     assert (compiled.njit(twice)(np.arange(3)) == [0, 2, 4]).all()
     private = tmp_path / f"cytoshift-compiled-{os.getuid()}"
     assert any(private.rglob("*.nbc")) and private.stat().st_mode & 0o777 == 0o700
-    assert private in compiled.folder().parents and not numba.config.CACHE_DIR
+    assert private in compiled.cache_folder().parents and not numba.config.CACHE_DIR
 
 
 def test_no_folder_is_made_of_a_tilde(tmp_path, monkeypatch):
@@ -62,9 +62,9 @@ def test_no_folder_is_made_of_a_tilde(tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert tmp_path / f"cytoshift-compiled-{os.getuid()}" in compiled.folder().parents
+    assert tmp_path / f"cytoshift-compiled-{os.getuid()}" in compiled.cache_folder().parents
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "work"))  # where /tmp cannot be written
-    assert compiled.folder() is None
+    assert compiled.cache_folder() is None
     assert list((tmp_path / "work").iterdir()) == []
 
 
@@ -80,7 +80,7 @@ def test_a_folder_that_others_could_have_filled_is_not_taken(tmp_path, monkeypat
         place.symlink_to(tmp_path / "elsewhere")
     else:
         place.touch()
-    assert compiled.folder() is None
+    assert compiled.cache_folder() is None
     assert (compiled.njit(twice)(np.arange(3)) == [0, 2, 4]).all()
 
 

@@ -14,10 +14,10 @@ import time
 import pytest
 
 from cytoshift.core import lock, signals
-from cytoshift.core.atomic import mend, replacing, swap
+from cytoshift.core.atomic import atomic_path, clean_up, swap
 from cytoshift.core.errors import UserError
-from cytoshift.core.lock import Busy, locked, owner
-from cytoshift.core.signals import Stopped, asked, deferred, explained, listening
+from cytoshift.core.lock import OutputBusy, lock_outputs, owner
+from cytoshift.core.signals import StopRequest, defer_signals, explain_stop, handle_signals, requested_signal
 
 HOLDER = (
     "import sys, time\nfrom cytoshift.core.lock import locked\nwith locked(sys.argv[1]):\n"
@@ -27,13 +27,15 @@ HOLDER = (
 
 def test_the_second_is_told_who_works_there(tmp_path):
     out = tmp_path / "runs" / "run"
-    with locked(out):
-        with pytest.raises(Busy, match=rf"another command works in {out}: .*\(process {os.getpid()} on ") as caught:
-            locked(out).__enter__()
+    with lock_outputs(out):
+        with pytest.raises(
+            OutputBusy, match=rf"another command works in {out}: .*\(process {os.getpid()} on "
+        ) as caught:
+            lock_outputs(out).__enter__()
         assert re.search(r"since \d{4}-\d\d-\d\dT.*; wait for it, or choose another output", str(caught.value))
-        with locked(tmp_path / "runs" / "other"):
+        with lock_outputs(tmp_path / "runs" / "other"):
             pass
-    with locked(out):
+    with lock_outputs(out):
         pass
     assert list((tmp_path / "runs").iterdir()) == [], "nothing is left beside the output"
 
@@ -41,31 +43,31 @@ def test_the_second_is_told_who_works_there(tmp_path):
 def test_other_spellings_and_labels_inside_of_an_image_are_the_same_output(tmp_path):
     (tmp_path / "d").mkdir()
     (tmp_path / "e").symlink_to(tmp_path / "d")
-    with locked(tmp_path / "d" / "a.zarr"):
+    with lock_outputs(tmp_path / "d" / "a.zarr"):
         for other in (tmp_path / "e" / "a.zarr", f"{tmp_path}/d/../d/a.zarr/", f"{tmp_path}/d/a.zarr::labels/x"):
-            with pytest.raises(Busy):
-                locked(other).__enter__()
+            with pytest.raises(OutputBusy):
+                lock_outputs(other).__enter__()
 
 
 def test_a_lock_ends_with_its_process(tmp_path):
     with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path / "out"], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
-        with pytest.raises(Busy, match=rf"process {process.pid} on {socket.gethostname()}"):
-            locked(tmp_path / "out").__enter__()
+        with pytest.raises(OutputBusy, match=rf"process {process.pid} on {socket.gethostname()}"):
+            lock_outputs(tmp_path / "out").__enter__()
         process.kill()
         process.wait()
-        with locked(tmp_path / "out"):
+        with lock_outputs(tmp_path / "out"):
             pass
 
 
 def test_a_forked_process_does_not_keep_it(tmp_path):
     """As those that read samples, which may live longer than a training that was killed."""
     reader, writer = os.pipe()
-    with locked(tmp_path / "out"):
+    with lock_outputs(tmp_path / "out"):
         if not (child := os.fork()):
             os.read(reader, 1)
             os._exit(0)
-    with locked(tmp_path / "out"):
+    with lock_outputs(tmp_path / "out"):
         pass
     os.write(writer, b"x")
     os.waitpid(child, 0)
@@ -78,11 +80,11 @@ def test_threads_of_one_process_are_told_apart(tmp_path):
 
     def other() -> None:
         try:
-            locked(tmp_path / "out").__enter__()
-        except Busy as error:
+            lock_outputs(tmp_path / "out").__enter__()
+        except OutputBusy as error:
             found.append(error)
 
-    with locked(tmp_path / "out"):
+    with lock_outputs(tmp_path / "out"):
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()
@@ -101,10 +103,12 @@ def no_flock(monkeypatch):
 
 def test_without_flock_a_file_stands_for_the_lock_and_says_so(tmp_path, no_flock):
     said = []
-    with locked(tmp_path / "out", say=said.append):
+    with lock_outputs(tmp_path / "out", say=said.append):
         assert "file system without locks" in said[0] and str(tmp_path / ".out.owner") in said[0]
-        with pytest.raises(Busy, match=rf"process {os.getpid()} on .* or remove {tmp_path}/.out.owner if that process"):
-            locked(tmp_path / "out").__enter__()
+        with pytest.raises(
+            OutputBusy, match=rf"process {os.getpid()} on .* or remove {tmp_path}/.out.owner if that process"
+        ):
+            lock_outputs(tmp_path / "out").__enter__()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -115,12 +119,12 @@ def test_without_flock_the_file_of_a_process_that_is_gone_is_taken_over(tmp_path
     path = tmp_path / ".out.owner"
     path.write_text(json.dumps(owner() | change))
     if free:
-        with locked(tmp_path / "out", say=lambda _: None):
+        with lock_outputs(tmp_path / "out", say=lambda _: None):
             assert json.loads(path.read_text())["pid"] == os.getpid()
         assert not path.exists()
     else:
-        with pytest.raises(Busy, match=r"remove .*\.out\.owner"):
-            locked(tmp_path / "out").__enter__()
+        with pytest.raises(OutputBusy, match=r"remove .*\.out\.owner"):
+            lock_outputs(tmp_path / "out").__enter__()
         assert path.exists()
 
 
@@ -133,7 +137,7 @@ def test_a_command_in_a_lock_is_one_short_line(monkeypatch):
 def test_where_no_lock_can_be_taken_is_a_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="there is a file where its folder would be; choose another output"):
-        locked(tmp_path / "file" / "out").__enter__()
+        lock_outputs(tmp_path / "file" / "out").__enter__()
 
 
 def test_what_a_killed_process_left_is_tidied_up(tmp_path):
@@ -148,21 +152,21 @@ def test_what_a_killed_process_left_is_tidied_up(tmp_path):
     (out / ".model.cytoshift.old").mkdir()
     (out / ".model.cytoshift.old" / "x").write_text("old")
     (tmp_path / f".out.csv.{2**22 + 1}.cytoshift.csv").write_text("")
-    mend(out)
+    clean_up(out)
     assert not gone.exists() and mine.exists() and other.exists()
     assert (out / "model" / "x").read_text() == "old" and [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 @pytest.fixture
 def heard():
-    with listening():
+    with handle_signals():
         yield
 
 
 @pytest.mark.parametrize("name", signals.NAMES)
 def test_a_signal_ends_what_is_done_at_once_with_its_sentence(heard, name):
     number = getattr(signal, name)
-    with pytest.raises(Stopped) as stop, explained(lambda: "all is kept"):
+    with pytest.raises(StopRequest) as stop, explain_stop(lambda: "all is kept"):
         os.kill(os.getpid(), number)
         time.sleep(60)
     assert stop.value.number == number
@@ -172,9 +176,9 @@ def test_a_signal_ends_what_is_done_at_once_with_its_sentence(heard, name):
 
 def test_a_signal_waits_for_the_end_of_what_must_not_be_torn_apart(heard, capfd):
     done = []
-    with pytest.raises(Stopped), deferred():
+    with pytest.raises(StopRequest), defer_signals():
         os.kill(os.getpid(), signal.SIGTERM)
-        done.append(asked())
+        done.append(requested_signal())
     assert done == [signal.SIGTERM] and "a second signal ends it at once" in capfd.readouterr().err
 
 
@@ -201,13 +205,13 @@ def test_a_folder_changes_its_name_in_one_piece(heard, tmp_path, monkeypatch):
         rename(*paths)
 
     monkeypatch.setattr(os, "rename", interrupted)
-    with pytest.raises(Stopped):
+    with pytest.raises(StopRequest):
         swap(tmp_path / "new", tmp_path / "out")
     assert (tmp_path / "out" / "new").exists()
 
 
 def test_a_signal_leaves_no_temporary_file(heard, tmp_path):
-    with pytest.raises(Stopped), replacing(tmp_path / "a.txt") as beside:
+    with pytest.raises(StopRequest), atomic_path(tmp_path / "a.txt") as beside:
         beside.write_text("half")
         os.kill(os.getpid(), signal.SIGHUP)
         time.sleep(60)
@@ -217,7 +221,7 @@ def test_a_signal_leaves_no_temporary_file(heard, tmp_path):
 def test_what_was_to_be_ignored_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with listening():
+        with handle_signals():
             os.kill(os.getpid(), signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:

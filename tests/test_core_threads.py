@@ -22,7 +22,7 @@ with threads():
 def test_the_math_library_is_initialised_before_threads_compute():
     threads.initialise_math_library.cache_clear()
     before = torch.get_num_threads()
-    with threads.threads():
+    with threads.torch_threads():
         assert threads.initialise_math_library.cache_info().currsize == 1
         assert torch.get_num_threads() == threads.THREADS
     assert torch.get_num_threads() == before

@@ -11,15 +11,15 @@ from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.augment import (
     Augment,
-    Grid,
     Misalign,
     MissingSections,
     Rescale,
-    lay,
+    SamplingGrid,
+    lay_steps,
+    sample_bias_field,
     sample_elastic,
     sample_misalign,
     sample_missing_sections,
-    sample_shade,
     sample_warp,
 )
 from cytoshift.data.corrupt import (
@@ -41,7 +41,7 @@ from cytoshift.data.corrupt import (
     sample_missing_parts,
     sample_motion_blur,
 )
-from cytoshift.data.domains import Images, ShadedImages
+from cytoshift.data.streams import BiasFieldImages, Images
 from cytoshift.data.volumes import Volume
 
 SAMPLERS = [sample_cut_noise, sample_cut_blur, sample_motion_blur, sample_missing_parts]
@@ -183,10 +183,10 @@ def test_a_plain_grid_takes_the_patch_as_it_is(patch):
     window = texture(*(n + 4 for n in patch))
     inside = tuple(slice(2, 2 + n) for n in patch)
     first = (-2,) * len(patch)
-    grid = Grid.plain(patch)
+    grid = SamplingGrid.identity(patch)
     assert grid.reach() == ((0,) * len(patch), patch)
     assert np.array_equal(grid.take(window, first), window[inside])
-    wide = Grid.plain(patch, (2,) * len(patch))
+    wide = SamplingGrid.identity(patch, (2,) * len(patch))
     assert wide.reach() == (first, tuple(n + 2 for n in patch))
     assert np.array_equal(wide.take(window, first), window)
     assert np.array_equal(wide.inner((2,) * len(patch)).take(window, first), window[inside])
@@ -195,7 +195,7 @@ def test_a_plain_grid_takes_the_patch_as_it_is(patch):
 def test_sections_shift_alone_or_with_all_behind_them():
     window = texture(4, 12, 12)
     for alone, moved in ((True, [2]), (False, [2, 3])):
-        grid = Misalign(2, alone, (1, -2), 0.0)(Grid.plain((4, 6, 6)))
+        grid = Misalign(2, alone, (1, -2), 0.0)(SamplingGrid.identity((4, 6, 6)))
         out = grid.take(window, (0, -3, -3))
         for z in range(4):
             y, x = (4, 1) if z in moved else (3, 3)
@@ -204,7 +204,7 @@ def test_sections_shift_alone_or_with_all_behind_them():
 
 def test_a_quarter_turn_of_a_section_is_rot90():
     window = texture(3, 9, 9)
-    out = Misalign(1, True, (0, 0), np.pi / 2)(Grid.plain((3, 9, 9))).take(window, (0, 0, 0))
+    out = Misalign(1, True, (0, 0), np.pi / 2)(SamplingGrid.identity((3, 9, 9))).take(window, (0, 0, 0))
     assert np.array_equal(out[0], window[0])
     assert np.allclose(out[1], np.rot90(window[1], -1), atol=1e-4) or np.allclose(
         out[1], np.rot90(window[1]), atol=1e-4
@@ -213,7 +213,7 @@ def test_a_quarter_turn_of_a_section_is_rot90():
 
 def test_lost_sections_are_skipped():
     window = texture(10, 5, 5)
-    grid = MissingSections((1, 3))(Grid.plain((4, 5, 5), (2, 0, 0)))
+    grid = MissingSections((1, 3))(SamplingGrid.identity((4, 5, 5), (2, 0, 0)))
     assert grid.sections.tolist() == [-2, -1, 0, 2, 4, 5, 6, 7]
     assert np.array_equal(grid.inner((2, 0, 0)).take(window, (-2, 0, 0)), window[[2, 4, 6, 7]])
 
@@ -221,7 +221,7 @@ def test_lost_sections_are_skipped():
 def test_rescale_makes_objects_larger_about_the_centre():
     y, x = np.ogrid[:41, :41]
     disc = (np.hypot(y - 20, x - 20) < 6).astype(np.uint8)
-    grid = Rescale((2.0, 1.0))(Grid.plain((41, 41)))
+    grid = Rescale((2.0, 1.0))(SamplingGrid.identity((41, 41)))
     first, last = grid.reach()
     assert first == (10, 0) and last == (31, 41)
     out = grid.take_labels(disc[10:31], first)
@@ -230,7 +230,7 @@ def test_rescale_makes_objects_larger_about_the_centre():
 
 
 def test_elastic_field_has_the_wanted_spread_and_is_smooth():
-    grid = Grid.plain((129, 129))
+    grid = SamplingGrid.identity((129, 129))
     fields = np.stack([sample_elastic(PAPER, grid, 129, np.random.default_rng(s)).displacement for s in range(10)])
     assert abs(fields.std() - 0.69) < 0.04
     assert np.abs(np.diff(fields, axis=-1)).std() < 0.2 * fields.std()
@@ -245,7 +245,7 @@ def test_the_window_holds_all_places(seed, deep):
     corrupt = always(PAPER if deep else PAPER_2D)
     steps = sample_warp(corrupt, patch, halo, ISOTROPIC[len(patch)], np.random.default_rng(seed))
     assert len(steps) == (4 if deep else 2)
-    grid = lay(steps, Grid.plain(patch, halo))
+    grid = lay_steps(steps, SamplingGrid.identity(patch, halo))
     whole, origin = texture(*(n + 60 for n in patch)), (-30,) * len(patch)
     first, last = grid.reach()
     window = whole[tuple(slice(a + 30, b + 30) for a, b in zip(first, last))]
@@ -261,7 +261,7 @@ def test_ids_are_exact_in_every_dtype(dtype):
     labels = np.zeros((40, 40), dtype)
     labels[10:20, 10:20], labels[20:30, 15:25] = largest, largest - 1
     steps = sample_warp(always(PAPER_2D), (20, 20), (0, 0), ISOTROPIC[2], np.random.default_rng(1))
-    out = lay(steps, Grid.plain((20, 20))).take_labels(labels, (-10, -10))
+    out = lay_steps(steps, SamplingGrid.identity((20, 20))).take_labels(labels, (-10, -10))
     assert out.dtype == dtype and set(np.unique(out)) == {0, largest - 1, largest}
 
 
@@ -271,7 +271,7 @@ def test_image_and_labels_are_taken_from_the_same_places():
     labels = np.broadcast_to(labels, (16, 80, 80)).copy()
     for seed in range(5):
         steps = sample_warp(always(PAPER), (8, 40, 40), (0, 0, 0), ISOTROPIC[3], np.random.default_rng(seed))
-        grid = lay(steps, Grid.plain((8, 40, 40)))
+        grid = lay_steps(steps, SamplingGrid.identity((8, 40, 40)))
         image = grid.take((labels > 0).astype(np.float32), (-4, -20, -20))
         agree = (image > 0.5) == (grid.take_labels(labels, (-4, -20, -20)) > 0)
         assert agree.mean() > 0.98  # linear and nearest differ on the outlines only
@@ -280,8 +280,8 @@ def test_image_and_labels_are_taken_from_the_same_places():
 def test_a_shade_leaves_the_ground_dark_and_replays():
     image = np.full((24, 48, 48), -0.9, np.float32)
     image[8:16, 10:30, 10:30] = 0.5
-    light = sample_shade(0.7, image.shape, np.random.default_rng(0))
-    again = sample_shade(0.7, image.shape, np.random.default_rng(0))
+    light = sample_bias_field(0.7, image.shape, np.random.default_rng(0))
+    again = sample_bias_field(0.7, image.shape, np.random.default_rng(0))
     shaded = light(image)
     assert np.array_equal(shaded, again(image)) and shaded.dtype == np.float32
     assert np.allclose(shaded[image < 0], -0.9), "what does not rise above the ground stays"
@@ -293,7 +293,7 @@ def test_only_the_image_is_shaded_and_without_a_shade_all_is_as_before():
     array = rng.integers(0, 255, (64, 64), dtype=np.uint8)
     parts = ([Volume("a", array, "yx", Voxel((1.0, 1.0)), "a")], Normalisation(), Voxel((1.0, 1.0)), (32, 32), 0)
     (plain,) = Images(*parts).sample(3)
-    image, clean = ShadedImages(*parts).sample(3)
+    image, clean = BiasFieldImages(*parts).sample(3)
     assert np.array_equal(image, plain) and np.array_equal(clean, plain)
-    image, clean = ShadedImages(*parts, Augment(shade=0.7)).sample(3)
+    image, clean = BiasFieldImages(*parts, Augment(bias_field=0.7)).sample(3)
     assert np.array_equal(clean, plain) and not np.array_equal(image, plain)

@@ -16,8 +16,8 @@ from cytoshift.cli.synth import synth
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.data import copy as copying
-from cytoshift.data.copy import copy
-from cytoshift.data.store import ImageStore, LabelStore, part
+from cytoshift.data.copy import copy_array
+from cytoshift.data.store import ImageStore, LabelStore, part_folder
 from cytoshift.data.volumes import ImageSource, open_labels, open_volumes
 from cytoshift.synth.mosaic import Mosaic
 
@@ -101,16 +101,16 @@ def test_a_copy_goes_on_after_a_kill(tmp_path):
     create = lambda: ImageStore.create(tmp_path / "a.zarr", image.shape, "uint8", UM, "zyx", chunks=(4, 8, 8))
     memory = copying.SHARE * 4 * 8 * 56.0  # a box of chunks along x; 10 boxes
     with contextlib.suppress(KeyboardInterrupt):
-        copy(Breaks(image, 9 + 4), create(), "a", memory)
+        copy_array(Breaks(image, 9 + 4), create(), "a", memory)
     assert (create()[:4, :32] > 0).all() and (create()[4:] == 0).all()
-    with (part(tmp_path / "a.zarr") / ".copied").open("a") as notes:
+    with (part_folder(tmp_path / "a.zarr") / ".copied").open("a") as notes:
         notes.write("1")  # a line that a killed process has not ended
     with contextlib.suppress(KeyboardInterrupt):
-        copy(Breaks(image, 9 + 2), create(), "a", memory)
+        copy_array(Breaks(image, 9 + 2), create(), "a", memory)
     store, rest = create(), Breaks(image)
-    assert copy(rest, store, "a", memory) == 6 and 10**9 - rest.reads == 9 + 4
+    assert copy_array(rest, store, "a", memory) == 6 and 10**9 - rest.reads == 9 + 4
     assert (store[...] == image).all()
-    assert copy(Breaks(image + 1), create(), "a", memory) == 0 and (create()[...] == image + 1).all()
+    assert copy_array(Breaks(image + 1), create(), "a", memory) == 0 and (create()[...] == image + 1).all()
     path = create().finish()
     assert not list(path.glob(".*")) and (open_volumes(path)[0].load() == image + 1).all()
 
@@ -118,7 +118,7 @@ def test_a_copy_goes_on_after_a_kill(tmp_path):
 def test_too_little_memory_is_said(tmp_path):
     store = ImageStore.create(tmp_path / "a.zarr", (8, 40, 50), "uint8", UM, "zyx")
     with pytest.raises(UserError, match=r"in pieces of 8 x 40 x 50 voxels, .* allow more by `memory`"):
-        copy(np.zeros((8, 40, 50), np.uint8), store, "a", 1000.0)
+        copy_array(np.zeros((8, 40, 50), np.uint8), store, "a", 1000.0)
 
 
 @settings(max_examples=10, deadline=None)
@@ -165,5 +165,5 @@ def test_synth_writes_a_large_image_with_its_truth(tmp_path):
 
 def test_a_store_of_labels_keeps_its_kind(tmp_path):
     store = LabelStore.create(tmp_path / "a.zarr", (8, 8), "uint8", Voxel((1.0, 1.0)), "yx")
-    copy(np.full((8, 8), 3, np.uint8), store, "a", 1e6)
+    copy_array(np.full((8, 8), 3, np.uint8), store, "a", 1e6)
     assert (open_labels(store.finish())[0].load() == 3).all()

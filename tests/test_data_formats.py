@@ -13,7 +13,7 @@ from PIL import Image
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.lazy import LUMINANCE
-from cytoshift.data.volumes import declared, open_labels, open_volumes
+from cytoshift.data.volumes import image_source, open_labels, open_volumes
 
 PX2, PX3 = Voxel((1.0, 1.0)), Voxel((2.0, 1.0, 1.0))
 STACK = {"axes": "zyx", "voxel": "2,1,1", "unit": "px"}
@@ -24,7 +24,7 @@ def ramp(*shape: int, dtype: str = "uint16") -> np.ndarray:
 
 
 def one(path: Path | str, **flags):
-    (volume,) = open_volumes(declared(path, **flags))
+    (volume,) = open_volumes(image_source(path, **flags))
     return volume
 
 
@@ -59,12 +59,12 @@ def test_imagej_hyperstack_with_channels_and_frames(tmp_path, unit):
     tifffile.imwrite(tmp_path / "h.tif", image, imagej=True, metadata=metadata, resolution=(1 / 0.2, 1 / 0.3))
     content = (tmp_path / "h.tif").read_bytes()  # as other programs spell it
     (tmp_path / "h.tif").write_bytes(content.replace(b"unit=" + b"u" * len(unit), b"unit=" + unit))
-    volumes = open_volumes(declared(tmp_path / "h.tif", channel=1))
+    volumes = open_volumes(image_source(tmp_path / "h.tif", channel=1))
     assert [v.name for v in volumes] == ["h_t0", "h_t1", "h_t2"]
     assert volumes[0].voxel == Voxel((1.5, 0.3, 0.2), "um")
     for t, volume in enumerate(volumes):
         assert (volume.load() == image[t, :, 1]).all()
-    (last,) = open_volumes(declared(tmp_path / "h.tif", channel=0, frames="2"))
+    (last,) = open_volumes(image_source(tmp_path / "h.tif", channel=0, frames="2"))
     assert (last.load() == image[2, :, 0]).all() and "frame 2 of 3" in last.origin
 
 
@@ -232,7 +232,7 @@ def test_hdf5_by_dataset_with_its_metadata(tmp_path):
         file["raw"].attrs["axistags"] = json.dumps({"axes": [{"key": a} for a in "zyx"]})
     volume = one(f"{tmp_path / 'a.h5'}::raw")
     assert volume.voxel == Voxel((2.0, 0.5, 0.5), "um") and (volume.load() == image).all()
-    (labels,) = open_labels(declared(f"{tmp_path / 'a.h5'}::/seg/ids", **STACK))
+    (labels,) = open_labels(image_source(f"{tmp_path / 'a.h5'}::/seg/ids", **STACK))
     assert (labels.array[1] == image[1]).all()
     with pytest.raises(UserError, match=r"it has raw, seg/ids; write a\.h5::raw"):
         one(tmp_path / "a.h5")
@@ -262,10 +262,10 @@ TIMED = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}, *SPACE
 def test_ome_zarr_levels_channels_and_frames(tmp_path, version):
     image = ramp(2, 2, 3, 8, 10)
     path = ngff(tmp_path / "a.ome.zarr", image, TIMED, version)
-    volumes = open_volumes(declared(path, channel=1, level=1))
+    volumes = open_volumes(image_source(path, channel=1, level=1))
     assert [v.name for v in volumes] == ["a_t0", "a_t1"] and volumes[0].voxel == Voxel((2.0, 1.0, 1.0), "um")
     assert (volumes[1].load() == image[1, 1, :, ::2, ::2]).all() and "GFP" in volumes[1].origin
-    assert (open_volumes(declared(path, channel=0))[0].array[1, 2:4] == image[0, 0, 1, 2:4]).all()
+    assert (open_volumes(image_source(path, channel=0))[0].array[1, 2:4] == image[0, 0, 1, 2:4]).all()
 
 
 def test_the_scale_of_the_whole_ome_zarr_image_counts_too(tmp_path):

@@ -9,7 +9,7 @@ from skimage.exposure import match_histograms
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.histogram import KNOTS, Lookup, distribution, mapped, match
+from cytoshift.data.histogram import KNOTS, Lookup, apply_lookup, distribution, histogram_lookup
 from cytoshift.data.volumes import Volume
 
 
@@ -20,7 +20,7 @@ def gamma(shape: float, size: tuple[int, ...], top: float, dtype: type, seed: in
 
 def test_eight_bits_match_as_in_scikit_image():
     source, reference = gamma(2, (40, 50), 255, np.uint8, 0), gamma(5, (10, 30, 30), 255, np.uint8, 1)
-    lookup = match([source], [reference])
+    lookup = histogram_lookup([source], [reference])
     out = lookup(source)
     assert out.dtype == np.float32
     assert np.allclose(out, match_histograms(source.ravel(), reference.ravel()).reshape(source.shape), atol=1e-3)
@@ -30,7 +30,7 @@ def test_eight_bits_match_as_in_scikit_image():
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_many_levels_match_nearly_with_a_small_table(dtype):
     source, reference = gamma(2, (200, 200), 60_000, dtype, 0), gamma(5, (150, 200), 4000, dtype, 1)
-    lookup = match([source], [reference])
+    lookup = histogram_lookup([source], [reference])
     assert len(lookup.knots_in) <= KNOTS
     wanted = match_histograms(source.ravel(), reference.ravel()).reshape(source.shape)
     error = np.abs(lookup(source) - wanted)
@@ -40,17 +40,17 @@ def test_many_levels_match_nearly_with_a_small_table(dtype):
 def test_a_domain_counts_as_one_whole():
     parts = [gamma(k, (30, 30), 255, np.uint8, k) for k in (1, 3)]
     reference = [gamma(4, (20, 20), 255, np.uint8, 9)]
-    assert match(parts, reference) == match([np.concatenate(parts)], reference)
+    assert histogram_lookup(parts, reference) == histogram_lookup([np.concatenate(parts)], reference)
     values, shares = distribution(parts)
     assert (np.diff(values) > 0).all() and (np.diff(shares) > 0).all() and shares[-1] == 1
 
 
 def test_the_table_rises_and_ends_where_it_ends():
-    lookup = match([gamma(2, (50, 50), 255, np.uint8, 0)], [gamma(3, (50, 50), 255, np.uint8, 1)])
+    lookup = histogram_lookup([gamma(2, (50, 50), 255, np.uint8, 0)], [gamma(3, (50, 50), 255, np.uint8, 1)])
     assert (np.diff(lookup.knots_in) > 0).all() and (np.diff(lookup.knots_out) >= 0).all()
     assert np.allclose(lookup(np.array([-5.0, 1e9])), [lookup.knots_out[0], lookup.knots_out[-1]])
     same = gamma(2, (50, 50), 255, np.uint8, 0)
-    assert np.allclose(match([same], [same])(same), same)
+    assert np.allclose(histogram_lookup([same], [same])(same), same)
 
 
 def test_counting_levels_first_changes_nothing():
@@ -61,7 +61,7 @@ def test_counting_levels_first_changes_nothing():
 
 
 def test_a_table_is_plain_data():
-    lookup = match([np.arange(9, dtype=np.uint8)], [np.arange(0, 90, 10, dtype=np.uint8)])
+    lookup = histogram_lookup([np.arange(9, dtype=np.uint8)], [np.arange(0, 90, 10, dtype=np.uint8)])
     again = json.loads(json.dumps(asdict(lookup)))
     assert Lookup(tuple(again["knots_in"]), tuple(again["knots_out"])) == lookup
     assert np.allclose(lookup(np.arange(9)), np.arange(0, 90, 10))
@@ -69,11 +69,11 @@ def test_a_table_is_plain_data():
 
 def test_flat_images_match_and_broken_ones_are_refused():
     flat = np.full((4, 4), 7, np.uint8)
-    assert np.allclose(match([flat], [flat + 1])(flat), 8)
+    assert np.allclose(histogram_lookup([flat], [flat + 1])(flat), 8)
     with pytest.raises(UserError, match="NaN or infinite"):
-        match([np.array([1.0, np.nan])], [flat])
+        histogram_lookup([np.array([1.0, np.nan])], [flat])
     with pytest.raises(UserError, match="empty"):
-        match([flat[:0]], [flat])
+        histogram_lookup([flat[:0]], [flat])
 
 
 def test_a_mapped_volume_stays_lazy():
@@ -85,7 +85,7 @@ def test_a_mapped_volume_stays_lazy():
             return np.arange(48, dtype=np.uint8).reshape(6, 8)[region]
 
     stored = Stored()
-    volume = mapped(Volume("a", stored, "yx", Voxel((1, 1)), "here"), Lookup((0.0, 47.0), (0.0, 470.0)))
+    volume = apply_lookup(Volume("a", stored, "yx", Voxel((1, 1)), "here"), Lookup((0.0, 47.0), (0.0, 470.0)))
     assert stored.reads == 0 and volume.shape == (6, 8) and volume.dtype == np.float32
     assert np.allclose(volume.array[1:3, 2], [100, 180]) and stored.reads == 1
     assert np.allclose(volume.load(), np.arange(48).reshape(6, 8) * 10)

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from cytoshift.core.batch import Labelled, LabelledPair, UnlabelledPair
+from cytoshift.core.batch import LabelledBatch, LabelledPair, UnlabelledPair
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation
 from cytoshift.core.voxel import Voxel
 from cytoshift.data import volumes
 from cytoshift.data.augment import Augment
 from cytoshift.data.corrupt import LAPTOP, LAPTOP_2D, PAPER, Corrupt
-from cytoshift.data.domains import Batches
-from cytoshift.data.labelled import ImagePairs, LabelledImages, LabelledPairs, cut
-from cytoshift.data.lazy import Lazy
-from cytoshift.data.resample import Axis, image_at, resample, resample_labels
+from cytoshift.data.labelled import ImagePairs, LabelledImages, LabelledPairs, crop_reflected
+from cytoshift.data.lazy import LazyArray
+from cytoshift.data.resample import ResampledAxis, image_at, resample, resample_labels
+from cytoshift.data.streams import Batches
 from cytoshift.data.volumes import Volume
 from cytoshift.represent import Semantic
 from cytoshift.represent.distance import distances
@@ -202,7 +202,7 @@ def test_image_and_labels_are_read_at_the_same_places(size):
 
 
 def test_lazy_volumes_give_the_same_samples(monkeypatch):
-    class Stored(Lazy):
+    class Stored(LazyArray):
         def __init__(self, array):
             self.array = array
 
@@ -236,7 +236,7 @@ def test_batches_of_pairs():
     unlabelled = ImagePairs(image, MINMAX, Voxel((1, 1, 1)), (8, 24, 24), 0, Augment(gamma=0.5), LAPTOP)
     for domain in (unlabelled, pairs(labels, (8, 24, 24)), pairs(labels, (8, 24, 24), kind=LabelledImages)):
         batch = Batches(dict, {"x": domain}, 3)[2]["x"]
-        assert type(batch) in (UnlabelledPair, LabelledPair, Labelled)
+        assert type(batch) in (UnlabelledPair, LabelledPair, LabelledBatch)
         assert all(part.shape == (3, 1, 8, 24, 24) and part.dtype == torch.float32 for part in batch)
 
 
@@ -258,13 +258,13 @@ def test_cut_reflects_as_often_as_needed():
     for starts, size in [((0, 1), (2, 2)), ((-1, -4), (5, 12)), ((1, 2), (3, 3)), ((3, 7), (2, 2))]:
         wide = np.pad(array, 12, mode="symmetric")
         region = tuple(slice(12 + a, 12 + a + s) for a, s in zip(starts, size))
-        assert np.array_equal(cut(array, starts, size), wide[region])
+        assert np.array_equal(crop_reflected(array, starts, size), wide[region])
 
 
 @pytest.mark.parametrize("shape", [(9, 20, 31), (18, 40, 70), (20, 15, 20), (5, 7, 12)])
 def test_axis_by_axis_is_resample(shape):
     image = np.random.default_rng(0).random((9, 20, 31), np.float32)
-    axes = [Axis.whole(old, new) for old, new in zip(image.shape, shape)]
+    axes = [ResampledAxis.whole(old, new) for old, new in zip(image.shape, shape)]
     inside = tuple(slice(n // 3, n - n // 3) for n in shape)  # the ends are continued otherwise
     assert np.allclose(image_at(image, axes)[inside], resample(image, shape)[inside], atol=2e-3)
     assert np.allclose(image_at(image[0], axes[1:])[inside[1:]], resample(image[0], shape[1:])[inside[1:]], atol=2e-3)

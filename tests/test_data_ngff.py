@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.multiscale import create_level, describe, list_labels, name_channels
+from cytoshift.data.multiscale import create_level, describe_levels, list_labels, name_channels
 
 UM = Voxel((2.0, 0.5, 0.25), "um")
 
@@ -33,7 +33,7 @@ def test_metadata_are_those_of_the_ome_zarr_library(tmp_path, ngff):
     axes, factors = "tczyx", [(1, 1, 1, 1, 1), (1, 1, 1, 2, 4)]
     ours, theirs = (levels(tmp_path / name, ngff, axes, factors) for name in ("ours", "theirs"))
 
-    describe(ours, factors, UM, axes, True, "cells")
+    describe_levels(ours, factors, UM, axes, True, "cells")
     name_channels(ours, ("dna",), np.dtype(np.uint16))
     for name in ("nuclei", "golgi", "nuclei"):
         list_labels(tmp_path / "ours", name, ngff)

@@ -6,8 +6,8 @@ import tifffile
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
-from cytoshift.data.pairs import matched, objects, portion
-from cytoshift.data.volumes import ImageSource, declared, open_labels, open_volumes
+from cytoshift.data.label_pairs import connected_objects, match_names, take_portion
+from cytoshift.data.volumes import ImageSource, image_source, open_labels, open_volumes
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_frames_may_be_ranges(stack):
     volumes = open_volumes(source(folder / "raw.tif", frames="0-1,4"))
     assert [v.name for v in volumes] == ["raw_t0", "raw_t1", "raw_t4"]
     assert np.array_equal(volumes[2].load(), raw[4])
-    assert declared("x", frames="3-5").frames == (3, 4, 5)
+    assert image_source("x", frames="3-5").frames == (3, 4, 5)
 
 
 @pytest.mark.parametrize(
@@ -69,16 +69,16 @@ def test_a_crop_along_an_axis_that_is_not_there_is_refused(stack):
 def test_frames_of_one_file_belong_to_those_of_another(stack):
     folder, _ = stack
     images = open_volumes(source(folder / "raw.tif", frames="3-4"))
-    pairs = matched(images, open_labels(source(folder / "mask.tif")), "a test")
+    pairs = match_names(images, open_labels(source(folder / "mask.tif")), "a test")
     assert [(a.name, b.name) for a, b in pairs] == [("raw_t3", "mask_t3"), ("raw_t4", "mask_t4")]
     with pytest.raises(UserError, match="image 'raw_t3' has no labels of its name"):
-        matched(images, open_labels(source(folder / "mask.tif", frames="0-1")), "a test")
+        match_names(images, open_labels(source(folder / "mask.tif", frames="0-1")), "a test")
 
 
 def test_a_mask_becomes_its_parts(stack):
     mask = open_labels(source(stack[0] / "mask.tif", frames=[0]))[0]
-    assert mask.load().max() == 1 and objects(mask, None) is mask
-    found = objects(mask, 0).load()
+    assert mask.load().max() == 1 and connected_objects(mask, None) is mask
+    found = connected_objects(mask, 0).load()
     assert found.max() == 2 and (found == 1).sum() == 4 and (found == 2).sum() == 6
 
 
@@ -94,8 +94,8 @@ def test_a_mask_becomes_its_parts(stack):
 )
 def test_a_portion_is_whole_images_and_a_piece(stack, part, shapes):
     folder, _ = stack
-    pairs = matched(open_volumes(source(folder / "raw.tif")), open_labels(source(folder / "mask.tif")), "a test")
-    taken = portion(pairs, part)
+    pairs = match_names(open_volumes(source(folder / "raw.tif")), open_labels(source(folder / "mask.tif")), "a test")
+    taken = take_portion(pairs, part)
     assert [image.shape for image, _ in taken] == [truth.shape for _, truth in taken] == shapes
     names = [image.name for image, _ in taken]
-    assert names == sorted(set(names)) and names == [image.name for image, _ in portion(pairs, part)]
+    assert names == sorted(set(names)) and names == [image.name for image, _ in take_portion(pairs, part)]

@@ -17,14 +17,14 @@ import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
-from cytoshift.cli.data import named
+from cytoshift.cli.data import find_sets
 from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
-from cytoshift.core.lock import locked
+from cytoshift.core.lock import lock_outputs
 from cytoshift.data import fetch
-from cytoshift.data.fetch import Got, fetched, state
-from cytoshift.data.public import PUBLIC, UNKNOWN, File, Public, Rule
-from cytoshift.data.unpack import renamed, unpacked
+from cytoshift.data.fetch import FetchedArchive, download_state, fetch_archive
+from cytoshift.data.public_sets import PUBLIC, UNKNOWN, File, Public, Rule
+from cytoshift.data.unpack import member_target, unpack_archives
 from cytoshift.data.volumes import open_labels, open_volumes
 
 
@@ -107,61 +107,61 @@ def quiet(have, total):
 
 def test_a_file_arrives_once_and_is_whole(server, tmp_path):
     told = []
-    got = fetched(file_of(server), tmp_path, lambda have, total: told.append((have, total)))
+    got = fetch_archive(file_of(server), tmp_path, lambda have, total: told.append((have, total)))
     assert got.path.read_bytes() == CONTENT and got.known
     assert told[-1] == (len(CONTENT), len(CONTENT))
     server.shutdown()
-    assert fetched(file_of(server), tmp_path, quiet) == got  # from the cache, without a network
+    assert fetch_archive(file_of(server), tmp_path, quiet) == got  # from the cache, without a network
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data.zip"]
 
 
 def test_what_breaks_off_goes_on_where_it_ended(server, tmp_path):
     server.breaks = [300_000, 200_000]
-    assert fetched(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
+    assert fetch_archive(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
     assert server.asked == [None, "bytes=300000-", "bytes=500000-"]
 
 
 def test_after_too_many_tries_the_part_is_kept_and_the_next_call_goes_on(server, tmp_path):
     server.breaks = [100_000] * fetch.TRIES
     with pytest.raises(UserError, match=r"cannot be reached .* 0.4 MB of it are kept, the same command goes on"):
-        fetched(file_of(server, known=False), tmp_path, quiet)
-    assert state(Public("x", "", "", "", "", (file_of(server),)), tmp_path) == "0 MB"
-    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == CONTENT
+        fetch_archive(file_of(server, known=False), tmp_path, quiet)
+    assert download_state(Public("x", "", "", "", "", (file_of(server),)), tmp_path) == "0 MB"
+    assert fetch_archive(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == CONTENT
     assert server.asked[-1] == "bytes=400000-"
 
 
 def test_another_version_on_the_server_begins_anew(server, tmp_path):
     server.breaks = [100_000] * fetch.TRIES
     with pytest.raises(UserError):
-        fetched(file_of(server, known=False), tmp_path, quiet)
+        fetch_archive(file_of(server, known=False), tmp_path, quiet)
     server.content, server.tag = OTHER, '"two"'
-    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == OTHER
+    assert fetch_archive(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == OTHER
 
 
 @pytest.mark.parametrize("tag", ['"one"', None, 'W/"weak"'])
 def test_a_server_that_knows_no_parts(server, tmp_path, tag):
     server.ranges, server.tag, server.breaks = False, tag, [300_000]
-    assert fetched(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
+    assert fetch_archive(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
 
 
 def test_a_part_that_is_whole_already(server, tmp_path):
     (tmp_path / "data.zip.part").write_bytes(CONTENT)
     (tmp_path / "data.zip.part.json").write_text(json.dumps({"version": '"one"'}))
-    assert fetched(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
+    assert fetch_archive(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
 
 
 def begun(server, folder, known=False):
     """A download that broke off after 400,000 bytes."""
     server.breaks = [100_000] * fetch.TRIES
     with pytest.raises(UserError):
-        fetched(file_of(server, known), folder, quiet)
+        fetch_archive(file_of(server, known), folder, quiet)
 
 
 @pytest.mark.parametrize("said", ["bytes 0-{last}/{all}", "bytes 5-{last}/{all}", "400000-", "bytes 400000-{last}/9"])
 def test_a_part_that_starts_elsewhere_is_not_put_behind_what_is_there(server, tmp_path, said):
     begun(server, tmp_path)
     server.said = said.format(last=len(CONTENT) - 1, all=len(CONTENT))
-    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == CONTENT
+    assert fetch_archive(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == CONTENT
     assert server.asked[-2:] == ["bytes=400000-", None]
 
 
@@ -169,7 +169,7 @@ def test_a_part_of_another_version_is_not_put_behind_what_is_there(server, tmp_p
     """The server answers with the part, though If-Range asked for the version that is there."""
     begun(server, tmp_path)
     server.content, server.tag, server.careless = OTHER, '"two"', True
-    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == OTHER
+    assert fetch_archive(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == OTHER
 
 
 @pytest.mark.parametrize("body, kind", [
@@ -179,10 +179,10 @@ def test_a_part_of_another_version_is_not_put_behind_what_is_there(server, tmp_p
 def test_a_web_page_is_no_archive(server, tmp_path, body, kind, known):
     server.content, server.kind = body, kind
     with pytest.raises(UserError, match=r"gave a web page and no archive.* put the file into .* the name data.zip"):
-        fetched(file_of(server, known), tmp_path, quiet)
+        fetch_archive(file_of(server, known), tmp_path, quiet)
     assert list(tmp_path.iterdir()) == []
     server.content, server.kind = CONTENT, ""
-    assert fetched(file_of(server, known), tmp_path, quiet).path.read_bytes() == CONTENT
+    assert fetch_archive(file_of(server, known), tmp_path, quiet).path.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-30], CONTENT[:500_000] + b"x" + CONTENT[500_001:], b""])
@@ -190,47 +190,47 @@ def test_no_checksum_is_kept_of_an_archive_that_is_not_whole(server, tmp_path, c
     """Cut short where the server does not say how long it is, or changed on the way."""
     server.content, server.length = content, False
     with pytest.raises(UserError, match=r"gave no whole archive \(.*\), and none of it is kept"):
-        fetched(file_of(server, known=False), tmp_path, quiet)
+        fetch_archive(file_of(server, known=False), tmp_path, quiet)
     assert list(tmp_path.iterdir()) == []
     server.content = CONTENT
-    assert fetched(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == CONTENT
+    assert fetch_archive(file_of(server, known=False), tmp_path, quiet).path.read_bytes() == CONTENT
 
 
 def test_a_file_that_was_put_there_by_hand_is_looked_into_and_stays(server, tmp_path):
     (tmp_path / "data.zip").write_bytes(b"<html>")
     with pytest.raises(UserError, match=r"data.zip is no whole archive .*; remove it or put another there"):
-        fetched(file_of(server, known=False), tmp_path, quiet)
+        fetch_archive(file_of(server, known=False), tmp_path, quiet)
     assert [path.name for path in tmp_path.iterdir()] == ["data.zip"]
 
 
 def test_two_downloads_of_one_file_at_once_are_one(server, tmp_path):
-    with locked(tmp_path / "data.zip"), pytest.raises(UserError, match="another command works in"):
-        fetched(file_of(server), tmp_path, quiet)
-    assert fetched(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
+    with lock_outputs(tmp_path / "data.zip"), pytest.raises(UserError, match="another command works in"):
+        fetch_archive(file_of(server), tmp_path, quiet)
+    assert fetch_archive(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
 
 
 def test_a_wrong_checksum_is_a_sentence_and_nothing_is_kept(server, tmp_path):
     with pytest.raises(UserError, match="its checksum is not the one published; give the command again"):
-        fetched(File(server.url, "data.zip", "0" * 64), tmp_path, quiet)
+        fetch_archive(File(server.url, "data.zip", "0" * 64), tmp_path, quiet)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_published_checksum_the_first_one_counts(server, tmp_path):
-    got = fetched(file_of(server, known=False), tmp_path, quiet)
+    got = fetch_archive(file_of(server, known=False), tmp_path, quiet)
     assert not got.known and got.sha256 == hashlib.sha256(CONTENT).hexdigest()
     got.path.unlink()
     server.content = CONTENT[:-1]
     with pytest.raises(UserError, match=r"not the one of the first download, in .*checksums.json"):
-        fetched(file_of(server, known=False), tmp_path, quiet)
+        fetch_archive(file_of(server, known=False), tmp_path, quiet)
 
 
 def test_what_is_not_there_and_who_is_not_there(server, tmp_path):
     with pytest.raises(UserError, match=r"cannot be had: 404 .*; the page of the data set may know"):
-        fetched(File(server.url.replace("data", "none"), "data.zip"), tmp_path, quiet)
+        fetch_archive(File(server.url.replace("data", "none"), "data.zip"), tmp_path, quiet)
     server.shutdown()
     server.server_close()
     with pytest.raises(UserError, match=r"cannot be reached .*; connect to the network, or put the file into"):
-        fetched(file_of(server), tmp_path, quiet)
+        fetch_archive(file_of(server), tmp_path, quiet)
 
 
 def test_a_disk_that_is_full_is_said_before_and_on_the_way(server, tmp_path, monkeypatch):
@@ -238,21 +238,21 @@ def test_a_disk_that_is_full_is_said_before_and_on_the_way(server, tmp_path, mon
     with monkeypatch.context() as patched:
         patched.setattr(fetch.shutil, "disk_usage", lambda folder: usage(9, 8, 1000))
         with pytest.raises(UserError, match=r"the disk of .* is full; free some space or choose another `cache`$"):
-            fetched(file_of(server), tmp_path, quiet)
+            fetch_archive(file_of(server), tmp_path, quiet)
 
     def full(have, total):
         if have > 500_000:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(UserError, match=r"is full; .*; 0.\d+ MB of it are kept"):
-        fetched(file_of(server), tmp_path, full)
-    assert fetched(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
+        fetch_archive(file_of(server), tmp_path, full)
+    assert fetch_archive(file_of(server), tmp_path, quiet).path.read_bytes() == CONTENT
 
 
 def test_a_cache_that_cannot_be_written(server, tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(UserError, match=r"cannot be written: .*; choose another `cache`"):
-        fetched(file_of(server), tmp_path / "cache", quiet)
+        fetch_archive(file_of(server), tmp_path / "cache", quiet)
 
 
 def image(array, form="tiff"):
@@ -268,7 +268,7 @@ def archive(path, members):
     with zipfile.ZipFile(path, "w") as out:
         for name, content in members.items():
             out.writestr(name, content)
-    return Got(path, "0" * 64, True)
+    return FetchedArchive(path, "0" * 64, True)
 
 
 CELLS = Public(
@@ -286,14 +286,14 @@ def test_images_and_labels_lie_as_the_other_verbs_take_them(tmp_path):
         "__MACOSX/raw/train/a.tif": b"junk", "raw/train/../../../evil.tif": b"evil", "raw/train/..": b"evil",
     })  # fmt: skip
     out = tmp_path / "out"
-    assert unpacked(CELLS, [got], out) == {"train/images": 1, "train/labels": 1, "test/images": 1}
+    assert unpack_archives(CELLS, [got], out) == {"train/images": 1, "train/labels": 1, "test/images": 1}
     (a,), (labels,) = open_volumes(out / "train" / "images"), open_labels(out / "train" / "labels")
     assert a.name == labels.name and (a.load() == raw).all() and (labels.load() == seg[::-1]).all()
     said = json.loads((out / "dataset.json").read_text())
     assert said["licence"] == "CC0" and said["archives"][0]["checksum"] == "published" and said["cite"]
     assert not list(tmp_path.rglob("evil*"))
     with pytest.raises(UserError, match="is there already; choose another `out`"):
-        unpacked(CELLS, [got], out)
+        unpack_archives(CELLS, [got], out)
 
 
 def test_masks_of_single_objects_become_labels(tmp_path):
@@ -304,7 +304,7 @@ def test_masks_of_single_objects_become_labels(tmp_path):
     got = archive(tmp_path / "a.zip", {
         "x/images/x.png": image(one, "png"), "x/masks/1.png": image(one, "png"), "x/masks/2.png": image(two, "png"),
     })  # fmt: skip
-    assert unpacked(data, [got], tmp_path / "out") == {"images": 1, "labels": 1}
+    assert unpack_archives(data, [got], tmp_path / "out") == {"images": 1, "labels": 1}
     (labels,) = open_labels(tmp_path / "out" / "labels")
     assert (labels.load() == (one > 0) + 2 * (two > 0)).all()
 
@@ -313,7 +313,7 @@ def test_masks_in_colours_become_masks(tmp_path):
     mask = np.zeros((4, 5, 4), np.uint8)
     mask[..., 3], mask[1:3, 1:4] = 255, 255
     members = {"Lucchi++/Train_Out/0.png": image(mask, "png"), "Lucchi++/Train_In/mask0000.png": image(mask, "png")}
-    unpacked(PUBLIC["lucchi"], [archive(tmp_path / "a.zip", members)], tmp_path / "out")
+    unpack_archives(PUBLIC["lucchi"], [archive(tmp_path / "a.zip", members)], tmp_path / "out")
     (labels,) = open_labels(tmp_path / "out" / "train" / "labels")
     assert (labels.load() == mask[..., 0]).all()
 
@@ -321,10 +321,10 @@ def test_masks_in_colours_become_masks(tmp_path):
 def test_archives_that_are_damaged_or_of_another_layout(tmp_path):
     (tmp_path / "a.zip").write_bytes(CONTENT[:-100])
     with pytest.raises(UserError, match=r"a.zip is damaged .*; remove it and give the command again"):
-        unpacked(CELLS, [Got(tmp_path / "a.zip", "", True)], tmp_path / "out")
+        unpack_archives(CELLS, [FetchedArchive(tmp_path / "a.zip", "", True)], tmp_path / "out")
     got = archive(tmp_path / "b.zip", {"elsewhere/a.tif": b""})
     with pytest.raises(UserError, match=r"b.zip hold nothing of the layout that is known of cells; unpack"):
-        unpacked(CELLS, [got], tmp_path / "out")
+        unpack_archives(CELLS, [got], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -351,7 +351,7 @@ def test_archives_that_are_damaged_or_of_another_layout(tmp_path):
     ],
 )
 def test_what_goes_where(name, member, place):
-    assert renamed(PUBLIC[name], member) == place
+    assert member_target(PUBLIC[name], member) == place
 
 
 def test_every_data_set_says_what_it_is():
@@ -404,7 +404,7 @@ def test_a_family_is_all_of_its_data_sets(server, tmp_path, monkeypatch):
     result = run("cells", "-o", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"), "--accept", "--json")
     assert [one["name"] for one in json.loads(result.stdout)["sets"]] == ["cells-a", "cells-b"]
     assert all((tmp_path / "out" / name / "train" / "images" / "a.tif").exists() for name in ("cells-a", "cells-b"))
-    assert {"nucmm-z", "nucmm-m"} == {one.name for one in named("nucmm")} and len(named("bbbc024")) == 8
+    assert {"nucmm-z", "nucmm-m"} == {one.name for one in find_sets("nucmm")} and len(find_sets("bbbc024")) == 8
 
 
 def test_wishes_that_cannot_be_met(tmp_path):
@@ -432,4 +432,4 @@ def test_without_a_home_sets_are_listed_and_a_download_asks_for_a_place(tmp_path
     with pytest.raises(UserError, match="no home directory to keep what is downloaded in; pass --cache FOLDER"):
         CliRunner().invoke(app, ["data", "dsb2018", "-o", str(tmp_path / "o"), "--accept"], catch_exceptions=False)
     monkeypatch.setenv(fetch.PLACE, str(tmp_path))
-    assert fetch.cache() == tmp_path
+    assert fetch.cache_folder() == tmp_path

@@ -11,9 +11,17 @@ from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.augment import Augment
 from cytoshift.data.corrupt import Corrupt
-from cytoshift.data.domains import Images, ShadedImages, SyntheticMasks, class_by_class
 from cytoshift.data.labelled import LabelledImages
-from cytoshift.data.volumes import ImageSource, Volume, beside, cropped, declared, open_labels, open_volumes
+from cytoshift.data.streams import BiasFieldImages, Images, SyntheticMasks, draw_classes
+from cytoshift.data.volumes import (
+    ImageSource,
+    Volume,
+    crop_volume,
+    image_source,
+    open_labels,
+    open_volumes,
+    stack_channels,
+)
 from cytoshift.represent import Classes
 from cytoshift.synth import Prior, draw_labels
 
@@ -42,12 +50,12 @@ def files(tmp_path):
 
 
 def test_channels_of_a_file_come_in_the_order_asked_for(files):
-    first, second = open_volumes(declared(str(files), channel="2,0"))
+    first, second = open_volumes(image_source(str(files), channel="2,0"))
     assert first.shape == (6, 20, 24) and first.channels == 2 and first.voxel == Voxel((2.0, 0.5, 0.5), "um")
     assert np.array_equal(first.load(), places(channels=3)[[2, 0]])
     assert np.array_equal(second.array[:, 1:3, 4, 5:9], places(channels=3)[[2, 0], 1:3, 4, 5:9] + 1)
     assert "channel 2, with channel 0" in first.origin
-    (one, _) = open_volumes(declared(str(files), channel="1"))
+    (one, _) = open_volumes(image_source(str(files), channel="1"))
     assert one.channels == 1 and one.load().shape == (6, 20, 24)
     assert ImageSource(paths="a", channel=[1]).channel == 1
 
@@ -55,7 +63,7 @@ def test_channels_of_a_file_come_in_the_order_asked_for(files):
 def test_a_crop_is_one_of_all_channels(files):
     source = ImageSource(paths=str(files), channel=[0, 1], crop={"x": (0.5, 1.0)})
     assert np.array_equal(open_volumes(source)[0].load(), places(channels=3)[:2, ..., 12:])
-    assert np.array_equal(cropped(volume(places()), {"z": (0, 0.5)}).load(), places()[:, :3])
+    assert np.array_equal(crop_volume(volume(places()), {"z": (0, 0.5)}).load(), places()[:, :3])
 
 
 @pytest.mark.parametrize(
@@ -68,16 +76,16 @@ def test_a_crop_is_one_of_all_channels(files):
 )
 def test_channels_that_are_not_there_are_one_sentence(files, channel, words):
     with pytest.raises(UserError, match=words):
-        open_volumes(declared(str(files), channel=channel))
+        open_volumes(image_source(str(files), channel=channel))
 
 
 def test_labels_have_one_channel_and_one_grid(files):
     with pytest.raises(UserError, match="one file or folder for each class"):
-        open_labels(declared(str(files), channel="0,1"))
+        open_labels(image_source(str(files), channel="0,1"))
     with pytest.raises(UserError, match="need one grid"):
-        beside([volume(places()[0]), volume(places()[0, 1:])], "nuclei")
+        stack_channels([volume(places()[0]), volume(places()[0, 1:])], "nuclei")
     small, large = np.full((2, 3, 4), 200, np.uint8), np.full((2, 3, 4), 60_000, np.uint16)
-    both = beside([volume(small), volume(large)], "with nuclei")
+    both = stack_channels([volume(small), volume(large)], "with nuclei")
     assert both.dtype == np.uint16 and both.load()[:, 0, 0, 0].tolist() == [200, 60_000]
 
 
@@ -119,11 +127,11 @@ def test_a_window_is_taken_where_one_channel_shows_something():
     domain = Images([volume(image)], Normalisation(kind="minmax"), CUBE, (4, 24, 24), seed=0)
     shown = [domain.sample(i)[0][1].max() for i in range(10)]
     assert sum(value > 0 for value in shown) >= 6  # a sixth of all windows do
-    assert domain.shown(np.stack([image[0], 2 * image[1] - 1]), 0) == pytest.approx((8 * 8) / 64**2)
+    assert domain.foreground_share(np.stack([image[0], 2 * image[1] - 1]), 0) == pytest.approx((8 * 8) / 64**2)
 
 
 def test_every_channel_has_its_own_light():
-    domain = ShadedImages([volume(places())], Normalisation(), CUBE, (4, 8, 8), 0, augment=Augment(shade=0.7))
+    domain = BiasFieldImages([volume(places())], Normalisation(), CUBE, (4, 8, 8), 0, augment=Augment(bias_field=0.7))
     shaded, clean = domain.sample(0)
     assert shaded.shape == clean.shape == (2, 4, 8, 8)
     gain = shaded - clean
@@ -135,7 +143,7 @@ def test_masks_of_several_classes_are_drawn_class_by_class():
         "golgi": Prior(diameter=(3, 5), density=(0.001, 0.002)),
         "nuclei": Prior(diameter=(8, 12), density=(0.0005, 0.001)),
     }
-    draw = class_by_class(priors)
+    draw = draw_classes(priors)
     domain = SyntheticMasks(draw, PAIR, CUBE, (12, 24, 24), seed=3)
     (mask,) = domain.sample(0)
     labels = draw((12, 24, 24), CUBE, stream(3, "masks", 0))

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cytoshift.core import statistics
-from cytoshift.core.blocks import boxes
+from cytoshift.core.blocks import chunk_boxes
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation, Scales, measure
-from cytoshift.core.statistics import Pass, summary, values_of, wide_keys
+from cytoshift.core.statistics import StatisticsPass, summary, values_of, wide_keys
 from cytoshift.core.voxel import Voxel
-from cytoshift.data import statistics as counting
-from cytoshift.data.lazy import Stack
-from cytoshift.data.statistics import Counting, fingerprint, measured
+from cytoshift.data import resumable_statistics as counting
+from cytoshift.data.lazy import StackedArray
+from cytoshift.data.resumable_statistics import CountingEngine, fingerprint, measure_scale
 from cytoshift.data.volumes import Volume
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "int32", "uint32", "float16", "float32", "float64")
@@ -46,7 +46,7 @@ def volume(array, axes="zyx"):
 def test_boxes_tile_and_cut_no_chunk(shape, voxels, data):
     chunks = data.draw(st.none() | st.tuples(*(st.integers(1, n) for n in shape)))
     seen = np.zeros(shape, int)
-    for region in boxes(shape, chunks, voxels):
+    for region in chunk_boxes(shape, chunks, voxels):
         seen[region] += 1
         sizes = [s.stop - s.start for s in region]
         assert np.prod(sizes) <= max(voxels, np.prod(chunks or 1))
@@ -58,8 +58,8 @@ def test_boxes_tile_and_cut_no_chunk(shape, voxels, data):
 
 
 def test_boxes_take_what_lies_together():
-    assert [s[0] for s in boxes((6, 4, 5), None, 40)] == [slice(0, 2), slice(2, 4), slice(4, 6)]
-    assert next(boxes((64, 64, 64), (8, 16, 16), 2 * 8 * 16 * 64)) == (slice(0, 8), slice(0, 32), slice(0, 64))
+    assert [s[0] for s in chunk_boxes((6, 4, 5), None, 40)] == [slice(0, 2), slice(2, 4), slice(4, 6)]
+    assert next(chunk_boxes((64, 64, 64), (8, 16, 16), 2 * 8 * 16 * 64)) == (slice(0, 8), slice(0, 32), slice(0, 64))
 
 
 @settings(max_examples=30, deadline=None)
@@ -104,7 +104,7 @@ def test_blocks_chunks_and_notes_change_no_number(tmp_path, monkeypatch, kind, d
     recipe = Normalisation(kind=kind)
     whole = recipe.measure([image])
     monkeypatch.setattr(statistics, "BLOCK", 100)
-    by_blocks = measured(recipe, volume(Read(image, (4, 5, 8))), tmp_path)
+    by_blocks = measure_scale(recipe, volume(Read(image, (4, 5, 8))), tmp_path)
     assert by_blocks.offset == pytest.approx(whole.offset, rel=1e-12) and by_blocks.clip == whole.clip
     assert by_blocks.gain == pytest.approx(whole.gain, rel=1e-12)
     assert dtype == "float32" or kind == "zscore" or by_blocks == whole
@@ -127,29 +127,29 @@ def test_a_pass_goes_on_after_a_kill(tmp_path, monkeypatch):
     for stop in (70, 57, 1000):  # in each of two passes 27 cubes of the fingerprint come first, then 10 blocks
         one = Read(image, stop=stop)
         with contextlib.suppress(KeyboardInterrupt):
-            found = measured(Normalisation(), volume(one), tmp_path)
+            found = measure_scale(Normalisation(), volume(one), tmp_path)
         seen.append(len(one.regions))
     assert found == whole
     assert seen == [70, 57, 2 * 27 + 2]  # the last one has the first pass and eight blocks of the second already
     again = Read(image)
-    assert measured(Normalisation(), volume(again), tmp_path) == whole and len(again.regions) == 2 * 27
+    assert measure_scale(Normalisation(), volume(again), tmp_path) == whole and len(again.regions) == 2 * 27
 
 
 def test_another_volume_begins_again(tmp_path):
     image = np.arange(1000, dtype=np.uint16).reshape(10, 10, 10)
-    measured(Normalisation(), volume(image), tmp_path)
+    measure_scale(Normalisation(), volume(image), tmp_path)
     other = image.copy()
     other[0, 0, 0] = 9
     assert fingerprint(image) != fingerprint(other) != fingerprint(other.astype(np.int16))
-    assert measured(Normalisation(), volume(other * 2), tmp_path) == Normalisation().measure([other * 2])
+    assert measure_scale(Normalisation(), volume(other * 2), tmp_path) == Normalisation().measure([other * 2])
     (tmp_path / "count0.npz").write_bytes(b"PK\x03\x04 nothing of ours")
-    assert measured(Normalisation(), volume(image), tmp_path) == Normalisation().measure([image])
+    assert measure_scale(Normalisation(), volume(image), tmp_path) == Normalisation().measure([image])
 
 
 def test_channels_have_numbers_of_their_own(tmp_path):
     image = np.stack([np.arange(1000, dtype=np.uint16).reshape(10, 10, 10)] * 2)
     image[1] *= 3
-    found = measured(Normalisation(), volume(Stack((image[0], image[1]))), tmp_path)
+    found = measure_scale(Normalisation(), volume(StackedArray((image[0], image[1]))), tmp_path)
     assert isinstance(found, Scales) and found == measure(Normalisation(), [list(image)])
     assert found.each[1].offset == 3 * found.each[0].offset
 
@@ -159,12 +159,12 @@ def test_what_is_no_number_is_refused_and_named(tmp_path):
         image = np.ones((4, 4, 4), np.float64)
         image[3, 3, 3] = bad
         with pytest.raises(UserError, match=r"a\.tif: the image holds NaN or infinite values"):
-            measured(Normalisation(), volume(image))
+            measure_scale(Normalisation(), volume(image))
 
 
 def test_a_range_that_is_given_reads_nothing():
     one = Read(np.zeros((4, 4, 4), np.uint8))
-    assert measured(Normalisation(kind="range", low=0, high=200), volume(one)).offset == 100 and not one.regions
+    assert measure_scale(Normalisation(kind="range", low=0, high=200), volume(one)).offset == 100 and not one.regions
 
 
 def test_an_engine_has_the_work(tmp_path):
@@ -175,4 +175,6 @@ def test_an_engine_has_the_work(tmp_path):
         return [function(region) for region in regions]
 
     image = np.arange(64, dtype=np.uint8).reshape(4, 4, 4)
-    assert Counting("a", None, run)("count", Pass(False), [image]).counts[0, :64].sum() == 64 and calls == [1]
+    assert CountingEngine("a", None, run)("count", StatisticsPass(False), [image]).counts[
+        0, :64
+    ].sum() == 64 and calls == [1]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.data import pyramid as rule
-from cytoshift.data.store import NOTE, ImageStore, LabelStore, part
+from cytoshift.data.store import NOTE, ImageStore, LabelStore, part_folder
 from cytoshift.data.volumes import ImageSource, open_labels, open_volumes
 from cytoshift.data.write import write_image, write_labels
 
@@ -155,7 +155,7 @@ def test_a_kill_loses_nothing(tmp_path):
     assert run(whole, 1000) == 0
     for after in (5, 40, 50):
         assert run(killed, after) == -signal.SIGKILL
-        assert not killed.exists() and part(killed).is_dir()
+        assert not killed.exists() and part_folder(killed).is_dir()
         assert LabelStore.reopen(killed)[0, 0] == 1
     assert run(killed, 1000) == 0
     assert same_folders(tmp_path / "1", tmp_path / "2")
@@ -171,7 +171,7 @@ def test_goes_on_with_the_same_and_begins_with_another(tmp_path):
     assert LabelStore.reopen(tmp_path / "a.zarr").said == first.said
     other = make("uint16", chunks=(20, 50))
     assert not other.continued and other[...].sum() == 0
-    (part(tmp_path / "a.zarr") / NOTE).write_text("{")  # a note that was cut short
+    (part_folder(tmp_path / "a.zarr") / NOTE).write_text("{")  # a note that was cut short
     assert not make("uint16", chunks=(20, 50)).continued
     with pytest.raises(UserError, match=r"nothing that could be continued was begun at .*b\.zarr"):
         LabelStore.reopen(tmp_path / "b.zarr")

@@ -9,7 +9,7 @@ import pytest
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.volumes import declared, open_volumes
+from cytoshift.data.volumes import image_source, open_volumes
 
 IMAGE = np.arange(2 * 5 * 40 * 50, dtype=np.uint16).reshape(2, 5, 40, 50)  # c z y x
 VOXEL = Voxel((1.0, 0.2, 0.2), "um")
@@ -97,7 +97,7 @@ def test_vendor_format(make, tmp_path):
     make(path)
     with pytest.raises(UserError, match="has 2 channels, one is needed; pass `channel` with one of 0 DAPI, 1 GFP"):
         open_volumes(path)
-    (volume,) = open_volumes(declared(path, channel=1))
+    (volume,) = open_volumes(image_source(path, channel=1))
     assert (volume.name, volume.axes, volume.dtype, volume.voxel) == ("a", "zyx", np.uint16, VOXEL)
     assert (volume.load() == IMAGE[1]).all()
     assert (volume.array[1:4:2, 7, 3:9] == IMAGE[1, 1:4:2, 7, 3:9]).all()
@@ -112,4 +112,4 @@ def test_nd2_without_calibration_is_not_one_micrometre(tmp_path):
     pytest.importorskip("bioio_nd2")
     nd2(tmp_path / "a.nd2", calibrated=False)
     with pytest.raises(UserError, match="voxel size along y, x of"):
-        open_volumes(declared(tmp_path / "a.nd2", channel=1))
+        open_volumes(image_source(tmp_path / "a.nd2", channel=1))

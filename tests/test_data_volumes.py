@@ -15,8 +15,8 @@ from PIL import Image
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.lazy import Stack, View, complete
-from cytoshift.data.volumes import ImageSource, declared, open_labels, open_volumes
+from cytoshift.data.lazy import SpatialView, StackedArray, complete_index
+from cytoshift.data.volumes import ImageSource, image_source, open_labels, open_volumes
 
 STACK = {"axes": "zyx", "voxel": "2,1,1", "unit": "px"}
 
@@ -26,7 +26,7 @@ def ramp(*shape: int, dtype: str = "uint16") -> np.ndarray:
 
 
 def one(path: Path | str, **flags):
-    (volume,) = open_volumes(declared(path, **flags))
+    (volume,) = open_volumes(image_source(path, **flags))
     return volume
 
 
@@ -60,13 +60,13 @@ def test_or_one_stack_where_that_is_declared(slices):
 
 
 def test_frames_may_lie_in_a_folder_too(slices):
-    assert len(open_volumes(declared(slices, axes="tyx"))) == 12
+    assert len(open_volumes(image_source(slices, axes="tyx"))) == 12
 
 
 def test_stacks_in_a_folder_stay_stacks(tmp_path):
     for name in "ab":
         np.save(tmp_path / f"{name}.npy", ramp(3, 4, 5))
-    assert [v.shape for v in open_volumes(declared(tmp_path, **STACK))] == [(3, 4, 5)] * 2
+    assert [v.shape for v in open_volumes(image_source(tmp_path, **STACK))] == [(3, 4, 5)] * 2
 
 
 def test_names_are_unique(tmp_path):
@@ -126,20 +126,20 @@ def test_indexing_is_numpys(index, ellipsis):
         def read(self, region):
             return image[region]
 
-    view = View(Memory(), (None, None, None), (0, 1, 2))
+    view = SpatialView(Memory(), (None, None, None), (0, 1, 2))
     index = (*index, ...) if ellipsis else index
     assert np.array_equal(view[index], image[index]) and view[index].shape == image[index].shape
-    turned = View(Memory(), (None, 2, None), (2, 0))
+    turned = SpatialView(Memory(), (None, 2, None), (2, 0))
     assert np.array_equal(turned[...], image[:, 2].T)
-    flat = [View(Memory(), (z, None, None), (1, 2)) for z in range(3)]
-    assert np.array_equal(Stack(flat)[index], image[index])
+    flat = [SpatialView(Memory(), (z, None, None), (1, 2)) for z in range(3)]
+    assert np.array_equal(StackedArray(flat)[index], image[index])
     assert np.array_equal(np.asarray(view), image)
 
 
 def test_what_cannot_be_indexed():
     for index, error in (((1, 2, 3), IndexError), ((slice(None, None, -1),), IndexError), ((9,), IndexError)):
         with pytest.raises(error):
-            complete(index, (3, 4))
+            complete_index(index, (3, 4))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.data import write
-from cytoshift.data.pyramid import mean, mode, pyramid
+from cytoshift.data.pyramid import block_mean, block_mode, build_pyramid
 from cytoshift.data.volumes import ImageSource, open_labels, open_volumes
 from cytoshift.data.write import write_image, write_labels
 
@@ -123,21 +123,21 @@ def test_every_level_of_a_pyramid_has_its_voxel_size(tmp_path):
 
 def test_mode_is_a_vote():
     labels = np.array([[1, 1, 0, 2, 7], [1, 0, 0, 2, 7], [3, 4, 5, 5, 9]])
-    assert mode(labels, (2, 2)).tolist() == [[1, 0, 7], [3, 5, 9]]
-    assert mode(labels, (1, 2)).tolist() == [[1, 0, 7], [1, 0, 7], [3, 5, 9]]
+    assert block_mode(labels, (2, 2)).tolist() == [[1, 0, 7], [3, 5, 9]]
+    assert block_mode(labels, (1, 2)).tolist() == [[1, 0, 7], [1, 0, 7], [3, 5, 9]]
 
 
 def test_mean_rounds_and_keeps_the_dtype():
     image = np.array([[0, 1, 4], [2, 4, 4]], np.uint8)
-    assert mean(image, (2, 2)).tolist() == [[2, 4]] and mean(image, (2, 2)).dtype == np.uint8
-    assert mean(image.astype(np.float32), (2, 2)).tolist() == [[1.75, 4.0]]
+    assert block_mean(image, (2, 2)).tolist() == [[2, 4]] and block_mean(image, (2, 2)).dtype == np.uint8
+    assert block_mean(image.astype(np.float32), (2, 2)).tolist() == [[1.75, 4.0]]
 
 
 def test_a_pyramid_becomes_isotropic_first():
-    levels = pyramid(np.zeros((16, 1200, 40), np.uint8), (1.0, 0.25, 0.25), labels=True)
+    levels = build_pyramid(np.zeros((16, 1200, 40), np.uint8), (1.0, 0.25, 0.25), labels=True)
     assert [factors for _, factors in levels] == [(1, 1, 1), (1, 2, 2), (1, 4, 4), (2, 8, 8)]
     assert levels[-1][0].shape == (8, 150, 5)
-    assert len(pyramid(np.zeros((1, 300), np.uint8), (1.0, 1.0), labels=True)) == 2
+    assert len(build_pyramid(np.zeros((1, 300), np.uint8), (1.0, 1.0), labels=True)) == 2
 
 
 def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cytoshift.methods import METHODS, TWO_STAGES
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

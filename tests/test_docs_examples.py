@@ -11,7 +11,7 @@ import test_methods_contract as contract
 import tiny_methods
 from cytoshift.core.voxel import Voxel
 from cytoshift.methods import METHODS
-from cytoshift.metrics.report import evaluate
+from cytoshift.metrics.evaluation import evaluate
 from cytoshift.represent import RepresentationSettings
 from cytoshift.synth import Prior, draw_labels
 

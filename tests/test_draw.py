@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from cytoshift.core.voxel import Voxel
-from cytoshift.draw import colour_labels, orthogonal, outline, plane, save_png, sheet, thumbnail
-from cytoshift.draw.paint import AGREED, PREDICTED, TRUE, colour, rims
-from cytoshift.draw.text import wrapped
+from cytoshift.draw import colour_labels, image_grid, orthogonal, outline, plane, save_png, thumbnail
+from cytoshift.draw.caption import wrap_text
+from cytoshift.draw.paint import AGREED, PREDICTED, TRUE, label_colour, outline_mask
 
 
 def test_plane_cuts_the_middle_or_projects() -> None:
@@ -51,7 +51,7 @@ def test_thumbnail_of_a_volume_has_square_pixels_and_a_scale_bar() -> None:
 def test_rims_are_inside_the_object_and_not_on_the_frame() -> None:
     labels = np.zeros((5, 5), int)
     labels[1:4, 0:3] = 1
-    assert rims(labels).astype(int).tolist() == [
+    assert outline_mask(labels).astype(int).tolist() == [
         [0, 0, 0, 0, 0],
         [1, 1, 1, 0, 0],
         [0, 0, 1, 0, 0],
@@ -76,29 +76,29 @@ def test_colours_depend_on_the_id_alone() -> None:
     labels = np.array([[0, 5], [900_000, 5]])
     picture = colour_labels(labels, size=2)
     assert picture[0, 0].max() == 0
-    assert tuple(picture[1, 1]) == colour(5) and tuple(picture[1, 0]) == colour(900_000)
-    assert len({colour(i) for i in range(1, 200)}) == 199
+    assert tuple(picture[1, 1]) == label_colour(5) and tuple(picture[1, 0]) == label_colour(900_000)
+    assert len({label_colour(i) for i in range(1, 200)}) == 199
 
 
 def test_sheet_holds_every_cell_and_caption() -> None:
     red = np.full((20, 30, 3), (255, 0, 0), np.uint8)
     blue = np.full((10, 40, 3), (0, 0, 255), np.uint8)
-    page = sheet([[red, None], [blue, red]], ["left", "right"], ["a caption", ["one", "two"]], heading="heading")
+    page = image_grid([[red, None], [blue, red]], ["left", "right"], ["a caption", ["one", "two"]], heading="heading")
     assert (page == (255, 0, 0)).all(axis=2).sum() == 2 * 600
     assert (page == (0, 0, 255)).all(axis=2).sum() == 400
     assert (page.max(axis=2) < 80).sum() > 50  # dark letters
-    bare = sheet([[red]])
+    bare = image_grid([[red]])
     assert bare.shape == (20 + 8 + 8 + 4, 30 + 16, 3)
     with pytest.raises(ValueError, match="picture"):
-        sheet([[None]])
+        image_grid([[None]])
     with pytest.raises(ValueError, match="captions"):
-        sheet([[red]], captions=["a", "b"])
+        image_grid([[red]], captions=["a", "b"])
 
 
 def test_long_captions_wrap() -> None:
-    lines = wrapped("three nuclei in a row that do not fit", 100, 14)
+    lines = wrap_text("three nuclei in a row that do not fit", 100, 14)
     assert len(lines) > 1 and " ".join(lines) == "three nuclei in a row that do not fit"
-    assert wrapped("a\nb", 100, 14) == ["a", "b"]
+    assert wrap_text("a\nb", 100, 14) == ["a", "b"]
 
 
 def test_save_png_is_read_back(tmp_path) -> None:

@@ -25,13 +25,13 @@ from typer.testing import CliRunner
 
 from cytoshift.cli.main import app, machine_limit
 from cytoshift.core.errors import UserError
-from cytoshift.core.text import cell, printable, uncell
+from cytoshift.core.text import escape_cell, make_printable, unescape_cell
 from cytoshift.core.voxel import Voxel
 from cytoshift.data import unpack
-from cytoshift.data.fetch import Got
+from cytoshift.data.fetch import FetchedArchive
 from cytoshift.data.lazy import refuse_pieces
-from cytoshift.data.public import File, Public, Rule
-from cytoshift.data.unpack import unpacked
+from cytoshift.data.public_sets import File, Public, Rule
+from cytoshift.data.unpack import unpack_archives
 from cytoshift.data.volumes import open_volumes
 from cytoshift.model import Segmenter
 from cytoshift.nets.unet import UNetSpec
@@ -182,9 +182,9 @@ def test_attention_in_parts_is_that_of_the_whole(monkeypatch):
     from cytoshift.nets import unet
 
     parts = [torch.randn(2, 50, 4, generator=torch.Generator().manual_seed(i)) for i in range(3)]
-    whole = unet.attended(*parts)
+    whole = unet.attention(*parts)
     monkeypatch.setattr(unet, "ATTENTION", 2 * 50 * 7)
-    torch.testing.assert_close(unet.attended(*parts), whole)
+    torch.testing.assert_close(unet.attention(*parts), whole)
 
 
 SET = Public(
@@ -193,10 +193,10 @@ SET = Public(
 )  # fmt: skip
 
 
-def archive(path: Path, content: bytes = b"x" * 100) -> Got:
+def archive(path: Path, content: bytes = b"x" * 100) -> FetchedArchive:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("images/a.tif", content)
-    return Got(path, "", True)
+    return FetchedArchive(path, "", True)
 
 
 def test_an_archive_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
@@ -204,14 +204,14 @@ def test_an_archive_larger_than_the_disk_is_refused(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(unpack.shutil, "disk_usage", lambda _: usage._replace(free=99))
     with pytest.raises(UserError, match=r"unpacks to 1e-07 GB, .* left; free space, or choose another `out`"):
-        unpacked(SET, [got], tmp_path / "out")
+        unpack_archives(SET, [got], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_large_member_is_unpacked_in_pieces(tmp_path):
     got = archive(tmp_path / "a.zip", bytes(300_000_000))
     before = peak()
-    unpacked(SET, [got], tmp_path / "out")
+    unpack_archives(SET, [got], tmp_path / "out")
     assert (tmp_path / "out" / "images" / "a.tif").stat().st_size == 300_000_000
     assert peak() - before < 0.1
 
@@ -219,7 +219,7 @@ def test_a_large_member_is_unpacked_in_pieces(tmp_path):
 def test_a_large_member_that_has_to_be_changed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(unpack, "MOST", 99)
     with pytest.raises(UserError, match=r"images/a.tif of .* has 1e-07 GB, its images have less"):
-        unpacked(replace(SET, grey=".*"), [archive(tmp_path / "a.zip")], tmp_path / "out")
+        unpack_archives(replace(SET, grey=".*"), [archive(tmp_path / "a.zip")], tmp_path / "out")
 
 
 @pytest.mark.parametrize(("place", "value"), [(6, 1), (8, 99)])  # encrypted; method 99
@@ -230,11 +230,11 @@ def test_an_archive_that_cannot_be_unpacked_is_a_sentence(place, value, tmp_path
         content[start + place + shift] = value
     got.path.write_bytes(content)
     with pytest.raises(UserError, match=r"a.zip cannot be unpacked .*; it is not the archive that is meant"):
-        unpacked(SET, [got], tmp_path / "out")
+        unpack_archives(SET, [got], tmp_path / "out")
 
 
 def test_checksums_of_another_type_are_a_sentence(tmp_path):
-    from cytoshift.data.fetch import fetched
+    from cytoshift.data.fetch import fetch_archive
 
     for content, says in (
         ({"a.zip": {"sha256": 5}}, r"holds no checksum of a.zip that can be read; remove the file"),
@@ -242,7 +242,7 @@ def test_checksums_of_another_type_are_a_sentence(tmp_path):
     ):
         (tmp_path / "checksums.json").write_text(json.dumps(content))
         with pytest.raises(UserError, match=says):
-            fetched(File("http://127.0.0.1:9/a.zip", "a.zip"), tmp_path, lambda have, total: None)
+            fetch_archive(File("http://127.0.0.1:9/a.zip", "a.zip"), tmp_path, lambda have, total: None)
 
 
 # Fault 8: a sentence.
@@ -288,12 +288,12 @@ def test_a_full_disk_in_a_training_is_a_sentence(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("text", ["=1+1", "+a", "-a", "@x", "\tx", "\rx", "-2+3", "=cmd|' /C calc'!A0", "'=x"])
 def test_cells_are_no_formulas_and_come_back(text):
-    assert cell(text).startswith("'") and uncell(cell(text)) == text
+    assert escape_cell(text).startswith("'") and unescape_cell(escape_cell(text)) == text
 
 
 @pytest.mark.parametrize("text", ["-3.5", "+1", "1e-05", "-1E+3", ".5", "-inf", "nan", "cells", "a=b", "it's", ""])
 def test_numbers_and_names_stay_as_they_are(text):
-    assert cell(text) == text == uncell(text)
+    assert escape_cell(text) == text == unescape_cell(text)
 
 
 @pytest.mark.parametrize("name", ["=1+1", "-x", "@cells", "+a"])
@@ -318,20 +318,20 @@ def test_names_that_are_formulas_stay_out_of_tables(name, model, tmp_path):
      ("Zelle_ä 核", "Zelle_ä 核"), ("a\x7f\x00", r"a\x7f\x00"), ("a\nb", "a\nb")],
 )  # fmt: skip
 def test_what_commands_a_terminal_is_written_out(text, shown):
-    assert printable(text) == shown and str(UserError(text)) == shown
+    assert make_printable(text) == shown and str(UserError(text)) == shown
 
 
 @pytest.fixture
 def server():
     pytest.importorskip("neuroglancer", reason="neuroglancer is not there: pip install 'cytoshift[view]'")
-    from cytoshift.data.levels import Coarse, Leveled, deepened
+    from cytoshift.data.levels import CoarseLevel, PyramidVolume, add_strided_levels
     from cytoshift.view.layers import Layer
-    from cytoshift.view.served import Served
     from cytoshift.view.server import Server
+    from cytoshift.view.virtual_zarr import VirtualZarr
 
     image = np.arange(60, dtype=np.uint8).reshape(6, 10)
-    shown = deepened(Leveled(volume(image), (Coarse(image, (1.0, 1.0)),)))
-    with Server([Layer(Served(shown, "image"))]) as found:
+    shown = add_strided_levels(PyramidVolume(volume(image), (CoarseLevel(image, (1.0, 1.0)),)))
+    with Server([Layer(VirtualZarr(shown, "image"))]) as found:
         yield found
 
 
@@ -438,10 +438,10 @@ def test_facts_of_another_shape_are_a_sentence(facts, tmp_path):
 
 
 def test_objects_far_from_those_learnt_from_are_a_warning():
-    from cytoshift.measure.shapes import Expected, shapes
+    from cytoshift.measure.shapes import ExpectedObjects, shapes
     from cytoshift.predict.calibration import mismatch_of_objects
 
-    made = Expected.of("labels of the source", Voxel((1.0, 1.0)), [shapes(LABELS, Voxel((1.0, 1.0)))])
+    made = ExpectedObjects.of("labels of the source", Voxel((1.0, 1.0)), [shapes(LABELS, Voxel((1.0, 1.0)))])
     assert made is not None
     card, learnt = {"objects": {"": made.model_dump()}}, made.diameter["50"]
     for diameter in (4.9 * learnt, learnt / 4.9):
@@ -457,10 +457,10 @@ def test_objects_far_from_those_learnt_from_are_a_warning():
 @pytest.mark.parametrize("blocks", [(), ("--block", "48,48")])
 def test_objects_twenty_times_off_are_asked_for(blocks, tmp_path):
     """Labels are kept, and the command fails unless it is told that all is meant."""
-    from cytoshift.measure.shapes import Expected, shapes
+    from cytoshift.measure.shapes import ExpectedObjects, shapes
 
     tifffile.imwrite(tmp_path / "a.tif", CELLS)
-    learnt = Expected.of("labels of the source", Voxel((1.0, 1.0)), [shapes(LABELS, Voxel((1.0, 1.0)))])
+    learnt = ExpectedObjects.of("labels of the source", Voxel((1.0, 1.0)), [shapes(LABELS, Voxel((1.0, 1.0)))])
     assert learnt is not None
 
     def segmented(factor: float, *more: str) -> tuple[int, str]:

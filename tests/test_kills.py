@@ -15,7 +15,7 @@ from PIL import Image
 
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.write import write_image, write_labels
-from cytoshift.nets.spec import TranslatorSpec
+from cytoshift.nets.network_spec import TranslatorSpec
 from forking import Commands
 from predicting import nuclei, segmenter
 

@@ -5,7 +5,7 @@ import pytest
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
-from cytoshift.labels.belong import belonging
+from cytoshift.labels.owners import assign_owners
 
 #                    0  1  2  3  4  5  6  7  8  9
 NUCLEI = np.array([[0, 4, 4, 4, 0, 0, 9, 9, 0, 0]])
@@ -21,16 +21,16 @@ def golgi(**places: list[int]) -> np.ndarray:
 
 
 def test_overlap_comes_before_nearness_and_the_larger_one_before_the_smaller():
-    found = belonging(golgi(g2=[3, 4, 5], g7=[5, 6, 7]), NUCLEI, PIXEL, 0.0)
+    found = assign_owners(golgi(g2=[3, 4, 5], g7=[5, 6, 7]), NUCLEI, PIXEL, 0.0)
     assert found.ids.tolist() == [2, 7] and found.owner.tolist() == [4, 9] and found.distance.tolist() == [0, 0]
     both = np.array([[0, 4, 4, 9, 9, 9, 0]])
-    assert belonging(np.array([[0, 0, 1, 1, 1, 0, 0]]), both, PIXEL, 0.0).owner.tolist() == [9]
+    assert assign_owners(np.array([[0, 0, 1, 1, 1, 0, 0]]), both, PIXEL, 0.0).owner.tolist() == [9]
 
 
 def test_the_nearest_within_reach_or_none():
     alone = golgi(g1=[0], g3=[9])  # one touches, one is a voxel of background away
     for reach, owner in ((0.0, [4, 0]), (1.0, [4, 9])):
-        found = belonging(alone, NUCLEI, PIXEL, reach)
+        found = assign_owners(alone, NUCLEI, PIXEL, reach)
         assert found.owner.tolist() == owner and found.distance.tolist() == [0.0, 1.0]
     assert found.owners.tolist() == [4, 9] and found.counts.tolist() == [1, 1]
 
@@ -39,20 +39,20 @@ def test_distances_are_lengths_and_not_voxels():
     nuclei, one = np.zeros((5, 9, 9), int), np.zeros((5, 9, 9), int)
     nuclei[0, 4, 4], nuclei[4, 4, 8] = 1, 2
     one[4, 4, 4] = 1  # 3 empty slices below the one, 3 empty pixels beside the other
-    found = belonging(one, nuclei, Voxel((0.5, 1.0, 1.0), "um"), 5.0)
+    found = assign_owners(one, nuclei, Voxel((0.5, 1.0, 1.0), "um"), 5.0)
     assert found.owner.tolist() == [1] and found.distance.tolist() == [1.5]
-    found = belonging(one, nuclei, Voxel((3.0, 1.0, 1.0), "um"), 5.0)
+    found = assign_owners(one, nuclei, Voxel((3.0, 1.0, 1.0), "um"), 5.0)
     assert found.owner.tolist() == [2] and found.distance.tolist() == [3.0]
 
 
 def test_many_may_belong_to_one_and_none_is_no_error():
-    found = belonging(golgi(g1=[1], g2=[3]), NUCLEI, PIXEL, 0.0)
+    found = assign_owners(golgi(g1=[1], g2=[3]), NUCLEI, PIXEL, 0.0)
     assert found.counts.tolist() == [2, 0]
-    assert belonging(NUCLEI * 0, NUCLEI, PIXEL, 1.0).counts.tolist() == [0, 0]
-    lone = belonging(golgi(g1=[1]), NUCLEI * 0, PIXEL, 1.0)
+    assert assign_owners(NUCLEI * 0, NUCLEI, PIXEL, 1.0).counts.tolist() == [0, 0]
+    lone = assign_owners(golgi(g1=[1]), NUCLEI * 0, PIXEL, 1.0)
     assert lone.owner.tolist() == [0] and lone.distance.tolist() == [np.inf] and lone.owners.size == 0
 
 
 def test_other_grids_are_refused():
     with pytest.raises(UserError, match="shape"):
-        belonging(NUCLEI, NUCLEI[:, 1:], PIXEL, 1.0)
+        assign_owners(NUCLEI, NUCLEI[:, 1:], PIXEL, 1.0)

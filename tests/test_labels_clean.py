@@ -10,7 +10,7 @@ from skimage.segmentation import find_boundaries
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
-from cytoshift.labels.edges import boundaries
+from cytoshift.labels.boundaries import boundaries
 from cytoshift.labels.filters import fill_holes, filter_small, remove_border
 from cytoshift.labels.objects import equivalent_diameter, objects
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from cytoshift.core.errors import UserError
-from cytoshift.labels import dtypes, edges, filters, ids, objects
+from cytoshift.labels import boundaries, dtypes, filters, ids, objects
 from cytoshift.labels.dtypes import smallest_dtype
-from cytoshift.labels.ids import dense, relabel, sizes
-from cytoshift.labels.overlap import Overlap, overlap, overlap_by_blocks, side_by_side, summed
+from cytoshift.labels.ids import compact_labels, relabel, sizes
+from cytoshift.labels.overlap import Overlap, concatenate_tables, overlap, overlap_by_blocks, sum_tables
 
 INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", ">u2", ">i4"]
 shapes = array_shapes(min_dims=2, max_dims=3, max_side=6)
@@ -26,7 +26,7 @@ def rows(table: Overlap) -> list[tuple[int, int, int]]:
     return [(int(t), int(p), int(n)) for t, p, n in zip(table.truth, table.pred, table.count)]
 
 
-@pytest.mark.parametrize("module", [dtypes, edges, filters, ids, objects], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [dtypes, boundaries, filters, ids, objects], ids=lambda m: m.__name__)
 def test_examples_in_docstrings(module):
     assert doctest.testmod(module, extraglobs={"np": np}).failed == 0
 
@@ -106,7 +106,7 @@ def test_refusals():
 @settings(deadline=None, max_examples=40)
 @given(label_images(shapes))
 def test_relabel_keeps_the_partition(labels):
-    made, old, count = dense(labels)
+    made, old, count = compact_labels(labels)
     assert made.dtype == np.int32 and made.shape == labels.shape
     assert sorted(np.unique(made[made > 0])) == list(range(1, old.size + 1))
     np.testing.assert_array_equal(np.append(0, old)[made], labels)
@@ -125,10 +125,10 @@ def test_blocks_add_up(data, shape, voxels):
 
 def test_side_by_side_is_the_table_of_the_joined_image():
     a, b = np.array([[0, 4, 4, 2]]), np.array([[2, 2, 0, 0]])
-    joined = side_by_side([overlap(a, b), overlap(b, a)])
+    joined = concatenate_tables([overlap(a, b), overlap(b, a)])
     truth, pred = np.array([[0, 2, 2, 1, 3, 3, 0, 0]]), np.array([[1, 1, 0, 0, 0, 3, 3, 2]])
     assert rows(joined) == rows(overlap(truth, pred))
-    assert rows(side_by_side([])) == rows(summed([])) == []
+    assert rows(concatenate_tables([])) == rows(sum_tables([])) == []
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist, pdist
 
 from cytoshift.losses.align import LADDER, coral, mmd
-from cytoshift.losses.reversal import domain_entropy, reverse, rising
-from cytoshift.losses.voxels import Some, vectors
+from cytoshift.losses.reversal import dann_schedule, domain_entropy, reverse_gradient
+from cytoshift.losses.vectors import VoxelSample, to_vectors
 from cytoshift.nets.domain import DomainClassifier
 
 
@@ -127,24 +127,26 @@ def test_gradients_are_those_of_differences(distance):
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_vectors_are_those_of_the_voxels(ndim):
     features = torch.arange(2 * 3 * 4**ndim).float().view(2, 3, *[4] * ndim)
-    flat = vectors(features)
+    flat = to_vectors(features)
     assert flat.shape == (2 * 4**ndim, 3)
     assert torch.equal(flat[1], features[(0, slice(None), *[0] * (ndim - 1), 1)])
     assert torch.equal(flat[4**ndim], features[(1, slice(None), *[0] * ndim)])
-    assert torch.equal(Some(1000)(features), flat)
-    some = Some(10)(features)
+    assert torch.equal(VoxelSample(1000)(features), flat)
+    some = VoxelSample(10)(features)
     assert some.shape == (10, 3) and all((flat == row).all(1).any() for row in some)
 
 
 def test_what_is_drawn_goes_on_after_a_checkpoint():
     features = torch.randn(1, 2, 20, 20)
-    whole = Some(5, seed=3)
+    whole = VoxelSample(5, seed=3)
     first, second = whole(features), whole(features)
     assert not torch.equal(first, second)
-    assert torch.equal(Some(5, seed=3)(features), first) and not torch.equal(Some(5, seed=4)(features), first)
-    part = Some(5, seed=3)
+    assert torch.equal(VoxelSample(5, seed=3)(features), first) and not torch.equal(
+        VoxelSample(5, seed=4)(features), first
+    )
+    part = VoxelSample(5, seed=3)
     part(features)
-    again = Some(5, seed=99)
+    again = VoxelSample(5, seed=99)
     again.load_state_dict(part.state_dict())
     assert torch.equal(again(features), second)
 
@@ -152,15 +154,15 @@ def test_what_is_drawn_goes_on_after_a_checkpoint():
 @pytest.mark.parametrize("scale", [0.0, 0.3, 2.0])
 def test_a_reversed_gradient_has_the_other_sign_and_the_scale(scale):
     x = torch.randn(4, 3, requires_grad=True)
-    through = reverse(x, scale)
+    through = reverse_gradient(x, scale)
     assert torch.equal(through, x)
     (through * torch.arange(3.0)).sum().backward()
     assert torch.equal(x.grad, -scale * torch.arange(3.0).expand(4, 3))
 
 
 def test_the_schedule_rises_from_zero_to_one():
-    assert rising(0.0) == 0
-    assert rising(0.1) == pytest.approx(math.tanh(0.5)) and rising(1.0) == pytest.approx(math.tanh(5))
+    assert dann_schedule(0.0) == 0
+    assert dann_schedule(0.1) == pytest.approx(math.tanh(0.5)) and dann_schedule(1.0) == pytest.approx(math.tanh(5))
 
 
 def test_entropy_weighs_both_domains_alike():

@@ -9,9 +9,9 @@ from scipy import ndimage
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.measure import estimate as module
-from cytoshift.measure.estimate import estimate, outlines, thinned, verdict
-from cytoshift.measure.measured import QUANTILES
-from cytoshift.measure.scale import Look
+from cytoshift.measure.estimate import decide_polarity, estimate, outlines, subsample
+from cytoshift.measure.measurement import QUANTILES
+from cytoshift.measure.scale import ScaleSpace
 
 PIXEL = Voxel((1.0, 1.0))
 
@@ -166,12 +166,12 @@ def test_a_declared_polarity_is_taken_and_contradicted_in_a_note():
 
 def test_one_contrary_image_does_not_turn_the_vote():
     def image(asymmetry):
-        return Look(10, 5, 5, 1, asymmetry)
+        return ScaleSpace(10, 5, 5, 1, asymmetry)
 
-    assert verdict([image(4), image(4), image(3), image(-400)])[0] == "bright"
-    assert verdict([image(-2)] * 9)[0] == "dark"
-    assert verdict([image(-2)] * 9)[1] > verdict([image(-2)])[1]
-    assert verdict([image(0.5)])[1] == 0
+    assert decide_polarity([image(4), image(4), image(3), image(-400)])[0] == "bright"
+    assert decide_polarity([image(-2)] * 9)[0] == "dark"
+    assert decide_polarity([image(-2)] * 9)[1] > decide_polarity([image(-2)])[1]
+    assert decide_polarity([image(0.5)])[1] == 0
 
 
 def test_a_large_image_is_sampled_and_its_density_kept(monkeypatch):
@@ -186,15 +186,15 @@ def test_a_large_image_is_sampled_and_its_density_kept(monkeypatch):
 
 def test_outlines_say_where_they_lie():
     image, truth = field((160, 160), 20, 9)
-    (box, array, labels, grid), = outlines(image, PIXEL, Look(18, 50, 50, 0.0, 9), "bright")  # fmt: skip
+    (box, array, labels, grid), = outlines(image, PIXEL, ScaleSpace(18, 50, 50, 0.0, 9), "bright")  # fmt: skip
     assert box == (slice(0, 160), slice(0, 160))
     assert array.shape == labels.shape == (160, 160) and grid == PIXEL
     assert labels.max() == pytest.approx(len(truth), abs=2)
 
 
 def test_many_images_are_thinned_out_evenly():
-    assert thinned(3) == [0, 1, 2]
-    chosen = thinned(1000)
+    assert subsample(3) == [0, 1, 2]
+    chosen = subsample(1000)
     assert len(chosen) == 200 and (chosen[0], chosen[-1]) == (0, 999)
 
 

@@ -13,13 +13,13 @@ from skimage.morphology import h_maxima
 
 from cytoshift.core.voxel import Voxel
 from cytoshift.measure.ellipse import merge_ellipses, moments
-from cytoshift.measure.grid import binned, coarser, factors_for, samples
-from cytoshift.measure.light import background, cooled, levelled
-from cytoshift.measure.measured import quantiles
-from cytoshift.measure.objects import objects, softness
-from cytoshift.measure.regions import equivalent, regions
-from cytoshift.measure.saddle import faces, lasting
-from cytoshift.measure.scale import Look, finest_peak, look
+from cytoshift.measure.grid import bin_image, binned_voxel, factors_for, sample_boxes
+from cytoshift.measure.light import background, remove_hot_pixels, remove_trend
+from cytoshift.measure.measurement import quantiles
+from cytoshift.measure.outlined_objects import objects, softness
+from cytoshift.measure.regions import equivalent_diameter, regions
+from cytoshift.measure.saddle import join_shallow_maxima, touching_pairs
+from cytoshift.measure.scale import ScaleSpace, analyse_scale_space, finest_peak
 
 PIXEL, CUBE = Voxel((1.0, 1.0)), Voxel((1.0, 1.0, 1.0))
 
@@ -50,28 +50,28 @@ def test_the_examples_in_the_docs_hold(module):
 
 def test_binning_takes_means_and_leaves_out_what_does_not_fill_a_block():
     image = np.array([[0, 2, 4, 9], [4, 6, 8, 9], [1, 1, 1, 9]], dtype=np.uint8)
-    assert binned(image, (2, 3)).tolist() == [[4.0]]
-    assert binned(image, (1, 1)).dtype == np.float32
+    assert bin_image(image, (2, 3)).tolist() == [[4.0]]
+    assert bin_image(image, (1, 1)).dtype == np.float32
 
 
 def test_factors_never_go_beyond_the_wanted_spacing():
     voxel = Voxel((2.0, 0.5, 0.5), "um")
     factors = factors_for(voxel, 1.2, (10, 10, 10))
     assert factors == (1, 2, 2)
-    assert coarser(voxel, factors) == Voxel((2.0, 1.0, 1.0), "um")
+    assert binned_voxel(voxel, factors) == Voxel((2.0, 1.0, 1.0), "um")
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(1, 400), min_size=2, max_size=3), st.integers(200, 20_000))
 def test_samples_stay_inside_the_image_and_the_budget(shape, budget):
-    boxes = samples(shape, Voxel((1.0,) * len(shape)), budget)
+    boxes = sample_boxes(shape, Voxel((1.0,) * len(shape)), budget)
     assert sum(math.prod(s.stop - s.start for s in box) for box in boxes) <= max(budget, 4)
     assert all(0 <= s.start < s.stop <= n for box in boxes for s, n in zip(box, shape))
     assert len(boxes) == (1 if math.prod(shape) <= budget else 4)
 
 
 def test_samples_are_physical_cubes_apart():
-    boxes = samples((40, 400, 400), Voxel((4.0, 1.0, 1.0)), 400_000)
+    boxes = sample_boxes((40, 400, 400), Voxel((4.0, 1.0, 1.0)), 400_000)
     sizes = {tuple(s.stop - s.start for s in box) for box in boxes}
     assert len(sizes) == 1
     z, y, x = sizes.pop()
@@ -88,19 +88,19 @@ def test_a_quadratic_field_is_taken_off_whatever_the_polarity_of_the_objects(sig
     flat = sign * scene((200, 160), disks, noise=0)
     y, x = np.meshgrid(np.linspace(0, 1, 200), np.linspace(0, 1, 160), indexing="ij")
     uneven = (flat + 5 * y - 3 * x**2 + 2 * x * y).astype(np.float32)
-    assert np.abs(levelled(uneven) - flat).max() < 0.05
+    assert np.abs(remove_trend(uneven) - flat).max() < 0.05
 
 
 def test_a_constant_stays_constant():
-    assert np.abs(levelled(np.full((40, 50), 7, dtype=np.float32))).max() < 1e-4
+    assert np.abs(remove_trend(np.full((40, 50), 7, dtype=np.float32))).max() < 1e-4
 
 
 def test_a_hot_pixel_is_brought_down_to_its_neighbours_and_objects_are_not():
     image = scene((60, 60), [((30, 30), 6, 1.0)])
     hot = image.copy()
     hot[5, 5] = 1000
-    assert cooled(hot)[5, 5] < 0.1
-    assert np.array_equal(cooled(image), image)
+    assert remove_hot_pixels(hot)[5, 5] < 0.1
+    assert np.array_equal(remove_hot_pixels(image), image)
 
 
 def test_the_background_follows_glow_and_passes_under_objects():
@@ -118,7 +118,7 @@ def test_the_background_follows_glow_and_passes_under_objects():
 def test_the_scale_space_finds_size_and_polarity(radius, sign):
     step = 5 * radius
     disks = [((y, x), radius, 1.0) for y in range(step, 5 * step, step) for x in range(step, 5 * step, step)]
-    seen = look([sign * scene((5 * step, 5 * step), disks)], PIXEL)
+    seen = analyse_scale_space([sign * scene((5 * step, 5 * step), disks)], PIXEL)
     assert 0.8 < seen.diameter / (2 * radius) < 1.25
     assert sign * seen.asymmetry > 3
     assert seen.signal > 5
@@ -127,28 +127,30 @@ def test_the_scale_space_finds_size_and_polarity(radius, sign):
 def test_anisotropic_voxels_measure_the_same_ball():
     disks = [((20, 20, 20), 9, 1.0), ((20, 60, 20), 9, 1.0), ((20, 20, 60), 9, 1.0), ((20, 60, 60), 9, 1.0)]
     volume = scene((40, 80, 80), disks)
-    fine = look([volume], CUBE)
-    coarse = look([volume[1::3]], Voxel((3.0, 1.0, 1.0)))
+    fine = analyse_scale_space([volume], CUBE)
+    coarse = analyse_scale_space([volume[1::3]], Voxel((3.0, 1.0, 1.0)))
     assert fine.diameter == pytest.approx(18, rel=0.2)
     assert coarse.diameter == pytest.approx(fine.diameter, rel=0.15)
 
 
 def test_lengths_follow_the_voxel_exactly():
     image = scene((96, 96), [((30, 30), 8, 1.0), ((70, 60), 8, 1.0)])
-    assert look([image], Voxel((0.25, 0.25), "um")).diameter == pytest.approx(look([image], PIXEL).diameter / 4)
+    assert analyse_scale_space([image], Voxel((0.25, 0.25), "um")).diameter == pytest.approx(
+        analyse_scale_space([image], PIXEL).diameter / 4
+    )
 
 
 @pytest.mark.parametrize("shape", [(200, 200), (48, 48, 48)])
 def test_white_noise_is_silent(shape):
     noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    assert look([noise], Voxel((1.0,) * len(shape))).signal < 1
+    assert analyse_scale_space([noise], Voxel((1.0,) * len(shape))).signal < 1
 
 
 @pytest.mark.parametrize("sigma", [2, 4])
 def test_the_asymmetry_of_correlated_noise_has_the_error_it_claims(sigma):
     rng = np.random.default_rng(0)
     fields = (ndimage.gaussian_filter(rng.standard_normal((128, 128)), sigma).astype(np.float32) for _ in range(40))
-    assert 0.7 < np.std([look([field], PIXEL).asymmetry for field in fields]) < 1.2
+    assert 0.7 < np.std([analyse_scale_space([field], PIXEL).asymmetry for field in fields]) < 1.2
 
 
 def test_the_finest_peak_counts_if_it_is_worth_it():
@@ -161,10 +163,10 @@ def test_the_finest_peak_counts_if_it_is_worth_it():
 
 def test_faces_know_the_highest_pass():
     labels = np.array([[1, 1, 2], [0, 3, 2]])
-    pairs, passes = faces(labels, np.array([[9.0, 5.0, 7.0], [0.0, 4.0, 6.0]]))
+    pairs, passes = touching_pairs(labels, np.array([[9.0, 5.0, 7.0], [0.0, 4.0, 6.0]]))
     assert pairs.tolist() == [[1, 2], [1, 3], [2, 3]]
     assert passes.tolist() == [5.0, 4.0, 4.0]
-    assert len(faces(np.eye(3, dtype=int))[0]) == 0  # corners do not touch
+    assert len(touching_pairs(np.eye(3, dtype=int))[0]) == 0  # corners do not touch
 
 
 @settings(deadline=None, max_examples=40)
@@ -175,7 +177,7 @@ def test_lasting_peaks_are_the_h_maxima(order, least):
     valleys = np.flatnonzero(falls[:-1] & ~falls[1:]) + 1
     labels = 1 + np.searchsorted(valleys, np.arange(len(heights)))  # one peak in each
     peaks = np.concatenate([[-np.inf], ndimage.maximum(heights, labels, np.arange(1, labels.max() + 1))])
-    names = lasting(peaks, *faces(labels, heights), least)
+    names = join_shallow_maxima(peaks, *touching_pairs(labels, heights), least)
     assert len(np.unique(names[1:])) == ndimage.label(h_maxima(heights.astype(int), least))[1]
 
 
@@ -209,7 +211,7 @@ def test_slices_of_one_object_are_merged_and_touching_objects_are_not():
     labels[round_one] = 1 + (np.arctan2(y - 30, x - 30)[round_one] // (2 * np.pi / 3)).astype(int) % 3  # three slices
     labels[ellipse(labels.shape, (30, 100), (20, 20))] = 4
     labels[ellipse(labels.shape, (30, 140), (20, 20))] = 5
-    assert len(faces(labels)[0]) == 4
+    assert len(touching_pairs(labels)[0]) == 4
     merged = merge_ellipses(labels, PIXEL)
     assert len(np.unique(merged)) == 4
     assert len(np.unique(merged[round_one])) == 1
@@ -229,14 +231,14 @@ def test_merging_leaves_lone_regions_and_background_alone():
 
 
 def found(image, diameter):
-    return regions(image, PIXEL, Look(diameter, 50.0, 50.0, 0.0, 9.0))
+    return regions(image, PIXEL, ScaleSpace(diameter, 50.0, 50.0, 0.0, 9.0))
 
 
 def test_touching_objects_are_split_and_keep_their_size():
     disks = [((50, 40), 10, 1.0), ((50, 60), 10, 1.0), ((20, 90), 10, 1.0), ((90, 90), 8, 1.0)]
     labels = found(scene((120, 120), disks), 20)
     assert labels.max() == 4
-    sizes = np.sort(equivalent(np.bincount(labels.ravel())[1:], 2))
+    sizes = np.sort(equivalent_diameter(np.bincount(labels.ravel())[1:], 2))
     assert sizes == pytest.approx([16, 20, 20, 20], rel=0.08)
 
 
@@ -244,7 +246,7 @@ def test_a_dim_object_beside_bright_ones_is_found_with_its_size():
     disks = [((30, 30), 10, 1.0), ((90, 90), 10, 1.0), ((30, 90), 10, 0.35)]
     labels = found(scene((120, 120), disks), 20)
     assert labels.max() == 3
-    assert equivalent((labels == labels[30, 90]).sum(), 2) == pytest.approx(20, rel=0.1)
+    assert equivalent_diameter((labels == labels[30, 90]).sum(), 2) == pytest.approx(20, rel=0.1)
 
 
 def test_a_hole_is_filled_and_nothing_is_found_in_a_constant():

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as entropy
 
-from cytoshift.core.batch import Labelled, LabelledPair, UnlabelledPair
+from cytoshift.core.batch import LabelledBatch, LabelledPair, UnlabelledPair
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.losses.align import coral, mmd
-from cytoshift.losses.voxels import Some
+from cytoshift.losses.vectors import VoxelSample
 from cytoshift.methods import METHODS
 from cytoshift.methods.mean_teacher import SHARE, ramp, weights
 from cytoshift.represent import BCD, Semantic
@@ -32,7 +32,9 @@ def test_distances_of_every_level_are_weighed_and_added(name, represent, ndim):
     (x, s), (y, _) = batch = batch_of(method, ndim)
     with torch.no_grad():
         f_x, f_y = method.net.encode(x), method.net.encode(y)  # one domain at a time
-        flat = Some(64, seed=0) if name == "mmd" else lambda f: torch.cat([a.reshape(a.shape[0], -1).T for a in f])
+        flat = (
+            VoxelSample(64, seed=0) if name == "mmd" else lambda f: torch.cat([a.reshape(a.shape[0], -1).T for a in f])
+        )
         distance = {"mmd": mmd, "coral": coral}[name]
         expected = {"segment": represent.loss(method.net(x), s).item()}
         for i, weight in enumerate((0.3, 2.0)):
@@ -102,9 +104,9 @@ def test_the_second_decoder_sees_the_bottleneck_alone_and_any_size():
     method = build("ynet")
     x = torch.rand(1, 1, 21, 27)
     features = method.net.encode(x)
-    drawn = method.again(features)
+    drawn = method.reconstruct(features)
     assert drawn.shape == x.shape
-    assert torch.equal(method.again([0 * features[0], features[1]]), drawn)
+    assert torch.equal(method.reconstruct([0 * features[0], features[1]]), drawn)
 
 
 def test_ynet_learns_to_draw_again():
@@ -181,7 +183,7 @@ def test_lambdas_rise_with_depth_and_switch_levels_off(name):
 
 @pytest.mark.parametrize("name", (*LEVELLED, "ynet", "mean_teacher"))
 def test_what_is_shipped_is_the_network_of_supervised(name):
-    assert build(name).shipped() == build("supervised").shipped()
+    assert build(name).exported_spec() == build("supervised").exported_spec()
     assert type(build(name).network()) is type(build("supervised").network())
 
 
@@ -197,7 +199,11 @@ def test_losses_that_are_means_over_samples_add_up_over_processes(name):
 
 
 def fields(x, s, y):
-    return {Labelled: Labelled(x, s), LabelledPair: LabelledPair(x, s, x), UnlabelledPair: UnlabelledPair(y, y)}
+    return {
+        LabelledBatch: LabelledBatch(x, s),
+        LabelledPair: LabelledPair(x, s, x),
+        UnlabelledPair: UnlabelledPair(y, y),
+    }
 
 
 def squares(rng, count, low, high):
@@ -233,7 +239,7 @@ def test_features_come_closer(name):
         optimizers = optimizers_of(method, lr=1e-2)
         for _ in range(20):
             (x, s), (y, _) = squares(rng, 4, -0.8, 0.8), squares(rng, 4, -0.2, 0.2)
-            step(method, optimizers, method.batch(Labelled(x, s), UnlabelledPair(y, y)))
+            step(method, optimizers, method.batch(LabelledBatch(x, s), UnlabelledPair(y, y)))
         with torch.no_grad():
             f_x, f_y = method.encode(x, y)
         flat = [f[-1].movedim(1, -1).flatten(0, 2) for f in (f_x, f_y)]

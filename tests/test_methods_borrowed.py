@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from cytoshift.core.batch import Labelled, LabelledPair, Unlabelled, UnlabelledPair
+from cytoshift.core.batch import LabelledBatch, LabelledPair, UnlabelledBatch, UnlabelledPair
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
-from cytoshift.losses.adversarial import fool, tell_apart
+from cytoshift.losses.adversarial import discriminator_loss, generator_loss
 from cytoshift.methods import METHODS, Task
 from cytoshift.methods.cyclegan import patchgan
-from cytoshift.nets.critic import CriticSpec
+from cytoshift.nets.discriminator import DiscriminatorSpec
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.represent import BCD, Semantic
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 from tiny_methods import BORROWED, batch_of, build, optimizers_of, step, terms_of
 
 both = pytest.mark.parametrize("ndim", [2, 3])
@@ -44,13 +44,13 @@ def six_passes(method, batch):
     return {
         "cycle_x": lam.cycle * l1(xyx, x_clean),
         "cycle_y": lam.cycle * l1(yxy, y_clean),
-        "fool_x": near(method.critic_x(yx)),
-        "fool_y": near(method.critic_y(xy)),
+        "fool_x": near(method.discriminator_x(yx)),
+        "fool_y": near(method.discriminator_y(xy)),
         "segment_x": represent.loss(s_x, s),
         "segment_xy": represent.loss(s_xy, s),
         "agree": lam.agree * l1(s_y, s_yx),
-        "shape_y": near(method.critic_s(s_y)),
-        "shape_yx": near(method.critic_s(s_yx)),
+        "shape_y": near(method.discriminator_s(s_y)),
+        "shape_yx": near(method.discriminator_s(s_yx)),
     }
 
 
@@ -73,38 +73,38 @@ def test_cysgan_equals_six_plain_passes(ndim):
     method.zero_grad(set_to_none=True)
     sum(expected.values()).backward()
     generators = {n: p.grad for n, p in method.named_parameters() if n.startswith(("F.", "G."))}
-    assert ours.keys() == generators.keys()  # and no gradient of a critic
+    assert ours.keys() == generators.keys()  # and no gradient of a discriminator
     for name, gradient in generators.items():
         scale = gradient.abs().max().item()
         torch.testing.assert_close(ours[name], gradient, rtol=1e-5, atol=1e-5 * max(scale, 1e-3), msg=name)
 
 
 def test_cysgan_reads_each_image_once():
-    """Four passes of the generators a step, and no weight gradient of a critic while they move."""
+    """Four passes of the generators a step, and no weight gradient of a discriminator while they move."""
     method = build("cysgan")
     passes, wasted = [], []
     for net in (method.F.segment, method.G.segment):
         net.register_forward_hook(lambda *_: passes.append(1))
     update = next(method.step(batch_of(method), 0.0))
-    hooks = [p.register_hook(lambda _: wasted.append(1)) for p in method.players()["critics"].parameters()]
+    hooks = [p.register_hook(lambda _: wasted.append(1)) for p in method.players()["discriminators"].parameters()]
     gradients(method, update)
     assert len(passes) == 4
     assert len(hooks) > 0 and not wasted
 
 
-def test_cysgan_critics_see_clean_images_and_true_labels_as_real():
+def test_cysgan_discriminators_see_clean_images_and_true_labels_as_real():
     method = build("cysgan")
     batch = batch_of(method)
     (_, s, x_clean), (_, y_clean) = batch
     seen = {}
-    for name in ("critic_x", "critic_y", "critic_s"):
+    for name in ("discriminator_x", "discriminator_y", "discriminator_s"):
         getattr(method, name).register_forward_hook(lambda _m, args, _o, name=name: seen.__setitem__(name, args[0]))
     optimizers = optimizers_of(method)
     step(method, optimizers, batch)
-    for name, real in (("critic_x", x_clean), ("critic_y", y_clean), ("critic_s", s)):
+    for name, real in (("discriminator_x", x_clean), ("discriminator_y", y_clean), ("discriminator_s", s)):
         assert torch.equal(seen[name][: len(real)], real), name
         assert not seen[name].requires_grad
-    assert len(seen["critic_s"]) == 3 * len(s)  # both segmentations of y are fakes
+    assert len(seen["discriminator_s"]) == 3 * len(s)  # both segmentations of y are fakes
 
 
 def test_cysgan_without_restoration_goes_back_to_what_was_read():
@@ -150,7 +150,7 @@ def test_a_residual_translation_starts_at_the_image(ndim):
 def test_cysgan_ships_the_plain_segmenter(ndim, represent):
     """What segments the target is the network of `supervised`, and gives what the generator gave."""
     method, plain = build("cysgan", ndim, represent), build("supervised", ndim, represent)
-    assert method.shipped() == plain.shipped()
+    assert method.exported_spec() == plain.exported_spec()
     assert type(method.network()) is type(plain.network())
     x = batch_of(method, ndim).target.image
     with torch.no_grad():
@@ -176,20 +176,21 @@ def test_cyclegan_terms_are_the_equations(ndim):
     with torch.no_grad():
         xy, yx = F(x), G(y)
         expected = {
-            "fool": ((method.critic_target(xy) - 1) ** 2).mean() + ((method.critic_source(yx) - 1) ** 2).mean(),
+            "fool": ((method.discriminator_target(xy) - 1) ** 2).mean()
+            + ((method.discriminator_source(yx) - 1) ** 2).mean(),
             "cycle": 10 * (l1(G(xy), x) + l1(F(yx), y)),
             "identity": 5 * (l1(F(y), y) + l1(G(x), x)),
         }
-        told = ((method.critic_target(y) - 1) ** 2).mean() + (method.critic_target(xy) ** 2).mean()
+        told = ((method.discriminator_target(y) - 1) ** 2).mean() + (method.discriminator_target(xy) ** 2).mean()
     body = method.step(batch, 0.0)
-    got, critics = terms_of(next(body)), terms_of(next(body))
+    got, discriminators = terms_of(next(body)), terms_of(next(body))
     assert {k: v.item() for k, v in got.items()} == pytest.approx({k: float(v) for k, v in expected.items()}, rel=1e-4)
-    assert critics["target"].item() == pytest.approx(told.item(), rel=1e-4)
+    assert discriminators["target"].item() == pytest.approx(told.item(), rel=1e-4)
 
 
 @both
-def test_the_critic_of_cyclegan_is_the_papers_where_voxels_are_cubes(ndim):
-    assert patchgan(Voxel((1.0,) * ndim), (64, 128, 256, 512)) == CriticSpec.patchgan(ndim)
+def test_the_discriminator_of_cyclegan_is_the_papers_where_voxels_are_cubes(ndim):
+    assert patchgan(Voxel((1.0,) * ndim), (64, 128, 256, 512)) == DiscriminatorSpec.patchgan(ndim)
 
 
 @both
@@ -202,14 +203,14 @@ def test_feature_terms_are_the_equations(ndim):
         predicted = method.represent.activate(torch.cat([s_x, s_y]))
         expected = {
             "segment": method.represent.loss(s_x, s),
-            "shape": 0.1 * fool(method.critic_s, predicted),
-            "fine": 0.1 * fool(method.critic_fine, fine_y),
-            "deep": 0.1 * fool(method.critic_deep, z_y[-1]),
+            "shape": 0.1 * generator_loss(method.discriminator_s, predicted),
+            "fine": 0.1 * generator_loss(method.discriminator_fine, fine_y),
+            "deep": 0.1 * generator_loss(method.discriminator_deep, z_y[-1]),
         }
         told = {
-            "s": tell_apart(method.critic_s, s, predicted),
-            "fine": tell_apart(method.critic_fine, fine_x, fine_y),
-            "deep": tell_apart(method.critic_deep, z_x[-1], z_y[-1]),
+            "s": discriminator_loss(method.discriminator_s, s, predicted),
+            "fine": discriminator_loss(method.discriminator_fine, fine_x, fine_y),
+            "deep": discriminator_loss(method.discriminator_deep, z_x[-1], z_y[-1]),
         }
     body = method.step(batch, 0.0)
     for terms, wanted in ((terms_of(next(body)), expected), (terms_of(next(body)), told)):
@@ -222,7 +223,7 @@ def test_feature_terms_are_the_equations(ndim):
 def test_pictures_are_gray_images_of_the_batch(name, ndim):
     method = build(name, ndim)
     batch = batch_of(method, ndim)
-    pictures = method.look(batch)
+    pictures = method.sample_images(batch)
     assert torch.equal(pictures["source"], batch.source.image)
     assert len(pictures) >= 3
     for title, picture in pictures.items():
@@ -246,7 +247,7 @@ def test_learns_squares_within_thirty_steps(name):
     for _ in range(30):
         x, s = squares(rng, 4, bright=0.8)
         y, _ = squares(rng, 4, bright=0.2)
-        domains = {"source": Labelled(x, s), "target": Unlabelled(y)}
+        domains = {"source": LabelledBatch(x, s), "target": UnlabelledBatch(y)}
         batch = method.batch(*(domains[field] for field in method.batch._fields))
         step(method, optimizers, batch)
     x, s = squares(rng, 8, bright=0.8)

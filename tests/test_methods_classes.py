@@ -8,24 +8,24 @@ import tifffile
 import torch
 import yaml
 
-from cytoshift.core.batch import Masks, Shaded
+from cytoshift.core.batch import BiasFieldBatch, MaskBatch
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.data.volumes import ImageSource, open_volumes
 from cytoshift.methods import METHODS, Task
-from cytoshift.methods.base import channel_weights, gray
+from cytoshift.methods.base import channel_weights, stretch_channels
 from cytoshift.model import Segmenter
 from cytoshift.nets.resnet import ResNetSpec
 from cytoshift.predict.pipeline import Options, predict
 from cytoshift.represent import BCD, Classes, Semantic
-from cytoshift.train.domains import mask_drawer
+from cytoshift.train.domain_streams import mask_drawer
 from cytoshift.train.fit import fit
 from cytoshift.train.monitor import Monitor
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 from cytoshift.train.step import train_step
 from tiny_methods import ORGANELLES, SMALL, VOXELS, batch_of, build, optimizers_of, terms_of
 
-TINY = {"width": 4, "blocks": 1, "stem": 3, "critic": [4, 4], "pool": 4}
+TINY = {"width": 4, "blocks": 1, "stem": 3, "discriminator": [4, 4], "pool": 4}
 
 
 def made(represent, channels, ndim=2, **options):
@@ -39,14 +39,14 @@ def drawn_batch(method, ndim=2, channels=2, seed=0):
     space = {2: (24, 24), 3: (8, 16, 16)}[ndim]
     image = 2 * torch.rand((2, channels, *space), generator=rng) - 1
     mask = (torch.rand((2, len(method.task.represent.channels), *space), generator=rng) > 0.7).float()
-    return method.batch(Shaded(image, image), Masks(mask))
+    return method.batch(BiasFieldBatch(image, image), MaskBatch(mask))
 
 
 def test_losses_are_those_of_the_paper_class_by_class():
     """|.|_w by loops over samples and channels, with the weights as the paper writes them."""
     method = build("mask_cyclegan")
     batch = batch_of(method)
-    shaded = Shaded(0.5 * batch.images.image, batch.images.image)
+    shaded = BiasFieldBatch(0.5 * batch.images.image, batch.images.image)
     a, clean, b = shaded.image, shaded.clean, 2 * batch.masks.target - 1
 
     def far(x, y):
@@ -57,7 +57,7 @@ def test_losses_are_those_of_the_paper_class_by_class():
         G_AB, G_BA = (lambda x: (method.to_mask(x) / 2).tanh()), (lambda x: method.to_volume(x).tanh())
         ab, ba, aa, bb = G_AB(a), G_BA(b), G_BA(a), G_AB(b)
         aba, bab = G_BA(ab), G_AB(ba)
-        fool = ((method.critic_masks(ab) - 1) ** 2).mean() + ((method.critic_volumes(ba) - 1) ** 2).mean()
+        fool = ((method.discriminator_masks(ab) - 1) ** 2).mean() + ((method.discriminator_volumes(ba) - 1) ** 2).mean()
     expected = {
         "cycle": 10 * (far(aba, clean) + far(bab, b)),
         "identity": 5 * (far(aa, clean) + far(bb, b)),
@@ -68,14 +68,14 @@ def test_losses_are_those_of_the_paper_class_by_class():
     assert terms == pytest.approx(expected, rel=1e-4)
 
 
-def test_vox2vox_pays_five_times_the_dice_and_its_critic_sees_image_and_mask():
+def test_vox2vox_pays_five_times_the_dice_and_its_discriminator_sees_image_and_mask():
     method = build("vox2vox", represent=ORGANELLES)
     x, t = batch_of(method).source
     updates = method.step(batch_of(method), 0.0)
     with torch.no_grad():
         s = method.net(x).sigmoid()
         each = [1 - (2 * (p * q).sum() + 1) / (p.sum() + q.sum() + 1) for n in range(2) for p, q in zip(s[n], t[n])]
-        told = [method.critic(torch.cat([x, 2 * mask - 1], 1)) for mask in (t, s)]
+        told = [method.discriminator(torch.cat([x, 2 * mask - 1], 1)) for mask in (t, s)]
     first, second = (terms_of(next(updates)) for _ in range(2))
     assert first["dice"].item() == pytest.approx(5 * float(np.mean(each)), rel=1e-5)
     assert first["fool"].item() == pytest.approx(((told[1] - 1) ** 2).mean().item(), rel=1e-5)
@@ -87,7 +87,7 @@ def test_a_channel_has_the_weight_of_its_class_and_all_lie_between_the_same_ends
     pair = Classes(classes={"golgi": Semantic(), "nuclei": BCD()}, weights={"golgi": 3.5})
     assert channel_weights(pair) == (3.5, 1.0, 1.0, 1.0) and channel_weights(BCD()) == (1.0, 1.0, 1.0)
     channels = torch.tensor([0.25, 0.0, 1.0, -0.5]).view(1, 4, 1, 1)
-    assert gray(pair, channels).flatten().tolist() == [-0.5, -1.0, 1.0, -0.5]
+    assert stretch_channels(pair, channels).flatten().tolist() == [-0.5, -1.0, 1.0, -0.5]
     method = made(pair, 2, identity=0.0)
     assert method.weights_a.tolist() == [3.5, 1.0] and method.weights_b.tolist() == [3.5, 1.0, 1.0, 1.0]
     assert made(pair, 3, identity=0.0).weights_a.tolist() == [1.0, 1.0, 1.0]  # no channel is of one class
@@ -105,9 +105,9 @@ def test_one_two_and_three_classes_take_a_step(ways, channels, ndim):
     batch = drawn_batch(method, ndim, channels)
     terms = train_step(method, optimizers_of(method), batch, 0.0, contextlib.nullcontext)
     assert ("generators/identity" in terms) == same and all(torch.isfinite(value) for value in terms.values())
-    pictures = {name: value.float().numpy() for name, value in method.look(batch).items()}
+    pictures = {name: value.float().numpy() for name, value in method.sample_images(batch).items()}
     assert pictures["image to mask"].shape[1] == len(ways) and pictures["mask to image"].shape[1] == channels
-    Monitor(method.watch()).pictures(pictures)
+    Monitor(method.monitor_spec()).pictures(pictures)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_the_monitor_names_the_class_that_vanished():
     good, gone = blobs.copy(), blobs.copy()
     gone[:, 0] = -1
     pictures = {"image": blobs, "mask": blobs, "mask to image": good, "image to mask": gone}
-    monitor = Monitor(method.watch())
+    monitor = Monitor(method.monitor_spec())
     found = [monitor.pictures(pictures) for _ in range(3)][-1]
     assert [symptom.key for symptom in found] == ["vanished: image to mask (golgi)"]
 
@@ -233,15 +233,17 @@ def test_a_run_of_two_classes_ships_a_model_that_segments_both(stacks, tmp_path)
 
 def test_rates_are_those_of_the_players(stacks, tmp_path):
     run = settings(stacks, priors=PRIORS)
-    stranger = run | {"train": run["train"] | {"rates": {"critic": 0.2}}}
-    with pytest.raises(UserError, match=r"train.rates names 'critic', mask_cyclegan has generators, critics"):
+    stranger = run | {"train": run["train"] | {"rates": {"discriminator": 0.2}}}
+    with pytest.raises(
+        UserError, match=r"train.rates names 'discriminator', mask_cyclegan has generators, discriminators"
+    ):
         fit(parse(Run, stranger), tmp_path / "a", quiet=True)
-    still = run | {"train": run["train"] | {"rates": {"critics": 1e-12}}}
+    still = run | {"train": run["train"] | {"rates": {"discriminators": 1e-12}}}
     torch.manual_seed(0)
     fit(parse(Run, still), tmp_path / "b", quiet=True)
     saved = torch.load(tmp_path / "b" / "checkpoints" / "last.pt", weights_only=True)
-    rate = {name: saved[name]["param_groups"][0]["lr"] for name in ("generators", "critics")}
-    assert rate["critics"] == pytest.approx(1e-12 * rate["generators"])
+    rate = {name: saved[name]["param_groups"][0]["lr"] for name in ("generators", "discriminators")}
+    assert rate["discriminators"] == pytest.approx(1e-12 * rate["generators"])
 
 
 @pytest.mark.parametrize("method", ["supervised", "vox2vox"])

@@ -6,14 +6,14 @@ import math
 import pytest
 import torch
 
-from cytoshift.core.batch import Shaded
+from cytoshift.core.batch import BiasFieldBatch
 from cytoshift.core.settings import parse
-from cytoshift.losses.basic import l1, to_value
+from cytoshift.losses.basic import l1, squared_to_value
 from cytoshift.methods import METHODS, Task
 from cytoshift.nets.translator import IMAGE, MASK, code
 from cytoshift.represent import Semantic
-from cytoshift.train.settings import Train
-from cytoshift.train.step import Diverged, Mean, train_step
+from cytoshift.train.run_settings import Train
+from cytoshift.train.step import DivergenceError, Mean, train_step
 from tiny_methods import VOXELS, batch_of, build, double, optimizers_of, shape_of, step
 
 everywhere = pytest.mark.parametrize(("name", "ndim"), [(m, n) for m in METHODS for n in (2, 3)])
@@ -59,7 +59,7 @@ def test_the_network_gives_logits_of_the_image_size_and_is_rebuilt_from_its_spec
     method = build(name, ndim).eval()
     x = torch.rand(shape_of(name, ndim))
     channels = 1 if name in ("adgan", "cyclegan") else len(method.task.represent.channels)
-    again = method.shipped().build()
+    again = method.exported_spec().build()
     network = method.network().to_target if name == "cyclegan" else method.network()
     again.load_state_dict(network.state_dict())
     with torch.no_grad():
@@ -131,16 +131,16 @@ GOLDEN = {
         "generators/cycle": 28.4047,
         "generators/content": 3.61968,
         "generators/fool": 1.39841,
-        "critic/reconstructed": 1.53305,
-        "critic/translated": 0.214863,
+        "discriminator/reconstructed": 1.53305,
+        "discriminator/translated": 0.214863,
     },
     ("adgan", 3): {
         "generators/reconstruct": 31.2601,
         "generators/cycle": 31.2762,
         "generators/content": 4.26019,
         "generators/fool": 2.04246,
-        "critic/reconstructed": 1.92199,
-        "critic/translated": 0.140249,
+        "discriminator/reconstructed": 1.92199,
+        "discriminator/translated": 0.140249,
     },
     ("supervised", 2): {
         "net/segment": 3.19983,
@@ -164,9 +164,9 @@ GOLDEN = {
         "generators/fool_x": 1.23304,
         "generators/segment_xy": 3.07609,
         "generators/shape_y": 0.888562,
-        "critics/x": 1.31413,
-        "critics/y": 1.59491,
-        "critics/s": 1.01259,
+        "discriminators/x": 1.31413,
+        "discriminators/y": 1.59491,
+        "discriminators/s": 1.01259,
     },
     ("cysgan", 3): {
         "generators/cycle_x": 0.622389,
@@ -178,41 +178,41 @@ GOLDEN = {
         "generators/fool_x": 1.2497,
         "generators/segment_xy": 3.14832,
         "generators/shape_y": 0.863113,
-        "critics/x": 1.36375,
-        "critics/y": 1.63418,
-        "critics/s": 1.02288,
+        "discriminators/x": 1.36375,
+        "discriminators/y": 1.63418,
+        "discriminators/s": 1.02288,
     },
     ("cyclegan", 2): {
         "generators/fool": 2.07112,
         "generators/cycle": 10.3434,
         "generators/identity": 5.13833,
-        "critics/source": 1.19127,
-        "critics/target": 0.986924,
+        "discriminators/source": 1.19127,
+        "discriminators/target": 0.986924,
     },
     ("cyclegan", 3): {
         "generators/fool": 1.96893,
         "generators/cycle": 10.252,
         "generators/identity": 5.15502,
-        "critics/source": 1.02947,
-        "critics/target": 0.914463,
+        "discriminators/source": 1.02947,
+        "discriminators/target": 0.914463,
     },
     ("feature", 2): {
         "net/segment": 3.19801,
         "net/shape": 0.0452706,
         "net/fine": 0.0568723,
         "net/deep": 0.157402,
-        "critics/s": 0.845996,
-        "critics/fine": 0.743643,
-        "critics/deep": 1.62873,
+        "discriminators/s": 0.845996,
+        "discriminators/fine": 0.743643,
+        "discriminators/deep": 1.62873,
     },
     ("feature", 3): {
         "net/segment": 3.28042,
         "net/shape": 0.0461385,
         "net/fine": 0.0554474,
         "net/deep": 0.156016,
-        "critics/s": 0.808568,
-        "critics/fine": 0.809705,
-        "critics/deep": 1.64076,
+        "discriminators/s": 0.808568,
+        "discriminators/fine": 0.809705,
+        "discriminators/deep": 1.64076,
     },
     ("mmd", 2): {
         "net/segment": 3.1998,
@@ -258,25 +258,25 @@ GOLDEN = {
         "generators/fool": 1.92693,
         "generators/cycle": 33.2765,
         "generators/identity": 16.6196,
-        "critics/volumes": 0.906529,
-        "critics/masks": 0.849722,
+        "discriminators/volumes": 0.906529,
+        "discriminators/masks": 0.849722,
     },
     ("mask_cyclegan", 3): {
         "generators/fool": 2.01252,
         "generators/cycle": 33.2496,
         "generators/identity": 16.604,
-        "critics/volumes": 1.05429,
-        "critics/masks": 1.00609,
+        "discriminators/volumes": 1.05429,
+        "discriminators/masks": 1.00609,
     },
     ("vox2vox", 2): {
         "net/fool": 1.93487,
         "net/dice": 2.25713,
-        "critic/pairs": 2.21856,
+        "discriminator/pairs": 2.21856,
     },
     ("vox2vox", 3): {
         "net/fool": 1.90547,
         "net/dice": 2.24537,
-        "critic/pairs": 2.15449,
+        "discriminator/pairs": 2.15449,
     },
     ("mean_teacher", 2): {
         "net/segment": 3.19983,
@@ -303,14 +303,14 @@ def test_adgan_terms_are_the_paper_equations():
     method = build("adgan", 2)
     batch = batch_of(method, 2)
     a, b = batch.images.image, 2 * batch.masks.target - 1
-    E, G, D, A, B = method.encode, method.decode, method.critic, code(a, IMAGE), code(b, MASK)
+    E, G, D, A, B = method.encode, method.decode, method.discriminator, code(a, IMAGE), code(b, MASK)
     with torch.no_grad():
         c_a, c_b = E(a, A), E(b, B)
         aa, bb, ab, ba = G(c_a, A).tanh(), G(c_b, B).tanh(), G(c_a, B).tanh(), G(c_b, A).tanh()
         c_ab, c_ba = E(ab, B), E(ba, A)
         aba, bab = G(c_ab, A).tanh(), G(c_ba, B).tanh()
-        fool = to_value(D(ab)[:, MASK], 1) + to_value(D(ba)[:, IMAGE], 1)
-        fool = fool + to_value(D(aa)[:, IMAGE], 0) + to_value(D(bb)[:, MASK], 0)
+        fool = squared_to_value(D(ab)[:, MASK], 1) + squared_to_value(D(ba)[:, IMAGE], 1)
+        fool = fool + squared_to_value(D(aa)[:, IMAGE], 0) + squared_to_value(D(bb)[:, MASK], 0)
     expected = {
         "reconstruct": 20 * (l1(aa, a) + l1(bb, b)),
         "cycle": 20 * (l1(aba, a) + l1(bab, b)),
@@ -337,8 +337,8 @@ def test_a_term_that_is_no_number_stops_before_anything_moves():
     method = build("adgan", 2)
     batch = batch_of(method, 2)
     before = copy.deepcopy(method.state_dict())
-    bad = batch._replace(images=Shaded(*(batch.images.image * math.nan,) * 2))
-    with pytest.raises(Diverged, match="generators/"):
+    bad = batch._replace(images=BiasFieldBatch(*(batch.images.image * math.nan,) * 2))
+    with pytest.raises(DivergenceError, match="generators/"):
         step(method, optimizers_of(method), bad)
     assert all(torch.equal(v, before[k]) for k, v in method.state_dict().items() if isinstance(v, torch.Tensor))
 

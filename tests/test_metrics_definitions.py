@@ -10,12 +10,12 @@ from hypothesis.extra.numpy import arrays
 
 from cytoshift.core.errors import UserError
 from cytoshift.labels.overlap import overlap
+from cytoshift.metrics.average_precision import average_precision
+from cytoshift.metrics.confidence import mean_over_objects, voxel_count
+from cytoshift.metrics.evaluation import evaluate, mean_report, pool_tables
 from cytoshift.metrics.matching import match, panoptic
 from cytoshift.metrics.partition import adapted_rand, variation_of_information
 from cytoshift.metrics.pixels import pixels
-from cytoshift.metrics.precision import average_precision
-from cytoshift.metrics.report import evaluate, mean_of, pooled
-from cytoshift.metrics.scores import mean_over_objects, voxel_count
 from cytoshift.metrics.tracking import tracking
 
 NONE = np.zeros((4, 4), np.uint8)
@@ -173,9 +173,9 @@ def test_mean_and_pooled_images():
     """Nine pixels and one: the mean weighs images, the pool weighs objects and pixels."""
     good, bad = (np.full((1, 9), 1), np.full((1, 9), 4)), (np.array([[1, 0]]), np.array([[0, 1]]))
     reports = [evaluate(*pair) for pair in (good, bad)]
-    assert mean_of(reports)["dice"] == 0.5 and "truth_objects" not in mean_of(reports)
+    assert mean_report(reports)["dice"] == 0.5 and "truth_objects" not in mean_report(reports)
     tables = [overlap(*pair) for pair in (good, bad)]
-    together = pooled(tables, [{"b": np.array([0.2])}, {"b": np.array([0.8])}])
+    together = pool_tables(tables, [{"b": np.array([0.2])}, {"b": np.array([0.8])}])
     joined = evaluate(np.array([[*[1] * 9, 2, 0]]), np.array([[*[1] * 9, 0, 2]]), {"b": np.array([0.2, 0.8])})
     assert together == joined
     assert together.dice == 0.9 and (together.truth_objects, together.pred_objects) == (2, 2)

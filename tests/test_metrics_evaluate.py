@@ -14,8 +14,8 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.store import LabelStore
 from cytoshift.labels import overlap as overlaps
-from cytoshift.metrics.report import evaluate, mean_of
-from cytoshift.metrics.scores import mean_over_objects
+from cytoshift.metrics.confidence import mean_over_objects
+from cytoshift.metrics.evaluation import evaluate, mean_report
 
 UM = Voxel((1.0, 1.0, 1.0), "um")
 TRUTH = np.zeros((8, 8), np.uint16)
@@ -67,7 +67,7 @@ def test_folders_of_the_same_names(folders, tmp_path):
     written = json.loads(out.read_text())
     one, two = evaluate(TRUTH, PRED), evaluate(TRUTH, TRUTH)
     assert [image["name"] for image in written["images"]] == ["a", "b"]
-    assert written["mean"] == mean_of([one, two])
+    assert written["mean"] == mean_report([one, two])
     assert written["pooled"]["dice"] == pytest.approx(2 * 29 / (38 + 29))
     assert written["pooled"]["object_recall"] == 3 / 4
     assert set(written["reading"]) == {"images", "mean", "pooled"}

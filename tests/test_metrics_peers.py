@@ -15,9 +15,9 @@ from skimage.metrics import adapted_rand_error
 from skimage.metrics import variation_of_information as skimage_voi
 
 from cytoshift.labels.overlap import overlap
+from cytoshift.metrics.evaluation import Report, evaluate
 from cytoshift.metrics.matching import match
 from cytoshift.metrics.partition import adapted_rand, variation_of_information
-from cytoshift.metrics.report import Report, evaluate
 
 CASES = Path(__file__).parent / "cases"
 REFERENCE = json.loads((CASES / "reference.json").read_text())

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
-from cytoshift.core.facts import read_json
+from cytoshift.core.json_files import read_json
 from cytoshift.core.normalise import Normalisation, Scale, Scales, measure
 from cytoshift.labels.overlap import overlap
 from cytoshift.methods import METHODS
@@ -23,7 +23,7 @@ from cytoshift.model.export import TOLERANCE, save_onnx
 from cytoshift.model.zoo import citations, save_zoo
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict.network import Tiling, probabilities
-from cytoshift.report.papers import keys_of
+from cytoshift.report.citations import keys_of
 from cytoshift.represent import BC, BCD, Affinity, Classes, Part, RepresentationSettings, Semantic, Ternary
 from predicting import nuclei, segmenter
 

@@ -9,19 +9,19 @@ from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
 from cytoshift.configure.randomise import settings
-from cytoshift.configure.recipe import laid_over, look
+from cytoshift.configure.recipe import overlay_settings, survey_images
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.data.volumes import ImageSource, open_labels
 from cytoshift.data.write import write_image
 from cytoshift.labels.overlap import overlap
-from cytoshift.metrics.report import report
+from cytoshift.metrics.evaluation import report
 from cytoshift.model import Segmenter
 from cytoshift.model.segmenter import fingerprint
 from cytoshift.model.shipped import FOLDER, located, shipped
 from cytoshift.synth.phantoms import phantom
 from cytoshift.train.fit import fit
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 
 NAMES = ("nuclei-2d", "nuclei-3d")
 
@@ -121,7 +121,7 @@ def test_the_other_verbs_know_them(flat, tmp_path):
 
 def test_a_training_starts_from_them(flat, tmp_path):
     folder, _ = flat
-    wish = settings(look(ImageSource(paths=str(folder / "bright")))).model_dump(mode="json")
+    wish = settings(survey_images(ImageSource(paths=str(folder / "bright")))).model_dump(mode="json")
     changes = {
         "start": "nuclei-2d",
         "train.steps": 1,
@@ -130,6 +130,6 @@ def test_a_training_starts_from_them(flat, tmp_path):
         "tune": False,
         "train.ema": 0.0,
     }
-    found = Segmenter.load(fit(parse(Run, laid_over(wish, changes), "wish"), tmp_path / "run", quiet=True))
+    found = Segmenter.load(fit(parse(Run, overlay_settings(wish, changes), "wish"), tmp_path / "run", quiet=True))
     before = Segmenter.load("nuclei-2d").network.state_dict()
     assert all(np.allclose(value, before[key], atol=1e-5) for key, value in found.network.state_dict().items())

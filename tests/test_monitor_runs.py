@@ -14,7 +14,7 @@ from cytoshift.data.write import write_image, write_labels
 from cytoshift.nets.translator import code
 from cytoshift.synth import PHANTOMS, pair, phantom
 from cytoshift.train import trainer
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 
 pytestmark = pytest.mark.slow
 
@@ -26,13 +26,29 @@ TRAIN = {
 WORKING = (1.3, 1.3)  # um
 UNET = {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}
 OPTIONS = {
-    "adgan": {"width": 6, "critic": 6, "hidden": 12, "blocks": 1, "stem": 3, "up": 4},
-    "cyclegan": {"width": 6, "blocks": 1, "stem": 3, "up": "linear", "residual": True, "critic": (8, 8), "pool": 20},
-    "cysgan": UNET | {"critic": (8, 8), "cycle": 10.0, "agree": 2.0, "residual": True, "warm": 0.15,
-                      "norm_first": False, "pool": 20},
-    "feature": UNET | {"critic": (8, 8), "deep": (8,), "pool": 20},
+    "adgan": {"width": 6, "discriminator": 6, "hidden": 12, "blocks": 1, "stem": 3, "up": 4},
+    "cyclegan": {
+        "width": 6,
+        "blocks": 1,
+        "stem": 3,
+        "up": "linear",
+        "residual": True,
+        "discriminator": (8, 8),
+        "pool": 20,
+    },
+    "cysgan": UNET
+    | {
+        "discriminator": (8, 8),
+        "cycle": 10.0,
+        "agree": 2.0,
+        "residual": True,
+        "warm": 0.15,
+        "norm_first": False,
+        "pool": 20,
+    },
+    "feature": UNET | {"discriminator": (8, 8), "deep": (8,), "pool": 20},
     "supervised": UNET,
-}  # fmt: skip
+}
 LR = {"adgan": 4e-4, "cyclegan": 4e-4, "cysgan": 1e-3, "feature": 1e-3, "supervised": 1e-3}
 
 
@@ -179,15 +195,15 @@ def test_it_says_that_bright_became_dark(folder, tmp_path, monkeypatch, method):
 
 
 @pytest.mark.parametrize("method", ["cyclegan", "cysgan"])
-def test_it_says_that_a_critic_has_won(folder, tmp_path, method):
-    """To fool the critic weighs next to nothing beside the cycle; CySGAN's generators hardly move besides."""
-    light = {"cycle": 1e3, "identity": 1e3, "critic": (16, 32)}
+def test_it_says_that_a_discriminator_has_won(folder, tmp_path, method):
+    """To fool the discriminator weighs next to nothing beside the cycle; CySGAN's generators hardly move besides."""
+    light = {"cycle": 1e3, "identity": 1e3, "discriminator": (16, 32)}
     train = {"lr": 1e-3, "decay_from": 1.0, "steps": 240}
     if method == "cysgan":
         light |= {"warm": 0.0}
         train |= {"steps": 700, "batch": 2, "rates": {"generators": 1e-4}}
     said = failures(gan(folder, method, ("pair/target", "pair/source"), options=light, **train), tmp_path)
-    assert any(words.startswith("critic") for _, words in said)
+    assert any(words.startswith("discriminator") for _, words in said)
 
 
 @pytest.mark.parametrize("method", GANS)

@@ -211,15 +211,15 @@ time.sleep(60 * (not before))
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     """A program in place of Python: settings at once, three steps, and then a long time."""
-    from cytoshift.napari import training
+    from cytoshift.napari import training_widget
 
     program = tmp_path / "fake"
     (tmp_path / "fake.py").write_text(FAKE)
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{tmp_path / "fake.py"}" "$@"\n')
     program.chmod(0o755)
-    monkeypatch.setattr(training.sys, "executable", str(program))
-    monkeypatch.setattr(training, "EVERY", 0.02)
-    return training
+    monkeypatch.setattr(training_widget.sys, "executable", str(program))
+    monkeypatch.setattr(training_widget, "EVERY", 0.02)
+    return training_widget
 
 
 def test_a_training_is_watched_stopped_and_continued(layers, tmp_path, fake):
@@ -276,7 +276,7 @@ import napari, numpy as np
 from PIL import Image
 from qtpy.QtWidgets import QApplication
 from cytoshift.napari.samples import sample
-from cytoshift.napari.training import Training
+from cytoshift.napari.training_widget import Training
 from cytoshift.napari.widgets import evaluate
 viewer = napari.Viewer(show=True)
 for data, said, kind in sample("sparse-2d"):
@@ -314,10 +314,10 @@ def test_a_real_training_of_a_few_steps(tmp_path):
     import napari.layers
 
     from cytoshift.napari.glue import volume_of
-    from cytoshift.napari.training import Job
+    from cytoshift.napari.training_widget import TrainingJob
 
     image, _ = nuclei((160, 160), 60, 1)
-    job = Job(volume_of(napari.layers.Image(image, name="cells")), tmp_path, 2)
+    job = TrainingJob(volume_of(napari.layers.Image(image, name="cells")), tmp_path, 2)
     *_, last = job.watch()
     assert last.words.startswith("model in") and (tmp_path / "run" / "model" / "model.json").exists()
     assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0]) and last.terms

@@ -13,10 +13,10 @@ from cytoshift.core.normalise import Normalisation
 from cytoshift.core.voxel import Voxel
 from cytoshift.model import Segmenter
 from cytoshift.nets.adain import AdaIN
-from cytoshift.nets.critic import CriticSpec
-from cytoshift.nets.nd import CONV, Lengthen, Pad, changed, conv, finer
+from cytoshift.nets.discriminator import DiscriminatorSpec
+from cytoshift.nets.nd import CONV, Pad, PadBorder, add_residual_image, conv, upsample_linear
+from cytoshift.nets.network_spec import NetSpec, TranslatorSpec, UNetSpec, stages
 from cytoshift.nets.resnet import ResNetSpec
-from cytoshift.nets.spec import NetSpec, TranslatorSpec, UNetSpec, stages
 from cytoshift.predict.pipeline import segment
 from cytoshift.represent import Ternary
 from predicting import nuclei, volume
@@ -75,21 +75,23 @@ def test_the_sizes_are_those_of_the_reference():
         more = sum(2 * 2 * 9 * width**2 for width in (128, 160, 128))
         assert more == 5_750_260 - 3_649_012
         assert parameters(UNetSpec.cysgan(EXPANSION).build()) == 5_750_260
-        assert parameters(CriticSpec.cysgan().build()) == 1_446_209
-        assert parameters(CriticSpec.cysgan(3).build()) == 1_449_409
+        assert parameters(DiscriminatorSpec.cysgan().build()) == 1_446_209
+        assert parameters(DiscriminatorSpec.cysgan(3).build()) == 1_449_409
         # CycleGAN's generator has 11.37 M with biases before its norms, which do nothing.
         assert parameters(ResNetSpec.for_voxel(FLAT).build()) == 11_360_385
 
 
-def test_critics_score_as_many_patches_as_the_papers():
-    narrow = CriticSpec.cysgan().model_copy(update={"widths": (2,) * 5})
+def test_discriminators_score_as_many_patches_as_the_papers():
+    narrow = DiscriminatorSpec.cysgan().model_copy(update={"widths": (2,) * 5})
     assert narrow.build()(picture(1, 1, 17, 129, 129)).shape == (1, 1, 9, 9, 9)
-    assert CriticSpec.patchgan(2, width=2).build()(picture(1, 1, 256, 256)).shape == (1, 1, 30, 30)
+    assert DiscriminatorSpec.patchgan(2, width=2).build()(picture(1, 1, 256, 256)).shape == (1, 1, 30, 30)
 
 
 def test_a_score_of_patchgan_sees_seventy_pixels():
-    critic = CriticSpec.patchgan(2, width=2).build()
-    linear = nn.Sequential(*[layer for layer in (*critic.body, critic.score) if isinstance(layer, nn.Conv2d)])
+    discriminator = DiscriminatorSpec.patchgan(2, width=2).build()
+    linear = nn.Sequential(
+        *[layer for layer in (*discriminator.body, discriminator.score) if isinstance(layer, nn.Conv2d)]
+    )
     x = torch.zeros(1, 1, 128, 128, requires_grad=True)
     linear(x)[0, 0, 7, 7].backward()
     assert [int((x.grad[0, 0] != 0).any(axis).sum()) for axis in (0, 1)] == [70, 70]
@@ -105,10 +107,10 @@ def test_finer_is_interpolation_with_aligned_corners(ndim):
     odd = (4, 9, 5)[-ndim:]
     mode = {2: "bilinear", 3: "trilinear"}[ndim]
     torch.testing.assert_close(
-        finer(coarse, stride, odd), F.interpolate(coarse, size=odd, mode=mode, align_corners=True)
+        upsample_linear(coarse, stride, odd), F.interpolate(coarse, size=odd, mode=mode, align_corners=True)
     )
-    even = finer(coarse, stride, (4, 10, 6)[-ndim:])
-    torch.testing.assert_close(even[..., :-1, :-1], finer(coarse, stride, odd))
+    even = upsample_linear(coarse, stride, (4, 10, 6)[-ndim:])
+    torch.testing.assert_close(even[..., :-1, :-1], upsample_linear(coarse, stride, odd))
     assert torch.equal(even[..., -1], even[..., -2])
 
 
@@ -117,7 +119,7 @@ def test_features_do_not_move_on_the_way_down_and_up():
     down = conv(1, 1, (3, 3), (2, 2))
     with torch.no_grad():
         down[1].weight.zero_()[0, 0, 1, 1] = 1
-        back = finer(down(ramp), (2, 2), (16, 16))
+        back = upsample_linear(down(ramp), (2, 2), (16, 16))
     assert torch.equal(back[..., :-1], ramp[..., :-1])
 
 
@@ -125,15 +127,15 @@ def test_features_do_not_move_on_the_way_down_and_up():
 def test_padding_is_torchs_and_so_is_its_gradient(mode):
     x = picture(2, 1, 5, 6, 4).double().requires_grad_()
     pads = (0, 0, 2, 2, 1, 1)
-    assert torch.equal(Lengthen.apply(x, (1, 2, 0), mode), F.pad(x, pads, mode=mode))
+    assert torch.equal(PadBorder.apply(x, (1, 2, 0), mode), F.pad(x, pads, mode=mode))
     weight = picture(2, 1, 7, 10, 4).double()
     ours, theirs = (
         torch.autograd.grad((padded * weight).sum(), x)[0]
-        for padded in (Lengthen.apply(x, (1, 2, 0), mode), F.pad(x, pads, mode=mode))
+        for padded in (PadBorder.apply(x, (1, 2, 0), mode), F.pad(x, pads, mode=mode))
     )
     torch.testing.assert_close(ours, theirs)
     small = picture(1, 1, 3, 3).double().requires_grad_()
-    assert torch.autograd.gradgradcheck(lambda t: Lengthen.apply(t, (1, 1), mode) ** 3, small)
+    assert torch.autograd.gradgradcheck(lambda t: PadBorder.apply(t, (1, 1), mode) ** 3, small)
 
 
 def test_padding_stays_in_the_number_format_that_comes_in():
@@ -183,17 +185,17 @@ def test_flat_slices_see_each_other_only_where_the_voxel_lets_them():
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_the_critic_follows_the_voxel_and_scores_in_32_bits(ndim):
+def test_the_discriminator_follows_the_voxel_and_scores_in_32_bits(ndim):
     voxel = (FLAT, SLAB)[ndim - 2]
-    critic = CriticSpec.for_voxel(voxel, 2, (4, 8, 8)).build()
-    assert critic.spec.strides == {
+    discriminator = DiscriminatorSpec.for_voxel(voxel, 2, (4, 8, 8)).build()
+    assert discriminator.spec.strides == {
         2: ((2, 2), (2, 2), (1, 1)), 3: ((1, 2, 2), (2, 2, 2), (1, 1, 1)),
     }[ndim]  # fmt: skip
     with torch.autocast("cpu", torch.bfloat16):
-        score = critic(picture(2, 2, *(4, 16, 16)[-ndim:]))
+        score = discriminator(picture(2, 2, *(4, 16, 16)[-ndim:]))
     assert score.dtype == torch.float32 and score.shape == (2, 1, *(2, 4, 4)[-ndim:])
-    norms = [sum(isinstance(m, nn.modules.instancenorm._InstanceNorm) for m in critic.modules())]
-    first = CriticSpec.for_voxel(voxel, 2, (4, 8, 8), norm_first=True).build()
+    norms = [sum(isinstance(m, nn.modules.instancenorm._InstanceNorm) for m in discriminator.modules())]
+    first = DiscriminatorSpec.for_voxel(voxel, 2, (4, 8, 8), norm_first=True).build()
     norms += [sum(isinstance(m, nn.modules.instancenorm._InstanceNorm) for m in first.modules())]
     assert norms == [2, 3]
 
@@ -218,13 +220,13 @@ def test_a_change_moves_black_and_white_as_much_as_gray():
     image = torch.tensor([-1.0, -0.5, 0.0, 1.0]).view(1, 1, 1, 4)
     for change, slopes in ((0.25, [1, 1, 1, 0]), (-0.25, [0, 1, 1, 1])):
         delta = torch.full((1, 1, 1, 4), change, requires_grad=True)
-        drawn = changed(image, delta).tanh()
+        drawn = add_residual_image(image, delta).tanh()
         torch.testing.assert_close(drawn, (image + change).clamp(-0.999, 0.999), atol=1e-5, rtol=0)
         # A gradient that leads further out is dropped, one that leads inside passes.
         (-np.sign(change) * drawn).sum().backward()
         torch.testing.assert_close(delta.grad.flatten().abs(), torch.tensor(slopes).float(), atol=1e-3, rtol=0)
     delta = torch.full((1, 1, 1, 4), 0.25, requires_grad=True)
-    changed(image, delta).tanh().sum().backward()
+    add_residual_image(image, delta).tanh().sum().backward()
     assert delta.grad.flatten()[3] == pytest.approx(1, abs=1e-3)  # too white, and wished darker
 
 
@@ -279,9 +281,9 @@ def test_specs_come_back_from_json_told_apart_by_kind(spec):
     assert TypeAdapter(NetSpec).validate_python(json.loads(spec.model_dump_json())) == spec
 
 
-def test_a_critic_comes_back_from_json():
-    spec = CriticSpec.patchgan(3)
-    assert CriticSpec.model_validate_json(spec.model_dump_json()) == spec
+def test_a_discriminator_comes_back_from_json():
+    spec = DiscriminatorSpec.patchgan(3)
+    assert DiscriminatorSpec.model_validate_json(spec.model_dump_json()) == spec
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cytoshift.nets.graph import Graph, model, write
+from cytoshift.nets.graph import Graph, write_model, write_network
 from test_nets_quick import SPECS, image, trained
 
 pytest.importorskip("onnx")
@@ -22,8 +22,8 @@ def test_a_graph_gives_what_the_network_gives(name):
     spec = SPECS[name]
     network, graph = trained(spec), Graph(spec.ndim)
     with torch.inference_mode():
-        out = write(graph, network, "x")
-        made = model(graph, (spec.channels, outputs(network, spec)), "x", out, {"axes": "zyx"[-spec.ndim :]})
+        out = write_network(graph, network, "x")
+        made = write_model(graph, (spec.channels, outputs(network, spec)), "x", out, {"axes": "zyx"[-spec.ndim :]})
         session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
         for x in (image(spec), torch.cat([image(spec)] * 2, -2)[:1] * 0.7):
             found = session.run(None, {"image": x.numpy()})[0]
@@ -33,4 +33,4 @@ def test_a_graph_gives_what_the_network_gives(name):
 
 def test_what_is_no_network_of_ours_is_refused():
     with pytest.raises(TypeError, match="Linear is no network that is shipped"):
-        write(Graph(2), torch.nn.Linear(1, 1), "x")
+        write_network(Graph(2), torch.nn.Linear(1, 1), "x")

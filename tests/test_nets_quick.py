@@ -7,14 +7,14 @@ from torch import nn
 
 from cytoshift.core.voxel import Voxel
 from cytoshift.nets.chain import ChainSpec, LookupSpec
-from cytoshift.nets.folded import quick, steady, supported
+from cytoshift.nets.folded import has_frozen_norms, is_supported, quick
 from cytoshift.nets.nd import conv
-from cytoshift.nets.nd import finer as plain_finer
-from cytoshift.nets.quick import Head, finer, lengthened, rounded, rounded_apart
+from cytoshift.nets.nd import upsample_linear as plain_finer
+from cytoshift.nets.network_spec import TranslatorSpec
+from cytoshift.nets.quick import Head, finer, pad_border, round_transposed_weights, round_weights
 from cytoshift.nets.resnet import ResNetSpec
-from cytoshift.nets.spec import TranslatorSpec
 from cytoshift.nets.unet import UNetSpec
-from cytoshift.predict.norms import Pooled
+from cytoshift.predict.norms import PooledNorms
 
 FLAT = {"kernels": ((1, 3, 3), (3, 3, 3)), "strides": ((1, 1, 1), (1, 2, 2))}
 CUBE = {"kernels": ((3, 3, 3), (3, 3, 3)), "strides": ((1, 1, 1), (2, 2, 2))}
@@ -73,14 +73,14 @@ def image(spec) -> torch.Tensor:
 @pytest.mark.parametrize("name", SPECS)
 def test_folded_norms_give_what_the_network_gives(name):
     spec = SPECS[name]
-    network, x, pooled = trained(spec), image(spec), Pooled()
+    network, x, pooled = trained(spec), image(spec), PooledNorms()
     with torch.inference_mode():
         with pooled:
             network(x.flip(-1) * 0.8)  # statistics of another image
         pooled.freeze()
         with pooled:
             wanted = network(x)
-        assert supported(network) and steady(network) == (not pooled.frozen)
+        assert is_supported(network) and has_frozen_norms(network) == (not pooled.frozen)
         folded = quick(network, torch.float32, pooled.frozen)(x)
         assert folded.is_contiguous() and folded.dtype == torch.float32
         torch.testing.assert_close(folded, wanted, atol=2e-4, rtol=2e-4)
@@ -107,7 +107,7 @@ def test_statistics_of_another_network_are_refused():
 def test_longer_as_torch_pads(mode, widths):
     x = torch.randn(2, 3, *(5, 4, 6)[: len(widths)])
     wanted = F.pad(x, [w for width in reversed(widths) for w in (width, width)], mode=mode)
-    assert torch.equal(lengthened(x, widths, mode), wanted)
+    assert torch.equal(pad_border(x, widths, mode), wanted)
 
 
 def test_finer_as_between_the_levels_of_a_network():
@@ -139,7 +139,7 @@ def test_the_last_layer_is_the_convolution(out, padding, kernel):
 
 def test_rounding_keeps_the_sums_over_the_taps():
     weight = torch.randn(5, 3, 27, generator=torch.Generator().manual_seed(0))
-    made = rounded(weight)
+    made = round_weights(weight)
     assert torch.equal(made, made.bfloat16().float())
     nearest = weight.bfloat16().float()
     lost = lambda found: (found - weight).sum(-1).abs().mean()
@@ -149,9 +149,9 @@ def test_rounding_keeps_the_sums_over_the_taps():
 
 def test_taps_of_a_transposed_convolution_are_rounded_voxel_by_voxel():
     weight = torch.randn(4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    made = rounded_apart(weight, (2, 2))
+    made = round_transposed_weights(weight, (2, 2))
     lost = lambda found: F.conv_transpose2d(torch.ones(1, 4, 8, 8), found - weight, stride=2, padding=1)[
         ..., 2:-2, 2:-2
     ]
     assert lost(made).abs().mean() < 0.2 * lost(weight.bfloat16().float()).abs().mean()
-    assert torch.equal(rounded_apart(weight[..., :3, :3], (2, 2)), weight[..., :3, :3].bfloat16().float())
+    assert torch.equal(round_transposed_weights(weight[..., :3, :3], (2, 2)), weight[..., :3, :3].bfloat16().float())

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from cytoshift.core.blocks import Grid
-from cytoshift.predict.blockwise.audit import FIELDS, INSIDE, Audit, counts, cuts, judged, together
+from cytoshift.core.blocks import BlockGrid
+from cytoshift.predict.blockwise.audit import FIELDS, INSIDE, Audit, count_plane, cut_positions, judge_seams, sum_planes
 
 SHAPE = (64, 128, 128)
 
@@ -43,17 +43,17 @@ def damaged(labels: np.ndarray, wrong: str, block: tuple[int, ...]) -> np.ndarra
 
 
 def audit(labels: np.ndarray, block: tuple[int, ...]) -> Audit:
-    grid, sizes = Grid(SHAPE, block, (0, 0, 0)), np.bincount(labels.ravel())[1:]
+    grid, sizes = BlockGrid(SHAPE, block, (0, 0, 0)), np.bincount(labels.ravel())[1:]
     tables = []
     for one in grid:
         table = np.zeros((3, 1 + INSIDE, len(FIELDS)))
         for axis, write in enumerate(one.write):
-            for place, plane in enumerate(cuts(write.start, block[axis])):
+            for place, plane in enumerate(cut_positions(write.start, block[axis])):
                 if 0 < plane < write.stop:
                     layers = np.moveaxis(labels[(*one.write[:axis], slice(None), *one.write[axis + 1 :])], axis, 0)
-                    table[axis, place] = counts(layers[plane - 1], layers[plane], sizes)
+                    table[axis, place] = count_plane(layers[plane - 1], layers[plane], sizes)
         tables.append(table)
-    return judged(together(grid, tables))
+    return judge_seams(sum_planes(grid, tables))
 
 
 @pytest.mark.parametrize("face", [12, 24, 34, 46])
@@ -77,4 +77,8 @@ def test_of_little_nothing_is_said():
 
 
 def test_planes_inside_of_small_blocks_are_as_many_as_there_is_room():
-    assert cuts(10, 16) == [10, 12, 16, 20, 24] and cuts(10, 3) == [10, 11, 12] and cuts(5, 1) == [5]
+    assert (
+        cut_positions(10, 16) == [10, 12, 16, 20, 24]
+        and cut_positions(10, 3) == [10, 11, 12]
+        and cut_positions(5, 1) == [5]
+    )

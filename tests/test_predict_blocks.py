@@ -10,12 +10,12 @@ from scipy.ndimage import find_objects
 
 import stitching
 from cytoshift.core.errors import UserError
-from cytoshift.core.lock import locked
+from cytoshift.core.lock import lock_outputs
 from cytoshift.data.volumes import open_labels
-from cytoshift.predict.blockwise import audited, finish, passes, segment_blockwise
+from cytoshift.predict.blockwise import audit_classes, finish, passes, segment_blockwise
 from cytoshift.predict.blockwise.engine import Serial, Threads
 from cytoshift.predict.blockwise.link import RULES
-from cytoshift.predict.blockwise.plan import CONTEXT, Wishes
+from cytoshift.predict.blockwise.plan import CONTEXT, BlockOptions
 from stitching import PLAIN, blocks_of, crowd, encoded, image_of, same_objects, stand_in
 
 
@@ -42,7 +42,7 @@ def test_blocks_of_any_size_give_the_objects_of_one_piece(models, tmp_path, data
     with pytest.MonkeyPatch.context() as patch:
         stand_in(patch, eight)
         options = PLAIN.model_copy(update={"tile": data.draw(st.sampled_from([None, (24,) * ndim]))})
-        found, audit, _ = blocks_of(made, volume, tmp_path / "job", Wishes(block=block, halo=halo), options)
+        found, audit, _ = blocks_of(made, volume, tmp_path / "job", BlockOptions(block=block, halo=halo), options)
     assert found.max() == len(np.unique(found)) - 1, "ids are dense"
     assert same_objects(whole, found) and audit.passed
 
@@ -57,7 +57,7 @@ def phantom(models, monkeypatch):
     return made, volume, whole
 
 
-WISHES = Wishes(block=(31, 42), halo=(14, 14))
+WISHES = BlockOptions(block=(31, 42), halo=(14, 14))
 
 
 def test_an_object_larger_than_blocks_and_one_with_a_hole_come_out_whole(models, tmp_path, monkeypatch):
@@ -140,7 +140,7 @@ def test_changed_settings_start_afresh_from_the_pass_that_they_decide(phantom, t
     assert "(3) link: 4 of 4 were finished before" in said and "(4) merge: 1 of 1" not in said
     said = again(PLAIN.model_copy(update={"threshold": 0.8}))
     assert "(1) predict: 1 of 1 were finished before" in said and "(2) decode: 4 of 4" not in said
-    said = again(PLAIN, Wishes(block=(30, 42), halo=(14, 14)))
+    said = again(PLAIN, BlockOptions(block=(30, 42), halo=(14, 14)))
     assert "block was [31, 42], now [30, 42]" in said and "(2) decode: " in said and "decode: 4 of 4" not in said
     assert "(1) predict: 1 of 1 were finished before" in said, "the network's tiles are not those of blocks"
     said = again(PLAIN.model_copy(update={"precision": "bf16"}))
@@ -187,7 +187,7 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_lost(phantom, tmp_path, monk
 def test_two_commands_do_not_work_in_one_folder(phantom, tmp_path):
     made, volume, _ = phantom
     call = (made, volume, {"": tmp_path / "out.ome.zarr"}, tmp_path / "work", Serial(), WISHES, PLAIN)
-    with locked(tmp_path / "work"), pytest.raises(UserError, match="another command works in"):
+    with lock_outputs(tmp_path / "work"), pytest.raises(UserError, match="another command works in"):
         segment_blockwise(*call)
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file"):
@@ -203,7 +203,7 @@ def test_passes_one_by_one_and_out_of_turn(phantom, tmp_path):
         segment_blockwise(*call, only="link")
     for name in ("predict", "decode", "link", "merge", "write"):
         job = segment_blockwise(*call, only=name)
-    assert audited(job)[0].passed and finish(job, Serial(), keep=True)[0].exists() and job.folder.exists()
+    assert audit_classes(job)[0].passed and finish(job, Serial(), keep=True)[0].exists() and job.folder.exists()
 
 
 @pytest.mark.parametrize("wrong", ["cut", "merged"])
@@ -211,7 +211,7 @@ def test_the_audit_sees_what_faces_cut_or_merge(models, tmp_path, monkeypatch, w
     labels = crowd((300, 300), 8, 0.9)
     made, volume = models[2, "bcd"], image_of(labels)
     stand_in(monkeypatch, encoded(made, labels, volume)[0])
-    wishes = Wishes(block=(60, 60), halo=(14, 14))
+    wishes = BlockOptions(block=(60, 60), halo=(14, 14))
     _, fine, _ = blocks_of(made, volume, tmp_path / "fine", wishes)
     assert fine.passed and fine.faces["sections"] > 50 < fine.between["sections"]
 

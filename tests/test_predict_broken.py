@@ -18,14 +18,14 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.data import store
 from cytoshift.data.store import ImageStore
 from cytoshift.data.volumes import ImageSource, open_labels, open_volumes
-from cytoshift.predict.blockwise import audited, finish, segment_blockwise
+from cytoshift.predict.blockwise import audit_classes, finish, segment_blockwise
 from cytoshift.predict.blockwise.engine import Serial
-from cytoshift.predict.blockwise.plan import PASSES, Wishes
+from cytoshift.predict.blockwise.plan import PASSES, BlockOptions
 from cytoshift.predict.pipeline import Options
 from predicting import nuclei, segmenter
 from stitching import PLAIN, crowd, encoded, image_of, stand_in
 
-WISHES = Wishes(block=(31, 42), halo=(14, 14))
+WISHES = BlockOptions(block=(31, 42), halo=(14, 14))
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -93,7 +93,7 @@ def test_a_chunk_of_the_image_that_is_cut_short_is_named_and_the_rest_kept(tmp_p
     kept.finish()
     source = ImageSource(paths=str(tmp_path / "a.ome.zarr"), voxel=(1.0, 1.0), unit="px")
     made, options = segmenter(2), Options(precision="32", tile=(48, 48))
-    wishes = Wishes(block=(40, 50), halo=(8, 8))
+    wishes = BlockOptions(block=(40, 50), halo=(8, 8))
 
     def call(folder, **rest):
         (volume,) = open_volumes(source)
@@ -130,10 +130,10 @@ def test_what_later_passes_need_is_made_again_where_it_is_damaged(tmp_path, monk
     path = sorted(p for p in (folder / "work" / kind).rglob("*") if p.is_file() and p.suffix in (".npy", ""))[-1]
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(UserError, match="the same command") as caught:
-        audited(call(folder))
+        audit_classes(call(folder))
     assert "\n" not in str(caught.value)
     job = call(folder)
-    assert audited(job)[0].passed
+    assert audit_classes(job)[0].passed
     finish(job, Serial())
     assert files(folder / "out.ome.zarr") == files(tmp_path / "whole" / "out.ome.zarr")
 

@@ -15,7 +15,7 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_labels
 from cytoshift.data.write import write_labels
 from cytoshift.model import Segmenter
-from cytoshift.nets.spec import UNetSpec
+from cytoshift.nets.network_spec import UNetSpec
 from cytoshift.represent import Classes, Semantic
 
 HALF = Voxel((0.5, 0.5), "um")

@@ -15,7 +15,7 @@ from cytoshift.data.write import write_image
 from cytoshift.model import Segmenter
 from cytoshift.predict import images, network
 from cytoshift.predict.blockwise.engine import Processes, Serial, Threads
-from cytoshift.predict.images import groups, segment_images
+from cytoshift.predict.images import group_all, segment_images
 from cytoshift.predict.outputs import Outputs
 from cytoshift.predict.pipeline import Options, predict
 from predicting import nuclei, segmenter
@@ -61,12 +61,12 @@ def test_groups_are_bounded_and_do_not_depend_on_what_is_finished(folder, tmp_pa
     monkeypatch.setattr(images, "TOGETHER", 2 * 40 * 56)
     model = Segmenter.load(folder / "model")
     outputs = Outputs(tmp_path / "out", open_volumes(folder / "images"), {"of": "a test"})
-    names = [[volume.name for volume in group.outputs.volumes] for group in groups(model, outputs)]
+    names = [[volume.name for volume in group.outputs.volumes] for group in group_all(model, outputs)]
     assert names == [["0", "1"], ["2", "3"], ["4"], ["5", "6"], ["7"]]
     whole, _ = written(folder, tmp_path / "out", Serial())
     for name in ("1.tif", "6.tif"):
         (tmp_path / "out" / name).unlink()
-    assert [sorted(group.missing) for group in groups(model, outputs)] == [["1"], [], [], ["6"], []]
+    assert [sorted(group.missing) for group in group_all(model, outputs)] == [["1"], [], [], ["6"], []]
     again, counts = written(folder, tmp_path / "out", Serial())
     assert again == whole and counts == [1, 1]
 

@@ -9,9 +9,9 @@ import stitching
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.predict.blockwise.job import ROW
-from cytoshift.predict.blockwise.link import AGREE, best, contact
-from cytoshift.predict.blockwise.merge import forest
-from cytoshift.predict.blockwise.plan import Wishes
+from cytoshift.predict.blockwise.link import AGREE, best_pairs, touching_pairs
+from cytoshift.predict.blockwise.merge import connected_names
+from cytoshift.predict.blockwise.plan import BlockOptions
 from stitching import blocks_of, encoded, image_of, stand_in
 
 SHAPES = {2: (64, 95), 3: (33, 33, 62)}
@@ -44,7 +44,7 @@ def beads(shape: tuple[int, ...], radius: int) -> np.ndarray:
     return out
 
 
-def equal(models, labels: np.ndarray, kind: str, wishes: Wishes, folder) -> int:
+def equal(models, labels: np.ndarray, kind: str, wishes: BlockOptions, folder) -> int:
     """Objects of one piece, each of which blocks have found once and whole."""
     made, volume = models[labels.ndim, kind], image_of(labels)
     eight, whole = encoded(made, labels, volume)
@@ -64,7 +64,7 @@ def test_objects_longer_than_blocks_and_halos_come_out_once(models, tmp_path, da
     block = tuple(data.draw(st.integers(15, 30)) for _ in range(ndim))
     halo = tuple(data.draw(st.integers(14, 18)) for _ in range(ndim))
     labels = rods(SHAPES[ndim], 11, gap)
-    assert equal(models, labels, kind, Wishes(block=block, halo=halo), tmp_path / "job") >= 4
+    assert equal(models, labels, kind, BlockOptions(block=block, halo=halo), tmp_path / "job") >= 4
 
 
 @settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -74,7 +74,7 @@ def test_a_row_of_objects_that_touch_is_no_chain(models, tmp_path, data):
     ndim = data.draw(st.sampled_from([2, 3]))
     shape = (*(21,) * (ndim - 1), data.draw(st.integers(80, 120)))
     block = (*(21,) * (ndim - 1), data.draw(st.integers(9, 33)))
-    labels, wishes = beads(shape, 5), Wishes(block=block, halo=(14,) * ndim)
+    labels, wishes = beads(shape, 5), BlockOptions(block=block, halo=(14,) * ndim)
     assert equal(models, labels, "components", wishes, tmp_path / "job") == 1
     assert equal(models, labels, "bcd", wishes, tmp_path / "job") == labels.max() > 6
 
@@ -83,19 +83,19 @@ def test_a_row_of_objects_that_touch_is_no_chain(models, tmp_path, data):
 def test_no_object_has_two_partners_unless_contact_is_the_rule(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     a, b = (rng.integers(0, data.draw(st.integers(1, 6)), (3, 4, 7)).astype(np.int32) for _ in range(2))
-    pairs = best(a, b)
+    pairs = best_pairs(a, b)
     assert len(np.unique(pairs[:, 0])) == len(np.unique(pairs[:, 1])) == len(pairs)
     for one, other in pairs:
         both = ((a == one) & (b == other)).sum()
         assert both / ((a == one) | (b == other)).sum() >= AGREE
-    assert {tuple(pair) for pair in pairs} <= {tuple(pair) for pair in contact(a, b)}
-    assert {tuple(pair) for pair in contact(a, b)} == set(zip(a[(a * b) > 0].tolist(), b[(a * b) > 0].tolist()))
+    assert {tuple(pair) for pair in pairs} <= {tuple(pair) for pair in touching_pairs(a, b)}
+    assert {tuple(pair) for pair in touching_pairs(a, b)} == set(zip(a[(a * b) > 0].tolist(), b[(a * b) > 0].tolist()))
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=14))
 def test_parts_that_are_linked_are_one_object_called_by_its_lowest_name(links):
     pairs = np.array(links, np.uint64).reshape(-1, 2) + (np.uint64(7) << np.uint64(32))
-    linked = forest(pairs, ROW)
+    linked = connected_names(pairs, ROW)
     roots = {name: name for name in pairs.ravel().tolist()}
     for _ in roots:
         for one, other in pairs.tolist():

@@ -12,13 +12,13 @@ from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.volumes import declared, open_volumes
+from cytoshift.data.volumes import image_source, open_volumes
 from cytoshift.data.write import write_image
 from cytoshift.labels.ids import relabel
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict import pipeline
 from cytoshift.predict.outputs import Outputs
-from cytoshift.predict.raw import rounded
+from cytoshift.predict.raw import round_to_eight_bits
 from cytoshift.represent import BCD, Ternary
 from predicting import nuclei, segmenter, volume
 
@@ -92,9 +92,9 @@ def test_what_is_written_decodes_to_the_labels_that_are_written():
 def test_ranges():
     image = np.array([[-1, 0, 1]], np.float32)
     channels = np.array([[[0, 0.5, 1]], [[0, 0.2, 1]], [[-1, 0, 1]]], np.float32)
-    drawn = rounded(image, [(-1, 1)], channels, BCD()).channels
+    drawn = round_to_eight_bits(image, [(-1, 1)], channels, BCD()).channels
     assert drawn.tolist() == [[[0, 128, 255]], [[0, 128, 255]], [[0, 51, 255]], [[0, 128, 255]]]
-    assert rounded(2 * image, [(-4, 4)], channels[:1], Ternary()).channels.tolist() == [
+    assert round_to_eight_bits(2 * image, [(-4, 4)], channels[:1], Ternary()).channels.tolist() == [
         [[64, 128, 191]],
         [[0, 128, 255]],
     ]
@@ -136,7 +136,7 @@ def test_it_is_read_back_with_axes_and_voxel_size(tmp_path, unit):
     write_image(tmp_path / "s.tif", nuclei((6, 24, 28), 8, 0)[0], voxel, "zyx")
     words = ("--voxel", "2,0.5,0.5", "--unit", unit)
     segment(made, tmp_path / "s.tif", *words, "-o", tmp_path / "l.tif", "--raw", tmp_path / "s.h5")
-    (back,) = open_volumes(declared(f"{tmp_path / 's.h5'}::vol0", channel=1))
+    (back,) = open_volumes(image_source(f"{tmp_path / 's.h5'}::vol0", channel=1))
     assert back.axes == "zyx" and back.voxel == voxel
     assert (back.load() == read(tmp_path / "s.h5")[1]).all() and len(read(tmp_path / "s.h5")) == 2
     command = ["info", f"{tmp_path / 's.h5'}::vol0", "--channel", "1", "-o", str(tmp_path / "t.png")]

@@ -14,8 +14,8 @@ from cytoshift.nets.resnet import ResNetSpec
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict.blockwise import segment_blockwise
 from cytoshift.predict.blockwise.engine import Serial
-from cytoshift.predict.blockwise.plan import Wishes
-from cytoshift.predict.network import multiple, pad
+from cytoshift.predict.blockwise.plan import BlockOptions
+from cytoshift.predict.network import multiple, pad_to_step
 from cytoshift.predict.pipeline import Options, Pipeline
 from cytoshift.predict.working import Working
 from cytoshift.represent import Classes, Ternary
@@ -32,7 +32,7 @@ PIXELS = Voxel((1.0, 1.0))
 def segmenter_of(name: str, ndim: int):
     """What a method ships before it has learnt anything."""
     method = build(name, ndim)
-    spec = method.shipped()
+    spec = method.exported_spec()
     network = spec.build()
     network.load_state_dict((method.network().to_target if name == "cyclegan" else method.network()).state_dict())
     represent = Ternary() if name == "cyclegan" else method.task.represent  # a translator of images draws one channel
@@ -47,7 +47,7 @@ def blocks_and_piece(made, volume, options, folder):
     outputs = {name: folder / f"{name}.ome.zarr" for name in names}
     size = tuple(n // 2 for n in volume.shape)
     job = segment_blockwise(made, volume, outputs, folder / "work", Serial(),
-                            Wishes(block=size, halo=(8,) * len(size)), options, only="predict")  # fmt: skip
+                            BlockOptions(block=size, halo=(8,) * len(size)), options, only="predict")  # fmt: skip
     whole = Pipeline.of_image(made, job.scale(volume.load()), volume.voxel, options).channels()
     lows = np.array(job.represent.ranges)[:, 0].reshape(-1, *(1,) * len(size))
     found = job.stored_channels(slice(0, len(whole)), tuple(slice(0, n) for n in volume.shape))
@@ -96,7 +96,9 @@ def test_boxes_of_the_working_grid_are_those_of_the_whole(size):
     volume = Volume("cells", image, "yx", Voxel(size), "made up")
     scale = Normalisation().measure([image])
     working = Working(volume, scale, made.voxel, multiple(made))
-    whole = pad(resample(scale(image), working_shape(image.shape, volume.voxel, made.voxel))[None], multiple(made))
+    whole = pad_to_step(
+        resample(scale(image), working_shape(image.shape, volume.voxel, made.voxel))[None], multiple(made)
+    )
     assert working.shape == whole.shape
     for region in ((slice(0, 20), slice(16, 52)), (slice(8, whole.shape[1]), slice(4, whole.shape[2]))):
         box = (slice(0, 1), *region)

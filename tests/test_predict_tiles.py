@@ -17,8 +17,8 @@ from cytoshift.model import Segmenter
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict import network
 from cytoshift.predict.network import Tiling, probabilities
-from cytoshift.predict.norms import Pooled
-from cytoshift.predict.tiles import Cover, fitting, lay, spread
+from cytoshift.predict.norms import PooledNorms
+from cytoshift.predict.tiles import Cover, blend_tiles, fit_tile, place_tiles
 from predicting import nuclei, segmenter, taught
 
 IOU = 0.9  # an object that came out the same in both
@@ -99,9 +99,9 @@ def test_tiles_are_found_by_region_and_laid_over_each_other_in_their_order(data)
         return np.ascontiguousarray(drawn[(number, slice(None), *box)])
 
     out, exact = np.empty((2, *seen[region].shape), np.uint8), np.empty((2, *seen[region].shape), np.float32)
-    lay(exact, cover, region, part)
+    blend_tiles(exact, cover, region, part)
     assert sorted(read) == np.flatnonzero(reach[(slice(None), *region)].any((1, 2))).tolist(), "each tile is read once"
-    lay(out, cover, region, part)
+    blend_tiles(out, cover, region, part)
     np.testing.assert_array_equal(exact, sums[(slice(None), *region)])
     np.testing.assert_array_equal(out, np.floor(exact + 0.5))
 
@@ -116,15 +116,15 @@ def test_overlaps_are_as_wide_as_asked_for():
 
 
 def test_the_largest_tile_of_a_budget_is_as_cubic_as_can_be():
-    assert fitting((512, 512), 256 * 256, (4, 4)) == (256, 256)
-    assert fitting((16, 512, 512), 64**3, (4, 4, 4)) == (16, 128, 128)
-    assert fitting((8, 8), 10**6, (4, 4)) == (8, 8)
-    assert fitting((64, 64), 1, (4, 4)) == (4, 4)
+    assert fit_tile((512, 512), 256 * 256, (4, 4)) == (256, 256)
+    assert fit_tile((16, 512, 512), 64**3, (4, 4, 4)) == (16, 128, 128)
+    assert fit_tile((8, 8), 10**6, (4, 4)) == (8, 8)
+    assert fit_tile((64, 64), 1, (4, 4)) == (4, 4)
 
 
 def test_windows_spread_over_all_of_an_image():
     seen = np.zeros((60, 100), int)
-    for _, place in zip(range(256), spread((60, 100), (20, 20), (4, 4))):
+    for _, place in zip(range(256), place_tiles((60, 100), (20, 20), (4, 4))):
         assert all(s.start % 4 == 0 and s.stop - s.start == 20 for s in place)
         seen[place] += 1
     assert seen.min() > 0 and seen.max() < 3 * np.median(seen)
@@ -132,7 +132,7 @@ def test_windows_spread_over_all_of_an_image():
 
 def test_pooled_statistics_of_one_whole_are_its_own():
     made, x = segmenter(), torch.randn(1, 1, 32, 48, generator=torch.Generator().manual_seed(0))
-    pooled = Pooled()
+    pooled = PooledNorms()
     with pooled:
         first = made.network(x)
     pooled.freeze()
@@ -148,12 +148,12 @@ def test_pooled_knows_the_affine_numbers_and_running_statistics_of_torch_layers(
     affine = torch.nn.InstanceNorm2d(3, affine=True)
     torch.nn.init.constant_(affine.weight, 2.0)
     torch.nn.init.constant_(affine.bias, 5.0)
-    with torch.no_grad(), Pooled():
+    with torch.no_grad(), PooledNorms():
         out = affine(x)
     np.testing.assert_allclose(out.mean([0, 2, 3]), 5, atol=1e-4)
     np.testing.assert_allclose(out.std([0, 2, 3], correction=0), 2, atol=1e-3)
     tracking = torch.nn.InstanceNorm2d(3, track_running_stats=True).eval()
-    with torch.no_grad(), Pooled() as pooled:
+    with torch.no_grad(), PooledNorms() as pooled:
         torch.testing.assert_close(tracking(x), x, atol=1e-4, rtol=1e-4)
     assert pooled.notes == []
 
@@ -163,9 +163,9 @@ def test_a_u_net_of_one_whole_is_what_it_was():
     torch.manual_seed(0)
     made = UNetSpec.for_voxel(Voxel((1.0, 1.0)), 1, 3, (8, 16), stem=3).build().eval()
     x = torch.randn(1, 1, 32, 48)
-    with torch.no_grad(), Pooled():
+    with torch.no_grad(), PooledNorms():
         pooled = made(x)
-    with torch.no_grad(), Pooled():
+    with torch.no_grad(), PooledNorms():
         torch.testing.assert_close(made(torch.cat([x, x]))[:1], pooled, atol=1e-4, rtol=1e-4)
     with torch.no_grad():
         torch.testing.assert_close(pooled, made(x), atol=1e-4, rtol=1e-4)

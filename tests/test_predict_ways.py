@@ -10,7 +10,7 @@ from cytoshift.core import threads
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation
 from cytoshift.nets import formats, quick
-from cytoshift.nets.spec import TranslatorSpec
+from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict import ways
 from cytoshift.predict.network import Tiling, probabilities

@@ -83,7 +83,7 @@ def test_a_halo_below_the_objects_is_a_warning_with_its_cure(scene, tmp_path):
 def test_a_failed_audit_ends_with_3_and_keeps_the_labels(scene, tmp_path, monkeypatch):
     none = dict.fromkeys(FIELDS, 0.0) | {"sections": 90.0, "cut": 30.0}
     seam = Audit(none, none | {"cut": 0.0}, {"cut": 0.3, "lost": 0.0, "growth": 0.0}, {"cut": 9.0}, ("objects cut",))
-    monkeypatch.setattr(blockwise, "judged", lambda _: seam)
+    monkeypatch.setattr(blockwise, "judge_seams", lambda _: seam)
     out = tmp_path / "a.ome.zarr"
     said = segment(*scene, "-o", out, *BLOCKS, code=3)
     assert "seam audit: FAILED (objects cut at faces)" in said and "cut 33.33 %" in said

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cytoshift.core.clock import Clock
+from cytoshift.core.clock import StageClock
 from cytoshift.core.machine import machine, memory, peak_memory, versions
 
 TASK = """
@@ -94,11 +94,11 @@ def test_every_verb_that_works_for_a_while_can_be_quiet_and_speak_json():
 
 
 def test_a_clock_adds_up_stages_however_they_end():
-    clock = Clock()
+    clock = StageClock()
     with pytest.raises(ValueError), clock.stage("a"):
         time.sleep(0.01)
         raise ValueError
-    assert list(clock.waiting(iter("xy"), "b")) == ["x", "y"]
+    assert list(clock.wait_for(iter("xy"), "b")) == ["x", "y"]
     with clock.stage("a"):
         time.sleep(0.01)
     assert list(clock.seconds) == ["a", "b"] and clock.seconds["a"] >= 0.02

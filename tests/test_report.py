@@ -11,12 +11,12 @@ from PIL import Image
 
 from cytoshift.core import papers
 from cytoshift.core.errors import UserError
-from cytoshift.core.facts import read_json, write_json
+from cytoshift.core.json_files import read_json, write_json
 from cytoshift.report import page, write_report
 from cytoshift.report.charts import curve
-from cytoshift.report.learnt import Learnt, learnt
-from cytoshift.report.logs import history
-from cytoshift.report.pictures import Album, evenly, thinned
+from cytoshift.report.logs import read_log
+from cytoshift.report.pictures import Album, select_groups, spaced_numbers
+from cytoshift.report.training_sizes import TrainingSizes, training_sizes
 from pages import checked
 
 EVIL = "<script>alert('1')</script> & \"co\""
@@ -31,11 +31,18 @@ SETTINGS = {
 IMAGES = {"count": 1, "each": [{"name": EVIL, "origin": EVIL, "axes": "yx", "shape": [60, 80], "dtype": "uint16",
                                 "channels": 1, "voxel": [0.5, 0.5], "unit": "um"}]}  # fmt: skip
 FACTS = {
-    "kind": "train", "versions": {"cytoshift": "0.1.0"}, "machine": {"cpu": EVIL}, "images": IMAGES,
-    "working": {"voxel": [0.5, 0.5], "unit": "um"}, "players": {"generators": 1234, "critic": 567}, "network": 1000,
-    "sessions": [{"seconds": {"samples": 2.0, "steps": 30.0}, "memory_gb": 0.7},
-                 {"seconds": {"steps": 10.0}, "memory_gb": 0.9, "card_gb": None}],
-}  # fmt: skip
+    "kind": "train",
+    "versions": {"cytoshift": "0.1.0"},
+    "machine": {"cpu": EVIL},
+    "images": IMAGES,
+    "working": {"voxel": [0.5, 0.5], "unit": "um"},
+    "players": {"generators": 1234, "discriminator": 567},
+    "network": 1000,
+    "sessions": [
+        {"seconds": {"samples": 2.0, "steps": 30.0}, "memory_gb": 0.7},
+        {"seconds": {"steps": 10.0}, "memory_gb": 0.9, "card_gb": None},
+    ],
+}
 
 
 CARD = {
@@ -54,7 +61,9 @@ def run_folder(folder: Path) -> Path:
     """A run as `train` leaves it, without its weights."""
     folder.mkdir(parents=True)
     (folder / "run.yaml").write_text(yaml.safe_dump(SETTINGS))
-    rows = [{"step": s, "generators/cycle": 10 / s, "critic/translated": 0.5, "lr": 4e-4} for s in range(10, 70, 10)]
+    rows = [
+        {"step": s, "generators/cycle": 10 / s, "discriminator/translated": 0.5, "lr": 4e-4} for s in range(10, 70, 10)
+    ]
     notes = [f"warning at step {s}: collapse: {EVIL}" for s in (20, 30)] + [f"back to the beginning {EVIL}"]
     lines = [json.dumps(row) for row in rows] + [json.dumps({"note": note}) for note in notes] + ['{"step": 70, "gen']
     (folder / "log.jsonl").write_text("\n".join(lines))
@@ -89,7 +98,7 @@ def test_the_paragraph_has_the_numbers_of_the_run_and_no_others(tmp_path):
                   "percentiles 0.5 and 99.8 of each image became -1 and 1, and were inverted", "patches of 32 × 48",
                   "median equivalent diameter of 8 um (90 % within 4.5 to 11.5 um)", "No annotation was used",
                   "thresholded at 0.25", "above 0.5 were dropped", "(saddle 0.9)", "diameter below 4 were left out",
-                  "generators 1,234, critic 567; the shipped network has 1,000", "60 steps with batches of 2",
+                  "generators 1,234, discriminator 567; the shipped network has 1,000", "60 steps with batches of 2",
                   "bfloat16", "Adam (β = 0.5, 0.99)", "rate of 0.0004, falling from 50 %", "(decay 0.99)", "seed was 3",
                   "@article{yao2021adgan"):  # fmt: skip
         assert words in paragraph, words
@@ -153,19 +162,19 @@ def test_every_method_names_its_papers_and_every_paper_is_there():
     assert all(kind.title and kind.papers and kind.name == name for name, kind in KNOWN.items())
     used = {key for kind in (*KNOWN.values(), BC, BCD, Affinity) for key in kind.papers}
     assert used == set(papers.library())
-    assert papers.short("yao2021adgan") == "Yao et al., 2021"
-    assert papers.short("sun2016coral") == "Sun and Saenko, 2016"
-    assert papers.short("ganin2016dann") == "Ganin et al., 2016"
+    assert papers.short_citation("yao2021adgan") == "Yao et al., 2021"
+    assert papers.short_citation("sun2016coral") == "Sun and Saenko, 2016"
+    assert papers.short_citation("ganin2016dann") == "Ganin et al., 2016"
     assert papers.field("lauenburg2023cysgan", "title").startswith("3D Domain Adaptive Instance")
-    assert all(set(papers.place(key)) & {"doi", "url"} for key in papers.library())
+    assert all(set(papers.paper_link(key)) & {"doi", "url"} for key in papers.library())
     assert all(entry.count("{") == entry.count("}") for entry in papers.library().values())
 
 
 def test_a_log_of_any_state_is_read(tmp_path):
     log = tmp_path / "log.jsonl"
-    assert history(log).rows == []
+    assert read_log(log).rows == []
     log.write_text('{"step": 1, "a/b": NaN, "a/c": 2}\nnoise\n[1]\n{"note": "hello"}\n{"step": 2, "a/c": 3}\n{"st')
-    found = history(log)
+    found = read_log(log)
     assert found.last == 2 and found.notes == ["hello"] and found.rows[0] == {"step": 1, "a/c": 2}
     assert list(found.curves()) == ["a"]
 
@@ -179,12 +188,12 @@ def test_a_curve_leaves_room_for_what_is_usual_and_says_the_rest():
 
 def test_quantiles_become_a_histogram():
     told = {"origin": "masks", "objects": 9, "unit": "um", "diameter": {"25": 0.5, "50": 1.0, "75": 1.5}}
-    even = learnt({"objects": {"": told}})[""]
-    assert even.binned([0.0, 1.0, 2.0, 3.0]) == pytest.approx([0.5, 0.5, 0.0])
+    even = training_sizes({"objects": {"": told}})[""]
+    assert even.share_per_bin([0.0, 1.0, 2.0, 3.0]) == pytest.approx([0.5, 0.5, 0.0])
     assert even.quantile(0.25) == 0.5 and even.quantile(2) == 1.5 and even.most == 1.5
-    same = Learnt("masks", 3, "um", ((0.05, 4.0), (0.5, 4.0), (0.95, 4.0)))
-    assert sum(same.binned([0.0, 3.0, 6.0])) == 1.0 and same.quantile(0.5) == 4.0
-    assert learnt({}) == {}
+    same = TrainingSizes("masks", 3, "um", ((0.05, 4.0), (0.5, 4.0), (0.95, 4.0)))
+    assert sum(same.share_per_bin([0.0, 3.0, 6.0])) == 1.0 and same.quantile(0.5) == 4.0
+    assert training_sizes({}) == {}
 
 
 def test_pictures_keep_to_a_budget_and_what_is_left_out_is_counted(tmp_path):
@@ -192,10 +201,10 @@ def test_pictures_keep_to_a_budget_and_what_is_left_out_is_counted(tmp_path):
         picture(tmp_path / f"{number}.png")
     size = (tmp_path / "0.png").stat().st_size
     groups = [[tmp_path / f"{number}.png"] for number in range(6)]
-    assert thinned(groups, 6 * size) == [0, 1, 2, 3, 4, 5] and thinned(groups, 3 * size) == [0, 2, 5]
-    assert thinned(groups, 0) == [] and evenly(7, 1) == [3]
+    assert select_groups(groups, 6 * size) == [0, 1, 2, 3, 4, 5] and select_groups(groups, 3 * size) == [0, 2, 5]
+    assert select_groups(groups, 0) == [] and spaced_numbers(7, 1) == [3]
     album = Album(2 * size)
-    kept = [album.as_it_is(path, "a picture") for (path,) in groups]
+    kept = [album.embed_file(path, "a picture") for (path,) in groups]
     assert [one is not None for one in kept] == [True, True, False, False, False, False] and album.dropped == 4
 
 

@@ -10,15 +10,15 @@ from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
-from cytoshift.core.facts import read_json, write_json
+from cytoshift.core.json_files import read_json, write_json
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_labels
 from cytoshift.data.write import write_image, write_labels
-from cytoshift.draw import colour_of, outline_layer, value_layer
+from cytoshift.draw import colour_at, outline_layer, value_layer
 from cytoshift.report import write_report
 from cytoshift.train.fit import fit
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 from pages import checked
 from predicting import nuclei, segmenter
 
@@ -195,7 +195,7 @@ def test_a_report_that_nobody_asked_for_stops_nothing(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "kept.json").read_text())["mean"]["dice"] == 1
 
 
-TINY = {"width": 4, "critic": 4, "hidden": 8, "blocks": 1, "stem": 3, "pool": 4}
+TINY = {"width": 4, "discriminator": 4, "hidden": 8, "blocks": 1, "stem": 3, "pool": 4}
 
 
 def test_train_leaves_facts_that_grow_over_sessions(tmp_path):
@@ -214,7 +214,7 @@ def test_train_leaves_facts_that_grow_over_sessions(tmp_path):
     assert {"opening", "samples", "steps", "checkpoints", "thresholds and model"} <= set(
         facts["sessions"][1]["seconds"]
     )
-    assert facts["images"]["each"][0]["shape"] == [40, 52] and set(facts["players"]) == {"generators", "critic"}
+    assert facts["images"]["each"][0]["shape"] == [40, 52] and set(facts["players"]) == {"generators", "discriminator"}
     card = read_json(model / "model.json")["card"]
     assert card["step"] == 5 and card["objects"][""]["origin"] == "synthetic masks"
     assert (out / "input.png").exists()
@@ -233,6 +233,6 @@ def test_layers_are_clear_but_for_what_they_show():
     assert lines.shape == (12, 16, 4) and lines[0, 0, 3] == 0 and lines[2, 4].tolist() == [255, 176, 0, 255]
     assert lines[5, 5, 3] == 0  # inside
     colours = value_layer(labels, {7: 0.75}, UM, (12, 16))
-    assert colours[5, 5, :3].tolist() == list(colour_of(0.5)) and colours[0, 0, 3] == 0
+    assert colours[5, 5, :3].tolist() == list(colour_at(0.5)) and colours[0, 0, 3] == 0
     assert value_layer(labels, {}, UM, (12, 16)).max() == 0
-    assert colour_of(-1) == (213, 94, 0) and colour_of(2) == (0, 114, 178)
+    assert colour_at(-1) == (213, 94, 0) and colour_at(2) == (0, 114, 178)

@@ -13,7 +13,7 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.represent import BC, BCD, Affinity, Representation, RepresentationSettings
-from cytoshift.represent.signed import signed
+from cytoshift.represent.signed_distance import signed_distance
 
 PIXELS = Voxel((1.0, 1.0))
 SCENES = {  # shape, voxel size, radii in its unit, contour
@@ -80,7 +80,7 @@ def test_the_thresholds_of_the_usage_page_bring_nuclei_of_its_size_back():
 )
 def test_distances_are_signed_and_each_object_has_its_own_scale(labels, size):
     size = size[: labels.ndim]
-    found = signed(labels, Voxel(size, "um"))
+    found = signed_distance(labels, Voxel(size, "um"))
     assert found.dtype == np.float32
     if not labels.any():
         assert (found == -1).all()

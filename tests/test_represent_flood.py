@@ -13,7 +13,7 @@ from skimage.segmentation import watershed as reference
 
 from cytoshift import bcd_watershed
 from cytoshift.core.errors import UserError
-from cytoshift.represent.flood import dense, mark, split, spread
+from cytoshift.represent.quantised_watershed import compact_ids, flood_levels, mark_seeds, split_by_seeds
 
 SHAPES = st.sampled_from([(1, 9), (9, 1), (6, 7), (15, 16), (3, 4, 5), (1, 6, 6), (6, 7, 8)])
 
@@ -39,14 +39,14 @@ def watershed(height, seeds, mask) -> np.ndarray:
     state = np.zeros([n + 2 for n in mask.shape], np.int32)
     inside = (slice(1, -1),) * mask.ndim
     state[inside] = seeds
-    spread(state, height, mask)
+    flood_levels(state, height, mask)
     return np.maximum(state[inside], 0)
 
 
 @settings(max_examples=100, deadline=None)
 @given(SHAPES.flatmap(lambda shape: arrays(bool, shape)))
 def test_pieces_are_connected_over_corners_and_numbered_in_order(seeds):
-    np.testing.assert_array_equal(dense(mark(seeds, 0, np.dtype(np.uint8)), 0), label(seeds))
+    np.testing.assert_array_equal(compact_ids(mark_seeds(seeds, 0, np.dtype(np.uint8)), 0), label(seeds))
 
 
 @settings(max_examples=100, deadline=None)
@@ -55,14 +55,14 @@ def test_small_pieces_start_nothing_and_small_objects_are_left_out(scene, size):
     height, seeds, mask = scene
     pieces = without_small(label(seeds > 0), size)
     whole = watershed(height, pieces, mask)
-    kept = split(height, seeds > 0, mask, size, 9)
+    kept = split_by_seeds(height, seeds > 0, mask, size, 9)
     np.testing.assert_array_equal(kept > 0, without_small(whole, 9) > 0)
 
 
 def test_more_markers_than_16_bits_hold():
     seeds = np.zeros((400, 400), bool)
     seeds[::2, ::2] = True
-    found = split(np.full(seeds.shape, 200, np.uint8), seeds, np.ones_like(seeds))
+    found = split_by_seeds(np.full(seeds.shape, 200, np.uint8), seeds, np.ones_like(seeds))
     assert found.dtype == np.int32 and len(np.unique(found)) == found.max() == 40_000
 
 
@@ -96,10 +96,10 @@ def test_long_queues_are_chains_of_chunks():
 def test_nothing_to_flood():
     nothing = np.zeros((4, 5, 6), bool)
     height = np.zeros(nothing.shape, np.uint8)
-    assert not split(height, nothing, nothing).any()
-    assert not split(height, nothing, ~nothing).any()
-    assert not split(height, ~nothing, nothing).any()
-    assert (split(height, ~nothing, ~nothing) == 1).all()
+    assert not split_by_seeds(height, nothing, nothing).any()
+    assert not split_by_seeds(height, nothing, ~nothing).any()
+    assert not split_by_seeds(height, ~nothing, nothing).any()
+    assert (split_by_seeds(height, ~nothing, ~nothing) == 1).all()
 
 
 def predictions(shape: tuple[int, ...] = (12, 40, 40), seed: int = 0) -> np.ndarray:

@@ -10,9 +10,9 @@ from scipy.stats import kstest
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.synth import PRIORS, Count, Eccentricity, Elastic, Fibres, Lognormal, Prior, SemiMajor, draw_labels
-from cytoshift.synth.objects import offsets, semi_axes, smooth
+from cytoshift.synth.ellipses import gap_offsets, semi_axes, smooth_objects
 from cytoshift.synth.raster import CIRCLE, SPHERE, keep_largest, radius
-from cytoshift.synth.solids import bend, dents, fibres, frames, spline
+from cytoshift.synth.solids import bend_space, dents, fibres, frames, spline
 
 PX2, PX3 = Voxel((1, 1)), Voxel((1, 1, 1))
 NO_STENCIL = np.zeros((0, 3), np.int64)
@@ -273,21 +273,21 @@ def test_bending_is_bounded_and_has_no_folds():
     basis = spline(np.linspace(0, 5, 101))
     assert np.allclose(basis.sum(axis=1), 1) and (basis >= 0).all()
     law = Elastic(amplitude=2, wavelength=12)
-    field = bend(law, (12, 20, 24), np.array([2.0, 1.0, 1.0]), np.random.default_rng(0))
+    field = bend_space(law, (12, 20, 24), np.array([2.0, 1.0, 1.0]), np.random.default_rng(0))
     assert field.shape == (3, 12, 20, 24) and field.dtype == np.float32
     assert 0.3 < np.abs(field).max() <= 2
     slopes = [np.abs(np.diff(field, axis=axis + 1)).max() / size for axis, size in enumerate((2.0, 1.0, 1.0))]
     assert max(slopes) < 1 / 3
-    plane = bend(law, (1, 20, 24), np.ones(3), np.random.default_rng(0))
+    plane = bend_space(law, (1, 20, 24), np.ones(3), np.random.default_rng(0))
     assert (plane[0] == 0).all() and np.abs(plane[1:]).max() > 0.3
 
 
 def test_offsets_of_a_gap():
-    assert offsets(0.0, np.ones(3), False).shape == (0, 3)
-    assert sorted(map(tuple, offsets(1.0, np.ones(3), True))) == [
+    assert gap_offsets(0.0, np.ones(3), False).shape == (0, 3)
+    assert sorted(map(tuple, gap_offsets(1.0, np.ones(3), True))) == [
         (0, -1, 0), (0, 0, -1), (0, 0, 0), (0, 0, 1), (0, 1, 0),
     ]  # fmt: skip
-    assert np.abs(offsets(2.0, np.array([2.0, 1.0, 1.0]), False)).max(axis=0).tolist() == [1, 2, 2]
+    assert np.abs(gap_offsets(2.0, np.array([2.0, 1.0, 1.0]), False)).max(axis=0).tolist() == [1, 2, 2]
 
 
 def test_keep_largest():
@@ -302,7 +302,7 @@ def test_smoothing_rounds_and_renumbers():
     labels[0, 7, 11:16] = 1  # a spike
     labels[0, 2, 20] = 2  # too small to survive
     labels[0, 10:16, 18:24] = 3  # cut by the corner of the image
-    assert smooth(labels, np.full(3, 1.5), NO_STENCIL) == 2
+    assert smooth_objects(labels, np.full(3, 1.5), NO_STENCIL) == 2
     assert labels[0, 7, 13:].max() == 0 and labels[0, 3, 3] == 0 and labels[0, 8, 5] == 1
     assert labels[0, 2, 20] == 0 and ids(labels).tolist() == [1, 2]
     assert labels[0, 15, 23] == 2 and labels[0, 10, 18] == 0

@@ -10,16 +10,27 @@ from scipy.stats import kstest
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.shapes import drawer, open_library
-from cytoshift.synth import PAIR_PRIORS, Body, Count, Elastic, Gap, Layers, PairPrior, Shapes, draw_pairs, paired
+from cytoshift.data.shape_library import drawer, open_library
+from cytoshift.synth import (
+    PAIR_PRIORS,
+    CellBody,
+    Count,
+    Elastic,
+    Gap,
+    Layers,
+    PairPrior,
+    Shapes,
+    count_pairs,
+    draw_pairs,
+)
 from cytoshift.synth.cells import GOLGI, NUCLEI
 from cytoshift.synth.library import cutouts
-from cytoshift.synth.organelles import draw_shapes, heights, radii, tilted
+from cytoshift.synth.organelles import draw_shapes, heights, radii, tilted_directions
 
 CUBE = Voxel((1.0, 1.0, 1.0))
 SMALL = {
-    "nucleus": Body(semi_axes=((3, 5), (2, 3), (2, 3))),
-    "golgi": Body(semi_axes=((1.5, 2),)),
+    "nucleus": CellBody(semi_axes=((3, 5), (2, 3), (2, 3))),
+    "golgi": CellBody(semi_axes=((1.5, 2),)),
     "density": (3e-3, 3e-3),
 }
 
@@ -61,7 +72,7 @@ def test_cells_are_numbered_whole_and_apart(
 ):
     voxel, shape = Voxel((z, 1.0, 1.0)), (12, 24, 26)
     kind = prior(
-        nucleus=Body(semi_axes=((3, 5), (2, 3), (2, 3)), spread=0.1, irregularity=dented),
+        nucleus=CellBody(semi_axes=((3, 5), (2, 3), (2, 3)), spread=0.1, irregularity=dented),
         density=Count(objects=(15, 25), patch=tuple(n * s for n, s in zip(shape, voxel.size))),
         distance=distance,
         overlap=overlap,
@@ -79,12 +90,12 @@ def test_cells_are_numbered_whole_and_apart(
     assert labels.shape == (2, *shape) and labels.dtype == np.int32
     assert (labels == draw(kind, shape, voxel, seed)).all()
     assert ids(golgi) | ids(nuclei) == set(range(1, labels.max() + 1))
-    assert ids(golgi) & ids(nuclei) == set(paired(labels).tolist())
+    assert ids(golgi) & ids(nuclei) == set(count_pairs(labels).tolist())
     assert all(ndimage.label(mask == i)[1] == 1 for mask in labels for i in ids(mask))
     both = (golgi > 0) & (nuclei > 0)
     assert mingle or (golgi[both] == nuclei[both]).all()
     if not bent:  # what is bent may lose a part that hangs on by less than a face
-        for i in paired(labels):
+        for i in count_pairs(labels):
             mine = golgi == i
             assert (nuclei[mine] == i).mean() <= overlap + 1e-9 + 0.2 * (overlap > 0)
     if gap:
@@ -100,11 +111,14 @@ def test_cells_are_numbered_whole_and_apart(
 def test_sizes_are_those_of_the_prior():
     voxel = Voxel((0.5, 0.4, 0.4), "um")
     kind = prior(
-        nucleus=Body(semi_axes=((5, 6), (3, 3.5), (2.5, 3))), golgi=Body(semi_axes=((2, 2.5),)), density=(5e-4, 5e-4),
-        border="inside", unit="um",
-    )  # fmt: skip
+        nucleus=CellBody(semi_axes=((5, 6), (3, 3.5), (2.5, 3))),
+        golgi=CellBody(semi_axes=((2, 2.5),)),
+        density=(5e-4, 5e-4),
+        border="inside",
+        unit="um",
+    )
     labels = draw(kind, (48, 60, 64), voxel)
-    assert len(paired(labels)) == labels.max() >= 5
+    assert len(count_pairs(labels)) == labels.max() >= 5
     for mask, body in zip(labels, (kind.golgi, kind.nucleus)):
         low, high = np.array(body.semi_axes * (3 // len(body.semi_axes))).T
         for i in ids(mask):
@@ -117,10 +131,10 @@ def test_sizes_are_those_of_the_prior():
 
 
 def test_drawn_axes_stay_within_the_prior():
-    body = Body(semi_axes=((17, 30), (8, 13), (8, 13)), spread=0.1)
+    body = CellBody(semi_axes=((17, 30), (8, 13), (8, 13)), spread=0.1)
     axes = radii(body, 5000, np.random.default_rng(0))
     assert (np.diff(axes, axis=1) <= 0).all() and axes.max() <= body.longest == pytest.approx(30 * np.exp(0.2))
-    balls = radii(Body(semi_axes=((5, 9),)), 100, np.random.default_rng(0))
+    balls = radii(CellBody(semi_axes=((5, 9),)), 100, np.random.default_rng(0))
     assert (np.ptp(balls, axis=1) == 0).all() and balls.min() >= 5 and balls.max() <= 9
 
 
@@ -136,8 +150,8 @@ def test_golgi_are_as_far_as_asked_for():
 
 @pytest.mark.parametrize(("angle", "low", "high"), [((0, 0), 0.93, 1.0), ((90, 90), 0.0, 0.3)])
 def test_golgi_lie_at_the_pole_or_beside(angle, low, high):
-    ball = Body(semi_axes=((2, 2),))
-    long = Body(semi_axes=((8, 8), (3, 3), (3, 3)))
+    ball = CellBody(semi_axes=((2, 2),))
+    long = CellBody(semi_axes=((8, 8), (3, 3), (3, 3)))
     kind = prior(nucleus=long, golgi=ball, angle=angle, distance=Gap(gap=(1, 1)), border="inside")
     labels = draw(kind, (40, 48, 48))
     golgi, names = centres(labels[GOLGI])
@@ -151,21 +165,25 @@ def test_golgi_lie_at_the_pole_or_beside(angle, low, high):
 
 def test_directions_out_of_the_plane():
     rng = np.random.default_rng(0)
-    assert (tilted((0, 0), 50, rng)[:, 0] == 0).all()
-    way = tilted((0, 90), 4000, rng)
+    assert (tilted_directions((0, 0), 50, rng)[:, 0] == 0).all()
+    way = tilted_directions((0, 90), 4000, rng)
     assert np.allclose(np.linalg.norm(way, axis=1), 1)
     for axis in range(3):
         assert kstest(way[:, axis], "uniform", args=(-1, 2)).pvalue > 1e-4
-    z = np.abs(tilted((30, 60), 500, rng)[:, 0])
+    z = np.abs(tilted_directions((30, 60), 500, rng)[:, 0])
     assert z.min() >= 0.5 and z.max() <= np.sqrt(0.75)
 
 
 def test_z_covers_the_volume():
     """The paper's masks all lie about the middle plane; these do not."""
     kind = prior(
-        nucleus=Body(semi_axes=((2, 2),)), golgi=Body(semi_axes=((1.2, 1.2),)), distance=(3, 4), density=(2e-3, 2e-3),
-        border="clip", mingle=True,
-    )  # fmt: skip
+        nucleus=CellBody(semi_axes=((2, 2),)),
+        golgi=CellBody(semi_axes=((1.2, 1.2),)),
+        distance=(3, 4),
+        density=(2e-3, 2e-3),
+        border="clip",
+        mingle=True,
+    )
     z = np.concatenate([centres(draw(kind, (64, 24, 24), seed=seed)[NUCLEI])[0][:, 0] for seed in range(8)])
     assert len(z) > 300
     assert kstest(z, "uniform", args=(0, 64)).statistic < 0.08
@@ -180,7 +198,7 @@ def test_the_density_is_that_of_the_prior():
     for seed in range(25):
         labels = draw(kind, (20, 30, 40), seed=seed)
         counts.append(labels.max())
-        pairs = len(paired(labels))
+        pairs = len(count_pairs(labels))
         kinds += [pairs, len(ids(labels[NUCLEI])) - pairs, len(ids(labels[GOLGI])) - pairs]
     assert min(counts) >= 20 and max(counts) <= 48 and 27 < np.mean(counts) < 44
     assert kinds / kinds.sum() == pytest.approx([0.5, 0.25, 0.25], abs=0.06)
@@ -288,7 +306,7 @@ def test_speed():
     draw(kind, (64, 64, 64))
     start = time.process_time()
     labels = draw(kind, (64, 64, 64), seed=1)
-    assert time.process_time() - start < 0.5 and len(paired(labels)) > 20
+    assert time.process_time() - start < 0.5 and len(count_pairs(labels)) > 20
 
 
 @pytest.mark.parametrize(
@@ -299,7 +317,7 @@ def test_speed():
         ({"unit": "um"}, (10, 10, 10), CUBE, "declare the voxel size"),
         ({"unit": "px"}, (10, 10, 10), Voxel((1, 1, 1), "um"), "in um"),
         ({"density": Count(objects=(1, 2), patch=(9, 9))}, (10, 10, 10), CUBE, "density.patch to 3 numbers"),
-        ({"nucleus": Body(semi_axes=((0.1, 0.2),))}, (10, 10, 10), CUBE, "smaller than a voxel"),
+        ({"nucleus": CellBody(semi_axes=((0.1, 0.2),))}, (10, 10, 10), CUBE, "smaller than a voxel"),
         ({"density": (3.0, 4.0)}, (10, 10, 10), CUBE, "check density and unit"),
     ],
 )

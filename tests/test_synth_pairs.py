@@ -9,8 +9,17 @@ from cytoshift.labels.objects import objects
 from cytoshift.synth import PAIRS, pair
 from cytoshift.synth.expansion import Expansion
 from cytoshift.synth.optics import Camera, Debris
-from cytoshift.synth.pairs import SIDES, SWELLING, TISSUE, landscape
-from cytoshift.synth.ultrastructure import ARTEFACTS, Sections, Ultrastructure, cut, damage, mosaic, nearest, walls
+from cytoshift.synth.pairs import SIDES, SWELLING, TISSUE, smooth_landscape
+from cytoshift.synth.ultrastructure import (
+    ARTEFACTS,
+    Sections,
+    Ultrastructure,
+    cut_section,
+    damage_section,
+    draw_walls,
+    mosaic,
+    nearest_object,
+)
 
 SMALL = {2: (128, 144), 3: (16, 72, 80)}
 QUIET = Ultrastructure(sections=Sections(brightness=0, contrast=0, drift=0, artefacts=0, shading=0), noise=0)
@@ -93,18 +102,18 @@ def test_sections_have_a_fate_of_their_own():
     section = np.full((40, 60), 0.5, np.float32)
     size = np.array(TISSUE.size[1:])
     calm = Sections(brightness=0, contrast=0, drift=0, artefacts=0, shading=0)
-    assert cut(section, size, calm, rng()) == pytest.approx(section)
-    bright = [cut(section, size, calm.model_copy(update={"brightness": 0.1}), rng(k)).mean() for k in range(20)]
+    assert cut_section(section, size, calm, rng()) == pytest.approx(section)
+    bright = [cut_section(section, size, calm.model_copy(update={"brightness": 0.1}), rng(k)).mean() for k in range(20)]
     assert 0.05 < np.std(bright) < 0.2
     striped = np.tile(np.arange(60, dtype=np.float32) % 8 / 8, (40, 1))
-    moved = cut(striped, size, calm.model_copy(update={"drift": 0.2}), rng())
+    moved = cut_section(striped, size, calm.model_copy(update={"drift": 0.2}), rng())
     assert abs(moved - striped).mean() > 0.02
 
 
 def test_each_artefact_does_what_it_is_called():
     texture = 0.5 + 0.1 * rng().standard_normal((120, 120)).astype(np.float32)
     size = np.array(TISSUE.size[1:])
-    done = {kind: damage(texture, kind, size, rng(3)) for kind in ARTEFACTS}
+    done = {kind: damage_section(texture, kind, size, rng(3)) for kind in ARTEFACTS}
     assert all(section.shape == texture.shape and section.dtype == np.float32 for section in done.values())
     assert 0.005 < (done["fold"] < 0.15).mean() < 0.2
     assert 0.02 < (done["gap"] > 0.9).mean() < 0.5
@@ -152,14 +161,14 @@ def test_tissue_without_nuclei_is_tissue():
 
 def test_parts():
     row = np.array([[[1, 1, 2], [1, 1, 2], [0, 0, 0]]])
-    assert (walls(row)[0] == [[0, 1, 0], [1, 1, 1], [0, 0, 0]]).all()
-    away, own = nearest(np.array([[[3, 0, 0, 0, 5]]]), np.array([1.0, 1.0, 0.5]))
+    assert (draw_walls(row)[0] == [[0, 1, 0], [1, 1, 1], [0, 0, 0]]).all()
+    away, own = nearest_object(np.array([[[3, 0, 0, 0, 5]]]), np.array([1.0, 1.0, 0.5]))
     assert (own == [[[3, 3, 3, 5, 5]]]).all() or (own == [[[3, 3, 5, 5, 5]]]).all()
     assert (away == [[[0, 0.5, 1.0, 0.5, 0]]]).all()
     cells = mosaic((4, 30, 30), 1.0, np.array([0.3, 0.2, 0.2]), rng())
     number = len(np.unique(cells))
     assert 20 < number < 80  # 43 um^3 of cells of 1 um^3
-    field = landscape((8, 64, 64), np.array([8.0, 16.0, 16.0]), rng())
+    field = smooth_landscape((8, 64, 64), np.array([8.0, 16.0, 16.0]), rng())
     assert field.shape == (8, 64, 64) and np.abs(np.diff(field, axis=2)).max() < 0.5
 
 

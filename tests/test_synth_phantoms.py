@@ -6,7 +6,7 @@ from cytoshift.cli.synth import synth
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.synth import PHANTOMS, Optics, phantom, render
-from cytoshift.synth.optics import Camera, Debris, Stain, blob, domes, grain, photographed, strewn
+from cytoshift.synth.optics import Camera, Debris, Stain, blob, domes, draw_debris, grain, record_photons
 
 UM = Voxel((0.5, 0.5), "um")
 BARE = Optics(
@@ -65,7 +65,7 @@ def test_an_empty_field_is_background_and_noise():
 
 def test_noise_is_poisson_and_read_noise():
     camera = Camera(photons=100, read=5, full=4000, offset=0.1)
-    grey = photographed(np.ones((300, 300), np.float32), camera, rng()).astype(float)
+    grey = record_photons(np.ones((300, 300), np.float32), camera, rng()).astype(float)
     photons = (grey / 65535 - 0.1) * 4000
     assert photons.mean() == pytest.approx(100, rel=0.01)
     assert photons.var() == pytest.approx(100 + 25, rel=0.03)
@@ -73,7 +73,7 @@ def test_noise_is_poisson_and_read_noise():
 
 @pytest.mark.parametrize(("bits", "dtype", "top"), [(8, np.uint8, 255), (12, np.uint16, 4095), (16, np.uint16, 65535)])
 def test_the_camera_saturates_at_its_depth(bits, dtype, top):
-    image = photographed(np.full((8, 8), 99, np.float32), Camera(bits=bits), rng())
+    image = record_photons(np.full((8, 8), 99, np.float32), Camera(bits=bits), rng())
     assert image.dtype == dtype and (image == top).all()
 
 
@@ -125,9 +125,9 @@ def test_a_dome_is_high_in_the_middle():
 
 
 def test_debris_glows_and_stays_inside():
-    light = strewn((40, 50, 60), np.array([1.0, 0.5, 0.5]), Debris(specks=0.01, ghosts=0.001, ghost=(4, 8)), rng())
+    light = draw_debris((40, 50, 60), np.array([1.0, 0.5, 0.5]), Debris(specks=0.01, ghosts=0.001, ghost=(4, 8)), rng())
     assert light.shape == (40, 50, 60) and light.min() >= 0 and 0.3 < light.max() < 4
-    assert strewn((8, 8), np.ones(2), Debris(), rng()).max() == 0
+    assert draw_debris((8, 8), np.ones(2), Debris(), rng()).max() == 0
     corner = np.zeros((9, 9), np.float32)
     blob(corner, np.array([0.0, 9.0]), np.array([1.0, 2.0]), 2.0)
     assert np.unravel_index(corner.argmax(), corner.shape) == (0, 8)

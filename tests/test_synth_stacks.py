@@ -5,9 +5,9 @@ import tifffile
 from cytoshift.cli.synth import synth
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.stacks import write_stack
+from cytoshift.data.channel_tiff import write_stack
 from cytoshift.data.volumes import ImageSource, open_labels, open_volumes
-from cytoshift.synth import CLASSES, STACKS, paired, stack
+from cytoshift.synth import CLASSES, STACKS, count_pairs, stack
 from cytoshift.synth.stacks import colours
 
 
@@ -17,7 +17,7 @@ def test_every_preset_is_a_stack_of_two_channels(name):
     image, labels, voxel = stack(name, 1, shape)
     assert image.shape == labels.shape == (2, *shape) and voxel == STACKS[name].voxel
     assert image.dtype == np.uint8 and labels.dtype == np.int32
-    assert len(paired(labels)) >= 1
+    assert len(count_pairs(labels)) >= 1
     for channel, mask in zip(image, labels):
         assert np.median(channel[mask > 0]) > 1.5 * np.median(channel[mask == 0])
         assert (channel == 255).mean() < 0.02

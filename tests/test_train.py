@@ -22,9 +22,9 @@ from cytoshift.predict.pipeline import segment
 from cytoshift.train import proof
 from cytoshift.train.fit import fit
 from cytoshift.train.log import Log
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 
-TINY = {"width": 4, "critic": 4, "hidden": 8, "blocks": 1, "stem": 3, "pool": 4}
+TINY = {"width": 4, "discriminator": 4, "hidden": 8, "blocks": 1, "stem": 3, "pool": 4}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_a_run_leaves_what_it_promises(images, tmp_path):
     rows = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     steps = [row["step"] for row in rows if "step" in row]
     assert steps == [2, 4, 6]
-    assert {"generators/reconstruct", "generators/cycle", "critic/translated", "lr"} <= rows[0].keys()
+    assert {"generators/reconstruct", "generators/cycle", "discriminator/translated", "lr"} <= rows[0].keys()
     assert sorted(p.name for p in (tmp_path / "run" / "samples").iterdir()) == ["step_000003.png", "step_000006.png"]
     assert yaml.safe_load((tmp_path / "run" / "run.yaml").read_text())["method"] == "adgan"
 
@@ -77,20 +77,20 @@ def test_tensorboard_reads_the_curves_of_a_run_that_went_back(tmp_path):
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     with Log(tmp_path, 0, 9, main=True, quiet=True) as log:
         for step in range(1, 6):
-            log.step(step, {"critic/real": float(step)}, 1.0, 1.0)
+            log.step(step, {"discriminator/real": float(step)}, 1.0, 1.0)
         log.rewind(2)
-        log.step(3, {"critic/real": 30.0}, 1.0, 1.0)
+        log.step(3, {"discriminator/real": 30.0}, 1.0, 1.0)
     events = accumulator.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    assert [(e.step, e.value) for e in events.Scalars("critic/real")] == [(1, 1.0), (2, 2.0), (3, 30.0)]
+    assert [(e.step, e.value) for e in events.Scalars("discriminator/real")] == [(1, 1.0), (2, 2.0), (3, 30.0)]
 
 
 def test_too_little_shared_memory_is_said_before_the_first_step(images, tmp_path, monkeypatch):
-    monkeypatch.setattr("cytoshift.train.room.shared_memory", lambda: 64 << 10)
+    monkeypatch.setattr("cytoshift.train.shared_memory.shared_memory", lambda: 64 << 10)
     with pytest.raises(UserError, match=r"train.workers=2 .* /dev/shm has 0.0655 MB free; set train.workers=0, or"):
         fit(settings(images, workers=2), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "log.jsonl").exists()
     fit(settings(images, steps=1), tmp_path / "run", quiet=True)  # without workers nothing is shared
-    monkeypatch.setattr("cytoshift.train.room.shared_memory", lambda: 2 << 20)
+    monkeypatch.setattr("cytoshift.train.shared_memory.shared_memory", lambda: 2 << 20)
     fit(settings(images, steps=1, workers=1), tmp_path / "other", quiet=True)
 
 

@@ -9,14 +9,14 @@ import torch
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
-from cytoshift.configure.finetune import finetuned
+from cytoshift.configure.finetune import finetuning_run
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.data.volumes import ImageSource
 from cytoshift.model import Segmenter
 from cytoshift.train import trainer
 from cytoshift.train.fit import fit
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 
 UNET = {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}
 METHODS = ("mmd", "coral", "dann", "ynet", "mean_teacher")
@@ -129,7 +129,7 @@ def test_finetuning_begins_where_the_first_training_ended(sides, tmp_path):
     run = settings(sides, "dann")
     first = fit(run, tmp_path / "first", quiet=True)
     images, labels = (parse(ImageSource, where(sides / "target" / f"{kind}.tif")) for kind in ("raw", "mask"))
-    second = finetuned(run, first, images, labels, part=0.3, mask_above=0)
+    second = finetuning_run(run, first, images, labels, part=0.3, mask_above=0)
     assert second.method == "supervised" and second.train.lr == pytest.approx(run.train.lr / 10)
     still = second.model_copy(update={"train": second.train.model_copy(update={"lr": 1e-12, "steps": 2})})
     before, after = weights(first), weights(fit(still, tmp_path / "still", quiet=True))

@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 import yaml
 
-from cytoshift.configure.borrow import agreed, borrow, borrows, cautioned, lent
-from cytoshift.configure.recipe import laid_over, look
+from cytoshift.configure.recipe import overlay_settings, survey_images
+from cytoshift.configure.source_labels import (
+    add_source_notes,
+    adopt_source_sizes,
+    learns_from_source,
+    settings_from_source,
+    survey_source,
+)
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
@@ -22,17 +28,17 @@ from cytoshift.model import Segmenter
 from cytoshift.nets.chain import ChainSpec, LookupSpec
 from cytoshift.predict.pipeline import segment
 from cytoshift.synth import pair
-from cytoshift.train.domains import domains
+from cytoshift.train.domain_streams import domain_streams
 from cytoshift.train.fit import fit
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 from cytoshift.train.stages import STAGES
 
 UNET = {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}
-GAN = {"width": 4, "blocks": 1, "stem": 3, "critic": (4, 8)}
+GAN = {"width": 4, "blocks": 1, "stem": 3, "discriminator": (4, 8)}
 TINY = {
-    "cysgan": UNET | {"critic": (4, 8), "norm_first": False},
+    "cysgan": UNET | {"discriminator": (4, 8), "norm_first": False},
     "supervised": UNET,
-    "feature": UNET | {"critic": (4, 8)},
+    "feature": UNET | {"discriminator": (4, 8)},
     "mmd": UNET,
     "coral": UNET,
     "dann": UNET,
@@ -57,7 +63,7 @@ def sides(tmp_path_factory):
 @pytest.fixture(scope="module")
 def known(sides):
     where = lambda *parts: ImageSource(paths=str(sides.joinpath(*parts)))
-    return look(where("target", "images")), lent(where("source", "images"), where("source", "labels"))
+    return survey_images(where("target", "images")), survey_source(where("source", "images"), where("source", "labels"))
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +75,13 @@ def volumes(tmp_path_factory):
         write_image(folder / side / "images" / "a.tif", image, voxel, "zyx")
         write_labels(folder / side / "labels" / "a.tif", labels, voxel, "zyx")
     where = lambda *parts: ImageSource(paths=str(folder.joinpath(*parts)))
-    return look(where("target", "images")), lent(where("source", "images"), where("source", "labels"))
+    return survey_images(where("target", "images")), survey_source(where("source", "images"), where("source", "labels"))
 
 
 def settings(known, method):
-    run = borrow(*known, method=method).model_dump(mode="json")
+    run = settings_from_source(*known, method=method).model_dump(mode="json")
     kept = {name: value for name, value in run["options"].items() if name in ("cycle",)}
-    return parse(Run, laid_over(run | {"options": {}}, SHORT | {"options": kept | TINY[method]}), "a test")
+    return parse(Run, overlay_settings(run | {"options": {}}, SHORT | {"options": kept | TINY[method]}), "a test")
 
 
 @pytest.mark.parametrize("method", TINY)
@@ -106,8 +112,8 @@ def test_two_processes_log_the_losses_of_the_joint_batch(known, tmp_path):
     """
     train = {"steps": 3, "log_every": 1, "sheet_every": 3, "accelerator": "cpu"}
     base = settings(known, "cysgan").model_dump(mode="json") | {"tune": False}
-    two = parse(Run, laid_over(base, {"train": train | {"batch": 1, "devices": 2}}), "a test")
-    one = parse(Run, laid_over(base, {"train": train | {"batch": 2}}), "a test")
+    two = parse(Run, overlay_settings(base, {"train": train | {"batch": 1, "devices": 2}}), "a test")
+    one = parse(Run, overlay_settings(base, {"train": train | {"batch": 2}}), "a test")
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(two.model_dump(mode="json")))
     command = [sys.executable, "-m", "cytoshift", "train", str(tmp_path / "two.yaml"), "-o", str(tmp_path / "two")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -127,9 +133,9 @@ def losses(folder):
 
 def test_both_sides_come_to_one_size_and_polarity(known):
     survey, source = known
-    run = borrow(survey, source)
+    run = settings_from_source(survey, source)
     assert source.dark and run.source.normalise.invert and not run.data.normalise.invert
-    for one in (run, borrow(survey, replace(source, alone=0.9))):
+    for one in (run, settings_from_source(survey, replace(source, alone=0.9))):
         ratio = one.source.voxel[0] / (one.data.voxel or survey.volumes[0].voxel.size)[0]
         assert ratio == pytest.approx(source.diameter / survey.measured.whole_diameters[50], rel=0.01)
 
@@ -138,23 +144,25 @@ def test_where_both_sides_are_calibrated_small_differences_in_size_are_not_belie
     survey, source = known
     seen = survey.measured.whole_diameters[50]
     larger = lambda times: replace(source, diameters={q: times * seen for q in source.diameters})
-    near, far = agreed(survey, larger(1.3)), agreed(survey, larger(1.6))
+    near, far = adopt_source_sizes(survey, larger(1.3)), adopt_source_sizes(survey, larger(1.6))
     assert near.measured.whole_diameters[50] == pytest.approx(1.3 * seen)
     assert "1.30 times as large" in near.measured.notes[-1] and near.sentence() == survey.sentence()
-    drawn = borrow(near, larger(1.3))
+    drawn = settings_from_source(near, larger(1.3))
     assert drawn.source.voxel == pytest.approx(drawn.data.voxel, rel=0.01)
     assert far is survey
     pixels = replace(survey, measured=replace(survey.measured, unit="px"))
-    assert agreed(pixels, larger(1.3)) is pixels
+    assert adopt_source_sizes(pixels, larger(1.3)) is pixels
 
 
-def test_what_makes_a_game_of_critics_fail_is_said_beforehand(known):
+def test_what_makes_a_game_of_discriminators_fail_is_said_beforehand(known):
     survey, source = known
     crowd = lambda objects, foreground, share: (
         replace(survey, measured=replace(survey.measured, objects=objects, foreground=foreground)),
         replace(source, share=share),
     )
-    said = lambda method, *numbers: cautioned(*crowd(*numbers), method).measured.notes[len(survey.measured.notes) :]
+    said = lambda method, *numbers: add_source_notes(*crowd(*numbers), method).measured.notes[
+        len(survey.measured.notes) :
+    ]
     assert said("cysgan", 200, 0.2, 0.1) == ()
     (few,) = said("cysgan", 8, 0.2, 0.2)
     assert "shows 8 objects" in few
@@ -164,7 +172,12 @@ def test_what_makes_a_game_of_critics_fail_is_said_beforehand(known):
 
 
 def test_what_lends_labels_and_what_does_not():
-    assert borrows("cysgan") and borrows("histogram-xy") and not borrows("adgan") and not borrows("nobody")
+    assert (
+        learns_from_source("cysgan")
+        and learns_from_source("histogram-xy")
+        and not learns_from_source("adgan")
+        and not learns_from_source("nobody")
+    )
     assert set(STAGES) == set(TWO_STAGES)
 
 
@@ -200,10 +213,10 @@ def test_the_source_comes_with_the_intensities_of_the_target(known, method):
     """Means and spreads of what methods eat of both sides, with and without matched levels."""
     apart = {}
     for wish in (False, True):
-        run = borrow(*known, method="cysgan")
+        run = settings_from_source(*known, method="cysgan")
         run = run.model_copy(update={"method": method, "source": run.source.model_copy(update={"match_levels": wish})})
         volumes = open_volumes(run.data.images)
-        eaten = domains(run, METHODS[method].batch, volumes, volumes[0].voxel)
+        eaten = domain_streams(run, METHODS[method].batch, volumes, volumes[0].voxel)
         seen = [np.concatenate([v.ravel() for v in eaten[name].values()]) for name in eaten]
         apart[wish] = abs(seen[0].mean() - seen[1].mean()) + abs(seen[0].std() - seen[1].std())
     assert apart[True] < 0.02 < 0.1 < apart[False]
@@ -215,7 +228,7 @@ def test_brightness_alone_finds_plain_objects_and_not_those_of_electron_microsco
     noise = np.random.default_rng(0).integers(0, 40, truth.shape)
     write_image(tmp_path / "images" / "a.tif", (200 - 120 * (truth > 0) + noise).astype(np.uint8), PIXEL, "yx")
     write_labels(tmp_path / "labels" / "a.tif", truth, PIXEL, "yx")
-    plain = lent(*(ImageSource(paths=str(tmp_path / kind)) for kind in ("images", "labels")))
+    plain = survey_source(*(ImageSource(paths=str(tmp_path / kind)) for kind in ("images", "labels")))
     assert plain.dark and plain.alone > 0.95
     assert "brightness alone finds them with a Dice of 0.9" in plain.sentence()
     assert known[1].alone < 0.5
@@ -223,16 +236,16 @@ def test_brightness_alone_finds_plain_objects_and_not_those_of_electron_microsco
 
 def test_volumes_that_are_far_apart_get_a_stronger_game(volumes, known):
     survey, source = volumes
-    far, near = borrow(survey, source), borrow(survey, replace(source, alone=0.9))
+    far, near = settings_from_source(survey, source), settings_from_source(survey, replace(source, alone=0.9))
     assert source.alone < 0.6 and far.source.match_levels and not near.source.match_levels
     assert (far.options["cycle"], far.options["adversarial"]) == (2, 1)
     assert (near.options["cycle"], near.options["adversarial"]) == (10, 0.2)
-    stages = borrow(survey, source, method="cyclegan-xy")
+    stages = settings_from_source(survey, source, method="cyclegan-xy")
     assert stages.source.match_levels and stages.options["translate"]["cycle"] == 2
-    assert not borrow(survey, source, method="histogram-xy").source.match_levels
-    assert borrow(survey, source, "paper").options == {}
+    assert not settings_from_source(survey, source, method="histogram-xy").source.match_levels
+    assert settings_from_source(survey, source, "paper").options == {}
     survey, source = known
-    flat, alike = borrow(survey, source), borrow(survey, replace(source, alone=0.9))
+    flat, alike = settings_from_source(survey, source), settings_from_source(survey, replace(source, alone=0.9))
     across = lambda run: survey.measured.whole_diameters[50] / (run.data.voxel or survey.volumes[0].voxel.size)[0]
     assert source.alone < 0.6 and not flat.source.match_levels and flat.options["adversarial"] == 1
     assert across(flat) == pytest.approx(10, rel=0.02) and max(flat.patch) <= 64

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cytoshift.nets.spec import TranslatorSpec
+from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.nets.translator import MASK
 from cytoshift.train.freeze import freeze
 

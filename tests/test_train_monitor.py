@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from cytoshift.methods import METHODS
-from cytoshift.methods.base import Drawing, Game, Watch
+from cytoshift.methods.base import AdversarialPair, MonitorSpec, Translation
 from cytoshift.train import symptoms
-from cytoshift.train.monitor import CURES, PATIENCE, Monitor, shown
+from cytoshift.train.monitor import CURES, PATIENCE, Monitor, check_translation
 from tiny_methods import batch_of, build, optimizers_of, step
 
 SHAPE = (4, 1, 32, 32)
@@ -32,12 +32,12 @@ IMAGE, OTHER_IMAGE = image_of(TRUTH), image_of(OTHER, 1)
 FLAT = np.full(SHAPE, -0.6, np.float32)
 ONE = np.repeat(TRUTH[:1], 4, 0)
 
-MASK = Drawing("seen", of="image", like="prior", mask=True)
-REDRAWN = Drawing("seen", of="image", like="prior")
+MASK = Translation("seen", of="image", like="prior", mask=True)
+REDRAWN = Translation("seen", of="image", like="prior")
 
 
 def said(drawing, image, seen, like, **more):
-    return [s.kind for s in shown(drawing, {"image": image, "seen": seen, "prior": like, **more})]
+    return [s.kind for s in check_translation(drawing, {"image": image, "seen": seen, "prior": like, **more})]
 
 
 def test_healthy_pictures_are_passed_over():
@@ -51,18 +51,18 @@ def test_healthy_pictures_are_passed_over():
 def test_different_inputs_with_one_output_are_a_collapse():
     assert "collapse" in said(MASK, IMAGE, ONE, OTHER)
     assert "collapse" in said(REDRAWN, IMAGE, image_of(ONE), OTHER_IMAGE)
-    assert symptoms.collapsed(image_of(ONE), ONE) is None  # as the inputs are one as well
-    assert "0.00 of inputs" in symptoms.collapsed(np.random.default_rng(0).normal(size=(4, 99999)), ONE)
+    assert symptoms.find_collapse(image_of(ONE), ONE) is None  # as the inputs are one as well
+    assert "0.00 of inputs" in symptoms.find_collapse(np.random.default_rng(0).normal(size=(4, 99999)), ONE)
 
 
 def test_bright_that_became_dark_is_an_inversion():
     assert said(MASK, IMAGE, -TRUTH, OTHER) == ["inversion", "invented"]
     assert "inversion" in said(REDRAWN, IMAGE, -IMAGE, OTHER_IMAGE)
-    assert symptoms.inverted(IMAGE, 0.2 * TRUTH + np.random.default_rng(0).normal(size=SHAPE)) is None
+    assert symptoms.find_inversion(IMAGE, 0.2 * TRUTH + np.random.default_rng(0).normal(size=SHAPE)) is None
 
 
 def test_dark_objects_with_known_answers_are_no_inversion():
-    known = Drawing("seen", of="image", like="prior", mask=True, answer_to="labelled")
+    known = Translation("seen", of="image", like="prior", mask=True, answer_to="labelled")
     dark, other = image_of(TRUTH, 0, -0.4), image_of(OTHER, 1, -0.4)
     assert said(known, dark, TRUTH, OTHER, labelled=other) == []
     assert said(known, dark, -TRUTH, OTHER, labelled=other) == ["inversion"]
@@ -71,11 +71,11 @@ def test_dark_objects_with_known_answers_are_no_inversion():
 
 def test_where_a_source_tells_nothing_of_brightness_objects_of_the_target_are_bright():
     """As of electron micrographs, whose nuclei are told by their texture, for fluorescence."""
-    borrowed = Drawing("seen", of="image", like="prior", mask=True, answer_to="source")
+    borrowed = Translation("seen", of="image", like="prior", mask=True, answer_to="source")
     texture = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
     assert said(borrowed, IMAGE, TRUTH, OTHER, source=texture) == []
     assert "inversion" in said(borrowed, IMAGE, -TRUTH, OTHER, source=texture)
-    own = Drawing("seen", of="image", like="prior", mask=True, answer_to="image")
+    own = Translation("seen", of="image", like="prior", mask=True, answer_to="image")
     assert said(own, texture - 0.2 * OTHER, OTHER, OTHER) == []
 
 
@@ -84,7 +84,7 @@ def test_emptied_masks_and_flat_translations_have_lost_the_objects():
     assert said(REDRAWN, IMAGE, FLAT, OTHER_IMAGE) == ["vanished"]
     noise = np.random.default_rng(5).normal(-0.6, 0.1, SHAPE).astype(np.float32)
     assert said(REDRAWN, IMAGE, noise, OTHER_IMAGE) == ["vanished"]
-    assert "0.00% of the masks is foreground" in symptoms.emptied(IMAGE, -np.ones(SHAPE), OTHER)
+    assert "0.00% of the masks is foreground" in symptoms.find_empty_masks(IMAGE, -np.ones(SHAPE), OTHER)
 
 
 def test_objects_out_of_nothing_are_invented():
@@ -95,20 +95,20 @@ def test_objects_out_of_nothing_are_invented():
     assert said(REDRAWN, IMAGE, elsewhere, OTHER_IMAGE) == ["invented"]
 
 
-def test_a_critic_that_is_always_right_has_won():
-    assert symptoms.won(0.25, 0.5, 0.4, 1.0) is None
-    assert symptoms.won(0.01, 0.5, 0.4, 1.0) is None  # it is still fooled by the newest
-    assert symptoms.won(0.01, 0.5, 0.0, 0.0) is None  # the game is off
-    assert "0.01 where 0.5 is a tie, to fool it costs 0.97" in symptoms.won(0.01, 0.5, 0.97, 1.0)
+def test_a_discriminator_that_is_always_right_has_won():
+    assert symptoms.find_saturation(0.25, 0.5, 0.4, 1.0) is None
+    assert symptoms.find_saturation(0.01, 0.5, 0.4, 1.0) is None  # it is still fooled by the newest
+    assert symptoms.find_saturation(0.01, 0.5, 0.0, 0.0) is None  # the game is off
+    assert "0.01 where 0.5 is a tie, to fool it costs 0.97" in symptoms.find_saturation(0.01, 0.5, 0.97, 1.0)
 
 
 def test_a_loss_ten_times_as_high_as_usual_has_diverged():
-    assert symptoms.grown(9.0, 1.0) is None
-    assert symptoms.grown(11.0, 1.0) == "the loss has grown to 11, where 1 is usual"
+    assert symptoms.find_growth(9.0, 1.0) is None
+    assert symptoms.find_growth(11.0, 1.0) == "the loss has grown to 11, where 1 is usual"
 
 
 def test_a_symptom_counts_after_three_sheets_in_a_row():
-    monitor = Monitor(Watch((MASK,)))
+    monitor = Monitor(MonitorSpec((MASK,)))
     bad = {"image": IMAGE, "seen": -np.ones(SHAPE), "prior": OTHER}
     good = bad | {"seen": TRUTH}
     assert monitor.pictures(bad, early=True) == [] and not monitor.at_ease
@@ -122,65 +122,70 @@ def test_a_symptom_counts_after_three_sheets_in_a_row():
 
 
 def test_numbers_count_after_some_rows_in_a_row_and_pictures_between_do_not_matter():
-    monitor = Monitor(Watch(games=(Game(("critics/x",), ("generators/fool",), 1.0),)))
-    row = {"critics/x": 0.01, "generators/fool": 1.0, "generators/cycle": 2.0}
-    for _ in range(PATIENCE["critic"] - 1):
+    monitor = Monitor(MonitorSpec(pairs=(AdversarialPair(("discriminators/x",), ("generators/fool",), 1.0),)))
+    row = {"discriminators/x": 0.01, "generators/fool": 1.0, "generators/cycle": 2.0}
+    for _ in range(PATIENCE["discriminator"] - 1):
         assert monitor.numbers(row) == monitor.pictures({}) == []
-    assert [s.key for s in monitor.numbers(row)] == ["critic: critics/x"]
-    assert monitor.numbers(row | {"critics/x": 0.4}) == [] and monitor.at_ease  # a tie again is no divergence
-    high = row | {"critics/x": 0.4, "generators/cycle": 40.0}
+    assert [s.key for s in monitor.numbers(row)] == ["discriminator: discriminators/x"]
+    assert monitor.numbers(row | {"discriminators/x": 0.4}) == [] and monitor.at_ease  # a tie again is no divergence
+    high = row | {"discriminators/x": 0.4, "generators/cycle": 40.0}
     assert monitor.numbers(high) == monitor.numbers(high) == []
     assert [s.key for s in monitor.numbers(high)] == ["divergence: generators"]
 
 
 def test_a_game_that_explodes_at_once_is_a_divergence():
-    monitor = Monitor(Watch(games=(Game(("critics/x",), ("generators/fool",), 1.0),)))
-    row = {"critics/x": 5e3, "generators/fool": 2e3, "generators/cycle": 2.0}
+    monitor = Monitor(MonitorSpec(pairs=(AdversarialPair(("discriminators/x",), ("generators/fool",), 1.0),)))
+    row = {"discriminators/x": 5e3, "generators/fool": 2e3, "generators/cycle": 2.0}
     assert monitor.numbers(row) == monitor.numbers(row) == []
-    assert [s.key for s in monitor.numbers(row)] == ["divergence: critics/x", "divergence: generators/fool"]
+    assert [s.key for s in monitor.numbers(row)] == ["divergence: discriminators/x", "divergence: generators/fool"]
 
 
 def test_the_memory_is_kept_in_a_checkpoint():
-    one, two = (Monitor(Watch((MASK,), (Game(("critics/x",), ("generators/fool",), 1.0),))) for _ in range(2))
+    one, two = (
+        Monitor(MonitorSpec((MASK,), (AdversarialPair(("discriminators/x",), ("generators/fool",), 1.0),)))
+        for _ in range(2)
+    )
     bad = {"image": IMAGE, "seen": -np.ones(SHAPE), "prior": OTHER}
-    one.pictures(bad), one.pictures(bad), one.numbers({"critics/x": 0.5, "generators/fool": 0.5})
+    one.pictures(bad), one.pictures(bad), one.numbers({"discriminators/x": 0.5, "generators/fool": 0.5})
     one.rollbacks = 2
     two.load_state_dict(one.state_dict())
-    assert two.pictures(bad) and two.rollbacks == 2 and two.began == {"critics": [0.5], "generators": [0.5]}
+    assert two.pictures(bad) and two.rollbacks == 2 and two.began == {"discriminators": [0.5], "generators": [0.5]}
     two.load_state_dict({})
-    assert two.at_ease and two.state_dict() == Monitor(Watch()).state_dict()
+    assert two.at_ease and two.state_dict() == Monitor(MonitorSpec()).state_dict()
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_what_a_method_says_to_the_monitor_is_there(name):
     """Every picture and every loss term by its name, and terms that a game of the least squares gives."""
     method = build(name)
-    pictures, terms = method.look(batch_of(method)), step(method, optimizers_of(method), batch_of(method))
-    watch = method.watch()
-    known = [d for d in watch.drawings if d.picture in pictures]
+    pictures, terms = method.sample_images(batch_of(method)), step(method, optimizers_of(method), batch_of(method))
+    watch = method.monitor_spec()
+    known = [d for d in watch.translations if d.picture in pictures]
     assert known
     for drawing in known:
         assert {drawing.of, drawing.like, drawing.answer_to or drawing.of} <= pictures.keys()
-    for game in watch.games:
-        assert {*game.critic, *game.fool} <= terms.keys()
+    for game in watch.pairs:
+        assert {*game.discriminator, *game.fool} <= terms.keys()
         assert game.lost > 0
-    critics = [player for player in method.players() if player.startswith("critic")]
-    assert {term for game in watch.games for term in game.critic} == {t for t in terms if t.split("/")[0] in critics}
+    discriminators = [player for player in method.players() if player.startswith("discriminator")]
+    assert {term for game in watch.pairs for term in game.discriminator} == {
+        t for t in terms if t.split("/")[0] in discriminators
+    }
 
 
 @pytest.mark.parametrize("name", ["adgan", "cyclegan", "cysgan", "feature"])
 def test_ties_and_defeats_are_what_the_terms_come_to(name, monkeypatch):
-    """Critics that say 0.5 of everything, and ones that know reals (the first of a batch) from fakes."""
+    """Discriminators that say 0.5 of everything, and ones that know reals (the first of a batch) from fakes."""
     method = build(name)
-    watch = method.watch()
+    watch = method.monitor_spec()
     for score in (0.5, 0.0):
         for module in method.players().values():
             for part in module.modules():
-                if type(part).__name__ in ("Critic", "PatchCritic"):
+                if type(part).__name__ in ("Discriminator", "PatchDiscriminator"):
                     part.register_forward_hook(lambda m, args, out, score=score: out * 0 + score)
         terms = step(method, optimizers_of(method, 0.0), batch_of(method))
-        for game in watch.games:
+        for game in watch.pairs:
             if score == 0.5:
-                assert float(sum(terms[t] for t in game.critic)) == pytest.approx(game.tie)
+                assert float(sum(terms[t] for t in game.discriminator)) == pytest.approx(game.saturation_level)
             elif name != "adgan":  # whose generator pays for reconstructions that pass as real, too
                 assert float(sum(terms[t] for t in game.fool)) == pytest.approx(game.lost)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from cytoshift.train.settings import Train
+from cytoshift.train.run_settings import Train
 from cytoshift.train.step import optimizers, rate
 
 

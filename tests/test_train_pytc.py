@@ -5,13 +5,13 @@ import yaml
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
-from cytoshift.configure.pytc import imported
+from cytoshift.configure.pytc import import_settings
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.corrupt import PAPER
 from cytoshift.methods.cysgan import Options
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 
 BASE = {
     "SYSTEM": {"NUM_GPUS": 2},
@@ -35,7 +35,7 @@ def files(tmp_path, *contents):
 
 
 def test_the_papers_files_give_the_papers_run(tmp_path):
-    run, left = imported(files(tmp_path, BASE, BCD), VOXEL)
+    run, left = import_settings(files(tmp_path, BASE, BCD), VOXEL)
     assert run.source.images.paths == "datasets/train/x.tif" and run.source.labels.paths == "datasets/train/lx.tif"
     assert run.data.images.paths == "datasets/train/y.tif" and run.data.images.voxel == VOXEL.size
     assert run.patch == (16, 128, 128) and run.represent.kind == "bcd"
@@ -54,7 +54,7 @@ def test_what_is_switched_off_stays_off(tmp_path):
         "AUGMENTOR": {"CUTNOISE": {"ENABLED": False}, "ELASTIC": {"P": 0.25}},
         "MODEL": {"TARGET_OPT": ["0", "4-1-1"], "LOSS_WEIGHT": [[1.0], [1.0]], "ARCHITECTURE": "unet_3d"},
     }
-    run, _ = imported(files(tmp_path, BASE, off), VOXEL)
+    run, _ = import_settings(files(tmp_path, BASE, off), VOXEL)
     assert (run.options["agree"], run.options["shape"], run.options["plus"]) == (0.0, 0.0, False)
     assert (run.data.corrupt.cut_noise, run.data.corrupt.elastic) == (0.0, 0.25)
     assert (run.represent.kind, run.represent.dice) == ("bc", 0.0)
@@ -71,7 +71,7 @@ def test_what_is_switched_off_stays_off(tmp_path):
 )
 def test_what_cannot_be_is_one_sentence(tmp_path, extra, sentence):
     with pytest.raises(UserError) as caught:
-        imported(files(tmp_path, BASE, extra), VOXEL)
+        import_settings(files(tmp_path, BASE, extra), VOXEL)
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from cytoshift.cli.new import new
 from cytoshift.configure.randomise import settings
-from cytoshift.configure.recipe import laid_over, look
+from cytoshift.configure.recipe import overlay_settings, survey_images
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
@@ -17,7 +17,7 @@ from cytoshift.model import Segmenter
 from cytoshift.predict.pipeline import predict
 from cytoshift.synth.phantoms import phantom
 from cytoshift.train.fit import fit
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 from cytoshift.trust.fit import AROUND, fitted, plausible
 from cytoshift.trust.fit import fit as to_images
 
@@ -37,7 +37,11 @@ def flat(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(flat, tmp_path_factory):
     """A model of three steps, for nuclei of any size."""
-    run = parse(Run, laid_over(settings(look(ImageSource(paths=str(flat)))).model_dump(mode="json"), TINY), "tiny")
+    run = parse(
+        Run,
+        overlay_settings(settings(survey_images(ImageSource(paths=str(flat)))).model_dump(mode="json"), TINY),
+        "tiny",
+    )
     trained = Segmenter.load(fit(run, tmp_path_factory.mktemp("run") / "run", quiet=True))
     pixel = Voxel((1.0, 1.0), "px")
     objects = {
@@ -59,17 +63,17 @@ def test_settings_draw_objects_as_large_as_those_seen(flat, tmp_path):
 def test_a_training_in_3d_learns_from_synthetic_images_and_tunes_on_others(tmp_path):
     image, _, voxel = phantom("hl60-3d-25", 1, (24, 48, 48))
     write_image(tmp_path / "volume.tif", image, voxel, "zyx")
-    run = settings(look(ImageSource(paths=str(tmp_path))))
+    run = settings(survey_images(ImageSource(paths=str(tmp_path))))
     changes = TINY | {"tune": True, "patch": [8, 24, 24]}
-    run = parse(Run, laid_over(run.model_dump(mode="json"), changes), "tiny")
+    run = parse(Run, overlay_settings(run.model_dump(mode="json"), changes), "tiny")
     found = Segmenter.load(fit(run, tmp_path / "run", quiet=True))
     assert found.axes == "zyx" and found.card["method"] == "randomised" and found.card["objects"][""]["objects"]
 
 
 def test_a_method_without_randomised_says_what_is_missing(flat, tmp_path):
-    run = settings(look(ImageSource(paths=str(flat)))).model_dump(mode="json")
+    run = settings(survey_images(ImageSource(paths=str(flat)))).model_dump(mode="json")
     with pytest.raises(UserError, match="do not say how they are drawn"):
-        fit(parse(Run, laid_over(run, TINY | {"randomised": None}), "tiny"), tmp_path / "run", quiet=True)
+        fit(parse(Run, overlay_settings(run, TINY | {"randomised": None}), "tiny"), tmp_path / "run", quiet=True)
 
 
 def test_a_model_for_any_size_is_kept_and_read(model, tmp_path):
@@ -115,7 +119,7 @@ def test_other_models_and_other_images_are_refused(model, flat, tmp_path):
 
 
 def test_an_unsure_measurement_has_more_than_one_diameter(flat):
-    seen = look(ImageSource(paths=str(flat))).measured
+    seen = survey_images(ImageSource(paths=str(flat))).measured
     size = seen.whole_diameters[50]
     sure = replace(seen, confidence=0.9, evidence=seen.evidence | {"characteristic_diameter": size})
     assert plausible(sure) == [size]

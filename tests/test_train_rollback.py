@@ -13,11 +13,11 @@ import yaml
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
-from cytoshift.data.domains import Batches
+from cytoshift.data.streams import Batches
 from cytoshift.model import Segmenter
 from cytoshift.train import checkpoint, monitor
 from cytoshift.train.fit import fit
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 from cytoshift.train.trainer import LAP
 from test_train import same, settings, weights
 
@@ -46,7 +46,7 @@ def spoilt(monkeypatch):
 
     draw.numbers = {5}
     monkeypatch.setattr(Batches, "__getitem__", draw)
-    monkeypatch.setattr(monitor, "shown", lambda drawing, pictures: [])
+    monkeypatch.setattr(monitor, "check_translation", lambda drawing, pictures: [])
     return draw
 
 
@@ -154,7 +154,7 @@ def test_warnings_disturb_nothing(images, tmp_path, monkeypatch):
     trained = {}
     for name in ("silent", "loud"):
         found = [monitor.Symptom("collapse", "image to mask", "a test")] * (name == "loud")
-        monkeypatch.setattr(monitor, "shown", lambda drawing, pictures, found=found: found[: drawing.mask])
+        monkeypatch.setattr(monitor, "check_translation", lambda drawing, pictures, found=found: found[: drawing.mask])
         monkeypatch.setattr("cytoshift.train.trainer.AT_LEAST", 0)
         trained[name] = weights(fit(settings(images, **LONG), tmp_path / name, quiet=True))
     assert same(trained["silent"], trained["loud"])

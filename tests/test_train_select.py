@@ -10,46 +10,52 @@ import torch
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.pairs import without
+from cytoshift.data.label_pairs import leave_out
 from cytoshift.data.volumes import Volume, open_volumes
 from cytoshift.methods import METHODS
 from cytoshift.model import Segmenter
-from cytoshift.train.domains import domains, kept_and_held
+from cytoshift.train.domain_streams import domain_streams, split_source
 from cytoshift.train.fit import fit
-from cytoshift.train.select import Judged, chosen, covering, same, surely
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
+from cytoshift.train.snapshot_rule import SnapshotScore, certainty, choose_snapshot, cover_agreement, view_agreement
 
 TYX = {"axes": "tyx", "voxel": (1.0, 1.0), "unit": "px"}
 
 
 def test_the_source_comes_first_and_then_the_target():
-    good, better, best = Judged(10, 0.9, 0.9, 0.80), Judged(20, 0.8, 0.9, 0.89), Judged(30, 0.7, 0.9, 0.90)
-    assert chosen([good, better, best]) is better, "0.80 is too far from the best on the source"
-    assert chosen([Judged(10, 0.9, 0.9), Judged(20, 0.8, 0.9)]).step == 10
-    assert chosen([Judged(10, 0.9, 0.9), Judged(20, 0.9, 0.9)]).step == 20, "the later one of two alike"
-    assert chosen([Judged(10, 0.9, 0.9, cover=0.2), Judged(20, 0.8, 0.9, cover=0.9)]).step == 20
+    good, better, best = (
+        SnapshotScore(10, 0.9, 0.9, 0.80),
+        SnapshotScore(20, 0.8, 0.9, 0.89),
+        SnapshotScore(30, 0.7, 0.9, 0.90),
+    )
+    assert choose_snapshot([good, better, best]) is better, "0.80 is too far from the best on the source"
+    assert choose_snapshot([SnapshotScore(10, 0.9, 0.9), SnapshotScore(20, 0.8, 0.9)]).step == 10
+    assert choose_snapshot([SnapshotScore(10, 0.9, 0.9), SnapshotScore(20, 0.9, 0.9)]).step == 20, (
+        "the later one of two alike"
+    )
+    assert choose_snapshot([SnapshotScore(10, 0.9, 0.9, cover=0.2), SnapshotScore(20, 0.8, 0.9, cover=0.9)]).step == 20
 
 
 def test_criteria_are_one_at_best():
     mask = np.zeros((1, 2, 4, 4), np.float32)
     mask[0, 0, :2], mask[0, 1, 0, 0] = 1, 1
-    assert same(mask, mask) == pytest.approx(1) and surely(mask) == pytest.approx(1, abs=1e-3)
-    assert same(mask, np.flip(mask, 2)) == pytest.approx(0)
+    assert view_agreement(mask, mask) == pytest.approx(1) and certainty(mask) == pytest.approx(1, abs=1e-3)
+    assert view_agreement(mask, np.flip(mask, 2)) == pytest.approx(0)
     half = mask.copy()
     half[0, 0, 1] = 0  # 4 voxels of 8: a Dice of 2/3, and 1 of the other class
-    assert same(mask, half) == pytest.approx((2 / 3 + 1) / 2)
-    assert same(0 * mask, 0 * mask) == 0, "nothing found twice is no steadiness"
-    assert surely(np.full_like(mask, 0.5)) == pytest.approx(0)
-    assert covering(mask, np.array([0.5, 1 / 8])) == pytest.approx((1 + 0.5) / 2)
-    assert covering(mask, None) is None
+    assert view_agreement(mask, half) == pytest.approx((2 / 3 + 1) / 2)
+    assert view_agreement(0 * mask, 0 * mask) == 0, "nothing found twice is no steadiness"
+    assert certainty(np.full_like(mask, 0.5)) == pytest.approx(0)
+    assert cover_agreement(mask, np.array([0.5, 1 / 8])) == pytest.approx((1 + 0.5) / 2)
+    assert cover_agreement(mask, None) is None
 
 
 def test_what_is_held_is_not_learnt_from():
     volumes = [Volume(f"{i}", np.full((4, 10), i), "yx", Voxel((1.0, 1.0)), f"{i}") for i in range(4)]
     pairs = [(volume, volume) for volume in volumes]
-    kept, held = without(pairs, 0.25)
+    kept, held = leave_out(pairs, 0.25)
     assert [one.name for one, _ in kept] == ["0", "1", "3"] and [one.name for one, _ in held] == ["2"]
-    kept, held = without(pairs[:1], 0.2)
+    kept, held = leave_out(pairs[:1], 0.2)
     assert kept[0][0].shape == (4, 8) and held[0][1].shape == (4, 2), "the last piece of the longer axis"
 
 
@@ -80,7 +86,7 @@ def settings(folder, **train) -> Run:
 
 def test_a_run_ships_the_state_that_the_rule_chooses(sections, tmp_path):
     run = settings(sections, snapshots=3, select="rule")
-    kept, held = kept_and_held(run)
+    kept, held = split_source(run)
     assert len(kept) == 3 and len(held) == 1 and held[0][0].name not in {image.name for image, _ in kept}
     model = fit(run, tmp_path / "run", quiet=True)
     table = json.loads((tmp_path / "run" / "selection.json").read_text())
@@ -100,5 +106,5 @@ def test_nothing_to_select_from_is_one_sentence(sections):
 def test_domains_hold_back_what_is_held(sections):
     run = settings(sections)
     volumes = open_volumes(run.data.images)
-    eaten = domains(run, METHODS["supervised"].batch, volumes, volumes[0].voxel)
+    eaten = domain_streams(run, METHODS["supervised"].batch, volumes, volumes[0].voxel)
     assert len(eaten["source"].arrays) == 3

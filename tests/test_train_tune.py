@@ -10,8 +10,8 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.data.labelled import LabelledImages
 from cytoshift.data.volumes import Volume
 from cytoshift.represent import BCD, Affinity, Semantic, Ternary
-from cytoshift.represent.climb import changed
-from cytoshift.train.tune import middle, tune
+from cytoshift.represent.threshold_search import with_value
+from cytoshift.train.tune import crop_middle, tune
 from tiny_methods import build
 
 VOXEL = Voxel((1.0, 1.0))
@@ -65,9 +65,9 @@ def test_thresholds_that_are_good_stay():
 
 
 def test_what_does_not_fit_the_other_thresholds_is_not_tried():
-    assert changed(BCD(threshold=0.7), "seed_foreground", 0.5) is None
-    assert changed(BCD(), "seed_foreground", 0.9) is None, "it is that already"
-    assert changed(BCD(), "seed_foreground", 0.8) == BCD(seed_foreground=0.8)
+    assert with_value(BCD(threshold=0.7), "seed_foreground", 0.5) is None
+    assert with_value(BCD(), "seed_foreground", 0.9) is None, "it is that already"
+    assert with_value(BCD(), "seed_foreground", 0.8) == BCD(seed_foreground=0.8)
 
 
 @pytest.mark.parametrize("represent", [BCD(), Semantic(), Ternary(), Affinity(offsets=((1, 0), (0, 1)))])
@@ -78,9 +78,9 @@ def test_tunable_thresholds_are_settings_of_the_decoder(represent):
 
 def test_the_source_comes_on_the_working_grid_and_no_more_of_it_than_asked_for():
     represent = BCD()
-    image, labels = middle(source(represent, Voxel((2.0, 2.0))), 0, 1e9)
+    image, labels = crop_middle(source(represent, Voxel((2.0, 2.0))), 0, 1e9)
     assert image.shape == labels.shape == (32, 48)
-    image, labels = middle(source(represent), 0, 64 * 96 / 4)
+    image, labels = crop_middle(source(represent), 0, 64 * 96 / 4)
     assert image.shape == labels.shape == (32, 48) and set(np.unique(labels)) <= set(range(5))
 
 
@@ -88,5 +88,5 @@ def test_cysgan_is_rehearsed_on_the_source_in_the_look_of_the_target():
     method = build("cysgan")
     x = torch.rand(1, 1, 24, 24)
     with torch.no_grad():
-        assert torch.allclose(method.rehearsal()(x), method.G(method.F(x)[0])[1], atol=1e-5)
-    assert build("supervised").rehearsal() is not None
+        assert torch.allclose(method.source_domain_network()(x), method.G(method.F(x)[0])[1], atol=1e-5)
+    assert build("supervised").source_domain_network() is not None

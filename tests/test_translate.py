@@ -11,7 +11,7 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import Volume, open_volumes
 from cytoshift.data.write import write_labels
 from cytoshift.model import Segmenter
-from cytoshift.nets.spec import TranslatorSpec
+from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.predict.translate import draw_styles
 from cytoshift.represent import Ternary
 

@@ -17,20 +17,20 @@ from cytoshift.core.voxel import PIXEL, Voxel
 from cytoshift.data.volumes import open_volumes
 from cytoshift.data.write import write_labels
 from cytoshift.measure.contrast import contrast
-from cytoshift.measure.shapes import Expected, expectations, shapes
+from cytoshift.measure.shapes import ExpectedObjects, expectations, shapes
 from cytoshift.model import Segmenter
 from cytoshift.synth import draw_labels
 from cytoshift.synth.phantoms import PHANTOMS, phantom
 from cytoshift.train.fit import fit
-from cytoshift.trust import boxes as in_boxes
+from cytoshift.trust import sampled_boxes as in_boxes
 from cytoshift.trust.agree import agreement, stability
-from cytoshift.trust.boxes import judged
-from cytoshift.trust.judge import decided, explained, judge
-from cytoshift.trust.prior import likeness
-from cytoshift.trust.score import FEWEST, confidence, fitted, score, shipped, together, weakest
-from cytoshift.trust.select import select, states, write
+from cytoshift.trust.judge import decided_share, explained_variance, judge
+from cytoshift.trust.likeness import likeness
+from cytoshift.trust.sampled_boxes import judge_image
+from cytoshift.trust.score import FEWEST, confidence, fit_map, load_calibration, mean_score, score, weakest_criterion
+from cytoshift.trust.snapshot_choice import run_states, select, write
+from cytoshift.trust.trust_tables import blocks
 from cytoshift.trust.views import VIEWS, View
-from cytoshift.trust.write import blocks
 from test_train import settings
 
 SQUARE = Voxel((1.0, 1.0), PIXEL)
@@ -89,7 +89,7 @@ def test_likeness_falls_with_size_and_with_merged_objects():
     prior = PHANTOMS["sparse-2d"].prior
     voxel = PHANTOMS["sparse-2d"].voxel
     drawn = [shapes(draw_labels(prior, (256, 256), voxel, rng), voxel) for _ in range(4)]
-    expected = Expected.of("synthetic masks", voxel, drawn)
+    expected = ExpectedObjects.of("synthetic masks", voxel, drawn)
     again = draw_labels(prior, (256, 256), voxel, rng)
     same = likeness(shapes(again, voxel), expected)
     assert min(same.values()) > 0.8
@@ -114,10 +114,10 @@ def test_contrast_has_the_sign_of_polarity_and_minds_no_slope_of_light():
 def test_explained_and_decided():
     labels = discs()
     image = np.where(labels > 0, 1.0, -1.0).astype(np.float32)
-    assert explained(image, labels) == pytest.approx(1)
-    assert explained(-image, labels) == 0
-    assert explained(image, np.where(labels == 1, 0, labels)) < 0.8
-    assert decided(np.array([0.0, 0.9, 0.5, 0.95], np.float32)) == pytest.approx(2 / 3)
+    assert explained_variance(image, labels) == pytest.approx(1)
+    assert explained_variance(-image, labels) == 0
+    assert explained_variance(image, np.where(labels == 1, 0, labels)) < 0.8
+    assert decided_share(np.array([0.0, 0.9, 0.5, 0.95], np.float32)) == pytest.approx(2 / 3)
 
 
 def test_score_rises_with_every_criterion_and_says_where_it_knows_nothing():
@@ -131,23 +131,23 @@ def test_score_rises_with_every_criterion_and_says_where_it_knows_nothing():
     assert score({}, 0).value == 0 and score({}, 0).outside
     without = {name: value for name, value in GOOD.items() if name not in ("size", "elongation", "solidity", "cover")}
     assert score(without, 20).value == pytest.approx(good.value, abs=0.1)
-    assert weakest([GOOD, GOOD]) is None and weakest([{}]) is None
-    assert str(weakest([GOOD | {"contrast": 0.5}])).endswith("(contrast 0.50)")
-    assert together([good, strange]).outside == () and together([strange, strange, good]).outside
+    assert weakest_criterion([GOOD, GOOD]) is None and weakest_criterion([{}]) is None
+    assert str(weakest_criterion([GOOD | {"contrast": 0.5}])).endswith("(contrast 0.50)")
+    assert mean_score([good, strange]).outside == () and mean_score([strange, strange, good]).outside
 
 
 def test_fit_finds_a_map_that_made_the_numbers():
     rng = np.random.default_rng(0)
     given = rng.uniform(0, 1, (400, 2))
     truth = 1 / (1 + np.exp(3 - 6 * given[:, 0]))
-    way = fitted(("a", "b"), given, truth, np.ones(400))
+    way = fit_map(("a", "b"), given, truth, np.ones(400))
     assert way(given) == pytest.approx(truth, abs=0.05)
     assert way.weights[1] == pytest.approx(0, abs=0.3)
     assert way.outside({"a": -1.0, "b": 0.5}) == (f"a -1.00 below {way.low[0]:.2f}",)
 
 
 def test_shipped_calibration_is_a_sane_one():
-    found = shipped()
+    found = load_calibration()
     assert all(weight >= 0 for way in (*found.images, found.objects) for weight in way.weights)
     sure = {"stable": np.array([0.95, 0.1]), "sure": np.array([0.95, 0.5]), "contrast": np.array([0.99, 0.5])}
     high, low = confidence(sure)
@@ -209,35 +209,35 @@ def test_a_large_image_is_judged_in_boxes_each_object_in_one_of_them(trained, tm
     truth = np.tile(tifffile.imread(trained / "labels" / "0.tif"), (2, 3)).astype(np.uint32)
     truth = label(truth > 0).astype(np.uint32)
     volume = replace(tile, array=np.tile(tile.load(), (2, 3)))
-    (whole,) = judged(model, volume, {"": replace(volume, array=truth)})
+    (whole,) = judge_image(model, volume, {"": replace(volume, array=truth)})
     monkeypatch.setattr(in_boxes, "WHOLE", 1000)
     monkeypatch.setattr(in_boxes, "BOX", 150**2)
     heard = []
-    (all_boxes,) = judged(model, volume, {"": replace(volume, array=truth)}, told=heard.append)
+    (all_boxes,) = judge_image(model, volume, {"": replace(volume, array=truth)}, told=heard.append)
     assert all_boxes.boxes > 2 and all_boxes.share == pytest.approx(1) and whole.boxes == 0
     assert all_boxes.ids.tolist() == whole.ids.tolist() and (all_boxes.place == whole.place).all()
     assert sum(row["objects"] for row in all_boxes.blocks) == len(whole.ids)
     assert heard == sorted(heard) and heard[-1] == 1
     assert all_boxes.criteria["contrast"] == pytest.approx(whole.criteria["contrast"], abs=0.02)
-    (some,) = judged(model, volume, {"": replace(volume, array=truth)}, most=2)
+    (some,) = judge_image(model, volume, {"": replace(volume, array=truth)}, most=2)
     assert some.boxes == 2 and 0 < some.share < 1 and set(some.ids) < set(whole.ids)
     assert "in 2 boxes" in some.sentence("")
-    (none,) = judged(model, volume, {"": replace(volume, array=np.zeros_like(truth))})
+    (none,) = judge_image(model, volume, {"": replace(volume, array=np.zeros_like(truth))})
     assert none.score.outside == ("no object",) and not none.rows()
     with pytest.raises(UserError, match="pass labels of this very image"):
-        judged(model, volume, {"": replace(volume, array=truth[:-1])})
+        judge_image(model, volume, {"": replace(volume, array=truth[:-1])})
 
 
 def test_select_writes_a_model_and_why(trained, tmp_path):
     volumes = open_volumes(str(trained / "images"))[:1]
-    choice = select(states(trained / "run"), volumes, say=lambda line: None)
+    choice = select(run_states(trained / "run"), volumes, say=lambda line: None)
     assert choice.best.score.value == max(one.score.value for one in choice.candidates)
     model = write(choice, tmp_path / "out")
     told = json.loads((tmp_path / "out" / "select.json").read_text())
     assert [row["state"] for row in told["states"]] == ["step 2", "step 4"]
     assert Segmenter.load(model).card["selected"]["state"] == told["chosen"]
     with pytest.raises(UserError, match="holds no snapshots to choose from"):
-        states(tmp_path)
+        run_states(tmp_path)
 
 
 def called(*words):

@@ -14,18 +14,18 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
+from cytoshift.core.collisions import refuse_overlap
 from cytoshift.core.errors import UserError
-from cytoshift.core.marks import is_marked, ours
 from cytoshift.core.normalise import Normalisation
-from cytoshift.core.overlap import refuse_overlap
+from cytoshift.core.provenance import is_marked, is_own_result
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.find import find
-from cytoshift.data.untouched import refuse_inputs
+from cytoshift.data.find import find_files
+from cytoshift.data.input_files import refuse_inputs
 from cytoshift.data.volumes import open_volumes
 from cytoshift.data.write import write_image, write_labels
 from cytoshift.draw import save_png
 from cytoshift.model import Segmenter
-from cytoshift.nets.spec import TranslatorSpec
+from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.represent import Ternary
 
 PIXELS = Voxel((1.0, 1.0))
@@ -289,14 +289,14 @@ def test_a_benchmark_does_not_begin_among_files_of_somebody_else(place, there):
 def test_a_report_replaces_reports_alone(place):
     cytoshift("segment", M, "images", "-o", "q")
     page = place / "q" / "report" / "report.html"
-    assert ours(page)
+    assert is_own_result(page)
     cytoshift("report", "q")
     page.write_text("<html>mine</html>")
     with pytest.raises(UserError, match="is there already and not evidently a result of this program"):
         cytoshift("report", "q")
     assert page.read_text() == "<html>mine</html>"
     cytoshift("report", "q", "--overwrite")
-    assert ours(page)
+    assert is_own_result(page)
 
 
 def test_what_a_verb_made_itself_it_makes_again(place):
@@ -418,14 +418,14 @@ def test_pictures_that_verbs_leave_are_no_images(tmp_path, caplog):
     assert is_marked(drawn) and not is_marked(tmp_path / "a.png")
     with Image.open(drawn) as picture:
         assert picture.info["Software"] == "Cytoshift"
-    assert [path.name for path in find(str(tmp_path)).files] == ["a.png"]
-    assert [path.name for path in find(str(tmp_path / "*.png")).files] == ["a.png"]
+    assert [path.name for path in find_files(str(tmp_path)).files] == ["a.png"]
+    assert [path.name for path in find_files(str(tmp_path / "*.png")).files] == ["a.png"]
     assert sum("run.png is a picture that this program drew" in said for said in caplog.messages) == 1, "once"
     assert [volume.name for volume in open_volumes(str(tmp_path))] == ["a"]
-    assert find(str(drawn)).files == (drawn,), "named by itself, it is meant"
+    assert find_files(str(drawn)).files == (drawn,), "named by itself, it is meant"
     (tmp_path / "a.png").unlink()
     with pytest.raises(UserError, match=r"holds no image but run.png, which this program drew"):
-        find(str(tmp_path))
+        find_files(str(tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["gray", "rgb"])

@@ -13,14 +13,22 @@ import pytest
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.lazy import Lazy
-from cytoshift.data.levels import Coarse, Leveled, Strided, along_time, channels, deepened, open_leveled
-from cytoshift.data.stacks import write_stack
+from cytoshift.data.channel_tiff import write_stack
+from cytoshift.data.lazy import LazyArray
+from cytoshift.data.levels import (
+    CoarseLevel,
+    PyramidVolume,
+    StridedArray,
+    add_strided_levels,
+    open_pyramid,
+    split_image,
+    stack_frames,
+)
 from cytoshift.data.volumes import ImageSource, Volume, open_labels, open_volumes
 from cytoshift.data.write import write_image, write_labels
 from cytoshift.view.layers import Layer, colours, contrast, state
-from cytoshift.view.properties import Told, properties
-from cytoshift.view.served import LARGE, SMALL, Served, chunk_of
+from cytoshift.view.properties import PropertyArray, properties
+from cytoshift.view.virtual_zarr import LARGE, SMALL, VirtualZarr, chunk_shape
 
 UM = Voxel((1.0, 0.4, 0.4), "um")
 
@@ -29,11 +37,11 @@ def volume(array: np.ndarray, voxel: Voxel | None = None, name: str = "cells") -
     return Volume(name, array, "zyx"[-array.ndim :], voxel or Voxel((1.0,) * array.ndim), f"{name}, in memory")
 
 
-def plain(array: np.ndarray, voxel: Voxel | None = None) -> Leveled:
-    return deepened(Leveled(volume(array, voxel), (Coarse(array, (1.0,) * array.ndim),)))
+def plain(array: np.ndarray, voxel: Voxel | None = None) -> PyramidVolume:
+    return add_strided_levels(PyramidVolume(volume(array, voxel), (CoarseLevel(array, (1.0,) * array.ndim),)))
 
 
-def written(served: Served, folder):
+def written(served: VirtualZarr, folder):
     """All that a viewer could ask for, as files."""
     for number, level in enumerate(served.image.levels):
         grid = [range(-(-n // c)) for n, c in zip(level.array.shape, served.chunks[number])]
@@ -51,14 +59,14 @@ def written(served: Served, folder):
 def test_a_volume_is_served_as_ome_zarr_that_reads_back_the_same(tmp_path, shape, dtype):
     image = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
     voxel = Voxel(UM.size[-len(shape) :], "um")
-    (back,) = open_volumes(written(Served(plain(image, voxel), "cells"), tmp_path / "s.ome.zarr"))
+    (back,) = open_volumes(written(VirtualZarr(plain(image, voxel), "cells"), tmp_path / "s.ome.zarr"))
     assert back.voxel == voxel and back.axes == "zyx"[-len(shape) :]
     assert back.dtype == image.dtype and (back.load() == image).all()
 
 
 def test_coarser_levels_lie_where_the_fine_ones_do(tmp_path):
     image = np.add.outer(np.arange(600), np.arange(600)).astype(np.uint16)
-    folder = written(Served(plain(image, Voxel((0.4, 0.4), "um")), "cells"), tmp_path / "s.ome.zarr")
+    folder = written(VirtualZarr(plain(image, Voxel((0.4, 0.4), "um")), "cells"), tmp_path / "s.ome.zarr")
     levels = [open_volumes(ImageSource(paths=str(folder), level=n))[0] for n in range(3)]
     assert [level.shape for level in levels] == [(600, 600), (300, 300), (150, 150)]
     assert [level.voxel.size[0] for level in levels] == [0.4, 0.8, 1.6]
@@ -68,20 +76,20 @@ def test_coarser_levels_lie_where_the_fine_ones_do(tmp_path):
 def test_a_files_own_levels_are_taken(tmp_path):
     image = np.random.default_rng(0).integers(0, 200, (513, 400)).astype(np.uint8)
     path = write_image(tmp_path / "a.ome.zarr", image, Voxel((0.4, 0.4), "um"), "yx")
-    (found,) = open_leveled(ImageSource(paths=str(path)))
+    (found,) = open_pyramid(ImageSource(paths=str(path)))
     assert [level.array.shape for level in found.levels] == [(513, 400), (257, 200), (129, 100)]
-    assert found.levels[1].factors == (2.0, 2.0) and deepened(found) is found
+    assert found.levels[1].factors == (2.0, 2.0) and add_strided_levels(found) is found
     assert (found.levels[0].array[...] == image).all()
 
 
 def test_frames_are_an_axis_and_channels_are_layers(tmp_path):
     stack = np.random.default_rng(0).integers(0, 200, (2, 4, 20, 30)).astype(np.uint8)
     write_stack(tmp_path / "a.tif", stack, UM, "zyx", ("golgi", "nuclei"))
-    (found,) = open_leveled(ImageSource(paths=str(tmp_path / "a.tif"), channel=[0, 1]))
-    parts = channels(found)
+    (found,) = open_pyramid(ImageSource(paths=str(tmp_path / "a.tif"), channel=[0, 1]))
+    parts = split_image(found)
     assert [(part.levels[0].array[...] == stack[c]).all() for c, part in enumerate(parts)] == [True, True]
     assert colours(2) == ["#ff00ff", "#00ff00"] and colours(1) == [None]
-    served = Served(deepened(along_time([parts[0], parts[1], parts[0]])), "frames")
+    served = VirtualZarr(add_strided_levels(stack_frames([parts[0], parts[1], parts[0]])), "frames")
     assert served.axes == "tzyx" and served.array(0)["shape"] == [3, 4, 20, 30]
     assert served.array(0)["dimension_names"] == list("tzyx")
     shown = state([Layer(served)], "http://127.0.0.1:1/data/x/0")
@@ -90,24 +98,24 @@ def test_frames_are_an_axis_and_channels_are_layers(tmp_path):
 
 def test_images_of_different_sizes_are_no_frames():
     with pytest.raises(UserError, match=r"2 images are shown as frames .* name one of them"):
-        along_time([plain(np.zeros((4, 5))), plain(np.zeros((4, 6)))])
+        stack_frames([plain(np.zeros((4, 5))), plain(np.zeros((4, 6)))])
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint64", "uint8", "bool"])
 def test_ids_are_sent_as_what_a_browser_knows(dtype):
-    served = Served(plain(np.ones((8, 8), dtype)), "labels", labels=True)
+    served = VirtualZarr(plain(np.ones((8, 8), dtype)), "labels", labels=True)
     assert served.array(0)["data_type"] in ("uint8", "uint32", "uint64")
     assert np.frombuffer(served.chunk(0, (0, 0)), served.dtype).sum() == 64
 
 
 def test_what_is_not_there_is_not_served():
-    served = Served(plain(np.zeros((70, 90), np.uint8)), "cells")
+    served = VirtualZarr(plain(np.zeros((70, 90), np.uint8)), "cells")
     for path in ("", "zarr", "9/zarr.json", "0/c/9/0", "0/c/0", "0/c/0/x", "0/../zarr.json", "../../etc/passwd"):
         with pytest.raises(KeyError):
             served.get(path)
 
 
-class Stored(Lazy):
+class Stored(LazyArray):
     """An array in pieces that notes what is read."""
 
     shape, chunks, dtype = (), None, np.dtype("uint8")
@@ -126,7 +134,7 @@ class Stored(Lazy):
      ((9, 8000, 8000), (1, 1, 8000)), ((400, 400, 400), None), ((3, 900, 900), None)],
 )  # fmt: skip
 def test_chunks_are_whole_pieces_and_neither_many_nor_huge(shape, stored):
-    chunk = chunk_of(Stored(shape, stored), 3)
+    chunk = chunk_shape(Stored(shape, stored), 3)
     assert all(c <= n for c, n in zip(chunk, shape)) and np.prod(chunk) <= LARGE
     assert np.prod(chunk) * 2 > SMALL
     if stored and np.prod(stored) <= LARGE:
@@ -136,7 +144,7 @@ def test_chunks_are_whole_pieces_and_neither_many_nor_huge(shape, stored):
 def test_a_lazy_volume_stays_lazy():
     stored = Stored((500, 5000, 5000), (1, 512, 512))
     image = plain(stored, UM)
-    served = Served(image, "cells")
+    served = VirtualZarr(image, "cells")
     served.get("zarr.json")
     assert stored.read == []
     served.get("0/c/0/0/0")
@@ -147,10 +155,10 @@ def test_a_lazy_volume_stays_lazy():
 
 def test_every_so_manieth_voxel():
     array = np.arange(70).reshape(7, 10)
-    view = Strided(array, (2, 3))
+    view = StridedArray(array, (2, 3))
     assert view.shape == (4, 4) and (view[...] == array[::2, ::3]).all()
     assert (view[1:3, 2:4] == array[::2, ::3][1:3, 2:4]).all()
-    assert (Strided(view, (2, 1))[1] == array[4, ::3]).all()
+    assert (StridedArray(view, (2, 1))[1] == array[4, ::3]).all()
 
 
 def tables(folder, name="a"):
@@ -198,7 +206,7 @@ def test_properties_of_ome_zarr_are_read(tmp_path):
 
 def test_what_is_told_of_objects_lies_in_their_places():
     labels = np.array([[0, 3], [9, 4]])
-    told = Told(labels, np.array([3, 9], np.uint64), np.array([0.5, 0.25], np.float32))
+    told = PropertyArray(labels, np.array([3, 9], np.uint64), np.array([0.5, 0.25], np.float32))
     assert told[...].tolist() == [[-1, 0.5], [0.25, -1]]
 
 
@@ -230,8 +238,8 @@ def server():
 
     image = plain(np.arange(60, dtype=np.uint8).reshape(6, 10), Voxel((0.5, 0.5), "um"))
     known = type("P", (), {"info": lambda self: {"@type": "x"}, "columns": {}})()
-    labels = Layer(Served(image, "labels", labels=True), known)
-    with Server([Layer(Served(image, "image")), labels]) as found:
+    labels = Layer(VirtualZarr(image, "labels", labels=True), known)
+    with Server([Layer(VirtualZarr(image, "image")), labels]) as found:
         yield found
 
 
@@ -273,8 +281,8 @@ def test_an_image_that_is_removed_while_it_is_viewed_is_gone_and_not_black(tmp_p
 
     path = write_image(tmp_path / "a.ome.zarr", np.full((2100, 2100), 7, np.uint8), Voxel((1.0, 1.0)), "yx")
     said = []
-    (image,) = open_leveled(ImageSource(paths=str(path)))
-    with Server([Layer(Served(deepened(image), "a"))], say=said.append) as server:
+    (image,) = open_pyramid(ImageSource(paths=str(path)))
+    with Server([Layer(VirtualZarr(add_strided_levels(image), "a"))], say=said.append) as server:
         place = f"http://127.0.0.1:{server.server.port}/data/{server.token}/0"
         assert fetched(f"{place}/0/c/0/0")[1][0] == 7
         path.rename(tmp_path / "moved")
@@ -296,17 +304,17 @@ def test_a_port_that_is_taken_is_a_sentence():
         port = taken.getsockname()[1]
         with (
             pytest.raises(UserError, match=rf"port {port} of 127.0.0.1 cannot be used .*; pass another `port`"),
-            Server([Layer(Served(plain(np.zeros((4, 4), np.uint8)), "image"))], port),
+            Server([Layer(VirtualZarr(plain(np.zeros((4, 4), np.uint8)), "image"))], port),
         ):
             pass
 
 
 def test_without_the_library_it_is_said_how_to_get_it(monkeypatch):
-    from cytoshift.view.server import imported
+    from cytoshift.view.server import import_neuroglancer
 
     monkeypatch.setitem(sys.modules, "neuroglancer", None)
     with pytest.raises(UserError, match=r"is needed to look at images in a browser; pip install 'cytoshift\[view\]'"):
-        imported()
+        import_neuroglancer()
 
 
 def test_the_verb_prints_its_address_and_ends_with_ctrl_c(tmp_path):

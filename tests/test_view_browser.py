@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cytoshift.cli.view import objects, pictures, view
+from cytoshift.cli.view import image_pyramids, label_layers, view
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.volumes import declared
+from cytoshift.data.volumes import image_source
 from cytoshift.data.write import write_image, write_labels
 from predicting import nuclei
 
@@ -56,8 +56,8 @@ def test_labels_are_seen_the_console_is_silent_and_nobody_else_is_asked(cells):
     )
     from cytoshift.view.server import HEADLESS, Server
 
-    layers = list(pictures(declared(str(cells / "cells.tif"))))
-    layers += objects(declared(str(cells / "labels.tif")), layers[0])
+    layers = list(image_pyramids(image_source(str(cells / "cells.tif"))))
+    layers += label_layers(image_source(str(cells / "labels.tif")), layers[0])
     said, asked, done = [], [], threading.Event()
     with Server(layers) as server, sync.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=list(HEADLESS[1:]), timeout=1000 * PATIENCE)

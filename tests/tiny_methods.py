@@ -4,7 +4,15 @@ import contextlib
 
 import torch
 
-from cytoshift.core.batch import Drawn, Labelled, LabelledPair, Masks, Shaded, Unlabelled, UnlabelledPair
+from cytoshift.core.batch import (
+    BiasFieldBatch,
+    Drawn,
+    LabelledBatch,
+    LabelledPair,
+    MaskBatch,
+    UnlabelledBatch,
+    UnlabelledPair,
+)
 from cytoshift.core.voxel import Voxel
 from cytoshift.methods import METHODS, Task
 from cytoshift.represent import BCD, Classes, Semantic, Ternary
@@ -12,19 +20,19 @@ from cytoshift.train.step import train_step
 
 LEAN = {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}
 SMALL = {
-    "adgan": {"width": 4, "critic": 4, "hidden": 8, "blocks": 1, "pool": 3},
+    "adgan": {"width": 4, "discriminator": 4, "hidden": 8, "blocks": 1, "pool": 3},
     "supervised": LEAN,
     "randomised": LEAN,
-    "cysgan": LEAN | {"critic": (4, 4), "pool": 8},
-    "cyclegan": {"width": 4, "blocks": 1, "critic": (4, 4), "pool": 8},
-    "feature": LEAN | {"critic": (4, 4), "deep": (4,), "pool": 8},
+    "cysgan": LEAN | {"discriminator": (4, 4), "pool": 8},
+    "cyclegan": {"width": 4, "blocks": 1, "discriminator": (4, 4), "pool": 8},
+    "feature": LEAN | {"discriminator": (4, 4), "deep": (4,), "pool": 8},
     "mmd": LEAN | {"voxels": 64},
     "coral": LEAN,
     "dann": LEAN | {"hidden": 4},
     "ynet": LEAN,
     "mean_teacher": LEAN,
-    "mask_cyclegan": {"width": 4, "blocks": 1, "stem": 3, "critic": (4, 4), "pool": 8},
-    "vox2vox": LEAN | {"critic": (4, 4)},
+    "mask_cyclegan": {"width": 4, "blocks": 1, "stem": 3, "discriminator": (4, 4), "pool": 8},
+    "vox2vox": LEAN | {"discriminator": (4, 4)},
 }
 DRAWN = ("adgan", "mask_cyclegan", "randomised")  # learn from masks, or images, that are drawn
 BORROWED = tuple(name for name in SMALL if name not in DRAWN)
@@ -54,11 +62,11 @@ def batch_of(method, ndim=2, seed=0):
     channels = len(method.task.represent.channels)
     target = lambda: torch.rand((shape[0], channels, *shape[2:]), generator=generator)
     made = {
-        Unlabelled: lambda: Unlabelled(image()),
-        Shaded: lambda: Shaded(*(image(),) * 2),
-        Masks: lambda: Masks((draw() > 0.7).float()),
+        UnlabelledBatch: lambda: UnlabelledBatch(image()),
+        BiasFieldBatch: lambda: BiasFieldBatch(*(image(),) * 2),
+        MaskBatch: lambda: MaskBatch((draw() > 0.7).float()),
         Drawn: lambda: Drawn(image(), target()),
-        Labelled: lambda: Labelled(image(), target()),
+        LabelledBatch: lambda: LabelledBatch(image(), target()),
         LabelledPair: lambda: LabelledPair(image(), target(), image()),
         UnlabelledPair: lambda: UnlabelledPair(image(), image()),
     }

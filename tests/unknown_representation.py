@@ -15,7 +15,7 @@ from pydantic import Field
 
 from cytoshift import represent
 from cytoshift.core.settings import parse
-from cytoshift.represent.base import components, to_floats
+from cytoshift.represent.base import label_components, to_floats
 
 CERTAINTY = 0.3  # that the second channel learns, whatever the first one shows
 
@@ -58,7 +58,7 @@ class Level(represent.Representation):
 
     def decode(self, channels, voxel):
         assert channels.dtype == np.float32, "256 levels are too few"
-        return components(channels[0] > self.threshold)[0]
+        return label_components(channels[0] > self.threshold)[0]
 
     def with_threshold(self, threshold: float) -> Self:
         return parse(type(self), self.model_dump() | {"threshold": threshold})
@@ -89,9 +89,9 @@ def main(folder: Path) -> dict[str, object]:
     import tifffile
 
     from cytoshift.cli.main import app
-    from cytoshift.data.volumes import declared, open_volumes
+    from cytoshift.data.volumes import image_source, open_volumes
     from cytoshift.model import Segmenter
-    from cytoshift.predict.live import Live
+    from cytoshift.predict.live import LiveSegmentation
 
     def call(*words: object) -> None:
         app([str(word) for word in words], standalone_mode=False)
@@ -116,12 +116,12 @@ def main(folder: Path) -> dict[str, object]:
     call("trust", folder / "whole" / "0.tif", image, "-m", model, *grid, "--quiet")
     call("select", out, image, "--thresholds", *grid, "--quiet")
     call("export", model, "--to", "onnx", "-o", folder / "model.onnx")
-    (volume,) = open_volumes(declared([str(image)], None, None, 0, "1,1", "px", None))
-    seen = Live(Segmenter.load(model), volume, volume).classes[""][:, :]
+    (volume,) = open_volumes(image_source([str(image)], None, None, 0, "1,1", "px", None))
+    seen = LiveSegmentation(Segmenter.load(model), volume, volume).classes[""][:, :]
     found = tifffile.imread(folder / "whole" / "0.tif")
     return {
         "representation": Segmenter.load(model).representation.kind,
-        "true": components(blobs((96, 96), 0)[1] > 0)[1],
+        "true": label_components(blobs((96, 96), 0)[1] > 0)[1],
         "whole": int(found.max()),
         "seen": len(np.unique(seen[seen > 0])),
         **{f"confidence {way}": confidences(folder / way / "report" / "objects.csv") for way in ("whole", "blocks")},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cytoshift.configure.recipe import laid_over
+from cytoshift.configure.recipe import overlay_settings
 from cytoshift.core import threads
 from cytoshift.core.rng import stream
 from cytoshift.core.settings import parse, read_yaml
@@ -17,7 +17,7 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.data.write import write_image
 from cytoshift.synth import draw_pair
 from cytoshift.train.fit import fit
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 
 HERE = Path(__file__).parent
 COUNT = 16  # images that are written
@@ -46,7 +46,7 @@ def main() -> None:
     threads.THREADS = asked.threads
     images = asked.out.with_name(f"{asked.out.name}.images")
     changes = dict(word.split("=", 1) for word in asked.set)
-    settings = laid_over(read_yaml(HERE / f"{asked.name}.yaml"), changes | {"data.images.paths": str(images)})
+    settings = overlay_settings(read_yaml(HERE / f"{asked.name}.yaml"), changes | {"data.images.paths": str(images)})
     run = parse(Run, settings, asked.name)
     written(run, images)
     print(fit(run, asked.out))

@@ -16,7 +16,7 @@ from cytoshift.methods import METHODS
 from cytoshift.model import Segmenter
 from cytoshift.model.shipped import FOLDER
 from cytoshift.train import checkpoint
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 from cytoshift.train.tune import tune
 
 DIAMETER = {

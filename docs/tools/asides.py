@@ -8,7 +8,7 @@ from typing import Any
 import cytoshift
 from cytoshift.configure.pytc import REASONS
 from cytoshift.train.monitor import CURES, PATIENCE
-from cytoshift.trust.score import Map, shipped
+from cytoshift.trust.score import Map, load_calibration
 from words import entry, escaped
 
 DOCS = Path(__file__).parents[1]
@@ -16,9 +16,9 @@ DOCS = Path(__file__).parents[1]
 
 def trust() -> str:
     """What the trust score was fitted to, and the numbers that came out."""
-    known, unknown = shipped().images
+    known, unknown = load_calibration().images
     return (
-        f"*{escaped(shipped().origin)}.*\n\n{curve(known)}\n"
+        f"*{escaped(load_calibration().origin)}.*\n\n{curve(known)}\n"
         f"Where the model's card does not tell what objects it learnt from, `alike` is missing:\n\n{curve(unknown)}"
     )
 

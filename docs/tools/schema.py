@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from cytoshift.core.settings import groups
+from cytoshift.core.settings import setting_groups
 from cytoshift.methods import KNOWN, METHODS, TWO_STAGES
-from cytoshift.train.settings import Run
+from cytoshift.train.run_settings import Run
 from prose import intro, meanings
 
 STAGED = {"translate": "cyclegan", "segment": "supervised"}  # the options of a recipe of two stages, by stage
@@ -65,7 +65,7 @@ def reached(root: type[BaseModel]) -> list[type[BaseModel]]:
         kind = todo.pop(0)
         if kind not in found:
             found.append(kind)
-            todo += [group for field in kind.model_fields.values() for group in groups(field.annotation)]
+            todo += [group for field in kind.model_fields.values() for group in setting_groups(field.annotation)]
     return found
 
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel
 
 from cytoshift.core.papers import library
 from cytoshift.methods import KNOWN, METHODS, Method
-from cytoshift.train.settings import Run, Train
+from cytoshift.train.run_settings import Run, Train
 from prose import intro, meanings
 from schema import reached
 from words import entry, escaped, kind_of, value
@@ -59,7 +59,7 @@ def presets(method: str) -> str:
     apart = "".join(
         f"\nWhere the two modalities are far apart, `cytoshift new` lays over `{name}`: "
         + ", ".join(f"`{key}: {given}`" for key, given in extra.items()) + ".\n"
-        for name, extra in kind.apart.items()
+        for name, extra in kind.modality_gap.items()
     )  # fmt: skip
     return head + "\n".join(lines) + "\n" + apart
 

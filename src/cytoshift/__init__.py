@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from .measure.estimate import estimate as estimate
     from .represent.bcd import bcd_watershed as bcd_watershed
     from .synth.phantoms import phantom as phantom
-    from .train.settings import Run as Run
+    from .train.run_settings import Run as Run
 
 __version__ = "0.1.0"
 
 HOMES = {
-    "ImageSource": "data.volumes", "Run": "train.settings", "Segmenter": "api", "UserError": "core.errors",
+    "ImageSource": "data.volumes", "Run": "train.run_settings", "Segmenter": "api", "UserError": "core.errors",
     "Volume": "data.volumes", "Voxel": "core.voxel", "bcd_watershed": "represent.bcd", "estimate": "measure.estimate",
     "evaluate": "api", "fit": "api", "load": "api", "open_labels": "data.volumes", "open_volumes": "data.volumes",
     "phantom": "synth.phantoms", "recipe": "api", "segment": "api", "train": "api", "trust": "api",

@@ -13,29 +13,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .configure import Requests, configure, labelled
-from .configure.recipe import laid_over
-from .configure.requests import Labelled
+from .configure import Requests, configure, open_source
+from .configure.recipe import overlay_settings
+from .configure.requests import LabelledSource
 from .core.errors import UserError
-from .core.progress import following
+from .core.progress import follow_progress
 from .core.settings import parse, read_yaml
 from .core.voxel import Voxel
 from .data.arrays import of_array
-from .data.made import claim
-from .data.volumes import ImageSource, Volume, declared, open_labels, open_volumes
+from .data.generated_folder import claim_folder
+from .data.volumes import ImageSource, Volume, image_source, open_labels, open_volumes
 from .data.write import write_image, write_labels
 from .methods import ADGAN
-from .metrics import report as metrics
-from .metrics.report import Report
-from .metrics.scores import mean_over_objects
+from .metrics import evaluation as metrics
+from .metrics.confidence import mean_over_objects
+from .metrics.evaluation import Report
 from .model.segmenter import Segmenter as Stored
 from .predict.pipeline import segment as segment_volume
 from .report import write_report
 from .train.fit import fit as fit_settings
-from .train.settings import Run
-from .trust.boxes import MOST, judged
+from .train.run_settings import Run
 from .trust.fit import fit as to_images
-from .trust.write import Judged
+from .trust.sampled_boxes import MOST, judge_image
+from .trust.trust_tables import JudgedLabels
 
 Image = NDArray[Any] | Volume | str | Path
 Progress = Callable[[str, float, float], None]  # what is being done, how much of it is done, how much there is
@@ -145,15 +145,15 @@ class Segmenter(Stored):
         UserError
             Where image and model do not fit, or where an option does not exist or is out of range.
         """
-        said, asked = parted(options)
+        said, asked = split_options(options)
         volume = single(image, said, self.axes)
         model = to_images(self, [volume], asked.pop("diameter", None), asked.pop("polarity", "auto")).segmenter
-        with following(progress) as told:
+        with follow_progress(progress) as told:
             step = None if told is None else lambda done, total: told(f"segment {volume.name}", done, total)
             return segment_volume(model, volume, step, **asked)
 
 
-def parted(options: SegmentOptions) -> tuple[ImageOptions, dict[str, Any]]:
+def split_options(options: SegmentOptions) -> tuple[ImageOptions, dict[str, Any]]:
     """What is said of an image, and what is asked of its segmentation."""
     names = ImageOptions.__annotations__
     said = {name: value for name, value in options.items() if name in names}
@@ -257,15 +257,15 @@ def recipe(
     target = files(images, cast(ImageOptions, said), out, "images")
     asked = {name: options[name] for name in Requests.model_fields if name in options}  # type: ignore[literal-required]
     lender = source_labels(options, out) if "source" in options else None
-    with following(progress) as told:
+    with follow_progress(progress) as told:
         step = None if told is None else lambda done, total: told("measuring", done, total)
         made = configure(method, target, lender, parse(Requests, asked, "recipe"), step)
     over: dict[str, Any] = {f"train.{name}": options[name] for name in ("steps", "max_minutes") if name in options}
     over |= {"seed": options["seed"]} if "seed" in options else {}
-    return parse(Run, laid_over(made.run.model_dump(), over | dict(options.get("settings", {}))), "settings")
+    return parse(Run, overlay_settings(made.run.model_dump(), over | dict(options.get("settings", {}))), "settings")
 
 
-def source_labels(options: RecipeOptions, out: Path) -> Labelled:
+def source_labels(options: RecipeOptions, out: Path) -> LabelledSource:
     """The labelled images of `source`."""
     images, labels = options["source"]
     names = ("axes", "channel", "voxel", "unit", "frames")
@@ -275,7 +275,7 @@ def source_labels(options: RecipeOptions, out: Path) -> Labelled:
     if not isinstance(labels, str | Path | Mapping):
         place = files(labels, said, out, "source-labels", labels=True).paths
     classes = tuple(options.get("channels") or ())
-    return labelled(theirs, place, options.get("source_mask_above"), classes)
+    return open_source(theirs, place, options.get("source_mask_above"), classes)
 
 
 def files(
@@ -297,7 +297,7 @@ def files(
     digests = [hashlib.blake2b(np.ascontiguousarray(one).tobytes(), digest_size=16).hexdigest() for one in arrays]
     places = [folder / f"{i:04d}.tif" for i in range(len(found))]
     request = {"verb": what, "images": digests, "voxel": [(v.voxel.size, v.voxel.unit) for v in found]}
-    claim(folder, request, places, overwrite=False)
+    claim_folder(folder, request, places, overwrite=False)
     for place, array, volume in zip(places, arrays, found):
         if not place.exists():
             narrow = array.astype(np.float32) if array.dtype == np.float64 else array
@@ -378,7 +378,7 @@ def fit(
         if out is None:
             raise UserError("where the run goes is not said; pass `out`")
         place = Path(out)
-    with following(progress):
+    with follow_progress(progress):
         return fit_settings(settings, place, progress is None, file)
 
 
@@ -427,7 +427,7 @@ def evaluate(
 def ids(labels: Image) -> NDArray[Any]:
     """The array of a label image."""
     if isinstance(labels, str | Path):
-        found = open_labels(declared(labels))
+        found = open_labels(image_source(labels))
         if len(found) > 1:
             raise UserError(f"{labels} holds {len(found)} images, one is compared; pass one, or loop over open_labels")
         return found[0].load()
@@ -437,7 +437,7 @@ def ids(labels: Image) -> NDArray[Any]:
 def trust(
     labels: Image, image: Image, model: Stored | str | Path, *, boxes: int = MOST, name: str = "",
     progress: Progress | None = None, **options: Unpack[ImageOptions],
-) -> Judged:  # fmt: skip
+) -> JudgedLabels:  # fmt: skip
     """Judge the labels of an image without truth.
 
     Parameters
@@ -478,6 +478,6 @@ def trust(
     if len(each) != len(names):
         raise UserError(f"the model has {len(names)} classes, the labels are {array.shape}; pass one array for each")
     found = {one: Volume(volume.name, mine, volume.axes, volume.voxel, "labels") for one, mine in zip(names, each)}
-    with following(progress) as told:
+    with follow_progress(progress) as told:
         step = (lambda done: None) if told is None else lambda done: told(f"judge {volume.name}", done, 1.0)
-        return next(one for one in judged(segmenter, volume, found, boxes, None, step) if one.name == name)
+        return next(one for one in judge_image(segmenter, volume, found, boxes, None, step) if one.name == name)

@@ -18,33 +18,40 @@ import torch
 import yaml
 
 from .. import __version__
-from ..configure import classes as several
-from ..configure.borrow import Lent, agreed, alike, borrow, borrows, lent
-from ..configure.finetune import finetuned
-from ..configure.recipe import Survey, laid_over, look, settings
-from ..core.atomic import replacing
+from ..configure import class_settings as several
+from ..configure.finetune import finetuning_run
+from ..configure.recipe import Survey, overlay_settings, settings, survey_images
+from ..configure.source_labels import (
+    SourceSurvey,
+    adopt_source_sizes,
+    assume_same_size,
+    learns_from_source,
+    settings_from_source,
+    survey_source,
+)
+from ..core.atomic import atomic_path
 from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
-from ..data.several import apart
+from ..data.channel_axis import split_channels
 from ..data.volumes import Volume, open_volumes
-from ..measure.shapes import Shapes, shapes
+from ..measure.shapes import ObjectShapes, shapes
 from ..model import Segmenter
 from ..predict.pipeline import Options, predict
 from ..train import checkpoint
 from ..train.fit import fit
-from ..train.settings import Run
+from ..train.run_settings import Run
 from ..trust.fit import fit as to_images
 from .classical import classical
-from .data import Material, digest
-from .scores import Found, Segment, scored, surety
-from .spec import Contender, Dataset, Files, Finetuned, Floor, Shipped, Trained
+from .datasets import Material, short_digest
+from .scoring import FoundObjects, Segment, object_scores, score_dataset
+from .spec import ClassicalBaseline, Contender, Dataset, ExistingModel, Files, FinetunedMethod, TrainedMethod
 
 
 @dataclass(frozen=True)
 class Cell:
     """seed: None for what does not train. before: the training that a finetuned one goes on from.
 
-    fold: of a data set whose images take turns, see `Material.within`.
+    fold: of a data set whose images take turns, see `Material.fold`.
     """
 
     dataset: Dataset
@@ -75,7 +82,7 @@ class Cell:
         """Other settings, or other files, are another folder: a result is never mistaken for that of a former spec."""
         seed = "" if self.seed is None else f"-seed{self.seed}"
         fold = f"-fold{self.words}" * bool(self.fold)
-        name = f"{self.contender.name}{fold}{seed}-{digest([self.settings(), files])}"
+        name = f"{self.contender.name}{fold}{seed}-{short_digest([self.settings(), files])}"
         return out / "cells" / self.dataset.name / name
 
 
@@ -85,34 +92,34 @@ def run_cell(cell: Cell, material: Material, out: Path, quiet: bool = False) -> 
     done = folder / "cell.json"
     if done.exists():
         return dict(json.loads(done.read_text()))
-    here = material.within(cell.fold)
-    picked = chosen(cell, material, out, quiet)
-    way, training = prepare(picked, cell, material, out, quiet)
+    here = material.fold(cell.fold)
+    picked = choose_settings(cell, material, out, quiet)
+    way, training = prepare_segment(picked, cell, material, out, quiet)
     numbers = {
         "settings": cell.settings(),
         "cytoshift": __version__,
         **training,
-        **scored(way, here, folder),
-        **oracle(folder, picked, here),
+        **score_dataset(way, here, folder),
+        **snapshot_oracle(folder, picked, here),
     }
-    if picked is not cell.contender and isinstance(picked, Trained):
+    if picked is not cell.contender and isinstance(picked, TrainedMethod):
         numbers["chosen"] = picked.settings
-    with replacing(done) as beside:
+    with atomic_path(done) as beside:
         beside.write_text(json.dumps(numbers, indent=1))
     return numbers
 
 
-def chosen(cell: Cell, material: Material, out: Path, quiet: bool) -> Contender:
+def choose_settings(cell: Cell, material: Material, out: Path, quiet: bool) -> Contender:
     """The contender with the settings that do best in the inner folds, where it has some to choose among."""
     contender = cell.contender
-    if not isinstance(contender, Trained) or not contender.among:
+    if not isinstance(contender, TrainedMethod) or not contender.among:
         return contender
     if len(cell.fold) != 1:
         raise UserError(f"'{contender.name}' chooses among settings, which takes a data set with folds; set folds")
     tried = [
         contender.model_copy(update={"among": [], "settings": contender.settings | more}) for more in contender.among
     ]
-    inner = range(len(material.within(cell.fold).train.paths))
+    inner = range(len(material.fold(cell.fold).train.paths))
     dice = {
         number: fmean(
             run_cell(replace(cell, contender=one, fold=(*cell.fold, i)), material, out, quiet)["mean"]["dice"]
@@ -123,7 +130,7 @@ def chosen(cell: Cell, material: Material, out: Path, quiet: bool) -> Contender:
     return tried[max(dice, key=lambda number: dice[number])]
 
 
-def oracle(folder: Path, contender: Contender, here: Material) -> dict[str, Any]:
+def snapshot_oracle(folder: Path, contender: Contender, here: Material) -> dict[str, Any]:
     """Numbers of the snapshots on the way, scored with the target's truth: what choosing by it would have given.
 
     Nothing is chosen by them. rule: the one that the rule without labels chose, or would have chosen.
@@ -131,93 +138,93 @@ def oracle(folder: Path, contender: Contender, here: Material) -> dict[str, Any]
     paths = sorted(path for path in (folder / "run" / "snapshots").glob("*") if path.name.isdecimal())
     if not paths:
         return {}
-    found = {path.name: scored(ways(contender, Segmenter.load(path)), here) for path in paths}
+    found = {path.name: score_dataset(segment_with(contender, Segmenter.load(path)), here) for path in paths}
     brief = {name: {"mean": one["mean"], "pooled": one["pooled"]} for name, one in found.items()}
     judged = folder / "run" / "selection.json"
     rule = [row["step"] for row in json.loads(judged.read_text()) if row["chosen"]] if judged.exists() else []
     return {"snapshots": brief, **({"rule": f"{rule[0]:06d}"} if rule else {})}
 
 
-def ways(contender: Any, segmenter: Segmenter) -> Segment:
+def segment_with(contender: Any, segmenter: Segmenter) -> Segment:
     """How a model segments."""
     wishes = parse(Options, contender.segment, f"segment of {contender.name}")
 
-    def way(image: Volume) -> Found:
+    def way(image: Volume) -> FoundObjects:
         prediction = predict(segmenter, image, wishes, keep=True)
         labels = {name: one.labels for name, one in prediction.classes.items()}
-        return Found(labels, prediction.belongs, surety(prediction, segmenter.representation))
+        return FoundObjects(labels, prediction.belongs, object_scores(prediction, segmenter.representation))
 
     return way
 
 
-def prepare(
+def prepare_segment(
     contender: Contender, cell: Cell, material: Material, out: Path, quiet: bool
 ) -> tuple[Segment, dict[str, Any]]:
     """A function that segments an image, and what its training took."""
-    here = material.within(cell.fold)
-    if isinstance(contender, Floor):
-        return partial(floor, contender, dark(here)), {}
-    if isinstance(contender, Shipped):
+    here = material.fold(cell.fold)
+    if isinstance(contender, ClassicalBaseline):
+        return partial(run_classical, contender, dark_classes(here)), {}
+    if isinstance(contender, ExistingModel):
         return fitting(contender, here), {}
     folder = cell.folder(out, material.files)
-    if isinstance(contender, Finetuned):
-        run = settings_after(cell, contender, material, out, quiet)
+    if isinstance(contender, FinetunedMethod):
+        run = finetuning_settings(cell, contender, material, out, quiet)
     else:
-        run = settings_of(cell, contender, here, folder / "run.yaml")
+        run = training_settings(cell, contender, here, folder / "run.yaml")
     trained = Segmenter.load(fit(run, folder / "run", quiet))
     parts = sorted((folder / "run").rglob("checkpoints/last.pt"))  # a recipe of two stages has two
     steps, elapsed = map(sum, zip(*(checkpoint.load(part, {}) for part in parts)))
     cost = {"steps": steps, "train_minutes": elapsed / 60, "threads": torch.get_num_threads()}
-    return ways(contender, trained), cost | {"labelled": labelled(contender, here)}
+    return segment_with(contender, trained), cost | {"labelled": labelled_amount(contender, here)}
 
 
-def fitting(contender: Shipped, here: Material) -> Segment:
+def fitting(contender: ExistingModel, here: Material) -> Segment:
     """How a model that was trained elsewhere segments; one for any size is fitted to the images, with the first of
     them, so that this counts into the time."""
     images = [pair.image for pair in here.pairs]
     segmenter = Segmenter.load(Path(contender.model.format(ndim=len(images[0].axes))))
     known: list[Segment] = []
 
-    def way(image: Volume) -> Found:
+    def way(image: Volume) -> FoundObjects:
         if not known:
             size = true_diameter(here) if contender.size == "true" else None
-            known.append(ways(contender, to_images(segmenter, images, size, here.dataset.polarity).segmenter))
+            known.append(segment_with(contender, to_images(segmenter, images, size, here.dataset.polarity).segmenter))
         return known[0](image)
 
-    return way if segmenter.diameter is not None else ways(contender, segmenter)
+    return way if segmenter.diameter is not None else segment_with(contender, segmenter)
 
 
 def true_diameter(here: Material) -> float:
     """Median equivalent diameter of the labelled objects that no border cuts."""
     seen = [shapes(pair.truth(), pair.image.voxel) for pair in here.pairs]
-    return float(np.median(Shapes.joined(seen).settled().diameter))
+    return float(np.median(ObjectShapes.join(seen).whole_objects().diameter))
 
 
-def labelled(contender: Trained | Finetuned, here: Material) -> float:
+def labelled_amount(contender: TrainedMethod | FinetunedMethod, here: Material) -> float:
     """Images of the target whose labels were learnt from: what somebody would have had to label."""
-    part = contender.part if isinstance(contender, Finetuned) else float(contender.labels == "target")
+    part = contender.part if isinstance(contender, FinetunedMethod) else float(contender.labels == "target")
     return part * len(open_volumes(here.train)) if part else 0.0
 
 
-def floor(contender: Floor, dark: dict[str, bool], image: Volume) -> Found:
+def run_classical(contender: ClassicalBaseline, dark: dict[str, bool], image: Volume) -> FoundObjects:
     """The classical pipeline, each class in its channel."""
-    channels = zip(dark.items(), apart(image.array, len(image.axes)))
-    return Found({
+    channels = zip(dark.items(), split_channels(image.array, len(image.axes)))
+    return FoundObjects({
         name: classical(np.asarray(one[...]), image.voxel, contender, inverted) for (name, inverted), one in channels
     })  # fmt: skip
 
 
-def dark(here: Material) -> dict[str, bool]:
+def dark_classes(here: Material) -> dict[str, bool]:
     """Whether the objects of each class are; measured on the training images where the data set does not say."""
     polarity = here.dataset.polarity
     if polarity != "auto":
         return dict.fromkeys(here.classes, polarity == "dark")
     if here.classes == ("",):
-        return {"": look(here.train).dark}
+        return {"": survey_images(here.train).dark}
     return {name: survey.dark for name, survey in several.look(here.train, here.channels).items()}
 
 
-def settings_of(cell: Cell, contender: Trained, material: Material, path: Path) -> Run:
+def training_settings(cell: Cell, contender: TrainedMethod, material: Material, path: Path) -> Run:
     """What 'cytoshift new' would write for the training images, and the spec's own settings over it.
 
     Written once: a training that was stopped continues with the very numbers it began with.
@@ -227,41 +234,43 @@ def settings_of(cell: Cell, contender: Trained, material: Material, path: Path) 
         if contender.represent is not None:
             way["represent"] = contender.represent
         if material.channels:
-            wished = of_classes(contender, material, **way)
-        elif borrows(contender.method):
-            lender = material.lender(contender.labels)
-            stock = lent(lender.images, lender.single, lender.mask_above)
-            wished = borrow(seen(cell.dataset, material, stock), stock, contender.preset, **way)
+            wished = class_settings(contender, material, **way)
+        elif learns_from_source(contender.method):
+            lender = material.source_files(contender.labels)
+            stock = survey_source(lender.images, lender.single_class, lender.mask_above)
+            wished = settings_from_source(
+                target_requests(cell.dataset, material, stock), stock, contender.preset, **way
+            )
         else:
-            wished = settings(look(material.train, cell.dataset.polarity), contender.preset, **way)
+            wished = settings(survey_images(material.train, cell.dataset.polarity), contender.preset, **way)
         wish = wished.model_dump(mode="json")
-        with replacing(path) as beside:
-            beside.write_text(yaml.safe_dump(laid_over(wish, contender.settings), sort_keys=False))
+        with atomic_path(path) as beside:
+            beside.write_text(yaml.safe_dump(overlay_settings(wish, contender.settings), sort_keys=False))
     return parse(Run, read_yaml(path), str(path))
 
 
-def of_classes(contender: Trained, material: Material, **way: Any) -> Run:
+def class_settings(contender: TrainedMethod, material: Material, **way: Any) -> Run:
     """The same for several classes."""
-    if borrows(contender.method):
-        lender = material.lender(contender.labels)
-        stock = several.lent_classes(lender.images, lender.several, material.channels, lender.mask_above)
-        return several.taught(material.train, material.channels, stock, contender.preset, **way)
+    if learns_from_source(contender.method):
+        lender = material.source_files(contender.labels)
+        stock = several.survey_source_classes(lender.images, lender.by_class, material.channels, lender.mask_above)
+        return several.settings_from_class_source(material.train, material.channels, stock, contender.preset, **way)
     surveys = several.look(material.train, material.channels, material.dataset.polarity, contender.cells)
     return several.settings(surveys, contender.preset, cells=contender.cells, **way)
 
 
-def seen(dataset: Dataset, material: Material, stock: Lent) -> Survey:
+def target_requests(dataset: Dataset, material: Material, stock: SourceSurvey) -> Survey:
     """What is known of the target's objects."""
     if isinstance(dataset, Files) and dataset.alike:
-        return alike(material.train, stock)
-    return agreed(look(material.train, dataset.polarity), stock)
+        return assume_same_size(material.train, stock)
+    return adopt_source_sizes(survey_images(material.train, dataset.polarity), stock)
 
 
-def settings_after(cell: Cell, contender: Finetuned, material: Material, out: Path, quiet: bool) -> Run:
+def finetuning_settings(cell: Cell, contender: FinetunedMethod, material: Material, out: Path, quiet: bool) -> Run:
     """Those of the training that it goes on from, which is run if it is not there; with labels of the target."""
     assert cell.before is not None, "cells_of gives it one"
     run_cell(cell.before, material, out, quiet)
     folder = cell.before.folder(out, material.files)
-    first, told = parse(Run, read_yaml(folder / "run.yaml"), str(folder)), material.lender("target")
-    run = finetuned(first, folder / "run" / "model", told.images, told.labels, contender.part, told.mask_above)
-    return parse(Run, laid_over(run.model_dump(mode="json"), contender.settings), contender.name)
+    first, told = parse(Run, read_yaml(folder / "run.yaml"), str(folder)), material.source_files("target")
+    run = finetuning_run(first, folder / "run" / "model", told.images, told.labels, contender.part, told.mask_above)
+    return parse(Run, overlay_settings(run.model_dump(mode="json"), contender.settings), contender.name)

@@ -12,14 +12,14 @@ from typing import Any
 
 from ..core.errors import UserError
 from ..core.progress import Progress
-from ..core.text import uncell
-from ..data.find import find, is_image
-from ..data.pairs import objects
+from ..core.text import unescape_cell
+from ..data.find import find_files, is_image
+from ..data.label_pairs import connected_objects
 from ..data.volumes import ImageSource, Volume
 from ..labels.overlap import overlap_by_blocks
-from ..metrics.pairing import Pairing, pairing, summed
-from ..metrics.report import Report, mean_of, pooled, report
-from ..metrics.scores import VOXEL_COUNT, mean_over_objects_by_blocks
+from ..metrics.confidence import VOXEL_COUNT, mean_over_objects_by_blocks
+from ..metrics.evaluation import Report, mean_report, pool_tables, report
+from ..metrics.pairing import Pairing, pairing, sum_pairings
 
 EACH = 10  # bytes of a voxel while the parts of a mask are found
 COLUMNS = {"image", "class", "id", "belongs_to", "other_id"}  # of the table of pairs that segment writes
@@ -60,12 +60,12 @@ def open_any(how: Callable[[ImageSource], list[Volume]], source: ImageSource) ->
     raise errors[0]
 
 
-def paired(preds: list[Volume], truths: list[Volume], pred: str, truth: str) -> Pairs:
+def pair_files(preds: list[Volume], truths: list[Volume], pred: str, truth: str) -> Pairs:
     """Two files belong together whatever their names (frame by frame); in folders, images of the same name do.
 
     Raises UserError where one has no partner, or another shape than its partner.
     """
-    if find(pred).name is None and find(truth).name is None:
+    if find_files(pred).name is None and find_files(truth).name is None:
         if len(preds) != len(truths):
             raise UserError(f"{pred} holds {len(preds)} images, {truth} {len(truths)}; give files of the same frames")
         pairs = list(zip(preds, truths))
@@ -93,7 +93,7 @@ def refuse_lonely(preds: set[str], truths: set[str], pred: str, truth: str) -> N
             )
 
 
-def named(confidence: Sequence[str]) -> dict[str, str]:
+def name_maps(confidence: Sequence[str]) -> dict[str, str]:
     """Score name -> path; the name is the file's or folder's."""
     names = [Path(path.split("::")[0].rstrip("/")).name.split(".")[0] for path in confidence]
     for name in names:
@@ -104,7 +104,7 @@ def named(confidence: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, confidence))
 
 
-def parts(mask: Volume, above: float | None, memory: float) -> Volume:
+def connected_parts(mask: Volume, above: float | None, memory: float) -> Volume:
     """The objects of a mask, which are its connected parts above a value; labels as they are where that is None.
 
     Raises UserError where it is too large to find its parts.
@@ -114,7 +114,7 @@ def parts(mask: Volume, above: float | None, memory: float) -> Volume:
             f"the parts of {mask.origin} are to be objects, which takes {need / 1e9:.3g} GB; pass a larger `memory`, "
             "or labels with a number for each object"
         )
-    return objects(mask, above)
+    return connected_objects(mask, above)
 
 
 def compare(
@@ -149,7 +149,7 @@ def compare(
             scores.append({n: mean_over_objects_by_blocks(values, one.array, memory) for n, values in ranked.items()})
             progress.advance()
     reports = {p.name: report(table, score, iou) for (p, _), table, score in zip(pairs, tables, scores)}
-    return reports, pooled(tables, scores, iou)
+    return reports, pool_tables(tables, scores, iou)
 
 
 def summary(pred: str, truth: str, reports: dict[str, Report], together: Report) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def summary(pred: str, truth: str, reports: dict[str, Report], together: Report)
         "truth": truth,
         "iou": together.threshold,
         "reading": READING,
-        "mean": mean_of(list(reports.values())),
+        "mean": mean_report(list(reports.values())),
         "pooled": together.as_dict(),
         "images": [{"name": name, **one.as_dict()} for name, one in reports.items()],
     }
@@ -182,7 +182,7 @@ def pairings(pred: Path, found: dict[str, Pairs], iou: float, memory: float) -> 
             said = [(int(row["id"]), int(row["other_id"])) for row in rows]
             members, owners = (overlap_by_blocks(t.array, p.array, memory) for t, p in ((true, one), (theirs, other)))
             each.append(pairing(members, owners, said, iou))
-        out[member, owner] = summed(each)
+        out[member, owner] = sum_pairings(each)
     if not out:
         raise UserError(f"`pairs` asked for, the pairs in {pred / 'report'} are of other classes; leave it out")
     return out
@@ -195,7 +195,9 @@ def read_pairs(path: Path) -> list[dict[str, str]]:
             f"`pairs` asked for, and {path} is not there; pass the folder that 'cytoshift segment' wrote, or drop it"
         )
     with path.open(newline="", encoding="utf-8") as file:
-        table = [{name: uncell(word or "") for name, word in row.items() if name} for row in csv.DictReader(file)]
+        table = [
+            {name: unescape_cell(word or "") for name, word in row.items() if name} for row in csv.DictReader(file)
+        ]
     ids = [row.get(name) or "" for row in table for name in ("id", "other_id")]
     if any(not row.keys() >= COLUMNS for row in table) or not all(word.isdigit() for word in ids):
         raise UserError(f"{path} is no table of pairs as 'cytoshift segment' writes it; segment again")

@@ -57,26 +57,34 @@ def section(dataset: Dataset, spec: Spec, rows: list[Row], cells: list[Row]) -> 
     headline = SCORES.get(spec.overview.score, spec.overview.score) if spec.overview else SCORES["dice"]
     columns |= {name: f"{name} {headline}" for name in ("rule", "oracle") if any(name in row for row in rows)}
     heads = ["method", "runs" if "fold" in here[0]["settings"] else "seeds", *columns.values(), *COSTS.values()]
-    lines = [f"### {dataset.name} ({count})", "", *table(heads)]
+    lines = [f"### {dataset.name} ({count})", "", *table_head(heads)]
     for row in rows:
-        numbers = [spread(row.get(name), 3) for name in columns] + [spread(row.get(name), 2) for name in COSTS]
-        lines.append(bar([row["method"], str(row["seeds"]), *numbers]))
+        numbers = [mean_text(row.get(name), 3) for name in columns] + [mean_text(row.get(name), 2) for name in COSTS]
+        lines.append(bar_row([row["method"], str(row["seeds"]), *numbers]))
     lines.append("")
     annotation = dataset.annotation if isinstance(dataset, Files | Stacks) else None
-    return lines + (of_time(annotation, rows) if annotation else [])
+    return lines + (time_table(annotation, rows) if annotation else [])
 
 
-def of_time(annotation: Annotation, rows: list[Row]) -> list[str]:
+def time_table(annotation: Annotation, rows: list[Row]) -> list[str]:
     """Table I of Rosa et al.: hours to a model, without and with those that somebody spends on labels."""
     heads = ["method", "train minutes", "segment seconds", "labelled images", "hours without labelling", "and with"]
-    lines = [f"Labels cost {annotation.hours:g} hours per image ({annotation.source}).", "", *table(heads)]
+    lines = [f"Labels cost {annotation.hours:g} hours per image ({annotation.source}).", "", *table_head(heads)]
     for row in rows:
         hours = row.get("train_minutes", {"mean": 0.0})["mean"] / 60
         images = row.get("labelled", {"mean": 0.0})["mean"]
-        lines.append(bar([
-            row["method"], spread(row.get("train_minutes"), 1), spread(row.get("segment_seconds"), 1), f"{images:g}",
-            f"{hours:.2f}", f"{hours + images * annotation.hours:.2f}",
-        ]))  # fmt: skip
+        lines.append(
+            bar_row(
+                [
+                    row["method"],
+                    mean_text(row.get("train_minutes"), 1),
+                    mean_text(row.get("segment_seconds"), 1),
+                    f"{images:g}",
+                    f"{hours:.2f}",
+                    f"{hours + images * annotation.hours:.2f}",
+                ]
+            )
+        )
     return [*lines, ""]
 
 
@@ -84,32 +92,32 @@ def overview(spec: Spec, rows: list[Row]) -> list[str]:
     """Table 1 of Roels et al.: one score in percent, a row for each data set and a column for each method."""
     assert spec.overview is not None, "the caller has looked"
     score, names = spec.overview.score, spec.overview.methods or [method.name for method in spec.methods]
-    lines = [f"{SCORES.get(score, score)}, in percent:", "", *table(["", *names])]
+    lines = [f"{SCORES.get(score, score)}, in percent:", "", *table_head(["", *names])]
     for dataset in spec.datasets:
         mine = {row["method"]: row for row in rows if row["dataset"] == dataset.name}
         if mine:
-            lines.append(bar([dataset.name, *(percent(mine.get(name, {}).get(score)) for name in names)]))
+            lines.append(bar_row([dataset.name, *(percent(mine.get(name, {}).get(score)) for name in names)]))
         for paper in spec.overview.published:
             if paper.dataset == dataset.name:
                 values = (paper.numbers.get(name) for name in names)
-                lines.append(bar([paper.name, *("" if value is None else f"{value:.1f}" for value in values)]))
+                lines.append(bar_row([paper.name, *("" if value is None else f"{value:.1f}" for value in values)]))
     return [*lines, ""]
 
 
-def table(heads: list[str]) -> list[str]:
+def table_head(heads: list[str]) -> list[str]:
     """The first two lines of a table."""
-    return [bar(heads), bar(["---"] + ["---:"] * (len(heads) - 1))]
+    return [bar_row(heads), bar_row(["---"] + ["---:"] * (len(heads) - 1))]
 
 
-def bar(cells: list[str]) -> str:
+def bar_row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
 def percent(value: dict[str, float] | None) -> str:
-    return "" if value is None else spread({name: 100 * number for name, number in value.items()}, 1)
+    return "" if value is None else mean_text({name: 100 * number for name, number in value.items()}, 1)
 
 
-def spread(value: dict[str, float] | None, digits: int) -> str:
+def mean_text(value: dict[str, float] | None, digits: int) -> str:
     if value is None:
         return ""
     mean = f"{value['mean']:.{digits}f}"

@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_serialize
 from ..core.errors import UserError
 from ..core.settings import Settings, parse, read_yaml
 from ..methods import ADGAN
-from ..train.settings import known_method
+from ..train.run_settings import known_method
 from .classical import Classical
 
 Paths = str | list[str]
@@ -24,13 +24,13 @@ Crop = dict[Literal["z", "y", "x"], tuple[float, float]] | None
 Polarity = Literal["auto", "bright", "dark"]
 
 
-def plain(value: str) -> str:
+def to_plain_value(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", value):
         raise ValueError("a name becomes a folder; use letters, digits, '.', '_' and '-'")
     return value
 
 
-class Entry(Settings):
+class NamedEntry(Settings):
     """What every data set and every method has: a name of its own."""
 
     name: str
@@ -38,10 +38,10 @@ class Entry(Settings):
     @field_validator("name")
     @classmethod
     def fit_for_a_folder(cls, value: str) -> str:
-        return plain(value)
+        return to_plain_value(value)
 
 
-class Growing(Settings):
+class LaterSettings(Settings):
     """Settings that came later, in `later`, are not written where they say nothing: cells that are done stay done."""
 
     later: ClassVar[frozenset[str]] = frozenset()
@@ -59,7 +59,7 @@ class Annotation(Settings):
     source: str
 
 
-class Lender(Growing):
+class SourceFiles(LaterSettings):
     """Labelled images of another modality, on disk as in `Files`; mask_above: their labels are a mask."""
 
     images: Paths
@@ -75,7 +75,7 @@ class Lender(Growing):
     later = frozenset({"frames", "crop", "mask_above"})
 
 
-class MadeLender(Settings):
+class SourcePhantoms(Settings):
     """Labelled images that the spec makes: so many phantoms of a preset."""
 
     preset: str
@@ -84,7 +84,7 @@ class MadeLender(Settings):
     seed: int = 1
 
 
-class Files(Growing, Entry):
+class Files(LaterSettings, NamedEntry):
     """Images on disk; paths are relative to the data root, which the command line gives.
 
     images, labels: what is segmented, and its truth, matched by name (one and one need not share it).
@@ -107,8 +107,8 @@ class Files(Growing, Entry):
     train_labels: ByClass | None = None
     source: (
         Annotated[
-            Annotated[Lender, Tag("files")] | Annotated[MadeLender, Tag("made")],
-            Discriminator(lambda value: "made" if has(value, "preset") else "files"),
+            Annotated[SourceFiles, Tag("files")] | Annotated[SourcePhantoms, Tag("made")],
+            Discriminator(lambda value: "made" if has_value(value, "preset") else "files"),
         ]
         | None
     ) = None
@@ -151,7 +151,7 @@ class Files(Growing, Entry):
         return self
 
 
-class Phantoms(Entry):
+class Phantoms(NamedEntry):
     """Images that the spec makes itself: a preset of synth. images: how many to segment; train: how many to learn from.
 
     The seed is that of the images; the seeds of the spec are those of the trainings.
@@ -166,7 +166,7 @@ class Phantoms(Entry):
     pictures: int = Field(4, ge=0)
 
 
-class Simulated(Entry):
+class SimulatedPair(NamedEntry):
     """A pair of modalities that the spec makes itself: a pair of synth.
 
     images: of the target, to segment; train: of the target, to learn from; source: labelled ones of the other side.
@@ -182,7 +182,7 @@ class Simulated(Entry):
     pictures: int = Field(4, ge=0)
 
 
-class Stacks(Entry):
+class Stacks(NamedEntry):
     """Stacks of several channels that the spec makes itself, a preset of synth, each segmented in its fold.
 
     images, folds, annotation: as of `Files`; the seed is that of the images.
@@ -198,13 +198,13 @@ class Stacks(Entry):
     annotation: Annotation | None = None
 
 
-class Floor(Entry, Classical):
+class ClassicalBaseline(NamedEntry, Classical):
     """The classical pipeline."""
 
     kind: Literal["classical"]
 
 
-class Trained(Growing, Entry):
+class TrainedMethod(LaterSettings, NamedEntry):
     """A training per data set and seed, from the settings that 'cytoshift new' would write.
 
     preset, represent, cells: as of 'cytoshift new'. settings: laid over them, as groups or as "train.steps: 500".
@@ -236,7 +236,7 @@ class Trained(Growing, Entry):
     segment: dict[str, Any] = {}
 
 
-class Finetuned(Entry):
+class FinetunedMethod(NamedEntry):
     """The network of another entry, trained on with some labels of the target's training images.
 
     after: the name of that entry, which trains. part: of these labels, 0 to 1. settings, segment, seeds: as there; its
@@ -251,12 +251,12 @@ class Finetuned(Entry):
     segment: dict[str, Any] = {}
 
 
-class Shipped(Entry):
+class ExistingModel(NamedEntry):
     """A trained model as it is.
 
     model: its folder, relative to the working folder, or a model of the package; {ndim} in it becomes the number of
     dimensions of the images. size: of the objects, of models for any: "measured", or "true", that of the labels.
-    segment: wishes, as in `Trained`.
+    segment: wishes, as in `TrainedMethod`.
     """
 
     kind: Literal["model"]
@@ -269,18 +269,18 @@ KINDS = {"preset": "phantoms", "pair": "simulated", "stack": "stacks"}
 Dataset = Annotated[
     Annotated[Files, Tag("files")]
     | Annotated[Phantoms, Tag("phantoms")]
-    | Annotated[Simulated, Tag("simulated")]
+    | Annotated[SimulatedPair, Tag("simulated")]
     | Annotated[Stacks, Tag("stacks")],
-    Discriminator(lambda value: next((kind for key, kind in KINDS.items() if has(value, key)), "files")),
+    Discriminator(lambda value: next((kind for key, kind in KINDS.items() if has_value(value, key)), "files")),
 ]
-Contender = Annotated[Floor | Trained | Finetuned | Shipped, Field(discriminator="kind")]
+Contender = Annotated[ClassicalBaseline | TrainedMethod | FinetunedMethod | ExistingModel, Field(discriminator="kind")]
 
 
-def has(value: Any, key: str) -> bool:
+def has_value(value: Any, key: str) -> bool:
     return key in value if isinstance(value, dict) else hasattr(value, key)
 
 
-class Published(Settings):
+class PublishedResults(Settings):
     """Numbers of a paper beside ours: its name, the data set that they belong with, and each method's number there."""
 
     name: str
@@ -297,7 +297,7 @@ class Overview(Settings):
 
     score: Literal["dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "pq"] = "pooled_iou"
     methods: list[str] | None = None
-    published: list[Published] = []
+    published: list[PublishedResults] = []
 
 
 class Spec(Settings):
@@ -322,9 +322,9 @@ class Spec(Settings):
 
     @model_validator(mode="after")
     def what_is_finetuned_trains(self) -> "Spec":
-        there = [method.name for method in self.methods if isinstance(method, Trained)]
+        there = [method.name for method in self.methods if isinstance(method, TrainedMethod)]
         for method in self.methods:
-            if isinstance(method, Finetuned) and method.after not in there:
+            if isinstance(method, FinetunedMethod) and method.after not in there:
                 raise ValueError(f"'{method.name}' goes on after '{method.after}'; there are {', '.join(there)}")
         return self
 

@@ -19,7 +19,7 @@ COSTS = ("train_minutes", "segment_seconds", "labelled")
 Row = dict[str, Any]
 
 
-def gathered(cells: Iterable[Cell], out: Path, read: Any) -> list[Row]:
+def gather_results(cells: Iterable[Cell], out: Path, read: Any) -> list[Row]:
     """Numbers of those cells that are done, in the order of the spec; read: path -> parsed cell.json."""
     rows: list[Row] = []
     for cell in cells:
@@ -35,12 +35,12 @@ def summary(spec: Spec, rows: list[Row]) -> dict[str, Any]:
     table = []
     for dataset in spec.datasets:
         for method in spec.methods:
-            mine = [r for r in rows if where(r) == (dataset.name, method.name)]
+            mine = [r for r in rows if result_key(r) == (dataset.name, method.name)]
             if mine:
                 headline = spec.overview.score if spec.overview else "dice"
                 numbers = columns(mine, headline)
                 table.append({"dataset": dataset.name, "method": method.name, "seeds": len(mine), **numbers})
-    return {"title": spec.title, "machine": machine(), "table": table, "papers": papers(rows), "cells": rows}
+    return {"title": spec.title, "machine": machine_text(), "table": table, "papers": papers(rows), "cells": rows}
 
 
 def papers(rows: list[Row]) -> list[str]:
@@ -49,7 +49,7 @@ def papers(rows: list[Row]) -> list[str]:
     return list(dict.fromkeys(key for name in names if name in KNOWN for key in KNOWN[name].papers))
 
 
-def where(row: Row) -> tuple[str, str]:
+def result_key(row: Row) -> tuple[str, str]:
     return row["settings"]["dataset"]["name"], row["settings"]["method"]["name"]
 
 
@@ -89,7 +89,7 @@ def score(row: Row, name: str) -> float:
     return float(row["pooled"]["iou"] if name == "pooled_iou" else row["mean"][name])
 
 
-def machine() -> dict[str, Any]:
+def machine_text() -> dict[str, Any]:
     """What the minutes were taken on."""
     import torch
 

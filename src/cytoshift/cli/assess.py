@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..data.volumes import Volume
-    from ..measure.measured import Measured
+    from ..measure.measurement import Measurement
     from ..model import Segmenter
     from ..trust.assess import Assessment, Verdict
     from ..trust.judge import Told
@@ -49,59 +49,60 @@ def assess(
     another modality are needed); 2 a wish that cannot be met.
     """
     from ..core.progress import Progress
-    from ..data.volumes import declared, open_volumes
+    from ..data.volumes import image_source, open_volumes
     from ..methods import ADGAN, CySGAN
     from ..model import Segmenter
     from ..trust.assess import assess as judged
-    from ..trust.assess import learnable
+    from ..trust.assess import describe_learnability
     from .segment import fitted
 
-    volumes = open_volumes(declared(list(images), axes, channel, level, voxel, unit, frames))
+    volumes = open_volumes(image_source(list(images), axes, channel, level, voxel, unit, frames))
     given = [("axes", axes), ("channel", channel), ("level", level or None), ("voxel", voxel), ("unit", unit),
              ("frames", frames)]  # fmt: skip
     flags = [f"--{name}={value}" for name, value in given if value is not None]
     loaded = {
-        path: fitted(Segmenter.load(path, inputs.chosen(device)), volumes, quiet=quiet)[0] for path in model or []
+        path: fitted(Segmenter.load(path, inputs.choose_device(device)), volumes, quiet=quiet)[0]
+        for path in model or []
     }
     found = {}
     with Progress("measuring", 1, quiet=quiet) as progress:
-        seen = measured(volumes, progress.update)
+        seen = measure_images(volumes, progress.update)
         for path, one in loaded.items():
             progress.begin(f"trying {path}", 1)
             found[path] = judged(one, volumes, seen, progress.update)
-    without, why = learnable(seen, len(volumes))
+    without, why = describe_learnability(seen, len(volumes))
     method = (ADGAN if without else CySGAN).name
     models = [
         {"model": path, "verdict": one.verdict, "score": one.score and one.score.value, "evidence": one.evidence}
         for path, one in found.items()
     ]
     told = [(f"{path}: {WORDS[one.verdict]}", one.evidence) for path, one in found.items()]
-    code, advice = 0 if without else CODES["train"], fresh(without, images, flags)
+    code, advice = 0 if without else CODES["train"], new_training_hint(without, images, flags)
     if not found:
         told = [(f"train {'without labels' if without else 'with labels of another modality'}", why)]
     else:
         best = min(found, key=lambda path: (CODES[found[path].verdict], -value(found[path])))
         code = CODES[verdict := found[best].verdict]
         if verdict == "use":
-            advice = worded("segment", best, *images, *flags, "-o", "labels")
+            advice = describe_evidence("segment", best, *images, *flags, "-o", "labels")
         elif verdict == "adapt" and (settings := settings_of(best)):
-            advice = adapted(settings, best, loaded[best], images, given)
-    words = "\n".join([*(tell(title, evidence) for title, evidence in told), f"next: {advice}"])
+            advice = adaptation_hint(settings, best, loaded[best], images, given)
+    words = "\n".join([*(show_assessment(title, evidence) for title, evidence in told), f"next: {advice}"])
     conclude(as_json, words, verb="assess", code=code, models=models, method=method, because=why, next=advice)
     raise typer.Exit(code)
 
 
-def measured(volumes: "Sequence[Volume]", told: "Told") -> "Measured | None":
+def measure_images(volumes: "Sequence[Volume]", told: "Told") -> "Measurement | None":
     """What the images show; None where nothing stands out in them, or they cannot be measured."""
     from ..configure.recipe import ROOM
-    from ..data.volumes import at_hand
+    from ..data.volumes import load_small
     from ..measure.estimate import estimate
 
     if volumes[0].channels > 1:
         return None
     try:
         step = lambda done, total: told(done / total)
-        return estimate(at_hand(volumes, ROOM), [one.voxel for one in volumes], None, step)
+        return estimate(load_small(volumes, ROOM), [one.voxel for one in volumes], None, step)
     except UserError as error:
         say(f"not measured: {error}", err=True)
         return None
@@ -111,22 +112,22 @@ def value(assessment: "Assessment") -> float:
     return assessment.score.value if assessment.score else 0.0
 
 
-def tell(title: str, evidence: list[str]) -> str:
+def show_assessment(title: str, evidence: list[str]) -> str:
     return "\n".join([title, *(f"  - {sentence}" for sentence in evidence)])
 
 
-def worded(*words: object) -> str:
+def describe_evidence(*words: object) -> str:
     return "cytoshift " + shlex.join(map(str, words))
 
 
-def fresh(without: bool, images: list[str], flags: list[str]) -> str:
+def new_training_hint(without: bool, images: list[str], flags: list[str]) -> str:
     """The way to a new model, without labels or with those of another modality."""
     from ..methods import ADGAN, CySGAN
 
     method = (ADGAN if without else CySGAN).name
     each = [word for image in images for word in ("--images", image)]
     borrowed = "" if without else " --source SOURCE_IMAGES SOURCE_LABELS"
-    return f"{worded('new', method, *each, *flags)}{borrowed} -o run.yaml && cytoshift train run.yaml"
+    return f"{describe_evidence('new', method, *each, *flags)}{borrowed} -o run.yaml && cytoshift train run.yaml"
 
 
 def settings_of(model: Path) -> Path | None:
@@ -135,7 +136,7 @@ def settings_of(model: Path) -> Path | None:
     return next((path for path in (one / "run.yaml" for one in list(folder.parents)[:2]) if path.is_file()), None)
 
 
-def adapted(
+def adaptation_hint(
     settings: Path, model: Path, segmenter: "Segmenter", images: list[str], given: "Sequence[tuple[str, object]]"
 ) -> str:
     """The training that the model comes from, on these images, at its resolution; where its network can go on, on."""
@@ -145,4 +146,4 @@ def adapted(
     ]
     size = f"data.voxel=[{','.join(f'{n:g}' for n in segmenter.voxel.size)}]"
     start = [f"start={model}"] if segmenter.spec.kind == "unet" else []
-    return worded("train", settings, f"data.images.paths={paths}", *said, size, *start, "-o", "runs/adapted")
+    return describe_evidence("train", settings, f"data.images.paths={paths}", *said, size, *start, "-o", "runs/adapted")

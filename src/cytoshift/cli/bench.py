@@ -21,19 +21,19 @@ def bench(
     as_json: inputs.Json = False,
 ) -> None:
     """Compare methods. Stopped at any moment, the same command goes on; what is finished is not done again."""
-    from ..bench.places import refuse_places, refuse_strangers
-    from ..bench.run import bench as run
+    from ..bench.paths import refuse_foreign_folder, refuse_places
+    from ..bench.runner import bench as run
     from ..bench.spec import read_spec
     from ..core.errors import UserError
-    from ..core.lock import locked
-    from ..core.signals import explained
+    from ..core.lock import lock_outputs
+    from ..core.signals import explain_stop
     from ..report import write_report
 
     tell = partial(say, err=True) if as_json else say
     wish = read_spec(spec)
     refuse_places(spec, wish, out, data, page)
-    with locked(out), explained(lambda: "cells that are finished are kept, the same command goes on"):
-        refuse_strangers(out)
+    with lock_outputs(out), explain_stop(lambda: "cells that are finished are kept, the same command goes on"):
+        refuse_foreign_folder(out)
         try:
             table = run(wish, out, data, only, page, tell, quiet, jobs)
         except UserError:

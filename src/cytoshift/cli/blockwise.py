@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ..model import Segmenter
     from ..predict.blockwise.audit import Audit
     from ..predict.blockwise.engine import Engine
-    from ..predict.blockwise.plan import PassName, Wishes
-    from ..predict.blockwise.tables import Found
+    from ..predict.blockwise.plan import BlockOptions, PassName
+    from ..predict.blockwise.tables import FoundStatistics
     from ..predict.outputs import Outputs
     from ..predict.pipeline import Options
 
@@ -55,16 +55,16 @@ class Blockwise:
         """Whether workers may be on other machines, with another current folder."""
         return self.scheduler not in (None, "serial", "threads")
 
-    def wishes(self) -> "Wishes":
+    def wishes(self) -> "BlockOptions":
         from ..core.settings import parse
-        from ..predict.blockwise.plan import Wishes
+        from ..predict.blockwise.plan import BlockOptions
 
         said = {
             "block": inputs.whole_numbers(self.block, "--block", "256,256,256"),
             "halo": inputs.whole_numbers(self.halo, "--halo", "32,32,32"),
-            "memory": None if self.memory is None else inputs.amount(self.memory),
+            "memory": None if self.memory is None else inputs.parse_amount(self.memory),
         }  # fmt: skip
-        return parse(Wishes, {k: v for k, v in said.items() if v is not None} | {"ngff": self.ngff}, "segment")
+        return parse(BlockOptions, {k: v for k, v in said.items() if v is not None} | {"ngff": self.ngff}, "segment")
 
     def one_pass(self) -> "PassName | None":
         from ..predict.blockwise.plan import PASSES
@@ -75,18 +75,20 @@ class Blockwise:
         return found
 
 
-def too_large(segmenter: "Segmenter", volumes: "list[Volume]", workers: int = 1) -> "Volume | None":
+def first_too_large(segmenter: "Segmenter", volumes: "list[Volume]", workers: int = 1) -> "Volume | None":
     """The first image that does not go through in one piece on this machine, of which so many workers have one each."""
-    from ..predict.blockwise.plan import fits
+    from ..predict.blockwise.plan import fits_in_memory
     from ..predict.calibration import working_voxels
 
     for volume in volumes:
-        if not fits(segmenter, working_voxels(segmenter, volume), volume.dtype.itemsize * volume.channels, workers):
+        if not fits_in_memory(
+            segmenter, working_voxels(segmenter, volume), volume.dtype.itemsize * volume.channels, workers
+        ):
             return volume
     return None
 
 
-def refuse(outputs: "Outputs") -> None:
+def refuse_options(outputs: "Outputs") -> None:
     """What is for whole images alone."""
     if outputs.raw is not None:
         raise UserError("raw predictions are written of images in one piece; leave --raw out, or the wishes for blocks")
@@ -107,11 +109,11 @@ def run(
     """One image after the other, frames of a series too; what there is to say at the end, in words and in names and
     numbers, where "audit" says whether faces of blocks have left a trace.
     """
-    from ..core.facts import read_json
+    from ..core.json_files import read_json
     from ..predict.account import Account
-    from ..predict.blockwise import cleared
+    from ..predict.blockwise import clear_job
     from ..predict.blockwise.engine import engine
-    from ..predict.blockwise.tables import join
+    from ..predict.blockwise.tables import join_tables
     from ..predict.calibration import mismatch_of_objects
 
     wishes, only, started = how.wishes(), how.one_pass(), time.perf_counter()
@@ -122,11 +124,11 @@ def run(
         for volume in outputs.volumes:
             if outputs.finished(volume):
                 if not how.keep:
-                    cleared(outputs.work(volume))
+                    clear_job(outputs.work(volume))
                 failed = failed or read_json(outputs.seams(volume)).get("verdict") == "failed"
                 continue
             began = time.perf_counter()
-            done = one(segmenter, outputs, volume, options, wishes, only, (each, how.keep), source, quiet)
+            done = segment_one(segmenter, outputs, volume, options, wishes, only, (each, how.keep), source, quiet)
             if done is None:
                 continue
             account.images({volume: {"blocks": time.perf_counter() - began}})
@@ -141,7 +143,7 @@ def run(
     if only not in (None, "write"):
         return [f"{only} is finished, in {work}"], {"only": only, "work": work}
     if not outputs.single:
-        join([outputs.part(volume) for volume in outputs.volumes], outputs.table)
+        join_tables([outputs.part(volume) for volume in outputs.volumes], outputs.table)
     picture(outputs)
     account.end(time.perf_counter() - started)
     page, seconds = report_on(outputs), time.perf_counter() - started
@@ -153,23 +155,23 @@ def run(
     }  # fmt: skip
 
 
-def one(
-    segmenter: "Segmenter", outputs: "Outputs", volume: "Volume", options: "Options", wishes: "Wishes",
+def segment_one(
+    segmenter: "Segmenter", outputs: "Outputs", volume: "Volume", options: "Options", wishes: "BlockOptions",
     only: "PassName | None", engine: "tuple[Engine, bool]", source: "ImageSource", quiet: bool,
-) -> "tuple[list[Found], list[Audit]] | None":  # fmt: skip
+) -> "tuple[list[FoundStatistics], list[Audit]] | None":  # fmt: skip
     """One image; None where only some early pass was asked for."""
-    from ..predict.blockwise import audited, finish, segment_blockwise
+    from ..predict.blockwise import audit_classes, finish, segment_blockwise
     from ..predict.blockwise.tables import write_objects, write_seams
 
     paths = {name: outputs.labels(volume, name) for name in outputs.classes}
-    with Log(volume.name, quiet) as log:
+    with BlockwiseLog(volume.name, quiet) as log:
         job = segment_blockwise(
             segmenter, volume, paths, outputs.work(volume), engine[0], wishes, options, source, only,
             (log.say, log.tell),
         )  # fmt: skip
         if only not in (None, "write"):
             return None
-        audits = audited(job)
+        audits = audit_classes(job)
         found = write_objects(outputs.part(volume), job)
         write_seams(outputs.seams(volume), job, audits, found)
         for warning in filter(None, (one.warning(job.plan.halo) for one in found)):
@@ -185,7 +187,7 @@ def absolute(paths: str | list[str]) -> str | list[str]:
     return str(Path(paths).absolute())
 
 
-def located(volumes: "Sequence[Volume]", source: "ImageSource") -> "list[Volume]":
+def with_absolute_paths(volumes: "Sequence[Volume]", source: "ImageSource") -> "list[Volume]":
     """The same images, as workers elsewhere find them."""
     from dataclasses import replace
 
@@ -202,7 +204,7 @@ def count(volume: "Volume") -> int:
     return out
 
 
-class Log:
+class BlockwiseLog:
     """Sentences, and the progress of each pass where somebody watches; with `quiet` the warnings alone."""
 
     def __init__(self, name: str, quiet: bool) -> None:
@@ -216,14 +218,14 @@ class Log:
             say(f"{self.name}: {sentence}", err=True)
 
     def tell(self, name: "PassName", done: int, total: int) -> None:
-        from ..predict.blockwise.passes import numbered
+        from ..predict.blockwise.passes import pass_title
 
         if name != self.stage:
             self.stage = name
-            self.progress.begin(f"{self.name} {numbered(name)}", total, done)
+            self.progress.begin(f"{self.name} {pass_title(name)}", total, done)
         self.progress.update(done)
 
-    def __enter__(self) -> "Log":
+    def __enter__(self) -> "BlockwiseLog":
         self.progress.__enter__()
         return self
 
@@ -237,7 +239,7 @@ def picture(outputs: "Outputs") -> None:
     """Middle planes beside their outlines and objects, read thinned out, whatever the size of the volume."""
     from ..core.voxel import Voxel
     from ..data.volumes import open_labels
-    from ..draw import colour_labels, composite, outline, save_png, sheet
+    from ..draw import colour_labels, composite, image_grid, outline, save_png
 
     number = min(SHOWN, len(outputs.volumes))
     rows, captions = [], []
@@ -258,4 +260,4 @@ def picture(outputs: "Outputs") -> None:
             ])  # fmt: skip
             captions.append(f"{volume.name}{f', {name}' * bool(name)}")
     flat = len(outputs.volumes[0].axes) == 2
-    save_png(outputs.picture, sheet(rows, ["image" if flat else "middle plane", "outlines", "objects"], captions))
+    save_png(outputs.picture, image_grid(rows, ["image" if flat else "middle plane", "outlines", "objects"], captions))

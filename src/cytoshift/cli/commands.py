@@ -7,14 +7,14 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ..core.errors import UserError
-from ..core.text import printable
-from .console import FLAGS, flagged, messages
+from ..core.text import make_printable
+from .console import FLAGS, messages, name_flags
 
 # What the command line is told wrongly: the class is the same in every version of typer, its module is not.
 USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 
 
-def paneled(records: Iterable[tuple[str, tuple[str, str]]], formatter: Any) -> None:
+def panel_sections(records: Iterable[tuple[str, tuple[str, str]]], formatter: Any) -> None:
     """Sections of a help text, in the order in which their titles come up; a record is (title, (name, words))."""
     sections: dict[str, list[tuple[str, str]]] = {}
     for title, record in records:
@@ -34,7 +34,9 @@ class Verb(TyperCommand):
                 kind = "Arguments" if param.param_type_name == "argument" else "Options"
                 titled.append((getattr(param, "rich_help_panel", None) or kind, record))
         first = ("Arguments", "Options")
-        paneled(sorted(titled, key=lambda one: first.index(one[0]) if one[0] in first else len(first)), formatter)
+        panel_sections(
+            sorted(titled, key=lambda one: first.index(one[0]) if one[0] in first else len(first)), formatter
+        )
 
 
 class Verbs(TyperGroup):
@@ -43,7 +45,7 @@ class Verbs(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         verbs = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         width = formatter.width - 6 - max(len(name) for name, _ in verbs)
-        paneled(
+        panel_sections(
             ((getattr(verb, "rich_help_panel", None) or "Verbs", (name, verb.get_short_help_str(width)))
              for name, verb in verbs if verb is not None and not verb.hidden),
             formatter,
@@ -60,20 +62,20 @@ class Verbs(TyperGroup):
         try:
             return super().make_context(*args, **more)
         except USAGE_ERROR as error:
-            raise unmasked(error) from None
+            raise make_error_printable(error) from None
 
     def invoke(self, ctx: Any) -> Any:
         try:
             with messages():
                 return super().invoke(ctx)
         except USAGE_ERROR as error:
-            raise unmasked(error) from None
+            raise make_error_printable(error) from None
         except UserError as error:
-            error.args = (flagged(str(error)),)
+            error.args = (name_flags(str(error)),)
             raise
 
 
-def unmasked(error: Exception) -> Exception:
+def make_error_printable(error: Exception) -> Exception:
     """An error of the command line that commands no terminal, whatever words stand in it."""
-    error.message = printable(error.message)  # type: ignore[attr-defined]
+    error.message = make_printable(error.message)  # type: ignore[attr-defined]
     return error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ..core.text import printable
+from ..core.text import make_printable
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -27,7 +27,7 @@ SETTING = re.compile(r"`([a-z_]+)(?:=([^`]*))?`")  # as sentences below cli/ nam
 FLAGS: ContextVar[dict[str, str] | None] = ContextVar("FLAGS", default=None)  # of the running verb, by parameter
 
 
-def flagged(sentence: str) -> str:
+def name_flags(sentence: str) -> str:
     """The sentence with the flags of the running verb in the place of settings; what the verb has no flag for stays.
 
     >>> token = FLAGS.set({"axes": "--axes"})
@@ -70,26 +70,26 @@ def messages() -> Iterator[None]:
 
 def say(words: object, err: bool = False, **style: Any) -> None:
     """A line for a person, with flags in the place of settings. What would command a terminal is written out."""
-    typer.secho(flagged(printable(str(words))), err=err, **style)
+    typer.secho(name_flags(make_printable(str(words))), err=err, **style)
 
 
-def shown(words: str, **style: Any) -> "Text":
+def table_cell(words: str, **style: Any) -> "Text":
     """A cell of a table: no markup is read in it, and nothing commands the terminal."""
     from rich.text import Text
 
-    return Text(printable(words), **style)
+    return Text(make_printable(words), **style)
 
 
 def conclude(as_json: bool, words: str, **result: Any) -> None:
     """The last of a verb: in words for a person, or as one line of JSON. `result` is for programs: names stay."""
-    from ..core.facts import plain
+    from ..core.json_files import to_plain
 
-    say(json.dumps(result, default=plain) if as_json else words)
+    say(json.dumps(result, default=to_plain) if as_json else words)
 
 
 def report_on(outputs: "Outputs") -> Path:
     """The page of results that are there by now."""
-    from ..predict.account import place
+    from ..predict.account import account_folder
     from ..report import write_report
 
-    return write_report(place(outputs))
+    return write_report(account_folder(outputs))

@@ -35,36 +35,36 @@ def convert(
 
     Read and written box by box; stopped by whatever, the same command goes on.
     """
-    from ..core.lock import locked
+    from ..core.lock import lock_outputs
     from ..core.progress import Progress
-    from ..core.signals import explained
-    from ..data.copy import copy
-    from ..data.gather import gathered
+    from ..core.signals import explain_stop
+    from ..data.copy import copy_array
+    from ..data.gather import gather_image
+    from ..data.input_files import refuse_inputs
     from ..data.multiscale import Ngff as Version
-    from ..data.store import ImageStore, LabelStore, settled, target
-    from ..data.untouched import refuse_inputs
-    from ..data.volumes import declared
+    from ..data.store import ImageStore, LabelStore, is_finished, resolve_target
+    from ..data.volumes import image_source
 
     version: Version = "0.4" if ngff == "0.4" else "0.5"
     if ngff not in NGFF:
         raise UserError(f"version {ngff} asked for, {' and '.join(NGFF)} are written; choose one of these")
-    wish = declared(list(image), axes, channel, 0, voxel, unit)
+    wish = image_source(list(image), axes, channel, 0, voxel, unit)
     refuse_inputs([out], [None if labels else wish], labels=[wish if labels else None])
     kind = LabelStore if labels else ImageStore
     taken = UserError(f"{out} is there already; pass --overwrite to replace it, or choose another name")
     if Path(out).is_file() and not overwrite:
         raise taken
-    place = target(out, version, labels)[0]
-    with locked(out), explained(lambda: "what has been copied is kept, the same command goes on"):
-        if (settled(place) or place.exists()) and not overwrite:
+    place = resolve_target(out, version, labels)[0]
+    with lock_outputs(out), explain_stop(lambda: "what has been copied is kept, the same command goes on"):
+        if (is_finished(place) or place.exists()) and not overwrite:
             raise taken
-        source = gathered(wish, labels)
+        source = gather_image(wish, labels)
         store = kind.create(
-            out, source.array.shape, written(source.array.dtype, labels), source.voxel, source.axes, version
+            out, source.array.shape, written_dtype(source.array.dtype, labels), source.voxel, source.axes, version
         )
-        with Progress(f"convert {source.origin}", 1, quiet=quiet) as progress, processes(workers) as run:
+        with Progress(f"convert {source.origin}", 1, quiet=quiet) as progress, process_map(workers) as run:
             told = lambda done, count: progress.update(done / count)
-            before = copy(source.array, store, source.origin, inputs.budget(memory), run, told)
+            before = copy_array(source.array, store, source.origin, inputs.memory_budget(memory), run, told)
             progress.update(1, "pyramid")
             path = store.finish(run, channels=source.channels)
     again = f", {before} boxes of it had been copied before" if before else ""
@@ -76,7 +76,7 @@ def convert(
     )  # fmt: skip
 
 
-def written(dtype: Any, labels: bool) -> Any:
+def written_dtype(dtype: Any, labels: bool) -> Any:
     """Labels are unsigned; none of them is negative, which is checked when they are read."""
     import numpy as np
 
@@ -84,7 +84,7 @@ def written(dtype: Any, labels: bool) -> Any:
 
 
 @contextmanager
-def processes(count: int) -> "Iterator[Any]":
+def process_map(count: int) -> "Iterator[Any]":
     """`map`, or the same in so many processes."""
     if count == 1:
         yield map

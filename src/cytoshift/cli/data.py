@@ -13,8 +13,8 @@ from .console import conclude, say
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..data.fetch import Got
-    from ..data.public import Public
+    from ..data.fetch import FetchedArchive
+    from ..data.public_sets import Public
 
 
 def data(
@@ -35,16 +35,16 @@ def data(
     the cache needs no network. Where nobody has published a checksum, that of the first download is kept, and later
     ones are compared with it.
     """
-    from ..core.lock import locked
-    from ..core.signals import explained
+    from ..core.lock import lock_outputs
+    from ..core.signals import explain_stop
     from ..data import fetch
-    from ..data.unpack import unpacked
+    from ..data.unpack import unpack_archives
 
-    folder = cache or fetch.cache()
+    folder = cache or fetch.cache_folder()
     if name is None:
-        listed(folder, as_json)
+        list_sets(folder, as_json)
         return
-    chosen = named(name)
+    chosen = find_sets(name)
     if out is None:
         raise UserError(f"where {name} goes is not said; pass -o {name}")
     if closed := [one for one in chosen if not one.files]:
@@ -55,13 +55,13 @@ def data(
         )
     for one in chosen:
         show(one, as_json)
-    agreed(name, accept)
+    ask_agreement(name, accept)
     words, told = [], []
     for one in chosen:
         place = out if len(chosen) == 1 else out / one.name
-        with locked(place), explained(lambda: "what has arrived is kept, the same command goes on"):
-            archives = got(one, folder, quiet or as_json)
-            count = unpacked(one, archives, place)
+        with lock_outputs(place), explain_stop(lambda: "what has arrived is kept, the same command goes on"):
+            archives = fetch_sets(one, folder, quiet or as_json)
+            count = unpack_archives(one, archives, place)
         words += [
             f"{a.path.name} has no published checksum: sha256 {a.sha256[:16]}... is kept in {folder / fetch.CHECKSUMS}"
             for a in archives if not a.known
@@ -72,11 +72,11 @@ def data(
     conclude(as_json, "\n".join(words), verb="data", name=name, sets=told)
 
 
-def named(name: str) -> "list[Public]":
+def find_sets(name: str) -> "list[Public]":
     """The data set of that name, or those of a family: `nucmm` is nucmm-z and nucmm-m."""
     from difflib import get_close_matches
 
-    from ..data.public import PUBLIC
+    from ..data.public_sets import PUBLIC
 
     wish = name.lower()
     found = [PUBLIC[wish]] if wish in PUBLIC else [one for key, one in PUBLIC.items() if key.startswith(f"{wish}-")]
@@ -92,10 +92,10 @@ def options(chosen: "Public") -> str:
     return re.sub(r"\b(axes|voxel|unit|channel)=", r"--\1 ", chosen.hint)
 
 
-def got(chosen: "Public", folder: Path, quiet: bool) -> "list[Got]":
+def fetch_sets(chosen: "Public", folder: Path, quiet: bool) -> "list[FetchedArchive]":
     """All archives, one after the other."""
     from ..core.progress import Progress
-    from ..data.fetch import fetched
+    from ..data.fetch import fetch_archive
 
     archives = []
     for file in chosen.files:
@@ -106,7 +106,7 @@ def got(chosen: "Public", folder: Path, quiet: bool) -> "list[Got]":
                     progress.begin(progress.stage, total, have)
                 progress.update(have)
 
-            archives.append(fetched(file, folder, told))
+            archives.append(fetch_archive(file, folder, told))
     return archives
 
 
@@ -117,7 +117,7 @@ def show(chosen: "Public", as_json: bool) -> None:
         say(f"{what:8} {value}", err=as_json)
 
 
-def agreed(name: str, accept: bool) -> None:
+def ask_agreement(name: str, accept: bool) -> None:
     """Ask, where somebody can answer."""
     import sys
 
@@ -129,17 +129,17 @@ def agreed(name: str, accept: bool) -> None:
         raise UserError(f"{name} is not downloaded, as its licence is not accepted")
 
 
-def listed(folder: Path | None, as_json: bool) -> None:
+def list_sets(folder: Path | None, as_json: bool) -> None:
     """A row for each data set."""
     from rich.console import Console
 
-    from ..data.fetch import state
-    from ..data.public import PUBLIC
+    from ..data.fetch import download_state
+    from ..data.public_sets import PUBLIC
 
     if as_json:
         rows = [
             {"name": one.name, "what": one.what, "bytes": one.size, "licence": one.licence, "cite": one.cite,
-             "page": one.page, "here": state(one, folder)}
+             "page": one.page, "here": download_state(one, folder)}
             for one in PUBLIC.values()
         ]  # fmt: skip
         conclude(True, "", verb="data", sets=rows)
@@ -155,8 +155,8 @@ def table(sets: "list[Public]", folder: Path | None) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from ..data.fetch import state
-    from ..data.public import UNKNOWN
+    from ..data.fetch import download_state
+    from ..data.public_sets import UNKNOWN
 
     out = Table(box=None, pad_edge=False)
     for column in ("name", "what", "size", "licence", "here"):
@@ -165,7 +165,7 @@ def table(sets: "list[Public]", folder: Path | None) -> "Table":
     for one in sets:
         licence = "see the page" if one.licence == UNKNOWN else one.licence.partition(":")[0]
         cells = (one.name, one.what, megabytes(one.size) if one.files else "-", licence,
-                 state(one, folder) if one.files else "by hand")  # fmt: skip
+                 download_state(one, folder) if one.files else "by hand")  # fmt: skip
         out.add_row(*(Text(cell) for cell in cells))
     return out
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ..data.volumes import Volume
     from ..model import Segmenter
-    from ..train.settings import Run
+    from ..train.run_settings import Run
 
     Mask = NDArray[np.float32]
 
@@ -104,10 +104,10 @@ def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:
     from ..bench.classical import classical
     from ..core.settings import parse, read_yaml
     from ..data.volumes import open_labels, open_volumes
-    from ..draw import outline, save_png, sheet, thumbnail
-    from ..metrics.report import evaluate, mean_of
+    from ..draw import image_grid, outline, save_png, thumbnail
+    from ..metrics.evaluation import evaluate, mean_report
     from ..model import Segmenter
-    from ..train.settings import Run
+    from ..train.run_settings import Run
 
     run, segmenter = parse(Run, read_yaml(out / "run.yaml")), Segmenter.load(out / "run" / "model")
     truths, preds = ({v.name: v for v in open_labels(out / name)} for name in ("data/labels", "pred"))
@@ -125,8 +125,8 @@ def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:
             captions.append([volume.name, "", "", numbers(of[volume.name]), numbers(reports[-1].as_dict())])
     titles = ["image", "a synthetic mask", "image turned into a mask", "instances", "classical: Otsu and watershed"]
     heading = "Learnt from the images alone. Instances: prediction amber, truth blue, both white."
-    save_png(out / "overview.png", sheet(rows, titles=titles, captions=captions, heading=heading))
-    return mean_of(reports)
+    save_png(out / "overview.png", image_grid(rows, titles=titles, captions=captions, heading=heading))
+    return mean_report(reports)
 
 
 def masks(run: "Run", segmenter: "Segmenter", volume: "Volume", index: int) -> "tuple[Mask, Mask]":

@@ -78,7 +78,7 @@ def way(method: str, data: Path, out: Path, steps: int) -> dict[str, Any]:
 def overview(out: Path, scores: dict[str, Any]) -> None:
     """Draw OUT/overview.png: the labelled source, the target, and what was found in it."""
     from ..data.volumes import open_labels, open_volumes
-    from ..draw import outline, save_png, sheet, thumbnail
+    from ..draw import image_grid, outline, save_png, thumbnail
 
     sources, targets = (open_volumes(out / "data" / side / "images") for side in ("source", "target"))
     lent, truths = (open_labels(out / "data" / side / "labels") for side in ("source", "target"))
@@ -97,4 +97,4 @@ def overview(out: Path, scores: dict[str, Any]) -> None:
     heading = (
         "Labels borrowed from the source; none of the target's was seen. Prediction amber, truth blue, both white."
     )
-    save_png(out / "overview.png", sheet(rows, titles=titles, captions=captions, heading=heading))
+    save_png(out / "overview.png", image_grid(rows, titles=titles, captions=captions, heading=heading))

@@ -65,7 +65,7 @@ def look_at_packages(findings: Findings) -> None:
     findings.versions = {"python": platform.python_version(), "cytoshift": metadata.version("cytoshift")}
     extras = metadata.metadata("cytoshift").get_all("Provides-Extra") or []
     for requirement in map(Requirement, metadata.requires("cytoshift") or []):
-        name, version = requirement.name, installed(requirement.name)
+        name, version = requirement.name, installed_version(requirement.name)
         fits = version is not None and requirement.specifier.contains(version, prereleases=True)
         extra = [e for e in extras if requirement.marker and requirement.marker.evaluate({"extra": e})]
         if extra:
@@ -84,7 +84,7 @@ def look_at_packages(findings: Findings) -> None:
             findings.problems.append(f"{module} does not load ({reason}); install Cytoshift into a new environment")
 
 
-def installed(name: str) -> str | None:
+def installed_version(name: str) -> str | None:
     """Version of a distribution, or None."""
     try:
         return metadata.version(name)

@@ -19,7 +19,7 @@ COSINE = 0.9
 
 
 @dataclass(frozen=True)
-class Tried:
+class NetworkTrial:
     """A network on a device.
 
     Attributes
@@ -51,31 +51,31 @@ class Tried:
         ]
 
 
-def networks(device: str) -> Iterator[Tried]:
+def networks(device: str) -> Iterator[NetworkTrial]:
     """Every kind in 2D and 3D, of the size that `cytoshift new` gives it on a laptop."""
     from ..methods import ADGAN, MaskCycleGAN, Supervised
 
     for method in (ADGAN, MaskCycleGAN, Supervised):  # their networks are of each kind: translator, resnet, unet
         for ndim in SHAPES:
-            yield tried(method, ndim, device)
+            yield try_network(method, ndim, device)
 
 
-def tried(method: "type[Method]", ndim: int, device: str) -> Tried:
+def try_network(method: "type[Method]", ndim: int, device: str) -> NetworkTrial:
     """One network with weights of its own, on noise."""
     import torch
 
-    from ..core.threads import threads
+    from ..core.threads import torch_threads
     from ..nets.formats import computes_bf16
     from ..predict.ways import TOLERANCE, ways
 
     there = torch.device(device)
-    network, seen, kind = made(method, ndim)
+    network, seen, kind = make_network(method, ndim)
     truth, gradient = channels_of(network.double(), seen.double()), gradient_of(network.double(), seen.double())
     network = network.float().to(there)
     seen = seen.to(there)
     errors, milliseconds = {}, {}
-    with threads():
-        for way, compute in computed(network, seen).items():
+    with torch_threads():
+        for way, compute in make_ways(network, seen).items():
             found = compute()  # the first one warms up
             best = float("inf")
             for _ in range(3):
@@ -88,10 +88,10 @@ def tried(method: "type[Method]", ndim: int, device: str) -> Tried:
     predicts = next((way for way in wished if errors[way] <= TOLERANCE), None)
     trained = ["bf16-mixed"] * computes_bf16(there) + ["32"]
     trains = next((name for name in trained if cosines[name] >= COSINE), None)
-    return Tried(kind, ndim, device, errors, cosines, milliseconds, predicts, trains)
+    return NetworkTrial(kind, ndim, device, errors, cosines, milliseconds, predicts, trains)
 
 
-def made(kind: "type[Method]", ndim: int) -> "tuple[nn.Module, Tensor, str]":
+def make_network(kind: "type[Method]", ndim: int) -> "tuple[nn.Module, Tensor, str]":
     """A network with norms that know their statistics, an image (1, C, *S), and what the network is called."""
     import torch
 
@@ -108,20 +108,20 @@ def made(kind: "type[Method]", ndim: int) -> "tuple[nn.Module, Tensor, str]":
         task = Task(Voxel((1.0,) * ndim), represent, 1)
         learns = kind(task, parse(kind.settings, preset["options"], kind.name), 0)
         seen = torch.randn(1, 1, *SHAPES[ndim]).clamp(-1, 1)
-        spec, network = learns.shipped(), learns.network()
+        spec, network = learns.exported_spec(), learns.network()
         if hasattr(spec, "frozen"):
             _, network = freeze(spec, network, seen.numpy(), nullcontext)
     return network.eval().requires_grad_(True), seen, spec.kind
 
 
-def computed(network: "nn.Module", seen: "Tensor") -> "dict[str, Callable[[], Tensor]]":
+def make_ways(network: "nn.Module", seen: "Tensor") -> "dict[str, Callable[[], Tensor]]":
     """The ways, as functions without arguments."""
     import torch
 
     from ..nets.folded import quick
-    from ..predict.norms import Pooled
+    from ..predict.norms import PooledNorms
 
-    pooled = Pooled()
+    pooled = PooledNorms()
     with torch.inference_mode(), pooled:
         network(seen)
     pooled.freeze()

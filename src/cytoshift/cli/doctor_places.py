@@ -22,10 +22,10 @@ def look_at_places(problems: list[str], advice: list[str]) -> dict[str, Any]:
     dict
         compiled_code: the folder, or None where nothing is kept. shared_memory_mib: what is free, None without a limit.
     """
-    from ..core.compiled import folder
+    from ..core.compiled import cache_folder
     from ..core.machine import shared_memory
 
-    kept, shared = folder(), shared_memory()
+    kept, shared = cache_folder(), shared_memory()
     if wrong := wrong_loops():
         problems.append(f"numba does not compile ({wrong}); install Cytoshift into a new environment")
     if kept is None:

@@ -15,7 +15,7 @@ from .evaluate_tables import show, show_classes
 
 if TYPE_CHECKING:
     from ..bench.compare import Pairs
-    from ..metrics.report import Report
+    from ..metrics.evaluation import Report
 
 STDOUT = "-"  # what `--json FILE` of earlier versions took for stdout
 
@@ -93,22 +93,24 @@ def evaluate(
     if not report and (out or images):
         raise UserError("-o and --images are of the report, and --no-report leaves it out; pass one or the other")
     given, json_file, as_json = without_old_json(paths or [], json_file, as_json)
-    true, predicted = sides(given, truth, pred)
+    true, predicted = resolve_sides(given, truth, pred)
     names = classes(Path(predicted), Path(true))
     refuse_places([json_file, out], [predicted, true], [images, *(confidence or [])], names, overwrite)
-    how = Comparison(iou, inputs.budget(memory), axes, channel, quiet)
+    how = Comparison(iou, inputs.memory_budget(memory), axes, channel, quiet)
     outcome = Outcome(json_file, as_json, {}, out is not None, time.perf_counter())
     if names:
         if confidence or images is not None or mask_above is not None or pred_mask_above is not None:
             what = "--images are" if images else "--confidence is" if confidence else "--mask-above is"
             raise UserError(f"{what} for objects of one class; evaluate the classes one by one, or leave it out")
         pages = {name: place(predicted, out, name) for name in names} if report else {}
-        several(predicted, true, names, how, pairs, outcome._replace(pages=pages))
+        compare_classes(predicted, true, names, how, pairs, outcome._replace(pages=pages))
         return
     if pairs:
         raise UserError(f"--pairs asked for, {predicted} and {true} hold no folders of classes; pass those above them")
     pages = {"": place(predicted, out)} if report else {}
-    single(predicted, true, (mask_above, pred_mask_above), images, confidence or [], how, outcome._replace(pages=pages))
+    compare_single(
+        predicted, true, (mask_above, pred_mask_above), images, confidence or [], how, outcome._replace(pages=pages)
+    )
 
 
 def without_old_json(
@@ -132,7 +134,7 @@ def without_old_json(
     return kept, Path(old[0]), False
 
 
-def sides(paths: Sequence[str], truth: str | None, pred: str | None) -> tuple[str, str]:
+def resolve_sides(paths: Sequence[str], truth: str | None, pred: str | None) -> tuple[str, str]:
     """Truth and prediction.
 
     Two arguments without names stood the other way round in earlier versions, and exchanged they exchange precision and
@@ -143,7 +145,7 @@ def sides(paths: Sequence[str], truth: str | None, pred: str | None) -> tuple[st
     if truth is not None or pred is not None or len(paths) != 2:
         raise UserError("one truth and one prediction are compared; pass TRUTH PRED, or --truth and --pred")
     first, second = paths
-    ours = segmented(first), segmented(second)
+    ours = is_segmentation(first), is_segmentation(second)
     if ours == (False, True):
         return first, second
     if ours == (True, False):
@@ -161,12 +163,12 @@ def sides(paths: Sequence[str], truth: str | None, pred: str | None) -> tuple[st
     )
 
 
-def segmented(path: str) -> bool:
+def is_segmentation(path: str) -> bool:
     """Whether 'cytoshift segment' has left its account of these labels."""
-    from ..report.segmentation import of_folder
+    from ..report.segmentation_page import account_of
 
     place = Path(path.partition("::")[0])
-    return of_folder(place) is not None or of_folder(place.parent) is not None
+    return account_of(place) is not None or account_of(place.parent) is not None
 
 
 class Comparison(NamedTuple):
@@ -180,18 +182,18 @@ class Comparison(NamedTuple):
 
     def pairs(self, pred: str, truth: str) -> "Pairs":
         """Prediction and truth of each image."""
-        from ..bench.compare import open_any, paired
-        from ..data.volumes import declared, open_labels
+        from ..bench.compare import open_any, pair_files
+        from ..data.volumes import image_source, open_labels
 
-        preds, truths = (open_any(open_labels, declared(path, self.axes, self.channel)) for path in (pred, truth))
-        return paired(preds, truths, pred, truth)
+        preds, truths = (open_any(open_labels, image_source(path, self.axes, self.channel)) for path in (pred, truth))
+        return pair_files(preds, truths, pred, truth)
 
     def beside(self, pairs: "Pairs", pred: str, path: str) -> "Pairs":
         """Prediction and another image of the same name, for each pair."""
-        from ..bench.compare import open_any, paired
-        from ..data.volumes import declared, open_volumes
+        from ..bench.compare import open_any, pair_files
+        from ..data.volumes import image_source, open_volumes
 
-        return paired([p for p, _ in pairs], open_any(open_volumes, declared(path, self.axes)), pred, path)
+        return pair_files([p for p, _ in pairs], open_any(open_volumes, image_source(path, self.axes)), pred, path)
 
     def __call__(self, pairs: "Pairs", maps: "dict[str, Pairs] | None" = None) -> "tuple[dict[str, Report], Report]":
         """Numbers of each image, and of all. Raises UserError where not even single pieces of the files fit."""
@@ -219,26 +221,29 @@ class Outcome(NamedTuple):
     def write(self, result: dict[str, Any]) -> None:
         """To the file, and as one line on stdout for a program, where that is asked for."""
         if self.json_file:
-            from ..core.facts import write_json
-            from ..core.lock import locked
+            from ..core.json_files import write_json
+            from ..core.lock import lock_outputs
 
-            with locked(self.json_file):
+            with lock_outputs(self.json_file):
                 write_json(self.json_file, result)
         if self.as_json:
             conclude(True, "", verb="evaluate", **result)
 
 
-def single(
+def compare_single(
     pred: str, truth: str, above: tuple[float | None, float | None], images: str | None, confidence: list[str],
     how: Comparison, outcome: Outcome,
 ) -> None:  # fmt: skip
     """Compare labels of one class. above: of masks, the truth's and the prediction's."""
-    from ..bench.compare import named, parts, summary
+    from ..bench.compare import connected_parts, name_maps, summary
 
     labels = how.pairs(pred, truth)
     warn_of_masks(labels, *above)
-    pairs = [(parts(one, above[1], how.memory), parts(other, above[0], how.memory)) for one, other in labels]
-    maps = {name: how.beside(pairs, pred, path) for name, path in named(confidence).items()}
+    pairs = [
+        (connected_parts(one, above[1], how.memory), connected_parts(other, above[0], how.memory))
+        for one, other in labels
+    ]
+    maps = {name: how.beside(pairs, pred, path) for name, path in name_maps(confidence).items()}
     raws: Sequence[Any] = [None] * len(pairs)
     if images is not None:
         raws = [raw for _, raw in how.beside(pairs, pred, images)]
@@ -259,15 +264,15 @@ def single(
 
 def warn_of_masks(pairs: "Pairs", truth_above: float | None, pred_above: float | None) -> None:
     """Say what looks like a mask and was not declared as one."""
-    from ..data.suspicion import doubts
+    from ..data.label_checks import check_labels
 
     preds, truths = [pred for pred, _ in pairs], [truth for _, truth in pairs]
     for volumes, above, name in ((preds, pred_above, "pred_mask_above"), (truths, truth_above, "mask_above")):
-        for sentence in doubts(volumes, name) if above is None else ():
+        for sentence in check_labels(volumes, name) if above is None else ():
             say(f"warning: {sentence}", err=True)
 
 
-def several(
+def compare_classes(
     pred: str, truth: str, names: list[str], how: Comparison, with_pairs: bool, outcome: Outcome
 ) -> None:  # fmt: skip
     """Compare PRED/NAME with TRUTH/NAME for every class: a column for each, and which object belongs to which."""

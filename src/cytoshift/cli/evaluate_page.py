@@ -9,7 +9,7 @@ from .console import say
 
 if TYPE_CHECKING:
     from ..data.volumes import Volume
-    from ..predict.compared import Triple
+    from ..predict.comparison_evidence import Triple
 
 WHOLE = 2  # times the bytes of both label images that their report takes; 1.4 were measured
 PAGES = (".html", ".htm")
@@ -24,12 +24,12 @@ def place(pred: str, out: Path | None, name: str = "") -> Path:
         if out.suffix.lower() not in PAGES:
             raise UserError(f"-o {out} asked for, a report is an HTML file; pass -o {out.with_suffix('.html')}")
         return out.with_stem(f"{out.stem}-{name}") if name else out
-    from ..data.find import find
+    from ..data.find import find_files
 
     head = Path(pred.partition("::")[0])
     if head.is_dir() and head.suffix.lower() != ".zarr":
         return head / "report" / (f"evaluation-{name}.html" if name else "evaluation.html")
-    file = find(pred).files[0]
+    file = find_files(pred).files[0]
     return file.with_name(f"{file.stem.removesuffix('.ome')}.evaluation.html")
 
 
@@ -41,15 +41,15 @@ def refuse_places(
 
     written: the numbers and the report, None where they are not asked for; of several classes a report for each.
     """
-    from ..core.marks import refuse_strangers
-    from ..data.untouched import refuse_inputs
+    from ..core.provenance import refuse_foreign_files
+    from ..data.input_files import refuse_inputs
 
     numbers, out = written
     pages = [place("", out, name) for name in classes or [""]] if out is not None else []
     places = [*pages, *([numbers] if numbers is not None else [])]
     read = [str(Path(path) / name) for path in labels for name in classes] or labels
     refuse_inputs(places, images, labels=read)
-    refuse_strangers(places, overwrite)
+    refuse_foreign_files(places, overwrite)
 
 
 def room(pairs: "Sequence[tuple[Volume, Volume]]", left: float, asked: bool) -> bool:
@@ -77,15 +77,15 @@ def page(triples: "Sequence[Triple]", result: dict[str, Any], seconds: float, wh
     """
     from tempfile import TemporaryDirectory
 
-    from ..core.lock import locked
-    from ..core.marks import refuse_strangers
-    from ..predict.compared import compared
+    from ..core.lock import lock_outputs
+    from ..core.provenance import refuse_foreign_files
+    from ..predict.comparison_evidence import write_comparison
     from ..report import write_report
 
     try:
-        with locked(where), TemporaryDirectory() as folder:
-            refuse_strangers([] if asked else [where], overwrite=False)
-            compared(triples, result, seconds, Path(folder))
+        with lock_outputs(where), TemporaryDirectory() as folder:
+            refuse_foreign_files([] if asked else [where], overwrite=False)
+            write_comparison(triples, result, seconds, Path(folder))
             return write_report(Path(folder), where)
     except UserError as error:
         if asked:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .console import say, shown
+from .console import say, table_cell
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,7 +57,7 @@ def image_table(images: list[dict[str, Any]], iou: float) -> "Table":
     for head in PER_IMAGE.values():
         table.add_column(head.format(f"{iou:g}"), justify="right", no_wrap=True)
     for image in images:
-        table.add_row(shown(image["name"]), *(number(image[key]) for key in PER_IMAGE))
+        table.add_row(table_cell(image["name"]), *(number(image[key]) for key in PER_IMAGE))
     return table
 
 
@@ -83,7 +83,7 @@ def class_table(results: dict[str, Any], iou: float) -> "Table":
     images = len(next(iter(results.values()))["images"])
     table = Table(f"mean of {images} images" if images > 1 else "", box=SIMPLE)
     for name in results:
-        table.add_column(shown(name), justify="right")
+        table.add_column(table_cell(name), justify="right")
     counts = ((result["pooled"]["truth_objects"], result["pooled"]["pred_objects"]) for result in results.values())
     table.add_row("true, predicted objects", *(f"{true}, {predicted}" for true, predicted in counts))
     for key in PER_CLASS:

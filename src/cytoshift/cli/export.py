@@ -27,8 +27,8 @@ def export(
     overwrite: inputs.Overwrite = False,
 ) -> None:
     """Write a model as ONNX, or as a package for the bioimage.io model zoo, with all that a program has to know."""
-    from ..core.lock import locked
-    from ..core.overlap import refuse_overlap
+    from ..core.collisions import refuse_overlap
+    from ..core.lock import lock_outputs
 
     refuse_overlap([out], [model])
     if to == Target.onnx and out.suffix != ".onnx":
@@ -36,21 +36,21 @@ def export(
     if to == Target.bioimageio and out.suffix not in ("", ".zip"):
         raise UserError(f"{out} is to be a package; give it the ending .zip, or none for a folder")
     from ..model import Segmenter
-    from ..model.export import described, save_onnx
+    from ..model.export import describe_model, save_onnx
     from ..model.zoo import save_zoo
-    from ..report.papers import completed
+    from ..report.citations import complete_card
 
-    with locked(out):
+    with lock_outputs(out):
         if out.exists() and not overwrite:
             raise UserError(f"{out} exists; choose another -o or pass --overwrite")
         segmenter = Segmenter.load(model)
-        segmenter = replace(segmenter, card=dict(completed(segmenter.card)))
+        segmenter = replace(segmenter, card=dict(complete_card(segmenter.card)))
         if to == Target.onnx:
             save_onnx(segmenter, out)
         else:
             title = name or f"Cytoshift {segmenter.card.get('method', 'segmenter')}"
             save_zoo(segmenter, out, title, author or [], licence)
-    about = described(segmenter)
+    about = describe_model(segmenter)
     sizes = " x ".join(map(str, about["least"]))
     say(
         f"{out}: images '{segmenter.axes}' of {segmenter.voxel} per voxel, from {sizes} voxels on in steps of "

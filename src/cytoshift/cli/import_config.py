@@ -20,22 +20,22 @@ def import_config(
     """Take over what a configuration asks for, and list what has no counterpart here."""
     import yaml
 
-    from ..configure.pytc import imported
-    from ..core.atomic import replacing
-    from ..core.lock import locked
-    from ..core.overlap import refuse_overlap
+    from ..configure.pytc import import_settings
+    from ..core.atomic import atomic_path
+    from ..core.collisions import refuse_overlap
+    from ..core.lock import lock_outputs
     from ..core.voxel import Voxel
-    from ..data.volumes import declared
+    from ..data.volumes import image_source
 
     refuse_overlap([out], files)
-    with locked(out):
+    with lock_outputs(out):
         refuse_settings(out, overwrite)
-    size = declared("", "zyx", None, 0, voxel, unit, None).voxel
+    size = image_source("", "zyx", None, 0, voxel, unit, None).voxel
     if size is None or len(size) != 3:
         raise UserError(f"voxel size {voxel} asked for, volumes have three axes; pass it as z,y,x")
-    run, left = imported(files, Voxel(size, unit or "um"))
+    run, left = import_settings(files, Voxel(size, unit or "um"))
     text = yaml.safe_dump(run.model_dump(mode="json", exclude_unset=True), sort_keys=False, width=110)
-    with locked(out), replacing(out) as beside:
+    with lock_outputs(out), atomic_path(out) as beside:
         refuse_settings(out, overwrite)
         beside.write_text("".join(f"# not taken over: {line}\n" for line in left) + text)
     for line in left:

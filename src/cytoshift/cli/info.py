@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import inputs
-from .console import say, shown
+from .console import say, table_cell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,30 +35,30 @@ def info(
     """Print how images are understood (axes, voxel size, type, channel) and write a thumbnail of them."""
     from rich.console import Console
 
-    from ..core.lock import locked
-    from ..core.marks import refuse_strangers
-    from ..data.untouched import refuse_inputs
-    from ..data.volumes import declared, open_labels, open_volumes
-    from ..draw import png, save_png
+    from ..core.lock import lock_outputs
+    from ..core.provenance import refuse_foreign_files
+    from ..data.input_files import refuse_inputs
+    from ..data.volumes import image_source, open_labels, open_volumes
+    from ..draw import png_path, save_png
 
-    source = declared(list(images), axes, channel, level, voxel, unit, frames)
-    output = png(output)
+    source = image_source(list(images), axes, channel, level, voxel, unit, frames)
+    output = png_path(output)
     refuse_inputs([output], [None if labels else source], labels=[source if labels else None])
-    refuse_strangers([output], overwrite)
+    refuse_foreign_files([output], overwrite)
     volumes = open_labels(source) if labels else open_volumes(source)
-    views = [Shown(volume, labels) for volume in volumes[:ROWS]]
+    views = [MiddlePlane(volume, labels) for volume in volumes[:ROWS]]
     console = Console(highlight=False)
-    console.print(one(volumes[0], views[0]) if len(volumes) == 1 else many(volumes, views))
+    console.print(describe_one(volumes[0], views[0]) if len(volumes) == 1 else describe_many(volumes, views))
     for sentence in filter(None, (view.why_not for view in views)):
         say(f"not looked at: {sentence}")
-    thumbnail = together(views)
-    with locked(output):
-        refuse_strangers([output], overwrite)
+    thumbnail = picture_of(views)
+    with lock_outputs(output):
+        refuse_foreign_files([output], overwrite)
         picture = save_png(output, thumbnail)
     say(f"thumbnail {picture}")
 
 
-class Shown:
+class MiddlePlane:
     """The middle plane of a volume; nothing else of it is read, and nothing of one whose pieces do not fit.
 
     why_not: the sentence that says so.
@@ -67,7 +67,7 @@ class Shown:
     def __init__(self, volume: "Volume", labels: bool) -> None:
         from ..core.errors import UserError
         from ..data.lazy import refuse_pieces
-        from ..data.show import plane_of
+        from ..data.planes import plane_of
 
         self.name, self.labels, self.why_not = volume.name, labels, ""
         try:
@@ -97,7 +97,7 @@ class Shown:
         return composite(self.plane.reshape(-1, *self.plane.shape[-2:]), self.voxel, size=size)
 
 
-def one(volume: "Volume", view: Shown) -> "Table":
+def describe_one(volume: "Volume", view: MiddlePlane) -> "Table":
     """Everything about one image, a line each."""
     from rich.table import Table
 
@@ -112,11 +112,11 @@ def one(volume: "Volume", view: Shown) -> "Table":
         ("type", f"{volume.dtype}, {view.range}{plane}"),
         ("memory", f"{volume.array.nbytes / 2**20:.3g} MiB"),
     ):
-        table.add_row(name, shown(value, overflow="fold"))
+        table.add_row(name, table_cell(value, overflow="fold"))
     return table
 
 
-def many(volumes: list["Volume"], views: list[Shown]) -> "Table":
+def describe_many(volumes: list["Volume"], views: list[MiddlePlane]) -> "Table":
     """A row per image, the first ROWS of them."""
     from rich.table import Table
 
@@ -124,23 +124,23 @@ def many(volumes: list["Volume"], views: list[Shown]) -> "Table":
     folder = f"{Path(volumes[0].origin).parent}{os.sep}"
     folder = folder if all(volume.origin.startswith(folder) for volume in volumes) else ""
     title = f"{len(volumes)} images" + (f" in {folder}" if folder else "")
-    table = Table(title=shown(title), caption=f"and {left} more" if left else None)
+    table = Table(title=table_cell(title), caption=f"and {left} more" if left else None)
     for column in ("image", "axes", "voxels", "voxel size", "type", "values", "from"):
         table.add_column(column, overflow="fold")
     for volume, view in zip(volumes, views):
         size = " x ".join(map(str, volume.shape))
         cells = (volume.name, volume.axes, size, str(volume.voxel), str(volume.dtype), view.range)
-        table.add_row(*(shown(cell) for cell in (*cells, volume.origin.removeprefix(folder))))
+        table.add_row(*(table_cell(cell) for cell in (*cells, volume.origin.removeprefix(folder))))
     return table
 
 
-def together(shown: list[Shown]) -> "NDArray[np.uint8]":
+def picture_of(shown: list[MiddlePlane]) -> "NDArray[np.uint8]":
     """One large thumbnail, or a sheet of small ones."""
-    from ..draw import sheet
+    from ..draw import image_grid
 
     if len(shown) == 1:
         return shown[0].picture(512)
     rows = [shown[i : i + 4] for i in range(0, len(shown), 4)]
     pictures = [[view.picture(240) for view in row] + [None] * (4 - len(row)) for row in rows]
     captions = [[view.name for view in row] + [""] * (4 - len(row)) for row in rows]
-    return sheet(pictures, captions=captions)
+    return image_grid(pictures, captions=captions)

@@ -63,7 +63,7 @@ def whole_numbers(words: str | None, flag: str, example: str = "64,128,128") -> 
         raise UserError(f"{flag} {words} is no list of whole numbers; write for example {flag} {example}") from None
 
 
-def amount(words: str) -> float:
+def parse_amount(words: str) -> float:
     """Bytes.
 
     >>> amount("4GB"), amount("512 MB")
@@ -77,7 +77,7 @@ def amount(words: str) -> float:
         raise UserError(f"--memory {words} is no amount of memory; write for example --memory 4GB") from None
 
 
-def chosen(device: str) -> "torch.device":
+def choose_device(device: str) -> "torch.device":
     """The device of that name; auto takes a CUDA card where there is one."""
     import torch
 
@@ -95,9 +95,9 @@ def chosen(device: str) -> "torch.device":
     return found
 
 
-def budget(words: str) -> float:
+def memory_budget(words: str) -> float:
     """Bytes that are left for images and tables. Raises UserError where the program alone takes more."""
-    memory = amount(words)
+    memory = parse_amount(words)
     if memory <= BASE:
         raise UserError(f"a memory of {words} asked for, the program alone takes {BASE / 1e9:g} GB; pass a larger one")
     return memory - BASE

@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..core.errors import UserError
-from ..core.signals import Stopped, listening
+from ..core.signals import StopRequest, handle_signals
 from ..core.threads import wait_briefly
 from .assess import assess
 from .bench import bench
@@ -104,9 +104,9 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows no more than ASCII gets the rest written out
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        with listening():
+        with handle_signals():
             app(prog_name="cytoshift")
-    except Stopped as stop:
+    except StopRequest as stop:
         if stop.words is None:  # the process that leads says it, and would take another code for a failure
             sys.exit(0)
         complain(stop.sentence())

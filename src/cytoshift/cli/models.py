@@ -13,14 +13,14 @@ def models(
 ) -> None:
     """List the models that come with the package: what they learnt from, their scores, where they fail."""
     from ..core.errors import UserError
-    from ..model.segmenter import read
+    from ..model.segmenter import read_model_file
     from ..model.shipped import FOLDER, shipped
 
     if name is not None and name not in shipped():
         raise UserError(f"model '{name}' requested, available are {', '.join(shipped())}; pass one of them")
     cards: dict[str, Any] = {}
     for one in [name] if name else shipped():
-        content = read(FOLDER / one)
+        content = read_model_file(FOLDER / one)
         cards[one] = {"axes": content.axes, "diameter": content.diameter} | content.card
     words = "\n\n".join(described(one, card) for one, card in cards.items())
     conclude(as_json, words, verb="models", models=cards)

@@ -95,37 +95,37 @@ def new(
     as_json: inputs.Json = False,
 ) -> None:
     """Measure raw images and write a commented run.yaml for them, with a picture beside it to check it by."""
-    from ..configure import Requests, configure, labelled, preview
-    from ..core.lock import locked
+    from ..configure import Requests, configure, open_source, preview
+    from ..core.lock import lock_outputs
     from ..core.progress import Progress
-    from ..data.untouched import refuse_inputs
-    from ..data.volumes import declared
+    from ..data.input_files import refuse_inputs
+    from ..data.volumes import image_source
 
     picture = out.with_suffix(".png")
-    target = declared(one_or_many(images), axes, channel, level, voxel, unit, frames)
-    places = by_name(source[1]) if source else {}
+    target = image_source(one_or_many(images), axes, channel, level, voxel, unit, frames)
+    places = labels_by_class(source[1]) if source else {}
     refuse_inputs(
         [out, picture], [target, source and source[0]], labels=list(places.values()) or [source and source[1]]
     )
-    with locked(out):
+    with lock_outputs(out):
         refuse_written(out, picture, overwrite)
-    numbers = None if channels is None else numbered(channels)
+    numbers = None if channels is None else channels_by_class(channels)
     asked = Requests(polarity=polarity, preset=preset, represent=represent, channels=numbers, cells=cells, alike=alike)
     lender = None
     if source is not None:
-        theirs = declared(source[0], source_axes, source_channel, 0, source_voxel, source_unit, source_frames)
-        lender = labelled(theirs, places or source[1], source_mask_above, tuple(numbers or ()))
+        theirs = image_source(source[0], source_axes, source_channel, 0, source_voxel, source_unit, source_frames)
+        lender = open_source(theirs, places or source[1], source_mask_above, tuple(numbers or ()))
     with Progress("measuring", 1, quiet=quiet) as progress:
         made = configure(method, target, lender, asked, lambda done, total: progress.update(done / total))
     drawn = preview(made.run)
-    with locked(out):
+    with lock_outputs(out):
         refuse_written(out, picture, overwrite)
         write(out, picture, made.text, drawn)
     words = f"{made.sentence}\nsettings in {out}, a picture to check them by in {picture}; next: cytoshift train {out}"
     conclude(as_json, words, verb="new", method=method, settings=out, picture=picture, measured=made.sentence)
 
 
-def by_name(words: str) -> dict[str, str]:
+def labels_by_class(words: str) -> dict[str, str]:
     """ "golgi=a,nuclei=b" as words by name; nothing where it is no such list.
 
     >>> by_name("golgi=0,nuclei=1")
@@ -136,9 +136,9 @@ def by_name(words: str) -> dict[str, str]:
     return found if len(found) == len(parts) and all(name and word for name, word in found.items()) else {}
 
 
-def numbered(words: str) -> dict[str, int]:
+def channels_by_class(words: str) -> dict[str, int]:
     """ "golgi=0,nuclei=1" as numbers by name."""
-    found = by_name(words)
+    found = labels_by_class(words)
     if not found or not all(number.isdigit() for number in found.values()):
         raise UserError(f"--channels {words} is no list of classes and channels; write for example golgi=0,nuclei=1")
     return {name: int(number) for name, number in found.items()}
@@ -146,20 +146,20 @@ def numbered(words: str) -> dict[str, int]:
 
 def refuse_written(out: Path, picture: Path, overwrite: bool) -> None:
     """Of a command that was killed between the two, the picture alone is there."""
-    from ..core.marks import refuse_strangers
+    from ..core.provenance import refuse_foreign_files
     from .import_config import refuse_settings
 
     refuse_settings(out, overwrite)
-    refuse_strangers([picture], overwrite)
+    refuse_foreign_files([picture], overwrite)
 
 
 def write(out: Path, picture: Path, text: str, drawn: "NDArray[np.uint8]") -> None:
     """The picture first: where the settings are, both are."""
-    from ..core.atomic import replacing
+    from ..core.atomic import atomic_path
     from ..draw import save_png
 
     save_png(picture, drawn)
-    with replacing(out) as beside:
+    with atomic_path(out) as beside:
         beside.write_text(text)
 
 

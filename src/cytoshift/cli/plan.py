@@ -39,14 +39,18 @@ def plan(
     known, where = measured_rates()
     said = dict(pair(word) for word in rate or [])
     rates = parse(Rates, known | said, "--rate")
-    say("\n".join(lines(forecast(wanted, rates, workers, inputs.amount(memory), objects), rates, workers, where, said)))
+    say(
+        "\n".join(
+            lines(forecast(wanted, rates, workers, inputs.parse_amount(memory), objects), rates, workers, where, said)
+        )
+    )
 
 
 def shape_of(image: str, axes: str | None) -> tuple[int, ...]:
     from ..bench.compare import open_any
-    from ..data.volumes import declared, open_volumes
+    from ..data.volumes import image_source, open_volumes
 
-    volumes = open_any(open_volumes, declared(image, axes))
+    volumes = open_any(open_volumes, image_source(image, axes))
     if len(volumes) > 1:
         raise UserError(f"{image} holds {len(volumes)} images; name one, or pass --shape")
     return volumes[0].shape

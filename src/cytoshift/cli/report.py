@@ -19,19 +19,19 @@ def report(
 
     train, segment and bench have written it already; this makes it again, also of a run that is still going.
     """
+    from ..core.collisions import refuse_overlap
     from ..core.errors import UserError
-    from ..core.lock import locked
-    from ..core.marks import refuse_strangers
-    from ..core.overlap import refuse_overlap
+    from ..core.lock import lock_outputs
+    from ..core.provenance import refuse_foreign_files
     from ..report import write_report
-    from ..report.page import place_of
+    from ..report.page import page_path
 
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out} is asked for, a report is an HTML file; pass -o {out.with_suffix('.html')}")
-    page = out or place_of(folder)
+    page = out or page_path(folder)
     refuse_overlap([page], [folder] if folder.is_file() else [])
-    with locked(page):
-        refuse_strangers([page], overwrite)
+    with lock_outputs(page):
+        refuse_foreign_files([page], overwrite)
         try:
             write_report(folder, page)
         except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:

@@ -107,13 +107,13 @@ def segment(
     on with the images or blocks that are missing. Exit code 3 where the audit fails, 4 where
     objects are 20 times as large as those that the model learnt from, or as small; the labels are kept.
     """
-    from ..core.lock import locked
+    from ..core.lock import lock_outputs
     from ..core.settings import parse
-    from ..core.signals import explained
-    from ..data.untouched import refuse_inputs
-    from ..data.volumes import declared, open_volumes
+    from ..core.signals import explain_stop
+    from ..data.input_files import refuse_inputs
+    from ..data.volumes import image_source, open_volumes
     from ..model import Segmenter, fingerprint
-    from ..predict.account import place
+    from ..predict.account import account_folder
     from ..predict.calibration import ABSURD, odd_voxels
     from ..predict.outputs import Outputs
     from ..predict.pipeline import Options, refuse_mismatch
@@ -124,9 +124,9 @@ def segment(
         "mirror": mirror, "reach": reach, "any_voxel_size": any_voxel_size,
     }  # fmt: skip
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
-    source = declared(list(images), axes, channel, level, voxel, unit, frames)
+    source = image_source(list(images), axes, channel, level, voxel, unit, frames)
     refuse_places(out, raw, source, model)
-    segmenter = Segmenter.load(model, inputs.chosen(device))
+    segmenter = Segmenter.load(model, inputs.choose_device(device))
     if channel is None and segmenter.spec.channels > 1:
         numbers = ",".join(map(str, range(segmenter.spec.channels)))
         raise UserError(
@@ -140,18 +140,18 @@ def segment(
     if odd := [sentence for volume in volumes if (sentence := odd_voxels(segmenter, volume))]:
         say(odd[0] + f" (and {len(odd) - 1} more like it)" * (len(odd) > 1), err=True)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
-    blocks = how.asked(len(volumes), out) or blockwise.too_large(segmenter, volumes, workers) is not None
+    blocks = how.asked(len(volumes), out) or blockwise.first_too_large(segmenter, volumes, workers) is not None
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")} | fit
     names = segmenter.representation.names or ("",)
     pairs = bool(segmenter.representation.pairs)
     outputs = Outputs(out, volumes, request, raw, names, pairs, ".ome.zarr" if blocks else ".tif")
     if blocks:
-        blockwise.refuse(outputs)
+        blockwise.refuse_options(outputs)
     refuse_inputs(outputs.written(), [source], [model], filled=outputs.folders)
-    with locked(*outputs.locks), explained(lambda: kept(outputs)):
+    with lock_outputs(*outputs.locks), explain_stop(lambda: describe_kept(outputs)):
         outputs.claim(overwrite)
         if fit:  # workers of other processes, and people, find the model as it was fitted
-            model = segmenter.save(place(outputs) / "model")
+            model = segmenter.save(account_folder(outputs) / "model")
         if blocks:
             words, result = blockwise.run(segmenter, outputs, options, how, source, quiet)
         else:
@@ -190,17 +190,17 @@ def fitted(
 
 def refuse_places(out: Path, raw: Path | None, source: "ImageSource", model: Path) -> None:
     """Raises UserError where results would go to what is read, as far as names of files tell before one is opened."""
-    from ..data.picture import stem
-    from ..data.untouched import files_of, refuse_inputs
+    from ..data.input_files import files_of, refuse_inputs
+    from ..data.picture import name_stem
     from ..predict.outputs import is_single
 
     single = is_single(out)
-    names = [f"{stem(path)}{suffix}" for path in files_of(source, False) for suffix in (".tif", ".ome.zarr")]
+    names = [f"{name_stem(path)}{suffix}" for path in files_of(source, False) for suffix in (".tif", ".ome.zarr")]
     places = [out] if single else [out / name for name in names]
     refuse_inputs([*places, raw], [source], [model], filled=[] if single else [out])
 
 
-def kept(outputs: "Outputs") -> str:
+def describe_kept(outputs: "Outputs") -> str:
     """What there is where the command was stopped."""
     count, every = sum(map(outputs.finished, outputs.volumes)), len(outputs.volumes)
     return f"{count} of {every} images {'is' if count == 1 else 'are'} finished, the same command goes on"
@@ -221,7 +221,7 @@ def run(
     started = time.perf_counter()
     todo = [volume for volume in outputs.volumes if not outputs.finished(volume)]
     if how.remote:
-        outputs.volumes = blockwise.located(outputs.volumes, source)
+        outputs.volumes = blockwise.with_absolute_paths(outputs.volumes, source)
     with Progress("", sum(map(size, todo)), "voxel", quiet) as progress:
         done, finished = 0, 0
         progress.update(0, f"segment {todo[0].name if len(todo) == 1 else f'{len(todo)} images'}" if todo else "")
@@ -243,7 +243,7 @@ def run(
     also = f", raw predictions in {outputs.raw.where}" if outputs.raw else ""
     pairs = []
     if outputs.pairs:
-        pairs = counted(outputs.join("pairs"), table)
+        pairs = count_pairs(outputs.join("pairs"), table)
         also += f", pairs in {outputs.whole('pairs')}"
     words = [
         summary(outputs.volumes, todo, table, time.perf_counter() - started),
@@ -292,7 +292,7 @@ def picture(outputs: "Outputs", table: "Table") -> None:
     Of several classes a row for each.
     """
     from ..data.volumes import open_labels
-    from ..draw import colour_labels, composite, outline, save_png, sheet
+    from ..draw import colour_labels, composite, image_grid, outline, save_png
 
     count = min(SHOWN, len(outputs.volumes))
     rows, captions = [], []
@@ -307,13 +307,13 @@ def picture(outputs: "Outputs", table: "Table") -> None:
                 colour_labels(labels, volume.voxel, size=SIZE),
             ])  # fmt: skip
             found = table.of(volume.name)
-            words = described(found.where("class", name) if name else found, volume.voxel.unit)
+            words = describe_objects(found.where("class", name) if name else found, volume.voxel.unit)
             captions.append(f"{volume.name}{f', {name}' * bool(name)}: {words}")
     flat = len(outputs.volumes[0].axes) == 2
-    save_png(outputs.picture, sheet(rows, ["image" if flat else "middle plane", "outlines", "objects"], captions))
+    save_png(outputs.picture, image_grid(rows, ["image" if flat else "middle plane", "outlines", "objects"], captions))
 
 
-def counted(pairs: "Table", objects: "Table") -> list[str]:
+def count_pairs(pairs: "Table", objects: "Table") -> list[str]:
     """How many objects belong to another, and how many of these others have none, one or more, in a line per kind."""
     from collections import Counter
 
@@ -329,12 +329,12 @@ def counted(pairs: "Table", objects: "Table") -> list[str]:
     return lines
 
 
-def described(table: "Table", unit: str) -> str:
+def describe_objects(table: "Table", unit: str) -> str:
     """How many objects, how large, how sure; of several classes, one after the other."""
     import numpy as np
 
     if "class" in table.names and len(names := dict.fromkeys(row[1] for row in table.rows)) > 1:
-        return "; ".join(f"{name}: {described(table.where('class', name), unit)}" for name in names)
+        return "; ".join(f"{name}: {describe_objects(table.where('class', name), unit)}" for name in names)
     if not table.rows:
         return "0 objects"
     diameter, confidence = np.median(table.numbers("diameter")), table.numbers("confidence").mean()
@@ -345,7 +345,7 @@ def summary(volumes: "Sequence[Volume]", todo: list["Volume"], table: "Table", s
     """The last line: what was found, and what it took."""
     from ..core.machine import peak_memory
 
-    words = f"{len(volumes)} image{'s' * (len(volumes) > 1)}: {described(table, volumes[0].voxel.unit)}"
+    words = f"{len(volumes)} image{'s' * (len(volumes) > 1)}: {describe_objects(table, volumes[0].voxel.unit)}"
     if len(todo) < len(volumes):
         words += f"; {len(volumes) - len(todo)} had been finished before"
     if not todo:

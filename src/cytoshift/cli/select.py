@@ -33,26 +33,26 @@ def select(
     A warning light and no judge: where its choice is not the last state, look at both (docs/trust.md says how often
     which was better). Writes OUT/model and OUT/select.json, with every state's score and criteria.
     """
-    from ..core.lock import locked
-    from ..core.marks import refuse_strangers
+    from ..core.lock import lock_outputs
     from ..core.progress import Progress
-    from ..data.untouched import refuse_inputs
-    from ..data.volumes import declared, open_volumes
-    from ..trust.assess import evenly
-    from ..trust.select import select as choose
-    from ..trust.select import states, write
+    from ..core.provenance import refuse_foreign_files
+    from ..data.input_files import refuse_inputs
+    from ..data.volumes import image_source, open_volumes
+    from ..trust.assess import take_evenly
+    from ..trust.snapshot_choice import run_states, write
+    from ..trust.snapshot_choice import select as choose
 
-    folder, source = out or run / "selected", declared(list(images), axes, channel, level, voxel, unit, frames)
+    folder, source = out or run / "selected", image_source(list(images), axes, channel, level, voxel, unit, frames)
     models = [run / "model", run / "snapshots", run / "run.yaml"]
     refuse_inputs([folder / "model", folder / "select.json"], [source], models, filled=[folder])
-    paths = states(run)
-    with locked(folder):
-        refuse_strangers([folder / "select.json"], overwrite)
+    paths = run_states(run)
+    with lock_outputs(folder):
+        refuse_foreign_files([folder / "select.json"], overwrite)
         if not (folder / "select.json").exists():
-            refuse_strangers([folder / "model"], overwrite)
-        volumes = evenly(open_volumes(source), most)
+            refuse_foreign_files([folder / "model"], overwrite)
+        volumes = take_evenly(open_volumes(source), most)
         with Progress("scoring states", 1, quiet=quiet) as progress:
-            choice = choose(paths, volumes, inputs.chosen(device), thresholds, progress.say, progress.update)
+            choice = choose(paths, volumes, inputs.choose_device(device), thresholds, progress.say, progress.update)
         model = write(choice, folder)
     words = [choice.sentence(), choice.score.sentence()]
     if choice.best is not choice.candidates[-1]:

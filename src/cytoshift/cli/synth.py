@@ -44,38 +44,40 @@ def synth(
     OUT.ome.zarr with --shape becomes one image of any size, tiles of phantoms side by side, with its labels in
     OUT.ome.zarr::labels/truth; stopped, the same command goes on.
     """
-    from ..core.lock import locked
+    from ..core.lock import lock_outputs
     from ..synth import PAIRS, PHANTOMS, STACKS
 
     wanted = inputs.whole_numbers(shape, "--shape", "48,128,128")
     if out.suffix.lower() == ".zarr":
         if wanted is None:
             raise UserError(f"{out} becomes one large image, whose size is not said; pass --shape, as in 8192,8192")
-        with locked(out):
-            words = large(preset, out, seed, wanted, memory, overwrite)
+        with lock_outputs(out):
+            words = write_mosaic(preset, out, seed, wanted, memory, overwrite)
         conclude(as_json, words, verb="synth", preset=preset, seed=seed, shape=list(wanted), out=out)
         return
     if preset not in PHANTOMS and preset not in PAIRS and preset not in STACKS:
         raise UserError(f"there is no preset '{preset}'; there are {', '.join([*PHANTOMS, *PAIRS, *STACKS])}")
-    with locked(out):
-        claimed(preset, out, number, seed, wanted, overwrite)
+    with lock_outputs(out):
+        claim_samples(preset, out, number, seed, wanted, overwrite)
         make = stacks if preset in STACKS else samples
         words, contact = make(preset, out, number, seed, wanted, quiet)
     conclude(as_json, words, verb="synth", preset=preset, number=number, seed=seed, out=out, picture=contact)
 
 
-def claimed(preset: str, out: Path, number: int, seed: int, shape: tuple[int, ...] | None, overwrite: bool) -> None:
+def claim_samples(
+    preset: str, out: Path, number: int, seed: int, shape: tuple[int, ...] | None, overwrite: bool
+) -> None:
     """Make sure that nothing of anybody else is replaced."""
-    from ..data.made import claim
+    from ..data.generated_folder import claim_folder
     from ..synth import CLASSES, PAIRS, STACKS
     from ..synth.pairs import SIDES
 
     parts = ["images", *(f"labels/{name}" for name in CLASSES)] if preset in STACKS else ["images", "labels"]
     sides = SIDES if preset in PAIRS else ("",)
-    names = [numbered(preset, index, number) for index in range(number)]
+    names = [sample_name(preset, index, number) for index in range(number)]
     places = [out / side / part / name for side in sides for part in parts for name in names]
     request = {"verb": "synth", "preset": preset, "seed": seed, "shape": shape}
-    claim(out, request, [*places, out / "contact.png"], overwrite)
+    claim_folder(out, request, [*places, out / "contact.png"], overwrite)
 
 
 def samples(
@@ -84,7 +86,7 @@ def samples(
     """Images and labels of a phantom, or of a pair on each side; what there is to say, and the picture."""
     from ..core.progress import Progress
     from ..data.write import write_image, write_labels
-    from ..draw import save_png, sheet
+    from ..draw import image_grid, save_png
     from ..synth import PAIRS, PHANTOMS, Pair, Phantom, pair, phantom
     from ..synth.pairs import SIDES
 
@@ -97,7 +99,7 @@ def samples(
             ["image", "truth", "labels"] if len(kind.shape) == 2 else ["middle plane", "truth", "projection", "side"]
         )
     else:
-        kind, look = PAIRS[preset], cuts
+        kind, look = PAIRS[preset], cut_row
         sides = {side: partial(pair, preset, side, seed, wanted) for side in SIDES}
         titles = ["image", "truth"] if len(kind.shape) == 2 else ["middle plane", "truth", "side", "truth"]
     rows, captions = [], []
@@ -107,7 +109,7 @@ def samples(
             for index in range(number):
                 image, labels, voxel = draw(index)
                 axes = "zyx"[-image.ndim :]
-                name = numbered(preset, index, number)
+                name = sample_name(preset, index, number)
                 write_image(out / side / "images" / name, image, voxel, axes)
                 write_labels(out / side / "labels" / name, labels, voxel, axes)
                 if index < most:
@@ -116,31 +118,33 @@ def samples(
                     captions.append(f"{place}: {image.shape} {image.dtype}, voxel {voxel}, {labels.max()} objects")
                 progress.advance()
     shown = f", the first {most} of {number}" if number > most else ""
-    contact = save_png(out / "contact.png", sheet(rows, titles, captions, heading=f"{preset} - {kind.summary}{shown}"))
+    contact = save_png(
+        out / "contact.png", image_grid(rows, titles, captions, heading=f"{preset} - {kind.summary}{shown}")
+    )
     each = " on each side" if len(sides) > 1 else ""
     return f"{number} images and labels of {preset}{each} (seed {seed}) in {out}; picture: {contact}", contact
 
 
-def large(preset: str, out: Path, seed: int, shape: tuple[int, ...], memory: str, overwrite: bool) -> str:
+def write_mosaic(preset: str, out: Path, seed: int, shape: tuple[int, ...], memory: str, overwrite: bool) -> str:
     """One image of any size and, inside of it, its labels; what there is to say."""
-    from ..data.copy import copy
-    from ..data.store import ImageStore, LabelStore, noted, settled
+    from ..data.copy import copy_array
+    from ..data.store import ImageStore, LabelStore, is_finished, read_kept_note
     from ..synth.mosaic import Mosaic
 
-    mosaic, share = Mosaic.of(preset, seed, shape), inputs.budget(memory)
+    mosaic, share = Mosaic.of(preset, seed, shape), inputs.memory_budget(memory)
     axes = "zyx"[-len(shape) :]
     request = {"synth": {"preset": preset, "seed": seed, "shape": list(shape)}}
-    there = out.exists() and noted(out).get("synth") == request["synth"]
+    there = out.exists() and read_kept_note(out).get("synth") == request["synth"]
     if out.exists() and not there and not overwrite:
         raise UserError(f"{out} is there already and of no such command; pass --overwrite to replace it or another -o")
     if not there or overwrite:
         image = ImageStore.create(out, shape, mosaic.image.dtype, mosaic.voxel, axes)
-        copy(mosaic.image, image, f"{preset} (seed {seed})", share)
+        copy_array(mosaic.image, image, f"{preset} (seed {seed})", share)
         image.finish(notes=request)
-    settled(out)
-    if not settled(out / "labels" / "truth"):
+    is_finished(out)
+    if not is_finished(out / "labels" / "truth"):
         truth = LabelStore.create(f"{out}::labels/truth", shape, mosaic.labels.dtype, mosaic.voxel, axes)
-        copy(mosaic.labels, truth, f"{preset} (seed {seed})", share)
+        copy_array(mosaic.labels, truth, f"{preset} (seed {seed})", share)
         truth.finish()
     words = " x ".join(map(str, shape))
     return f"{out}: {words} voxels of {mosaic.voxel}, up to {mosaic.before[-1]} objects in {out}::labels/truth"
@@ -151,34 +155,34 @@ def stacks(
 ) -> tuple[str, Path]:
     """Stacks in images/, labels of each class in labels/CLASS/; what there is to say, and the picture."""
     from ..core.progress import Progress
-    from ..data.stacks import write_stack
+    from ..data.channel_tiff import write_stack
     from ..data.write import write_labels
-    from ..draw import save_png, sheet
+    from ..draw import image_grid, save_png
     from ..labels.ids import sizes as present
-    from ..synth import CLASSES, STACKS, paired, stack
+    from ..synth import CLASSES, STACKS, count_pairs, stack
 
     rows, captions = [], []
     with Progress(preset, number, "stack", quiet) as progress:
         for index in range(number):
             image, labels, voxel = stack(preset, seed, shape, index)
-            name = numbered(preset, index, number)
+            name = sample_name(preset, index, number)
             write_stack(out / "images" / name, image, voxel, "zyx", CLASSES)
             for channel, mask in zip(CLASSES, labels):
                 write_labels(out / "labels" / channel / name, mask, voxel, "zyx")
             if index < SHOWN:
                 rows.append(channels(image, labels, voxel))
                 counts = [f"{len(present(mask)[0])} {channel}" for channel, mask in zip(CLASSES, labels)]
-                counts.append(f"{len(paired(labels))} pairs")
+                counts.append(f"{len(count_pairs(labels))} pairs")
                 captions.append(f"{name}: {image.shape} {image.dtype}, voxel {voxel}, {', '.join(counts)}")
             progress.advance()
     shown = f", the first {SHOWN} of {number}" if number > SHOWN else ""
     titles = [*CLASSES, "golgi (magenta), nuclei (green)", "projection", "side", "truth: golgi amber, nuclei blue"]
     heading = f"{preset} - {STACKS[preset].summary}{shown}"
-    contact = save_png(out / "contact.png", sheet(rows, titles, captions, heading=heading))
+    contact = save_png(out / "contact.png", image_grid(rows, titles, captions, heading=heading))
     return f"{number} stacks of {preset} and labels of each class (seed {seed}) in {out}; picture: {contact}", contact
 
 
-def numbered(preset: str, index: int, number: int) -> str:
+def sample_name(preset: str, index: int, number: int) -> str:
     """File name of one of `number` samples."""
     return f"{preset}_{index:0{max(len(str(number - 1)), 3)}d}.tif"
 
@@ -198,7 +202,7 @@ def views(
     return [*first, thumbnail(image, voxel, kind="max"), side]
 
 
-def cuts(
+def cut_row(
     image: "NDArray[np.uint8] | NDArray[np.uint16]", labels: "NDArray[np.int32]", voxel: "Voxel"
 ) -> "list[NDArray[np.uint8] | None]":
     """One row of a pair's contact sheet: a section, and across the sections, each without and with the truth."""
@@ -226,14 +230,14 @@ def channels(
     middle = [thumbnail(channel, voxel) for channel in image]
     return [
         *middle,
-        merged(*middle),
-        merged(thumbnail(golgi, voxel, kind="max"), thumbnail(nuclei, voxel, kind="max")),
-        merged(*(thumbnail(view, pixel) for view in side)),
+        merge_colours(*middle),
+        merge_colours(thumbnail(golgi, voxel, kind="max"), thumbnail(nuclei, voxel, kind="max")),
+        merge_colours(*(thumbnail(view, pixel) for view in side)),
         outline(nuclei, labels[0], labels[1], voxel),
     ]
 
 
-def merged(magenta: "NDArray[np.uint8]", green: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
+def merge_colours(magenta: "NDArray[np.uint8]", green: "NDArray[np.uint8]") -> "NDArray[np.uint8]":
     """Two gray pictures (h, w, 3) as one in colours that the colour-blind tell apart."""
     picture = magenta.copy()
     picture[..., 1] = green[..., 1]

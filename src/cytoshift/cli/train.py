@@ -24,21 +24,21 @@ def train(
 ) -> None:
     """Train a model, with a report of it. Killed at any moment, the same command goes on from the last checkpoint."""
     from ..core.errors import UserError
-    from ..core.lock import Busy
+    from ..core.lock import OutputBusy
     from ..core.settings import parse, read_yaml
-    from ..core.signals import explained
+    from ..core.signals import explain_stop
     from ..report import write_report
     from ..train.fit import fit
-    from ..train.settings import Run
+    from ..train.run_settings import Run
 
     extra = [] if max_minutes is None else [f"train.max_minutes={max_minutes}"]
     settings = parse(Run, read_yaml(run, [*(overrides or []), *extra]), str(run))
     folder = out or Path("runs") / run.stem
     before = (folder / "log.jsonl").stat().st_mtime_ns if (folder / "log.jsonl").exists() else 0
     try:
-        with explained(lambda: "the last checkpoint is kept, the same command goes on from there"):
+        with explain_stop(lambda: "the last checkpoint is kept, the same command goes on from there"):
             model = fit(settings, folder, quiet, run)
-    except Busy:
+    except OutputBusy:
         raise
     except UserError:
         log = folder / "log.jsonl"

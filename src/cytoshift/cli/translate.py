@@ -23,19 +23,19 @@ def translate(
 ) -> None:
     """Draw microscope images from label images (AD-GAN 4.6), or the series of styles between the two (5.5)."""
     from ..core.errors import UserError
-    from ..core.lock import locked
+    from ..core.lock import lock_outputs
     from ..core.progress import Progress
-    from ..data.made import claim
-    from ..data.untouched import refuse_inputs
-    from ..data.volumes import declared, open_labels
+    from ..data.generated_folder import claim_folder
+    from ..data.input_files import refuse_inputs
+    from ..data.volumes import image_source, open_labels
     from ..data.write import write_image
-    from ..draw import save_png, sheet, thumbnail
+    from ..draw import image_grid, save_png, thumbnail
     from ..model import Segmenter, fingerprint
     from ..predict.translate import draw_styles
 
     if steps < 2:
         raise UserError(f"--steps {steps} asked for, a series has a beginning and an end; pass 2 or more")
-    source = declared(labels, axes=axes, voxel=voxel, unit=unit)
+    source = image_source(labels, axes=axes, voxel=voxel, unit=unit)
     refuse_inputs([out / "styles.png"], files=[model], labels=[source], filled=[out])
     segmenter = Segmenter.load(model)
     rows, names = [], []
@@ -44,8 +44,8 @@ def translate(
     refuse_inputs(images.values(), files=[model], labels=[source])
     request = {"verb": "translate", "model": fingerprint(model), "steps": steps,
                "labels": {volume.name: volume.origin for volume in volumes}}  # fmt: skip
-    with locked(out), Progress("translate", len(volumes), "image", quiet) as progress:
-        claim(out, request, [*images.values(), out / "styles.png"], overwrite)
+    with lock_outputs(out), Progress("translate", len(volumes), "image", quiet) as progress:
+        claim_folder(out, request, [*images.values(), out / "styles.png"], overwrite)
         for volume in volumes:
             progress.advance(0, f"translate {volume.name}")
             series = draw_styles(segmenter, volume, steps)
@@ -54,7 +54,7 @@ def translate(
             names.append(volume.name)
             progress.advance()
         titles = [f"style {i / (steps - 1):.2f}" for i in range(steps)]
-        save_png(out / "styles.png", sheet(rows[:8], titles=titles, captions=names[:8]))
+        save_png(out / "styles.png", image_grid(rows[:8], titles=titles, captions=names[:8]))
     picture = out / "styles.png"
     conclude(
         as_json, f"{len(rows)} translated, {picture}", verb="translate", images=len(rows), out=out, picture=picture

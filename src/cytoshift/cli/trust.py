@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..data.volumes import Volume
     from ..model import Segmenter
-    from ..trust.write import Judged
+    from ..trust.trust_tables import JudgedLabels
 
 
 def trust(
@@ -42,47 +42,49 @@ def trust(
     Writes a table of objects and a JSON beside the labels: cells.trust.csv and .json, or report/trust.csv in a folder;
     where 'cytoshift segment' has left a report of the labels, the score is put into it.
     """
-    from ..core.lock import locked
-    from ..core.marks import refuse_strangers
-    from ..data.untouched import refuse_inputs
-    from ..data.volumes import declared, open_volumes
+    from ..core.lock import lock_outputs
+    from ..core.provenance import refuse_foreign_files
+    from ..data.input_files import refuse_inputs
+    from ..data.volumes import image_source, open_volumes
     from ..model import Segmenter
     from ..report import write_report
-    from ..report.segmentation import of_folder
-    from ..trust.score import together, weakest
-    from ..trust.write import as_numbers, places, write
+    from ..report.segmentation_page import account_of
+    from ..trust.score import mean_score, weakest_criterion
+    from ..trust.trust_tables import places, score_entry, write
     from .segment import fitted
 
-    source = declared(list(images), axes, channel, level, voxel, unit, frames)
+    source = image_source(list(images), axes, channel, level, voxel, unit, frames)
     refuse_inputs(places(Path(labels)), [source], [model], labels=[labels])
-    with locked(labels):
-        refuse_strangers(places(Path(labels)), overwrite)
-        segmenter = Segmenter.load(model, inputs.chosen(device))
+    with lock_outputs(labels):
+        refuse_foreign_files(places(Path(labels)), overwrite)
+        segmenter = Segmenter.load(model, inputs.choose_device(device))
         volumes = open_volumes(source)
         segmenter, _ = fitted(segmenter, volumes, quiet=quiet)
         judged = run(segmenter, volumes, labels, boxes, quiet)
         table, scores = write(judged, Path(labels), str(model))
-        page = write_report(place) if (place := of_folder(Path(labels.partition("::")[0]))) else None
-    total, many = together([one.score for one in judged]), len(judged) > 1
+        page = write_report(place) if (place := account_of(Path(labels.partition("::")[0]))) else None
+    total, many = mean_score([one.score for one in judged]), len(judged) > 1
     words = [one.sentence(one.score.short() if many else one.score.sentence()) for one in judged]
     if many:
         words.append(f"all of them: {total.sentence()}")
-    if against := weakest([one.criteria for one in judged]):
+    if against := weakest_criterion([one.criteria for one in judged]):
         words.append(f"what weighs most against it: {against}")
     also = f", report {page}" if page else ""
     words.append(f"objects with their confidence in {table}, criteria in {scores}{also}")
     numbers = [{name: value for name, value in one.as_dict().items() if name != "blocks"} for one in judged]
     conclude(
-        as_json, "\n".join(words), verb="trust", model=model, **as_numbers(total), against=against, images=numbers,
+        as_json, "\n".join(words), verb="trust", model=model, **score_entry(total), against=against, images=numbers,
         table=table, scores=scores, report=page,
     )  # fmt: skip
 
 
-def run(segmenter: "Segmenter", volumes: "Sequence[Volume]", labels: str, boxes: int, quiet: bool) -> "list[Judged]":
+def run(
+    segmenter: "Segmenter", volumes: "Sequence[Volume]", labels: str, boxes: int, quiet: bool
+) -> "list[JudgedLabels]":
     from ..core.atomic import discard
     from ..core.progress import Progress
-    from ..trust.boxes import judged
-    from ..trust.write import places
+    from ..trust.sampled_boxes import judge_image
+    from ..trust.trust_tables import places
     from .segment import size
 
     truths = {name: by_image(volumes, labels, name) for name, *_ in segmenter.representation.parts()}
@@ -93,7 +95,7 @@ def run(segmenter: "Segmenter", volumes: "Sequence[Volume]", labels: str, boxes:
             step = lambda part, done=done, volume=volume: progress.update(done + size(volume) * part)
             progress.update(done, f"judge {volume.name} ({i + 1} of {len(volumes)})")
             mine = {name: found[i] for name, found in truths.items()}
-            out += judged(segmenter, volume, mine, boxes, notes / str(i), step)
+            out += judge_image(segmenter, volume, mine, boxes, notes / str(i), step)
             done += size(volume)
     discard(notes)
     return out

@@ -12,7 +12,7 @@ from .console import say
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..data.levels import Leveled
+    from ..data.levels import PyramidVolume
     from ..data.volumes import ImageSource
     from ..view.layers import Layer
     from ..view.server import Server
@@ -51,27 +51,27 @@ def view(
     It is served on 127.0.0.1 behind a token, and nothing is loaded from elsewhere. From another machine:
     ssh -L 8765:127.0.0.1:8765 HOST, there with --port 8765 --no-browser.
     """
-    from ..core.lock import locked
-    from ..core.marks import refuse_strangers
-    from ..data.untouched import refuse_inputs
-    from ..data.volumes import declared
+    from ..core.lock import lock_outputs
+    from ..core.provenance import refuse_foreign_files
+    from ..data.input_files import refuse_inputs
+    from ..data.volumes import image_source
     from ..view.server import Server
 
     if screenshot is not None and screenshot.suffix.lower() != ".png":
         raise UserError(f"{screenshot} is asked for, a screenshot is a PNG file; pass {screenshot.with_suffix('.png')}")
-    source = declared(image, axes, channel, 0, voxel, unit, frames)
+    source = image_source(image, axes, channel, 0, voxel, unit, frames)
     refuse_inputs([screenshot], [source], [model], labels=labels or [])
     if screenshot is not None:
-        refuse_strangers([screenshot], overwrite)
-    layers = list(pictures(source))
-    for path in labels or (inside(image) if model is None else []):
-        layers += objects(declared(path, axes, None, 0, voxel, unit, frames), layers[0])
+        refuse_foreign_files([screenshot], overwrite)
+    layers = list(image_pyramids(source))
+    for path in labels or (inner_labels(image) if model is None else []):
+        layers += label_layers(image_source(path, axes, None, 0, voxel, unit, frames), layers[0])
     if model is not None:
-        layers += drawn(model, device, source)
+        layers += model_layers(model, device, source)
     with Server(layers, port, say=lambda sentence: say(sentence, fg="red", err=True)) as server:
         if screenshot is not None:
-            with locked(screenshot):
-                refuse_strangers([screenshot], overwrite)
+            with lock_outputs(screenshot):
+                refuse_foreign_files([screenshot], overwrite)
                 say(f"picture {server.picture(screenshot)}")
             return
         serve(server, browser)
@@ -83,7 +83,7 @@ def serve(server: "Server", browser: bool) -> None:
     import threading
     import webbrowser
 
-    from ..core.signals import Stopped
+    from ..core.signals import StopRequest
 
     names = ", ".join(layer.served.name for layer in server.layers)
     try:
@@ -91,102 +91,104 @@ def serve(server: "Server", browser: bool) -> None:
         if browser:
             webbrowser.open(server.address)
         threading.Event().wait()
-    except (KeyboardInterrupt, Stopped) as end:
-        if isinstance(end, Stopped) and end.number != signal.SIGINT:
+    except (KeyboardInterrupt, StopRequest) as end:
+        if isinstance(end, StopRequest) and end.number != signal.SIGINT:
             raise
         say("\nclosed")
 
 
-def pictures(source: "ImageSource") -> "Iterator[Layer]":
+def image_pyramids(source: "ImageSource") -> "Iterator[Layer]":
     """A layer for each channel."""
     from ..data.lazy import refuse_pieces
-    from ..data.levels import along_time, channels, deepened, open_leveled
+    from ..data.levels import add_strided_levels, open_pyramid, split_image, stack_frames
     from ..view.layers import Layer, colours
-    from ..view.served import Served
+    from ..view.virtual_zarr import VirtualZarr
 
-    found = open_leveled(source)
+    found = open_pyramid(source)
     for image in found:
         refuse_pieces(image.volume.array, image.volume.origin, ROOM, allow="")
-    each = [channels(image) for image in found]
+    each = [split_image(image) for image in found]
     colour = colours(len(each[0]))
     for number, parts in enumerate(zip(*each)):
         name = parts[0].volume.name if len(each) == 1 else "images"
-        frames = deepened(along_time(parts))
-        yield Layer(Served(frames, f"{name} {number}" if len(colour) > 1 else name), colour=colour[number])
+        frames = add_strided_levels(stack_frames(parts))
+        yield Layer(VirtualZarr(frames, f"{name} {number}" if len(colour) > 1 else name), colour=colour[number])
 
 
-def objects(source: "ImageSource", image: "Layer") -> "list[Layer]":
+def label_layers(source: "ImageSource", image: "Layer") -> "list[Layer]":
     """The layer of one set of labels, and one of the objects' confidence where that is known."""
-    from ..data.levels import along_time, deepened, open_leveled
+    from ..data.levels import add_strided_levels, open_pyramid, stack_frames
 
-    found = open_leveled(source, labels=True)
-    frames = deepened(along_time(found))
+    found = open_pyramid(source, labels=True)
+    frames = add_strided_levels(stack_frames(found))
     if frames.volume.axes != image.served.image.volume.axes:
         raise UserError(
             f"{source.paths} has the axes '{frames.volume.axes}', the image '{image.served.image.volume.axes}'; pass "
             "labels of this image, or --axes"
         )
-    return described(frames, str(source.paths), found[0] if len(found) == 1 else None)
+    return image_layers(frames, str(source.paths), found[0] if len(found) == 1 else None)
 
 
-def described(frames: "Leveled", path: str, single: "Leveled | None") -> "list[Layer]":
+def image_layers(frames: "PyramidVolume", path: str, single: "PyramidVolume | None") -> "list[Layer]":
     """single: the one image whose objects may have properties; ids of several frames would be mixed up."""
     from dataclasses import replace
 
-    from ..data.levels import Coarse
+    from ..data.levels import CoarseLevel
     from ..view.layers import Layer
-    from ..view.properties import SURE, Told, properties
-    from ..view.served import Served
+    from ..view.properties import SURE, PropertyArray, properties
+    from ..view.virtual_zarr import VirtualZarr
 
     name = f"labels {Path(path.rpartition('::')[2] or path).name}"
     known = properties(path, single.volume.name, single.volume.origin) if single else None
-    out = [Layer(Served(frames, name, labels=True), known)]
+    out = [Layer(VirtualZarr(frames, name, labels=True), known)]
     if known is not None and SURE in known.columns:
-        levels = [Coarse(Told(one.array, known.ids, known.columns[SURE]), one.factors) for one in frames.levels]
+        levels = [
+            CoarseLevel(PropertyArray(one.array, known.ids, known.columns[SURE]), one.factors) for one in frames.levels
+        ]
         sure = replace(frames, levels=tuple(levels))
-        out.append(Layer(Served(sure, f"{SURE} of {name}"), sureness=True, shown=False))
+        out.append(Layer(VirtualZarr(sure, f"{SURE} of {name}"), sureness=True, shown=False))
     return out
 
 
-def drawn(model: Path, device: str, source: "ImageSource") -> "list[Layer]":
+def model_layers(model: Path, device: str, source: "ImageSource") -> "list[Layer]":
     """A layer for each class that a model finds."""
     from dataclasses import replace
 
-    from ..data.levels import Coarse, Leveled, Strided, deepened, open_leveled
-    from ..data.pyramid import planned
+    from ..data.levels import CoarseLevel, PyramidVolume, StridedArray, add_strided_levels, open_pyramid
+    from ..data.pyramid import plan_levels
     from ..model import Segmenter
-    from ..predict.live import Class, Live
+    from ..predict.live import LiveClass, LiveSegmentation
     from ..view.layers import Layer
-    from ..view.served import Served
+    from ..view.virtual_zarr import VirtualZarr
     from .segment import fitted
 
-    found = open_leveled(source)
+    found = open_pyramid(source)
     if len(found) > 1:
         raise UserError(f"a model is asked for and {len(found)} images are given; name one of them, or one of --frames")
     volume = found[0].volume
     rough = next((level for level in reversed(found[0].levels) if level.array.size >= ROUGH), found[0].levels[0])
-    segmenter, _ = fitted(Segmenter.load(model, inputs.chosen(device)), [volume])
-    live = Live(segmenter, volume, replace(volume, array=rough.array))
+    segmenter, _ = fitted(Segmenter.load(model, inputs.choose_device(device)), [volume])
+    live = LiveSegmentation(segmenter, volume, replace(volume, array=rough.array))
     if not live.whole and live.segmenter.scale is None and rough is not found[0].levels[0]:
         shape = " x ".join(map(str, rough.array.shape))
         say(f"{model} sees intensities as those of a coarse copy, {shape}; 'segment' measures all voxels")
     out = []
     for name, labels in live.classes.items():
         shown = replace(volume, array=labels)
-        first = Leveled(shown, (Coarse(labels, (1.0,) * len(volume.axes)),))
+        first = PyramidVolume(shown, (CoarseLevel(labels, (1.0,) * len(volume.axes)),))
         if live.whole:
-            first = deepened(first)
+            first = add_strided_levels(first)
         else:  # a far view does not set the network to work on all that it shows
-            seen = Class(live, labels.number, seen=True)
-            steps = [level.factors for level in planned(volume.shape, volume.voxel.size)[1:]]
-            coarser = tuple(Coarse(Strided(seen, each), tuple(map(float, each))) for each in steps)
+            seen = LiveClass(live, labels.number, seen=True)
+            steps = [level.factors for level in plan_levels(volume.shape, volume.voxel.size)[1:]]
+            coarser = tuple(CoarseLevel(StridedArray(seen, each), tuple(map(float, each))) for each in steps)
             first = replace(first, levels=first.levels + coarser)
         title = f"{name or 'objects'} by {model.parent.name or model.name}"
-        out.append(Layer(Served(first, title, labels=True), slow=True))
+        out.append(Layer(VirtualZarr(first, title, labels=True), slow=True))
     return out
 
 
-def inside(image: str) -> list[str]:
+def inner_labels(image: str) -> list[str]:
     """The labels that an OME-Zarr image lists as its own."""
     from ..data.formats import is_zarr
 

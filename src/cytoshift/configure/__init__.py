@@ -1,6 +1,6 @@
 """Raw images and requests -> the settings of a run, and a picture to check them by."""
 
 from .preview import preview
-from .requests import Configured, Labelled, Requests, configure, labelled
+from .requests import LabelledSource, Requests, RunConfiguration, configure, open_source
 
-__all__ = ["Configured", "Labelled", "Requests", "configure", "labelled", "preview"]
+__all__ = ["LabelledSource", "Requests", "RunConfiguration", "configure", "open_source", "preview"]

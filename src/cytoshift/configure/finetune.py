@@ -9,12 +9,12 @@ from pathlib import Path
 from ..data.volumes import ImageSource
 from ..methods import Supervised
 from ..methods.backbone import Backbone
-from ..train.settings import Run, Source
+from ..train.run_settings import Run, Source
 
 SLOWER = 0.1  # times the learning rate of the first training (the authors: 1e-4 after 1e-3)
 
 
-def finetuned(
+def finetuning_run(
     run: Run,
     model: Path,
     images: ImageSource,

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from ..core.rng import stream
 from ..core.voxel import Voxel
 from ..data.volumes import Volume, open_volumes
-from ..draw import colour_labels, composite, sheet, thumbnail
+from ..draw import colour_labels, composite, image_grid, thumbnail
 from ..labels.ids import sizes
 from ..methods.supervised import Supervised
 from ..synth import draw_labels
-from ..train.domains import domains, drawn, images, mask_drawer
-from ..train.settings import Run
+from ..train.domain_streams import domain_streams, drawn, image_stream, mask_drawer
+from ..train.run_settings import Run
 from ..train.trainer import working_voxel
 
 SHOWN = 4  # rows
@@ -40,13 +40,13 @@ def preview(run: Run) -> Picture:
     volumes = open_volumes(run.data.images)
     working = working_voxel(run, volumes)
     if run.source is not None:
-        return of_source(run, volumes, working)
+        return preview_source(run, volumes, working)
     if run.randomised is not None:
         return of_images(run, volumes, working)
-    return of_classes(run, volumes, working) if run.represent.names else of_masks(run, volumes, working)
+    return preview_classes(run, volumes, working) if run.represent.names else preview_masks(run, volumes, working)
 
 
-def of_masks(run: Run, volumes: Sequence[Volume], working: Voxel) -> Picture:
+def preview_masks(run: Run, volumes: Sequence[Volume], working: Voxel) -> Picture:
     """Left to right: raw image, objects drawn in the same extent, mask as the network will see it."""
     assert run.prior is not None, "a method that draws masks has a prior"
     square, rows, captions = Voxel(working.size, working.unit), [], []
@@ -66,12 +66,12 @@ def of_masks(run: Run, volumes: Sequence[Volume], working: Voxel) -> Picture:
         captions.append([f"{volume.name}, {' x '.join(map(str, seen))} voxels", f"{labels.max()} objects", ""])
     titles = ["image", "synthetic objects", f"as {run.represent.kind} mask"]
     heading = "Do size, number and shape of the synthetic objects look like those of the images? If not, change prior."
-    return sheet(rows, titles=titles, captions=captions, heading=heading)
+    return image_grid(rows, titles=titles, captions=captions, heading=heading)
 
 
 def of_images(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
     """Patches as the network will see them beside synthetic images and their labels."""
-    made, target, square = drawn(run, working), images(run, volumes, working), Voxel(working.size, working.unit)
+    made, target, square = drawn(run, working), image_stream(run, volumes, working), Voxel(working.size, working.unit)
     rows = []
     for i in range(SHOWN):
         image, labels = made.pair(i)
@@ -83,14 +83,14 @@ def of_images(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
     heading = (
         "Are synthetic objects as large as those of the images, and bright on both sides? If not, change randomised."
     )
-    return sheet(rows, titles=["image", "synthetic image", "its labels"], heading=heading)
+    return image_grid(rows, titles=["image", "synthetic image", "its labels"], heading=heading)
 
 
-def of_classes(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
+def preview_classes(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
     """Patches of several channels beside synthetic objects of several classes, in the same colours."""
     draw = mask_drawer(run)
     assert draw is not None and run.represent.names
-    patches, square, rows, captions = images(run, volumes, working), Voxel(working.size, working.unit), [], []
+    patches, square, rows, captions = image_stream(run, volumes, working), Voxel(working.size, working.unit), [], []
     for i in range(SHOWN):
         labels = draw(run.patch, working, stream(run.seed, "preview", i))
         seen = patches.channels(patches.window(stream(run.seed, "preview", i, "image")))
@@ -101,12 +101,15 @@ def of_classes(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
         counts = (f"{len(sizes(one)[0])} {name}" for one, name in zip(labels, run.represent.names))
         captions.append([f"{' x '.join(map(str, run.patch))} voxels", ", ".join(counts)])
     heading = "Do size, number and shape of the synthetic objects look like those of the images? If not, change them."
-    return sheet(rows, titles=["image", "synthetic objects"], captions=captions, heading=heading)
+    return image_grid(rows, titles=["image", "synthetic objects"], captions=captions, heading=heading)
 
 
-def of_source(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
+def preview_source(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
     """Source patches, their labels and target patches as the networks see them."""
-    lender, target = domains(run, Supervised.batch, volumes, working)["source"], images(run, volumes, working)
+    lender, target = (
+        domain_streams(run, Supervised.batch, volumes, working)["source"],
+        image_stream(run, volumes, working),
+    )
     square, several = Voxel(working.size, working.unit), bool(run.represent.names)
     rows = []
     for i in range(SHOWN):
@@ -124,4 +127,4 @@ def of_source(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
         rows.append([seen, found, there])
     alike = "and each class in the same colour" if several else "and brighter than what is around them"
     heading = f"Are objects of both sides equally large, {alike}? If not, change source."
-    return sheet(rows, titles=["source", "its labels", "target"], heading=heading)
+    return image_grid(rows, titles=["source", "its labels", "target"], heading=heading)

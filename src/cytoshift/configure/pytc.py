@@ -14,8 +14,8 @@ from ..core.settings import parse, read_yaml
 from ..core.voxel import Voxel
 from ..data.corrupt import PAPER, Corrupt
 from ..methods.cysgan import CySGAN
-from ..train.settings import Run
-from .recipe import laid_over
+from ..train.run_settings import Run
+from .recipe import overlay_settings
 
 # What is said about settings that have no counterpart, by the longest beginning of their name.
 REASONS = {
@@ -90,7 +90,7 @@ class Leaves:
         return [f"{name} = {value}: {reason(name)}" for name, value in self.values.items() if name not in self.asked]
 
 
-def imported(paths: list[Path], voxel: Voxel) -> tuple[Run, list[str]]:
+def import_settings(paths: list[Path], voxel: Voxel) -> tuple[Run, list[str]]:
     """The settings of a run that these files ask for, and what of them has no counterpart.
 
     voxel: of source and target, which such files do not know; the networks' kernels follow it. Raises UserError where
@@ -98,8 +98,8 @@ def imported(paths: list[Path], voxel: Voxel) -> tuple[Run, list[str]]:
     """
     merged: dict[str, Any] = {}
     for path in paths:
-        merged = laid_over(merged, read_yaml(path))
-    given = Leaves(dict(flat(merged)), set())
+        merged = overlay_settings(merged, read_yaml(path))
+    given = Leaves(dict(flatten_settings(merged)), set())
     missing = [n for n in ("DATASET.IMAGE_NAME", "DATASET.LABEL_NAME", "NEW_DOMAIN.IMAGE_NAME") if not given.take(n)]
     if missing:
         raise UserError(
@@ -126,7 +126,7 @@ def imported(paths: list[Path], voxel: Voxel) -> tuple[Run, list[str]]:
             "patch": patch,
             "represent": representation(given),
             "options": options(given),
-            "train": preset["train"] | training(given),
+            "train": preset["train"] | training_settings(given),
         },
         "the imported settings",
     )
@@ -155,7 +155,7 @@ def options(given: Leaves) -> dict[str, Any]:
     return out
 
 
-def training(given: Leaves) -> dict[str, Any]:
+def training_settings(given: Leaves) -> dict[str, Any]:
     names = {"SOLVER.BASE_LR": ("lr", float), "SOLVER.ITERATION_TOTAL": ("steps", int),
              "SOLVER.SAMPLES_PER_BATCH": ("batch", int), "SOLVER.WEIGHT_DECAY": ("weight_decay", float),
              "SOLVER.WARMUP_ITERS": ("warm_up", int)}  # fmt: skip
@@ -188,7 +188,7 @@ def corruptions(given: Leaves, patch: tuple[int, ...]) -> Corrupt:
     return parse(Corrupt, PAPER.model_dump() | changed, "AUGMENTOR")
 
 
-def flat(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
+def flatten_settings(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
     """Nested settings as dotted names.
 
     >>> flat({"A": {"B": 1}, "C": 2})
@@ -196,7 +196,7 @@ def flat(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
     """
     out = []
     for key, value in tree.items():
-        out += flat(value, f"{before}{key}.") if isinstance(value, Mapping) else [(f"{before}{key}", value)]
+        out += flatten_settings(value, f"{before}{key}.") if isinstance(value, Mapping) else [(f"{before}{key}", value)]
     return out
 
 

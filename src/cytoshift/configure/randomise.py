@@ -6,7 +6,7 @@ from ..core.batch import Drawn
 from ..core.settings import parse
 from ..methods import METHODS
 from ..methods.randomised import Randomised
-from ..train.settings import Run
+from ..train.run_settings import Run
 from .recipe import (
     AIMS,
     LONGEST,
@@ -18,7 +18,7 @@ from .recipe import (
     patch,
     preset_name,
     resolution,
-    rounded,
+    round_digits,
 )  # fmt: skip
 
 METHOD = Randomised.name
@@ -50,7 +50,7 @@ def settings(survey: Survey, preset: str = "laptop", *, represent: Written = "bc
     own = {volume.voxel for volume in survey.volumes}
     low, high = (seen.whole_diameters[q] for q in (25, 75))
     share = max(seen.foreground, 0.02)
-    writing: dict[str, Any] = {"kind": represent, "smallest": rounded(SMALLEST * seen.whole_diameters[5])}
+    writing: dict[str, Any] = {"kind": represent, "smallest": round_digits(SMALLEST * seen.whole_diameters[5])}
     if represent in ("bcd", "bc"):
         writing |= {"contour": "volume" if ndim == 3 else "slice", "threshold": 0.5, "seed_foreground": 0.6,
                     "seed_contour": 0.5}  # fmt: skip
@@ -68,9 +68,9 @@ def settings(survey: Survey, preset: str = "laptop", *, represent: Written = "bc
             },
             "patch": patch(survey, working, fixed.get("patch", aim.patch)),
             "randomised": {
-                "diameter": (rounded(max(low / WIDER, 3 * min(working.size))), rounded(high * WIDER)),
-                "cover": (rounded(COVERED[0] * share), rounded(min(COVERED[1] * share, FULLEST))),
-                "elongation": rounded(min(max((seen.elongation[75] - 1) / 2, 0.15), (LONGEST - 1) / 4), 2),
+                "diameter": (round_digits(max(low / WIDER, 3 * min(working.size))), round_digits(high * WIDER)),
+                "cover": (round_digits(COVERED[0] * share), round_digits(min(COVERED[1] * share, FULLEST))),
+                "elongation": round_digits(min(max((seen.elongation[75] - 1) / 2, 0.15), (LONGEST - 1) / 4), 2),
             },
             "represent": writing,
             "tune": True,

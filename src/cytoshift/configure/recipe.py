@@ -14,12 +14,12 @@ from ..core.rng import stream
 from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..data.resample import working_shape
-from ..data.volumes import ImageSource, Volume, at_hand, open_volumes
+from ..data.volumes import ImageSource, Volume, load_small, open_volumes
 from ..measure.estimate import estimate
-from ..measure.measured import Measured
+from ..measure.measurement import Measurement
 from ..methods import ADGAN, METHODS
 from ..synth import Groups, Lognormal, Prior, draw_labels
-from ..train.settings import Run
+from ..train.run_settings import Run
 
 Polarity = Literal["auto", "bright", "dark"]
 Told = Callable[[int, int], None]  # done, in all
@@ -67,7 +67,7 @@ class Survey:
 
     source: ImageSource
     volumes: list[Volume]
-    measured: Measured
+    measured: Measurement
     declared: bool  # whether the user said the polarity
     words: str | None = None  # where its numbers are not what was measured
 
@@ -90,14 +90,14 @@ class Survey:
         )
 
 
-def look(source: ImageSource, polarity: Polarity = "auto", progress: Told | None = None) -> Survey:
+def survey_images(source: ImageSource, polarity: Polarity = "auto", progress: Told | None = None) -> Survey:
     """Open the images and measure them; progress as of `estimate`.
 
     Raises UserError where nothing is found, or nothing that could be measured.
     """
     volumes = open_volumes(source)
     measured = estimate(
-        at_hand(volumes, ROOM), [v.voxel for v in volumes], None if polarity == "auto" else polarity, progress
+        load_small(volumes, ROOM), [v.voxel for v in volumes], None if polarity == "auto" else polarity, progress
     )
     return Survey(source, volumes, measured, polarity != "auto")
 
@@ -107,7 +107,7 @@ def recipe(
     represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run for these images, from what they show; no label is read."""
-    return settings(look(source, polarity), preset, method=method, represent=represent, seed=seed)
+    return settings(survey_images(source, polarity), preset, method=method, represent=represent, seed=seed)
 
 
 def settings(
@@ -156,7 +156,7 @@ def settings(
             "represent": {
                 "kind": represent,
                 **masks,
-                "smallest": rounded(SMALLEST * survey.measured.whole_diameters[5]),
+                "smallest": round_digits(SMALLEST * survey.measured.whole_diameters[5]),
             },
             "options": dict(fixed["options"]),
             "train": dict(fixed["train"]),
@@ -193,10 +193,10 @@ def resolution(survey: Survey, aim: Aim) -> Voxel:
     stays = aim.deep is not None and median / z >= aim.deep
     if fine == own and len(set(voxels)) == 1 and (stays or len(set(voxels[0].size)) == 1):
         return voxels[0]
-    fine = rounded(fine)
+    fine = round_digits(fine)
     if len(voxels[0].size) == 2:
         return Voxel((fine, fine), unit)
-    return Voxel((max(fine, rounded(z if stays else z / COARSE)), fine, fine), unit)
+    return Voxel((max(fine, round_digits(z if stays else z / COARSE)), fine, fine), unit)
 
 
 def patch(survey: Survey, working: Voxel, wish: tuple[int, ...], least: int = SHORTEST) -> tuple[int, ...]:
@@ -230,12 +230,12 @@ def prior(survey: Survey, working: Voxel, patch: tuple[int, ...]) -> Prior:
         variance -= float(np.var(np.log([diameter for diameter, _ in law.groups])))
     guess = Prior(
         diameter=Lognormal(
-            median=rounded(median),
-            spread=rounded(min(max(variance, 0.05**2) ** 0.5, 0.6)),
-            clip=(rounded(min(0.9 * sizes[5] / median, 1.0)), rounded(max(1.1 * sizes[95] / median, 1.0))),
+            median=round_digits(median),
+            spread=round_digits(min(max(variance, 0.05**2) ** 0.5, 0.6)),
+            clip=(round_digits(min(0.9 * sizes[5] / median, 1.0)), round_digits(max(1.1 * sizes[95] / median, 1.0))),
         ),
         elongation=elongation(seen, axial),
-        axial=rounded(axial),
+        axial=round_digits(axial),
         irregularity=0.03,
         density=law,
         clustering=0.3,
@@ -243,10 +243,10 @@ def prior(survey: Survey, working: Voxel, patch: tuple[int, ...]) -> Prior:
         border="window",
         unit=working.unit,
     )  # fmt: skip
-    return covering(guess, seen.foreground, working, patch)
+    return scale_to_cover(guess, seen.foreground, working, patch)
 
 
-def elongation(seen: Measured, axial: float) -> tuple[float, float]:
+def elongation(seen: Measurement, axial: float) -> tuple[float, float]:
     """Range of long over short axis that gives the ratios seen."""
     if seen.ndim == 2:
         low, high = seen.elongation[5], seen.elongation[95]
@@ -254,23 +254,23 @@ def elongation(seen: Measured, axial: float) -> tuple[float, float]:
         low = 1.0
         high = 1 + (seen.elongation[50] / max(axial, 1 / axial) - 1) / 0.707
     low = min(max(low, 1.0), LONGEST)
-    return rounded(low), rounded(min(max(high, low, 1.1), LONGEST))
+    return round_digits(low), round_digits(min(max(high, low, 1.1), LONGEST))
 
 
-def density(seen: Measured) -> Groups | tuple[float, float]:
+def density(seen: Measurement) -> Groups | tuple[float, float]:
     """How many objects: groups of diameter and density as the images show them; of few images, half to one and a half
     times what was seen."""
     shown = [(image.diameter, image.density) for image in seen.images if image.diameter]
     if len(shown) < FEW:
         middle = seen.density[50]
-        return rounded(min(seen.density[5], 0.5 * middle)), rounded(max(seen.density[95], 1.5 * middle))
+        return round_digits(min(seen.density[5], 0.5 * middle)), round_digits(max(seen.density[95], 1.5 * middle))
     shown.sort(key=lambda pair: pair[1])
     count = min(len(shown), MOST_GROUPS)
     chosen = [shown[int((i + 0.5) * len(shown) / count)] for i in range(count)]
-    return Groups(groups=tuple((rounded(d), rounded(n)) for d, n in chosen))
+    return Groups(groups=tuple((round_digits(d), round_digits(n)) for d, n in chosen))
 
 
-def covering(guess: Prior, share: float, working: Voxel, patch: tuple[int, ...]) -> Prior:
+def scale_to_cover(guess: Prior, share: float, working: Voxel, patch: tuple[int, ...]) -> Prior:
     """`guess` with its density scaled so that masks are covered to `share` on average.
 
     Objects that reach in from outside, give way to others or are clipped in size make any formula wrong; a few
@@ -280,19 +280,19 @@ def covering(guess: Prior, share: float, working: Voxel, patch: tuple[int, ...])
     for round_ in range(ROUNDS):
         drawn = [draw_labels(guess, patch, working, stream(0, "cover", round_, i)) > 0 for i in range(DRAWN)]
         total *= min(max(share / max(float(np.mean(drawn)), 1e-6), 0.5), 2.0)
-        guess = guess.model_copy(update={"density": scaled(law, total)})
+        guess = guess.model_copy(update={"density": scale_density(law, total)})
     return guess
 
 
-def scaled(law: Any, factor: float) -> Groups | tuple[float, float]:
+def scale_density(law: Any, factor: float) -> Groups | tuple[float, float]:
     """A range or groups of densities, `factor` times as dense."""
     if isinstance(law, Groups):
-        pairs = tuple((diameter, rounded(density * factor)) for diameter, density in law.groups)
+        pairs = tuple((diameter, round_digits(density * factor)) for diameter, density in law.groups)
         return Groups(groups=pairs, jitter=law.jitter)
-    return rounded(law[0] * factor), rounded(law[1] * factor)
+    return round_digits(law[0] * factor), round_digits(law[1] * factor)
 
 
-def rounded(value: float, digits: int = 3) -> float:
+def round_digits(value: float, digits: int = 3) -> float:
     """To significant digits: a person reads the file.
 
     >>> rounded(0.00123456)
@@ -301,7 +301,7 @@ def rounded(value: float, digits: int = 3) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def laid_over(data: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+def overlay_settings(data: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     """`data` with `extra` over it: groups go into groups, and "train.steps" is steps of the group train.
 
     >>> laid_over({"train": {"lr": 1, "steps": 2}}, {"train.steps": 3})
@@ -312,11 +312,11 @@ def laid_over(data: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
         first, dot, rest = key.partition(".")
         inner = {rest: value} if dot else value
         whole = isinstance(inner, Mapping) and isinstance(out.get(first), dict)
-        out[first] = laid_over(out[first], inner) if whole else inner
+        out[first] = overlay_settings(out[first], inner) if whole else inner
     return out
 
 
-def commented(run: Run, survey: Survey) -> str:
+def to_commented_yaml(run: Run, survey: Survey) -> str:
     """run.yaml: what was set, group by group, each with what it is and where its numbers come from."""
     plain = run.model_dump(mode="json", exclude_unset=True)
     words = comments(run, survey)
@@ -350,7 +350,7 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
             "gamma below 1 lifts dim objects beside bright ones.",
             f"voxel: the images are learnt from {at}: the median object is {median / step:.0f} voxels across.",
             "augment: patches are mirrored and turned; gamma: their contrast varies by 2 to the power of +- so much; "
-            "shade: an uneven light, in octaves, so that brightness does not end up as size.",
+            "bias_field: a slowly varying brightness, in octaves, so that brightness does not end up as size.",
         ),
         "patch": (f"What the networks see at once, in voxels: {shortest:.1f} median objects along its shortest side.",),
         "prior": (

@@ -9,8 +9,8 @@ from ..core.errors import UserError
 from ..core.settings import Settings
 from ..data.volumes import ImageSource
 from ..methods import KNOWN, METHODS, CySGAN
-from ..train.settings import Run
-from . import borrow, classes, randomise, recipe
+from ..train.run_settings import Run
+from . import class_settings, randomise, recipe, source_labels
 
 POLARITIES = ("auto", "bright", "dark")
 DRAWN = ("ternary", "semantic")  # representations of masks that are drawn
@@ -47,7 +47,7 @@ class Requests(Settings):
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledSource:
     """Images of another modality with their labels.
 
     Parameters
@@ -66,7 +66,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Configured:
+class RunConfiguration:
     """Settings of a run.
 
     Parameters
@@ -84,9 +84,9 @@ class Configured:
     sentence: str
 
 
-def labelled(
+def open_source(
     images: ImageSource, labels: Labels, mask_above: float | None = None, names: tuple[str, ...] = ()
-) -> Labelled:
+) -> LabelledSource:
     """Images and the places of their labels, which share axes, voxel size and frames.
 
     Parameters
@@ -96,7 +96,7 @@ def labelled(
     labels
         A file, folder or glob; of several classes a folder that holds one for each, or their places by name.
     mask_above
-        See `Labelled`.
+        See `LabelledSource`.
     names
         Of the classes, where there are several.
 
@@ -114,7 +114,7 @@ def labelled(
     if not names:
         if not isinstance(labels, str | Path):
             raise UserError(f"labels of {', '.join(labels)} are given and no channels of them; pass `channels`")
-        return Labelled(images, of(labels), mask_above)
+        return LabelledSource(images, of(labels), mask_above)
     numbers = images.channel if isinstance(images.channel, tuple) else (images.channel,)
     if images.channel is not None and (len(numbers) != len(names) or "luminance" in numbers):
         raise UserError(
@@ -131,16 +131,16 @@ def labelled(
             f"the source does not say where the labels of {', '.join(names)} are; give a folder that holds one for "
             f"each, or {','.join(f'{name}=PATH' for name in names)}"
         )
-    return Labelled(images, {name: of(labels[name]) for name in names}, mask_above)
+    return LabelledSource(images, {name: of(labels[name]) for name in names}, mask_above)
 
 
 def configure(
     method: str,
     target: ImageSource,
-    source: Labelled | None = None,
+    source: LabelledSource | None = None,
     requests: Requests | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Configured:
+) -> RunConfiguration:
     """Settings of a run of a method for these images.
 
     Parameters
@@ -167,109 +167,111 @@ def configure(
     known = LEARNT if whole else DRAWN
     represent: Any = asked.represent or ("bcd" if whole else "semantic")
     if represent not in known:
-        raise unknown("represent", represent, known)
+        raise unknown_value("represent", represent, known)
     if source is not None:
-        ways = taught if asked.channels else borrowed
+        ways = configure_source_classes if asked.channels else configure_source
         return ways(method, target, source, asked, represent, progress)
     if whole:
         return synthesised(target, asked, represent, progress)
-    return (drawn_classes if asked.channels else drawn)(method, target, asked, represent, progress)
+    return (configure_mask_classes if asked.channels else configure_masks)(method, target, asked, represent, progress)
 
 
-def refuse_misfits(method: str, target: ImageSource, source: Labelled | None, asked: Requests) -> None:
+def refuse_misfits(method: str, target: ImageSource, source: LabelledSource | None, asked: Requests) -> None:
     """Raises UserError where method, images and requests do not go together."""
     if method not in KNOWN or not KNOWN[method].segments:
         there = ", ".join(name for name, kind in KNOWN.items() if kind.segments)
         raise UserError(f"method '{method}' asked for, there are {there}; pass one of them")
-    if borrow.borrows(method) and source is None:
+    if source_labels.learns_from_source(method) and source is None:
         raise UserError(
             f"method '{method}' borrows labels, and none are given; pass `source` with images and their labels"
         )
-    if source is not None and not borrow.borrows(method):
+    if source is not None and not source_labels.learns_from_source(method):
         raise UserError(f"method '{method}' learns without labels; leave out `source`, or take {CySGAN.name}")
     if asked.polarity not in POLARITIES:
-        raise unknown("polarity", asked.polarity, POLARITIES)
+        raise unknown_value("polarity", asked.polarity, POLARITIES)
     if asked.channels is None:
         if asked.cells is not None:
             raise UserError(
                 "`cells` draws several classes, and `channels` names none; pass `channels=golgi=0,nuclei=1`"
             )
         return
-    if method not in METHODS or not METHODS[method].several:
-        able = ", ".join(name for name, kind in METHODS.items() if kind.several)
+    if method not in METHODS or not METHODS[method].supports_classes:
+        able = ", ".join(name for name, kind in METHODS.items() if kind.supports_classes)
         raise UserError(f"{method} segments one class; leave `channels` out, or take {able}")
     if target.channel is not None:
         raise UserError("`channel` chooses one channel, `channels` several; leave one of them out")
 
 
-def unknown(setting: str, value: str, known: tuple[str, ...]) -> UserError:
+def unknown_value(setting: str, value: str, known: tuple[str, ...]) -> UserError:
     return UserError(f"`{setting}={value}` asked for, there are {', '.join(known)}; pass one of them")
 
 
-def drawn(
+def configure_masks(
     method: str, target: ImageSource, asked: Requests, represent: Literal["ternary", "semantic"],
     progress: recipe.Told | None,
-) -> Configured:  # fmt: skip
+) -> RunConfiguration:  # fmt: skip
     """A method that learns from masks drawn like the objects seen."""
-    survey = recipe.look(target, polarity(asked), progress)
+    survey = recipe.survey_images(target, polarity_literal(asked), progress)
     run = recipe.settings(survey, asked.preset, method=method, represent=represent)
-    return Configured(run, recipe.commented(run, survey), survey.sentence())
+    return RunConfiguration(run, recipe.to_commented_yaml(run, survey), survey.sentence())
 
 
 def synthesised(
     target: ImageSource, asked: Requests, represent: randomise.Written, progress: recipe.Told | None
-) -> Configured:
+) -> RunConfiguration:
     """A method that learns from synthetic images with objects like those seen."""
-    survey = recipe.look(target, polarity(asked), progress)
+    survey = recipe.survey_images(target, polarity_literal(asked), progress)
     run = randomise.settings(survey, asked.preset, represent=represent)
-    return Configured(run, randomise.commented(run, survey), survey.sentence())
+    return RunConfiguration(run, randomise.commented(run, survey), survey.sentence())
 
 
-def drawn_classes(
+def configure_mask_classes(
     method: str, target: ImageSource, asked: Requests, represent: Literal["ternary", "semantic"],
     progress: recipe.Told | None,
-) -> Configured:  # fmt: skip
+) -> RunConfiguration:  # fmt: skip
     """A method that learns from masks of several classes, measured in their channels, or drawn as `cells`."""
-    surveys = classes.look(target, asked.channels or {}, polarity(asked), asked.cells, progress)
-    run = classes.settings(surveys, asked.preset, method=method, represent=represent, cells=asked.cells)
+    surveys = class_settings.look(target, asked.channels or {}, polarity_literal(asked), asked.cells, progress)
+    run = class_settings.settings(surveys, asked.preset, method=method, represent=represent, cells=asked.cells)
     sentence = "\n".join(f"{name}: {survey.sentence()}" for name, survey in surveys.items())
-    return Configured(run, classes.commented(run, surveys), sentence)
+    return RunConfiguration(run, class_settings.to_commented_yaml(run, surveys), sentence)
 
 
-def borrowed(
-    method: str, target: ImageSource, source: Labelled, asked: Requests, represent: str,
+def configure_source(
+    method: str, target: ImageSource, source: LabelledSource, asked: Requests, represent: str,
     progress: recipe.Told | None,
-) -> Configured:  # fmt: skip
+) -> RunConfiguration:  # fmt: skip
     """A method that learns from labels of other images."""
     assert isinstance(source.labels, ImageSource), "of one class"
-    stock = borrow.lent(source.images, source.labels, source.mask_above)
+    stock = source_labels.survey_source(source.images, source.labels, source.mask_above)
     if asked.alike:
-        survey = borrow.alike(target, stock)
+        survey = source_labels.assume_same_size(target, stock)
     else:
-        seen = borrow.agreed(recipe.look(target, polarity(asked), progress), stock)
-        survey = borrow.cautioned(seen, stock, method)
-    run = borrow.borrow(survey, stock, asked.preset, method=method, represent=represent)
+        seen = source_labels.adopt_source_sizes(recipe.survey_images(target, polarity_literal(asked), progress), stock)
+        survey = source_labels.add_source_notes(seen, stock, method)
+    run = source_labels.settings_from_source(survey, stock, asked.preset, method=method, represent=represent)
     notes = [*survey.measured.notes, *stock.doubts]
     words = [f"{survey.sentence()}; {stock.sentence()}", *(f"note: {note}" for note in notes)]
-    return Configured(run, borrow.commented(run, survey, stock), "\n".join(words))
+    return RunConfiguration(run, source_labels.to_commented_yaml(run, survey, stock), "\n".join(words))
 
 
-def taught(
-    method: str, target: ImageSource, source: Labelled, asked: Requests, represent: str,
+def configure_source_classes(
+    method: str, target: ImageSource, source: LabelledSource, asked: Requests, represent: str,
     progress: recipe.Told | None,
-) -> Configured:  # fmt: skip
+) -> RunConfiguration:  # fmt: skip
     """A method that learns from labels of several classes; the source's channels are the target's by default."""
     assert isinstance(source.labels, dict) and asked.channels, "of several classes"
     given: Any = source.images.channel
     numbers = asked.channels.values() if given is None else given if isinstance(given, tuple) else (given,)
     theirs = dict(zip(asked.channels, numbers))
     images = source.images.model_copy(update={"channel": None})
-    stock = classes.lent_classes(images, source.labels, theirs, source.mask_above)
-    run = classes.taught(target, asked.channels, stock, asked.preset, method=method, represent=represent)
+    stock = class_settings.survey_source_classes(images, source.labels, theirs, source.mask_above)
+    run = class_settings.settings_from_class_source(
+        target, asked.channels, stock, asked.preset, method=method, represent=represent
+    )
     sentence = "\n".join(f"{name}: {one.sentence()}" for name, one in stock.items())
-    return Configured(run, classes.commented_taught(run, stock), sentence)
+    return RunConfiguration(run, class_settings.to_commented_source_yaml(run, stock), sentence)
 
 
-def polarity(asked: Requests) -> Any:
+def polarity_literal(asked: Requests) -> Any:
     """Of the literal type that the survey takes; `refuse_misfits` has looked at it."""
     return asked.polarity

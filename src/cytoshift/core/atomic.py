@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UserError
-from .signals import deferred
+from .signals import defer_signals
 
-TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.cytoshift(?:\.\w+)?")  # of `replacing`
+TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.cytoshift(?:\.\w+)?")  # of `atomic_path`
 REPLACED = re.compile(r"\.(?P<name>.+)\.cytoshift\.old")  # of `swap`
-DEEPEST = 5  # folders below an output that files are written into by `replacing`
+DEEPEST = 5  # folders below an output that files are written into by `atomic_path`
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` when the block succeeds, remove it when it fails.
 
     Works for a file or a folder (make the folder at the yielded path). An existing `path` is replaced at the
@@ -54,7 +54,7 @@ def swap(temporary: Path, path: Path) -> None:
     if path.is_dir() and temporary.is_dir():
         old = path.with_name(f".{path.name}.cytoshift.old")
         discard(old)
-        with deferred(quiet=True):
+        with defer_signals(quiet=True):
             os.rename(path, old)
             os.rename(temporary, path)
         discard(old)
@@ -62,14 +62,14 @@ def swap(temporary: Path, path: Path) -> None:
         os.replace(temporary, path)
 
 
-def mend(place: Path) -> None:
+def clean_up(place: Path) -> None:
     """Tidy up what a killed process has left of an output and in it: temporary files go, a folder of which nothing but
     the old state is whole gets it back. To be called by who holds its lock.
     """
     start = f".{place.name.partition('.')[0]}."
     for path in entries(place.parent):
         if path.name.startswith((start, f".{start}")):
-            mend_one(path)
+            clean_up_one(path)
     folders = [(place, 0)] if place.is_dir() and place.suffix.lower() != ".zarr" else []
     while folders:
         folder, depth = folders.pop()
@@ -78,14 +78,14 @@ def mend(place: Path) -> None:
             continue  # Zarr keeps its own pieces whole, and may have millions of them
         for path in inside:
             if path.name.startswith("."):
-                mend_one(path)
+                clean_up_one(path)
             elif depth < DEEPEST and path.suffix.lower() != ".zarr" and path.is_dir() and not path.is_symlink():
                 folders.append((path, depth + 1))
 
 
-def mend_one(path: Path) -> None:
-    """`mend` one hidden file or folder, if it is one of ours."""
-    if (found := TEMPORARY.fullmatch(path.name)) and not alive(int(found["pid"])):
+def clean_up_one(path: Path) -> None:
+    """`clean_up` one hidden file or folder, if it is one of ours."""
+    if (found := TEMPORARY.fullmatch(path.name)) and not is_alive(int(found["pid"])):
         discard(path)
     elif found := REPLACED.fullmatch(path.name):
         if (here := path.with_name(found["name"])).exists():
@@ -101,7 +101,7 @@ def entries(folder: Path) -> list[Path]:
         return []
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Whether there is such a process on this machine; where that cannot be told, yes."""
     if os.name == "nt":
         return True

@@ -7,27 +7,27 @@ if TYPE_CHECKING:  # the core stays importable without torch
     from torch import Tensor
 
 
-class Labelled(NamedTuple):
+class LabelledBatch(NamedTuple):
     """Images of one domain with their ground truth."""
 
     image: "Tensor"  # (B, C, *S) float32, normalised
     target: "Tensor"  # (B, K, *S) float32, channels of the representation
 
 
-class Unlabelled(NamedTuple):
+class UnlabelledBatch(NamedTuple):
     """Images of one domain without ground truth."""
 
     image: "Tensor"  # (B, C, *S) float32, normalised
 
 
-class Shaded(NamedTuple):
-    """`Unlabelled` under an uneven light, and as it was."""
+class BiasFieldBatch(NamedTuple):
+    """`UnlabelledBatch` under an uneven light, and as it was."""
 
     image: "Tensor"  # (B, C, *S) float32, normalised
     clean: "Tensor"  # (B, C, *S) float32, normalised
 
 
-class Masks(NamedTuple):
+class MaskBatch(NamedTuple):
     """Synthetic ground truth that no photograph belongs to."""
 
     target: "Tensor"  # (B, K, *S) float32 in [0, 1]
@@ -41,7 +41,7 @@ class Drawn(NamedTuple):
 
 
 class LabelledPair(NamedTuple):
-    """`Labelled`, and what the image was before it was corrupted: same grid, same pose."""
+    """`LabelledBatch`, and what the image was before it was corrupted: same grid, same pose."""
 
     image: "Tensor"  # (B, C, *S) float32, normalised, corrupted
     target: "Tensor"  # (B, K, *S) float32, channels of the representation
@@ -49,7 +49,7 @@ class LabelledPair(NamedTuple):
 
 
 class UnlabelledPair(NamedTuple):
-    """`Unlabelled`, and what the image was before it was corrupted: same grid, same pose."""
+    """`UnlabelledBatch`, and what the image was before it was corrupted: same grid, same pose."""
 
     image: "Tensor"  # (B, C, *S) float32, normalised, corrupted
     clean: "Tensor"  # (B, C, *S) float32, normalised

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Clock:
+class StageClock:
     """Seconds by stage, in the order in which stages began. Stages do not overlap, or count twice."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Clock:
         finally:
             self.add(name, time.perf_counter() - start)
 
-    def waiting(self, items: Iterable[T], name: str) -> Iterator[T]:
+    def wait_for(self, items: Iterable[T], name: str) -> Iterator[T]:
         """The items; what they let wait for counts for `name`."""
         source, end = iter(items), object()
         while True:

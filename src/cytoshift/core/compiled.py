@@ -21,7 +21,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Kept(FunctionCache):
+class PersistentCache(FunctionCache):
     """numba's cache of a function, whose trouble with files costs a compilation and not the command."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
@@ -57,7 +57,7 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
     return compiled
 
 
-def cache_of(function: Callable[..., Any]) -> Kept | None:
+def cache_of(function: Callable[..., Any]) -> PersistentCache | None:
     """The cache of a function, None where no folder can be written."""
     settings: Any = numba.config
     source = Path(function.__code__.co_filename).parent
@@ -65,13 +65,13 @@ def cache_of(function: Callable[..., Any]) -> Kept | None:
     home = Path(os.path.expanduser("~")).is_absolute() or os.environ.get("XDG_CACHE_HOME")
     if home or settings.CACHE_DIR or os.access(source, os.W_OK):
         with contextlib.suppress(RuntimeError):  # "cannot cache function ...: no locator available"
-            return Kept(function)
+            return PersistentCache(function)
     if (place := private_folder()) is None:
         return None
     # For this function alone: other libraries decide for themselves.
     before, settings.CACHE_DIR = settings.CACHE_DIR, str(place)
     try:
-        return Kept(function)
+        return PersistentCache(function)
     except RuntimeError:
         return None
     finally:
@@ -98,7 +98,7 @@ def private_folder() -> Path | None:
     return path if private else None
 
 
-def folder() -> Path | None:
+def cache_folder() -> Path | None:
     """Where the machine code of this package is kept; None where it is compiled anew in each process."""
     cache = cache_of(cache_of)
     return Path(cache.cache_path) if cache else None

@@ -1,6 +1,6 @@
 """The one exception that reaches a user."""
 
-from .text import printable
+from .text import make_printable
 
 
 class UserError(ValueError):
@@ -25,4 +25,4 @@ class UserError(ValueError):
     """
 
     def __init__(self, sentence: object = "") -> None:
-        super().__init__(printable(str(sentence)))
+        super().__init__(make_printable(str(sentence)))

@@ -19,9 +19,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from .atomic import alive, mend
+from .atomic import clean_up, is_alive
 from .errors import UserError
-from .facts import now
+from .json_files import now
 
 UNKNOWN = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)  # the file system has no flock
 LONGEST = 120  # letters of a command that are shown
@@ -29,25 +29,25 @@ PATIENCE = 1.0  # seconds in which who takes a lock has written its name
 HELD: set[int] = set()  # file descriptors of locks, which forked processes do not keep
 
 
-class Busy(UserError):
+class OutputBusy(UserError):
     """Another command works there."""
 
 
 @contextmanager
-def locked(*places: Path | str, say: Callable[[str], None] | None = None) -> Iterator[None]:
+def lock_outputs(*places: Path | str, say: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold the locks of some outputs, files or folders that need not exist yet.
 
     say: is told where the file system has no locks; default: stderr. Raises Busy where another command works, and
     UserError where nothing can be written.
     """
     with ExitStack() as stack:
-        for path, place in sorted({lock_of(place) for place in places}):
-            stack.enter_context(taken(path, place, say or told))
-            mend(path.with_name(path.name[1 : -len(".lock")]))
+        for path, place in sorted({lock_path(place) for place in places}):
+            stack.enter_context(acquire(path, place, say or warn))
+            clean_up(path.with_name(path.name[1 : -len(".lock")]))
         yield
 
 
-def lock_of(place: Path | str) -> tuple[Path, Path]:
+def lock_path(place: Path | str) -> tuple[Path, Path]:
     """The lock file, and the place in words; labels inside of an image lock the image."""
     head = Path(str(place).partition("::")[0])
     real = Path(os.path.realpath(head))
@@ -55,10 +55,10 @@ def lock_of(place: Path | str) -> tuple[Path, Path]:
 
 
 @contextmanager
-def taken(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]:
+def acquire(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = opened(path, place)
+        descriptor = open_lock(path, place)
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(
             f"cannot write {place}: there is a file where its folder would be; choose another output with `out`"
@@ -66,7 +66,7 @@ def taken(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]
     except OSError as error:
         raise UserError(f"cannot write {place}: {error.strerror}; choose another output with `out`") from error
     if descriptor is None:
-        with owned(path.with_suffix(".owner"), place, say):
+        with lock_by_file(path.with_suffix(".owner"), place, say):
             yield
         return
     HELD.add(descriptor)
@@ -80,7 +80,7 @@ def taken(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]
         os.close(descriptor)
 
 
-def opened(path: Path, place: Path) -> int | None:
+def open_lock(path: Path, place: Path) -> int | None:
     """A descriptor that holds the lock; None where the file system has none. Raises Busy."""
     if sys.platform == "win32":
         return None
@@ -103,27 +103,32 @@ def opened(path: Path, place: Path) -> int | None:
                 continue
             if error.errno not in (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES):
                 raise
-            raise Busy(f"{who(path, place)}; wait for it, or choose another output with `out`") from None
+            raise OutputBusy(
+                f"{describe_owner(path, place)}; wait for it, or choose another output with `out`"
+            ) from None
 
 
 @contextmanager
-def owned(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]:
+def lock_by_file(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]:
     """The lock as a file that one process creates, where the file system has no other."""
     try:
-        create(path)
+        create_lock(path)
     except FileExistsError:
-        if not abandoned(path):
-            raise Busy(
-                f"{who(path, place)}; wait for it, choose another output with `out`, or remove {path} if that process "
+        if not is_abandoned(path):
+            raise OutputBusy(
+                f"{describe_owner(path, place)}; wait for it, choose another output with `out`, or remove {path} if "
+                "that process "
                 "is no more"
             ) from None
         aside = path.with_name(f"{path.name}.{os.getpid()}")
         try:
             path.rename(aside)  # of two that take it over, one finds it
             aside.unlink()
-            create(path)
+            create_lock(path)
         except (FileNotFoundError, FileExistsError):
-            raise Busy(f"{who(path, place)}; wait for it, or choose another output with `out`") from None
+            raise OutputBusy(
+                f"{describe_owner(path, place)}; wait for it, or choose another output with `out`"
+            ) from None
     say(
         f"{place} lies on a file system without locks: {path} says that it is in use; remove it where a command was "
         "killed on another machine"
@@ -134,7 +139,7 @@ def owned(path: Path, place: Path, say: Callable[[str], None]) -> Iterator[None]
         path.unlink(missing_ok=True)
 
 
-def create(path: Path) -> None:
+def create_lock(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
     try:
         os.write(descriptor, json.dumps(owner()).encode())
@@ -144,7 +149,7 @@ def create(path: Path) -> None:
 
 def owner() -> dict[str, Any]:
     return {
-        "pid": os.getpid(), "host": socket.gethostname(), "since": now(), "born": born(os.getpid()),
+        "pid": os.getpid(), "host": socket.gethostname(), "since": now(), "born": start_ticks(os.getpid()),
         "command": command(),
     }  # fmt: skip
 
@@ -157,7 +162,7 @@ def command() -> str:
     return words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}..."
 
 
-def who(path: Path, place: Path) -> str:
+def describe_owner(path: Path, place: Path) -> str:
     """Who works there, as the file says; it may be about to be written."""
     end = time.monotonic() + PATIENCE
     while not (found := read(path)) and time.monotonic() < end:
@@ -178,16 +183,16 @@ def read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def abandoned(path: Path) -> bool:
+def is_abandoned(path: Path) -> bool:
     """Whether the process that created the file was one of this machine and is gone."""
     found = read(path)
     pid = found.get("pid")
     if found.get("host") != socket.gethostname() or not isinstance(pid, int):
         return False
-    return not alive(pid) or (found.get("born") is not None and born(pid) != found["born"])
+    return not is_alive(pid) or (found.get("born") is not None and start_ticks(pid) != found["born"])
 
 
-def born(pid: int) -> int | None:
+def start_ticks(pid: int) -> int | None:
     """When a process began, in ticks since the machine did: numbers of processes come again."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
@@ -195,11 +200,11 @@ def born(pid: int) -> int | None:
         return None
 
 
-def told(sentence: str) -> None:
+def warn(sentence: str) -> None:
     logging.getLogger("cytoshift").warning(sentence)
 
 
-def let_go() -> None:
+def release_in_child() -> None:
     """In a forked process: a lock is its parent's, and ends with that."""
     for descriptor in HELD:
         os.close(descriptor)
@@ -207,4 +212,4 @@ def let_go() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=let_go)
+    os.register_at_fork(after_in_child=release_in_child)

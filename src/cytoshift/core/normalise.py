@@ -110,7 +110,7 @@ def recipes(recipe: Recipe) -> tuple[Normalisation, ...]:
     return recipe if isinstance(recipe, tuple) else (recipe,)
 
 
-def of_the_whole(recipe: Recipe) -> bool:
+def is_dataset_wide(recipe: Recipe) -> bool:
     """Whether numbers are those of a data set. Raises ValueError where one channel's are, and another's are not."""
     found = {one.per for one in recipes(recipe)}
     if len(found) > 1:
@@ -132,17 +132,18 @@ def measure(recipe: Recipe, volumes: Sequence[Sequence[Sliceable]], engine: Engi
         )
     each = each * count if len(each) == 1 else each
     found = tuple(
-        one.measure([channels[i] for channels in volumes], engine and named(engine, i)) for i, one in enumerate(each)
+        one.measure([channels[i] for channels in volumes], engine and channel_engine(engine, i))
+        for i, one in enumerate(each)
     )
     return found[0] if count == 1 else Scales(found)
 
 
-def named(engine: Engine, channel: int) -> Engine:
+def channel_engine(engine: Engine, channel: int) -> Engine:
     """The engine for one channel: what it keeps of the passes has the channel's number in its name."""
     return lambda name, look, arrays: engine(f"{name}{channel}", look, arrays)
 
 
-def sample(volume: NDArray[np.generic]) -> NDArray[np.float32]:
+def sample_voxels(volume: NDArray[np.generic]) -> NDArray[np.float32]:
     """At most SAMPLE voxels on a regular grid: deterministic, and every region is heard."""
     array = volume
     if (size := int(np.prod(array.shape))) > SAMPLE:

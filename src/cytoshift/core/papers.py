@@ -21,18 +21,18 @@ def field(key: str, name: str) -> str:
     return " ".join(re.sub(r"{\\['`c\"]\s*{?(\w)}?}|[{}]", r"\1", found.group(1)).split()) if found else ""
 
 
-def short(key: str) -> str:
+def short_citation(key: str) -> str:
     """As in a text: "Yao et al., 2021"."""
     authors = [name.partition(",")[0].strip() for name in field(key, "author").split(" and ")]
     names = authors[0] if len(authors) == 1 else " and ".join(authors) if len(authors) == 2 else f"{authors[0]} et al."
     return ", ".join(word for word in (names, field(key, "year")) if word)
 
 
-def cited(keys: tuple[str, ...]) -> str:
+def cite(keys: tuple[str, ...]) -> str:
     """In brackets, for a text; "" without any."""
-    return f" ({'; '.join(short(key) for key in keys)})" if keys else ""
+    return f" ({'; '.join(short_citation(key) for key in keys)})" if keys else ""
 
 
-def place(key: str) -> dict[str, str]:
+def paper_link(key: str) -> dict[str, str]:
     """Where the paper is: {"doi": ...} or {"url": ...}."""
     return {name: found for name in ("doi", "url") if (found := field(key, name))}

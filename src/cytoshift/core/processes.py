@@ -17,7 +17,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, TypeVar
 
-from .signals import deaf
+from .signals import ignore_signals
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -157,7 +157,7 @@ class Workers:
 
 def serve(pipe: Connection) -> None:
     """What a worker does: tasks until the pipe is closed."""
-    deaf()
+    ignore_signals()
     follow_parent()
     while True:
         try:

@@ -1,6 +1,6 @@
 """What somebody who waits sees, on stderr: a bar in a terminal, elsewhere a line now and then, nothing when quiet.
 
-A caller in Python follows it by a function instead, see `following`.
+A caller in Python follows it by a function instead, see `follow_progress`.
 
 segment a.tif ━━━━━━━━━━━━━━━━━━━━━━━╸━━━━━━━━━━  62 %  1.83 Mvoxel/s  0:00:21  ETA 0:00:13  1.4 GB
 segment a.tif: 62 %, 1.83 Mvoxel/s, ETA 13 s, 1.4 GB
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from .machine import memory
-from .text import printable
+from .text import make_printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -29,7 +29,7 @@ log = logging.getLogger("cytoshift")
 
 
 @contextmanager
-def following(follower: Follower | None) -> Iterator[Follower | None]:
+def follow_progress(follower: Follower | None) -> Iterator[Follower | None]:
     """Within, every progress is told to a function, and nothing of it is shown.
 
     Parameters
@@ -70,9 +70,9 @@ class Progress:
         quiet = quiet or self.follower is not None
         self.console = Console(stderr=True, quiet=quiet)
         self.began = self.told = time.monotonic()
-        self.bar = self.drawn() if self.console.is_terminal and not quiet and not plain else None
+        self.bar = self.has_bar() if self.console.is_terminal and not quiet and not plain else None
 
-    def drawn(self) -> "Bar":
+    def has_bar(self) -> "Bar":
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         bar = Progress(
@@ -81,7 +81,7 @@ class Progress:
             TextColumn("{task.fields[memory]}"), console=self.console, transient=True,
         )  # fmt: skip
         self.task = bar.add_task(
-            printable(self.stage), total=self.total, completed=int(self.done), rate="", memory=held()
+            make_printable(self.stage), total=self.total, completed=int(self.done), rate="", memory=memory_text()
         )
         return bar
 
@@ -101,7 +101,7 @@ class Progress:
         self.stage, self.total, self.done, self.first = stage, total, done, done
         self.began = time.monotonic()
         if self.bar:
-            self.bar.reset(self.task, total=total, completed=int(done), description=printable(stage))
+            self.bar.reset(self.task, total=total, completed=int(done), description=make_printable(stage))
 
     def update(self, done: float, stage: str | None = None, rate: str | None = None) -> None:
         """So much is done by now; rate: in words, where it is not that of the units."""
@@ -110,7 +110,9 @@ class Progress:
             self.follower(self.stage, done, self.total)
         elif self.bar:
             words = self.rate if rate is None else rate
-            self.bar.update(self.task, completed=done, description=printable(self.stage), rate=words, memory=held())
+            self.bar.update(
+                self.task, completed=done, description=make_printable(self.stage), rate=words, memory=memory_text()
+            )
         elif time.monotonic() - self.told >= EVERY:
             self.line()
 
@@ -122,14 +124,16 @@ class Progress:
         self.told = time.monotonic()
         if self.bar is None:
             part = f"{100 * self.done / self.total:.0f} %" if self.total else ""
-            eta = "" if self.eta is None else f"ETA {duration(self.eta)}"
-            self.say(f"{self.stage}: " + ", ".join(word for word in (part, self.rate, eta, held(), note) if word))
+            eta = "" if self.eta is None else f"ETA {format_duration(self.eta)}"
+            self.say(
+                f"{self.stage}: " + ", ".join(word for word in (part, self.rate, eta, memory_text(), note) if word)
+            )
 
     def say(self, text: str) -> None:
         """A sentence, above the bar where there is one; to the log where a function follows."""
         if self.follower:
-            log.info(printable(text))
-        self.console.print(printable(text), highlight=False, soft_wrap=True, markup=False)
+            log.info(make_printable(text))
+        self.console.print(make_printable(text), highlight=False, soft_wrap=True, markup=False)
 
     @property
     def live(self) -> bool:
@@ -143,7 +147,7 @@ class Progress:
 
     @property
     def rate(self) -> str:
-        return f"{scaled(self.speed)}{self.unit}/s" if self.unit and self.speed else ""
+        return f"{format_si(self.speed)}{self.unit}/s" if self.unit and self.speed else ""
 
     @property
     def eta(self) -> float | None:
@@ -151,7 +155,7 @@ class Progress:
         return (self.total - self.done) / self.speed if self.speed else None
 
 
-def scaled(value: float) -> str:
+def format_si(value: float) -> str:
     """Three digits and a prefix.
 
     >>> scaled(1_830_000), scaled(2.5)
@@ -163,13 +167,13 @@ def scaled(value: float) -> str:
     return f"{value:.3g} "
 
 
-def held() -> str:
+def memory_text() -> str:
     """Memory of this process, as "1.4 GB"; nothing where the system does not tell."""
     used = memory()
     return "" if used is None else f"{used:.1f} GB"
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """For a person.
 
     >>> duration(13.2), duration(200), duration(7300)

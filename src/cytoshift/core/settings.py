@@ -17,7 +17,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def unnamed(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+def error_location(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
     """Where an error lies, as a settings file says it: branches of a union that it does not name are in brackets."""
     return tuple(part for part in loc if not str(part).startswith("("))
 
@@ -28,8 +28,8 @@ def parse(kind: type[S], data: Any, where: str = "settings") -> S:
         return kind.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        loc = unnamed(first["loc"])
-        key = short(".".join(map(str, loc))) or "the whole"
+        loc = error_location(first["loc"])
+        key = shorten(".".join(map(str, loc))) or "the whole"
         if first["type"] == "extra_forbidden":
             known = ", ".join(fields_at(kind, loc[:-1]))
             raise UserError(f"{where}: '{key}' is not a setting; there are {known}") from None
@@ -38,11 +38,11 @@ def parse(kind: type[S], data: Any, where: str = "settings") -> S:
         if first["type"] == "union_tag_not_found":
             raise UserError(f"{where}: '{key}' does not say which one; set {key}.kind=...") from None
         message = " ".join(first["msg"].removeprefix("Value error, ").split())
-        got = "" if isinstance(first["input"], dict) else f" = {short(repr(first['input']))}"
+        got = "" if isinstance(first["input"], dict) else f" = {shorten(repr(first['input']))}"
         raise UserError(f"{where}: {key}{got}: {message[0].lower() + message[1:]}") from None
 
 
-def short(text: str) -> str:
+def shorten(text: str) -> str:
     """On one line, and no longer than a sentence can bear."""
     line = " ".join(text.split())
     return line if len(line) <= 80 else f"{line[:77]}..."
@@ -52,20 +52,20 @@ def fields_at(kind: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """Names of the settings in the group that `path` leads to, through lists and unions of groups."""
     here = [kind]
     for part in (str(p) for p in path if not isinstance(p, int)):
-        inside = [g for h in here if part in h.model_fields for g in groups(h.model_fields[part].annotation)]
-        chosen = [g for g in here if part in tags(g)]  # of a union, the path names the branch
+        inside = [g for h in here if part in h.model_fields for g in setting_groups(h.model_fields[part].annotation)]
+        chosen = [g for g in here if part in branch_names(g)]  # of a union, the path names the branch
         here = inside or chosen or here
     return sorted({name for group in here for name in group.model_fields})
 
 
-def groups(annotation: Any) -> list[type[BaseModel]]:
+def setting_groups(annotation: Any) -> list[type[BaseModel]]:
     """The groups of settings that a field's type mentions."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [group for part in get_args(annotation) for group in groups(part)]
+    return [group for part in get_args(annotation) for group in setting_groups(part)]
 
 
-def tags(group: type[BaseModel]) -> set[str]:
+def branch_names(group: type[BaseModel]) -> set[str]:
     """What a branch of a union may be called: its name, a key of its own, or the value of its literal `kind`."""
     kind = group.model_fields.get("kind")
     return {group.__name__.lower(), *group.model_fields, *(get_args(kind.annotation) if kind else ())}

@@ -5,8 +5,9 @@
             ...
             if asked(): ...      # whoever defers looks here and ends at a good moment
 
-Outside of `deferred` a signal raises Stopped at once, where Python stands: every file is written beside and renamed, so
-nothing is half-written. The second signal ends the process on the spot. SLURM sends USR1 before it takes a machine.
+Outside of `defer_signals` a signal raises Stopped at once, where Python stands: every file is written beside and
+renamed, so nothing is half-written. The second signal ends the process on the spot. SLURM sends USR1 before it takes a
+machine.
 """
 
 import os
@@ -21,7 +22,7 @@ NAMES = tuple(name for name in ("SIGTERM", "SIGHUP", "SIGINT", "SIGUSR1") if has
 AGAIN = b"cytoshift: ends after what is being done; a second signal ends it at once\n"
 
 
-class Stopped(BaseException):
+class StopRequest(BaseException):
     """The command is to end. number: of the signal; words: what is kept, and how to go on, None where another process
     says it."""
 
@@ -34,34 +35,34 @@ class Stopped(BaseException):
         return f"stopped by {name}; {self.words or 'nothing half-written is left, give the command again'}"
 
 
-class State:
-    """heeded: signals that are heard. number: of the one that has come, 0 before. depth: of `deferred` around what is
-    being done, quiet: how many of these are short."""
+class SignalState:
+    """heeded: signals that are heard. number: of the one that has come, 0 before. depth: of `defer_signals` around
+    what is being done, quiet: how many of these are short."""
 
     def __init__(self) -> None:
         self.heeded: list[int] = []
         self.number, self.depth, self.quiet = 0, 0, 0
 
-    def heard(self, number: int, frame: FrameType | None) -> None:
+    def receive(self, number: int, frame: FrameType | None) -> None:
         if self.number:
             os._exit(128 + number)
         self.number = number
         if not self.depth:
-            raise Stopped(number)
+            raise StopRequest(number)
         if self.depth > self.quiet:
             os.write(2, AGAIN)
 
 
-STATE = State()
+STATE = SignalState()
 
 
-def asked() -> int:
+def requested_signal() -> int:
     """The number of the signal that asks the command to end, 0 if there is none."""
     return STATE.number
 
 
 @contextmanager
-def listening(heeded: Sequence[int] = ()) -> Iterator[None]:
+def handle_signals(heeded: Sequence[int] = ()) -> Iterator[None]:
     """Signals, or `heeded` of them, end this process in order, until the end of the block; in the main thread, where
     Python hears them.
 
@@ -75,7 +76,7 @@ def listening(heeded: Sequence[int] = ()) -> Iterator[None]:
     before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
     heard = [number for number in numbers if before[number] is not signal.SIG_IGN]
     for number in heard:
-        signal.signal(number, STATE.heard)
+        signal.signal(number, STATE.receive)
     STATE.heeded = heard
     try:
         yield
@@ -86,8 +87,10 @@ def listening(heeded: Sequence[int] = ()) -> Iterator[None]:
 
 
 @contextmanager
-def deferred(quiet: bool = False) -> Iterator[None]:
-    """A signal waits until `asked` is looked at, or until the end of the block. quiet: the block is a short one."""
+def defer_signals(quiet: bool = False) -> Iterator[None]:
+    """A signal waits until `requested_signal` is looked at, or until the end of the block. quiet: the block is a short
+    one.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -99,30 +102,30 @@ def deferred(quiet: bool = False) -> Iterator[None]:
         STATE.depth -= 1
         STATE.quiet -= quiet
     if STATE.number and not STATE.depth:
-        raise Stopped(STATE.number)
+        raise StopRequest(STATE.number)
 
 
 @contextmanager
-def explained(words: Callable[[], str]) -> Iterator[None]:
+def explain_stop(words: Callable[[], str]) -> Iterator[None]:
     """What a command says of its results when it is stopped."""
     try:
         yield
-    except Stopped as stop:
-        raise Stopped(stop.number, words() if stop.words == "" else stop.words) from None
+    except StopRequest as stop:
+        raise StopRequest(stop.number, words() if stop.words == "" else stop.words) from None
 
 
-def deaf() -> None:
+def ignore_signals() -> None:
     """In a process that works for another one: Ctrl-C reaches all of them, and the leading one decides."""
     for name in NAMES:
         signal.signal(getattr(signal, name), signal.SIG_DFL if name == "SIGTERM" else signal.SIG_IGN)
 
 
-def forked() -> None:
+def reset_in_child() -> None:
     """A forked process, such as one that reads samples, is such a process."""
     if STATE.heeded:
         STATE.heeded, STATE.number, STATE.depth, STATE.quiet = [], 0, 0, 0
-        deaf()
+        ignore_signals()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=forked)
+    os.register_at_fork(after_in_child=reset_in_child)

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .blocks import Slices, boxes
+from .blocks import Slices, chunk_boxes
 from .errors import UserError
 
 BINS = 1 << 16
@@ -39,54 +39,54 @@ class Sliceable(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PartialStatistics:
     """What is known of some voxels; parts of different voxels add up."""
 
     counts: NDArray[np.int64]  # (bins that are looked into, BINS)
     moments: NDArray[np.float64]  # (3,): number, mean and sum of squared differences to it
 
-    def __add__(self, other: "Part") -> "Part":
+    def __add__(self, other: "PartialStatistics") -> "PartialStatistics":
         (n, mean, square), (m, other_mean, other_square) = self.moments, other.moments
         if not n or not m:
-            return Part(self.counts + other.counts, self.moments if n else other.moments)
+            return PartialStatistics(self.counts + other.counts, self.moments if n else other.moments)
         apart = other_mean - mean  # Chan et al. 1983
         joined = (n + m, mean + apart * m / (n + m), square + other_square + apart**2 * n * m / (n + m))
-        return Part(self.counts + other.counts, np.array(joined))
+        return PartialStatistics(self.counts + other.counts, np.array(joined))
 
 
 @dataclass(frozen=True)
-class Pass:
+class StatisticsPass:
     """One look at a block. bins: (1) if empty, or else the upper halves that (2) looks into."""
 
     wide: bool  # keys of 32 bits
     bins: tuple[int, ...] = ()
 
-    def __call__(self, block: NDArray[np.generic]) -> Part:
-        total = Part(np.zeros((max(len(self.bins), 1), BINS), np.int64), np.zeros(3))
+    def __call__(self, block: NDArray[np.generic]) -> PartialStatistics:
+        total = PartialStatistics(np.zeros((max(len(self.bins), 1), BINS), np.int64), np.zeros(3))
         flat = block.reshape(-1)
         for start in range(0, flat.size, PIECE):
-            total += self.of_piece(flat[start : start + PIECE])
+            total += self.measure_block(flat[start : start + PIECE])
         return total
 
-    def of_piece(self, values: NDArray[np.generic]) -> Part:
+    def measure_block(self, values: NDArray[np.generic]) -> PartialStatistics:
         if not self.wide:
             counts = np.bincount(narrow_keys(values), minlength=BINS)[None]
-            return Part(counts, np.zeros(3))
+            return PartialStatistics(counts, np.zeros(3))
         keys = wide_keys(values)
         upper = keys >> 16
         if self.bins:
             lower = [np.bincount(keys[upper == one] & 0xFFFF, minlength=BINS) for one in self.bins]
-            return Part(np.stack(lower), np.zeros(3))
+            return PartialStatistics(np.stack(lower), np.zeros(3))
         counts = np.bincount(upper, minlength=BINS)[None]
-        if not finite(counts[0]):
-            return Part(counts, np.zeros(3))
+        if not is_finite(counts[0]):
+            return PartialStatistics(counts, np.zeros(3))
         exact = values.astype(np.float64)
         mean = exact.mean()
-        return Part(counts, np.array([exact.size, mean, np.square(exact - mean).sum()]))
+        return PartialStatistics(counts, np.array([exact.size, mean, np.square(exact - mean).sum()]))
 
 
 # Runs a pass over all blocks of some arrays and adds up what it gives; names tell two passes over one image apart.
-Engine = Callable[[str, Pass, Sequence[Sliceable]], Part]
+Engine = Callable[[str, StatisticsPass, Sequence[Sliceable]], PartialStatistics]
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,12 @@ def summary(arrays: Sequence[Sliceable], percentiles: tuple[float, ...], engine:
     percentiles: in [0, 100], linear between neighbours as numpy.percentile has them. Intensities of more than 16 bits,
     and floats, are taken as float32. Raises UserError for NaN and infinite values.
     """
-    engine = engine or one_by_one
+    engine = engine or sequential_engine
     dtypes = {np.dtype(array.dtype) for array in arrays}
     wide = len(dtypes) > 1 or not all(dtype.kind in "uib" and dtype.itemsize <= 2 for dtype in dtypes)
-    first = engine("count", Pass(wide), arrays)
+    first = engine("count", StatisticsPass(wide), arrays)
     upper = first.counts[0]
-    if wide and not finite(upper):
+    if wide and not is_finite(upper):
         raise UserError("the image holds NaN or infinite values; replace them (for example by the background)")
     total = int(upper.sum())
     places = [(total - 1) * (q / 100) for q in percentiles]
@@ -118,7 +118,7 @@ def summary(arrays: Sequence[Sliceable], percentiles: tuple[float, ...], engine:
     if wide:
         before = np.concatenate([[0], np.cumsum(upper)])
         unique = tuple(dict.fromkeys(bins.tolist()))
-        finer = dict(zip(unique, engine("refine", Pass(wide, unique), arrays).counts if unique else ()))
+        finer = dict(zip(unique, engine("refine", StatisticsPass(wide, unique), arrays).counts if unique else ()))
         lower = [
             np.searchsorted(np.cumsum(finer[b]), rank - before[b], side="right")
             for b, rank in zip(bins.tolist(), ranks)
@@ -128,19 +128,19 @@ def summary(arrays: Sequence[Sliceable], percentiles: tuple[float, ...], engine:
     else:
         lowest = lowest_of(dtypes.pop())
         found = (bins + lowest).astype(np.float32)
-        mean, std = of_counts(upper, lowest)
+        mean, std = mean_and_std(upper, lowest)
     at = dict(zip(ranks, found))
     ends = ((at[math.floor(p)], at[math.ceil(p)], p - math.floor(p)) for p in places)
-    return Summary(float(mean), float(std), tuple(between(*end) for end in ends))
+    return Summary(float(mean), float(std), tuple(interpolate(*end) for end in ends))
 
 
-def between(low: np.float32, high: np.float32, part: float) -> float:
+def interpolate(low: np.float32, high: np.float32, part: float) -> float:
     """`part` of the way from `low` to `high`, to the last bit as numpy.percentile rounds it."""
     apart = high - low
     return float(low + np.float64(apart) * part if part < 0.5 else high - np.float64(apart) * (1 - part))
 
 
-def of_counts(counts: NDArray[np.int64], lowest: int) -> tuple[float, float]:
+def mean_and_std(counts: NDArray[np.int64], lowest: int) -> tuple[float, float]:
     """Mean and standard deviation of the integers lowest, lowest + 1, ... that were counted."""
     occur = np.flatnonzero(counts)
     total = sum(counts[occur].tolist())
@@ -149,21 +149,21 @@ def of_counts(counts: NDArray[np.int64], lowest: int) -> tuple[float, float]:
     return mean, math.sqrt(squares / total)
 
 
-def one_by_one(_: str, look: Pass, arrays: Sequence[Sliceable]) -> Part:
+def sequential_engine(_: str, look: StatisticsPass, arrays: Sequence[Sliceable]) -> PartialStatistics:
     """The engine for one process: block after block."""
-    total = Part(np.zeros((1, BINS), np.int64), np.zeros(3))
+    total = PartialStatistics(np.zeros((1, BINS), np.int64), np.zeros(3))
     for array in arrays:
-        for region in blocks(array):
+        for region in cover_blocks(array):
             total += look(np.asarray(array[region]))
     return total
 
 
-def blocks(array: Sliceable) -> Iterator[Slices]:
+def cover_blocks(array: Sliceable) -> Iterator[Slices]:
     """Boxes that cover an array, of at most BLOCK voxels or of one of its chunks."""
-    return boxes(array.shape, getattr(array, "chunks", None), BLOCK)
+    return chunk_boxes(array.shape, getattr(array, "chunks", None), BLOCK)
 
 
-def finite(upper: NDArray[np.int64]) -> bool:
+def is_finite(upper: NDArray[np.int64]) -> bool:
     """Whether none of the upper halves of keys is that of NaN or infinity, whose exponent is all ones."""
     return not (upper[:0x80].any() or upper[0xFF80:].any())
 

@@ -10,7 +10,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|nan)", re.IGNORECASE)
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     r"""The text with everything that could command a terminal written out.
 
     >>> printable("a\x1b[2Jb")
@@ -18,22 +18,22 @@ def printable(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c in KEPT or unicodedata.category(c) not in UNSAFE else escaped(c) for c in text)
+    return "".join(c if c in KEPT or unicodedata.category(c) not in UNSAFE else escape_character(c) for c in text)
 
 
-def one_line(text: str) -> str:
-    """`printable`, on one line."""
-    return printable(" ".join(text.split()))
+def make_one_line(text: str) -> str:
+    """`make_printable`, on one line."""
+    return make_printable(" ".join(text.split()))
 
 
-def escaped(character: str) -> str:
+def escape_character(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def cell(text: str) -> str:
+def escape_cell(text: str) -> str:
     """A cell of a table that no spreadsheet takes for a formula: those that look like one begin with an apostrophe.
 
     Numbers stay as they are.
@@ -46,6 +46,6 @@ def cell(text: str) -> str:
     return text
 
 
-def uncell(text: str) -> str:
-    """What `cell` was given."""
+def unescape_cell(text: str) -> str:
+    """What `escape_cell` was given."""
     return text[1:] if text.startswith("'") and text[1:].startswith(("'", *FORMULA)) else text

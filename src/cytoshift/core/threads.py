@@ -41,7 +41,7 @@ def initialise_math_library() -> None:
 
 
 @contextmanager
-def threads() -> Iterator[None]:
+def torch_threads() -> Iterator[None]:
     """Torch computes with THREADS threads in here, in this thread of Python."""
     import torch
 

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .picture import UNKNOWN, Picture
-from .volumes import ImageSource, Volume, beside, listing, of_picture
+from .volumes import ImageSource, Volume, list_numbers, stack_channels, volumes_of_array
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class MemoryArray:
     """A stored array (see `picture.Stored`) that is in memory."""
 
     array: NDArray[Any]
@@ -48,8 +48,10 @@ def of_array(array: NDArray[Any], name: str, source: ImageSource, labels: bool =
     UserError
         Where axes or voxel size are needed and not declared, or do not fit.
     """
-    picture = Picture(Held(np.asarray(array)), UNKNOWN * array.ndim, name, name)
+    picture = Picture(MemoryArray(np.asarray(array)), UNKNOWN * array.ndim, name, name)
     if not isinstance(source.channel, tuple):
-        return of_picture(picture, source, labels)
-    each = [of_picture(picture, source.model_copy(update={"channel": one}), labels) for one in source.channel]
-    return [beside(list(channels), f"with channel {listing(source.channel[1:])}") for channels in zip(*each)]
+        return volumes_of_array(picture, source, labels)
+    each = [volumes_of_array(picture, source.model_copy(update={"channel": one}), labels) for one in source.channel]
+    return [
+        stack_channels(list(channels), f"with channel {list_numbers(source.channel[1:])}") for channels in zip(*each)
+    ]

@@ -25,14 +25,14 @@ STEEP = 1.5  # standard deviations at most
 
 class Augment(Settings):
     """flips: mirror every axis; turns: quarter turns in planes of equal voxel sizes; gamma: contrast of an image,
-    its intensities in [0, 1] raised to 2 ** U(-gamma, gamma); shade: standard deviation, in octaves, of an uneven
-    light on what a method learns to draw as it was, see `Shade`.
+    its intensities in [0, 1] raised to 2 ** U(-gamma, gamma); bias_field: standard deviation, in octaves, of an uneven
+    light on what a method learns to draw as it was, see `BiasField`.
     """
 
     flips: bool = True
     turns: bool = True
     gamma: float = 0.0
-    shade: float = Field(0.0, ge=0)
+    bias_field: float = Field(0.0, ge=0)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def change_gamma(image: NDArray[np.float32], exponent: float) -> NDArray[np.floa
 
 
 @dataclass(frozen=True, eq=False)
-class Shade:
+class BiasField:
     """An uneven light: what rises above the ground of the image is multiplied, region by region.
 
     A translator that has to draw the image as it was cannot know how bright an object is. Without this it hides the
@@ -79,18 +79,18 @@ class Shade:
         return np.clip(ground + (image - ground) * self.gain, *SHADED).astype(np.float32)
 
 
-def sample_shade(octaves: float, patch: tuple[int, ...], rng: np.random.Generator) -> Shade:
+def sample_bias_field(octaves: float, patch: tuple[int, ...], rng: np.random.Generator) -> BiasField:
     """A field with REGIONS hills or valleys along each axis of the patch."""
     from scipy.ndimage import zoom
 
     heights = rng.standard_normal([REGIONS] * len(patch)).astype(np.float32)
     field = zoom(heights, [n / REGIONS for n in patch], order=3, mode="nearest", grid_mode=True)
     field /= max(float(field.std()), 1e-6)
-    return Shade(np.exp2(octaves * np.clip(field, -STEEP, STEEP)).astype(np.float32))
+    return BiasField(np.exp2(octaves * np.clip(field, -STEEP, STEEP)).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
+class SamplingGrid:
     """Where each voxel of a patch is taken from; an image in 2D is one section.
 
     Voxel (z, y, x) of the grid shows section `sections[z]` at the place `motions[z] @ (plane[:, y, x], 1)`, in voxels
@@ -104,7 +104,7 @@ class Grid:
     ndim: int
 
     @classmethod
-    def plain(cls, patch: tuple[int, ...], halo: tuple[int, ...] | None = None) -> "Grid":
+    def identity(cls, patch: tuple[int, ...], halo: tuple[int, ...] | None = None) -> "SamplingGrid":
         """The patch as it is, wider by `halo` voxels along each axis and side."""
         deep, wide = (1, 1, 1)[len(patch) :] + patch, (0,) * (3 - len(patch)) + (halo or (0,) * len(patch))
         z, y, x = (np.arange(-h, n + h) for n, h in zip(deep, wide))
@@ -113,7 +113,7 @@ class Grid:
         motions[:, 0, 0] = motions[:, 1, 1] = 1
         return cls(z, motions, plane, ((deep[1] - 1) / 2, (deep[2] - 1) / 2), len(patch))
 
-    def inner(self, halo: tuple[int, ...]) -> "Grid":
+    def inner(self, halo: tuple[int, ...]) -> "SamplingGrid":
         """Without so many voxels along each axis and side."""
         z, y, x = (slice(h, -h or None) for h in (0,) * (3 - self.ndim) + halo)
         return replace(self, sections=self.sections[z], motions=self.motions[z], plane=self.plane[:, y, x])
@@ -129,13 +129,13 @@ class Grid:
 
     def take(self, window: NDArray[np.float32], first: tuple[int, ...]) -> NDArray[np.float32]:
         """The patch from a window (*W) whose first voxel lies `first` from the patch's corner; linear in a section."""
-        return self.taken(interpolate, np.ascontiguousarray(window, np.float32), first)
+        return self.interpolate_with(interpolate_sections, np.ascontiguousarray(window, np.float32), first)
 
     def take_labels(self, window: NDArray[np.generic], first: tuple[int, ...]) -> NDArray[np.generic]:
         """The same of labels: the nearest voxel, ids and dtype as they are."""
-        return self.taken(nearest, np.ascontiguousarray(window), first)
+        return self.interpolate_with(nearest_sections, np.ascontiguousarray(window), first)
 
-    def taken(self, how: Callable[..., None], window: NDArray, first: tuple[int, ...]) -> NDArray:
+    def interpolate_with(self, how: Callable[..., None], window: NDArray, first: tuple[int, ...]) -> NDArray:
         stack, start = (window, first) if self.ndim == 3 else (window[None], (0, *first))
         out = np.empty((len(self.sections), *self.plane.shape[1:]), window.dtype)
         how(stack, self.sections - start[0], self.motions, self.plane, float(start[1]), float(start[2]), out)
@@ -143,7 +143,7 @@ class Grid:
 
 
 ROUND = 1e-3  # places computed in 32 bits that lie so little beyond a voxel are that voxel
-Step = Callable[[Grid], Grid]
+Step = Callable[[SamplingGrid], SamplingGrid]
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Rescale:
 
     factors: tuple[float, float]
 
-    def __call__(self, grid: Grid) -> Grid:
+    def __call__(self, grid: SamplingGrid) -> SamplingGrid:
         plane = np.stack([(p - c) / f + c for p, c, f in zip(grid.plane, grid.centre, self.factors)])
         return replace(grid, plane=plane.astype(np.float32))
 
@@ -163,7 +163,7 @@ class Elastic:
 
     displacement: NDArray[np.float32]  # (2, Y, X) voxels along y and x, of the grid with its halo
 
-    def __call__(self, grid: Grid) -> Grid:
+    def __call__(self, grid: SamplingGrid) -> SamplingGrid:
         return replace(grid, plane=grid.plane + self.displacement)
 
 
@@ -176,7 +176,7 @@ class Misalign:
     shift: tuple[float, float]
     angle: float  # radians
 
-    def __call__(self, grid: Grid) -> Grid:
+    def __call__(self, grid: SamplingGrid) -> SamplingGrid:
         hit = grid.sections == self.section if self.alone else grid.sections >= self.section
         (cy, cx), cos, sin = grid.centre, math.cos(self.angle), math.sin(self.angle)
         move = np.eye(3)
@@ -196,7 +196,7 @@ class MissingSections:
 
     lost: tuple[int, ...]  # rising
 
-    def __call__(self, grid: Grid) -> Grid:
+    def __call__(self, grid: SamplingGrid) -> SamplingGrid:
         """Sections move up from behind, so that what lies before the patch stays where it is."""
         sections = grid.sections.copy()
         for lost in self.lost:
@@ -211,7 +211,7 @@ def sample_rescale(corrupt: Corrupt, rng: np.random.Generator) -> Rescale:
     return Rescale((float(y), float(x)))
 
 
-def sample_elastic(corrupt: Corrupt, grid: Grid, side: int, rng: np.random.Generator) -> Elastic:
+def sample_elastic(corrupt: Corrupt, grid: SamplingGrid, side: int, rng: np.random.Generator) -> Elastic:
     """White noise smoothed by a Gaussian, scaled to the wanted standard deviation; `side` of the patch in voxels."""
     from scipy.ndimage import gaussian_filter
 
@@ -242,10 +242,12 @@ def sample_missing_sections(corrupt: Corrupt, patch: tuple[int, ...], rng: np.ra
 def sample_warp(
     corrupt: Corrupt, patch: tuple[int, ...], halo: tuple[int, ...], voxel: Voxel, rng: np.random.Generator
 ) -> tuple[Step, ...]:
-    """Numbers of all that bends one patch (*patch) and its halo, to be laid over `Grid.plain(patch, halo)`."""
+    """Numbers of all that bends one patch (*patch) and its halo, to be laid over `SamplingGrid.identity(patch,
+    halo)`.
+    """
     drawn: list[Step] = []
     if rng.random() < corrupt.elastic:
-        drawn.append(sample_elastic(corrupt, Grid.plain(patch, halo), min(patch[-2:]), rng))
+        drawn.append(sample_elastic(corrupt, SamplingGrid.identity(patch, halo), min(patch[-2:]), rng))
     if rng.random() < corrupt.rescale:
         drawn.append(sample_rescale(corrupt, rng))
     if rng.random() < corrupt.misalign:
@@ -255,7 +257,7 @@ def sample_warp(
     return tuple(drawn)
 
 
-def lay(steps: tuple[Step, ...], grid: Grid) -> Grid:
+def lay_steps(steps: tuple[Step, ...], grid: SamplingGrid) -> SamplingGrid:
     """The steps over a plain grid, the one nearest to the network's eye first."""
     for step in steps:
         grid = step(grid)
@@ -263,7 +265,7 @@ def lay(steps: tuple[Step, ...], grid: Grid) -> Grid:
 
 
 @njit
-def interpolate(
+def interpolate_sections(
     window: NDArray[np.float32], sections: NDArray[np.int64], motions: NDArray[np.float32],
     plane: NDArray[np.float32], y0: float, x0: float, out: NDArray[np.float32],
 ) -> None:  # fmt: skip
@@ -285,7 +287,7 @@ def interpolate(
 
 
 @njit
-def nearest(
+def nearest_sections(
     window: NDArray[np.generic], sections: NDArray[np.int64], motions: NDArray[np.float32],
     plane: NDArray[np.float32], y0: float, x0: float, out: NDArray[np.generic],
 ) -> None:  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.atomic import replacing
+from ..core.atomic import atomic_path
 from ..core.voxel import Voxel
 
 DATASET, MADE_BY = "vol0", "cytoshift"
@@ -26,7 +26,7 @@ def write_channels(
     import h5py
 
     chunks = (1, *(min(c, n) for c, n in zip(CHUNK[len(axes)], channels.shape[1:])))
-    with replacing(path) as beside, h5py.File(beside, "w") as file:
+    with atomic_path(path) as beside, h5py.File(beside, "w") as file:
         dataset = file.create_dataset(DATASET, data=channels, chunks=chunks, compression="gzip")
         for dimension, letter in zip(dataset.dims, "c" + axes):
             dimension.label = letter

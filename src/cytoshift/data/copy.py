@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from ..core.atomic import replacing
-from ..core.blocks import Slices, boxes
+from ..core.atomic import atomic_path
+from ..core.blocks import Slices, chunk_boxes
 from ..core.errors import UserError
 from .lazy import refuse_pieces
-from .statistics import fingerprint
+from .resumable_statistics import fingerprint
 from .store import COPIED, Store
 
 SHARE = 6  # of the memory one box takes: it is there as read, as wanted and in pieces that are compressed
 Run = Callable[[Callable[[Slices], None], Iterable[Slices]], Iterable[None]]  # `map`, or what an engine has for it
 
 
-def copy(
+def copy_array(
     array: Any, store: Store, origin: str, memory: float, run: Run = map, tell: Callable[[int, int], None] | None = None
 ) -> int:
     """Fill a store with an array of its shape; the number of boxes that had been copied before.
@@ -36,15 +36,15 @@ def copy(
             f"{store.path} is written in pieces of {' x '.join(map(str, store.unit))} voxels, for which "
             f"{memory / 1e9:.3g} GB do not suffice; allow more by `memory`"
         )
-    places = list(boxes(store.shape, store.unit, voxels))
+    places = list(chunk_boxes(store.shape, store.unit, voxels))
     told = json.dumps([fingerprint(array), len(places)])
     key = hashlib.sha256(told.encode()).hexdigest()
     file = store.folder / COPIED
-    before = copied(file, key)
+    before = copied_boxes(file, key)
     if before is None and store.continued:
         store.begin()
     with store.writing():
-        with replacing(file) as temporary:
+        with atomic_path(file) as temporary:
             temporary.write_text(f"{key}\n{before or 0}\n")
         with file.open("a") as done:
             todo = places[before or 0 :]
@@ -59,7 +59,7 @@ def copy_box(array: Any, store: Store, region: Slices) -> None:
     store[region] = np.asarray(array[region])
 
 
-def copied(file: Path, key: str) -> int | None:
+def copied_boxes(file: Path, key: str) -> int | None:
     """How many boxes are there; None where something else is, or nothing."""
     try:
         first, *numbers = file.read_text().split("\n")[:-1]  # a killed process may not have ended its last line

@@ -182,7 +182,7 @@ class MotionBlur:
         from scipy.ndimage import uniform_filter1d
 
         out = image.copy()
-        stack = sectioned(out)
+        stack = as_sections(out)
         for z in self.sections:
             stack[z] = uniform_filter1d(stack[z], self.length, axis=self.axis, mode="nearest")
         return out
@@ -213,14 +213,14 @@ class MissingParts:
 
     def __call__(self, image: Image) -> Image:
         out = image.copy()
-        stack = sectioned(out)
+        stack = as_sections(out)
         for band in self.bands:
             section = stack[band.section]
             section[band.inside(section.shape)] = section.mean()
         return out
 
 
-def sectioned(image: Image) -> Image:
+def as_sections(image: Image) -> Image:
     """A view (Z, Y, X); an image (Y, X) is one section."""
     return image if image.ndim == 3 else image[None]
 

@@ -12,8 +12,8 @@ from ..core.voxel import Voxel
 from ..represent import Representation
 from ..synth import Randomised, draw_pair
 from .augment import Augment, sample_pose
-from .domains import DRAWS, EMPTY
 from .labelled import HALO
+from .streams import DRAWS, EMPTY
 
 BLANK = 0.05  # share of the patches that may show no object at all
 

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..core.atomic import discard, mend
+from ..core.atomic import clean_up, discard
 from ..core.errors import UserError
-from ..core.facts import now, read_json, write_json
-from ..core.lock import locked
-from .public import File, Public
+from ..core.json_files import now, read_json, write_json
+from ..core.lock import lock_outputs
+from .public_sets import File, Public
 
 PLACE = "CYTOSHIFT_DATA"  # environment: another cache
 BLOCK = 2**18
@@ -42,7 +42,7 @@ Told = Callable[[int, int], None]  # bytes that are there, bytes in all, 0 where
 
 
 @dataclass(frozen=True)
-class Got:
+class FetchedArchive:
     """An archive on this machine. known: whether its checksum was published, and not that of the first download."""
 
     path: Path
@@ -50,7 +50,7 @@ class Got:
     known: bool
 
 
-def cache() -> Path | None:
+def cache_folder() -> Path | None:
     """Where archives are kept; None where the user has no home directory and names no other place."""
     import pooch
 
@@ -63,7 +63,7 @@ def cache() -> Path | None:
     return found if found.is_absolute() else None  # older ones make a folder "~"
 
 
-def state(data: Public, folder: Path | None) -> str:
+def download_state(data: Public, folder: Path | None) -> str:
     """What of a data set is on this machine: "yes", "no" or the part that is, as "12 MB"."""
     if folder is None:
         return "no"
@@ -77,7 +77,7 @@ def size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def fetched(file: File, folder: Path, told: Told) -> Got:
+def fetch_archive(file: File, folder: Path, told: Told) -> FetchedArchive:
     """An archive, from the cache or from the network. Raises UserError with one sentence for all that can go wrong."""
     import pooch
 
@@ -88,22 +88,22 @@ def fetched(file: File, folder: Path, told: Told) -> Got:
         raise UserError(f"{folder / CHECKSUMS} holds no checksum of {file.name} that can be read; remove the file")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / file.name):
-            if not wanted and (folder / file.name).exists() and (reason := damage(folder / file.name)):
+        with lock_outputs(folder / file.name):
+            if not wanted and (folder / file.name).exists() and (reason := archive_damage(folder / file.name)):
                 raise UserError(f"{folder / file.name} is no whole archive ({reason}); remove it or put another there")
             there = pooch.retrieve(
                 file.url, f"sha256:{wanted}" if wanted else None, file.name, folder,
-                downloader=Resumed(file.name, told, bool(wanted)),
+                downloader=ResumedDownload(file.name, told, bool(wanted)),
             )  # fmt: skip
             found = wanted or pooch.file_hash(there)
             if not wanted:
-                mend(folder / CHECKSUMS)
+                clean_up(folder / CHECKSUMS)
                 write_json(
                     folder / CHECKSUMS,
                     {**read_json(folder / CHECKSUMS), file.name: {"sha256": found, "url": file.url, "when": now()}},
                 )
     except OSError as error:
-        raise UserError(broken(error, file, folder)) from error
+        raise UserError(explain_failure(error, file, folder)) from error
     except ValueError as error:  # pooch's word for a checksum that is not the one
         if isinstance(error, UserError):
             raise
@@ -112,10 +112,10 @@ def fetched(file: File, folder: Path, told: Told) -> Got:
             f"{file.url} is not the file that is meant: its checksum is not the one {source}; give the command again, "
             "and if it stays so, ask those who publish it"
         ) from error
-    return Got(Path(there), found, file.sha256 is not None)
+    return FetchedArchive(Path(there), found, file.sha256 is not None)
 
 
-def broken(error: OSError, file: File, folder: Path) -> str:
+def explain_failure(error: OSError, file: File, folder: Path) -> str:
     """What an error of the network or of the disk means."""
     kept = size(folder / f"{file.name}.part")
     rest = f"; {kept / 1e6:.3g} MB of it are kept, the same command goes on from there" if kept else ""
@@ -123,18 +123,18 @@ def broken(error: OSError, file: File, folder: Path) -> str:
         cure = "the page of the data set may know where it has gone" if error.code in (404, 410) else "try again later"
         return f"{file.url} cannot be had: {error.code} {error.reason}; {cure}{rest}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk of {folder} is full; free some space or choose another `cache`{rest}"
+        return f"the disk of {folder} is full; free some space or choose another `cache_folder`{rest}"
     if isinstance(error, urllib.error.URLError | TimeoutError | ConnectionError):
         reason = getattr(error, "reason", error)
         return (
             f"{file.url} cannot be reached ({reason}); connect to the network, or put the file into {folder} under the "
             f"name {file.name}{rest}"
         )
-    return f"{folder} cannot be written: {error.strerror or error}; choose another `cache`{rest}"
+    return f"{folder} cannot be written: {error.strerror or error}; choose another `cache_folder`{rest}"
 
 
 @dataclass(frozen=True)
-class Resumed:
+class ResumedDownload:
     """pooch's downloader: all that arrives is kept in NAME.part, which is given to pooch when it is whole.
 
     checked: a checksum is known, so that a file pieced together of two versions would be noticed.
@@ -154,8 +154,8 @@ class Resumed:
             except (TimeoutError, ConnectionError, HTTPException) as error:
                 if attempt + 1 == TRIES:
                     raise ConnectionError(str(error) or type(error).__name__) from error
-        if not self.checked and (reason := damage(part, self.name)):
-            forget(part)
+        if not self.checked and (reason := archive_damage(part, self.name)):
+            discard_part(part)
             raise UserError(
                 f"{url} gave no whole archive ({reason}), and none of it is kept; give the command again, and if it "
                 "stays so, ask those who publish it"
@@ -178,17 +178,17 @@ class Resumed:
             if error.code != 416:
                 raise
             error.close()
-            forget(part)  # longer than the file, or whole without anybody knowing: from the start
+            discard_part(part)  # longer than the file, or whole without anybody knowing: from the start
             raise ConnectionError("what was kept did not fit the file") from error
         with answer:
             have = have if answer.status == 206 else 0
             total = have + int(answer.headers.get("Content-Length") or 0)
             tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
-            if have and (other := strange(answer.headers, have, total, tag, known)):
-                forget(part)
+            if have and (other := describe_mismatch(answer.headers, have, total, tag, known)):
+                discard_part(part)
                 raise ConnectionError(other)
             if total > have:
-                room(part.parent, total - have)
+                refuse_full_disk(part.parent, total - have)
             if tag and not tag.startswith("W/"):  # a weak tag does not promise the same bytes
                 note.write_text(json.dumps({"version": tag, "total": total}), encoding="utf-8")
             else:
@@ -197,7 +197,7 @@ class Resumed:
             with part.open("ab" if have else "wb") as out:
                 while block := answer.read(BLOCK):
                     if first and (kind == "text/html" or block.lstrip().lower().startswith(PAGE)):
-                        forget(part)
+                        discard_part(part)
                         raise UserError(
                             f"{url} gave a web page and no archive, as where a login is asked for; open it in a "
                             f"browser, and put the file into {part.parent} under the name {self.name}"
@@ -210,7 +210,7 @@ class Resumed:
             raise ConnectionError(f"it broke off after {have} of {total} bytes")
 
 
-def strange(headers: Any, have: int, total: int, tag: str | None, known: dict[str, Any]) -> str:
+def describe_mismatch(headers: Any, have: int, total: int, tag: str | None, known: dict[str, Any]) -> str:
     """Why a part that a server sent does not belong to what is there; "" where it does.
 
     known: version and size of what is there.
@@ -228,13 +228,13 @@ def strange(headers: Any, have: int, total: int, tag: str | None, known: dict[st
     return ""
 
 
-def forget(part: Path) -> None:
+def discard_part(part: Path) -> None:
     """Remove what has arrived, and of which version it is."""
     discard(part)
     discard(part.with_name(f"{part.name}.json"))
 
 
-def damage(path: Path, name: str = "") -> str:
+def archive_damage(path: Path, name: str = "") -> str:
     """Why an archive does not open, or holds other bytes than were packed; "" where it is whole."""
     if not (name or path.name).lower().endswith(".zip"):
         return ""
@@ -248,7 +248,7 @@ def damage(path: Path, name: str = "") -> str:
     return f"{bad} is damaged" if bad else ""
 
 
-def room(folder: Path, need: int) -> None:
+def refuse_full_disk(folder: Path, need: int) -> None:
     """Raises OSError where a file will not fit: better before than after an hour."""
     if shutil.disk_usage(folder).free < need:
         raise OSError(errno.ENOSPC, f"{need / 1e9:.3g} GB are needed", str(folder))

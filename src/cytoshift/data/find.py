@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.marks import Once, is_marked
+from ..core.provenance import SayOnce, is_marked
 from .formats import SUFFIXES, is_zarr
-from .picture import stem
+from .picture import name_stem
 
 BYPRODUCTS = ("_seg.npy",)  # what Cellpose leaves beside images: Python objects, which are never loaded
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFiles:
     """Files that one argument of the user stands for."""
 
     files: tuple[Path, ...]  # in natural order
@@ -25,7 +25,7 @@ class Found:
     name: str | None  # of the whole set, where the argument stands for several files
 
 
-def find(argument: str) -> Found:
+def find_files(argument: str) -> FoundFiles:
     """The image files (or Zarr folders) meant by a path, a folder or a glob. Raises UserError where there are none."""
     head, _, tail = argument.partition("::")
     part, path = tail or None, Path(head).expanduser()
@@ -34,18 +34,18 @@ def find(argument: str) -> Found:
     if not is_text(head):
         raise UserError(f"{head} is no name in UTF-8, which results could not carry; rename it")
     if path.is_dir() and not is_image(path):
-        return Found(tuple(inside(path)), part, path.resolve().name)
+        return FoundFiles(tuple(images_in_folder(path)), part, path.resolve().name)
     if path.exists():
-        return Found((path,), part, None)
+        return FoundFiles((path,), part, None)
     if not glob.has_magic(head):
         raise UserError(f"{head} does not exist; check the path")
     matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
-    files = tuple(sorted(raw(file for file in matches if is_image(file)), key=natural))
+    files = tuple(sorted(drop_own_pictures(file for file in matches if is_image(file)), key=natural_key))
     refuse_names(files)
     if not files:
         what = f"is an image ({', '.join(SUFFIXES)})" if matches else "is there"
         raise UserError(f"nothing that matches {head} {what}; check the pattern")
-    return Found(files, part, set_name(files))
+    return FoundFiles(files, part, set_name(files))
 
 
 def is_short(path: Path) -> bool:
@@ -79,7 +79,7 @@ def is_text(name: str) -> bool:
 
 def set_name(files: tuple[Path, ...]) -> str:
     """What the names of several files begin with, or else their folder."""
-    stems = [stem(file) for file in files]
+    stems = [name_stem(file) for file in files]
     shared = os.path.commonprefix(stems).rstrip("0123456789_-. ")  # noqa: RUF071 (letters are meant, not folders)
     return shared or files[0].resolve().parent.name
 
@@ -93,11 +93,11 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def inside(folder: Path) -> list[Path]:
+def images_in_folder(folder: Path) -> list[Path]:
     """Images directly in a folder, in natural order."""
     entries = list(folder.iterdir())
     pictures = [entry for entry in entries if is_image(entry)]
-    files = sorted(raw(pictures), key=natural)
+    files = sorted(drop_own_pictures(pictures), key=natural_key)
     refuse_names(files)
     if files:
         return files
@@ -115,23 +115,23 @@ def inside(folder: Path) -> list[Path]:
     raise UserError(f"{folder} {what}; pass the folder that the images lie in")
 
 
-def raw(paths: Iterable[Path]) -> list[Path]:
+def drop_own_pictures(paths: Iterable[Path]) -> list[Path]:
     """Those that are no pictures of ours, which previews and overviews leave beside images; that is said once."""
     out = []
     for path in paths:
         if is_marked(path):
-            Once.say(f"{path} is a picture that this program drew, and not read as an image")
+            SayOnce.say(f"{path} is a picture that this program drew, and not read as an image")
         else:
             out.append(path)
     return out
 
 
-def natural(path: Path) -> list[tuple[int, str]]:
+def natural_key(path: Path) -> list[tuple[int, str]]:
     """Sorting key that puts slice_2 before slice_10."""
     return [(int(run), "") if run.isdecimal() else (-1, run) for run in re.split(r"(\d+)", str(path).lower())]
 
 
-def unique(names: Iterable[str], paths: Iterable[Path]) -> list[str]:
+def unique_names(names: Iterable[str], paths: Iterable[Path]) -> list[str]:
     """Names that differ: those of files that share theirs get the folder in front, or the suffix behind as well."""
     names, paths = list(names), list(paths)
     ways = (

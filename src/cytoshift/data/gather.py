@@ -5,16 +5,16 @@ from typing import Any
 
 from ..core.errors import UserError
 from ..core.voxel import Voxel
-from .find import find
+from .axes import resolve_axes, stacking_axis
+from .find import find_files
 from .formats import pictures
-from .lazy import Stack
+from .lazy import StackedArray
 from .picture import Picture
-from .settle import settle, stacking
 from .volumes import ImageSource, open_labels, open_volumes
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class GatheredImage:
     """One image with everything along its axes."""
 
     array: Any  # lazy
@@ -24,7 +24,7 @@ class Gathered:
     channels: tuple[str, ...]  # names along c, where the file has some
 
 
-def gathered(source: ImageSource, labels: bool = False) -> Gathered:
+def gather_image(source: ImageSource, labels: bool = False) -> GatheredImage:
     """The image that `source` stands for: all frames, and all channels unless one is chosen.
 
     Raises UserError for several images, and for whatever `open_volumes` refuses.
@@ -32,11 +32,11 @@ def gathered(source: ImageSource, labels: bool = False) -> Gathered:
     paths = [source.paths] if isinstance(source.paths, str) else source.paths
     if not paths:
         raise UserError("no path is given; pass a file, a folder or a glob")
-    found = find(paths[0])
+    found = find_files(paths[0])
     first = pictures(found.files[0], found.part, source.level, labels)[0]
-    several = found.name is not None and source.axes is not None and stacking(first, source.axes)
-    axes = settle(first, source.axes[1:] if several and source.axes else source.axes)
-    letter, names = along_channels(first, axes)
+    several = found.name is not None and source.axes is not None and stacking_axis(first, source.axes)
+    axes = resolve_axes(first, source.axes[1:] if several and source.axes else source.axes)
+    letter, names = channel_axis(first, axes)
     count = len(names) or (first.array.shape[axes.index(letter)] if letter else 1)
     if source.channel is None and count > 1 and not labels:
         source = source.model_copy(update={"channel": tuple(range(count))})
@@ -52,11 +52,11 @@ def gathered(source: ImageSource, labels: bool = False) -> Gathered:
         )
     one = volumes[0]
     frames = "t" if len(volumes) > 1 else ""
-    array = Stack(tuple(volume.array for volume in volumes)) if frames else one.array
-    return Gathered(array, frames + ("c" if one.channels > 1 else "") + one.axes, one.voxel, one.origin, names)
+    array = StackedArray(tuple(volume.array for volume in volumes)) if frames else one.array
+    return GatheredImage(array, frames + ("c" if one.channels > 1 else "") + one.axes, one.voxel, one.origin, names)
 
 
-def along_channels(picture: Picture, axes: str) -> tuple[str, tuple[str, ...]]:
+def channel_axis(picture: Picture, axes: str) -> tuple[str, tuple[str, ...]]:
     """The axis of the channels, "" without one, and what they are called."""
     lengths = dict(zip(axes, picture.array.shape))
     if lengths.get("c", 1) > 1:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
-from ..core.normalise import sample
-from .lazy import Lazy
+from ..core.normalise import sample_voxels
+from .lazy import LazyArray
 from .volumes import Volume
 
 KNOTS = 1024  # of the table at most; all 256 levels of 8-bit images have their own
@@ -31,7 +31,7 @@ class Lookup:
 
 
 @dataclass(frozen=True)
-class Levelled:
+class MatchedScale:
     """A scale, and a table over what it gives: raw intensities to the levels of another domain."""
 
     scale: Callable[[NDArray[np.generic]], NDArray[np.float32]]
@@ -41,7 +41,7 @@ class Levelled:
         return self.lookup(self.scale(raw))
 
 
-def match(source: list[Any], reference: list[Any]) -> Lookup:
+def histogram_lookup(source: list[Any], reference: list[Any]) -> Lookup:
     """The table after which the intensities of all of `source` are distributed like those of all of `reference`.
 
     source, reference: arrays of any shapes, each a list that counts as one. The intensity that a part q of the source
@@ -70,7 +70,7 @@ def distribution(arrays: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.flo
             values = np.flatnonzero(number)
             number = number[values]
         else:
-            values, number = np.unique(sample(array), return_counts=True)
+            values, number = np.unique(sample_voxels(array), return_counts=True)
         if not len(values) or not np.isfinite(values).all():
             raise UserError("an image to be matched is empty, or holds NaN or infinite values; replace them")
         for value, n in zip(values.tolist(), number.tolist()):
@@ -81,7 +81,7 @@ def distribution(arrays: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 
 @dataclass(frozen=True, eq=False)
-class Mapped(Lazy):
+class LookupArray(LazyArray):
     """A lazy array whose intensities go through a table when they are read."""
 
     array: Any
@@ -103,6 +103,6 @@ class Mapped(Lazy):
         return self.lookup(np.asarray(self.array[region]))
 
 
-def mapped(volume: Volume, lookup: Lookup) -> Volume:
+def apply_lookup(volume: Volume, lookup: Lookup) -> Volume:
     """The volume as the table shows it; still nothing is read before the array is indexed."""
-    return replace(volume, array=Mapped(volume.array, lookup), origin=f"{volume.origin}, histogram matched")
+    return replace(volume, array=LookupArray(volume.array, lookup), origin=f"{volume.origin}, histogram matched")

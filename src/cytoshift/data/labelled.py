@@ -16,18 +16,18 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.batch import Labelled, LabelledPair, UnlabelledPair
+from ..core.batch import LabelledBatch, LabelledPair, UnlabelledPair
 from ..core.errors import UserError
 from ..core.normalise import Recipe, recipes
 from ..core.rng import stream
 from ..core.voxel import Voxel
 from ..represent import Representation
-from .augment import Augment, Grid, change_gamma, lay, sample_pose, sample_warp
+from .augment import Augment, SamplingGrid, change_gamma, lay_steps, sample_pose, sample_warp
+from .channel_axis import map_channels
 from .corrupt import Corrupt, sample_corruptions, sample_gray
-from .domains import DRAWS, EMPTY, Images
-from .resample import Axis, image_at, labels_at
-from .several import each
-from .volumes import Volume, at_hand
+from .resample import ResampledAxis, image_at, labels_at
+from .streams import DRAWS, EMPTY, Images
+from .volumes import Volume, load_small
 
 # Part of the patch, on each side, that labels are encoded with and that is cut off again: an object at the border of
 # the patch has its distances, and its largest one, from what lies beyond.
@@ -63,16 +63,16 @@ class ImagePairs(Images):
         which = self.choose(rng)
         for _ in range(DRAWS):
             image = self.look(which, self.corner(which, rng), grid)
-            if self.shown(image, which) >= EMPTY:
+            if self.foreground_share(image, which) >= EMPTY:
                 break
         pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
         return self.pair(pose(image), index)
 
-    def grid(self, index: int, halo: tuple[int, ...]) -> Grid:
+    def grid(self, index: int, halo: tuple[int, ...]) -> SamplingGrid:
         """The places of patch number `index` and of its halo."""
         rng = stream(self.seed, "pairs", index, "warp")
         steps = sample_warp(self.corrupt, self.patch, halo, self.working, rng)
-        return lay(steps, Grid.plain(self.patch, halo))
+        return lay_steps(steps, SamplingGrid.identity(self.patch, halo))
 
     def choose(self, rng: np.random.Generator) -> int:
         return int(rng.choice(len(self.arrays), p=self.chances))
@@ -88,7 +88,9 @@ class ImagePairs(Images):
         ratios = (w / o for w, o in zip(self.working.size, self.voxels[which].size))
         return tuple(1.0 if abs(r - 1) < ALIKE else r for r in ratios)
 
-    def read(self, array: Any, which: int, corner: tuple[int, ...], grid: Grid) -> tuple[NDArray, list[Axis]]:
+    def read(
+        self, array: Any, which: int, corner: tuple[int, ...], grid: SamplingGrid
+    ) -> tuple[NDArray, list[ResampledAxis]]:
         """All of `array` that the grid looks at, and where the working voxels lie in it."""
         starts, size, axes = [], [], []
         for place, first, last, ratio in zip(corner, *grid.reach(), self.ratio(which)):
@@ -97,14 +99,14 @@ class ImagePairs(Images):
             start, stop = math.floor(centres[0]) - around, math.floor(centres[-1]) + 1 + around
             starts.append(start)
             size.append(stop - start)
-            axes.append(Axis(centres - start, ratio))
-        return each(lambda one: cut(one, tuple(starts), tuple(size)), array, len(size)), axes
+            axes.append(ResampledAxis(centres - start, ratio))
+        return map_channels(lambda one: crop_reflected(one, tuple(starts), tuple(size)), array, len(size)), axes
 
-    def look(self, which: int, corner: tuple[int, ...], grid: Grid) -> Image:
+    def look(self, which: int, corner: tuple[int, ...], grid: SamplingGrid) -> Image:
         """The normalised image at the places of the grid."""
         raw, axes = self.read(self.arrays[which], which, corner, grid)
         seen = lambda one: grid.take(image_at(one, axes), grid.reach()[0])
-        return each(seen, self.scales[which](raw), len(self.patch))
+        return map_channels(seen, self.scales[which](raw), len(self.patch))
 
     def pair(self, image: Image, index: int) -> tuple[Image, Image]:
         """Corrupted and clean, (C, *patch)."""
@@ -115,7 +117,7 @@ class ImagePairs(Images):
             image = change_gamma(image, 2.0 ** rng.uniform(-self.augment.gamma, self.augment.gamma))
         corrupted = image
         for step in sample_corruptions(self.corrupt, self.patch, stream(self.seed, "pairs", index, "corrupt")):
-            corrupted = each(step, corrupted, len(self.patch))
+            corrupted = map_channels(step, corrupted, len(self.patch))
         return self.channels(corrupted), self.channels(image)
 
 
@@ -144,7 +146,7 @@ class LabelledPairs(ImagePairs):
             if truth.dtype.kind not in "uib":
                 raise UserError(f"labels {truth.name} are {truth.dtype}, ids are whole numbers; save them as uint16")
         super().__init__(volumes, normalise, working, patch, seed, augment, corrupt)
-        self.labels = at_hand(labels)
+        self.labels = load_small(labels)
         self.represent = represent
         self.covered: NDArray[np.float64] | None = None  # shares that patches are chosen to be covered by
         self.halo = tuple(math.ceil(n * HALO) for n in patch)
@@ -153,14 +155,14 @@ class LabelledPairs(ImagePairs):
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
         grid = self.grid(index, self.halo)
         rng = stream(self.seed, "pairs", index, "window")
-        which, corner, labels = self.place(grid, rng) if self.covered is None else self.as_covered(grid, rng)
+        which, corner, labels = self.place(grid, rng) if self.covered is None else self.choose_by_cover(grid, rng)
         image = self.look(which, corner, grid.inner(self.halo))
         pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
         corrupted, clean = self.pair(pose(image), index)
         target = self.represent.encode(pose(labels), self.working)[self.inside]
         return corrupted, np.ascontiguousarray(target), clean
 
-    def place(self, grid: Grid, rng: np.random.Generator) -> Place:
+    def place(self, grid: SamplingGrid, rng: np.random.Generator) -> Place:
         """Any volume, and a corner in it from which the patch shows objects, mostly."""
         which, particular = self.choose(rng), rng.random() < REJECTED
         for _ in range(DRAWS):
@@ -170,11 +172,11 @@ class LabelledPairs(ImagePairs):
                 break
         return which, corner, labels
 
-    def as_covered(self, grid: Grid, rng: np.random.Generator) -> Place:
+    def choose_by_cover(self, grid: SamplingGrid, rng: np.random.Generator) -> Place:
         """Of several places the one that objects cover most nearly as much as a patch of the target, drawn at random.
 
-        A critic that sees crowds on one side and lone objects on the other makes a generator invent objects, or lose
-        them.
+        A discriminator that sees crowds on one side and lone objects on the other makes a generator invent objects, or
+        lose them.
         """
         assert self.covered is not None, "the caller has looked"
         wish = float(rng.choice(self.covered))
@@ -185,30 +187,32 @@ class LabelledPairs(ImagePairs):
     def cover(self, which: int, corner: tuple[int, ...]) -> float:
         """Share of a patch that objects cover."""
         size = tuple(max(round(n * r), 1) for n, r in zip(self.patch, self.ratio(which)))
-        return float((each(lambda one: cut(one, corner, size), self.labels[which], len(size)) > 0).mean())
+        return float(
+            (map_channels(lambda one: crop_reflected(one, corner, size), self.labels[which], len(size)) > 0).mean()
+        )
 
-    def look_up(self, which: int, corner: tuple[int, ...], grid: Grid) -> NDArray:
+    def look_up(self, which: int, corner: tuple[int, ...], grid: SamplingGrid) -> NDArray:
         """The labels at the places of the grid."""
         raw, axes = self.read(self.labels[which], which, corner, grid)
         found = lambda one: grid.take_labels(labels_at(one, axes), grid.reach()[0])
-        return each(found, raw, len(self.patch))
+        return map_channels(found, raw, len(self.patch))
 
 
 class LabelledImages(LabelledPairs):
     """The same without the clean images, for methods that have no use for them."""
 
-    kind: ClassVar[type] = Labelled
+    kind: ClassVar[type] = LabelledBatch
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
         image, target, _ = super().sample(index)
         return image, target
 
 
-def cut(array: Any, starts: tuple[int, ...], size: tuple[int, ...]) -> NDArray:
+def crop_reflected(array: Any, starts: tuple[int, ...], size: tuple[int, ...]) -> NDArray:
     """The window (*size) of `array` from `starts` on, continued by reflection where it reaches over the border."""
     if all(0 <= a <= n - s for a, s, n in zip(starts, size, array.shape)):
         return np.asarray(array[tuple(slice(a, a + s) for a, s in zip(starts, size))])
-    places = [mirrored(np.arange(a, a + s), n) for a, s, n in zip(starts, size, array.shape)]
+    places = [reflect_indices(np.arange(a, a + s), n) for a, s, n in zip(starts, size, array.shape)]
     block = np.asarray(array[tuple(slice(int(p.min()), int(p.max()) + 1) for p in places)])
     for axis, p in enumerate(places):
         if (np.diff(p) != 1).any():
@@ -216,7 +220,7 @@ def cut(array: Any, starts: tuple[int, ...], size: tuple[int, ...]) -> NDArray:
     return block
 
 
-def mirrored(places: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+def reflect_indices(places: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Voxels 0 to n - 1 that lie at these places of an axis between two mirrors.
 
     >>> mirrored(np.arange(-3, 5), 2).tolist()

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ..core.errors import UserError
-from .picture import Stored
+from .picture import StoredArray
 
 Index = Any  # int, slice, Ellipsis or a tuple of them
 # Rec. 709, the weights of scikit-image's rgb2gray.
 LUMINANCE = (0.2125, 0.7154, 0.0721)
 
 
-class Lazy:
+class LazyArray:
     """Basic indexing (slices with a positive step, integers, an ellipsis) over a `fetch` of slices."""
 
     @property
@@ -49,7 +49,7 @@ class Lazy:
         raise NotImplementedError
 
     def __getitem__(self, index: Index) -> NDArray[np.generic]:
-        region, dropped = complete(index, self.shape)
+        region, dropped = complete_index(index, self.shape)
         lengths = tuple(len(range(s.start, s.stop, s.step)) for s in region)
         if 0 in lengths:
             data = np.empty(lengths, self.dtype)
@@ -65,7 +65,7 @@ class Lazy:
 
 
 @dataclass(frozen=True, eq=False)
-class View(Lazy):
+class SpatialView(LazyArray):
     """Spatial axes of `stored`.
 
     fixed: per stored axis, the index to take, or None for a spatial axis (and for the colours of a luminance).
@@ -74,7 +74,7 @@ class View(Lazy):
     labels: object ids, none of which may be negative.
     """
 
-    stored: Stored
+    stored: StoredArray
     fixed: tuple[int | None, ...]
     order: tuple[int, ...]
     colours: int | None = None
@@ -113,10 +113,10 @@ class View(Lazy):
 
 
 @dataclass(frozen=True, eq=False)
-class Stack(Lazy):
+class StackedArray(LazyArray):
     """Images of one shape, one behind the other along a new first axis."""
 
-    slices: Sequence[Lazy | NDArray[np.generic]]
+    slices: Sequence[LazyArray | NDArray[np.generic]]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -137,10 +137,10 @@ class Stack(Lazy):
 
 
 @dataclass(frozen=True, eq=False)
-class Part(Lazy):
+class RegionArray(LazyArray):
     """A box of another array; `region` has a slice of step 1 for each of its axes."""
 
-    whole: Lazy | NDArray[np.generic]
+    whole: LazyArray | NDArray[np.generic]
     region: tuple[slice, ...]
 
     @property
@@ -160,14 +160,14 @@ class Part(Lazy):
         return np.asarray(self.whole[tuple(moved)])
 
 
-def piece(array: Any) -> tuple[int, ...]:
+def smallest_piece(array: Any) -> tuple[int, ...]:
     """What is read whole wherever a part of an array is wanted, channels and colours included; () of any box."""
-    if isinstance(array, View):
+    if isinstance(array, SpatialView):
         array = array.stored
-    elif isinstance(array, Stack):
-        return piece(array.slices[0])
-    elif isinstance(array, Part):
-        return piece(array.whole)
+    elif isinstance(array, StackedArray):
+        return smallest_piece(array.slices[0])
+    elif isinstance(array, RegionArray):
+        return smallest_piece(array.whole)
     chunks: tuple[int, ...] = getattr(array, "chunks", None) or ()
     return tuple(min(c, n) for c, n in zip(chunks, array.shape))
 
@@ -177,24 +177,24 @@ def refuse_pieces(array: Any, origin: str, memory: float, allow: str = "or allow
 
     allow: another cure than to convert the image.
     """
-    sizes = piece(array)
+    sizes = smallest_piece(array)
     held = int(np.prod(sizes)) * array.dtype.itemsize
     if sizes and 2 * held > memory:
         words = " x ".join(str(n) for n in sizes if n > 1)
         raise UserError(
             f"{origin} is stored in pieces of {words} voxels, {held / 1e9:.3g} GB each, which can only be read whole; "
-            f"write it in small ones first, by 'cytoshift convert' with `memory={enough(held)}GB`"
+            f"write it in small ones first, by 'cytoshift convert' with `memory={memory_needed(held)}GB`"
             + f", {allow}"
             * bool(allow)
         )
 
 
-def enough(held: int) -> int:
+def memory_needed(held: int) -> int:
     """Gigabytes that `convert` needs for pieces of so many bytes: twice that, and the program."""
     return int(2 * held / 1e9) + 2
 
 
-def complete(index: Index, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[int, ...]]:
+def complete_index(index: Index, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[int, ...]]:
     """One slice per axis with numbers for start, stop and step; and the axes that an integer removes."""
     parts = list(index) if isinstance(index, tuple) else [index]
     if Ellipsis in parts:

@@ -8,35 +8,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
-from .lazy import Lazy, Stack
-from .pyramid import planned
-from .several import apart
-from .volumes import ImageSource, Volume, opened
+from .channel_axis import split_channels
+from .lazy import LazyArray, StackedArray
+from .pyramid import plan_levels
+from .volumes import ImageSource, Volume, open_source
 
 FARTHEST = 64  # voxels that are read for one which is shown, where a file has no coarser copy of itself
 
 
 @dataclass(frozen=True, eq=False)
-class Coarse:
+class CoarseLevel:
     """One level. factors: extent of its voxels in multiples of the finest level's."""
 
-    array: Lazy | NDArray[np.generic]
+    array: LazyArray | NDArray[np.generic]
     factors: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Leveled:
+class PyramidVolume:
     """A volume with its coarser copies, the finest first: level 0 is `volume.array`."""
 
     volume: Volume
-    levels: tuple[Coarse, ...]
+    levels: tuple[CoarseLevel, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Strided(Lazy):
+class StridedArray(LazyArray):
     """Every so manieth voxel of another array, from the first one on."""
 
-    whole: Lazy | NDArray[np.generic]
+    whole: LazyArray | NDArray[np.generic]
     steps: tuple[int, ...]
 
     @property
@@ -57,46 +57,46 @@ class Strided(Lazy):
         return np.asarray(self.whole[tuple(places)])
 
 
-def open_leveled(source: ImageSource, labels: bool = False) -> list[Leveled]:
+def open_pyramid(source: ImageSource, labels: bool = False) -> list[PyramidVolume]:
     """What `open_volumes` (or `open_labels`) opens, with all levels that its files have.
 
     A declared voxel size is that of the finest level; `source.level` is not looked at.
     """
-    found = [[volume] for volume in opened(source.model_copy(update={"level": 0}), labels)]
+    found = [[volume] for volume in open_source(source.model_copy(update={"level": 0}), labels)]
     for level in range(1, 64):
         try:
-            coarser = opened(source.model_copy(update={"level": level}), labels)
+            coarser = open_source(source.model_copy(update={"level": level}), labels)
         except UserError:  # no such level; what else can be wrong was wrong with level 0
             break
         if len(coarser) != len(found):
             break
         for levels, volume in zip(found, coarser):
             levels.append(volume)
-    return [leveled(levels[0], [volume.array for volume in levels]) for levels in found]
+    return [pyramid_volume(levels[0], [volume.array for volume in levels]) for levels in found]
 
 
-def leveled(volume: Volume, arrays: Sequence[Lazy | NDArray[np.generic]] = ()) -> Leveled:
+def pyramid_volume(volume: Volume, arrays: Sequence[LazyArray | NDArray[np.generic]] = ()) -> PyramidVolume:
     """A volume with the arrays of its levels, the finest of which is its own."""
-    coarser = [Coarse(array, factors(volume.array.shape, array.shape)) for array in arrays[1:]]
-    return Leveled(volume, (Coarse(volume.array, (1.0,) * len(volume.array.shape)), *coarser))
+    coarser = [CoarseLevel(array, level_factors(volume.array.shape, array.shape)) for array in arrays[1:]]
+    return PyramidVolume(volume, (CoarseLevel(volume.array, (1.0,) * len(volume.array.shape)), *coarser))
 
 
-def deepened(image: Leveled) -> Leveled:
+def add_strided_levels(image: PyramidVolume) -> PyramidVolume:
     """An image that has no coarser copies with views of every so manieth voxel in their place."""
     first, *rest = image.levels
     if rest:
         return image
     front = len(first.array.shape) - len(image.volume.axes)
     levels = [first]
-    for level in planned(first.array.shape[front:], image.volume.voxel.size)[1:]:
+    for level in plan_levels(first.array.shape[front:], image.volume.voxel.size)[1:]:
         if prod(level.factors) > FARTHEST:
             break
         steps = (1,) * front + level.factors
-        levels.append(Coarse(Strided(first.array, steps), tuple(map(float, steps))))
+        levels.append(CoarseLevel(StridedArray(first.array, steps), tuple(map(float, steps))))
     return replace(image, levels=tuple(levels))
 
 
-def factors(fine: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[float, ...]:
+def level_factors(fine: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[float, ...]:
     """Extents of coarse voxels in multiples of fine ones: a whole number wherever one explains the sizes.
 
     >>> factors((100, 513, 513), (100, 257, 256))
@@ -109,23 +109,23 @@ def factors(fine: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[float, ...]
     return tuple(out)
 
 
-def channels(image: Leveled) -> list[Leveled]:
+def split_image(image: PyramidVolume) -> list[PyramidVolume]:
     """Each channel of an image by itself; of an image of one channel the image."""
     ndim = len(image.volume.axes)
     count = image.volume.channels
     if count == 1:
         return [image]
-    arrays = [apart(level.array, ndim) for level in image.levels]
+    arrays = [split_channels(level.array, ndim) for level in image.levels]
     return [
-        Leveled(
+        PyramidVolume(
             replace(image.volume, array=arrays[0][c]),
-            tuple(Coarse(each[c], level.factors[-ndim:]) for each, level in zip(arrays, image.levels)),
+            tuple(CoarseLevel(each[c], level.factors[-ndim:]) for each, level in zip(arrays, image.levels)),
         )
         for c in range(count)
     ]
 
 
-def along_time(images: Sequence[Leveled]) -> Leveled:
+def stack_frames(images: Sequence[PyramidVolume]) -> PyramidVolume:
     """Images of one grid as frames behind each other, (T, *S) on each level. Raises UserError where they differ."""
     first = images[0]
     if len(images) == 1:
@@ -137,7 +137,7 @@ def along_time(images: Sequence[Leveled]) -> Leveled:
             f"{first.volume.shape} and {images[odd].volume.name} {images[odd].volume.shape}; name one of them"
         )
     levels = [
-        Coarse(Stack(tuple(image.levels[i].array for image in images)), (1.0, *level.factors))
+        CoarseLevel(StackedArray(tuple(image.levels[i].array for image in images)), (1.0, *level.factors))
         for i, level in enumerate(first.levels)
     ]
-    return Leveled(replace(first.volume, array=levels[0].array), tuple(levels))
+    return PyramidVolume(replace(first.volume, array=levels[0].array), tuple(levels))

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.marks import SOFTWARE
+from ..core.provenance import SOFTWARE
 from ..core.voxel import MICROMETRE, Voxel
 from .formats import is_zarr
 
@@ -45,7 +45,9 @@ def create_level(
     )
 
 
-def describe(group: Any, factors: Sequence[tuple[int, ...]], voxel: Voxel, axes: str, labels: bool, name: str) -> None:
+def describe_levels(
+    group: Any, factors: Sequence[tuple[int, ...]], voxel: Voxel, axes: str, labels: bool, name: str
+) -> None:
     """Write NGFF's description of the levels into their group.
 
     factors: per level, its voxels' extents in multiples of the finest voxel's; one number per axis of `axes`.
@@ -63,11 +65,11 @@ def describe(group: Any, factors: Sequence[tuple[int, ...]], voxel: Voxel, axes:
     named = [{"name": a, "type": KINDS[a]} if a in KINDS else {"name": a, "type": "space", **physical} for a in axes]
     multiscale = {"datasets": datasets, "name": name, "axes": named}
     if ngff == "0.4":
-        attach(group, {"multiscales": [{**multiscale, "version": ngff}]})
+        add_ngff(group, {"multiscales": [{**multiscale, "version": ngff}]})
     else:
-        attach(group, {"version": ngff, "multiscales": [multiscale]})
+        add_ngff(group, {"version": ngff, "multiscales": [multiscale]})
     if labels:
-        attach(group, {"image-label": {"version": ngff}})
+        add_ngff(group, {"image-label": {"version": ngff}})
     if not physical:
         group.attrs["cytoshift"] = {"unit": voxel.unit}
     if labels:
@@ -82,7 +84,7 @@ def name_channels(group: Any, names: tuple[str, ...], dtype: np.dtype) -> None:
         {"label": name, "color": COLOURS[i % len(COLOURS)], "window": window, "active": True}
         for i, name in enumerate(names)
     ]
-    attach(group, {"omero": {"channels": channels}})
+    add_ngff(group, {"omero": {"channels": channels}})
 
 
 def place_inside(image: Path, part: str) -> tuple[Path, Ngff]:
@@ -102,9 +104,9 @@ def list_labels(image: Path, name: str, ngff: Ngff) -> None:
     import zarr
 
     group = zarr.open_group(image, mode="r+").require_group("labels")
-    names = attached(group).get("labels", [])
+    names = read_ngff(group).get("labels", [])
     stated = {} if ngff == "0.4" else {"version": ngff}
-    attach(group, {"labels": [*names, *([] if name in names else [name])], **stated})
+    add_ngff(group, {"labels": [*names, *([] if name in names else [name])], **stated})
 
 
 def version_of(group: Any) -> Ngff:
@@ -112,12 +114,12 @@ def version_of(group: Any) -> Ngff:
     return "0.4" if group.metadata.zarr_format == 2 else "0.5"
 
 
-def attached(group: Any) -> dict[str, Any]:
+def read_ngff(group: Any) -> dict[str, Any]:
     """What NGFF says of a group: its attributes, since 0.5 those below the key `ome`."""
     attributes = dict(group.attrs)
     return attributes if version_of(group) == "0.4" else dict(attributes.get("ome", {}))
 
 
-def attach(group: Any, metadata: dict[str, Any]) -> None:
+def add_ngff(group: Any, metadata: dict[str, Any]) -> None:
     """Add to what NGFF says of a group; what stood under the same keys is replaced."""
-    group.attrs.update(metadata if version_of(group) == "0.4" else {"ome": {**attached(group), **metadata}})
+    group.attrs.update(metadata if version_of(group) == "0.4" else {"ome": {**read_ngff(group), **metadata}})

@@ -22,7 +22,7 @@ RGB = ("red", "green", "blue")
 DAMAGE = (OSError, EOFError, struct.error, ValueError, RuntimeError, LookupError, ArithmeticError, AssertionError)
 
 
-class Stored(Protocol):
+class StoredArray(Protocol):
     """An array on disk. Holds no open handle, so that threads can share it and workers receive it pickled."""
 
     @property
@@ -45,7 +45,7 @@ class Stored(Protocol):
 class Picture:
     """One array of a file, with whatever the file says about it and nothing else."""
 
-    array: Stored
+    array: StoredArray
     axes: str  # one letter of AXES per axis, or UNKNOWN
     name: str  # becomes the name of the volume
     origin: str  # path, and which part of the file this is, for a human
@@ -56,19 +56,19 @@ class Picture:
     colours: tuple[str, ...] = ()  # names along axis s that hold colour (an alpha sample behind them is left out)
 
 
-class Gone(UserError):
+class FileGone(UserError):
     """A file or folder that was opened is there no longer."""
 
 
 @contextmanager
-def reading(path: Path | str) -> Iterator[None]:
+def explain_read_errors(path: Path | str) -> Iterator[None]:
     """Turn what a format library raises on a damaged file into one sentence."""
     try:
         yield
     except UserError:
         raise
     except FileNotFoundError as error:
-        raise Gone(f"{path} does not exist or misses a part; check the path") from error
+        raise FileGone(f"{path} does not exist or misses a part; check the path") from error
     except PermissionError as error:
         raise UserError(f"{path} may not be read; change its permissions") from error
     except DAMAGE as error:
@@ -89,7 +89,7 @@ def reason(error: Exception) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
-def stem(path: Path) -> str:
+def name_stem(path: Path) -> str:
     """File name without the suffix of its format: 'a.b' for 'a.b.ome.tif'. Accents are composed: names of one look are
     one name, from whatever disk they come."""
     name = Path(path).name
@@ -97,7 +97,7 @@ def stem(path: Path) -> str:
     return name[:-4] if name.lower().endswith(".ome") and len(name) > 4 else name
 
 
-def known(extent: float | str | None) -> float | None:
+def known_extent(extent: float | str | None) -> float | None:
     """A voxel extent of a file, or None where it holds a placeholder: nothing, zero, negative or not a number."""
     try:
         value = float(extent) if extent is not None else 0.0

@@ -18,7 +18,7 @@ class Level:
     factors: tuple[int, ...]  # extent of a voxel in multiples of the finest voxel's
 
 
-def planned(shape: tuple[int, ...], size: tuple[float, ...]) -> list[Level]:
+def plan_levels(shape: tuple[int, ...], size: tuple[float, ...]) -> list[Level]:
     """The levels of an image of (Y, X) or (Z, Y, X) voxels, the image itself first.
 
     size: extent of its voxels; a coarse z axis is left alone until y and x are as coarse.
@@ -36,22 +36,22 @@ def planned(shape: tuple[int, ...], size: tuple[float, ...]) -> list[Level]:
     return levels
 
 
-def pyramid(
+def build_pyramid(
     image: NDArray[np.generic], size: tuple[float, ...], labels: bool
 ) -> list[tuple[NDArray[np.generic], tuple[int, ...]]]:
     """The image and its coarser copies, with their voxels' extent in multiples of the finest voxel's.
 
     image: (Y, X) or (Z, Y, X). size: extent of its voxels. labels: ids are voted for and never averaged.
     """
-    first, *rest = planned(image.shape, size)
+    first, *rest = plan_levels(image.shape, size)
     levels = [(image, first.factors)]
     for level in rest:
-        image = (mode if labels else mean)(image, level.steps)
+        image = (block_mode if labels else block_mean)(image, level.steps)
         levels.append((image, level.factors))
     return levels
 
 
-def mode(labels: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.generic]:
+def block_mode(labels: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.generic]:
     """The most frequent id of every block of `steps` voxels; of ids that are equally frequent, the first in C order.
 
     Steps along axes before the last three are 1.
@@ -59,18 +59,18 @@ def mode(labels: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.gene
     >>> mode(np.array([[1, 1, 0, 2], [1, 0, 0, 2]]), (2, 2))
     array([[1, 0]])
     """
-    from ..labels.kernels import vote
+    from ..labels.kernels import majority_vote
 
     out = np.empty([-(-n // s) for n, s in zip(labels.shape, steps)], labels.dtype)
     *_, z, y, x = (1, 1, *steps)
     before = (-1, *(1,) * (3 - labels.ndim))  # an image in 2D is one slice; of time and channels each is by itself
-    vote(labels.reshape(before + labels.shape[-3:]), out.reshape(before + out.shape[-3:]), (z, y, x))
+    majority_vote(labels.reshape(before + labels.shape[-3:]), out.reshape(before + out.shape[-3:]), (z, y, x))
     return out
 
 
-def mean(image: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.generic]:
+def block_mean(image: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.generic]:
     """The mean of every block of `steps` voxels, rounded where the dtype is an integer."""
-    members = children(image, steps)
+    members = block_voxels(image, steps)
     total = np.zeros(members[0].shape, dtype=np.float64)
     for member in members:
         total += member.astype(np.float64)
@@ -78,7 +78,7 @@ def mean(image: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.gener
     return (total if image.dtype.kind == "f" else np.rint(total)).astype(image.dtype)
 
 
-def children(array: NDArray[np.generic], steps: tuple[int, ...]) -> list[NDArray[np.generic]]:
+def block_voxels(array: NDArray[np.generic], steps: tuple[int, ...]) -> list[NDArray[np.generic]]:
     """The voxels of every block, one strided array per place in the block; the last block repeats the border."""
     padding = [(0, -n % s) for n, s in zip(array.shape, steps)]
     padded = np.pad(array, padding, mode="edge") if any(after for _, after in padding) else array

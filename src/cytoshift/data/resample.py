@@ -36,14 +36,14 @@ def resample(array: NDArray, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True, eq=False)
-class Axis:
+class ResampledAxis:
     """Where along one axis of a window new voxels have their centres, in voxels of the window, `ratio` apart."""
 
     places: NDArray[np.float64]
     ratio: float
 
     @classmethod
-    def whole(cls, old: int, new: int) -> "Axis":
+    def whole(cls, old: int, new: int) -> "ResampledAxis":
         """`new` voxels over the extent of `old` ones."""
         return cls((np.arange(new) + 0.5) * old / new - 0.5, old / new)
 
@@ -79,7 +79,7 @@ class Axis:
         return np.clip(index, 0, old - 1), share
 
 
-def image_at(window: NDArray[np.float32], axes: list[Axis]) -> NDArray[np.float32]:
+def image_at(window: NDArray[np.float32], axes: list[ResampledAxis]) -> NDArray[np.float32]:
     """window (*S) float32 at the places of the axes, as by `resample`; a matrix product per axis is several times
     faster, and the places need not begin at the window's corner."""
     out = window
@@ -93,10 +93,10 @@ def image_at(window: NDArray[np.float32], axes: list[Axis]) -> NDArray[np.float3
 
 def resample_labels(labels: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
     """labels (*S) -> (shape), ids and dtype as they were; smoothly where they grow, see `labels_at`."""
-    return labels_at(labels, [Axis.whole(old, new) for old, new in zip(labels.shape, shape)])
+    return labels_at(labels, [ResampledAxis.whole(old, new) for old, new in zip(labels.shape, shape)])
 
 
-def labels_at(window: NDArray[np.generic], axes: list[Axis]) -> NDArray[np.generic]:
+def labels_at(window: NDArray[np.generic], axes: list[ResampledAxis]) -> NDArray[np.generic]:
     """Labels (*S) at the places of the axes, ids and dtype as they were.
 
     Where voxels become larger, or stay, the nearest one is taken. Where they become smaller, the staircase of the
@@ -109,12 +109,12 @@ def labels_at(window: NDArray[np.generic], axes: list[Axis]) -> NDArray[np.gener
     if all(axis.same(old) for axis, old in zip(axes, native.shape)):
         return native
     flat = native.ndim == 2
-    stack, deep = (native[None], [Axis.whole(1, 1), *axes]) if flat else (native, axes)
+    stack, deep = (native[None], [ResampledAxis.whole(1, 1), *axes]) if flat else (native, axes)
     (zi, zw), (yi, yw), (xi, xw) = (axis.ballot(old) for axis, old in zip(deep, stack.shape))
     steps = stack.take(zi[:, 1], 0).take(yi[:, 1], 1).take(xi[:, 1], 2)
     if all(axis.ratio >= 1 for axis in axes):
         return np.ascontiguousarray(steps[0] if flat else steps)
-    out, alike = np.empty(steps.shape, stack.dtype), uniform(stack)
+    out, alike = np.empty(steps.shape, stack.dtype), uniform_mask(stack)
     vote(stack, alike, (zi, yi, xi), (zw, yw, xw), out)
     # All others hold a voxel that is theirs without a vote.
     thin = np.setdiff1d(sizes(stack)[0], sizes(np.where(alike, stack, stack.dtype.type(0)))[0]).astype(stack.dtype)
@@ -135,7 +135,7 @@ def vote(
     out: NDArray[np.generic],
 ) -> None:
     """out (Z, Y, X): per voxel, the shares of the labels around it are summed; half of them must be objects'.
-    alike: `uniform` of the labels; there nothing needs to be asked."""
+    alike: `uniform_mask` of the labels; there nothing needs to be asked."""
     zs, ys, xs = places
     zw, yw, xw = shares
     ids = np.empty(27, labels.dtype)
@@ -179,7 +179,7 @@ def vote(
 
 
 @njit
-def uniform(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
+def uniform_mask(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Where a voxel (Z, Y, X) and all its neighbours carry one label: most of a volume."""
     depth, height, width = labels.shape
     out = np.empty(labels.shape, np.bool_)

@@ -23,14 +23,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..core.atomic import discard, mend_one, replacing, swap
+from ..core.atomic import atomic_path, clean_up_one, discard, swap
 from ..core.blocks import Slices
 from ..core.errors import UserError
 from ..core.voxel import Voxel
-from .lazy import Lazy, complete
-from .multiscale import Ngff, chunks_of, create_level, describe, list_labels, name_channels, place_inside
-from .picture import stem
-from .pyramid import mean, mode, planned
+from .lazy import LazyArray, complete_index
+from .multiscale import Ngff, chunks_of, create_level, describe_levels, list_labels, name_channels, place_inside
+from .picture import name_stem
+from .pyramid import block_mean, block_mode, plan_levels
 
 NOTE = ".unfinished.json"  # what a store is like, in its folder until it is finished
 UNFINISHED = re.compile(r"\.?z\w+\.[0-9a-f]{32}\.partial")  # metadata that Zarr had not renamed yet
@@ -39,7 +39,7 @@ Run = Callable[[Callable[[Slices], None], Iterable[Slices]], Iterable[None]]  # 
 
 
 @dataclass(frozen=True, eq=False)
-class Store(Lazy):
+class Store(LazyArray):
     """An image that is being written. Reads like a volume, the background where nothing has been written.
 
     Spatial axes are the last two or three; time, channels or classes may stand before them, as in tzyx.
@@ -78,9 +78,9 @@ class Store(Lazy):
         shards: multiples of the chunks that share a file (0.5 only), where chunks alone would be millions of files.
         Raises UserError for places, shapes and axes that cannot be written.
         """
-        place, image, ngff = target(path, ngff, cls.labels)
+        place, image, ngff = resolve_target(path, ngff, cls.labels)
         shape, dtype = tuple(int(n) for n in shape), np.dtype(dtype)
-        refuse(place, shape, dtype, voxel, axes, cls.labels)
+        refuse_unwritable(place, shape, dtype, voxel, axes, cls.labels)
         chunks = tuple(min(c, n) for c, n in zip(chunks, shape)) if chunks else chunks_of(shape, voxel.ndim)
         if shards and (ngff == "0.4" or any(s % c for s, c in zip(shards, chunks))):
             raise UserError(
@@ -96,8 +96,8 @@ class Store(Lazy):
     @classmethod
     def reopen(cls, path: Path | str) -> Self:
         """The unfinished store that will stand at `path`. Raises UserError where none was begun."""
-        place, _, _ = target(path, "0.5", cls.labels)
-        said = read_note(part(place))
+        place, _, _ = resolve_target(path, "0.5", cls.labels)
+        said = read_note(part_folder(place))
         if said is None or said["labels"] != cls.labels:
             raise UserError(f"nothing that could be continued was begun at {place}; start it again")
         voxel = Voxel(tuple(said["voxel"]), said["unit"])
@@ -126,7 +126,7 @@ class Store(Lazy):
     @property
     def folder(self) -> Path:
         """Where everything lies until it is finished."""
-        return part(self.path)
+        return part_folder(self.path)
 
     @property
     def said(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class Store(Lazy):
 
     def write_note(self, levels: int) -> None:
         """levels: how many are complete, the finest counted as one."""
-        with replacing(self.folder / NOTE) as temporary:
+        with atomic_path(self.folder / NOTE) as temporary:
             temporary.write_text(json.dumps({**self.said, "levels": levels}))
 
     @cached_property
@@ -171,7 +171,7 @@ class Store(Lazy):
 
     def __setitem__(self, region: Any, block: NDArray[np.generic]) -> None:
         """Write a box that no other process writes to. Raises ValueError where it does not end at `unit`."""
-        box, _ = complete(region, self.shape)
+        box, _ = complete_index(region, self.shape)
         for axis, (at, n, unit) in enumerate(zip(box, self.shape, self.unit)):
             if at.step != 1 or at.start % unit or (at.stop % unit and at.stop != n):
                 raise ValueError(f"axis {axis} is written from {at.start} to {at.stop}, not in multiples of {unit}")
@@ -190,7 +190,7 @@ class Store(Lazy):
         before = len(self.axes) - self.voxel.ndim
         return [
             type(level)(self.shape[:before] + level.shape, (1,) * before + level.steps, (1,) * before + level.factors)
-            for level in planned(self.shape[before:], self.voxel.size)
+            for level in plan_levels(self.shape[before:], self.voxel.size)
         ]
 
     def units(self, level: int) -> tuple[int, ...]:
@@ -208,7 +208,7 @@ class Store(Lazy):
         with self.writing():
             block = np.asarray(zarr.open_array(self.folder / str(level - 1), mode="r")[wanted])
             if block.any():
-                coarse = (mode if self.labels else mean)(block, steps)
+                coarse = (block_mode if self.labels else block_mean)(block, steps)
                 zarr.open_array(self.folder / str(level), mode="r+")[region] = coarse
 
     def finish(self, run: Run = map, notes: dict[str, Any] | None = None, channels: tuple[str, ...] = ()) -> Path:
@@ -230,21 +230,21 @@ class Store(Lazy):
                 for _ in run(partial(self.coarsen, number), self.regions(number)):
                     pass
                 self.write_note(levels=number + 1)
-            name = self.path.name if self.image else stem(self.path)
-            describe(group, [level.factors for level in self.levels], self.voxel, self.axes, self.labels, name)
+            name = self.path.name if self.image else name_stem(self.path)
+            describe_levels(group, [level.factors for level in self.levels], self.voxel, self.axes, self.labels, name)
             if channels:
                 name_channels(group, channels, self.dtype)
             if notes:
                 kept: Any = group.attrs.asdict().get("cytoshift", {})
                 group.attrs["cytoshift"] = {**kept, **notes}
-            sweep(self.folder)
+            remove_unfinished_chunks(self.folder)
             if self.image:
                 list_labels(self.image, self.path.name, self.ngff)
                 for path in (*self.image.iterdir(), *self.path.parent.iterdir()):
                     if UNFINISHED.fullmatch(path.name):  # of a killed process, as this one holds the image's lock
                         path.unlink(missing_ok=True)
             swap(self.folder, self.path)
-            settled(self.path)
+            is_finished(self.path)
         return self.path
 
     @contextmanager
@@ -269,7 +269,7 @@ class LabelStore(Store):
     labels = True
 
 
-def part(place: Path) -> Path:
+def part_folder(place: Path) -> Path:
     """The folder beside `place` that becomes it."""
     return place.with_name(f".{place.name}.part")
 
@@ -282,7 +282,7 @@ def read_note(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def settled(place: Path) -> bool:
+def is_finished(place: Path) -> bool:
     """Whether a finished store stands there; what a kill at its very end has left in it is removed."""
     if not place.is_dir():
         return False
@@ -291,7 +291,7 @@ def settled(place: Path) -> bool:
     return True
 
 
-def noted(place: Path) -> dict[str, Any]:
+def read_kept_note(place: Path) -> dict[str, Any]:
     """What `finish` was told to keep with a store; empty where there is none."""
     import zarr
 
@@ -302,7 +302,7 @@ def noted(place: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def target(path: Path | str, ngff: Ngff, labels: bool) -> tuple[Path, Path | None, Ngff]:
+def resolve_target(path: Path | str, ngff: Ngff, labels: bool) -> tuple[Path, Path | None, Ngff]:
     """Folder, the image it belongs to if there is one, and version."""
     head, inside, behind = str(path).partition("::")
     if inside and labels:
@@ -313,7 +313,9 @@ def target(path: Path | str, ngff: Ngff, labels: bool) -> tuple[Path, Path | Non
     return Path(head), None, ngff
 
 
-def refuse(place: Path, shape: tuple[int, ...], dtype: np.dtype, voxel: Voxel, axes: str, labels: bool) -> None:
+def refuse_unwritable(
+    place: Path, shape: tuple[int, ...], dtype: np.dtype, voxel: Voxel, axes: str, labels: bool
+) -> None:
     """Raises UserError for what cannot be written."""
     front, space = axes[: -voxel.ndim], axes[-voxel.ndim :]
     if front not in ("", "t", "c", "tc") or space not in ("yx", "zyx") or len(shape) != len(axes):
@@ -328,11 +330,11 @@ def refuse(place: Path, shape: tuple[int, ...], dtype: np.dtype, voxel: Voxel, a
         raise UserError(f"{place} cannot be written as {dtype}, it holds {stock}; choose one of these")
 
 
-def sweep(folder: Path) -> None:
+def remove_unfinished_chunks(folder: Path) -> None:
     """Remove what a killed process left of chunks that it had not finished."""
     for here, _, names in os.walk(folder):
         for name in names:
             if name.endswith(".partial"):
                 (Path(here) / name).unlink(missing_ok=True)
             elif name.startswith("."):
-                mend_one(Path(here) / name)
+                clean_up_one(Path(here) / name)

@@ -20,12 +20,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.atomic import replacing
+from ..core.atomic import atomic_path
 from ..core.errors import UserError
-from ..core.facts import now, write_json
-from .fetch import Got
-from .picture import reading
-from .public import Public
+from ..core.json_files import now, write_json
+from .fetch import FetchedArchive
+from .picture import explain_read_errors
+from .public_sets import Public
 
 ABOUT = "dataset.json"
 PIECE = 2**20  # bytes that are copied at once
@@ -33,7 +33,7 @@ MOST = 2**30  # bytes of an image that has to be changed
 SAFE = re.compile(r"[\w.+-]+")  # of each part of a name that is written
 
 
-def unpacked(data: Public, archives: Sequence[Got], out: Path) -> dict[str, int]:
+def unpack_archives(data: Public, archives: Sequence[FetchedArchive], out: Path) -> dict[str, int]:
     """Write the folder, whole or not at all; how many files there are in each of its folders.
 
     Raises UserError where something is there already, an archive is damaged or holds nothing that is known.
@@ -41,21 +41,21 @@ def unpacked(data: Public, archives: Sequence[Got], out: Path) -> dict[str, int]
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
         raise UserError(f"{out} is there already; choose another `out`, or remove it")
     count: dict[str, int] = defaultdict(int)
-    with replacing(out) as beside:
+    with atomic_path(out) as beside:
         beside.mkdir()
         for archive in archives:
-            for name in written(data, archive.path, beside):
+            for name in extract_members(data, archive.path, beside):
                 count[str(PurePosixPath(name).parent)] += 1
         if not count:
             raise UserError(
                 f"{', '.join(a.path.name for a in archives)} hold nothing of the layout that is known of {data.name}; "
                 f"unpack them yourself, and see {data.page}"
             )
-        write_json(beside / ABOUT, about(data, archives, count))
+        write_json(beside / ABOUT, about_text(data, archives, count))
     return dict(count)
 
 
-def about(data: Public, archives: Sequence[Got], count: dict[str, int]) -> dict[str, object]:
+def about_text(data: Public, archives: Sequence[FetchedArchive], count: dict[str, int]) -> dict[str, object]:
     """What whoever finds the folder wants to know."""
     said = {key: value for key, value in asdict(data).items() if key in ("name", "what", "licence", "cite", "page")}
     files = [
@@ -65,7 +65,7 @@ def about(data: Public, archives: Sequence[Got], count: dict[str, int]) -> dict[
     return {**said, "options": data.hint, "downloaded": now(), "archives": files, "files": count}
 
 
-def written(data: Public, path: Path, out: Path) -> Iterator[str]:
+def extract_members(data: Public, path: Path, out: Path) -> Iterator[str]:
     """Write what leaves an archive, member by member; yields their names.
 
     What stays as it is stored is copied in pieces; what has to be changed is an image, and in memory for that.
@@ -73,15 +73,15 @@ def written(data: Public, path: Path, out: Path) -> Iterator[str]:
     masks: dict[str, list[zipfile.ZipInfo]] = defaultdict(list)
     try:
         with zipfile.ZipFile(path) as archive:
-            wanted = list(chosen(data, archive, masks))
+            wanted = list(select_members(data, archive, masks))
             refuse_large(path, [info for info, _ in wanted], out)
             for info, name in wanted:
                 place = out / name
                 place.parent.mkdir(parents=True, exist_ok=True)
-                if is_changed(data, info.filename):
-                    content = held(path, archive, info)
-                    with reading(f"{info.filename} of {path}"):
-                        content = changed(data, info.filename, content)
+                if is_converted(data, info.filename):
+                    content = read_member(path, archive, info)
+                    with explain_read_errors(f"{info.filename} of {path}"):
+                        content = convert_member(data, info.filename, content)
                     place.write_bytes(content)
                 else:
                     with archive.open(info) as source, place.open("wb") as target:
@@ -92,9 +92,9 @@ def written(data: Public, path: Path, out: Path) -> Iterator[str]:
                     place = out / "labels" / f"{image}.tif"
                     place.parent.mkdir(parents=True, exist_ok=True)
                     ordered = sorted(files, key=lambda info: info.filename)
-                    contents = [held(path, archive, info) for info in ordered]
-                    with reading(f"{ordered[0].filename} of {path}"):
-                        content = merged(contents)
+                    contents = [read_member(path, archive, info) for info in ordered]
+                    with explain_read_errors(f"{ordered[0].filename} of {path}"):
+                        content = merge_masks(contents)
                     place.write_bytes(content)
                     yield f"labels/{image}.tif"
     except (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, struct.error) as error:
@@ -106,7 +106,7 @@ def written(data: Public, path: Path, out: Path) -> Iterator[str]:
         ) from error
 
 
-def chosen(
+def select_members(
     data: Public, archive: zipfile.ZipFile, masks: dict[str, list[zipfile.ZipInfo]]
 ) -> Iterator[tuple[zipfile.ZipInfo, str]]:
     """Members that leave an archive, and their new names; those that become one label image go into `masks`."""
@@ -115,7 +115,7 @@ def chosen(
             continue
         if data.merge and (found := re.fullmatch(data.merge, info.filename)):
             masks[found.group(1)].append(info)
-        elif name := renamed(data, info.filename):
+        elif name := member_target(data, info.filename):
             yield info, name
 
 
@@ -129,7 +129,7 @@ def refuse_large(path: Path, members: Sequence[zipfile.ZipInfo], out: Path) -> N
         )
 
 
-def held(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """A member in memory. Raises UserError for one that no image of these sets is as large as."""
     if info.file_size > MOST:
         raise UserError(
@@ -139,7 +139,7 @@ def held(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return archive.read(info)
 
 
-def renamed(data: Public, member: str) -> str | None:
+def member_target(data: Public, member: str) -> str | None:
     """Where a member of an archive goes; None for those that nobody needs."""
     for rule in data.rules:
         if found := re.fullmatch(rule.match, member):
@@ -149,20 +149,20 @@ def renamed(data: Public, member: str) -> str | None:
     return None
 
 
-def is_changed(data: Public, member: str) -> bool:
+def is_converted(data: Public, member: str) -> bool:
     return any(rule and re.fullmatch(rule, member) for rule in (data.flip, data.grey))
 
 
-def changed(data: Public, member: str, content: bytes) -> bytes:
+def convert_member(data: Public, member: str, content: bytes) -> bytes:
     """What has to be another than it is stored."""
     if data.flip and re.fullmatch(data.flip, member):
-        return flipped(content)
+        return flip_y(content)
     if data.grey and re.fullmatch(data.grey, member):
-        return greyed(content)
+        return to_gray(content)
     return content
 
 
-def greyed(content: bytes) -> bytes:
+def to_gray(content: bytes) -> bytes:
     """A PNG of colours, or with transparency, as one of a single channel."""
     from PIL import Image
 
@@ -171,7 +171,7 @@ def greyed(content: bytes) -> bytes:
     return out.getvalue()
 
 
-def merged(masks: list[bytes]) -> bytes:
+def merge_masks(masks: list[bytes]) -> bytes:
     """PNG masks of one object each as one TIFF of ids, 1..N in the order of their names."""
     import tifffile
     from PIL import Image
@@ -182,17 +182,17 @@ def merged(masks: list[bytes]) -> bytes:
         labels = np.zeros(mask.shape, np.uint16) if labels is None else labels
         labels[mask] = number
     assert labels is not None, "an image has at least one mask"
-    return tiff(tifffile, labels)
+    return write_member_tiff(tifffile, labels)
 
 
-def flipped(content: bytes) -> bytes:
+def flip_y(content: bytes) -> bytes:
     """A TIFF volume with its y axis turned round."""
     import tifffile
 
-    return tiff(tifffile, np.ascontiguousarray(tifffile.imread(io.BytesIO(content))[..., ::-1, :]))
+    return write_member_tiff(tifffile, np.ascontiguousarray(tifffile.imread(io.BytesIO(content))[..., ::-1, :]))
 
 
-def tiff(tifffile, array: NDArray[np.generic]) -> bytes:  # type: ignore[no-untyped-def]
+def write_member_tiff(tifffile, array: NDArray[np.generic]) -> bytes:  # type: ignore[no-untyped-def]
     file = io.BytesIO()
     tifffile.imwrite(file, array, compression="zlib", photometric="minisblack")
     return file.getvalue()

@@ -12,12 +12,12 @@ from pydantic import field_validator
 from ..core.errors import UserError
 from ..core.settings import Settings, parse
 from ..core.voxel import PIXEL, UNITS, Voxel
-from .find import Found, find, natural, set_name, unique
+from .axes import choose_channel, choose_frames, resolve_axes, stacking_axis, voxel_size
+from .channel_axis import split_channels
+from .find import FoundFiles, find_files, natural_key, set_name, unique_names
 from .formats import pictures
-from .lazy import Lazy, Part, Stack, View, refuse_pieces
+from .lazy import LazyArray, RegionArray, SpatialView, StackedArray, refuse_pieces
 from .picture import AXES, Picture
-from .settle import choose_channel, choose_frames, settle, stacking, voxel_size
-from .several import apart
 
 MASKS = ("_mask", "_masks", "_label", "_labels", "_seg", "_cp_masks")  # how labels beside their images are called
 IN_MEMORY = 2_000_000_000  # bytes of raw images that are kept in memory
@@ -32,7 +32,7 @@ class Volume:
     """
 
     name: str  # unique in what was opened, fit for a file name
-    array: Lazy | NDArray[np.generic]  # an image that is in memory already is as good
+    array: LazyArray | NDArray[np.generic]  # an image that is in memory already is as good
     axes: Literal["yx", "zyx"]
     voxel: Voxel
     origin: str  # file, series, level, channel and frame, for a human
@@ -119,7 +119,7 @@ class ImageSource(Settings):
         if not isinstance(value, str):
             return value
         try:
-            return spelled_out(value)
+            return expand_ranges(value)
         except ValueError:
             raise ValueError("whole numbers and ranges of them are needed; write for example 0-40,45") from None
 
@@ -146,7 +146,7 @@ class ImageSource(Settings):
         return value
 
 
-def at_hand(volumes: Sequence[Volume], memory: float | None = None) -> list[Any]:
+def load_small(volumes: Sequence[Volume], memory: float | None = None) -> list[Any]:
     """Their arrays, to be sliced: all in memory if there is room, else the small ones; others are read when sliced.
 
     memory: bytes for all of them, IN_MEMORY by default. Raises UserError where one that is larger can only be read
@@ -160,7 +160,7 @@ def at_hand(volumes: Sequence[Volume], memory: float | None = None) -> list[Any]
     return [v.load() if v.array.nbytes <= room else v.array for v in volumes]
 
 
-def declared(
+def image_source(
     paths: str | Path | list[str] | list[Path],
     axes: str | None = None,
     channel: str | int | None = None,
@@ -181,7 +181,7 @@ def declared(
     return parse(ImageSource, {**said, "frames": frames}, "image options")
 
 
-def spelled_out(frames: str) -> list[int]:
+def expand_ranges(frames: str) -> list[int]:
     """Numbers and ranges to numbers; raises ValueError for anything else.
 
     >>> spelled_out("0-3,7")
@@ -204,16 +204,16 @@ def open_volumes(source: ImageSource | str | Path) -> list[Volume]:
 
     Raises UserError where something is missing, damaged or ambiguous; the sentence names the flag that settles it.
     """
-    volumes = opened(source, labels=False)
+    volumes = open_source(source, labels=False)
     for what, values in (("axes", [v.axes for v in volumes]), ("dtypes", [v.dtype.name for v in volumes])):
         odd = next((i for i, value in enumerate(values) if value != values[0]), None)
         if odd is not None:
             pair = f"{volumes[0].origin} is {values[0]}, {volumes[odd].origin} is {values[odd]}"
-            raise UserError(f"the images differ in their {what}: {pair}; {apart_from(volumes[odd])}")
+            raise UserError(f"the images differ in their {what}: {pair}; {odd_image_hint(volumes[odd])}")
     return volumes
 
 
-def apart_from(odd: Volume) -> str:
+def odd_image_hint(odd: Volume) -> str:
     """What to do with an image that is unlike the others."""
     return f"take out {odd.name}, which looks like a mask" if odd.name.endswith(MASKS) else "open them apart"
 
@@ -224,41 +224,44 @@ def open_labels(source: ImageSource | str | Path) -> list[Volume]:
     A mask of true and false (or one bit) is read as one object, 1. The indices of a palette are the ids. Of an
     OME-Zarr image, its labels are opened. Ids below zero raise UserError when they are read.
     """
-    return opened(source, labels=True)
+    return open_source(source, labels=True)
 
 
-def opened(source: ImageSource | str | Path, labels: bool) -> list[Volume]:
+def open_source(source: ImageSource | str | Path, labels: bool) -> list[Volume]:
     if not isinstance(source, ImageSource):
         source = parse(ImageSource, {"paths": source}, "image options")
     if isinstance(source.channel, tuple):
         if labels:
             raise UserError("labels of several classes are one file or folder for each class; pass one channel")
-        each = [opened(source.model_copy(update={"channel": channel}), labels) for channel in source.channel]
-        return [beside(list(channels), f"with channel {listing(source.channel[1:])}") for channels in zip(*each)]
+        each = [open_source(source.model_copy(update={"channel": channel}), labels) for channel in source.channel]
+        return [
+            stack_channels(list(channels), f"with channel {list_numbers(source.channel[1:])}")
+            for channels in zip(*each)
+        ]
     arguments = [source.paths] if isinstance(source.paths, str) else source.paths
     if not arguments:
         raise UserError("no path is given; pass a file, a folder or a glob")
-    found = together([find(argument) for argument in arguments])
-    pairs = [pair for one in found for pair in of_set(one, source, labels)]
-    names = unique([volume.name for _, volume in pairs], [path for path, _ in pairs])
-    return [cropped(replace(volume, name=name), source.crop or {}) for name, (_, volume) in zip(names, pairs)]
+    found = group_paths([find_files(argument) for argument in arguments])
+    pairs = [pair for one in found for pair in volumes_of_files(one, source, labels)]
+    names = unique_names([volume.name for _, volume in pairs], [path for path, _ in pairs])
+    return [crop_volume(replace(volume, name=name), source.crop or {}) for name, (_, volume) in zip(names, pairs)]
 
 
-def beside(volumes: list[Volume], words: str) -> Volume:
+def stack_channels(volumes: list[Volume], words: str) -> Volume:
     """Volumes of one grid as the channels of one, or as the classes of labels; `words` say what came to the first."""
     first = volumes[0]
     if odd := next((one for one in volumes if one.shape != first.shape), None):
         raise UserError(
             f"{first.origin} has the shape {first.shape}, {odd.origin} {odd.shape}; channels need one grid of voxels"
         )
-    return replace(first, array=Stack(tuple(one.array for one in volumes)), origin=f"{first.origin}, {words}")
+    return replace(first, array=StackedArray(tuple(one.array for one in volumes)), origin=f"{first.origin}, {words}")
 
 
-def listing(numbers: tuple[int, ...]) -> str:
+def list_numbers(numbers: tuple[int, ...]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def of_set(found: Found, source: ImageSource, labels: bool) -> list[tuple[Path, Volume]]:
+def volumes_of_files(found: FoundFiles, source: ImageSource, labels: bool) -> list[tuple[Path, Volume]]:
     """Volumes of the files that one argument stands for, each with the file it comes from."""
     stored: list[tuple[Path, Picture]] = []
     for path in found.files:
@@ -266,15 +269,15 @@ def of_set(found: Found, source: ImageSource, labels: bool) -> list[tuple[Path, 
             # Every file of a multi-file OME set opens the whole set.
             if not picture.members or all(picture.members != other.members for _, other in stored):
                 stored.append((path, picture))
-    if found.name is not None and source.axes and stacking(stored[0][1], source.axes):
+    if found.name is not None and source.axes and stacking_axis(stored[0][1], source.axes):
         single = source.model_copy(update={"axes": source.axes[1:], "voxel": (1.0, 1.0), "unit": PIXEL})
-        slices = [volume for _, picture in stored for volume in of_picture(picture, single, labels)]
+        slices = [volume for _, picture in stored for volume in volumes_of_array(picture, single, labels)]
         if source.axes[0] == "z":
-            return [(stored[0][0], stacked(found.name, slices, source, stored[0][1]))]
+            return [(stored[0][0], stack_slices(found.name, slices, source, stored[0][1]))]
         source = source.model_copy(update={"axes": source.axes[1:]})
     alone = len(stored) > 1 and len({path for path, _ in stored}) == 1 and found.part is None
     try:
-        return [(path, volume) for path, picture in stored for volume in of_picture(picture, source, labels)]
+        return [(path, volume) for path, picture in stored for volume in volumes_of_array(picture, source, labels)]
     except UserError as error:
         if alone and (number := first_that_opens([picture for _, picture in stored], source, labels)) is not None:
             place = f"{stored[0][0]}::{number}"
@@ -286,17 +289,17 @@ def first_that_opens(stored: list[Picture], source: ImageSource, labels: bool) -
     """The number of the first image of a file that can be read as it is wished for; None where none can."""
     for number, picture in enumerate(stored):
         try:
-            of_picture(picture, source, labels)
+            volumes_of_array(picture, source, labels)
         except UserError:
             continue
         return number
     return None
 
 
-def of_picture(picture: Picture, source: ImageSource, labels: bool) -> list[Volume]:
+def volumes_of_array(picture: Picture, source: ImageSource, labels: bool) -> list[Volume]:
     """One volume per frame of a stored array."""
     check_numbers(picture, labels)
-    axes = settle(picture, source.axes)
+    axes = resolve_axes(picture, source.axes)
     spatial: Literal["yx", "zyx"] = "zyx" if "z" in axes else "yx"
     if not {"y", "x"} <= set(axes):
         raise UserError(f"{picture.origin} has the axes '{axes}', an image needs y and x; pass `axes`")
@@ -323,12 +326,12 @@ def of_picture(picture: Picture, source: ImageSource, labels: bool) -> list[Volu
             words.append(f"frame {frame} of {steps}")
         name = f"{picture.name}_t{frame:0{len(str(steps - 1))}d}" if steps > 1 else picture.name
         origin = ", ".join(words)
-        view = View(picture.array, fixed, order, colours, labels, origin)
+        view = SpatialView(picture.array, fixed, order, colours, labels, origin)
         volumes.append(Volume(name, view, spatial, voxel, origin))
     return volumes
 
 
-def stacked(name: str, slices: list[Volume], source: ImageSource, first: Picture) -> Volume:
+def stack_slices(name: str, slices: list[Volume], source: ImageSource, first: Picture) -> Volume:
     """2D files as the slices of one stack."""
     for image in slices:
         if image.axes != "yx":
@@ -337,13 +340,13 @@ def stacked(name: str, slices: list[Volume], source: ImageSource, first: Picture
             if getattr(image, what) != getattr(slices[0], what):
                 pair = f"{slices[0].origin} has {getattr(slices[0], what)}, {image.origin} {getattr(image, what)}"
                 raise UserError(f"slices of one stack differ in their {what}: {pair}; take out what does not belong")
-    stack = Stack(tuple(image.array for image in slices))
+    stack = StackedArray(tuple(image.array for image in slices))
     origin = f"{len(slices)} slices, {slices[0].origin} to {slices[-1].origin}"
     voxel = voxel_size(replace(first, origin=origin), "zyx", stack.shape, source.voxel, source.unit)
     return Volume(name, stack, "zyx", voxel, origin)
 
 
-def cropped(volume: Volume, crop: Mapping[Any, tuple[float, float]]) -> Volume:
+def crop_volume(volume: Volume, crop: Mapping[Any, tuple[float, float]]) -> Volume:
     """The box of a volume between two parts of its extent along some axes, (0, 1) being all of it; at least a voxel."""
     if not crop:
         return volume
@@ -354,22 +357,22 @@ def cropped(volume: Volume, crop: Mapping[Any, tuple[float, float]]) -> Volume:
         first, last = (round(part * n) for part in crop.get(axis, (0.0, 1.0)))
         region.append(slice(min(first, n - 1), max(last, min(first, n - 1) + 1)))
     words = ", ".join(f"{a} {p.start} to {p.stop}" for a, p in zip(volume.axes, region) if a in crop)
-    return replace(boxed(volume, tuple(region)), origin=f"{volume.origin}, {words}")
+    return replace(box_volume(volume, tuple(region)), origin=f"{volume.origin}, {words}")
 
 
-def boxed(volume: Volume, region: tuple[slice, ...]) -> Volume:
+def box_volume(volume: Volume, region: tuple[slice, ...]) -> Volume:
     """A box of a volume, one slice of step 1 for each of its axes; nothing is read yet."""
-    parts = tuple(Part(one, region) for one in apart(volume.array, len(volume.axes)))
-    return replace(volume, array=parts[0] if len(volume.array.shape) == len(volume.axes) else Stack(parts))
+    parts = tuple(RegionArray(one, region) for one in split_channels(volume.array, len(volume.axes)))
+    return replace(volume, array=parts[0] if len(volume.array.shape) == len(volume.axes) else StackedArray(parts))
 
 
-def together(found: list[Found]) -> list[Found]:
+def group_paths(found: list[FoundFiles]) -> list[FoundFiles]:
     """Files that were named one by one become one set: a shell spells a glob out, and puts s_10 before s_2."""
     single = [one for one in found if one.name is None]
     if len(single) < 2 or len({one.part for one in single}) > 1:
         return found
-    files = tuple(sorted((file for one in single for file in one.files), key=natural))
-    return [Found(files, single[0].part, set_name(files)), *(one for one in found if one.name is not None)]
+    files = tuple(sorted((file for one in single for file in one.files), key=natural_key))
+    return [FoundFiles(files, single[0].part, set_name(files)), *(one for one in found if one.name is not None)]
 
 
 def check_numbers(picture: Picture, labels: bool) -> None:

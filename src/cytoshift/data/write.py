@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.atomic import replacing
+from ..core.atomic import atomic_path
 from ..core.errors import UserError
 from ..core.voxel import MICROMETRE, Voxel
 from ..labels.dtypes import smallest_dtype
-from .multiscale import Ngff, chunks_of, create_level, describe, list_labels, place_inside
-from .picture import stem
-from .pyramid import pyramid
+from .multiscale import Ngff, chunks_of, create_level, describe_levels, list_labels, place_inside
+from .picture import name_stem
+from .pyramid import build_pyramid
 
 CLASSIC = 2**32 - 2**25  # bytes of pixels that fit into a TIFF with 32-bit offsets, headers aside
 IMAGEJ = (np.uint8, np.uint16, np.float32)  # what ImageJ's own TIFFs hold
@@ -29,24 +29,26 @@ def write_labels(path: Path, labels: NDArray[np.generic], voxel: Voxel, axes: st
     Raises UserError for ids that are not whole numbers from 0 and for suffixes and places that cannot be written.
     """
     labels = np.asarray(labels)
-    check(labels, voxel, axes, "labels")
+    check_array(labels, voxel, axes, "labels")
     if labels.dtype.kind not in "uib":
         raise UserError(f"labels are {labels.dtype}, object ids are whole numbers; round them to an integer dtype")
     if labels.min() < 0:
         raise UserError(f"labels hold {labels.min()}, object ids start at 0; renumber them")
-    return write(Path(path), labels.astype(smallest_dtype(int(labels.max())), copy=False), voxel, axes, ngff, True)
+    return write_array(
+        Path(path), labels.astype(smallest_dtype(int(labels.max())), copy=False), voxel, axes, ngff, True
+    )
 
 
 def write_image(path: Path, image: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5") -> Path:
     """Write an image, (Y, X) or (Z, Y, X) of uint8, uint16 or float32, to the places that `write_labels` knows."""
     image = np.asarray(image)
-    check(image, voxel, axes, "image")
+    check_array(image, voxel, axes, "image")
     if image.dtype.newbyteorder("=") not in IMAGEJ:
         raise UserError(f"image is {image.dtype}, written are uint8, uint16 and float32; convert it to one of these")
-    return write(Path(path), image, voxel, axes, ngff, False)
+    return write_array(Path(path), image, voxel, axes, ngff, False)
 
 
-def check(array: NDArray[np.generic], voxel: Voxel, axes: str, what: str) -> None:
+def check_array(array: NDArray[np.generic], voxel: Voxel, axes: str, what: str) -> None:
     if axes not in ("yx", "zyx") or array.ndim != len(axes) or voxel.ndim != len(axes):
         raise UserError(f"{what} of shape {array.shape} with axes '{axes}' and voxel size {voxel} cannot be written; "
                         "all three need one entry per axis of yx or zyx")  # fmt: skip
@@ -54,17 +56,17 @@ def check(array: NDArray[np.generic], voxel: Voxel, axes: str, what: str) -> Non
         raise UserError(f"{what} of shape {array.shape} hold nothing to write; check the step before")
 
 
-def write(path: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff, labels: bool) -> Path:
+def write_array(path: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff, labels: bool) -> Path:
     head, inside, part = str(path).partition("::")
     suffix = Path(head).suffix.lower()
     if inside and labels:
         return write_into(Path(head), part, array, voxel, axes)
     if suffix in (".tif", ".tiff") and not inside:
-        with replacing(path) as temporary:
+        with atomic_path(path) as temporary:
             write_tiff(temporary, array, voxel, axes, ome=Path(path.stem).suffix.lower() == ".ome")
     elif suffix == ".zarr" and not inside:
-        with replacing(path) as temporary:
-            write_ngff(temporary, array, voxel, axes, ngff, labels, stem(path))
+        with atomic_path(path) as temporary:
+            write_ngff(temporary, array, voxel, axes, ngff, labels, name_stem(path))
     else:
         raise UserError(f"{path} cannot be written as '{suffix}'; choose .tif, .ome.tif or .ome.zarr")
     return path
@@ -99,17 +101,17 @@ def write_ngff(
     import zarr
 
     group = zarr.create_group(folder, zarr_format=2 if ngff == "0.4" else 3)
-    levels = pyramid(array, voxel.size, labels)
+    levels = build_pyramid(array, voxel.size, labels)
     for number, (level, _) in enumerate(levels):
         stored = create_level(group, number, level.shape, level.dtype, axes, chunks_of(level.shape, voxel.ndim))
         stored[...] = level
-    describe(group, [factors for _, factors in levels], voxel, axes, labels, name)
+    describe_levels(group, [factors for _, factors in levels], voxel, axes, labels, name)
 
 
 def write_into(image: Path, part: str, labels: NDArray[np.generic], voxel: Voxel, axes: str) -> Path:
     """Labels of an OME-Zarr image, where NGFF keeps them: image/labels/<name>."""
     place, ngff = place_inside(image, part)
-    with replacing(place) as temporary:
+    with atomic_path(place) as temporary:
         write_ngff(temporary, labels, voxel, axes, ngff, True, place.name)
     list_labels(image, place.name, ngff)
     return place

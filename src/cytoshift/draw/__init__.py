@@ -2,26 +2,26 @@
 
 from .chart import chart
 from .files import save_jpeg, save_layer
-from .layers import colour_of, outline_layer, value_layer
+from .image_grid import image_grid, png_path, save_png
+from .overlays import colour_at, outline_layer, value_layer
 from .paint import colour_labels, composite, outline, thumbnail
 from .plane import Kind, orthogonal, plane
-from .sheet import png, save_png, sheet
 
 __all__ = [
     "Kind",
     "chart",
+    "colour_at",
     "colour_labels",
-    "colour_of",
     "composite",
+    "image_grid",
     "orthogonal",
     "outline",
     "outline_layer",
     "plane",
-    "png",
+    "png_path",
     "save_jpeg",
     "save_layer",
     "save_png",
-    "sheet",
     "thumbnail",
     "value_layer",
 ]

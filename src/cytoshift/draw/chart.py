@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .text import width, write
+from .caption import draw_text, text_width
 
 RGB = NDArray[np.uint8]
 # Okabe and Ito's colours, told apart by colour-blind readers too.
@@ -31,7 +31,7 @@ def chart(lines: Mapping[str, Sequence[tuple[float, float]]], title: str, across
         TOP + SIZE[1] * (high - y) / (high - low),
     )
     legend = LEFT + SIZE[0] + 16
-    room = max(width(name, LETTERS) for name in lines)
+    room = max(text_width(name, LETTERS) for name in lines)
     page = Image.new("RGB", (int(legend + 30 + room), TOP + SIZE[1] + 56), (255, 255, 255))
     pen = ImageDraw.Draw(page)
     ticks = np.arange(round(10 * low), round(10 * high) + 1) / 10
@@ -47,13 +47,13 @@ def chart(lines: Mapping[str, Sequence[tuple[float, float]]], title: str, across
         row = TOP + 10 + number * round(1.5 * LETTERS)
         pen.line([(legend, row), (legend + 20, row)], fill=ink, width=2)
     picture = np.array(page)
-    write(picture, title, (8, 8), size=LETTERS + 2)
+    draw_text(picture, title, (8, 8), size=LETTERS + 2)
     for tick in ticks:
-        write(picture, f"{100 * tick:.0f}", (LEFT - 8, place(steps[0], tick)[1]), size=LETTERS, anchor="rm")
+        draw_text(picture, f"{100 * tick:.0f}", (LEFT - 8, place(steps[0], tick)[1]), size=LETTERS, anchor="rm")
     for x in steps:
         at = (place(x, low)[0], TOP + SIZE[1] + 8)
-        write(picture, f"{100 * x:g} {unit}", at, size=LETTERS, anchor="ma")
-    write(picture, across, (LEFT + SIZE[0] / 2, TOP + SIZE[1] + 30), size=LETTERS, anchor="ma")
+        draw_text(picture, f"{100 * x:g} {unit}", at, size=LETTERS, anchor="ma")
+    draw_text(picture, across, (LEFT + SIZE[0] / 2, TOP + SIZE[1] + 30), size=LETTERS, anchor="ma")
     for number, name in enumerate(order):
-        write(picture, name, (legend + 26, TOP + 10 + number * round(1.5 * LETTERS)), size=LETTERS, anchor="lm")
+        draw_text(picture, name, (legend + 26, TOP + 10 + number * round(1.5 * LETTERS)), size=LETTERS, anchor="lm")
     return picture

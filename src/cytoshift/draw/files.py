@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.atomic import replacing
-from ..core.marks import marked
+from ..core.atomic import atomic_path
+from ..core.provenance import add_mark
 
 QUALITY = 82  # of JPEG
 
@@ -16,7 +16,7 @@ def save_jpeg(path: Path, rgb: NDArray[np.uint8]) -> Path:
     """An RGB picture (H, W, 3) uint8."""
     from PIL import Image
 
-    with replacing(path) as beside:
+    with atomic_path(path) as beside:
         Image.fromarray(np.ascontiguousarray(rgb)).save(beside, format="JPEG", quality=QUALITY, optimize=True)
     return path
 
@@ -35,6 +35,6 @@ def save_layer(path: Path, rgba: NDArray[np.uint8]) -> Path:
     picture.putpalette(colours[:, :3].tobytes())
     buffer = BytesIO()
     picture.save(buffer, format="PNG", optimize=True, transparency=colours[:, 3].tobytes())
-    with replacing(path) as beside:
-        beside.write_bytes(marked(buffer.getvalue()))
+    with atomic_path(path) as beside:
+        beside.write_bytes(add_mark(buffer.getvalue()))
     return path

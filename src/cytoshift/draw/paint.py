@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.voxel import MICROMETRE, Voxel
-from .plane import Kind, nearest, plane, square
-from .text import write
+from .caption import draw_text
+from .plane import Kind, plane, resize_nearest, square_pixels
 
 RGB = NDArray[np.uint8]
 PREDICTED = (255, 176, 0)  # amber
@@ -33,9 +33,9 @@ def thumbnail(
     size: pixels of the longer side. limits: intensities shown as black and white; without them the 0.5 and
     99.8 percentile of what is shown. Returns (h, w, 3) uint8.
     """
-    view = flat(image, voxel, kind)
-    gray = stretched(view, limits)
-    picture = np.repeat(fitted(gray, size)[..., None], 3, axis=2)
+    view = square_plane(image, voxel, kind)
+    gray = stretch_contrast(view, limits)
+    picture = np.repeat(fit_to_size(gray, size)[..., None], 3, axis=2)
     if bar and voxel is not None and voxel.unit == MICROMETRE:
         scale_bar(picture, min(voxel.size[-2:]) * max(view.shape) / size)
     return picture
@@ -78,14 +78,14 @@ def outline(
     """
     picture = thumbnail(image, voxel, size=size, kind=kind, bar=False)
     shape = picture.shape[:2]
-    mine = rims(nearest(flat(labels, voxel, kind), shape))
+    mine = outline_mask(resize_nearest(square_plane(labels, voxel, kind), shape))
     picture[mine] = PREDICTED
     if truth is not None:
-        other = rims(nearest(flat(truth, voxel, kind), shape))
+        other = outline_mask(resize_nearest(square_plane(truth, voxel, kind), shape))
         picture[other] = TRUE
         picture[mine & other] = AGREED
     if voxel is not None and voxel.unit == MICROMETRE:
-        scale_bar(picture, min(voxel.size[-2:]) * max(flat(image, voxel, kind).shape) / size)
+        scale_bar(picture, min(voxel.size[-2:]) * max(square_plane(image, voxel, kind).shape) / size)
     return picture
 
 
@@ -93,13 +93,13 @@ def colour_labels(
     labels: NDArray[np.generic], voxel: Voxel | None = None, *, size: int = SIZE, kind: Kind = "middle"
 ) -> RGB:
     """Every object in a colour of its own (a function of its id alone), background black. Returns (h, w, 3) uint8."""
-    view = fitted(flat(labels, voxel, kind), size, smooth=False).astype(np.int64)
+    view = fit_to_size(square_plane(labels, voxel, kind), size, smooth=False).astype(np.int64)
     ids, inverse = np.unique(view, return_inverse=True)
-    table = np.array([(0, 0, 0) if i == 0 else colour(int(i)) for i in ids], dtype=np.uint8)
+    table = np.array([(0, 0, 0) if i == 0 else label_colour(int(i)) for i in ids], dtype=np.uint8)
     return np.asarray(table[inverse.reshape(view.shape)])
 
 
-def colour(index: int) -> tuple[int, int, int]:
+def label_colour(index: int) -> tuple[int, int, int]:
     """RGB of one id: hue by the golden ratio, three brightnesses in turn."""
     import colorsys
 
@@ -108,13 +108,13 @@ def colour(index: int) -> tuple[int, int, int]:
     return round(255 * r), round(255 * g), round(255 * b)
 
 
-def flat(volume: NDArray[np.generic], voxel: Voxel | None, kind: Kind) -> NDArray[np.generic]:
+def square_plane(volume: NDArray[np.generic], voxel: Voxel | None, kind: Kind) -> NDArray[np.generic]:
     """The shown plane with square pixels."""
     view = plane(volume, kind)
-    return view if voxel is None else square(view, voxel.size[-2:])
+    return view if voxel is None else square_pixels(view, voxel.size[-2:])
 
 
-def stretched(view: NDArray[np.generic], limits: tuple[float, float] | None = None) -> RGB:
+def stretch_contrast(view: NDArray[np.generic], limits: tuple[float, float] | None = None) -> RGB:
     """Intensities to 0..255; a constant image is black, values that are no numbers too."""
     values = np.nan_to_num(view.astype(np.float32), posinf=0.0, neginf=0.0)
     low, high = limits or (float(q) for q in np.percentile(values, (0.5, 99.8)))
@@ -125,18 +125,18 @@ def stretched(view: NDArray[np.generic], limits: tuple[float, float] | None = No
     return np.rint(np.clip((values - low) / (high - low), 0, 1) * 255).astype(np.uint8)
 
 
-def fitted(view: NDArray[np.generic], size: int, smooth: bool = True) -> NDArray[np.generic]:
+def fit_to_size(view: NDArray[np.generic], size: int, smooth: bool = True) -> NDArray[np.generic]:
     """Resized so that the longer side has `size` pixels; gray images are smoothed, labels are not."""
     shape = tuple(max(round(n * size / max(view.shape)), 1) for n in view.shape)
     if not smooth or shape == view.shape:
-        return nearest(view, shape)
+        return resize_nearest(view, shape)
     from PIL import Image
 
     way = Image.Resampling.LANCZOS if shape < view.shape else Image.Resampling.BICUBIC
     return np.asarray(Image.fromarray(view.astype(np.uint8)).resize(shape[::-1], way))
 
 
-def rims(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
+def outline_mask(labels: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Pixels of an object with a 4-neighbour outside of it; the edge of the picture is no outline."""
     edge = np.zeros(labels.shape, dtype=bool)
     for axis in (0, 1):
@@ -161,4 +161,4 @@ def scale_bar(picture: RGB, um_per_pixel: float) -> None:
         return  # too small a picture to carry one
     picture[y - 1 : y + thick + 1, x - 1 : x + pixels + 1] = 0
     picture[y : y + thick, x : x + pixels] = 255
-    write(picture, f"{length:g} um", (x + pixels / 2, y - 3), anchor="ms", size=12, halo=True)
+    draw_text(picture, f"{length:g} um", (x + pixels / 2, y - 3), anchor="ms", size=12, halo=True)

@@ -31,23 +31,25 @@ def orthogonal(volume: NDArray[np.generic], voxel: Voxel, kind: Kind = "middle",
     taken for background; ids stay untouched). A 2D image comes back with square pixels only.
     """
     if volume.ndim == 2:
-        return square(volume, voxel.size)
+        return square_pixels(volume, voxel.size)
     z, y, x = voxel.size
-    top, bottom = square(plane(volume, kind, 0), (y, x)), square(plane(volume, kind, 1), (z, x))
+    top, bottom = square_pixels(plane(volume, kind, 0), (y, x)), square_pixels(plane(volume, kind, 1), (z, x))
     if top.shape[1] != bottom.shape[1]:  # both start from the same X, but the finer axis decides
         width = max(top.shape[1], bottom.shape[1])
-        top, bottom = (nearest(view, (round(len(view) * width / view.shape[1]), width)) for view in (top, bottom))
+        top, bottom = (
+            resize_nearest(view, (round(len(view) * width / view.shape[1]), width)) for view in (top, bottom)
+        )
     rule = np.full((gap, top.shape[1]), max(top.max(), bottom.max()), dtype=top.dtype)
     return np.concatenate([top, rule, bottom])
 
 
-def square(view: NDArray[np.generic], size: tuple[float, ...]) -> NDArray[np.generic]:
+def square_pixels(view: NDArray[np.generic], size: tuple[float, ...]) -> NDArray[np.generic]:
     """Repeat pixels until they are square; the finer axis keeps its pixels. size: extent of a pixel, (y, x)."""
     finest = min(size)
-    return nearest(view, tuple(max(round(n * s / finest), 1) for n, s in zip(view.shape, size)))
+    return resize_nearest(view, tuple(max(round(n * s / finest), 1) for n, s in zip(view.shape, size)))
 
 
-def nearest(view: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
+def resize_nearest(view: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
     """Resize by repeating or dropping pixels, so that a label stays a label. view: (Y, X) or (Y, X, 3)."""
     if view.shape[:2] == tuple(shape[:2]):
         return view

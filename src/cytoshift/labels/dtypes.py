@@ -17,7 +17,7 @@ def smallest_dtype(maximum: int) -> np.dtype[np.unsignedinteger]:
     return np.min_scalar_type(maximum)
 
 
-def flat(labels: NDArray[np.generic], name: str = "labels") -> NDArray[np.unsignedinteger]:
+def flatten_unsigned(labels: NDArray[np.generic], name: str = "labels") -> NDArray[np.unsignedinteger]:
     """Labels of any shape, integer dtype and byte order as a flat unsigned array of the machine's own order.
 
     A view where the array is contiguous. Negative ids come out huge; `refuse_negative` finds them among the ids,
@@ -31,6 +31,6 @@ def flat(labels: NDArray[np.generic], name: str = "labels") -> NDArray[np.unsign
 
 
 def refuse_negative(ids: NDArray[np.unsignedinteger], dtype: np.dtype, name: str = "labels") -> None:
-    """Raises UserError where an id was negative before `flat` looked at it as unsigned."""
+    """Raises UserError where an id was negative before `flatten_unsigned` looked at it as unsigned."""
     if dtype.kind == "i" and ids.size and int(ids.max()) > np.iinfo(dtype).max:
         raise UserError(f"{name} hold negative ids; set these voxels to 0, the background")

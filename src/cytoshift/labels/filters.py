@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.voxel import Voxel
-from .edges import along
+from .boundaries import axis_index
 from .holes import fill_runs
-from .ids import Dense, L, dense, keep
+from .ids import CompactLabels, L, compact_labels, keep_objects
 
 EXACT = 1 + 1e-9  # ten voxels of 0.1 are 1.0, whatever the last bit says
 
@@ -23,12 +23,14 @@ def filter_small(labels: NDArray[L], min_size: float, voxel: Voxel, min_cut: flo
     >>> filter_small(np.array([[1, 1, 0, 2]]), 0.5, Voxel((0.5, 0.5), "um"))
     array([[1, 1, 0, 0]])
     """
-    same_axes(labels, voxel)
-    numbered = dense(labels)
+    refuse_other_axes(labels, voxel)
+    numbered = compact_labels(labels)
     sizes = numbered.voxels * voxel.volume * EXACT
     if min_cut is None:
-        return keep(labels, numbered, sizes >= min_size)
-    return keep(labels, numbered, sizes >= np.where(at_edge(numbered, range(labels.ndim)), min_cut, min_size))
+        return keep_objects(labels, numbered, sizes >= min_size)
+    return keep_objects(
+        labels, numbered, sizes >= np.where(touches_border(numbered, range(labels.ndim)), min_cut, min_size)
+    )
 
 
 def remove_border(labels: NDArray[L], axes: Iterable[int] | None = None) -> NDArray[L]:
@@ -36,16 +38,16 @@ def remove_border(labels: NDArray[L], axes: Iterable[int] | None = None) -> NDAr
 
     For a stack whose first and last slices are fine, `axes=(1, 2)` looks at the four sides only.
     """
-    numbered = dense(labels)
-    return keep(labels, numbered, ~at_edge(numbered, range(labels.ndim) if axes is None else axes))
+    numbered = compact_labels(labels)
+    return keep_objects(labels, numbered, ~touches_border(numbered, range(labels.ndim) if axes is None else axes))
 
 
-def at_edge(numbered: Dense, axes: Iterable[int]) -> NDArray[np.bool_]:
+def touches_border(numbered: CompactLabels, axes: Iterable[int]) -> NDArray[np.bool_]:
     """Which of the N objects touch a face of the image across these axes: (N,)."""
     touch = np.zeros(numbered.ids.size + 1, bool)
     for axis in axes:
         for face in (slice(None, 1), slice(-1, None)):
-            touch[numbered.labels[along(axis, face)]] = True
+            touch[numbered.labels[axis_index(axis, face)]] = True
     return touch[1:]
 
 
@@ -57,16 +59,16 @@ def fill_holes(labels: NDArray[L], voxel: Voxel, max_size: float = np.inf, per_s
     Holes larger than `max_size` stay open (unit ** ndim of the voxel size; unit ** 2 with `per_slice`, which takes
     each slice of a volume on its own and so closes tunnels along z).
     """
-    same_axes(labels, voxel)
+    refuse_other_axes(labels, voxel)
     limit = max_size * EXACT / (voxel.size[-1] * voxel.size[-2] if per_slice else voxel.volume)
     if not per_slice or labels.ndim == 2:
-        return fill(labels, limit)
-    return np.stack([fill(plane, limit) for plane in labels]) if len(labels) else labels.copy()
+        return fill_up_to(labels, limit)
+    return np.stack([fill_up_to(plane, limit) for plane in labels]) if len(labels) else labels.copy()
 
 
-def fill_own(labels: NDArray[np.integer], voxel: Voxel, max_size: float = np.inf) -> NDArray[np.int32]:
+def fill_holes_in_place(labels: NDArray[np.integer], voxel: Voxel, max_size: float = np.inf) -> NDArray[np.int32]:
     """`fill_holes` of labels that nobody else holds: in place, where they are of 32 bits and lie in C order."""
-    same_axes(labels, voxel)
+    refuse_other_axes(labels, voxel)
     own = np.ascontiguousarray(labels, dtype=np.int32)
     if own.size:
         limit = max_size * EXACT / voxel.volume
@@ -74,17 +76,17 @@ def fill_own(labels: NDArray[np.integer], voxel: Voxel, max_size: float = np.inf
     return own
 
 
-def fill(labels: NDArray[L], limit: float) -> NDArray[L]:
+def fill_up_to(labels: NDArray[L], limit: float) -> NDArray[L]:
     """`fill_holes` of one image with a limit in voxels."""
     filled = np.array(labels, order="C")  # a copy, in one row after the other
     row = filled.reshape(-1).view(np.uint8) if filled.dtype == bool else filled.reshape(-1)
     if row.dtype.isnative and row.size:
         fill_runs(row.view(f"u{row.itemsize}"), labels.shape[-2], labels.shape[-1], labels.ndim == 2, limit)
         return filled
-    return fill(filled.astype(filled.dtype.newbyteorder("=")), limit).astype(labels.dtype) if row.size else filled
+    return fill_up_to(filled.astype(filled.dtype.newbyteorder("=")), limit).astype(labels.dtype) if row.size else filled
 
 
-def same_axes(labels: NDArray[np.generic], voxel: Voxel) -> None:
+def refuse_other_axes(labels: NDArray[np.generic], voxel: Voxel) -> None:
     """Raises UserError where the voxel size has another number of axes than the image."""
     if labels.ndim != voxel.ndim:
         raise UserError(f"voxel size {voxel} has {voxel.ndim} axes, the label image {labels.ndim}; give one per axis")

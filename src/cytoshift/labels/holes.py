@@ -9,7 +9,7 @@ Runs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np
 
 
 @njit
-def runs_of(labels: NDArray[np.unsignedinteger], height: int, width: int) -> Runs:
+def background_runs(labels: NDArray[np.unsignedinteger], height: int, width: int) -> Runs:
     """Background runs of flat (Z, Y, X) labels: per row the first one, starts, stops, and the root of each piece.
 
     A piece is what face neighbours join; its root is its first run.
@@ -40,14 +40,14 @@ def runs_of(labels: NDArray[np.unsignedinteger], height: int, width: int) -> Run
     root = np.arange(first[-1])
     for row in range(rows):
         if row % height > 0:
-            join(root, first, start, stop, row, row - 1)
+            join_runs(root, first, start, stop, row, row - 1)
         if row >= height:
-            join(root, first, start, stop, row, row - height)
+            join_runs(root, first, start, stop, row, row - height)
     return first, start, stop, root
 
 
 @njit
-def join(
+def join_runs(
     root: NDArray[np.int64], first: NDArray[np.int64], start: NDArray[np.int32], stop: NDArray[np.int32], row: int,
     other: int,
 ) -> None:  # fmt: skip
@@ -55,7 +55,7 @@ def join(
     i, j = first[row], first[other]
     while i < first[row + 1] and j < first[other + 1]:
         if start[i] < stop[j] and start[j] < stop[i]:
-            a, b = find(root, i), find(root, j)
+            a, b = find_root(root, i), find_root(root, j)
             root[max(a, b)] = min(a, b)
         if stop[i] < stop[j]:
             i += 1
@@ -64,7 +64,7 @@ def join(
 
 
 @njit
-def find(root: NDArray[np.int64], i: int) -> int:
+def find_root(root: NDArray[np.int64], i: int) -> int:
     while root[i] != i:
         root[i] = root[root[i]]
         i = root[i]
@@ -78,7 +78,7 @@ def fill_runs(labels: NDArray[np.unsignedinteger], height: int, width: int, flat
     A hole is a piece of at most `limit` voxels that touches one object and no face of the image. flat: an image in 2D,
     whose only slice is no face.
     """
-    first, start, stop, root = runs_of(labels, height, width)
+    first, start, stop, root = background_runs(labels, height, width)
     rows = labels.size // width
     depth = rows // height
     size = np.zeros(root.size, np.int64)  # -1 of a piece that is no hole
@@ -87,7 +87,7 @@ def fill_runs(labels: NDArray[np.unsignedinteger], height: int, width: int, flat
         z, y = row // height, row % height
         outer = y == 0 or y == height - 1 or (not flat and (z == 0 or z == depth - 1))
         for run in range(first[row], first[row + 1]):
-            top = find(root, run)
+            top = find_root(root, run)
             if outer or start[run] == 0 or stop[run] == width:
                 size[top] = -1
             elif size[top] >= 0:
@@ -96,27 +96,27 @@ def fill_runs(labels: NDArray[np.unsignedinteger], height: int, width: int, flat
                     size[top] = -1
     for row in range(rows):
         for run in range(first[row], first[row + 1]):
-            top = find(root, run)
+            top = find_root(root, run)
             if size[top] < 0:
                 continue
             here = row * width
-            meet(labels, size, owner, top, here + start[run] - 1)
-            meet(labels, size, owner, top, here + stop[run])
+            note_neighbour(labels, size, owner, top, here + start[run] - 1)
+            note_neighbour(labels, size, owner, top, here + stop[run])
             for x in range(here + start[run], here + stop[run]):
-                meet(labels, size, owner, top, x - width)
-                meet(labels, size, owner, top, x + width)
+                note_neighbour(labels, size, owner, top, x - width)
+                note_neighbour(labels, size, owner, top, x + width)
                 if not flat:
-                    meet(labels, size, owner, top, x - width * height)
-                    meet(labels, size, owner, top, x + width * height)
+                    note_neighbour(labels, size, owner, top, x - width * height)
+                    note_neighbour(labels, size, owner, top, x + width * height)
     for row in range(rows):
         for run in range(first[row], first[row + 1]):
-            top = find(root, run)
+            top = find_root(root, run)
             if size[top] >= 0 and owner[top] >= 0:
                 labels[row * width + start[run] : row * width + stop[run]] = labels[owner[top]]
 
 
 @njit
-def meet(
+def note_neighbour(
     labels: NDArray[np.unsignedinteger], size: NDArray[np.int64], owner: NDArray[np.int64], piece: int, voxel: int
 ) -> None:
     """Note that a piece touches a voxel: of its object, of a second one, or of the background."""
@@ -129,19 +129,19 @@ def meet(
 
 
 @njit
-def without_unsure(outside: NDArray[np.unsignedinteger], sure: NDArray[np.bool_], height: int, width: int) -> None:
+def drop_unsure(outside: NDArray[np.unsignedinteger], sure: NDArray[np.bool_], height: int, width: int) -> None:
     """Of flat (Z, Y, X) zeros keep the pieces that hold a voxel of `sure`; the others become 1, in place."""
-    first, start, stop, root = runs_of(outside, height, width)
+    first, start, stop, root = background_runs(outside, height, width)
     stays = np.zeros(root.size, np.bool_)
     rows = outside.size // width
     for row in range(rows):
         for run in range(first[row], first[row + 1]):
-            top = find(root, run)
+            top = find_root(root, run)
             for x in range(row * width + start[run], row * width + stop[run]):
                 if stays[top]:
                     break
                 stays[top] = sure[x]
     for row in range(rows):
         for run in range(first[row], first[row + 1]):
-            if not stays[find(root, run)]:
+            if not stays[find_root(root, run)]:
                 outside[row * width + start[run] : row * width + stop[run]] = 1

@@ -5,13 +5,13 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .dtypes import flat, refuse_negative
+from .dtypes import flatten_unsigned, refuse_negative
 from .kernels import count_pairs, positions
 
 L = TypeVar("L", bound=np.generic)  # the dtype of a label image
 
 
-class Dense(NamedTuple):
+class CompactLabels(NamedTuple):
     """Objects numbered 1..N in the order of their ids."""
 
     labels: NDArray[np.int32]  # (*S); object i + 1 was ids[i]
@@ -27,7 +27,7 @@ def sizes(labels: NDArray[np.generic]) -> tuple[NDArray[np.uint64], NDArray[np.i
     >>> sizes(np.array([[0, 9, 9], [7, 9, 0]]))
     (array([7, 9], dtype=uint64), array([1, 3]))
     """
-    row = flat(labels)
+    row = flatten_unsigned(labels)
     ids, _, count = count_pairs(row, row)
     refuse_negative(ids, labels.dtype)
     order = np.argsort(ids)
@@ -42,17 +42,17 @@ def relabel(labels: NDArray[np.generic]) -> NDArray[np.int32]:
     array([[0, 2, 2],
            [1, 2, 0]], dtype=int32)
     """
-    return dense(labels).labels
+    return compact_labels(labels).labels
 
 
-def dense(labels: NDArray[np.generic]) -> Dense:
+def compact_labels(labels: NDArray[np.generic]) -> CompactLabels:
     """`relabel` and `sizes` at once."""
     ids, count = sizes(labels)
     if ids.size > np.iinfo(np.int32).max:
         raise OverflowError(f"{ids.size} objects do not fit into int32")
-    return Dense(positions(flat(labels), ids).reshape(labels.shape), ids, count)
+    return CompactLabels(positions(flatten_unsigned(labels), ids).reshape(labels.shape), ids, count)
 
 
-def keep(labels: NDArray[L], numbered: Dense, stays: NDArray[np.bool_]) -> NDArray[L]:
+def keep_objects(labels: NDArray[L], numbered: CompactLabels, stays: NDArray[np.bool_]) -> NDArray[L]:
     """A copy of the labels with the objects for which `stays` (N,) holds; ids, shape and dtype as they were."""
     return np.where(np.append(False, stays)[numbered.labels], labels, labels.dtype.type(0))

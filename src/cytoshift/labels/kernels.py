@@ -23,7 +23,7 @@ def count_pairs(
     for stop in range(1, first.size + 1):
         if stop < first.size and first[stop] == x and second[stop] == y:
             continue
-        slot = find(a, b, n, np.uint64(x), np.uint64(y))
+        slot = find_slot(a, b, n, np.uint64(x), np.uint64(y))
         if n[slot] == 0:
             a[slot], b[slot] = x, y
             used += 1
@@ -31,13 +31,15 @@ def count_pairs(
         if stop < first.size:
             start, x, y = stop, first[stop], second[stop]
         if 2 * used > n.size:
-            a, b, n = grow(a, b, n)
+            a, b, n = grow_table(a, b, n)
     filled = np.flatnonzero(n)
     return a[filled], b[filled], n[filled]
 
 
 @njit
-def find(a: NDArray[np.uint64], b: NDArray[np.uint64], n: NDArray[np.int64], x: np.uint64, y: np.uint64) -> np.uint64:
+def find_slot(
+    a: NDArray[np.uint64], b: NDArray[np.uint64], n: NDArray[np.int64], x: np.uint64, y: np.uint64
+) -> np.uint64:
     """The slot of the pair (x, y), or the free one where it belongs: open addressing, linear steps."""
     mask = np.uint64(n.size - 1)
     mixed = (x * np.uint64(0x9E3779B97F4A7C15)) ^ (y * np.uint64(0xC2B2AE3D27D4EB4F))
@@ -48,7 +50,7 @@ def find(a: NDArray[np.uint64], b: NDArray[np.uint64], n: NDArray[np.int64], x: 
 
 
 @njit
-def grow(
+def grow_table(
     a: NDArray[np.uint64], b: NDArray[np.uint64], n: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.int64]]:
     """The same table with four times the slots."""
@@ -56,7 +58,7 @@ def grow(
     wide_n = np.zeros(4 * n.size, np.int64)
     for old in range(n.size):
         if n[old] > 0:
-            slot = find(wide_a, wide_b, wide_n, a[old], b[old])
+            slot = find_slot(wide_a, wide_b, wide_n, a[old], b[old])
             wide_a[slot], wide_b[slot], wide_n[slot] = a[old], b[old], n[old]
     return wide_a, wide_b, wide_n
 
@@ -132,7 +134,7 @@ def sums(labels: NDArray[np.int32], values: NDArray[np.floating], objects: int) 
 
 
 @njit
-def vote(labels: NDArray[np.generic], out: NDArray[np.generic], steps: tuple[int, int, int]) -> None:
+def majority_vote(labels: NDArray[np.generic], out: NDArray[np.generic], steps: tuple[int, int, int]) -> None:
     """The most frequent id of every block of `steps` voxels, of equals the first; (N, Z, Y, X).
 
     The last block repeats the border.

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.voxel import Voxel
-from .filters import same_axes
-from .ids import dense
+from .filters import refuse_other_axes
+from .ids import compact_labels
 from .kernels import moments
 
 
@@ -58,8 +58,8 @@ def objects(labels: NDArray[np.generic], voxel: Voxel) -> Objects:
     >>> found.ids, found.size, found.centroid
     (array([5], dtype=uint64), array([1.]), array([[0.25, 0.75]]))
     """
-    same_axes(labels, voxel)
-    numbered, ids, count = dense(labels)
+    refuse_other_axes(labels, voxel)
+    numbered, ids, count = compact_labels(labels)
     stack = numbered if labels.ndim == 3 else numbered[None]
     _, total, low, high = moments(stack, ids.size)
     here = slice(3 - labels.ndim, 3)

@@ -14,9 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import boxes
+from ..core.blocks import chunk_boxes
 from ..core.errors import UserError
-from .dtypes import flat, refuse_negative
+from .dtypes import flatten_unsigned, refuse_negative
 from .kernels import count_pairs
 
 BLOCK = 1 << 24  # voxels read at once at most: 0.13 GB for two images of 32 bits
@@ -24,7 +24,7 @@ ROW = 250  # bytes that a row of a table takes while tables are added up, or tur
 FEW = 1 << 20  # rows of which several tables are kept apart
 
 
-class Lazy(Protocol):
+class SliceableLabels(Protocol):
     """What can be read piece by piece: an array, a zarr array, a volume of the data room."""
 
     @property
@@ -61,7 +61,7 @@ class Overlap:
 
     def __add__(self, other: "Overlap") -> "Overlap":
         """The table of two parts of one image (whose ids mean the same objects in both)."""
-        return summed((self, other))
+        return sum_tables((self, other))
 
     @cached_property
     def voxels(self) -> int:
@@ -80,12 +80,12 @@ class Overlap:
     @cached_property
     def truth_sizes(self) -> NDArray[np.int64]:
         """Voxels of each true object (N,)."""
-        return totals(self.truth, self.truth_ids, self.count)
+        return sum_by_id(self.truth, self.truth_ids, self.count)
 
     @cached_property
     def pred_sizes(self) -> NDArray[np.int64]:
         """Voxels of each predicted object (M,)."""
-        return totals(self.pred, self.pred_ids, self.count)
+        return sum_by_id(self.pred, self.pred_ids, self.count)
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -105,41 +105,41 @@ def overlap(truth: NDArray[np.generic], pred: NDArray[np.generic]) -> Overlap:
     negative ids.
     """
     refuse_shapes(truth.shape, pred.shape)
-    found_truth, found_pred, count = count_pairs(flat(truth, "truth"), flat(pred, "prediction"))
+    found_truth, found_pred, count = count_pairs(flatten_unsigned(truth, "truth"), flatten_unsigned(pred, "prediction"))
     refuse_negative(found_truth, truth.dtype, "truth")
     refuse_negative(found_pred, pred.dtype, "prediction")
     order = np.lexsort((found_pred, found_truth))
     return Overlap(found_truth[order], found_pred[order], count[order])
 
 
-def overlap_by_blocks(truth: Lazy, pred: Lazy, memory: float = np.inf) -> Overlap:
+def overlap_by_blocks(truth: SliceableLabels, pred: SliceableLabels, memory: float = np.inf) -> Overlap:
     """`overlap` of images that need not fit into memory: the same table, from block after block of both.
 
     memory: bytes for all of it. Raises UserError like `overlap`, and where the table itself needs more.
     """
     refuse_shapes(truth.shape, pred.shape)
-    total, parts, rows = summed(()), list[Overlap](), 0
-    for region in boxes(truth.shape, common_chunks(truth, pred), voxels_within(memory, truth, pred)):
+    total, parts, rows = sum_tables(()), list[Overlap](), 0
+    for region in chunk_boxes(truth.shape, common_chunks(truth, pred), voxels_in_memory(memory, truth, pred)):
         part = overlap(np.asarray(truth[region]), np.asarray(pred[region]))
         parts.append(part)
         rows += part.count.size
         if rows > max(total.count.size, FEW):
-            total, parts, rows = summed((total, *parts)), [], 0
+            total, parts, rows = sum_tables((total, *parts)), [], 0
             if total.count.size * ROW > memory:
                 raise UserError(
                     f"the table of overlaps of these images needs more than {memory / 1e9:.3g} GB, for it has "
                     f"{total.count.size} rows already; pass a larger `memory`, or compare them in parts"
                 )
-    return summed((total, *parts))
+    return sum_tables((total, *parts))
 
 
-def voxels_within(memory: float, *images: Lazy) -> int:
+def voxels_in_memory(memory: float, *images: SliceableLabels) -> int:
     """How many voxels of all images together a quarter of the memory holds; reading takes about as much again."""
     each = sum(np.dtype(image.dtype).itemsize for image in images)
     return int(min(BLOCK, max(memory / 4 / each, 1)))
 
 
-def common_chunks(*images: Lazy) -> tuple[int, ...] | None:
+def common_chunks(*images: SliceableLabels) -> tuple[int, ...] | None:
     """Boxes of this size, or multiples of it, cut few chunks of any of the images."""
     known = [chunks for image in images if (chunks := getattr(image, "chunks", None))]
     return tuple(map(max, *known)) if len(known) > 1 else known[0] if known else None
@@ -151,7 +151,7 @@ def refuse_shapes(truth: tuple[int, ...], pred: tuple[int, ...]) -> None:
         raise UserError(f"the prediction has shape {pred}, the truth {truth}; compare labels on one grid of voxels")
 
 
-def summed(tables: Iterable[Overlap]) -> Overlap:
+def sum_tables(tables: Iterable[Overlap]) -> Overlap:
     """The table of all parts of one image; of none, the empty table."""
     parts = list(tables)
     if not parts:
@@ -165,27 +165,27 @@ def summed(tables: Iterable[Overlap]) -> Overlap:
     return Overlap(truth[starts], pred[starts], np.add.reduceat(count, starts) if starts.size else count)
 
 
-def side_by_side(tables: Iterable[Overlap]) -> Overlap:
+def concatenate_tables(tables: Iterable[Overlap]) -> Overlap:
     """The table of several images laid side by side in one: objects stay apart, the background is shared.
 
     New ids are 1, 2, ... image after image, ascending within each: concatenated arrays of scores fit them.
     """
     moved, truths, preds = [], 0, 0
     for table in tables:
-        truth = renumbered(table.truth, table.truth_ids, truths)
-        pred = renumbered(table.pred, table.pred_ids, preds)
+        truth = offset_ids(table.truth, table.truth_ids, truths)
+        pred = offset_ids(table.pred, table.pred_ids, preds)
         moved.append(Overlap(truth, pred, table.count))
         truths, preds = truths + table.truth_ids.size, preds + table.pred_ids.size
-    return summed(moved)
+    return sum_tables(moved)
 
 
-def renumbered(values: NDArray[np.uint64], ids: NDArray[np.uint64], before: int) -> NDArray[np.uint64]:
+def offset_ids(values: NDArray[np.uint64], ids: NDArray[np.uint64], before: int) -> NDArray[np.uint64]:
     """Ids -> before + 1, before + 2, ...; 0 stays 0."""
     place = np.searchsorted(ids, values) + before + 1
     return np.where(values > 0, place, 0).astype(np.uint64)
 
 
-def totals(values: NDArray[np.uint64], ids: NDArray[np.uint64], count: NDArray[np.int64]) -> NDArray[np.int64]:
+def sum_by_id(values: NDArray[np.uint64], ids: NDArray[np.uint64], count: NDArray[np.int64]) -> NDArray[np.int64]:
     """Sum of `count` for each of the ascending `ids`."""
     inside = values > 0
     out = np.zeros(ids.size, np.int64)

@@ -41,7 +41,7 @@ class Discrepancy(torch.autograd.Function):
         a = a - a.mean(0)  # near the origin |a|^2 + |b|^2 - 2 ab keeps its digits
         size = a.square().sum(1)
         apart = torch.addmm(size[:, None] + size, a, a.T, alpha=-2).clamp_(min=0).fill_diagonal_(0)
-        middle = typical(apart, least)
+        middle = typical_distance(apart, least)
         # Half the bandwidth is the square of the kernel: one exponential for the whole ladder.
         kernel = apart.mul_(-1 / (2 * LADDER[0] * middle)).exp_()
         value, slope = w @ kernel @ w, kernel * (-1 / (2 * LADDER[0] * middle))
@@ -59,7 +59,7 @@ class Discrepancy(torch.autograd.Function):
         return grad * 4 / len(LADDER) * (pull.sum(1, keepdim=True) * a - pull @ a), None
 
 
-def typical(apart: Tensor, least: float) -> float:
+def typical_distance(apart: Tensor, least: float) -> float:
     """Median of the distances (N, N) between two different ones, or their mean where it is 0; at least `least`."""
     step = -(-len(apart) // ASKED)
     some = apart[::step, ::step]

@@ -1,4 +1,4 @@
-"""What a critic is shown: not only the newest fakes."""
+"""What a discriminator is shown: not only the newest fakes."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Pool(nn.Module):
+class ImagePool(nn.Module):
     """The last `size` fakes; half of the time an old one is shown instead (Shrivastava et al. 2017, CycleGAN).
 
     A module, so that its images and its random state are part of a checkpoint.

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 
-class Reversal(torch.autograd.Function):
+class GradientReversal(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: float) -> Tensor:
         ctx.scale = scale
@@ -19,12 +19,12 @@ class Reversal(torch.autograd.Function):
         return -ctx.scale * grad, None
 
 
-def reverse(x: Tensor, scale: float) -> Tensor:
+def reverse_gradient(x: Tensor, scale: float) -> Tensor:
     """x itself; a gradient that comes back is multiplied by -scale."""
-    return Reversal.apply(x, scale)
+    return GradientReversal.apply(x, scale)
 
 
-def rising(progress: float) -> float:
+def dann_schedule(progress: float) -> float:
     """2 / (1 + exp(-10 p)) - 1: from 0 to nearly 1 over the training, so that a classifier that knows nothing yet is
     not obeyed (Ganin et al., 5.2.2)."""
     return 2 / (1 + math.exp(-10 * progress)) - 1

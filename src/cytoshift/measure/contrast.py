@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, special
 
 from ..core.voxel import Voxel
-from ..labels.ids import dense
+from ..labels.ids import compact_labels
 from ..labels.objects import equivalent_diameter
 
 RING = 0.2  # of the median diameter: how far the ring around an object reaches, at least two voxels
@@ -29,23 +29,23 @@ class Contrast:
 
 def contrast(image: NDArray[np.floating], labels: NDArray[np.generic], voxel: Voxel) -> Contrast:
     """image, labels (*S): of any intensities and ids. A light that changes slowly over the field does not matter."""
-    numbered = dense(labels)
+    numbered = compact_labels(labels)
     count = numbered.ids.size
     if not count:
         return Contrast(np.zeros(0), np.zeros(0))
     names = numbered.labels
     size = equivalent_diameter(numbered.voxels.astype(np.float64) * voxel.volume, labels.ndim)
     reach = max(RING * float(np.median(size)), 2 * min(voxel.size))
-    owner = nearest(names, voxel, reach)
-    parts = [spread(image, side, count) for side in (names, owner)]
+    owner = nearest_object(names, voxel, reach)
+    parts = [region_statistics(image, side, count) for side in (names, owner)]
     (inside, one), (around, other) = parts
     with np.errstate(invalid="ignore", divide="ignore"):
         apart = (inside - around) / np.sqrt(one + other)
     apart = np.where((one + other == 0) & (inside == around), 0.0, apart)
-    return Contrast(np.asarray(special.ndtr(apart)), outline(image, names, count, voxel))
+    return Contrast(np.asarray(special.ndtr(apart)), outline_slope(image, names, count, voxel))
 
 
-def nearest(names: NDArray[np.int32], voxel: Voxel, reach: float) -> NDArray[np.int32]:
+def nearest_object(names: NDArray[np.int32], voxel: Voxel, reach: float) -> NDArray[np.int32]:
     """Background (*S) within reach of an object carries the number of the nearest one; 0 elsewhere and inside."""
     away, places = ndimage.distance_transform_edt(names == 0, sampling=voxel.size, return_indices=True)
     owner: NDArray[np.int32] = names[tuple(places)]
@@ -53,7 +53,7 @@ def nearest(names: NDArray[np.int32], voxel: Voxel, reach: float) -> NDArray[np.
     return owner
 
 
-def spread(
+def region_statistics(
     image: NDArray[np.floating], names: NDArray[np.int32], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and variance of the image over each of the regions 1..count; NaN of an empty one."""
@@ -65,7 +65,9 @@ def spread(
     return mean, np.maximum(square - mean**2, 0)
 
 
-def outline(image: NDArray[np.floating], names: NDArray[np.int32], count: int, voxel: Voxel) -> NDArray[np.float64]:
+def outline_slope(
+    image: NDArray[np.floating], names: NDArray[np.int32], count: int, voxel: Voxel
+) -> NDArray[np.float64]:
     """Per object: slope within a voxel of its outline over the sum of it and the slope further inside."""
     sigma = [SMOOTH / a for a in voxel.anisotropy]
     steps = np.gradient(ndimage.gaussian_filter(image.astype(np.float32), sigma), *voxel.size)
@@ -77,7 +79,7 @@ def outline(image: NDArray[np.floating], names: NDArray[np.int32], count: int, v
         edge = np.moveaxis(rim, axis, 0)
         edge[1:] |= differs
         edge[:-1] |= differs
-    at, deep = (spread(slope, np.where(side, names, 0), count)[0] for side in (rim, ~rim))
+    at, deep = (region_statistics(slope, np.where(side, names, 0), count)[0] for side in (rim, ~rim))
     deep = np.where(np.isnan(deep), 0, deep)  # an object of its rim alone
     at = np.where(np.isnan(at), 0, at)  # one that fills the field
     total = at + deep

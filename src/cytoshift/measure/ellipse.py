@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.voxel import Voxel
-from .saddle import faces
+from .saddle import touching_pairs
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,14 @@ def merge_ellipses(labels: NDArray[np.integer], voxel: Voxel) -> NDArray[np.int3
     this undoes, touching objects stay apart. There is no threshold in it. Unions are of two regions, or of three that
     touch each other: two of the three slices of a round object are no ellipse yet.
     """
-    pairs = faces(labels)[0]
+    pairs = touching_pairs(labels)[0]
     if not len(pairs):
         return labels.astype(np.int32)
-    names = Mergers(moments(labels, voxel), pairs).settled()
+    names = EllipseMerger(moments(labels, voxel), pairs).apply_unions()
     return np.unique(names, return_inverse=True)[1].astype(np.int32)[labels]
 
 
-class Mergers:
+class EllipseMerger:
     """Regions, who touches whom, and a queue of unions worth making. A union is a region younger than its parts."""
 
     def __init__(self, start: Moments, pairs: NDArray[np.int64]) -> None:
@@ -96,9 +96,9 @@ class Mergers:
             self.touching.setdefault(b, set()).add(a)
         self.queue: list[tuple[float, tuple[int, ...]]] = []
         self.consider([(a, b) for a, b in pairs.tolist()])
-        self.consider([(a, b, c) for a, b in pairs.tolist() for c in self.common(a, b) if c > b])
+        self.consider([(a, b, c) for a, b in pairs.tolist() for c in self.common_neighbours(a, b) if c > b])
 
-    def common(self, a: int, b: int) -> list[int]:
+    def common_neighbours(self, a: int, b: int) -> list[int]:
         """Regions that touch both, in order."""
         return sorted(self.touching[a] & self.touching[b])
 
@@ -120,7 +120,7 @@ class Mergers:
             if gain > 0:
                 heapq.heappush(self.queue, (-gain, group))
 
-    def settled(self) -> NDArray[np.intp]:
+    def apply_unions(self) -> NDArray[np.intp]:
         """Make the unions; returns (N,) the last union that each region is part of."""
         new = self.count
         while self.queue:
@@ -145,4 +145,4 @@ class Mergers:
             self.touching[other] -= set(group)
             self.touching[other].add(new)
         self.consider([(other, new) for other in sorted(around)])
-        self.consider([(a, b, new) for a in sorted(around) for b in self.common(a, new) if b > a])
+        self.consider([(a, b, new) for a in sorted(around) for b in self.common_neighbours(a, new) if b > a])

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.voxel import Voxel
-from .grid import binned, coarser, factors_for, samples
-from .light import blurred, cooled, levelled
-from .measured import ImageMeasure, Measured, Polarity, quantiles
+from .grid import bin_image, binned_voxel, factors_for, sample_boxes
+from .light import gaussian_blur, remove_hot_pixels, remove_trend
+from .measurement import ImageMeasurement, Measurement, Polarity, quantiles
 from .notes import notes_on
-from .objects import Objects, objects, softness
+from .outlined_objects import OutlinedObjects, objects, softness
 from .regions import SMOOTH, regions
-from .scale import Look, look
+from .scale import ScaleSpace, analyse_scale_space
 
 RAW = 2**28  # voxels read of one image at most, where so many are binned that fewer are looked at
 SLAB = 2**25  # of these are in memory at once
@@ -39,11 +39,11 @@ ENOUGH_WHOLE = 5  # uncut objects that make a distribution
 
 
 @dataclass(frozen=True)
-class Seen:
+class ImageObservation:
     """One image at the end of step 3: outlines, on the boxes that were looked at."""
 
-    look: Look
-    objects: Objects
+    look: ScaleSpace
+    objects: OutlinedObjects
     softness: float | None
     separation: float | None = None
 
@@ -51,7 +51,7 @@ class Seen:
 def estimate(
     images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: Polarity | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Measured:  # fmt: skip
+) -> Measurement:  # fmt: skip
     """Polarity, sizes, density and shape of the objects in raw images (each (*S), any real dtype), without labels.
 
     voxels: one per image, the same unit; polarity: where the user knows it. progress: hears how many looks of how many
@@ -59,34 +59,38 @@ def estimate(
     that differ) and where no object is found. Noise that looks like objects is measured all the same and comes with a
     confidence near 0 and the reason.
     """
-    check(images, voxels, polarity)
-    chosen = thinned(len(images))
+    check_images(images, voxels, polarity)
+    chosen = subsample(len(images))
     told = progress or (lambda done, total: None)
     looks = []
     for number, i in enumerate(chosen):
-        looks.append(looked(images[i], voxels[i]))
+        looks.append(analyse_image(images[i], voxels[i]))
         told(number + 1, 2 * len(chosen))
-    vote, trust = verdict(looks)
+    vote, trust = decide_polarity(looks)
     polarity = polarity or vote
     silent = [one.signal < SILENT for one in looks]
     if all(silent):  # then the best effort, and a confidence that says so
         silent = [False] * len(looks)
     seen = []
     for i, one, quiet in zip(chosen, looks, silent):
-        seen.append(blank(images[i], voxels[i], one) if quiet else outline_image(images[i], voxels[i], one, polarity))
+        seen.append(
+            blank_observation(images[i], voxels[i], one)
+            if quiet
+            else outline_image(images[i], voxels[i], one, polarity)
+        )
         told(len(chosen) + len(seen), 2 * len(chosen))
     if not any(len(one.objects.diameter) for one in seen):
         raise UserError(
             f"objects are to be measured, but none stands out from the noise in {len(chosen)} "
             f"image{'s' * (len(chosen) > 1)}; check the channel, or give their diameter and density by hand"
         )
-    measured = pooled(seen, voxels[0], polarity, vote, trust, len(images))
+    measured = pool_observations(seen, voxels[0], polarity, vote, trust, len(images))
     field = sum(math.prod(images[i].shape) * voxels[i].volume for i in chosen)
     share = min(sum(one.objects.field for one in seen) / field, 1.0)
     return replace(measured, evidence=measured.evidence | {"looked_at": share})
 
 
-def check(images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: str | None) -> None:
+def check_images(images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: str | None) -> None:
     """Refuse what cannot be measured, each with its own sentence."""
     if polarity not in (None, "bright", "dark"):
         raise UserError(f"polarity '{polarity}' is not known; use bright or dark, or leave it out to have it measured")
@@ -110,28 +114,28 @@ def check(images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polari
             raise UserError(f"image {number} is complex; take its magnitude first")
 
 
-def thinned(count: int) -> list[int]:
+def subsample(count: int) -> list[int]:
     """Indices of at most IMAGES images, spread evenly."""
     return sorted({round(i) for i in np.linspace(0, count - 1, min(count, IMAGES))})
 
 
-def looked(image: NDArray[np.generic], voxel: Voxel) -> Look:
+def analyse_image(image: NDArray[np.generic], voxel: Voxel) -> ScaleSpace:
     """Step 1 for one image, at its full resolution, on boxes where it is large."""
-    boxes = [np.asarray(image[box], dtype=np.float32) for box in samples(image.shape, voxel, BUDGET)]
+    boxes = [np.asarray(image[box], dtype=np.float32) for box in sample_boxes(image.shape, voxel, BUDGET)]
     if not all(np.isfinite(box).all() for box in boxes):
         raise UserError("the image holds NaN or infinite values; replace them (for example by the background)")
     if all(box.max() == box.min() for box in boxes):
-        return Look(
+        return ScaleSpace(
             diameter=min(n * s for n, s in zip(image.shape, voxel.size)),
             power=0.0,
             signal=0.0,
             noise=0.0,
             asymmetry=0.0,
         )
-    return look([levelled(cooled(box)) for box in boxes], voxel)
+    return analyse_scale_space([remove_trend(remove_hot_pixels(box)) for box in boxes], voxel)
 
 
-def verdict(looks: Sequence[Look]) -> tuple[Polarity, float]:
+def decide_polarity(looks: Sequence[ScaleSpace]) -> tuple[Polarity, float]:
     """Step 2: polarity and how sure (0..1), from all images together (Stouffer's sum of standard scores).
 
     A score counts for five standard errors at most, so that no single image outvotes the others. The sureness is what
@@ -146,16 +150,16 @@ def verdict(looks: Sequence[Look]) -> tuple[Polarity, float]:
     return ("dark" if together < 0 else "bright"), trust
 
 
-def outline_image(image: NDArray[np.generic], voxel: Voxel, seen: Look, polarity: Polarity) -> Seen:
+def outline_image(image: NDArray[np.generic], voxel: Voxel, seen: ScaleSpace, polarity: Polarity) -> ImageObservation:
     """Step 3 for one image."""
     parts, soft, apart = [], [], []
     for box, array, labels, grid in outlines(image, voxel, seen, polarity):
         inner = tuple((where.start > 0, where.stop < size) for where, size in zip(box, image.shape))
         parts.append(objects(labels, grid, inner))
-        smooth = blurred(array, grid, SMOOTH * seen.diameter)
+        smooth = gaussian_blur(array, grid, SMOOTH * seen.diameter)
         soft.append(softness(smooth, labels, grid, seen.diameter / 6))
         apart.append(separation(smooth, labels))
-    return Seen(seen, Objects.joined(parts), middle(soft), middle(apart))
+    return ImageObservation(seen, OutlinedObjects.join(parts), known_median(soft), known_median(apart))
 
 
 def separation(image: NDArray[np.float32], labels: NDArray[np.int32]) -> float | None:
@@ -168,7 +172,7 @@ def separation(image: NDArray[np.float32], labels: NDArray[np.int32]) -> float |
     return float(np.median(inside) - level) / max(spread, 1e-6 * float(np.ptp(image)), 1e-12)
 
 
-def middle(values: Sequence[float | None]) -> float | None:
+def known_median(values: Sequence[float | None]) -> float | None:
     """Median of those that are known."""
     known = [value for value in values if value is not None]
     return float(np.median(known)) if known else None
@@ -177,13 +181,13 @@ def middle(values: Sequence[float | None]) -> float | None:
 Outline = tuple[tuple[slice, ...], NDArray[np.float32], NDArray[np.int32], Voxel]
 
 
-def outlines(image: NDArray[np.generic], voxel: Voxel, seen: Look, polarity: Polarity) -> list[Outline]:
+def outlines(image: NDArray[np.generic], voxel: Voxel, seen: ScaleSpace, polarity: Polarity) -> list[Outline]:
     """(where in the image, the levelled image there on its working grid, labels on that grid, its voxel), per box."""
     factors = factors_for(voxel, seen.diameter / RESOLVED, image.shape)
-    grid = coarser(voxel, factors)
+    grid = binned_voxel(voxel, factors)
     found = []
-    for box in samples(image.shape, voxel, min(BUDGET * math.prod(factors), RAW)):
-        array = levelled(by_slabs(image, box, factors))
+    for box in sample_boxes(image.shape, voxel, min(BUDGET * math.prod(factors), RAW)):
+        array = remove_trend(by_slabs(image, box, factors))
         array = -array if polarity == "dark" else array
         found.append((box, array, regions(array, grid, seen), grid))
     return found
@@ -200,25 +204,25 @@ def by_slabs(image: NDArray[np.generic], box: tuple[slice, ...], factors: Sequen
     edges = range(first.start, first.stop, step)
     slabs = (slice(start, min(start + step, first.stop)) for start in edges)
     parts = [
-        binned(cooled(np.asarray(image[(slab, *rest)], dtype=np.float32)), factors)
+        bin_image(remove_hot_pixels(np.asarray(image[(slab, *rest)], dtype=np.float32)), factors)
         for slab in slabs
         if slab.stop - slab.start >= factors[0]
     ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def blank(image: NDArray[np.generic], voxel: Voxel, seen: Look) -> Seen:
+def blank_observation(image: NDArray[np.generic], voxel: Voxel, seen: ScaleSpace) -> ImageObservation:
     """An image that shows nothing: no objects in all its field."""
     none = np.zeros(0)
     field = math.prod(image.shape) * voxel.volume
-    return Seen(seen, Objects(none, none, none, none, none.astype(bool), none, 0.0, field), None)
+    return ImageObservation(seen, OutlinedObjects(none, none, none, none, none.astype(bool), none, 0.0, field), None)
 
 
-def pooled(
-    seen: Sequence[Seen], voxel: Voxel, polarity: Polarity, vote: Polarity, trust: float, given: int
-) -> Measured:
+def pool_observations(
+    seen: Sequence[ImageObservation], voxel: Voxel, polarity: Polarity, vote: Polarity, trust: float, given: int
+) -> Measurement:
     """Step 4: all images in one result."""
-    every = Objects.joined(one.objects for one in seen)
+    every = OutlinedObjects.join(one.objects for one in seen)
     count = round(float(every.share.sum()))
     diameters = quantiles(every.diameter)
     enough = int(every.whole.sum()) >= ENOUGH_WHOLE
@@ -240,7 +244,7 @@ def pooled(
         "characteristic_diameter": median_of(heard, lambda one: one.look.diameter) or 0.0,
         "silent_images": float(sum(one.look.signal < SILENT for one in seen)),
     }
-    measured = Measured(
+    measured = Measurement(
         unit=voxel.unit,
         ndim=voxel.ndim,
         polarity=polarity,
@@ -255,26 +259,26 @@ def pooled(
         axial_softness=median_of(heard, lambda one: one.softness) if voxel.ndim == 3 else None,
         confidence=min(evidence[name] for name in ("polarity", "signal", "agreement", "number", "separation")),
         evidence=evidence,
-        images=tuple(summary(one) for one in seen),
+        images=tuple(summarise_image(one) for one in seen),
         notes=(),
     )
     return replace(measured, notes=notes_on(measured, voxel, vote, given, enough))
 
 
-def scale_ratio(one: Seen, ndim: int) -> float:
+def scale_ratio(one: ImageObservation, ndim: int) -> float:
     """Diameter in the scale space over that of the outlined objects, both as the volume weighs them."""
     return one.look.diameter / quantiles(one.objects.diameter, one.objects.diameter**ndim)[50]
 
 
-def median_of(seen: Sequence[Seen], what: Callable[[Seen], float | None]) -> float | None:
+def median_of(seen: Sequence[ImageObservation], what: Callable[[ImageObservation], float | None]) -> float | None:
     """Median over the images that have it."""
-    return middle([what(one) for one in seen])
+    return known_median([what(one) for one in seen])
 
 
-def summary(one: Seen) -> ImageMeasure:
+def summarise_image(one: ImageObservation) -> ImageMeasurement:
     """The numbers of one image."""
     found = one.objects
-    return ImageMeasure(
+    return ImageMeasurement(
         objects=float(found.share.sum()),
         diameter=float(np.median(found.diameter)) if len(found.diameter) else None,
         density=float(found.share.sum()) / found.field,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..core.voxel import Voxel
 
 
-def binned(image: NDArray[np.generic], factors: Sequence[int]) -> NDArray[np.float32]:
+def bin_image(image: NDArray[np.generic], factors: Sequence[int]) -> NDArray[np.float32]:
     """Means of blocks of `factors` voxels, (*S) -> (*S // factors); what does not fill a block is left out.
 
     >>> binned(np.array([[1, 3, 5], [1, 3, 5]]), (2, 2))
@@ -28,12 +28,12 @@ def factors_for(voxel: Voxel, spacing: float, shape: Sequence[int]) -> tuple[int
     return tuple(max(1, min(int(spacing / s), n)) for s, n in zip(voxel.size, shape))
 
 
-def coarser(voxel: Voxel, factors: Sequence[int]) -> Voxel:
+def binned_voxel(voxel: Voxel, factors: Sequence[int]) -> Voxel:
     """The voxel of a grid binned by `factors`."""
     return Voxel(tuple(s * f for s, f in zip(voxel.size, factors)), voxel.unit)
 
 
-def samples(shape: Sequence[int], voxel: Voxel, budget: int) -> list[tuple[slice, ...]]:
+def sample_boxes(shape: Sequence[int], voxel: Voxel, budget: int) -> list[tuple[slice, ...]]:
     """The whole image where it fits the budget (in voxels), else four boxes of it, spread over its two longest axes.
 
     A box is as close to a physical cube as the image allows: objects are cut least by it.

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.voxel import Voxel
-from .grid import binned, coarser, factors_for
+from .grid import bin_image, binned_voxel, factors_for
 
 COARSE = 48  # samples per axis that a quadratic surface is fitted to
 ROUNDS = 6  # of reweighting; the fit has settled by then
@@ -14,7 +14,7 @@ HOT = 10  # spreads above all neighbours
 WIDEST = 4  # nothing wider than this many diameters is an object; it is background
 
 
-def cooled(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def remove_hot_pixels(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """`image` (*S) with single hot pixels (far above all their direct neighbours) brought down to the highest of them.
 
     A handful of them would stretch the histogram and own the finest scales.
@@ -30,7 +30,7 @@ def cooled(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(hot, around, image)
 
 
-def levelled(image: NDArray[np.float32]) -> NDArray[np.float32]:
+def remove_trend(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """`image` (*S) less the quadratic surface through most of it.
 
     Fitted with Tukey's biweight (Beaton and Tukey, Technometrics 16, 1974), so that the minority, objects of either
@@ -39,7 +39,7 @@ def levelled(image: NDArray[np.float32]) -> NDArray[np.float32]:
     if image.max() == image.min():  # what rounding leaves of it is not to be measured
         return np.zeros(image.shape, dtype=np.float32)
     factors = [max(1, n // COARSE) for n in image.shape]
-    coarse = binned(image, factors)
+    coarse = bin_image(image, factors)
     axes = [((np.arange(n // f) + 0.5) * f) / n * 2 - 1 for n, f in zip(image.shape, factors)]
     terms = quadratic(axes)
     matrix = np.stack([np.broadcast_to(term, coarse.shape).ravel() for term in terms], axis=1)
@@ -67,7 +67,7 @@ def quadratic(axes: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
     return [np.ones((1,) * len(x)), *x, *pairs]
 
 
-def blurred(image: NDArray[np.float32], voxel: Voxel, sigma: float) -> NDArray[np.float32]:
+def gaussian_blur(image: NDArray[np.float32], voxel: Voxel, sigma: float) -> NDArray[np.float32]:
     """Gaussian of `sigma` in the voxel's unit; along a fine axis never less than 0.7 voxels (shot noise)."""
     least = 0.7 * min(voxel.size)
     return ndimage.gaussian_filter(image, voxel.voxels(max(sigma, least)), mode="nearest")
@@ -76,17 +76,17 @@ def blurred(image: NDArray[np.float32], voxel: Voxel, sigma: float) -> NDArray[n
 def background(image: NDArray[np.float32], voxel: Voxel, diameter: float) -> NDArray[np.float32]:
     """Grey opening by a box of WIDEST diameters on a coarse grid, smoothed and interpolated back to (*S)."""
     factors = factors_for(voxel, diameter / 6, image.shape)
-    grid = coarser(voxel, factors)
-    coarse = binned(blurred(image, voxel, diameter / 12), factors)
+    grid = binned_voxel(voxel, factors)
+    coarse = bin_image(gaussian_blur(image, voxel, diameter / 12), factors)
     box = [max(1, round(WIDEST * s)) for s in grid.voxels(diameter)]
     opened = ndimage.grey_opening(coarse, size=box, mode="nearest")
     opened = ndimage.gaussian_filter(opened, [b / 4 for b in box], mode="nearest")
     for axis, (n, f) in enumerate(zip(image.shape, factors)):
-        opened = resampled(opened, axis, n, f)
+        opened = interpolate_axis(opened, axis, n, f)
     return opened
 
 
-def resampled(coarse: NDArray[np.float32], axis: int, size: int, factor: int) -> NDArray[np.float32]:
+def interpolate_axis(coarse: NDArray[np.float32], axis: int, size: int, factor: int) -> NDArray[np.float32]:
     """Linear interpolation of one binned axis back to `size` samples; the ends are held."""
     at = np.clip((np.arange(size) + 0.5) / factor - 0.5, 0, coarse.shape[axis] - 1)
     below = np.minimum(at.astype(int), max(coarse.shape[axis] - 2, 0))

@@ -1,7 +1,7 @@
 """What a person should know before trusting a measurement, one sentence each."""
 
 from ..core.voxel import Voxel
-from .measured import Measured, Polarity
+from .measurement import Measurement, Polarity
 
 DOUBT = 0.5  # reasons of confidence below this are named
 FEW = 10
@@ -10,13 +10,13 @@ SPREAD = 5  # of the 95 % over the 5 % quantile of diameters
 STRETCHED = 1.5
 
 
-def notes_on(measured: Measured, voxel: Voxel, vote: Polarity, given: int, enough: bool) -> tuple[str, ...]:
+def notes_on(measured: Measurement, voxel: Voxel, vote: Polarity, given: int, enough: bool) -> tuple[str, ...]:
     """Notes on `measured`. vote: the polarity the images speak for; given: images before they were thinned out;
     enough: whether enough objects are whole."""
-    return tuple(doubts(measured, vote) + sample(measured, given, enough) + shape(measured, voxel))
+    return tuple(doubt_notes(measured, vote) + sample_notes(measured, given, enough) + shape_notes(measured, voxel))
 
 
-def doubts(measured: Measured, vote: Polarity) -> list[str]:
+def doubt_notes(measured: Measurement, vote: Polarity) -> list[str]:
     """Why the confidence is what it is."""
     seen = measured.evidence
     notes = []
@@ -44,7 +44,7 @@ def doubts(measured: Measured, vote: Polarity) -> list[str]:
     return notes
 
 
-def sample(measured: Measured, given: int, enough: bool) -> list[str]:
+def sample_notes(measured: Measurement, given: int, enough: bool) -> list[str]:
     """What the numbers rest on."""
     notes = []
     silent = round(measured.evidence["silent_images"])
@@ -59,7 +59,7 @@ def sample(measured: Measured, given: int, enough: bool) -> list[str]:
     return notes
 
 
-def shape(measured: Measured, voxel: Voxel) -> list[str]:
+def shape_notes(measured: Measurement, voxel: Voxel) -> list[str]:
     """What in the sizes and shapes asks for a second look."""
     if not measured.objects:
         return []

@@ -22,9 +22,9 @@ from skimage.segmentation import expand_labels, watershed
 
 from ..core.voxel import Voxel
 from .ellipse import merge_ellipses
-from .light import background, blurred
-from .saddle import faces, lasting
-from .scale import Look
+from .light import background, gaussian_blur
+from .saddle import join_shallow_maxima, touching_pairs
+from .scale import ScaleSpace
 
 SMOOTH = 1 / 16  # noise and texture finer than this much of a diameter do not move an outline
 STEADY = 2.5  # contrast over noise of the image that is thresholded, at least
@@ -36,7 +36,7 @@ SUREST = 6  # of the background's own answers that a weak object must exceed: te
 SMALLEST = 1 / 5  # of the diameter: debris
 
 
-def regions(image: NDArray[np.float32], voxel: Voxel, seen: Look) -> NDArray[np.int32]:
+def regions(image: NDArray[np.float32], voxel: Voxel, seen: ScaleSpace) -> NDArray[np.int32]:
     """Labels 1..N (*S) of the objects in `image` (*S), bright on dark, given what its scale space has shown.
 
     The noisier the image, the more is smoothed.
@@ -46,19 +46,19 @@ def regions(image: NDArray[np.float32], voxel: Voxel, seen: Look) -> NDArray[np.
     needed = matched * (STEADY / max(seen.power, 1e-6)) ** (2 / voxel.ndim)
     sigma = min(max(SMOOTH * diameter, needed), matched / 2)
     flat = image - background(image, voxel, diameter)
-    smooth = blurred(flat, voxel, sigma)
+    smooth = gaussian_blur(flat, voxel, sigma)
     if smooth.max() <= smooth.min():
         return np.zeros(image.shape, dtype=np.int32)
     curved = laplacian(flat, voxel, 2 * sigma)
     answer = laplacian(flat, voxel, matched)
     level = float(threshold_otsu(smooth))
-    found = split(smooth > level, curved, voxel, diameter)
-    sure = highest(answer, found) >= SURE * seen.noise
-    found = with_weak(renumbered(found, sure), answer, voxel, diameter)
+    found = split_touching(smooth > level, curved, voxel, diameter)
+    sure = label_maximum(answer, found) >= SURE * seen.noise
+    found = add_weak_objects(renumber(found, sure), answer, voxel, diameter)
     if not found.any():
         return found
-    mask = outlined(found, smooth, level, voxel, diameter)
-    return split(mask, curved, voxel, diameter)
+    mask = outline_regions(found, smooth, level, voxel, diameter)
+    return split_touching(mask, curved, voxel, diameter)
 
 
 def laplacian(image: NDArray[np.float32], voxel: Voxel, sigma: float) -> NDArray[np.float32]:
@@ -71,21 +71,23 @@ def laplacian(image: NDArray[np.float32], voxel: Voxel, sigma: float) -> NDArray
     return total
 
 
-def split(mask: NDArray[np.bool_], curved: NDArray[np.float32], voxel: Voxel, diameter: float) -> NDArray[np.int32]:
+def split_touching(
+    mask: NDArray[np.bool_], curved: NDArray[np.float32], voxel: Voxel, diameter: float
+) -> NDArray[np.int32]:
     """Labels of the objects in a mask: step 4 above. `curved`: the Laplacian that is negative in valleys."""
     core = mask & (curved > 0)
     depth = ndimage.distance_transform_edt(core, sampling=voxel.size).astype(np.float32)
-    depth = blurred(depth, voxel, SMOOTH * diameter)
+    depth = gaussian_blur(depth, voxel, SMOOTH * diameter)
     # In the logarithm a fixed height is a fixed ratio of the core's radius to that of its waist.
     height = np.log(np.maximum(depth, 0.3 * min(voxel.size)))
     seeds, _ = ndimage.label(core & (depth == ndimage.maximum_filter(depth, 3)), np.ones((3,) * mask.ndim))
     pieces = watershed(-depth, seeds, mask=mask)
-    peaks = highest(height, seeds)
-    pieces = lasting(peaks, *faces(pieces, height), SADDLE)[pieces]
-    return sieved(merge_ellipses(pieces, voxel), voxel, SMALLEST * diameter)
+    peaks = label_maximum(height, seeds)
+    pieces = join_shallow_maxima(peaks, *touching_pairs(pieces, height), SADDLE)[pieces]
+    return drop_small(merge_ellipses(pieces, voxel), voxel, SMALLEST * diameter)
 
 
-def highest(values: NDArray[np.float32], labels: NDArray[np.integer]) -> NDArray[np.float64]:
+def label_maximum(values: NDArray[np.float32], labels: NDArray[np.integer]) -> NDArray[np.float64]:
     """(N + 1,) greatest value in each label 0..N, -inf for the background."""
     found = np.full(int(labels.max()) + 1, -np.inf)
     inside = labels > 0
@@ -93,23 +95,23 @@ def highest(values: NDArray[np.float32], labels: NDArray[np.integer]) -> NDArray
     return found
 
 
-def sieved(labels: NDArray[np.int32], voxel: Voxel, smallest: float) -> NDArray[np.int32]:
+def drop_small(labels: NDArray[np.int32], voxel: Voxel, smallest: float) -> NDArray[np.int32]:
     """Labels with an equivalent diameter of at least `smallest`, numbered anew."""
-    return renumbered(labels, equivalent(np.bincount(labels.ravel()) * voxel.volume, voxel.ndim) >= smallest)
+    return renumber(labels, equivalent_diameter(np.bincount(labels.ravel()) * voxel.volume, voxel.ndim) >= smallest)
 
 
-def renumbered(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
+def renumber(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Labels (*S) of 0..N with `keep` (N + 1,), as 1..M; 0 stays the background."""
     keep = keep & (np.arange(len(keep)) > 0)
     return (np.cumsum(keep) * keep).astype(np.int32)[labels]
 
 
-def equivalent(volume: NDArray[Any], ndim: int) -> NDArray[Any]:
+def equivalent_diameter(volume: NDArray[Any], ndim: int) -> NDArray[Any]:
     """Diameter of the disk (2D, sqrt(4 A / pi)) or ball (3D, (6 V / pi)^(1/3)) of that area or volume."""
     return np.sqrt(4 * volume / np.pi) if ndim == 2 else np.cbrt(6 * volume / np.pi)
 
 
-def with_weak(
+def add_weak_objects(
     found: NDArray[np.int32], answer: NDArray[np.float32], voxel: Voxel, diameter: float
 ) -> NDArray[np.int32]:
     """Add the objects that a threshold set by bright ones has missed: step 2, second half.
@@ -119,17 +121,17 @@ def with_weak(
     far = ndimage.distance_transform_edt(found == 0, sampling=voxel.size) > diameter / 4
     if not found.any() or not far.any():
         return found
-    typical = float(np.median(highest(answer, found)[1:]))
+    typical = float(np.median(label_maximum(answer, found)[1:]))
     quiet = answer[far]
     noise = 1.4826 * float(np.median(np.abs(quiet - np.median(quiet))))
     islands, _ = ndimage.label(far & (answer > 0))
-    weak = (highest(answer, islands) >= max(WEAKEST * typical, SUREST * noise))[islands]
+    weak = (label_maximum(answer, islands) >= max(WEAKEST * typical, SUREST * noise))[islands]
     seeds, _ = ndimage.label(weak & (answer == ndimage.maximum_filter(answer, 3)))
     more = watershed(-answer, seeds, mask=weak)
     return np.where(more > 0, more + found.max(), found).astype(np.int32)
 
 
-def outlined(
+def outline_regions(
     labels: NDArray[np.int32], smooth: NDArray[np.float32], level: float, voxel: Voxel, diameter: float
 ) -> NDArray[np.bool_]:
     """Mask of all objects, each by the threshold of its own territory: step 3. `level`: the threshold of all."""
@@ -146,5 +148,5 @@ def outlined(
     mask = (territory > 0) & (smooth > threshold[territory])
     mask = ndimage.gaussian_filter(mask.astype(np.float32), voxel.voxels(SMOOTH * diameter), mode="nearest") > 0.5
     holes, _ = ndimage.label(~mask)
-    small = equivalent(np.bincount(holes.ravel()) * voxel.volume, voxel.ndim) < diameter / 2
+    small = equivalent_diameter(np.bincount(holes.ravel()) * voxel.volume, voxel.ndim) < diameter / 2
     return mask | small[holes]

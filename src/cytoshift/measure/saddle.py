@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def faces(
+def touching_pairs(
     labels: NDArray[np.integer], height: NDArray[np.floating] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """(P, 2) pairs a < b of labels that share a face, each once, and (P,) the highest pass between them.
@@ -35,7 +35,7 @@ def faces(
     return np.stack([code // count, code % count], axis=1), highest
 
 
-def lasting(
+def join_shallow_maxima(
     peaks: NDArray[np.float64], pairs: NDArray[np.int64], passes: NDArray[np.float64], least: float
 ) -> NDArray[np.int32]:
     """(N,) new name of every region once maxima that rise less than `least` above a pass have joined the higher one.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.voxel import Voxel
-from .grid import binned, coarser
+from .grid import bin_image, binned_voxel
 
 # A structure that fills more than this share of the image cannot be told from uneven light.
 LARGEST = 1 / 1.5
@@ -26,7 +26,7 @@ LOUDEST = 1000.0  # contrast over noise of an image without noise
 
 
 @dataclass(frozen=True)
-class Look:
+class ScaleSpace:
     """What the scale space of one image (or of boxes of it) says.
 
     diameter: in the voxel's unit, of the structures that carry most contrast. power: contrast over pixel noise at
@@ -42,15 +42,15 @@ class Look:
     asymmetry: float
 
 
-def look(boxes: list[NDArray[np.float32]], voxel: Voxel) -> Look:
+def analyse_scale_space(boxes: list[NDArray[np.float32]], voxel: Voxel) -> ScaleSpace:
     """Size, strength and polarity of the structures in `boxes` (each (*S), of one image)."""
     largest = max(boxes, key=lambda box: box.size)
     levels: dict[float, list[tuple[float, float, float, float]]] = {}
     for box in boxes:
         for diameter, response in responses(box, voxel):
-            levels.setdefault(diameter, []).append((*moments(response), spread(response)))
+            levels.setdefault(diameter, []).append((*central_moments(response), robust_deviation(response)))
     if len(levels) < 3:
-        return Look(extent(largest.shape, voxel) / 2, 0.0, 0.0, 0.0, 0.0)
+        return ScaleSpace(visible_extent(largest.shape, voxel) / 2, 0.0, 0.0, 0.0, 0.0)
     diameters = np.array(list(levels))
     # Mean over the boxes; a box too small for a level is not heard there.
     square, cube, fourth, robust = (np.array([np.mean([m[i] for m in levels[d]]) for d in levels]) for i in range(4))
@@ -58,8 +58,8 @@ def look(boxes: list[NDArray[np.float32]], voxel: Voxel) -> Look:
     energy = np.maximum(square - noise, 0)
     peak = finest_peak(energy)
     if energy[peak] <= 0:
-        return Look(float(diameters[peak]), 0.0, 0.0, math.sqrt(noise[peak]), 0.0)
-    diameter = refined(np.log(diameters), energy, peak)
+        return ScaleSpace(float(diameters[peak]), 0.0, 0.0, math.sqrt(noise[peak]), 0.0)
+    diameter = refine_peak(np.log(diameters), energy, peak)
     # The skewness of so many independent normal numbers has this error. Answers half a diameter apart count as
     # independent: on correlated noise in 2D and 3D the score then has a standard deviation of 0.9 to 1.0.
     count = sum(box.size for box in boxes) * voxel.volume / (diameter / 2) ** voxel.ndim
@@ -68,10 +68,10 @@ def look(boxes: list[NDArray[np.float32]], voxel: Voxel) -> Look:
     power = math.sqrt(energy[peak] / least)
     # The answer where the energy is: the fourth over the second moment, of which normal noise has three.
     signal = min(math.sqrt(max(fourth[peak] / (3 * square[peak] * least) - 1, 0)), LOUDEST)
-    return Look(diameter, power, signal, math.sqrt(noise[peak]), float(skewness / math.sqrt(6 / max(count, 1.0))))
+    return ScaleSpace(diameter, power, signal, math.sqrt(noise[peak]), float(skewness / math.sqrt(6 / max(count, 1.0))))
 
 
-def extent(shape: tuple[int, ...], voxel: Voxel) -> float:
+def visible_extent(shape: tuple[int, ...], voxel: Voxel) -> float:
     """The length that bounds the diameter of what can be seen: the shorter side, in 3D the middle one (thin stacks)."""
     return sorted(n * s for n, s in zip(shape, voxel.size))[-2]
 
@@ -82,7 +82,7 @@ def responses(image: NDArray[np.float32], voxel: Voxel) -> list[tuple[float, NDA
     Between sigma and sqrt(2) sigma the difference of Gaussians is the scale-normalised Laplacian, averaged over the
     logarithm of that range, times -ln(2) / 2.
     """
-    n, limit = voxel.ndim, LARGEST * extent(image.shape, voxel)
+    n, limit = voxel.ndim, LARGEST * visible_extent(image.shape, voxel)
     sigma = max(min(voxel.size), max(voxel.size) / 2)
     smooth = ndimage.gaussian_filter(image, voxel.voxels(sigma), mode="nearest")
     levels = []
@@ -90,21 +90,21 @@ def responses(image: NDArray[np.float32], voxel: Voxel) -> list[tuple[float, NDA
         factors = tuple(
             max(1, min(int(sigma / 3 / s), 3, size // 2)) for s, size in zip(voxel.size, smooth.shape)
         )  # three samples per sigma remain: nothing is aliased
-        smooth, voxel = binned(smooth, factors), coarser(voxel, factors)
+        smooth, voxel = bin_image(smooth, factors), binned_voxel(voxel, factors)
         wider = ndimage.gaussian_filter(smooth, voxel.voxels(sigma), mode="nearest")
         levels.append((diameter, (smooth - wider) * np.float32(2 / math.log(2))))
         smooth, sigma = wider, sigma * math.sqrt(2)
     return levels
 
 
-def moments(response: NDArray[np.float32]) -> tuple[float, float, float]:
+def central_moments(response: NDArray[np.float32]) -> tuple[float, float, float]:
     """Second, third and fourth central moment."""
     centred = response - response.mean(dtype=np.float64)
     square = centred**2
     return float(square.mean()), float((square * centred).mean()), float((square**2).mean())
 
 
-def spread(values: NDArray[np.float32]) -> float:
+def robust_deviation(values: NDArray[np.float32]) -> float:
     """Standard deviation of the normal distribution with the same median deviation: objects are outliers to it."""
     return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
@@ -120,7 +120,7 @@ def finest_peak(energy: NDArray[np.float64]) -> int:
     return int(peaks[0]) if len(peaks) else int(np.argmax(energy))
 
 
-def refined(position: NDArray[np.float64], energy: NDArray[np.float64], peak: int) -> float:
+def refine_peak(position: NDArray[np.float64], energy: NDArray[np.float64], peak: int) -> float:
     """exp of the place of the maximum of the parabola through the peak (in log energy) and its neighbours."""
     if 0 < peak < len(energy) - 1 and energy[peak - 1] > 0 and energy[peak + 1] > 0:
         below, here, above = np.log(energy[peak - 1 : peak + 2])

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from ..core.errors import UserError
 from ..core.settings import Settings, parse
 from ..core.voxel import Voxel
-from ..labels.filters import at_edge
-from ..labels.ids import dense
+from ..labels.filters import touches_border
+from ..labels.ids import compact_labels
 from ..labels.objects import equivalent_diameter
 from .ellipse import moments
-from .measured import QUANTILES, quantiles
+from .measurement import QUANTILES, quantiles
 
 FEW = 5  # whole objects that make a distribution
 
 
 @dataclass(frozen=True, eq=False)
-class Shapes:
+class ObjectShapes:
     """Of the N objects of a label image, by ascending id; lengths in the voxel's unit.
 
     elongation: longest over shortest axis of the ellipsoid with an object's moments. solidity: volume over that
@@ -37,7 +37,7 @@ class Shapes:
     foreground: float
 
     @classmethod
-    def joined(cls, parts: "Sequence[Shapes]") -> "Shapes":
+    def join(cls, parts: "Sequence[ObjectShapes]") -> "ObjectShapes":
         """Of several images; density and foreground are the means."""
         pooled = lambda name: np.concatenate([getattr(part, name) for part in parts])
         mean = lambda name: float(np.mean([getattr(part, name) for part in parts]))
@@ -46,39 +46,39 @@ class Shapes:
             mean("density"), mean("foreground"),
         )  # fmt: skip
 
-    def settled(self) -> "Shapes":
+    def whole_objects(self) -> "ObjectShapes":
         """Whole objects alone, where they are enough to tell a distribution."""
         stays = self.whole if self.whole.sum() >= FEW else np.ones_like(self.whole)
-        return Shapes(
+        return ObjectShapes(
             self.diameter[stays], self.elongation[stays], self.solidity[stays], self.whole[stays],
             self.density, self.foreground,
         )  # fmt: skip
 
 
-def shapes(labels: NDArray[np.generic], voxel: Voxel) -> Shapes:
+def shapes(labels: NDArray[np.generic], voxel: Voxel) -> ObjectShapes:
     """Measure the objects of a label image (*S), 2D or 3D, of any ids.
 
     >>> float(shapes(np.ones((4, 8), int), Voxel((1.0, 1.0))).elongation[0])
     2.0
     """
-    numbered = dense(labels)
+    numbered = compact_labels(labels)
     field = labels.size * voxel.volume
     if not numbered.ids.size:
         none = np.zeros(0)
-        return Shapes(none, none, none, none.astype(bool), 0.0, 0.0)
+        return ObjectShapes(none, none, none, none.astype(bool), 0.0, 0.0)
     known = moments(numbered.labels, voxel)
     axes = np.sqrt(np.maximum(np.linalg.eigvalsh(known.covariance()[1:]), np.finfo(float).tiny))
-    return Shapes(
+    return ObjectShapes(
         diameter=equivalent_diameter(known.volume[1:], labels.ndim),
         elongation=axes[:, -1] / axes[:, 0],
         solidity=known.ellipticity()[1:],
-        whole=~at_edge(numbered, range(labels.ndim)),
+        whole=~touches_border(numbered, range(labels.ndim)),
         density=numbered.ids.size / field,
         foreground=float(known.volume[1:].sum()) / field,
     )
 
 
-class Expected(Settings):
+class ExpectedObjects(Settings):
     """The objects that a model has learnt from, in its card. Quantiles by their percentage, lengths in `unit`.
 
     origin: "synthetic masks" or "labels of the source". density and foreground: over images. contrast: of the objects
@@ -98,27 +98,32 @@ class Expected(Settings):
 
     @classmethod
     def of(
-        cls, origin: str, voxel: Voxel, seen: Sequence[Shapes], contrast: NDArray[np.float64] | None = None
+        cls, origin: str, voxel: Voxel, seen: Sequence[ObjectShapes], contrast: NDArray[np.float64] | None = None
     ) -> Self | None:
         """None where there is no object."""
         if not sum(len(one.diameter) for one in seen):
             return None
-        known = Shapes.joined(seen).settled()
+        known = ObjectShapes.join(seen).whole_objects()
         return cls(
-            origin=origin, unit=voxel.unit, ndim=voxel.ndim, objects=sum(len(one.diameter) for one in seen),
-            diameter=words(known.diameter), elongation=words(known.elongation), solidity=words(known.solidity),
-            density=words(np.array([one.density for one in seen])),
-            foreground=words(np.array([one.foreground for one in seen])),
-            contrast=None if contrast is None or not contrast.size else words(contrast),
-        )  # fmt: skip
+            origin=origin,
+            unit=voxel.unit,
+            ndim=voxel.ndim,
+            objects=sum(len(one.diameter) for one in seen),
+            diameter=to_json_keys(known.diameter),
+            elongation=to_json_keys(known.elongation),
+            solidity=to_json_keys(known.solidity),
+            density=to_json_keys(np.array([one.density for one in seen])),
+            foreground=to_json_keys(np.array([one.foreground for one in seen])),
+            contrast=None if contrast is None or not contrast.size else to_json_keys(contrast),
+        )
 
 
-def words(values: NDArray[np.float64]) -> dict[str, float]:
+def to_json_keys(values: NDArray[np.float64]) -> dict[str, float]:
     """Quantiles with the keys that JSON has."""
     return {str(q): float(f"{v:.4g}") for q, v in quantiles(values).items()}
 
 
-def expectations(card: Mapping[str, Any]) -> dict[str, Expected]:
+def expectations(card: Mapping[str, Any]) -> dict[str, ExpectedObjects]:
     """By class ("" of a single one) what a model's card says of its objects; empty for models that say nothing.
 
     What is not as Cytoshift writes it is nothing said: a card is for people, who may change it.
@@ -127,11 +132,11 @@ def expectations(card: Mapping[str, Any]) -> dict[str, Expected]:
     found = {}
     for name, said in objects.items() if isinstance(objects, Mapping) else ():
         with suppress(UserError):
-            found[name] = parse(Expected, said, "the model's card")
-    return {name: one for name, one in found.items() if whole(one)}
+            found[name] = parse(ExpectedObjects, said, "the model's card")
+    return {name: one for name, one in found.items() if is_complete(one)}
 
 
-def whole(said: Expected) -> bool:
+def is_complete(said: ExpectedObjects) -> bool:
     """Whether every quantile is there, and is a size or a share."""
     known = (said.diameter, said.elongation, said.solidity, said.density, said.foreground)
     return all(one.get(str(q), 0.0) > 0 for one in known for q in QUANTILES)

@@ -14,16 +14,16 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from ..core.batch import Labelled, UnlabelledPair
+from ..core.batch import LabelledBatch, UnlabelledPair
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
-from .base import Method, Task, drawn, foreground
+from .base import Method, Task, channels_picture, logits_picture
 
 Features = tuple[Tensor, ...]  # (B, widths[i], *S / stride) of every level, finest first
 
 
 class Batch(NamedTuple):
-    source: Labelled  # X
+    source: LabelledBatch  # X
     target: UnlabelledPair  # Y
 
 
@@ -80,9 +80,9 @@ class Adapting(Method):
     def __init__(self, task: Task, options: Any, seed: int = 0):
         super().__init__(task, options, seed)
         self.options, self.represent = options, task.represent
-        self.net = self.shipped().build()
+        self.net = self.exported_spec().build()
 
-    def shipped(self) -> UNetSpec:
+    def exported_spec(self) -> UNetSpec:
         return self.options.unet(self.task.voxel, len(self.represent.channels))
 
     def players(self) -> dict[str, nn.Module]:
@@ -101,10 +101,10 @@ class Adapting(Method):
         return self.net.decode(list(features))[1]
 
     @torch.no_grad()
-    def look(self, batch: Any) -> dict[str, Tensor]:
+    def sample_images(self, batch: Any) -> dict[str, Tensor]:
         (x, s), (y, _) = batch
         return {
-            "source": x, "source segmented": foreground(self.represent, self.net(x)),
-            "source truth": drawn(self.represent, s),
-            "target": y, "target segmented": foreground(self.represent, self.net(y)),
+            "source": x, "source segmented": logits_picture(self.represent, self.net(x)),
+            "source truth": channels_picture(self.represent, s),
+            "target": y, "target segmented": logits_picture(self.represent, self.net(y)),
         }  # fmt: skip

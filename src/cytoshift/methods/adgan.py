@@ -7,9 +7,10 @@
     cycle    aba = G(c_ab, A)     bab = G(c_ba, B)         L_cyc   |aba - a| + |bab - b|            Eq. 4
 
 Aligned disentangling training: the decoder learns from L_rec alone; L_adv, L_ctr and L_cyc move only the encoder.
-The critic tells reconstructions (real) from translations (fake); it is never shown a photograph (paper, 3.2).
+The discriminator tells reconstructions (real) from translations (fake); it is never shown a photograph (paper, 3.2).
 
-Ours: with `augment.shade`, a is read under an uneven light, and |aa - a| and |aba - a| lead to the image as it was.
+Ours: with `augment.bias_field`, a is read under an uneven light, and |aa - a| and |aba - a| lead to the image as it
+was.
 """
 
 from collections.abc import Iterator
@@ -18,21 +19,21 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..core.batch import Masks, Shaded
+from ..core.batch import BiasFieldBatch, MaskBatch
 from ..core.settings import Settings
-from ..losses.basic import l1, to_value
-from ..losses.pool import Pool
-from ..nets.patch import PatchCritic
-from ..nets.spec import TranslatorSpec
+from ..losses.basic import l1, squared_to_value
+from ..losses.pool import ImagePool
+from ..nets.network_spec import TranslatorSpec
+from ..nets.patch import PatchDiscriminator
 from ..nets.translator import IMAGE as A
 from ..nets.translator import MASK as B
 from ..nets.translator import Translator, code
-from .base import Drawing, Game, Method, Task, Update, Watch, only
+from .base import AdversarialPair, Method, MonitorSpec, Task, Translation, Update, parameters_of
 
 
 class Batch(NamedTuple):
-    images: Shaded
-    masks: Masks
+    images: BiasFieldBatch
+    masks: MaskBatch
 
 
 class Options(Settings):
@@ -41,8 +42,8 @@ class Options(Settings):
     aligned: False lets every term move the decoder too ("w/o ADT").
     adaptive_encoder: False leaves the domain out of the encoder.
     reconstruct, cycle, content, adversarial: weights of L_rec, L_cyc, L_ctr and L_adv.
-    width, blocks, stem, up: of the generators, see nets.spec.TranslatorSpec.
-    critic: width of the discriminator (paper: 64 in 2D, 32 in 3D); pool: how many translations it remembers.
+    width, blocks, stem, up: of the generators, see nets.network_spec.TranslatorSpec.
+    discriminator: width of the discriminator (paper: 64 in 2D, 32 in 3D); pool: how many translations it remembers.
     """
 
     reconstruct: float = 20.0
@@ -56,7 +57,7 @@ class Options(Settings):
     stem: int = 7
     hidden: int = 256  # the paper's Table 6; the authors' code has 64
     up: Literal[3, 4] = 3
-    critic: int = 64
+    discriminator: int = 64
     pool: int = 50
 
 
@@ -74,24 +75,32 @@ class ADGAN(Method):
     name: ClassVar = "adgan"
     title: ClassVar = "AD-GAN"
     papers: ClassVar = ("yao2021adgan",)
-    least_patch: ClassVar = 24  # voxels that the critic needs along each axis
+    least_patch: ClassVar = 24  # voxels that the discriminator needs along each axis
     batch, settings = Batch, Options
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER | {"batch": 16}},
         "paper-3d": {
-            "options": {"width": 32, "critic": 32},
+            "options": {"width": 32, "discriminator": 32},
             "patch": (64, 128, 128),
             "train": PAPER | {"batch": 4},
         },
         # Many small steps beat few large ones in the same minutes: batch 2 over 4, at 250 steps of the latter.
         "laptop-2d": {
-            "options": {"width": 16, "critic": 16, "hidden": 64, "blocks": 3, "stem": 5, "up": 4},
+            "options": {"width": 16, "discriminator": 16, "hidden": 64, "blocks": 3, "stem": 5, "up": 4},
             "train": LAPTOP | {"batch": 2},
         },
         "laptop-3d": {
-            "options": {"width": 16, "critic": 16, "hidden": 64, "blocks": 3, "stem": 3, "up": 4, "adversarial": 4.0},
+            "options": {
+                "width": 16,
+                "discriminator": 16,
+                "hidden": 64,
+                "blocks": 3,
+                "stem": 3,
+                "up": 4,
+                "adversarial": 4.0,
+            },
             # Under an uneven light masks come out a little large: the middle between 0 and 1, and not the code's 64.
-            "augment": {"shade": 0.7},
+            "augment": {"bias_field": 0.7},
             "threshold": 0.5,
             "train": LAPTOP | {"batch": 1},
         },
@@ -100,16 +109,16 @@ class ADGAN(Method):
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
         self.options, ndim = options, task.voxel.ndim
-        self.translator = self.shipped().build()
+        self.translator = self.exported_spec().build()
         self.encode, self.decode = self.translator.encode, self.translator.decode
-        self.critic = PatchCritic(ndim, 1, 2, options.critic)
-        self.pool = Pool(options.pool, seed)
+        self.discriminator = PatchDiscriminator(ndim, 1, 2, options.discriminator)
+        self.pool = ImagePool(options.pool, seed)
         self.apply(initialise)
         if options.up == 4:
             self.decode.apply(start_smooth)
-        self.critic.apply(initialise_critic)
+        self.discriminator.apply(initialise_discriminator)
 
-    def shipped(self) -> TranslatorSpec:
+    def exported_spec(self) -> TranslatorSpec:
         o = self.options
         return TranslatorSpec(
             ndim=self.task.voxel.ndim, width=o.width, blocks=o.blocks, stem=o.stem, hidden=o.hidden, up=o.up,
@@ -117,7 +126,7 @@ class ADGAN(Method):
         )  # fmt: skip
 
     def players(self) -> dict[str, nn.Module]:
-        return {"generators": self.translator, "critic": self.critic}
+        return {"generators": self.translator, "discriminator": self.discriminator}
 
     def network(self) -> Translator:
         return self.translator
@@ -137,11 +146,11 @@ class ADGAN(Method):
         cycle = decode(content_across, here).tanh()
 
         # A sum over two domains is twice the mean over a batch that holds both.
-        fool = 2 * (to_value(self.judge(across, there), 1) + to_value(self.judge(same, here), 0))
+        fool = 2 * (squared_to_value(self.judge(across, there), 1) + squared_to_value(self.judge(same, here), 0))
         translation = encode if lam.aligned else self.translator
         yield self.update(
             "generators",
-            only(
+            parameters_of(
                 translation,
                 cycle=lam.cycle * 2 * l1(cycle, goal),
                 content=lam.content * 2 * l1(content_across, content),
@@ -150,14 +159,14 @@ class ADGAN(Method):
             reconstruct=lam.reconstruct * 2 * l1(same, goal),
         )
         yield self.update(
-            "critic",
-            reconstructed=2 * to_value(self.judge(same.detach(), here), 1),
-            translated=2 * to_value(self.judge(self.remember(across), there), 0),
+            "discriminator",
+            reconstructed=2 * squared_to_value(self.judge(same.detach(), here), 1),
+            translated=2 * squared_to_value(self.judge(self.remember(across), there), 0),
         )
 
     def judge(self, x: Tensor, domain: Tensor) -> Tensor:
         """Scores (N, 1, *S / 8) of the branch that belongs to each sample's domain."""
-        scores = self.critic(x)
+        scores = self.discriminator(x)
         return (scores * domain.view(len(x), 2, *[1] * (x.ndim - 2)).to(scores.dtype)).sum(1, keepdim=True)
 
     def remember(self, across: Tensor) -> Tensor:
@@ -167,7 +176,7 @@ class ADGAN(Method):
         return torch.cat([ab, ba])
 
     @torch.no_grad()
-    def look(self, batch: Batch) -> dict[str, Tensor]:
+    def sample_images(self, batch: Batch) -> dict[str, Tensor]:
         (a, _), (mask,) = batch
         b = 2 * mask - 1
         c_a, c_b = self.encode(a, code(a, A)), self.encode(b, code(b, B))
@@ -177,15 +186,18 @@ class ADGAN(Method):
             "mask": b, "mask to image": draw(c_b, A), "mask again": draw(c_b, B),
         }  # fmt: skip
 
-    def watch(self) -> Watch:
+    def monitor_spec(self) -> MonitorSpec:
         # two domains, and in each the generator pays for translations that are told and for reconstructions that pass
-        game = Game(
-            ("critic/reconstructed", "critic/translated"), ("generators/fool",), 4 * self.options.adversarial, 1.0
+        game = AdversarialPair(
+            ("discriminator/reconstructed", "discriminator/translated"),
+            ("generators/fool",),
+            4 * self.options.adversarial,
+            1.0,
         )
-        return Watch(
+        return MonitorSpec(
             (
-                Drawing("image to mask", of="image", like="mask", mask=True),
-                Drawing("mask to image", of="mask", like="image"),
+                Translation("image to mask", of="image", like="mask", mask=True),
+                Translation("mask to image", of="mask", like="image"),
             ),
             (game,),
         )
@@ -195,7 +207,7 @@ def initialise(module: nn.Module) -> None:
     """Kaiming over the fan-in for encoder and decoder (authors' code)."""
     if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d | nn.Linear):
         nn.init.kaiming_normal_(module.weight, a=0, mode="fan_in")
-        clear(module.bias)
+        zero_bias(module.bias)
 
 
 def start_smooth(module: nn.Module) -> None:
@@ -210,13 +222,13 @@ def start_smooth(module: nn.Module) -> None:
             module.weight.copy_(point * kernel)
 
 
-def initialise_critic(module: nn.Module) -> None:
-    """N(0, 0.02) for the critic (authors' code)."""
+def initialise_discriminator(module: nn.Module) -> None:
+    """N(0, 0.02) for the discriminator (authors' code)."""
     if isinstance(module, nn.Conv2d | nn.Conv3d):
         nn.init.normal_(module.weight, 0.0, 0.02)
-        clear(module.bias)
+        zero_bias(module.bias)
 
 
-def clear(bias: Tensor | None) -> None:
+def zero_bias(bias: Tensor | None) -> None:
     if bias is not None:
         nn.init.zeros_(bias)

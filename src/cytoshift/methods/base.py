@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..core.settings import Settings
 from ..core.voxel import Voxel
-from ..nets.spec import NetSpec
+from ..nets.network_spec import NetSpec
 from ..represent import Representation
 
 
@@ -46,7 +46,7 @@ class Update:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class Translation:
     """For the monitor, by their names in `look`: `picture` was made of `of`, and ought to look like some of `like`.
 
     mask: it is a segmentation, objects are above 0. answer_to: the picture that `like` is the true answer to, so that
@@ -63,35 +63,35 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Game:
-    """For the monitor, a critic and its generator by their loss terms, "player/name".
+class AdversarialPair:
+    """For the monitor, a discriminator and its generator by their loss terms, "player/name".
 
-    tie: sum of the critic's terms when it can tell nothing apart (0.5 for one pair, in the least-squares game). lost:
-    sum of the generator's when every fake is told, with its weight.
+    tie: sum of the discriminator's terms when it can tell nothing apart (0.5 for one pair, in the least-squares game).
+    lost: sum of the generator's when every fake is told, with its weight.
     """
 
-    critic: tuple[str, ...]
+    discriminator: tuple[str, ...]
     fool: tuple[str, ...]
     lost: float
-    tie: float = 0.5
+    saturation_level: float = 0.5
 
 
 @dataclass(frozen=True)
-class Watch:
+class MonitorSpec:
     """What the monitor is to compare. Names that a method does not have are passed over."""
 
-    drawings: tuple[Drawing, ...] = ()
-    games: tuple[Game, ...] = ()
+    translations: tuple[Translation, ...] = ()
+    pairs: tuple[AdversarialPair, ...] = ()
 
 
 # A labelled source and an unlabelled target, under the names that methods give them.
 SEGMENTED = (
-    Drawing("target segmented", of="target", like="source truth", mask=True, answer_to="source"),
-    Drawing("source segmented", of="source", like="source truth", mask=True, answer_to="source"),
+    Translation("target segmented", of="target", like="source truth", mask=True, answer_to="source"),
+    Translation("source segmented", of="source", like="source truth", mask=True, answer_to="source"),
 )
 
 
-def only(moves: nn.Module, **terms: Tensor) -> Objective:
+def parameters_of(moves: nn.Module, **terms: Tensor) -> Objective:
     return Objective(terms, moves)
 
 
@@ -105,8 +105,10 @@ class Method(nn.Module):
     batch: ClassVar[type]  # NamedTuple: which domains a step eats, and how they are labelled
     settings: ClassVar[type[Settings]]  # the lambdas of the paper and its ablations, with its values
     presets: ClassVar[dict[str, dict[str, Any]]]  # named settings of a run, as far as the paper fixes them
-    apart: ClassVar[dict[str, dict[str, Any]]] = {}  # by preset: options that change where modalities are far apart
-    several: ClassVar[bool] = False  # takes images of several channels, and several classes
+    modality_gap: ClassVar[
+        dict[str, dict[str, Any]]
+    ] = {}  # by preset: options that change where modalities are far apart
+    supports_classes: ClassVar[bool] = False  # takes images of several channels, and several classes
 
     def __init__(self, task: Task, options: Any, seed: int = 0):
         super().__init__()
@@ -127,43 +129,43 @@ class Method(nn.Module):
         The live module, always the same: its weights are replaced by their running mean where that is shipped.
         """
 
-    def rehearsal(self) -> nn.Module:
+    def source_domain_network(self) -> nn.Module:
         """Source image (B, C, *S) -> logits (B, K, *S), as `network` will give them of the target: where labels are
         borrowed, thresholds are tuned on that."""
         return self.network()
 
     @abstractmethod
-    def shipped(self) -> NetSpec:
+    def exported_spec(self) -> NetSpec:
         """What `network()` is built from."""
 
     @abstractmethod
-    def look(self, batch: Any) -> dict[str, Tensor]:
+    def sample_images(self, batch: Any) -> dict[str, Tensor]:
         """Named pictures in [-1, 1] for the sheet of translated samples, (B, 1, *S), or more channels in colours."""
 
-    def watch(self) -> Watch:
+    def monitor_spec(self) -> MonitorSpec:
         """What the monitor is told; a method that names its pictures like the others needs to say nothing."""
-        return Watch(SEGMENTED)
+        return MonitorSpec(SEGMENTED)
 
     def update(self, player: str, *objectives: Objective, **terms: Tensor) -> Update:
         mine = (Objective(terms, self.players()[player]),) if terms else ()
         return Update(player, mine + objectives)
 
 
-def foreground(represent: Representation, logits: Tensor) -> Tensor:
+def logits_picture(represent: Representation, logits: Tensor) -> Tensor:
     """The picture of a segmentation: logits (B, K, *S) -> (B, 1, *S) in [-1, 1], -1 is background.
 
     Of several classes a channel for each.
     """
-    return drawn(represent, represent.activate(logits))
+    return channels_picture(represent, represent.activate(logits))
 
 
-def drawn(represent: Representation, channels: Tensor) -> Tensor:
-    """As `foreground`, of channels (B, K, *S) in the range of the representation's targets."""
+def channels_picture(represent: Representation, channels: Tensor) -> Tensor:
+    """As `logits_picture`, of channels (B, K, *S) in the range of the representation's targets."""
     likely = np.stack([represent.foreground(c) for c in channels.detach().float().cpu().numpy()])
     return 2 * torch.from_numpy(likely).reshape(len(channels), -1, *channels.shape[2:]).to(channels.device) - 1
 
 
-def gray(represent: Representation, channels: Tensor) -> Tensor:
+def stretch_channels(represent: Representation, channels: Tensor) -> Tensor:
     """Channels (B, K, *S) in the range of the representation's targets, all stretched to [-1, 1]."""
     low, high = channels.new_tensor(represent.ranges).T.reshape(2, -1, *[1] * (channels.ndim - 2))
     return (2 * channels - high - low) / (high - low)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from ..losses.align import coral
-from ..losses.voxels import vectors
+from ..losses.vectors import to_vectors
 from .adapting import Adapting, Batch, Levels, presets
 from .base import Update
 
@@ -38,5 +38,5 @@ class CORAL(Adapting):
         yield self.update(
             "net",
             segment=self.represent.loss(s_x, s),
-            **{f"level_{i}": lam[i] * coral(vectors(f_x[i]), vectors(f_y[i])) for i in lam},
+            **{f"level_{i}": lam[i] * coral(to_vectors(f_x[i]), to_vectors(f_y[i])) for i in lam},
         )

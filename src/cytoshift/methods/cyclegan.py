@@ -12,30 +12,30 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..core.batch import Unlabelled
+from ..core.batch import UnlabelledBatch
 from ..core.settings import Settings
 from ..core.voxel import Voxel
-from ..losses.adversarial import fool, tell_apart
+from ..losses.adversarial import discriminator_loss, generator_loss
 from ..losses.basic import l1
-from ..losses.pool import Pool
-from ..nets.critic import CriticSpec
+from ..losses.pool import ImagePool
+from ..nets.discriminator import DiscriminatorSpec
 from ..nets.nd import stages
 from ..nets.resnet import ResNetSpec
-from .base import Drawing, Game, Method, Task, Update, Watch
+from .base import AdversarialPair, Method, MonitorSpec, Task, Translation, Update
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 class Batch(NamedTuple):
-    source: Unlabelled  # X
-    target: Unlabelled  # Y
+    source: UnlabelledBatch  # X
+    target: UnlabelledBatch  # Y
 
 
 class Options(Settings):
     """The paper's lambdas: cycle 10, identity half of that. Half the widths in 3D, 6 blocks for patches below 256.
 
-    cycle, identity: weights of L_cyc and L_idt. width, blocks, stem, up, residual: see nets.resnet.ResNetSpec. critic:
-    widths of the critics. pool: fakes that each remembers.
+    cycle, identity: weights of L_cyc and L_idt. width, blocks, stem, up, residual: see nets.resnet.ResNetSpec.
+    discriminator: widths of the discriminators. pool: fakes that each remembers.
     """
 
     cycle: float = 10.0
@@ -45,11 +45,11 @@ class Options(Settings):
     stem: int = 7
     up: Literal[3, 4, "linear"] = 3
     residual: bool = False
-    critic: tuple[int, ...] = (64, 128, 256, 512)
+    discriminator: tuple[int, ...] = (64, 128, 256, 512)
     pool: int = 50
 
 
-# The authors halve the critics' loss; Adam's steps are the same for any factor of a loss, so it is left out.
+# The authors halve the discriminators' loss; Adam's steps are the same for any factor of a loss, so it is left out.
 PAPER = {
     "lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 0.0, "steps": 100_000, "decay_from": 0.5, "batch": 1,
     "precision": "32", "ema": 0.0,
@@ -65,31 +65,31 @@ class CycleGAN(Method):
     translates: ClassVar = True
     segments: ClassVar = False
     batch, settings = Batch, Options
-    apart: ClassVar = {"laptop-3d": {"cycle": 2.0, "identity": 1.0}}
+    modality_gap: ClassVar = {"laptop-3d": {"cycle": 2.0, "identity": 1.0}}
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
         "paper-3d": {
-            "options": {"width": 32, "critic": (32, 64, 128, 256)},
+            "options": {"width": 32, "discriminator": (32, 64, 128, 256)},
             "patch": (64, 128, 128),
             "train": PAPER,
         },
-        "laptop-2d": {"options": GENTLE | {"width": 16, "critic": (16, 32, 64)}, "train": LAPTOP | {"batch": 2}},
-        "laptop-3d": {"options": GENTLE | {"width": 8, "critic": (8, 16, 32)}, "train": LAPTOP | {"batch": 1}},
+        "laptop-2d": {"options": GENTLE | {"width": 16, "discriminator": (16, 32, 64)}, "train": LAPTOP | {"batch": 2}},
+        "laptop-3d": {"options": GENTLE | {"width": 8, "discriminator": (8, 16, 32)}, "train": LAPTOP | {"batch": 1}},
     }
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
         self.options = options
-        self.both = Translators(self.shipped())
-        critic = patchgan(task.voxel, options.critic)
-        self.critic_source, self.critic_target = critic.build(), critic.build()
+        self.both = Translators(self.exported_spec())
+        discriminator = patchgan(task.voxel, options.discriminator)
+        self.discriminator_source, self.discriminator_target = discriminator.build(), discriminator.build()
         self.apply(initialise)
         if options.residual:
             for translator in (self.both.to_target, self.both.to_source):
-                translator.net.get_submodule("head").apply(clear)
-        self.pool_source, self.pool_target = Pool(options.pool, seed), Pool(options.pool, seed + 1)
+                translator.net.get_submodule("head").apply(zero_output)
+        self.pool_source, self.pool_target = ImagePool(options.pool, seed), ImagePool(options.pool, seed + 1)
 
-    def shipped(self) -> ResNetSpec:
+    def exported_spec(self) -> ResNetSpec:
         """Of either translator: `network().to_target` and `network().to_source`."""
         o = self.options
         return ResNetSpec.for_voxel(
@@ -99,7 +99,7 @@ class CycleGAN(Method):
     def players(self) -> dict[str, nn.Module]:
         return {
             "generators": self.both,
-            "critics": nn.ModuleList([self.critic_source, self.critic_target]),
+            "discriminators": nn.ModuleList([self.discriminator_source, self.discriminator_target]),
         }
 
     def network(self) -> "Translators":
@@ -115,18 +115,18 @@ class CycleGAN(Method):
         xyx, yxy = G(xy).tanh(), F(yx).tanh()
         yield self.update(
             "generators",
-            fool=fool(self.critic_target, xy) + fool(self.critic_source, yx),
+            fool=generator_loss(self.discriminator_target, xy) + generator_loss(self.discriminator_source, yx),
             cycle=lam.cycle * (l1(xyx, x) + l1(yxy, y)),
             identity=lam.identity * (l1(xx, x) + l1(yy, y)),
         )
         yield self.update(
-            "critics",
-            source=tell_apart(self.critic_source, x, self.pool_source(yx)),
-            target=tell_apart(self.critic_target, y, self.pool_target(xy)),
+            "discriminators",
+            source=discriminator_loss(self.discriminator_source, x, self.pool_source(yx)),
+            target=discriminator_loss(self.discriminator_target, y, self.pool_target(xy)),
         )
 
     @torch.no_grad()
-    def look(self, batch: Batch) -> dict[str, Tensor]:
+    def sample_images(self, batch: Batch) -> dict[str, Tensor]:
         F, G = (lambda image: self.both.to_target(image).tanh()), (lambda image: self.both.to_source(image).tanh())
         (x,), (y,) = batch
         xy, yx = F(x), G(y)
@@ -135,13 +135,20 @@ class CycleGAN(Method):
             "target": y, "target to source": yx, "target back": F(yx),
         }  # fmt: skip
 
-    def watch(self) -> Watch:
-        return Watch(
+    def monitor_spec(self) -> MonitorSpec:
+        return MonitorSpec(
             (
-                Drawing("source to target", of="source", like="target"),
-                Drawing("target to source", of="target", like="source"),
+                Translation("source to target", of="source", like="target"),
+                Translation("target to source", of="target", like="source"),
             ),
-            (Game(("critics/source", "critics/target"), ("generators/fool",), lost=2.0, tie=1.0),),
+            (
+                AdversarialPair(
+                    ("discriminators/source", "discriminators/target"),
+                    ("generators/fool",),
+                    lost=2.0,
+                    saturation_level=1.0,
+                ),
+            ),
         )
 
 
@@ -156,11 +163,11 @@ class Translators(nn.Module):
         return self.to_target(x)
 
 
-def patchgan(voxel: Voxel, widths: tuple[int, ...]) -> CriticSpec:
-    """CycleGAN's critic (kernels of 4, all layers but the last one stride), flat while an axis is coarse."""
+def patchgan(voxel: Voxel, widths: tuple[int, ...]) -> DiscriminatorSpec:
+    """CycleGAN's discriminator (kernels of 4, all layers but the last one stride), flat while an axis is coarse."""
     kernels, strides = stages(voxel, len(widths))
     fours = tuple(tuple(4 if k > 1 else 1 for k in kernel) for kernel in kernels)
-    return CriticSpec(
+    return DiscriminatorSpec(
         ndim=voxel.ndim, widths=widths, kernels=fours, strides=(*strides[1:], (1,) * voxel.ndim), last=fours[-1],
         padding="zeros",
     )  # fmt: skip
@@ -174,7 +181,7 @@ def initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def clear(module: nn.Module) -> None:
+def zero_output(module: nn.Module) -> None:
     """A residual translator starts at no change."""
     for weight in module.parameters(recurse=False):
         nn.init.zeros_(weight)

@@ -24,14 +24,25 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..core.batch import LabelledPair, UnlabelledPair
-from ..losses.adversarial import fool, tell_apart
+from ..losses.adversarial import discriminator_loss, generator_loss
 from ..losses.basic import l1
-from ..losses.pool import Pool
-from ..nets.critic import CriticSpec
-from ..nets.nd import changed
+from ..losses.pool import ImagePool
+from ..nets.discriminator import DiscriminatorSpec
+from ..nets.nd import add_residual_image
 from ..nets.unet import UNet, UNetSpec
 from .backbone import LEAN, Backbone
-from .base import SEGMENTED, Drawing, Game, Method, Task, Update, Watch, drawn, foreground, only
+from .base import (
+    SEGMENTED,
+    AdversarialPair,
+    Method,
+    MonitorSpec,
+    Task,
+    Translation,
+    Update,
+    channels_picture,
+    logits_picture,
+    parameters_of,
+)
 
 
 class Batch(NamedTuple):
@@ -44,11 +55,12 @@ class Options(Backbone):
 
     adversarial: of both games of images. cycle: 1 in the paper, 10 in CycleGAN. segment: supervised losses. agree,
         shape: structural consistency and the segmentation-based game; both 0 is "no semi-supervised losses".
-    restore: False leads the cycle back to the image that was read, corruptions included, and shows those to critics.
-    identity: |G(x) - x*| + |F(y) - y*| in the image, of the precursor; two more passes unless 0.
+    restore: False leads the cycle back to the image that was read, corruptions included, and shows those to
+    discriminators. identity: |G(x) - x*| + |F(y) - y*| in the image, of the precursor; two more passes unless 0.
     residual: translation predicts a change of the image and starts at none.
     warm: part of the training before which only the cycle and the labels teach the generators.
-    critic: widths of the critics. norm_first: see nets.critic.CriticSpec. pool: fakes that each remembers.
+    discriminator: widths of the discriminators. norm_first: see nets.discriminator.DiscriminatorSpec. pool: fakes that
+    each remembers.
     """
 
     adversarial: float = 1.0
@@ -60,7 +72,7 @@ class Options(Backbone):
     identity: float = 0.0
     residual: bool = False
     warm: float = 0.0
-    critic: tuple[int, ...] = (64, 64, 128, 128, 256)
+    discriminator: tuple[int, ...] = (64, 64, 128, 128, 256)
     norm_first: bool = True
     pool: int = 40  # 20 batches of 2
 
@@ -71,7 +83,7 @@ PAPER = {
     "decay_from": 0.0, "fall": "cosine", "batch": 8, "precision": "32", "ema": 0.0,
 }  # fmt: skip
 # The authors' precursor. It weighs mask 2, contour 3 and distance 2 (absolute error): here 2 before the
-# representation's own weights. Half the critics' loss, as it has, is the same to Adam.
+# representation's own weights. Half the discriminators' loss, as it has, is the same to Adam.
 TUNED = {"cycle": 10.0, "identity": 5.0, "segment": 2.0, "agree": 2.0, "pool": 50}
 TUNED_TRAIN = {
     "lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 0.0, "steps": 100_000, "decay_from": 0.5, "batch": 4,
@@ -93,7 +105,7 @@ class CySGAN(Method):
     translates: ClassVar = True
     batch, settings = Batch, Options
     # In a gentle game nothing is translated, and where texture told objects the ground between them became objects.
-    apart: ClassVar = {
+    modality_gap: ClassVar = {
         "laptop-2d": {"adversarial": 1.0, "shape": 1.0},
         "laptop-3d": {"adversarial": 1.0, "cycle": 2.0, "shape": 1.0},
     }
@@ -103,11 +115,11 @@ class CySGAN(Method):
         "tuned-2d": {"options": TUNED, "patch": (256, 256), "train": TUNED_TRAIN},
         "tuned-3d": {"options": TUNED, "patch": (16, 96, 96), "train": TUNED_TRAIN},
         "laptop-2d": {
-            "options": GENTLE | {"widths": (16, 32, 64), "critic": (16, 32, 64)},
+            "options": GENTLE | {"widths": (16, 32, 64), "discriminator": (16, 32, 64)},
             "train": LAPTOP | {"batch": 2},
         },
         "laptop-3d": {
-            "options": GENTLE | {"widths": (8, 16, 32), "critic": (8, 16, 32)},
+            "options": GENTLE | {"widths": (8, 16, 32), "discriminator": (8, 16, 32)},
             "train": LAPTOP | {"batch": 1},
         },
     }
@@ -118,27 +130,31 @@ class CySGAN(Method):
         channels = len(task.represent.channels)
         self.F = Generator(options.unet(task.voxel, 1 + channels, options.residual))
         self.G = copy.deepcopy(self.F)  # they start alike (authors' code)
-        critic = lambda channels: CriticSpec.for_voxel(
-            task.voxel, channels, options.critic, norm_first=options.norm_first
+        discriminator = lambda channels: DiscriminatorSpec.for_voxel(
+            task.voxel, channels, options.discriminator, norm_first=options.norm_first
         ).build()
-        self.critic_x, self.critic_y, self.critic_s = critic(1), critic(1), critic(channels)
-        self.pool_x, self.pool_y, self.pool_s = (Pool(options.pool, seed + i) for i in range(3))
+        self.discriminator_x, self.discriminator_y, self.discriminator_s = (
+            discriminator(1),
+            discriminator(1),
+            discriminator(channels),
+        )
+        self.pool_x, self.pool_y, self.pool_s = (ImagePool(options.pool, seed + i) for i in range(3))
 
-    def shipped(self) -> UNetSpec:
+    def exported_spec(self) -> UNetSpec:
         return self.G.segment.spec
 
     def players(self) -> dict[str, nn.Module]:
         return {
             "generators": nn.ModuleList([self.F, self.G]),
             # One optimiser moves all three; the authors' stepped D_s with that of D_y, and D_s never learnt.
-            "critics": nn.ModuleList([self.critic_x, self.critic_y, self.critic_s]),
+            "discriminators": nn.ModuleList([self.discriminator_x, self.discriminator_y, self.discriminator_s]),
         }
 
     def network(self) -> UNet:
         return self.G.segment
 
-    def rehearsal(self) -> nn.Module:
-        return Rehearsal(self.F, self.G.segment)
+    def source_domain_network(self) -> nn.Module:
+        return SourceDomainNetwork(self.F, self.G.segment)
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         (x, s, x_clean), (y, y_clean) = batch
@@ -159,32 +175,32 @@ class CySGAN(Method):
         cycle = {"cycle_x": lam.cycle * l1(xyx, x_clean), "cycle_y": lam.cycle * l1(yxy, y_clean)}
         yield self.update(
             "generators",
-            only(
+            parameters_of(
                 F,
                 **cycle,
-                fool_y=game * lam.adversarial * fool(self.critic_y, xy),
+                fool_y=game * lam.adversarial * generator_loss(self.discriminator_y, xy),
                 segment_x=lam.segment * seg(s_x, s),
                 # Both sides move, as in the code; Eq. 6 names no constant.
                 agree=game * lam.agree * l1(s_yx, s_y.detach()),
-                shape_yx=game * lam.shape * fool(self.critic_s, s_yx),
+                shape_yx=game * lam.shape * generator_loss(self.discriminator_s, s_yx),
                 **self.identity("identity_y", F, y, y_clean),
             ),
-            only(
+            parameters_of(
                 G,
                 **cycle,
-                fool_x=game * lam.adversarial * fool(self.critic_x, yx),
+                fool_x=game * lam.adversarial * generator_loss(self.discriminator_x, yx),
                 segment_xy=lam.segment * seg(s_xy, s),
                 agree=game * lam.agree * l1(s_y, s_yx.detach()),
-                shape_y=game * lam.shape * fool(self.critic_s, s_y),
+                shape_y=game * lam.shape * generator_loss(self.discriminator_s, s_y),
                 **self.identity("identity_x", G, x, x_clean),
             ),
         )
         yield self.update(
-            "critics",
-            x=tell_apart(self.critic_x, x_clean, self.pool_x(yx)),
-            y=tell_apart(self.critic_y, y_clean, self.pool_y(xy)),
+            "discriminators",
+            x=discriminator_loss(self.discriminator_x, x_clean, self.pool_x(yx)),
+            y=discriminator_loss(self.discriminator_y, y_clean, self.pool_y(xy)),
             # both segmentations, of which the code shows one by the toss of a coin
-            s=tell_apart(self.critic_s, s, self.pool_s(torch.cat([s_y, s_yx]))),
+            s=discriminator_loss(self.discriminator_s, s, self.pool_s(torch.cat([s_y, s_yx]))),
         )
 
     def identity(self, name: str, generator: nn.Module, image: Tensor, clean: Tensor) -> dict[str, Tensor]:
@@ -193,31 +209,31 @@ class CySGAN(Method):
         return {name: lam * l1(generator(image)[0], clean)} if lam else {}
 
     @torch.no_grad()
-    def look(self, batch: Batch) -> dict[str, Tensor]:
+    def sample_images(self, batch: Batch) -> dict[str, Tensor]:
         (x, s, _), (y, _) = batch
         xy, s_x = self.F(x)
         yx, s_y = self.G(y)
         (xyx, s_xy), (yxy, s_yx) = self.G(xy), self.F(yx)
-        mask = lambda logits: foreground(self.represent, logits)
+        mask = lambda logits: logits_picture(self.represent, logits)
         return {
             "source": x, "source to target": xy, "source back": xyx, "source segmented": mask(s_x),
-            "segmented as target": mask(s_xy), "source truth": drawn(self.represent, s),
+            "segmented as target": mask(s_xy), "source truth": channels_picture(self.represent, s),
             "target": y, "target to source": yx, "target back": yxy, "target segmented": mask(s_y),
             "segmented as source": mask(s_yx),
         }  # fmt: skip
 
-    def watch(self) -> Watch:
+    def monitor_spec(self) -> MonitorSpec:
         lam = self.options
-        return Watch(
+        return MonitorSpec(
             (
                 *SEGMENTED,
-                Drawing("source to target", of="source", like="target"),
-                Drawing("target to source", of="target", like="source"),
+                Translation("source to target", of="source", like="target"),
+                Translation("target to source", of="target", like="source"),
             ),
             (
-                Game(("critics/x",), ("generators/fool_x",), lam.adversarial),
-                Game(("critics/y",), ("generators/fool_y",), lam.adversarial),
-                Game(("critics/s",), ("generators/shape_y", "generators/shape_yx"), 2 * lam.shape),
+                AdversarialPair(("discriminators/x",), ("generators/fool_x",), lam.adversarial),
+                AdversarialPair(("discriminators/y",), ("generators/fool_y",), lam.adversarial),
+                AdversarialPair(("discriminators/s",), ("generators/shape_y", "generators/shape_yx"), 2 * lam.shape),
             ),
         )
 
@@ -241,11 +257,11 @@ class Generator(nn.Module):
         wider = {f"head.{name}": torch.cat([draw, rest]) for draw, (name, rest) in zip(self.draw, head)}
         out = functional_call(self.segment, wider, (x,))
         if self.residual:
-            out = changed(x, out)
+            out = add_residual_image(x, out)
         return out[:, :1].tanh(), out[:, 1:]
 
 
-class Rehearsal(nn.Module):
+class SourceDomainNetwork(nn.Module):
     """The source drawn in the look of the target, then segmented."""
 
     def __init__(self, draw: Generator, segment: UNet):

@@ -16,7 +16,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import nn
 
-from ..losses.reversal import domain_entropy, reverse, rising
+from ..losses.reversal import dann_schedule, domain_entropy, reverse_gradient
 from ..nets.domain import DomainClassifier
 from .adapting import Adapting, Batch, Levels, presets
 from .base import Task, Update
@@ -48,11 +48,11 @@ class DANN(Adapting):
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         (x, s), (y, _) = batch
-        lam = {i: weight * rising(progress) for i, weight in self.options.weights().items()}
+        lam = {i: weight * dann_schedule(progress) for i, weight in self.options.weights().items()}
 
         f_x, f_y = self.encode(x, y)
         s_x = self.segment(f_x)
-        d_x, d_y = ({i: self.tell[str(i)](reverse(f[i], lam[i])) for i in lam} for f in (f_x, f_y))
+        d_x, d_y = ({i: self.tell[str(i)](reverse_gradient(f[i], lam[i])) for i in lam} for f in (f_x, f_y))
         yield self.update(
             "net",
             segment=self.represent.loss(s_x, s),

@@ -12,27 +12,27 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..core.batch import Labelled, Unlabelled
-from ..losses.adversarial import fool, tell_apart
-from ..losses.pool import Pool
-from ..nets.critic import CriticSpec
+from ..core.batch import LabelledBatch, UnlabelledBatch
+from ..losses.adversarial import discriminator_loss, generator_loss
+from ..losses.pool import ImagePool
+from ..nets.discriminator import DiscriminatorSpec
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
-from .base import SEGMENTED, Game, Method, Task, Update, Watch, drawn, foreground
+from .base import SEGMENTED, AdversarialPair, Method, MonitorSpec, Task, Update, channels_picture, logits_picture
 
 
 class Batch(NamedTuple):
-    source: Labelled  # X
-    target: Unlabelled  # Y
+    source: LabelledBatch  # X
+    target: UnlabelledBatch  # Y
 
 
 class Options(Backbone):
-    """adversarial: the authors' one weight for all games. critic: widths of the critics of outputs and of full-size
-    features. deep: widths of the critic at the bottleneck, which has few voxels and is not made coarser.
-    pool: fakes that the critic of outputs remembers."""
+    """adversarial: the authors' one weight for all games. discriminator: widths of the discriminators of outputs and
+    of full-size features. deep: widths of the discriminator at the bottleneck, which has few voxels and is not made
+    coarser. pool: fakes that the discriminator of outputs remembers."""
 
     adversarial: float = 0.1
-    critic: tuple[int, ...] = (64, 64, 128, 128, 256)
+    discriminator: tuple[int, ...] = (64, 64, 128, 128, 256)
     deep: tuple[int, ...] = (128, 128)
     pool: int = 40
 
@@ -53,11 +53,11 @@ class Feature(Method):
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
         "paper-3d": {"options": {}, "patch": (16, 128, 128), "train": PAPER},
         "laptop-2d": {
-            "options": LEAN | {"widths": (16, 32, 64), "critic": (16, 32, 64), "deep": (64,), "pool": 20},
+            "options": LEAN | {"widths": (16, 32, 64), "discriminator": (16, 32, 64), "deep": (64,), "pool": 20},
             "train": LAPTOP | {"batch": 2},
         },
         "laptop-3d": {
-            "options": LEAN | {"widths": (8, 16, 32), "critic": (8, 16, 32), "deep": (32,), "pool": 20},
+            "options": LEAN | {"widths": (8, 16, 32), "discriminator": (8, 16, 32), "deep": (32,), "pool": 20},
             "train": LAPTOP | {"batch": 1},
         },
     }
@@ -66,17 +66,20 @@ class Feature(Method):
         super().__init__(task, options, seed)
         self.options, self.represent = options, task.represent
         channels = len(task.represent.channels)
-        self.net = self.shipped().build()
-        fine = lambda channels: CriticSpec.for_voxel(task.voxel, channels, options.critic).build()
-        self.critic_s, self.critic_fine = fine(channels), fine(options.widths[0])
-        self.critic_deep = bottleneck_critic(self.net.spec, options.deep).build()
-        self.pool = Pool(options.pool, seed)
+        self.net = self.exported_spec().build()
+        fine = lambda channels: DiscriminatorSpec.for_voxel(task.voxel, channels, options.discriminator).build()
+        self.discriminator_s, self.discriminator_fine = fine(channels), fine(options.widths[0])
+        self.discriminator_deep = bottleneck_discriminator(self.net.spec, options.deep).build()
+        self.pool = ImagePool(options.pool, seed)
 
-    def shipped(self) -> UNetSpec:
+    def exported_spec(self) -> UNetSpec:
         return self.options.unet(self.task.voxel, len(self.represent.channels))
 
     def players(self) -> dict[str, nn.Module]:
-        return {"net": self.net, "critics": nn.ModuleList([self.critic_s, self.critic_fine, self.critic_deep])}
+        return {
+            "net": self.net,
+            "discriminators": nn.ModuleList([self.discriminator_s, self.discriminator_fine, self.discriminator_deep]),
+        }
 
     def network(self) -> nn.Module:
         return self.net
@@ -92,37 +95,39 @@ class Feature(Method):
         yield self.update(
             "net",
             segment=self.represent.loss(logits[: len(x)], s),
-            shape=lam * fool(self.critic_s, predicted),  # of both domains, as in the code
-            fine=lam * fool(self.critic_fine, fine_y),
-            deep=lam * fool(self.critic_deep, deep_y),
+            shape=lam * generator_loss(self.discriminator_s, predicted),  # of both domains, as in the code
+            fine=lam * generator_loss(self.discriminator_fine, fine_y),
+            deep=lam * generator_loss(self.discriminator_deep, deep_y),
         )
         yield self.update(
-            "critics",
-            s=tell_apart(self.critic_s, s, self.pool(predicted)),
+            "discriminators",
+            s=discriminator_loss(self.discriminator_s, s, self.pool(predicted)),
             # Not pooled: old features belong to a network that is gone. Half of it is the same to Adam.
-            fine=tell_apart(self.critic_fine, fine_x, fine_y),
-            deep=tell_apart(self.critic_deep, deep_x, deep_y),
+            fine=discriminator_loss(self.discriminator_fine, fine_x, fine_y),
+            deep=discriminator_loss(self.discriminator_deep, deep_x, deep_y),
         )
 
     @torch.no_grad()
-    def look(self, batch: Batch) -> dict[str, Tensor]:
+    def sample_images(self, batch: Batch) -> dict[str, Tensor]:
         (x, s), (y,) = batch
         return {
-            "source": x, "source segmented": foreground(self.represent, self.net(x)),
-            "source truth": drawn(self.represent, s),
-            "target": y, "target segmented": foreground(self.represent, self.net(y)),
+            "source": x, "source segmented": logits_picture(self.represent, self.net(x)),
+            "source truth": channels_picture(self.represent, s),
+            "target": y, "target segmented": logits_picture(self.represent, self.net(y)),
         }  # fmt: skip
 
-    def watch(self) -> Watch:
+    def monitor_spec(self) -> MonitorSpec:
         games = {"s": "shape", "fine": "fine", "deep": "deep"}
         lam = self.options.adversarial
-        return Watch(SEGMENTED, tuple(Game((f"critics/{k}",), (f"net/{v}",), lam) for k, v in games.items()))
+        return MonitorSpec(
+            SEGMENTED, tuple(AdversarialPair((f"discriminators/{k}",), (f"net/{v}",), lam) for k, v in games.items())
+        )
 
 
-def bottleneck_critic(net: UNetSpec, widths: tuple[int, ...]) -> CriticSpec:
+def bottleneck_discriminator(net: UNetSpec, widths: tuple[int, ...]) -> DiscriminatorSpec:
     """One score per voxel of the bottleneck, with the kernels of that level."""
     kernel, unit = net.kernels[-1], (1,) * net.ndim
-    return CriticSpec(
+    return DiscriminatorSpec(
         ndim=net.ndim, channels=net.widths[-1], widths=widths, kernels=(kernel,) * len(widths),
         strides=(unit,) * len(widths), last=kernel,
     )  # fmt: skip

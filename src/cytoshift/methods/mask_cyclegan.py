@@ -10,7 +10,8 @@ L_GAN   ab against B, ba against A      L_cyc   |aba - a|_w + |bab - b|_w      L
 paper: 3.5 for Golgi, 1 for nuclei). Images count like that too where they have one channel for each class. A mask
 has the channels of the representation, stretched to [-1, 1]; an identity needs as many of them as the images have.
 
-Ours: with `augment.shade`, a is read under an uneven light, and |aba - a| and |aa - a| lead to the image as it was.
+Ours: with `augment.bias_field`, a is read under an uneven light, and |aba - a| and |aa - a| lead to the image as it
+was.
 """
 
 from collections.abc import Iterator
@@ -20,31 +21,42 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..core.batch import Masks, Shaded
+from ..core.batch import BiasFieldBatch, MaskBatch
 from ..core.errors import UserError
 from ..core.settings import Settings
-from ..losses.adversarial import fool, tell_apart
+from ..losses.adversarial import discriminator_loss, generator_loss
 from ..losses.basic import weighted_l1
-from ..losses.pool import Pool
-from ..nets.critic import CriticSpec
+from ..losses.pool import ImagePool
+from ..nets.discriminator import DiscriminatorSpec
 from ..nets.nd import stages
 from ..nets.resnet import ResNetGenerator, ResNetSpec
-from .base import Drawing, Game, Method, Task, Update, Watch, channel_weights, class_weights, drawn, gray
+from .base import (
+    AdversarialPair,
+    Method,
+    MonitorSpec,
+    Task,
+    Translation,
+    Update,
+    channel_weights,
+    channels_picture,
+    class_weights,
+    stretch_channels,
+)
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 class Batch(NamedTuple):
-    images: Shaded  # A
-    masks: Masks  # B
+    images: BiasFieldBatch  # A
+    masks: MaskBatch  # B
 
 
 class Options(Settings):
     """The paper's lambdas, those of CycleGAN: cycle 10, identity 5.
 
     cycle, identity, adversarial: weights of L_cyc, L_idt and L_GAN. width: of the finest level of the generators.
-    blocks, stem, up, residual: see nets.resnet.ResNetSpec. critic: widths of the
-    critics. pool: fakes that each remembers.
+    blocks, stem, up, residual: see nets.resnet.ResNetSpec. discriminator: widths of the
+    discriminators. pool: fakes that each remembers.
     """
 
     cycle: float = Field(10.0, ge=0)
@@ -55,26 +67,33 @@ class Options(Settings):
     stem: int = 7
     up: Literal[3, 4, "linear"] = 3
     residual: bool = False
-    critic: tuple[int, ...] = (64, 128, 256, 512, 512)
+    discriminator: tuple[int, ...] = (64, 128, 256, 512, 512)
     pool: int = 50
 
 
-# The authors halve the critics' loss; Adam's steps are the same for any factor of a loss, so it is left out. 100 epochs
-# of 216 batches; the learning rate does not fall. Their blocks concatenate, ours add.
+# The authors halve the discriminators' loss; Adam's steps are the same for any factor of a loss, so it is left out.
+# 100 epochs of 216 batches; the learning rate does not fall. Their blocks concatenate, ours add.
 PAPER = {
-    "lr": 5e-4, "rates": {"critics": 0.2}, "betas": (0.5, 0.999), "weight_decay": 0.0, "steps": 21_600,
-    "decay_from": 1.0, "batch": 2, "precision": "32", "ema": 0.0,
-}  # fmt: skip
+    "lr": 5e-4,
+    "rates": {"discriminators": 0.2},
+    "betas": (0.5, 0.999),
+    "weight_decay": 0.0,
+    "steps": 21_600,
+    "decay_from": 1.0,
+    "batch": 2,
+    "precision": "32",
+    "ema": 0.0,
+}
 STRETCH = {"low": 95.0, "high": 98.0}  # percentiles of each channel; their code has 99.8 for Golgi
 LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 2000, "precision": "auto"}
-LEAN = {"blocks": 3, "stem": 3, "up": "linear", "residual": True, "critic": (16, 32, 64), "pool": 20}
+LEAN = {"blocks": 3, "stem": 3, "up": "linear", "residual": True, "discriminator": (16, 32, 64), "pool": 20}
 SMALL_2D = {"options": LEAN | {"width": 16}, "train": LAPTOP | {"batch": 2}}
 # As of AD-GAN in 3D: an uneven light keeps the brightness of an object out of the size of its mask. A stronger game
 # gives dim objects back (development phantoms, 800 steps, one seed: F1 of nuclei 0.93 for 0.85, of Golgi 0.72 for 0.70)
 # and must end early: after 1500 steps it cuts bright nuclei in two (F1 0.68, 336 objects for 243).
 SMALL_3D = {
     "options": LEAN | {"width": 12, "adversarial": 3.0},
-    "augment": {"shade": 0.7},
+    "augment": {"bias_field": 0.7},
     "threshold": 0.5,
     "train": LAPTOP | {"batch": 1, "steps": 800},
 }
@@ -84,8 +103,8 @@ class MaskCycleGAN(Method):
     name: ClassVar = "mask_cyclegan"
     title: ClassVar = "SS-Seg CycleGAN"
     papers: ClassVar = ("rosa_ssseg", "zhu2017cyclegan")
-    least_patch: ClassVar = 24  # voxels that the critic needs along each axis
-    batch, settings, several = Batch, Options, True
+    least_patch: ClassVar = 24  # voxels that the discriminator needs along each axis
+    batch, settings, supports_classes = Batch, Options, True
     presets: ClassVar = {
         "paper-2d": {
             "options": {"width": 64, "blocks": 6},
@@ -106,13 +125,16 @@ class MaskCycleGAN(Method):
         self.options, self.represent = options, task.represent
         volume, mask = task.channels, len(task.represent.channels)
         refuse_counts(options, volume, mask)
-        self.to_mask, self.to_volume = self.shipped().build(), self.generator(mask, volume).build()
-        self.critic_volumes, self.critic_masks = self.critic(volume).build(), self.critic(mask).build()
+        self.to_mask, self.to_volume = self.exported_spec().build(), self.generator(mask, volume).build()
+        self.discriminator_volumes, self.discriminator_masks = (
+            self.discriminator(volume).build(),
+            self.discriminator(mask).build(),
+        )
         self.apply(initialise)
         if options.residual:
             for generator in (self.to_mask, self.to_volume):
-                generator.net.get_submodule("head").apply(clear)
-        self.pool_volumes, self.pool_masks = Pool(options.pool, seed), Pool(options.pool, seed + 1)
+                generator.net.get_submodule("head").apply(zero_output)
+        self.pool_volumes, self.pool_masks = ImagePool(options.pool, seed), ImagePool(options.pool, seed + 1)
         by_class = class_weights(task.represent)
         self.weights_a: Tensor
         self.weights_b: Tensor
@@ -126,23 +148,23 @@ class MaskCycleGAN(Method):
             residual_image=o.residual, mask=mask,
         )  # fmt: skip
 
-    def critic(self, channels: int) -> CriticSpec:
+    def discriminator(self, channels: int) -> DiscriminatorSpec:
         """CycleGAN's (kernels of 4, all layers but the last one stride), flat while an axis is coarse."""
-        widths, ndim = self.options.critic, self.task.voxel.ndim
+        widths, ndim = self.options.discriminator, self.task.voxel.ndim
         kernels, strides = stages(self.task.voxel, len(widths))
         fours = tuple(tuple(4 if k > 1 else 1 for k in kernel) for kernel in kernels)
-        return CriticSpec(
+        return DiscriminatorSpec(
             ndim=ndim, channels=channels, widths=widths, kernels=fours, strides=(*strides[1:], (1,) * ndim),
             last=fours[-1], padding="zeros",
         )  # fmt: skip
 
-    def shipped(self) -> ResNetSpec:
+    def exported_spec(self) -> ResNetSpec:
         return self.generator(self.task.channels, len(self.task.represent.channels), mask=True)
 
     def players(self) -> dict[str, nn.Module]:
         return {
             "generators": nn.ModuleList([self.to_mask, self.to_volume]),
-            "critics": nn.ModuleList([self.critic_volumes, self.critic_masks]),
+            "discriminators": nn.ModuleList([self.discriminator_volumes, self.discriminator_masks]),
         }
 
     def network(self) -> ResNetGenerator:
@@ -150,7 +172,7 @@ class MaskCycleGAN(Method):
 
     def mask_of(self, x: Tensor) -> Tensor:
         """G_AB: (B, C, *S) -> the mask (B, K, *S) in [-1, 1]."""
-        return gray(self.represent, self.represent.activate(self.to_mask(x)))
+        return stretch_channels(self.represent, self.represent.activate(self.to_mask(x)))
 
     def volume_of(self, x: Tensor) -> Tensor:
         """G_BA: (B, K, *S) -> the volume (B, C, *S) in [-1, 1]."""
@@ -159,21 +181,22 @@ class MaskCycleGAN(Method):
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         lam, G_AB, G_BA = self.options, self.mask_of, self.volume_of
         (a, a_clean), (mask,) = batch
-        b = gray(self.represent, mask)
+        b = stretch_channels(self.represent, mask)
 
         ab, ba = G_AB(a), G_BA(b)
         aba, bab = G_BA(ab), G_AB(ba)
         terms = {
-            "fool": lam.adversarial * (fool(self.critic_masks, ab) + fool(self.critic_volumes, ba)),
+            "fool": lam.adversarial
+            * (generator_loss(self.discriminator_masks, ab) + generator_loss(self.discriminator_volumes, ba)),
             "cycle": lam.cycle * (self.apart_a(aba, a_clean) + self.apart_b(bab, b)),
         }
         if lam.identity:  # without it volumes and masks may have different numbers of channels
             terms["identity"] = lam.identity * (self.apart_a(G_BA(a), a_clean) + self.apart_b(G_AB(b), b))
         yield self.update("generators", **terms)
         yield self.update(
-            "critics",
-            volumes=tell_apart(self.critic_volumes, a_clean, self.pool_volumes(ba)),
-            masks=tell_apart(self.critic_masks, b, self.pool_masks(ab)),
+            "discriminators",
+            volumes=discriminator_loss(self.discriminator_volumes, a_clean, self.pool_volumes(ba)),
+            masks=discriminator_loss(self.discriminator_masks, b, self.pool_masks(ab)),
         )
 
     def apart_a(self, drawn: Tensor, wished: Tensor) -> Tensor:
@@ -183,23 +206,30 @@ class MaskCycleGAN(Method):
         return weighted_l1(drawn, wished, self.weights_b)
 
     @torch.no_grad()
-    def look(self, batch: Batch) -> dict[str, Tensor]:
+    def sample_images(self, batch: Batch) -> dict[str, Tensor]:
         (a, _), (mask,) = batch
-        ab, ba = self.mask_of(a), self.volume_of(gray(self.represent, mask))
-        segmented = lambda x: drawn(self.represent, self.represent.activate(self.to_mask(x)))
+        ab, ba = self.mask_of(a), self.volume_of(stretch_channels(self.represent, mask))
+        segmented = lambda x: channels_picture(self.represent, self.represent.activate(self.to_mask(x)))
         return {
             "image": a, "image to mask": segmented(a), "image again": self.volume_of(ab),
-            "mask": drawn(self.represent, mask), "mask to image": ba, "mask again": segmented(ba),
+            "mask": channels_picture(self.represent, mask), "mask to image": ba, "mask again": segmented(ba),
         }  # fmt: skip
 
-    def watch(self) -> Watch:
+    def monitor_spec(self) -> MonitorSpec:
         names = self.represent.names
-        return Watch(
+        return MonitorSpec(
             (
-                Drawing("image to mask", of="image", like="mask", mask=True, names=names),
-                Drawing("mask to image", of="mask", like="image", names=names * (len(names) == self.task.channels)),
+                Translation("image to mask", of="image", like="mask", mask=True, names=names),
+                Translation("mask to image", of="mask", like="image", names=names * (len(names) == self.task.channels)),
             ),
-            (Game(("critics/volumes", "critics/masks"), ("generators/fool",), 2 * self.options.adversarial, 1.0),),
+            (
+                AdversarialPair(
+                    ("discriminators/volumes", "discriminators/masks"),
+                    ("generators/fool",),
+                    2 * self.options.adversarial,
+                    1.0,
+                ),
+            ),
         )
 
 
@@ -223,7 +253,7 @@ def initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def clear(module: nn.Module) -> None:
+def zero_output(module: nn.Module) -> None:
     """A residual generator starts at no change."""
     for weight in module.parameters(recurse=False):
         nn.init.zeros_(weight)

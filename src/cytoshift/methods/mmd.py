@@ -14,7 +14,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from ..losses.align import mmd
-from ..losses.voxels import Some
+from ..losses.vectors import VoxelSample
 from .adapting import Adapting, Batch, Levels, presets
 from .base import Task, Update
 
@@ -34,7 +34,7 @@ class MMD(Adapting):
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
-        self.some = Some(options.voxels, seed)
+        self.some = VoxelSample(options.voxels, seed)
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         (x, s), (y, _) = batch

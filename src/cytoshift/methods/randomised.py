@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..core.batch import Drawn
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
-from .base import Drawing, Method, Task, Update, Watch, drawn, foreground
+from .base import Method, MonitorSpec, Task, Translation, Update, channels_picture, logits_picture
 
 
 class Batch(NamedTuple):
@@ -33,7 +33,7 @@ TRAIN = {
 PAPER = TRAIN | {"lr": 2e-4, "steps": 180_000, "batch": 2, "precision": "32"}
 
 
-SYNTHETIC = Drawing("synthetic segmented", of="synthetic", like="synthetic truth", mask=True, answer_to="synthetic")
+SYNTHETIC = Translation("synthetic segmented", of="synthetic", like="synthetic truth", mask=True, answer_to="synthetic")
 
 
 class Randomised(Method):
@@ -51,9 +51,9 @@ class Randomised(Method):
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
         self.options, self.represent = options, task.represent
-        self.net = self.shipped().build()
+        self.net = self.exported_spec().build()
 
-    def shipped(self) -> UNetSpec:
+    def exported_spec(self) -> UNetSpec:
         return self.options.unet(self.task.voxel, len(self.represent.channels), channels=self.task.channels)
 
     def players(self) -> dict[str, nn.Module]:
@@ -67,12 +67,12 @@ class Randomised(Method):
         yield self.update("net", segment=self.represent.loss(self.net(x), s))
 
     @torch.no_grad()
-    def look(self, batch: Batch) -> dict[str, Tensor]:
+    def sample_images(self, batch: Batch) -> dict[str, Tensor]:
         x, s = batch.synthetic
         return {
-            "synthetic": x, "synthetic segmented": foreground(self.represent, self.net(x)),
-            "synthetic truth": drawn(self.represent, s),
+            "synthetic": x, "synthetic segmented": logits_picture(self.represent, self.net(x)),
+            "synthetic truth": channels_picture(self.represent, s),
         }  # fmt: skip
 
-    def watch(self) -> Watch:
-        return Watch((SYNTHETIC,))
+    def monitor_spec(self) -> MonitorSpec:
+        return MonitorSpec((SYNTHETIC,))

@@ -8,14 +8,14 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..core.batch import Labelled
+from ..core.batch import LabelledBatch
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
-from .base import SEGMENTED, Method, Task, Update, Watch, drawn, foreground
+from .base import SEGMENTED, Method, MonitorSpec, Task, Update, channels_picture, logits_picture
 
 
 class Batch(NamedTuple):
-    source: Labelled
+    source: LabelledBatch
 
 
 class Options(Backbone):
@@ -35,7 +35,7 @@ class Supervised(Method):
     name: ClassVar = "supervised"
     title: ClassVar = "a U-Net trained with supervision"
     papers: ClassVar = ("ronneberger2015unet",)
-    batch, settings, several = Batch, Options, True
+    batch, settings, supports_classes = Batch, Options, True
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
         "paper-3d": {"options": {}, "patch": (16, 128, 128), "train": PAPER},
@@ -46,9 +46,9 @@ class Supervised(Method):
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
         self.options, self.represent = options, task.represent
-        self.net = self.shipped().build()
+        self.net = self.exported_spec().build()
 
-    def shipped(self) -> UNetSpec:
+    def exported_spec(self) -> UNetSpec:
         return self.options.unet(self.task.voxel, len(self.represent.channels), channels=self.task.channels)
 
     def players(self) -> dict[str, nn.Module]:
@@ -62,13 +62,13 @@ class Supervised(Method):
         yield self.update("net", segment=self.represent.loss(self.net(x), s))
 
     @torch.no_grad()
-    def look(self, batch: Batch) -> dict[str, Tensor]:
+    def sample_images(self, batch: Batch) -> dict[str, Tensor]:
         x, s = batch.source
         return {
-            "source": x, "source segmented": foreground(self.represent, self.net(x)),
-            "source truth": drawn(self.represent, s),
+            "source": x, "source segmented": logits_picture(self.represent, self.net(x)),
+            "source truth": channels_picture(self.represent, s),
         }  # fmt: skip
 
-    def watch(self) -> Watch:
+    def monitor_spec(self) -> MonitorSpec:
         names = self.represent.names
-        return Watch(tuple(replace(drawing, names=names) for drawing in SEGMENTED))
+        return MonitorSpec(tuple(replace(drawing, names=names) for drawing in SEGMENTED))

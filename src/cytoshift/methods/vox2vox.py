@@ -1,4 +1,4 @@
-"""Vox2Vox (Cirillo et al. 2020): supervised segmentation with a critic that sees image and mask together.
+"""Vox2Vox (Cirillo et al. 2020): supervised segmentation with a discriminator that sees image and mask together.
 
 s = G(x)        L_G = (D(x, s) - 1)^2 + 5 Dice(s, t)        L_D = (D(x, t) - 1)^2 + D(x, s)^2
 
@@ -15,28 +15,38 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from ..core.batch import Labelled
-from ..losses.adversarial import fool, tell_apart
-from ..losses.basic import dice
-from ..nets.critic import CriticSpec
+from ..core.batch import LabelledBatch
+from ..losses.adversarial import discriminator_loss, generator_loss
+from ..losses.basic import dice_loss
+from ..nets.discriminator import DiscriminatorSpec
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
-from .base import SEGMENTED, Game, Method, Task, Update, Watch, drawn, foreground, gray
+from .base import (
+    SEGMENTED,
+    AdversarialPair,
+    Method,
+    MonitorSpec,
+    Task,
+    Update,
+    channels_picture,
+    logits_picture,
+    stretch_channels,
+)
 
 
 class Batch(NamedTuple):
-    source: Labelled
+    source: LabelledBatch
 
 
 class Options(Backbone):
-    """Those of the network; dice, adversarial: the paper's weights. critic: widths of its layers."""
+    """Those of the network; dice, adversarial: the paper's weights. discriminator: widths of its layers."""
 
     dice: float = Field(5.0, ge=0)
     adversarial: float = Field(1.0, ge=0)
-    critic: tuple[int, ...] = (64, 128, 256, 512)
+    discriminator: tuple[int, ...] = (64, 128, 256, 512)
 
 
-# The authors halve the critic's loss; Adam's steps are the same for any factor of a loss, so it is left out.
+# The authors halve the discriminator's loss; Adam's steps are the same for any factor of a loss, so it is left out.
 PAPER = {
     "lr": 2e-4, "betas": (0.5, 0.999), "weight_decay": 0.0, "steps": 20_000, "decay_from": 1.0, "batch": 4,
     "precision": "32", "ema": 0.0,
@@ -48,13 +58,13 @@ class Vox2Vox(Method):
     name: ClassVar = "vox2vox"
     title: ClassVar = "Vox2Vox"
     papers: ClassVar = ("cirillo2020vox2vox",)
-    batch, settings, several = Batch, Options, True
+    batch, settings, supports_classes = Batch, Options, True
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
         "paper-3d": {"options": {}, "patch": (64, 64, 64), "train": PAPER},
-        "laptop-2d": {"options": LEAN | {"widths": (16, 32, 64), "critic": (16, 32, 64)}, "train": LAPTOP},
+        "laptop-2d": {"options": LEAN | {"widths": (16, 32, 64), "discriminator": (16, 32, 64)}, "train": LAPTOP},
         "laptop-3d": {
-            "options": LEAN | {"widths": (8, 16, 32), "critic": (8, 16, 32)},
+            "options": LEAN | {"widths": (8, 16, 32), "discriminator": (8, 16, 32)},
             "train": LAPTOP | {"batch": 1},
         },
     }
@@ -62,42 +72,42 @@ class Vox2Vox(Method):
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
         self.options, self.represent = options, task.represent
-        self.net = self.shipped().build()
+        self.net = self.exported_spec().build()
         pair = task.channels + len(task.represent.channels)
-        self.critic = CriticSpec.for_voxel(task.voxel, pair, options.critic).build()
+        self.discriminator = DiscriminatorSpec.for_voxel(task.voxel, pair, options.discriminator).build()
 
-    def shipped(self) -> UNetSpec:
+    def exported_spec(self) -> UNetSpec:
         return self.options.unet(self.task.voxel, len(self.represent.channels), channels=self.task.channels)
 
     def players(self) -> dict[str, nn.Module]:
-        return {"net": self.net, "critic": self.critic}
+        return {"net": self.net, "discriminator": self.discriminator}
 
     def network(self) -> nn.Module:
         return self.net
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         lam, (x, target) = self.options, batch.source
-        t = gray(self.represent, target)
-        s = gray(self.represent, self.represent.activate(self.net(x)))
+        t = stretch_channels(self.represent, target)
+        s = stretch_channels(self.represent, self.represent.activate(self.net(x)))
         with_image = lambda mask: torch.cat([x.to(mask.dtype), mask], 1)
         yield self.update(
             "net",
-            fool=lam.adversarial * fool(self.critic, with_image(s)),
-            dice=lam.dice * dice((s + 1) / 2, (t + 1) / 2),
+            fool=lam.adversarial * generator_loss(self.discriminator, with_image(s)),
+            dice=lam.dice * dice_loss((s + 1) / 2, (t + 1) / 2),
         )
-        yield self.update("critic", pairs=tell_apart(self.critic, with_image(t), with_image(s)))
+        yield self.update("discriminator", pairs=discriminator_loss(self.discriminator, with_image(t), with_image(s)))
 
     @torch.no_grad()
-    def look(self, batch: Batch) -> dict[str, Tensor]:
+    def sample_images(self, batch: Batch) -> dict[str, Tensor]:
         x, s = batch.source
         return {
-            "source": x, "source segmented": foreground(self.represent, self.net(x)),
-            "source truth": drawn(self.represent, s),
+            "source": x, "source segmented": logits_picture(self.represent, self.net(x)),
+            "source truth": channels_picture(self.represent, s),
         }  # fmt: skip
 
-    def watch(self) -> Watch:
+    def monitor_spec(self) -> MonitorSpec:
         names = self.represent.names
-        return Watch(
+        return MonitorSpec(
             tuple(replace(drawing, names=names) for drawing in SEGMENTED),
-            (Game(("critic/pairs",), ("net/fool",), self.options.adversarial),),
+            (AdversarialPair(("discriminator/pairs",), ("net/fool",), self.options.adversarial),),
         )

@@ -16,11 +16,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from ..core.batch import LabelledPair, UnlabelledPair
-from ..losses.basic import squared
-from ..nets.redraw import Redraw
+from ..losses.basic import mean_squared
+from ..nets.image_decoder import ImageDecoder
 from .adapting import Adapting, Features, presets
 from .backbone import Backbone
-from .base import Task, Update, drawn, foreground
+from .base import Task, Update, channels_picture, logits_picture
 
 
 class Batch(NamedTuple):
@@ -45,7 +45,7 @@ class YNet(Adapting):
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
-        self.redraw = Redraw(self.net.spec)
+        self.redraw = ImageDecoder(self.net.spec)
 
     def players(self) -> dict[str, nn.Module]:
         return {"net": nn.ModuleList([self.net, self.redraw])}
@@ -56,24 +56,24 @@ class YNet(Adapting):
 
         f_x, f_y = self.encode(x, y)
         s_x = self.segment(f_x)
-        r_x, r_y = self.again(f_x), self.again(f_y)
+        r_x, r_y = self.reconstruct(f_x), self.reconstruct(f_y)
         yield self.update(
             "net",
             segment=self.represent.loss(s_x, s),
-            redraw_x=lam.lambda_s * squared(r_x, x_clean),
-            redraw_y=lam.lambda_t * squared(r_y, y_clean),
+            redraw_x=lam.lambda_s * mean_squared(r_x, x_clean),
+            redraw_y=lam.lambda_t * mean_squared(r_y, y_clean),
         )
 
-    def again(self, features: Features) -> Tensor:
+    def reconstruct(self, features: Features) -> Tensor:
         return self.redraw(features[-1], [level.shape[2:] for level in features])
 
     @torch.no_grad()
-    def look(self, batch: Any) -> dict[str, Tensor]:
+    def sample_images(self, batch: Any) -> dict[str, Tensor]:
         (x, s, _), (y, _) = batch
         f_x, f_y = self.encode(x, y)
         return {
-            "source": x, "source segmented": foreground(self.represent, self.segment(f_x)),
-            "source truth": drawn(self.represent, s), "source redrawn": self.again(f_x).clamp(-1, 1),
-            "target": y, "target segmented": foreground(self.represent, self.segment(f_y)),
-            "target redrawn": self.again(f_y).clamp(-1, 1),
+            "source": x, "source segmented": logits_picture(self.represent, self.segment(f_x)),
+            "source truth": channels_picture(self.represent, s), "source redrawn": self.reconstruct(f_x).clamp(-1, 1),
+            "target": y, "target segmented": logits_picture(self.represent, self.segment(f_y)),
+            "target redrawn": self.reconstruct(f_y).clamp(-1, 1),
         }  # fmt: skip

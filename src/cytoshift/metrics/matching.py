@@ -21,11 +21,11 @@ class Matching:
 
     @property
     def precision(self) -> float:
-        return share(self.tp, self.fp, self.fn)
+        return hit_rate(self.tp, self.fp, self.fn)
 
     @property
     def recall(self) -> float:
-        return share(self.tp, self.fn, self.fp)
+        return hit_rate(self.tp, self.fn, self.fp)
 
     @property
     def f1(self) -> float:
@@ -56,7 +56,7 @@ def match(table: Overlap, threshold: float = 0.5) -> Matching:
     return Matching(tp, table.pred_ids.size - tp, table.truth_ids.size - tp, iou)
 
 
-def matched(table: Overlap, threshold: float = 0.5) -> tuple[list[int], list[int]]:
+def matched_ids(table: Overlap, threshold: float = 0.5) -> tuple[list[int], list[int]]:
     """Ids of the predicted objects that `match` finds a partner for, and of these partners."""
     pairs, chosen = best_pairs(table, threshold)
     return table.pred_ids[pairs.pred[chosen]].tolist(), table.truth_ids[pairs.truth[chosen]].tolist()
@@ -66,7 +66,7 @@ def best_pairs(table: Overlap, threshold: float) -> tuple[Pairs, NDArray[np.int6
     """Pairs with that IoU, and which of them are matched."""
     refuse_threshold(threshold)
     pairs = table.pairs.at_least(threshold)
-    return pairs, first_of_each(pairs) if threshold >= 0.5 else assigned(pairs)
+    return pairs, first_of_each(pairs) if threshold >= 0.5 else assign_optimally(pairs)
 
 
 def panoptic(table: Overlap, threshold: float = 0.5) -> Panoptic:
@@ -96,7 +96,7 @@ def first_of_each(pairs: Pairs) -> NDArray[np.int64]:
     return by_truth[by_pred]
 
 
-def assigned(pairs: Pairs) -> NDArray[np.int64]:
+def assign_optimally(pairs: Pairs) -> NDArray[np.int64]:
     """Which pairs are matched below 0.5: optimal assignment, group by group of objects that hang together."""
     from scipy.optimize import linear_sum_assignment
     from scipy.sparse import coo_array
@@ -122,6 +122,6 @@ def assigned(pairs: Pairs) -> NDArray[np.int64]:
     return found[found >= 0]
 
 
-def share(hits: int, misses: int, elsewhere: int) -> float:
+def hit_rate(hits: int, misses: int, elsewhere: int) -> float:
     """hits / (hits + misses); without either, 1 if the other side is empty too."""
     return hits / (hits + misses) if hits + misses else float(elsewhere == 0)

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..labels.belong import Belonging
 from ..labels.overlap import Overlap
-from .matching import matched, share
+from ..labels.owners import Owners
+from .matching import hit_rate, matched_ids
 
 Ids = NDArray[np.uint64]
 
@@ -22,11 +22,11 @@ class Pairing(NamedTuple):
 
     @property
     def precision(self) -> float:
-        return share(self.right, self.found - self.right, self.true - self.right)
+        return hit_rate(self.right, self.found - self.right, self.true - self.right)
 
     @property
     def recall(self) -> float:
-        return share(self.right, self.true - self.right, self.found - self.right)
+        return hit_rate(self.right, self.true - self.right, self.found - self.right)
 
     @property
     def f1(self) -> float:
@@ -49,17 +49,17 @@ def pairing(members: Overlap, owners: Overlap, found: Iterable[tuple[int, int]],
     that IoU, with true ones of the same number.
     """
     true = np.intersect1d(members.truth_ids, owners.truth_ids)
-    member, owner = (dict(zip(*matched(table, threshold))) for table in (members, owners))
+    member, owner = (dict(zip(*matched_ids(table, threshold))) for table in (members, owners))
     pairs = [(member.get(int(one)), owner.get(int(other))) for one, other in found]
     right = sum(one is not None and one == other for one, other in pairs)
     return Pairing(true.size, len(pairs), right)
 
 
-def owned(belonging: Belonging) -> list[tuple[int, int]]:
+def owned_pairs(belonging: Owners) -> list[tuple[int, int]]:
     """The pairs of predicted objects: id of each that belongs to one, and id of that one."""
     return [(int(one), int(other)) for one, other in zip(belonging.ids, belonging.owner) if other]
 
 
-def summed(parts: Sequence[Pairing]) -> Pairing:
+def sum_pairings(parts: Sequence[Pairing]) -> Pairing:
     """Of several images together."""
     return Pairing(*(sum(column) for column in zip(*parts)))

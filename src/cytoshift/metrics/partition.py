@@ -53,8 +53,8 @@ def variation_of_information(table: Overlap) -> Information:
     if table.voxels == 0:
         return Information(0.0, 0.0)
     share = table.count / table.voxels
-    of_truth = table.count / spread(table.truth, table.count)
-    of_pred = table.count / spread(table.pred, table.count)
+    of_truth = table.count / segment_sizes(table.truth, table.count)
+    of_pred = table.count / segment_sizes(table.pred, table.count)
     split, merge = (float(-(share * np.log2(part)).sum()) for part in (of_truth, of_pred))
     return Information(max(0.0, split), max(0.0, merge))
 
@@ -65,7 +65,7 @@ def pairs_in(sizes: NDArray[np.integer] | NDArray[np.floating]) -> float:
     return float((n * (n - 1)).sum())
 
 
-def spread(ids: NDArray[np.uint64], count: NDArray[np.int64]) -> NDArray[np.float64]:
+def segment_sizes(ids: NDArray[np.uint64], count: NDArray[np.int64]) -> NDArray[np.float64]:
     """For each overlap, the size of the segment (background included) it is a part of."""
     _, place = np.unique(ids, return_inverse=True)
     return np.bincount(place, weights=count).astype(np.float64)[place]

@@ -15,12 +15,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import __version__
-from ..core.atomic import replacing
+from ..core.atomic import atomic_path
 from ..core.errors import UserError
-from ..core.normalise import Recipe, Scale, Scales, of_the_whole
-from ..core.settings import Settings, parse, short
+from ..core.normalise import Recipe, Scale, Scales, is_dataset_wide
+from ..core.settings import Settings, parse, shorten
 from ..core.voxel import Voxel
-from ..nets.spec import NetSpec
+from ..nets.network_spec import NetSpec
 from ..represent import RepresentationSettings
 from .shipped import located, shipped
 
@@ -90,7 +90,7 @@ class Segmenter:
                 f"the model contradicts itself: a {self.spec.ndim}D network, axes '{self.axes}', voxel size "
                 f"{self.voxel}; train it again"
             )
-        if of_the_whole(self.normalisation) != (self.scale is not None):
+        if is_dataset_wide(self.normalisation) != (self.scale is not None):
             raise UserError(
                 f"the model contradicts itself: normalised per {'image' if self.scale else 'dataset'}, "
                 f"{'without' if self.scale is None else 'with'} the numbers of a data set; train it again"
@@ -116,7 +116,7 @@ class Segmenter:
         """The card as a table, for notebooks."""
         card = {name: json.dumps(value, default=str) for name, value in self.card.items()}
         rows = "".join(
-            f"<tr style='text-align:left'><th>{escape(name)}</th><td>{escape(short(words))}</td></tr>"
+            f"<tr style='text-align:left'><th>{escape(name)}</th><td>{escape(shorten(words))}</td></tr>"
             for name, words in card.items()
         )
         return f"<p><code>{escape(repr(self))}</code></p><table>{rows}</table>"
@@ -132,7 +132,7 @@ class Segmenter:
             axes="zyx" if self.axes == "zyx" else "yx",
             voxel=VoxelEntry(size=self.voxel.size, unit=self.voxel.unit),
             normalisation=self.normalisation,
-            scale=entry(self.scale),
+            scale=scale_entry(self.scale),
             network=self.spec,
             representation=self.representation,
             card=self.card,
@@ -142,7 +142,7 @@ class Segmenter:
             del content["diameter"]
         # Cloned, because one buffer may carry several tensors and the file format refuses that.
         weights = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
-        with replacing(folder) as beside:
+        with atomic_path(folder) as beside:
             beside.mkdir()
             (beside / JSON).write_text(json.dumps(content, indent=2) + "\n")
             try:
@@ -161,7 +161,7 @@ class Segmenter:
         is missing, damaged or from a newer version, and where weights and network do not fit.
         """
         folder = located(folder)
-        content = read(folder)
+        content = read_model_file(folder)
         # Built without memory, so that a damaged size cannot ask for any: the weights bring it.
         with torch.device("meta"):
             network = content.network.build()
@@ -175,7 +175,7 @@ class Segmenter:
             spec=content.network,
             network=network,
             normalisation=content.normalisation,
-            scale=numbers(content.scale),
+            scale=entry_numbers(content.scale),
             voxel=Voxel(content.voxel.size, content.voxel.unit),
             axes=content.axes,
             representation=content.representation,
@@ -184,13 +184,13 @@ class Segmenter:
         )
 
 
-def entry(scale: Scale | Scales | None) -> ScaleEntry | tuple[ScaleEntry, ...] | None:
+def scale_entry(scale: Scale | Scales | None) -> ScaleEntry | tuple[ScaleEntry, ...] | None:
     if isinstance(scale, Scales):
         return tuple(ScaleEntry(**asdict(one)) for one in scale.each)
     return None if scale is None else ScaleEntry(**asdict(scale))
 
 
-def numbers(entry: ScaleEntry | tuple[ScaleEntry, ...] | None) -> Scale | Scales | None:
+def entry_numbers(entry: ScaleEntry | tuple[ScaleEntry, ...] | None) -> Scale | Scales | None:
     if isinstance(entry, tuple):
         return Scales(tuple(Scale(**one.model_dump()) for one in entry))
     return None if entry is None else Scale(**entry.model_dump())
@@ -206,7 +206,7 @@ def fingerprint(folder: Path | str) -> str:
     return digest.hexdigest()
 
 
-def read(folder: Path) -> ModelFile:
+def read_model_file(folder: Path) -> ModelFile:
     """The checked content of model.json."""
     path = folder / JSON
     if not folder.is_dir():
@@ -232,8 +232,8 @@ def read(folder: Path) -> ModelFile:
     version = data.get("format")
     if version != FORMAT:
         raise UserError(
-            f"{path} has the format {short(repr(version))}, cytoshift {__version__} reads {FORMAT}; install the "
-            f"version that wrote it ({short(str(data.get('cytoshift', 'not named')))})"
+            f"{path} has the format {shorten(repr(version))}, cytoshift {__version__} reads {FORMAT}; install the "
+            f"version that wrote it ({shorten(str(data.get('cytoshift', 'not named')))})"
         )
     return parse(ModelFile, data, str(path))
 

@@ -15,11 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..core.atomic import replacing
+from ..core.atomic import atomic_path
 from ..core.errors import UserError
-from ..core.papers import field, library, place, short
+from ..core.papers import field, library, paper_link, short_citation
 from ..core.voxel import MICROMETRE
-from .export import LEAST, TOLERANCE, described, each, fixed, multiple, needed, save_onnx
+from .export import (
+    LEAST,
+    TOLERANCE,
+    channel_recipes,
+    dataset_scales,
+    describe_model,
+    require_modules,
+    save_onnx,
+    size_multiple,
+)
 from .segmenter import JSON, WEIGHTS, Segmenter
 
 SIDE = {2: 16, 3: 8}  # multiples along each axis of the test image, at most
@@ -34,21 +43,21 @@ def save_zoo(segmenter: Segmenter, path: Path, name: str, authors: list[str], li
     Raises UserError where `onnx`, `onnxruntime` or `bioimageio.core` is not installed, where a normalisation cannot be
     said in the zoo's words, and for what bioimageio.spec refuses.
     """
-    needed("onnx", "onnxruntime", "bioimageio.spec")
+    require_modules("onnx", "onnxruntime", "bioimageio.spec")
     from bioimageio.spec import save_bioimageio_package, save_bioimageio_package_as_folder
     from bioimageio.spec.model.v0_5 import ModelDescr
     from pydantic import ValidationError
 
-    segmenter = replace(segmenter, card=public(segmenter.card))
-    with tempfile.TemporaryDirectory() as room, replacing(path) as beside:
+    segmenter = replace(segmenter, card=publishable_fields(segmenter.card))
+    with tempfile.TemporaryDirectory() as room, atomic_path(path) as beside:
         parts = Path(room)
         save_onnx(segmenter, parts / "network.onnx")
         segmenter.save(parts / "model")
-        tensors(segmenter, parts)
+        test_tensors(segmenter, parts)
         (parts / "README.md").write_text(documentation(segmenter, name), encoding="utf-8")
-        (parts / "cytoshift.json").write_text(json.dumps(described(segmenter), indent=2) + "\n")
+        (parts / "cytoshift.json").write_text(json.dumps(describe_model(segmenter), indent=2) + "\n")
         try:
-            made = ModelDescr(**entries(segmenter, parts, name, authors, licence))
+            made = ModelDescr(**rdf_entries(segmenter, parts, name, authors, licence))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -62,7 +71,7 @@ def save_zoo(segmenter: Segmenter, path: Path, name: str, authors: list[str], li
     return path
 
 
-def public(card: dict[str, Any]) -> dict[str, Any]:
+def publishable_fields(card: dict[str, Any]) -> dict[str, Any]:
     """The fields of a card that are published: no paths, and no settings, which are full of them."""
     named = ("method", "title", "papers")
     return {key: value for key, value in card.items() if key in named or isinstance(value, int | float)}
@@ -71,10 +80,10 @@ def public(card: dict[str, Any]) -> dict[str, Any]:
 def citations(card: dict[str, Any]) -> list[dict[str, str]]:
     """The papers that a card names, and that of the zoo."""
     keys = [key for key in card.get("papers", ()) if key in library()]
-    return [*({"text": f"{short(key)}, {field(key, 'title')}", **place(key)} for key in keys), BIOIMAGE]
+    return [*({"text": f"{short_citation(key)}, {field(key, 'title')}", **paper_link(key)} for key in keys), BIOIMAGE]
 
 
-def entries(segmenter: Segmenter, parts: Path, name: str, authors: list[str], licence: str) -> dict[str, Any]:
+def rdf_entries(segmenter: Segmenter, parts: Path, name: str, authors: list[str], licence: str) -> dict[str, Any]:
     """What rdf.yaml says."""
     from bioimageio.spec.model import v0_5 as spec
 
@@ -90,24 +99,24 @@ def entries(segmenter: Segmenter, parts: Path, name: str, authors: list[str], li
         "documentation": spec.FileDescr(source=parts / "README.md"),
         "tags": ["segmentation", "instance-segmentation", "unsupervised", f"{len(segmenter.axes)}d", "cytoshift"],
         "attachments": [spec.FileDescr(source=file) for file in attached],
-        "inputs": [image(segmenter, parts / "input.npy")],
-        "outputs": [channels(segmenter, parts / "output.npy")],
+        "inputs": [input_entry(segmenter, parts / "input.npy")],
+        "outputs": [output_entry(segmenter, parts / "output.npy")],
         "weights": {"onnx": spec.OnnxWeightsDescr(source=parts / "network.onnx", opset_version=OPSET)},
-        "config": {"cytoshift": described(segmenter)}
+        "config": {"cytoshift": describe_model(segmenter)}
         | {
             "bioimageio": {"reproducibility_tolerance": [{"absolute_tolerance": TOLERANCE, "output_ids": ["channels"]}]}
         },
     }
 
 
-def image(segmenter: Segmenter, test: Path) -> Any:
+def input_entry(segmenter: Segmenter, test: Path) -> Any:
     """The input tensor: raw intensities, on the voxel grid of the network."""
     from bioimageio.spec.model import v0_5 as spec
 
     unit = {"unit": "micrometer"} if segmenter.voxel.unit == MICROMETRE else {}
     space = [
         spec.SpaceInputAxis(id=axis, size=spec.ParameterizedSize(min=LEAST * m, step=m), scale=size, **unit)
-        for axis, m, size in zip(segmenter.axes, multiple(segmenter), segmenter.voxel.size)
+        for axis, m, size in zip(segmenter.axes, size_multiple(segmenter), segmenter.voxel.size)
     ]
     names = [f"channel{i}" for i in range(segmenter.spec.channels)]
     return spec.InputTensorDescr(
@@ -120,7 +129,7 @@ def image(segmenter: Segmenter, test: Path) -> Any:
     )
 
 
-def channels(segmenter: Segmenter, test: Path) -> Any:
+def output_entry(segmenter: Segmenter, test: Path) -> Any:
     """The output tensor: activated channels."""
     from bioimageio.spec.model import v0_5 as spec
 
@@ -147,7 +156,7 @@ def preprocessing(segmenter: Segmenter) -> list[Any]:
     from bioimageio.spec.model import v0_5 as spec
 
     space = list(segmenter.axes)
-    scales = fixed(segmenter)
+    scales = dataset_scales(segmenter)
     if scales is not None:
         along = {"axis": "channel"}
         lines = {"gain": [s.gain for s in scales], "offset": [-s.offset * s.gain for s in scales]}
@@ -157,7 +166,7 @@ def preprocessing(segmenter: Segmenter) -> list[Any]:
             kwargs = spec.ScaleLinearKwargs(gain=lines["gain"][0], offset=lines["offset"][0])
         steps: list[Any] = [spec.ScaleLinearDescr(kwargs=kwargs)]
     else:
-        first, *others = each(segmenter)
+        first, *others = channel_recipes(segmenter)
         if any(other.model_copy(update={"gamma": first.gamma}) != first for other in others):
             raise UserError(
                 "the channels of this model are normalised in different ways, which bioimageio has no words for; "
@@ -178,21 +187,21 @@ def preprocessing(segmenter: Segmenter) -> list[Any]:
     return [*steps, spec.ClipDescr(kwargs=spec.ClipKwargs(min=low, max=high))]
 
 
-def tensors(segmenter: Segmenter, parts: Path) -> None:
+def test_tensors(segmenter: Segmenter, parts: Path) -> None:
     """A raw image of noise as wide as a cell, the same every time, and what onnxruntime makes of it."""
     import onnxruntime
 
-    ndim, step = len(segmenter.axes), multiple(segmenter)
+    ndim, step = len(segmenter.axes), size_multiple(segmenter)
     shape = tuple(max(min(SIDE[ndim] * m, LONGEST[ndim] // m * m), LEAST * m) for m in step)
-    raw = noise((segmenter.spec.channels, *shape), fixed(segmenter))
-    normal = np.stack([straight(one, channel) for one, channel in zip(scales_of(segmenter, raw), raw)])
+    raw = noise_image((segmenter.spec.channels, *shape), dataset_scales(segmenter))
+    normal = np.stack([drop_gamma(one, channel) for one, channel in zip(scales_of(segmenter, raw), raw)])
     session = onnxruntime.InferenceSession(str(parts / "network.onnx"), providers=["CPUExecutionProvider"])
     out = session.run(None, {"image": normal[None]})[0]
     np.save(parts / "input.npy", raw[None])
     np.save(parts / "output.npy", out)
 
 
-def noise(shape: tuple[int, ...], scales: Any) -> NDArray[np.float32]:
+def noise_image(shape: tuple[int, ...], scales: Any) -> NDArray[np.float32]:
     """(C, *S) in the range that fixed numbers are for, else of a camera."""
     from scipy.ndimage import gaussian_filter
 
@@ -206,11 +215,15 @@ def noise(shape: tuple[int, ...], scales: Any) -> NDArray[np.float32]:
 
 
 def scales_of(segmenter: Segmenter, raw: NDArray[np.float32]) -> list[Any]:
-    known = fixed(segmenter)
-    return known if known is not None else [one.measure([channel]) for one, channel in zip(each(segmenter), raw)]
+    known = dataset_scales(segmenter)
+    return (
+        known
+        if known is not None
+        else [one.measure([channel]) for one, channel in zip(channel_recipes(segmenter), raw)]
+    )
 
 
-def straight(scale: Any, channel: NDArray[np.float32]) -> NDArray[np.float32]:
+def drop_gamma(scale: Any, channel: NDArray[np.float32]) -> NDArray[np.float32]:
     """Normalised without gamma, which the exported network does."""
     out = (channel - np.float32(scale.offset)) * np.float32(scale.gain)
     return np.asarray(np.clip(out, *scale.clip), dtype=np.float32)
@@ -218,7 +231,7 @@ def straight(scale: Any, channel: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def documentation(segmenter: Segmenter, name: str) -> str:
     """README.md of the package."""
-    sizes = " or ".join(" x ".join(str(LEAST * m + i * m) for m in multiple(segmenter)) for i in range(2))
+    sizes = " or ".join(" x ".join(str(LEAST * m + i * m) for m in size_multiple(segmenter)) for i in range(2))
     return f"""# {name}
 
 Written by Cytoshift {__version__} from a model of the method {segmenter.card.get("method", "not named")};
@@ -227,8 +240,9 @@ labels come from what this network draws, by the decoder '{segmenter.representat
 ## Input
 
 Raw intensities with the axes {segmenter.axes}, resampled to {segmenter.voxel} per voxel. Any size of which every
-axis is a multiple of {", ".join(map(str, multiple(segmenter)))}, from {sizes} on. Normalisation is part of the package
-(`preprocessing` in rdf.yaml); percentiles are those of the image that is passed, so pass whole images, not tiles.
+axis is a multiple of {", ".join(map(str, size_multiple(segmenter)))}, from {sizes} on. Normalisation is part of the
+package (`preprocessing` in rdf.yaml); percentiles are those of the image that is passed, so pass whole images, not
+tiles.
 
 ## Output
 

@@ -29,7 +29,7 @@ def volume_of(layer: Any) -> Volume:
     return Volume(layer.name, np.asarray(data), "zyx" if ndim == 3 else "yx", voxel, f"layer {layer.name}")
 
 
-def placed(voxel: Voxel) -> dict[str, Any]:
+def layer_calibration(voxel: Voxel) -> dict[str, Any]:
     """Calibration of a layer."""
     return {"scale": voxel.size, "units": (NAPARI[voxel.unit],) * voxel.ndim}
 
@@ -39,4 +39,4 @@ def label_layer(
 ) -> LayerData:
     """features: columns by object, among them `index`, the ids."""
     told = {"features": features} if features else {}
-    return labels, {"name": name, **placed(voxel), **told, **more}, "labels"
+    return labels, {"name": name, **layer_calibration(voxel), **told, **more}, "labels"

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.formats import is_zarr
-from ..data.levels import Leveled, open_leveled
+from ..data.levels import PyramidVolume, open_pyramid
 from ..data.volumes import ImageSource
 from ..view.properties import properties
-from ..view.served import chunk_of
-from .glue import LayerData, label_layer, placed
+from ..view.virtual_zarr import chunk_shape
+from .glue import LayerData, label_layer, layer_calibration
 
 Read = Callable[[Any], list[LayerData]]
 SUFFIXES = (".tif", ".tiff")  # of files of labels
@@ -42,7 +42,7 @@ def reader(path: str | list[str]) -> Read | None:
 
 def read_labels(path: str) -> list[LayerData]:
     """Label images of a file or folder."""
-    return [labels_of(one, path) for one in open_leveled(ImageSource(paths=path), labels=True)]
+    return [labels_of(one, path) for one in open_pyramid(ImageSource(paths=path), labels=True)]
 
 
 def read_results(path: str) -> list[LayerData]:
@@ -60,15 +60,15 @@ def read_zarr(path: str) -> list[LayerData]:
 
     group: Any = zarr.open(Path(path), mode="r")
     if not isinstance(group, zarr.Group):
-        return [image_of(one) for one in open_leveled(ImageSource(paths=path))]
+        return [image_of(one) for one in open_pyramid(ImageSource(paths=path))]
     if "image-label" in ome(group):
         return read_labels(path)
-    layers = [image_of(one) for one in open_leveled(ImageSource(paths=path))]
+    layers = [image_of(one) for one in open_pyramid(ImageSource(paths=path))]
     names = ome(group["labels"]).get("labels", []) if "labels" in group else []
     return layers + [layer for name in names for layer in read_labels(f"{path}::labels/{name}")]
 
 
-def labels_of(found: Leveled, path: str) -> LayerData:
+def labels_of(found: PyramidVolume, path: str) -> LayerData:
     volume = found.volume
     known = properties(path, volume.name, volume.origin)
     features: dict[str, NDArray[np.generic]] | None = None
@@ -78,22 +78,22 @@ def labels_of(found: Leveled, path: str) -> LayerData:
     return label_layer(levels(found), volume.voxel, volume.name, features, **more)
 
 
-def image_of(found: Leveled) -> LayerData:
+def image_of(found: PyramidVolume) -> LayerData:
     volume = found.volume
     more = {"metadata": {"cytoshift": volume.origin}, **multiscale(found)}
-    return levels(found), {"name": volume.name, **placed(volume.voxel), "colormap": "gray", **more}, "image"
+    return levels(found), {"name": volume.name, **layer_calibration(volume.voxel), "colormap": "gray", **more}, "image"
 
 
-def multiscale(found: Leveled) -> dict[str, Any]:
+def multiscale(found: PyramidVolume) -> dict[str, Any]:
     return {"multiscale": True} if len(found.levels) > 1 else {}
 
 
-def levels(found: Leveled) -> Any:
+def levels(found: PyramidVolume) -> Any:
     """Arrays that are read piece by piece; a list of them of a pyramid."""
     import dask.array
 
     out = []
     for level in found.levels:
-        chunk = chunk_of(level.array, len(found.volume.axes))
+        chunk = chunk_shape(level.array, len(found.volume.axes))
         out.append(dask.array.from_array(level.array, chunks=chunk, asarray=False, fancy=False))
     return out if len(out) > 1 else out[0]

@@ -1,7 +1,7 @@
 """Phantoms as sample data: images whose exact labels are known."""
 
 from ..synth import phantom
-from .glue import LayerData, label_layer, placed
+from .glue import LayerData, label_layer, layer_calibration
 
 
 def nuclei_2d() -> list[LayerData]:
@@ -18,6 +18,6 @@ def sample(preset: str) -> list[LayerData]:
     """Image and truth of a preset of `cytoshift synth`."""
     image, labels, voxel = phantom(preset, 0)
     return [
-        (image, {"name": preset, **placed(voxel), "colormap": "gray"}, "image"),
+        (image, {"name": preset, **layer_calibration(voxel), "colormap": "gray"}, "image"),
         label_layer(labels, voxel, f"{preset} truth", opacity=0.4),
     ]

@@ -10,13 +10,13 @@ from napari.qt.threading import FunctionWorker, thread_worker
 from napari.types import LayerDataTuple
 
 from ..configure.recipe import Survey, prior
-from ..core.blocks import centre, extent
+from ..core.blocks import centre_box, extent
 from ..core.errors import UserError
 from ..core.rng import stream
 from ..data.volumes import ImageSource
-from ..draw.layers import colour_of
+from ..draw.overlays import colour_at
 from ..measure.estimate import estimate
-from ..metrics import report
+from ..metrics import evaluation
 from ..model import Segmenter
 from ..predict.pipeline import Options, predict
 from ..synth import draw_labels
@@ -36,7 +36,7 @@ def preview_masks(image: Image, diameter: float = 1.0, density: float = 1.0, see
     measured = estimate([np.asarray(volume.array)], [volume.voxel])
     if not measured.objects:
         raise UserError(f"nothing in {volume.name} stands out that could be measured; choose another layer")
-    region = centre(volume.shape, WINDOW)
+    region = centre_box(volume.shape, WINDOW)
     shape = extent(region)
     guess = prior(Survey(ImageSource(paths=volume.name), [volume], measured, False), volume.voxel, shape)
     known: Any = guess.diameter
@@ -89,7 +89,7 @@ def show_confidence(labels: Labels) -> None:
     colours: dict[int | None, Any] = {None: (0.0, 0.0, 0.0, 0.0), 0: (0.0, 0.0, 0.0, 0.0)}
     for number, sure in zip(features["index"], features[SURE]):
         if np.isfinite(sure):
-            colours[int(number)] = (*(part / 255 for part in colour_of(float(np.clip(sure, 0, 1)))), 1.0)
+            colours[int(number)] = (*(part / 255 for part in colour_at(float(np.clip(sure, 0, 1)))), 1.0)
     labels.colormap = DirectLabelColormap(color_dict=colours)
 
 
@@ -99,7 +99,7 @@ def evaluate(predicted: Labels, truth: Labels) -> str:
     one, other = volume_of(predicted), volume_of(truth)
     if one.shape != other.shape:
         raise UserError(f"{one.name} has the shape {one.shape}, {other.name} {other.shape}; choose labels of one image")
-    found = report.evaluate(np.asarray(other.array), np.asarray(one.array))
+    found = evaluation.evaluate(np.asarray(other.array), np.asarray(one.array))
     return (
         f"{found.pred_objects} objects, truth {found.truth_objects}; F1@0.5 {found.f1_50:.3f}, Dice {found.dice:.3f}, "
         f"PQ {found.pq:.3f}"

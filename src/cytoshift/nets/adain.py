@@ -33,13 +33,13 @@ class AdaIN(nn.Module):
     def forward(self, x: Tensor, affine: Tensor) -> Tensor:
         """x (B, C, *S), affine (B, 2 C): first the shifts, then the scales."""
         if self.training and not self.frozen:
-            return at_once(x, affine)
+            return batched_adain(x, affine)
         shift, scale = affine.view(len(affine), 2, self.width, *[1] * (x.ndim - 2)).unbind(1)
         normal = F.instance_norm(x, self.mean, self.var, use_input_stats=False) if self.frozen else F.instance_norm(x)
         return torch.addcmul(shift.to(x.dtype), normal, (1 + scale).to(x.dtype))
 
 
-def at_once(x: Tensor, affine: Tensor) -> Tensor:
+def batched_adain(x: Tensor, affine: Tensor) -> Tensor:
     """`AdaIN` of a training in one kernel: every channel of every sample is a channel of a batch norm."""
     shift, scale = affine.to(torch.promote_types(x.dtype, torch.float32)).view(len(affine), 2, -1).unbind(1)
     flat = x.reshape(1, -1, *x.shape[2:])

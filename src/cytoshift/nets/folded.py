@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from .adain import AdaIN
 from .chain import Chain
-from .nd import changed
-from .quick import LAST, Conv, Head, Statistics, Transposed, active, affine, finer, settle
+from .nd import add_residual_image
+from .quick import LAST, Conv, Head, Statistics, TransposedConv, affine, finer, leaky_relu, settle
 from .resnet import Finer, ResNetGenerator
 from .resnet import Residual as ResNetResidual
 from .translator import IMAGE, MASK, Translator
-from .unet import SLOPE, Block, ConvNorm, NonLocal, UNet, attended
+from .unet import SLOPE, Block, ConvNorm, NonLocal, UNet, attention
 
 Known = Iterator[Statistics]  # of the norms that are not shipped with their own, in the order of their calls
 EPS = 1e-5  # of torch.nn.functional.instance_norm
@@ -29,14 +29,14 @@ def quick(network: nn.Module, dtype: torch.dtype, statistics: Sequence[Statistic
     """A copy that computes in `dtype` and gives 32 bits, (B, C, *S) -> (B, K, *S), S multiples of `multiple`.
 
     statistics: (mean, variance) per norm that is not shipped with its own, in the order in which the network calls
-        them, as `predict.norms.Pooled` notes them.
-    Raises TypeError for a network that is none of those that are shipped (`supported`), ValueError where there are
+        them, as `predict.norms.PooledNorms` notes them.
+    Raises TypeError for a network that is none of those that are shipped (`is_supported`), ValueError where there are
     more or fewer statistics than norms.
     """
     known = iter(statistics)
     try:
         with torch.no_grad():
-            made = Quick(built(network, known))
+            made = Quick(build_quick(network, known))
     except StopIteration:
         raise ValueError(f"there are statistics of {len(statistics)} norms, the network has more") from None
     if next(known, None) is not None:
@@ -45,15 +45,15 @@ def quick(network: nn.Module, dtype: torch.dtype, statistics: Sequence[Statistic
     return made
 
 
-def supported(network: nn.Module) -> bool:
+def is_supported(network: nn.Module) -> bool:
     return isinstance(network, UNet | Translator | ResNetGenerator | Chain)
 
 
-def steady(network: nn.Module) -> bool:
+def has_frozen_norms(network: nn.Module) -> bool:
     """Whether all norms of a network are shipped with their statistics, so that none are to be measured."""
     norms = [module for module in network.modules() if isinstance(module, NORMS)]
     own = (m.frozen if isinstance(m, AdaIN) else getattr(m, "track_running_stats", False) for m in norms)
-    return supported(network) and all(own)
+    return is_supported(network) and all(own)
 
 
 class Quick(nn.Module):
@@ -68,7 +68,7 @@ class Quick(nn.Module):
         return out.float().contiguous()
 
 
-def built(network: nn.Module, known: Known) -> nn.Module:
+def build_quick(network: nn.Module, known: Known) -> nn.Module:
     if isinstance(network, UNet):
         return QuickUNet(network, known)
     if isinstance(network, Translator):
@@ -76,13 +76,15 @@ def built(network: nn.Module, known: Known) -> nn.Module:
     if isinstance(network, ResNetGenerator):
         return QuickResNet(network, known)
     if isinstance(network, Chain):
-        first = built(network.first, known) if isinstance(network.first, UNet | ResNetGenerator) else network.first
+        first = (
+            build_quick(network.first, known) if isinstance(network.first, UNet | ResNetGenerator) else network.first
+        )
         between = [nn.Tanh()] if network.translates else []
-        return nn.Sequential(first, *between, built(network.segment, known))
+        return nn.Sequential(first, *between, build_quick(network.segment, known))
     raise TypeError(f"{type(network).__name__} is no network that is shipped")
 
 
-class Formatted(nn.Module):
+class FormatInput(nn.Module):
     """Into the number format and the place in memory of the first convolution."""
 
     def __init__(self, first: Conv):
@@ -101,7 +103,7 @@ class QuickBlock(nn.Module):
         self.body, self.slope = body, slope
 
     def forward(self, x: Tensor) -> Tensor:
-        return active(self.body(x).add_(x), self.slope)
+        return leaky_relu(self.body(x).add_(x), self.slope)
 
 
 # The U-Net: group norms, and gates that ask for the means of all the image
@@ -135,7 +137,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         ask, key, value = (part(x).flatten(2).transpose(1, 2) for part in (self.ask, self.key, self.value))
-        seen = attended(ask, key, value).transpose(1, 2)
+        seen = attention(ask, key, value).transpose(1, 2)
         seen = seen.reshape(len(x), -1, *x.shape[2:]).contiguous(memory_format=LAST[x.ndim - 2])
         out: Tensor = x + self.back(seen)
         return out
@@ -147,7 +149,7 @@ class QuickUNet(nn.Module):
     def __init__(self, network: UNet, known: Known):
         super().__init__()
         self.strides, self.residual_image = network.spec.strides, network.spec.residual_image
-        self.stem = Formatted(conv_norm(network.stem, known))
+        self.stem = FormatInput(conv_norm(network.stem, known))
         self.down = nn.ModuleList([level(part, known) for part in network.down])
         bottom = network.non_local
         self.non_local = Attention(bottom, known) if isinstance(bottom, NonLocal) else nn.Identity()
@@ -175,13 +177,13 @@ class QuickUNet(nn.Module):
                 x = x.add_(lifted)
             x = self.up[name](x)
         out = self.head(x)
-        return changed(image, out) if self.residual_image else out
+        return add_residual_image(image, out) if self.residual_image else out
 
 
 # AD-GAN's translator: instance norms that are told the domain
 
 
-def told(layer: Any, norm: Any, numbers: Tensor, known: Known, slope: float | None = 0.0) -> Conv:
+def conv_adain(layer: Any, norm: Any, numbers: Tensor, known: Known, slope: float | None = 0.0) -> Conv:
     """A convolution and its AdaIN, whose affine numbers (1, 2 C) are those of a domain."""
     mean, var = (norm.mean, norm.var) if norm.frozen else next(known)
     shift, scale = numbers[0].chunk(2)
@@ -189,9 +191,9 @@ def told(layer: Any, norm: Any, numbers: Tensor, known: Known, slope: float | No
     return convolution(layer, slope).fold(factor, shift - mean * factor)
 
 
-def told_block(layer: Any, numbers: Iterator[Tensor], known: Known) -> QuickBlock:
+def adain_block(layer: Any, numbers: Iterator[Tensor], known: Known) -> QuickBlock:
     slopes = (0.0, None)  # there is no ReLU behind the sum
-    convs = [told(c, n, next(numbers), known, s) for c, n, s in zip(layer.convs, layer.norms, slopes)]
+    convs = [conv_adain(c, n, next(numbers), known, s) for c, n, s in zip(layer.convs, layer.norms, slopes)]
     return QuickBlock(nn.Sequential(*convs))
 
 
@@ -201,12 +203,12 @@ def translator(network: Translator, known: Known) -> nn.Sequential:
     decode: Any = network.decode
     code = torch.eye(2, device=decode.head[1].weight.device)
     numbers = encode.style(code[IMAGE][None] if encode.adaptive else torch.ones_like(code[IMAGE])[None])
-    first, *rest = [told(c, n, next(numbers), known) for c, n in zip(encode.convs, encode.norms)]
-    layers: list[nn.Module] = [Formatted(first), *rest]
-    layers += [told_block(part, numbers, known) for part in encode.blocks]
+    first, *rest = [conv_adain(c, n, next(numbers), known) for c, n in zip(encode.convs, encode.norms)]
+    layers: list[nn.Module] = [FormatInput(first), *rest]
+    layers += [adain_block(part, numbers, known) for part in encode.blocks]
     numbers = decode.style(code[MASK][None])
-    layers += [told_block(part, numbers, known) for part in decode.blocks]
-    layers += [told(c, n, next(numbers), known) for c, n in zip(decode.convs, decode.norms)]
+    layers += [adain_block(part, numbers, known) for part in decode.blocks]
+    layers += [conv_adain(c, n, next(numbers), known) for c, n in zip(decode.convs, decode.norms)]
     twice = torch.full_like(decode.head[1].bias, 2.0)
     return nn.Sequential(*layers, Head(decode.head).fold(twice, torch.zeros_like(twice)))
 
@@ -222,11 +224,11 @@ class QuickResNet(nn.Module):
         self.residual_image, self.mask = network.spec.residual_image, network.spec.mask
         body: Any = network.net.body
         layers = sequence(list(body), known)
-        self.body = nn.Sequential(Formatted(layers[0]), *layers[1:], Head(network.net.head))
+        self.body = nn.Sequential(FormatInput(layers[0]), *layers[1:], Head(network.net.head))
 
     def forward(self, image: Tensor) -> Tensor:
         out = self.body(image)
-        out = changed(image, out) if self.residual_image else out
+        out = add_residual_image(image, out) if self.residual_image else out
         return 2 * out if self.mask else out
 
 
@@ -239,14 +241,14 @@ def sequence(parts: list[nn.Module], known: Known) -> list[Any]:
             layers.append(QuickBlock(nn.Sequential(*sequence(list(part.net), known))))
             continue
         if isinstance(part, nn.Sequential) and isinstance(part[0], Finer):
-            layers.append(Raised(part[0].stride))
+            layers.append(Upsample(part[0].stride))
             part = part[1]
         norm, relu = next(rest), next(rest, None)
-        layers.append(normed(part, norm, None if relu is None else 0.0, known))
+        layers.append(conv_instance_norm(part, norm, None if relu is None else 0.0, known))
     return layers
 
 
-def normed(layer: nn.Module, norm: Any, slope: float | None, known: Known) -> Conv:
+def conv_instance_norm(layer: nn.Module, norm: Any, slope: float | None, known: Known) -> Conv:
     """A convolution and its instance norm without affine numbers."""
     mean, var = (norm.running_mean, norm.running_var) if norm.track_running_stats else next(known)
     factor = (var.float() + norm.eps).rsqrt()
@@ -255,10 +257,10 @@ def normed(layer: nn.Module, norm: Any, slope: float | None, known: Known) -> Co
 
 def convolution(layer: nn.Module, slope: float | None) -> Conv:
     transposed = isinstance(layer, nn.ConvTranspose2d | nn.ConvTranspose3d)
-    return Transposed(layer, slope) if transposed else Conv(layer, slope)
+    return TransposedConv(layer, slope) if transposed else Conv(layer, slope)
 
 
-class Raised(nn.Module):
+class Upsample(nn.Module):
     """Linear interpolation to `stride` times the size."""
 
     def __init__(self, stride: tuple[int, ...]):

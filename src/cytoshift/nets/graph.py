@@ -1,8 +1,8 @@
 """The shipped networks as ONNX graphs, written operator by operator.
 
-`write` takes a trained network as it is: a norm or a gate that looks at the image it is given does so in the graph too,
-and all sizes but the number of channels stay open. Not torch's exporter: that needs two more packages and a minute for
-a network of twenty layers, and it has to be told what this file knows.
+`write_network` takes a trained network as it is: a norm or a gate that looks at the image it is given does so in the
+graph too, and all sizes but the number of channels stay open. Not torch's exporter: that needs two more packages and a
+minute for a network of twenty layers, and it has to be told what this file knows.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -114,7 +114,7 @@ class Graph:
         return self.op("Concat", drawn, rest, axis=1)
 
 
-def write(graph: Graph, network: nn.Module, x: str) -> str:
+def write_network(graph: Graph, network: nn.Module, x: str) -> str:
     """Add a network; x and the result are the names of (B, C, *S) and of (B, K, *S).
 
     Raises TypeError for a network that is none of those that are shipped.
@@ -126,8 +126,12 @@ def write(graph: Graph, network: nn.Module, x: str) -> str:
     if isinstance(network, ResNetGenerator):
         return resnet(graph, network, x)
     if isinstance(network, Chain):
-        first = lookup(graph, network.first, x) if isinstance(network.first, Lookup) else write(graph, network.first, x)
-        return write(graph, network.segment, graph.op("Tanh", first) if network.translates else first)
+        first = (
+            lookup(graph, network.first, x)
+            if isinstance(network.first, Lookup)
+            else write_network(graph, network.first, x)
+        )
+        return write_network(graph, network.segment, graph.op("Tanh", first) if network.translates else first)
     raise TypeError(f"{type(network).__name__} is no network that is shipped")
 
 
@@ -181,11 +185,11 @@ def attention(g: Graph, layer: NonLocal, x: str) -> str:
     ask, key, value = (g.op("Reshape", g.conv(x, part), flat) for part in (layer.ask, layer.key, layer.value))
     ties = g.op("Softmax", g.op("MatMul", g.op("Transpose", ask, perm=[0, 2, 1]), key), axis=-1)
     seen = g.op("MatMul", value, g.op("Transpose", ties, perm=[0, 2, 1]))
-    width = g.op("Concat", g.weight([0, layer.value.weight.shape[0]]), space(g, x), axis=0)
+    width = g.op("Concat", g.weight([0, layer.value.weight.shape[0]]), spatial_shape(g, x), axis=0)
     return g.op("Add", x, g.group_norm(g.conv(g.op("Reshape", seen, width), layer.back), layer.norm))
 
 
-def space(g: Graph, x: str) -> str:
+def spatial_shape(g: Graph, x: str) -> str:
     """The spatial part of a shape."""
     return g.op("Slice", g.op("Shape", x), g.weight([2]), g.weight([2 + g.ndim]), g.weight([0]))
 
@@ -196,18 +200,18 @@ def translator(g: Graph, network: Translator, x: str) -> str:
     code = torch.eye(2, device=decode.head[1].weight.device)
     numbers = encode.style(code[IMAGE][None] if encode.adaptive else torch.ones_like(code[IMAGE])[None])
     for layer, norm in zip(encode.convs, encode.norms):
-        x = g.op("Relu", told(g, g.conv(x, layer), norm, next(numbers)))
+        x = g.op("Relu", write_adain(g, g.conv(x, layer), norm, next(numbers)))
     styles = [(part, numbers) for part in encode.blocks]
     numbers = decode.style(code[MASK][None])
     for part, own in styles + [(part, numbers) for part in decode.blocks]:
-        out = g.op("Relu", told(g, g.conv(x, part.convs[0]), part.norms[0], next(own)))
-        x = g.op("Add", x, told(g, g.conv(out, part.convs[1]), part.norms[1], next(own)))
+        out = g.op("Relu", write_adain(g, g.conv(x, part.convs[0]), part.norms[0], next(own)))
+        x = g.op("Add", x, write_adain(g, g.conv(out, part.convs[1]), part.norms[1], next(own)))
     for layer, norm in zip(decode.convs, decode.norms):
-        x = g.op("Relu", told(g, g.conv(x, layer), norm, next(numbers)))
+        x = g.op("Relu", write_adain(g, g.conv(x, layer), norm, next(numbers)))
     return g.op("Mul", g.conv(x, decode.head), g.weight(np.float32(2)))
 
 
-def told(g: Graph, x: str, norm: AdaIN, affine: Tensor) -> str:
+def write_adain(g: Graph, x: str, norm: AdaIN, affine: Tensor) -> str:
     """AdaIN with the affine numbers (1, 2 C) of a domain."""
     shift, scale = affine[0].chunk(2)
     if not norm.frozen:
@@ -255,7 +259,7 @@ def lookup(g: Graph, table: Lookup, x: str) -> str:
     return g.op("Conv", through, g.weight(steep), g.weight(values[:1]))
 
 
-def model(graph: Graph, channels: tuple[int, int], x: str, out: str, about: dict[str, str]) -> "onnx.ModelProto":
+def write_model(graph: Graph, channels: tuple[int, int], x: str, out: str, about: dict[str, str]) -> "onnx.ModelProto":
     """The finished file: from `image` (B, C, *S) to `channels` (B, K, *S); `about` goes with it as metadata."""
     from onnx import TensorProto, checker, helper
 

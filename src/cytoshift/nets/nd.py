@@ -41,7 +41,7 @@ INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 Axes = tuple[int, ...]  # one number per spatial axis
 
 
-class Lengthen(torch.autograd.Function):
+class PadBorder(torch.autograd.Function):
     """torch.nn.functional.pad for "replicate" and "reflect", with a backward pass that is faster on a CPU.
 
     widths: per spatial axis, as many voxels at both ends.
@@ -85,7 +85,7 @@ class Pad(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            return Lengthen.apply(x, self.widths, self.mode)
+            return PadBorder.apply(x, self.widths, self.mode)
 
 
 def reflected_conv(ndim: int, cin: int, cout: int, kernel: int) -> nn.Sequential:
@@ -106,7 +106,7 @@ def conv(
     return nn.Sequential(Pad(kernel, padding), CONV[ndim](cin, cout, kernel, stride, bias=bias))
 
 
-def finer(x: Tensor, stride: Axes, shape: tuple[int, ...]) -> Tensor:
+def upsample_linear(x: Tensor, stride: Axes, shape: tuple[int, ...]) -> Tensor:
     """Linear interpolation (B, C, *ceil(S / stride)) -> (B, C, *S), S the given shape, strides 1 and 2.
 
     The inverse in place of `conv`: sample i comes to lie on i * stride, so that features do not move by half a voxel
@@ -143,7 +143,7 @@ def stages(voxel: Voxel, levels: int) -> tuple[tuple[Axes, ...], tuple[Axes, ...
     return tuple(kernels), tuple(strides)
 
 
-class Bound(torch.autograd.Function):
+class ClipWithGradient(torch.autograd.Function):
     """Clip to [-limit, limit]. Where it clips, a gradient passes that leads back inside, and no other."""
 
     @staticmethod
@@ -159,7 +159,7 @@ class Bound(torch.autograd.Function):
         return grad.masked_fill(outward, 0), None
 
 
-def changed(image: Tensor, out: Tensor) -> Tensor:
+def add_residual_image(image: Tensor, out: Tensor) -> Tensor:
     """The first C channels of `out` (B, K, *S) as changes of `image` (B, C, *S) in [-1, 1]: what the tanh of it is.
 
     tanh(result[:, :C]) = image + out[:, :C], kept within +-0.999; the other channels pass. In 32 bits. The sum is one
@@ -167,5 +167,5 @@ def changed(image: Tensor, out: Tensor) -> Tensor:
     """
     count = image.shape[1]
     with torch.autocast(out.device.type, enabled=False):
-        drawn = Bound.apply(image.float() + out[:, :count].float(), 0.999)
+        drawn = ClipWithGradient.apply(image.float() + out[:, :count].float(), 0.999)
         return torch.cat([torch.atanh(drawn), out[:, count:].float()], 1)

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from .nd import CONV, INSTANCE_NORM
 
 
-class PatchCritic(nn.Module):
+class PatchDiscriminator(nn.Module):
     """(B, cin, *S) -> (B, cout, *S / 8), one score per patch; cout branches.
 
     No norm in the first layer, instance norm without affine numbers in the others, zero padding; three strided

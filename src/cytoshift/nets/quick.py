@@ -52,15 +52,15 @@ class Conv(nn.Module):
     def settle(self, dtype: torch.dtype) -> None:
         """Weights to their format and their place in memory."""
         if dtype == torch.bfloat16:
-            self.weight = rounded(self.weight.flatten(2)).view_as(self.weight)
+            self.weight = round_weights(self.weight.flatten(2)).view_as(self.weight)
         self.bias = None if self.bias is None else self.bias.to(dtype)
         self.weight = self.weight.to(dtype, memory_format=LAST[self.ndim])
 
     def forward(self, x: Tensor) -> Tensor:
         padding: Axes = self.widths
         if self.mode != "zeros" and max(padding):
-            x, padding = lengthened(x, padding, self.mode), (0,) * self.ndim
-        return active(CONVOLVE[self.ndim](x, self.weight, self.bias, self.stride, padding), self.slope)
+            x, padding = pad_border(x, padding, self.mode), (0,) * self.ndim
+        return leaky_relu(CONVOLVE[self.ndim](x, self.weight, self.bias, self.stride, padding), self.slope)
 
 
 class Head(Conv):
@@ -78,14 +78,14 @@ class Head(Conv):
             super().settle(dtype)
             return
         if dtype == torch.bfloat16:
-            self.weight = rounded(self.weight.flatten(2)).view_as(self.weight)
+            self.weight = round_weights(self.weight.flatten(2)).view_as(self.weight)
         apart = self.weight[0].movedim(-1, 0).unsqueeze(-1)  # (taps, C, ..., 1)
         self.weight = apart.to(dtype, memory_format=LAST[self.ndim])
 
     def forward(self, x: Tensor) -> Tensor:
         if self.taps == 1:
             return super().forward(x).float()
-        x = lengthened(x, self.widths, self.mode)
+        x = pad_border(x, self.widths, self.mode)
         parts = CONVOLVE[self.ndim](x, self.weight)  # (B, taps, *S), longer than S along x
         length = parts.shape[-1] - self.taps + 1
         out = parts[:, :1, ..., :length].float()
@@ -94,7 +94,7 @@ class Head(Conv):
         return out if self.bias is None else out.add_(self.bias)
 
 
-class Transposed(Conv):
+class TransposedConv(Conv):
     """act(transposed conv(x))."""
 
     def __init__(self, layer: Any, slope: float | None = None):
@@ -108,16 +108,16 @@ class Transposed(Conv):
 
     def settle(self, dtype: torch.dtype) -> None:
         if dtype == torch.bfloat16:
-            self.weight = rounded_apart(self.weight, self.stride)
+            self.weight = round_transposed_weights(self.weight, self.stride)
         self.weight = self.weight.to(dtype, memory_format=LAST[self.ndim])
         self.bias = None if self.bias is None else self.bias.to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         out = TRANSPOSED[self.ndim](x, self.weight, self.bias, self.stride, self.widths, self.extra)
-        return active(out, self.slope)
+        return leaky_relu(out, self.slope)
 
 
-def rounded(weight: Tensor) -> Tensor:
+def round_weights(weight: Tensor) -> Tensor:
     """Weights (K, C, taps) as values of bfloat16 whose sums over the taps are those of the weights, nearly.
 
     Neighbouring voxels of a channel are nearly equal, so that rounding which is off in one direction makes the whole
@@ -134,8 +134,8 @@ def rounded(weight: Tensor) -> Tensor:
     return torch.empty_like(weight).scatter_(-1, order, out)
 
 
-def rounded_apart(weight: Tensor, stride: Axes) -> Tensor:
-    """`rounded` for a transposed convolution (C, K, *kernel): the taps of each output voxel apart.
+def round_transposed_weights(weight: Tensor, stride: Axes) -> Tensor:
+    """`round_weights` for a transposed convolution (C, K, *kernel): the taps of each output voxel apart.
 
     Where a kernel is no multiple of its stride, voxels differ in their number of taps, and the nearest value is taken.
     """
@@ -146,22 +146,22 @@ def rounded_apart(weight: Tensor, stride: Axes) -> Tensor:
     ndim = len(kernel)
     taps, phases = [2 + 2 * a for a in range(ndim)], [3 + 2 * a for a in range(ndim)]
     apart = parts.permute(0, 1, *phases, *taps)
-    done = rounded(apart.flatten(2 + ndim)).view(apart.shape)
+    done = round_weights(apart.flatten(2 + ndim)).view(apart.shape)
     back = [0, 1, *(axis for a in range(ndim) for axis in (2 + ndim + a, 2 + a))]
     return done.permute(back).reshape(weight.shape)
 
 
-def active(x: Tensor, slope: float | None) -> Tensor:
+def leaky_relu(x: Tensor, slope: float | None) -> Tensor:
     """Leaky ReLU in place."""
     if slope is None:
         return x
     return F.leaky_relu_(x, slope) if slope else F.relu_(x)
 
 
-def lengthened(x: Tensor, widths: Axes, mode: str) -> Tensor:
+def pad_border(x: Tensor, widths: Axes, mode: str) -> Tensor:
     """`F.pad` with "zeros", "replicate" or "reflect", axis by axis: some slices after one copy, ten times as fast."""
     size = [n + 2 * w for n, w in zip(x.shape[2:], widths)]
-    out = empty(x, size)
+    out = empty_like(x, size)
     inside: Tensor = out
     for axis, (n, w) in enumerate(zip(x.shape[2:], widths), 2):
         inside = inside.narrow(axis, w, n)
@@ -170,17 +170,17 @@ def lengthened(x: Tensor, widths: Axes, mode: str) -> Tensor:
         part = out
         for before in range(2, axis):
             part = part.narrow(before, widths[before - 2], x.shape[before])
-        ends(part, axis, widths[axis - 2], x.shape[axis], mode)
+        fill_ends(part, axis, widths[axis - 2], x.shape[axis], mode)
     return out
 
 
-def empty(like: Tensor, space: list[int]) -> Tensor:
+def empty_like(like: Tensor, space: list[int]) -> Tensor:
     """(B, C, *space) with the channels, the number format and the device of another tensor."""
     shape = (*like.shape[:2], *space)
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=LAST[len(space)])
 
 
-def ends(x: Tensor, axis: int, width: int, n: int, mode: str) -> None:
+def fill_ends(x: Tensor, axis: int, width: int, n: int, mode: str) -> None:
     """Fill `width` slices at both ends of an axis from the n between."""
     if mode == "zeros":
         x.narrow(axis, 0, width).zero_()
@@ -198,7 +198,7 @@ def finer(x: Tensor, stride: Axes, skip: Tensor | None = None) -> Tensor:
         if step == 1:
             continue
         n = x.shape[axis]
-        out = empty(x, [2 * m if a == axis else m for a, m in enumerate(x.shape[2:], 2)])
+        out = empty_like(x, [2 * m if a == axis else m for a, m in enumerate(x.shape[2:], 2)])
         even, odd = (out.unflatten(axis, (n, 2)).select(axis + 1, i) for i in (0, 1))
         even.copy_(x)
         here, after = x.narrow(axis, 0, n - 1), x.narrow(axis, 1, n - 1)

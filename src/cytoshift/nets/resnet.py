@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from ..core.settings import Settings
 from ..core.voxel import Voxel
-from .nd import CONV_TRANSPOSE, INSTANCE_NORM, Axes, changed, conv, finer, stages
-from .unet import MOST, check_levels, total, widened
+from .nd import CONV_TRANSPOSE, INSTANCE_NORM, Axes, add_residual_image, conv, stages, upsample_linear
+from .unet import MOST, check_levels, total_stride, widen_kernel
 
 LEVELS = 3
 
@@ -69,7 +69,7 @@ class ResNetSpec(Settings):
     @property
     def multiple(self) -> Axes:
         """The stride from the image to the residual blocks."""
-        return total(self.strides)
+        return total_stride(self.strides)
 
     def build(self) -> "ResNetGenerator":
         return ResNetGenerator(self)
@@ -97,7 +97,7 @@ class Finer(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        return finer(x, self.stride, tuple(n * step for n, step in zip(x.shape[2:], self.stride)))
+        return upsample_linear(x, self.stride, tuple(n * step for n, step in zip(x.shape[2:], self.stride)))
 
 
 def upward(cin: int, cout: int, kernel: Axes, stride: Axes, up: int | str) -> nn.Module:
@@ -117,7 +117,7 @@ class ResNetGenerator(nn.Module):
         super().__init__()
         self.spec = spec
         widths = [spec.width * 2**i for i in range(LEVELS)]
-        wide = widened(spec.kernels[0], spec.stem)
+        wide = widen_kernel(spec.kernels[0], spec.stem)
         norm, levels = partial(INSTANCE_NORM[spec.ndim], track_running_stats=spec.frozen), range(1, LEVELS)
 
         def active(layer: nn.Module, width: int) -> list[nn.Module]:
@@ -142,5 +142,5 @@ class ResNetGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.net(x)
-        out = changed(x, out) if self.spec.residual_image else out
+        out = add_residual_image(x, out) if self.spec.residual_image else out
         return 2 * out if self.spec.mask else out

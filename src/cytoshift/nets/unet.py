@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from ..core.settings import Settings
 from ..core.voxel import Voxel
-from .nd import CONV, Axes, changed, conv, finer, stages
+from .nd import CONV, Axes, add_residual_image, conv, stages, upsample_linear
 
 SLOPE = 0.2  # of LeakyReLU
 MOST = 2**14  # channels of anything: a file with a damaged size must not ask for days or all memory
@@ -92,7 +92,7 @@ class UNetSpec(Settings):
     @property
     def multiple(self) -> Axes:
         """The stride from the image to the bottleneck."""
-        return total(self.strides)
+        return total_stride(self.strides)
 
     def build(self) -> "UNet":
         return UNet(self)
@@ -109,7 +109,7 @@ def check_levels(ndim: int, levels: int, kernels: tuple[Axes, ...], strides: tup
         raise ValueError(f"strides {strides} need to start with 1: the first level is that of the image")
 
 
-def total(strides: tuple[Axes, ...]) -> Axes:
+def total_stride(strides: tuple[Axes, ...]) -> Axes:
     """The product along each axis."""
     out = (1,) * len(strides[0])
     for axes in strides:
@@ -117,7 +117,7 @@ def total(strides: tuple[Axes, ...]) -> Axes:
     return out
 
 
-def widened(kernel: Axes, wide: int) -> Axes:
+def widen_kernel(kernel: Axes, wide: int) -> Axes:
     """A wider kernel along the axes along which this one reaches beyond a voxel."""
     return tuple(wide if k > 1 else 1 for k in kernel)
 
@@ -165,7 +165,7 @@ class Block(nn.Module):
         return F.leaky_relu(out, SLOPE, inplace=True)
 
 
-def attended(ask: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def attention(ask: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Attention of (B, N, C) without a scale; of many voxels for as many of them at once as ATTENTION allows."""
     most = max(ATTENTION // (len(key) * key.shape[1]), 1)
     if ask.shape[1] <= most:
@@ -187,7 +187,7 @@ class NonLocal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         ask, key, value = (layer(x).flatten(2).transpose(1, 2) for layer in (self.ask, self.key, self.value))
-        seen = attended(ask, key, value).transpose(1, 2)  # from (B, voxels, C / 2)
+        seen = attention(ask, key, value).transpose(1, 2)  # from (B, voxels, C / 2)
         return x + self.norm(self.back(seen.reshape(len(x), -1, *x.shape[2:])))
 
 
@@ -203,7 +203,7 @@ class UNet(nn.Module):
         def blocks(level: int) -> list[nn.Module]:
             return [Block(spec, widths[level], inside[level]) for _ in range(spec.blocks)]
 
-        wide = widened(kernels[0], spec.stem)
+        wide = widen_kernel(kernels[0], spec.stem)
         self.stem = ConvNorm(spec, spec.channels, widths[0], wide)
         self.down = nn.ModuleList(
             nn.Sequential(ConvNorm(spec, cin, cout, kernels[i], spec.strides[i]), *blocks(i))
@@ -243,21 +243,21 @@ class UNet(nn.Module):
         x = bottom = features[-1]
         for i in reversed(range(len(self.up))):
             skip = features[i]
-            x = finer(self.narrow[i](x), self.spec.strides[i + 1], skip.shape[2:]) + skip
+            x = upsample_linear(self.narrow[i](x), self.spec.strides[i + 1], skip.shape[2:]) + skip
             if self.spec.plus:
-                x = x + self.lifted(self.plus[i](bottom), features, i)
+                x = x + self.upsample_level(self.plus[i](bottom), features, i)
             x = self.up[i](x)
         return x, self.head(x)
 
-    def lifted(self, x: Tensor, features: list[Tensor], level: int) -> Tensor:
+    def upsample_level(self, x: Tensor, features: list[Tensor], level: int) -> Tensor:
         """From the bottleneck's grid to that of a level."""
         for i in reversed(range(level, len(self.up))):
-            x = finer(x, self.spec.strides[i + 1], features[i].shape[2:])
+            x = upsample_linear(x, self.spec.strides[i + 1], features[i].shape[2:])
         return x
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.decode(self.encode(x))[1]
-        return changed(x, out) if self.spec.residual_image else out
+        return add_residual_image(x, out) if self.spec.residual_image else out
 
     def only(self, channels: Sequence[int]) -> "UNet":
         """A network of its own that gives these output channels, in this order; its `spec` says what it is.

@@ -9,24 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from ..core.atomic import discard
-from ..core.facts import FACTS, now, read_json, write_json
+from ..core.json_files import FACTS, now, read_json, write_json
 from ..core.machine import machine, peak_card_memory, peak_memory, versions
-from ..core.marks import ours
-from ..core.text import uncell
-from ..data.understood import understood
+from ..core.provenance import is_own_result
+from ..core.text import unescape_cell
+from ..data.describe import describe_images
 from ..data.volumes import Volume
 from ..model import Segmenter
-from .evidence import Found, Shown, evidence, statistics
+from .evidence import EvidenceImage, EvidenceObject, evidence, statistics
 from .outputs import Outputs
 from .pipeline import Options, decoder
 from .ways import proof_of
 
-Objects = dict[tuple[str, str], list[Found]]  # by image and class
+Objects = dict[tuple[str, str], list[EvidenceObject]]  # by image and class
 MOST = 200_000  # objects that are looked at
 SPARED = 20  # facts are written whenever one in so many of the images is new in them
 
 
-def place(outputs: Outputs) -> Path:
+def account_folder(outputs: Outputs) -> Path:
     """Folder of the account."""
     return outputs.beside("report") if outputs.single else outputs.out / "report"
 
@@ -35,21 +35,21 @@ class Account:
     """Grows image by image, so that a call that continues another knows the times of both."""
 
     def __init__(self, outputs: Outputs, segmenter: Segmenter, options: Options) -> None:
-        self.outputs, self.segmenter, self.path, self.unsaved = outputs, segmenter, place(outputs) / FACTS, 0
+        self.outputs, self.segmenter, self.path, self.unsaved = outputs, segmenter, account_folder(outputs) / FACTS, 0
         there = read_json(self.path)
         seconds = there.get("seconds", {})
         finished = {v.name for v in outputs.volumes if v.name in seconds and outputs.finished(v)}
         self.content: dict[str, Any] = {
             "kind": "segment", "started": now(), "versions": versions(), "machine": machine(),
-            "options": options.model_dump(mode="json", exclude_none=True), "model": described(segmenter, options),
-            "images": understood(outputs.volumes), "computed": there.get("computed", {}),
+            "options": options.model_dump(mode="json", exclude_none=True), "model": describe_model(segmenter, options),
+            "images": describe_images(outputs.volumes), "computed": there.get("computed", {}),
             "seconds": {name: one for name, one in seconds.items() if name in finished},
         }  # fmt: skip
 
     def images(self, seconds: Mapping[Volume, Mapping[str, float]]) -> None:
         """Some images are finished; seconds: of the stages of each. What was said of other labels holds no longer."""
         for path in (table := self.outputs.whole("trust"), table.with_suffix(".json")):
-            if ours(path):
+            if is_own_result(path):
                 discard(path)
         self.content["seconds"] |= {volume.name: dict(each) for volume, each in seconds.items()}
         self.unsaved += len(seconds)
@@ -66,9 +66,11 @@ class Account:
     def end(self, seconds: float) -> None:
         """All images are finished: numbers over all of them, and pictures."""
         outputs = self.outputs
-        objects, counts = found_in(outputs.table)
+        objects, counts = count_objects(outputs.table)
         shown = [
-            Shown(volume, outputs.labels(volume, kind), kind) for volume in outputs.volumes for kind in outputs.classes
+            EvidenceImage(volume, outputs.labels(volume, kind), kind)
+            for volume in outputs.volumes
+            for kind in outputs.classes
         ]
         evidence(shown, objects, self.path.parent / "evidence")
         by_class = {
@@ -81,23 +83,23 @@ class Account:
         write_json(self.path, self.content)
 
 
-def described(segmenter: Segmenter, options: Options) -> dict[str, Any]:
+def describe_model(segmenter: Segmenter, options: Options) -> dict[str, Any]:
     """All of a model that its results depend on, but for the weights."""
     return {
         "axes": segmenter.axes, "voxel": segmenter.voxel.size, "unit": segmenter.voxel.unit,
         "network": segmenter.spec.model_dump(mode="json"),
         "parameters": sum(p.numel() for p in segmenter.network.parameters()),
-        "normalisation": dumped(segmenter.normalisation),
+        "normalisation": dump_recipe(segmenter.normalisation),
         "representation": decoder(segmenter, options).model_dump(mode="json"), "card": segmenter.card,
     }  # fmt: skip
 
 
-def dumped(recipe: Any) -> Any:
+def dump_recipe(recipe: Any) -> Any:
     """Of several channels one for all, or one for each."""
-    return [dumped(one) for one in recipe] if isinstance(recipe, list | tuple) else recipe.model_dump(mode="json")
+    return [dump_recipe(one) for one in recipe] if isinstance(recipe, list | tuple) else recipe.model_dump(mode="json")
 
 
-def found_in(table: Path, most: int = MOST) -> tuple[Objects, dict[str, int]]:
+def count_objects(table: Path, most: int = MOST) -> tuple[Objects, dict[str, int]]:
     """Rows of a table of objects by image and class, and how many there are of each class.
 
     Of more than `most` every so manieth is taken: a table may be larger than memory.
@@ -112,11 +114,14 @@ def found_in(table: Path, most: int = MOST) -> tuple[Objects, dict[str, int]]:
         axes = [axis for axis in "zyx" if f"{axis}_min" in names]
         diameter = next((i for name, i in names.items() if name.startswith("diameter")), 0)
         for number, row in enumerate(rows):
-            image, kind = uncell(row[names["image"]]), uncell(row[names["class"]]) if "class" in names else ""
+            image, kind = (
+                unescape_cell(row[names["image"]]),
+                unescape_cell(row[names["class"]]) if "class" in names else "",
+            )
             counts[kind] = counts.get(kind, 0) + 1
             if number % step == 0:
                 low, high = (tuple(int(row[names[f"{axis}_{end}"]]) for axis in axes) for end in ("min", "max"))
                 sure = float(row[names["confidence"]])
-                one = Found(image, kind, int(row[names["id"]]), float(row[diameter]), sure, low, high)
+                one = EvidenceObject(image, kind, int(row[names["id"]]), float(row[diameter]), sure, low, high)
                 found.setdefault((image, kind), []).append(one)
     return found, counts

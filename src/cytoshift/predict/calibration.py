@@ -21,19 +21,19 @@ CONTEXT = 4  # voxels that smoothing and contours of a decoder look around
 ODD, ABSURD = 5.0, 20.0  # factors between two sizes: from the one on it is said, from the other on refused
 
 
-def apart(one: float, other: float) -> float:
+def size_ratio(one: float, other: float) -> float:
     """The factor between two sizes, at least 1."""
     return max(one / other, other / one)
 
 
-def voxels_apart(segmenter: Segmenter, voxel: Voxel) -> float:
+def voxel_ratio(segmenter: Segmenter, voxel: Voxel) -> float:
     """The largest factor between voxels of the image and of the model, along any axis."""
-    return max(apart(own, wanted) for own, wanted in zip(voxel.size, segmenter.voxel.size))
+    return max(size_ratio(own, wanted) for own, wanted in zip(voxel.size, segmenter.voxel.size))
 
 
 def refuse_voxels(segmenter: Segmenter, volume: Volume) -> None:
     """Raises UserError where voxels of the image are ABSURD times as large or small as those of the model."""
-    factor = voxels_apart(segmenter, volume.voxel)
+    factor = voxel_ratio(segmenter, volume.voxel)
     if factor >= ABSURD:
         raise UserError(
             f"voxels of {volume.name} are {volume.voxel}, the model works at {segmenter.voxel}, {factor:.3g} times "
@@ -43,7 +43,7 @@ def refuse_voxels(segmenter: Segmenter, volume: Volume) -> None:
 
 def odd_voxels(segmenter: Segmenter, volume: Volume) -> str | None:
     """What is to be said of voxels that are ODD times as large or small as those of the model."""
-    factor = voxels_apart(segmenter, volume.voxel)
+    factor = voxel_ratio(segmenter, volume.voxel)
     if factor < ODD:
         return None
     return (
@@ -84,7 +84,7 @@ def mismatch_of_objects(card: Mapping[str, Any], name: str, diameter: float, uni
     if expected is None or expected.unit != unit or not diameter:
         return None
     learnt = expected.diameter["50"]
-    if (factor := apart(diameter, learnt)) < ODD:
+    if (factor := size_ratio(diameter, learnt)) < ODD:
         return None
     whose = f"objects of {name}" if name else "objects"
     return Mismatch(
@@ -99,7 +99,7 @@ def working_voxels(segmenter: Segmenter, volume: Volume) -> int:
     return max(prod(volume.shape), prod(working_shape(volume.shape, volume.voxel, segmenter.voxel)))
 
 
-def expected(segmenter: Segmenter, voxel: Voxel) -> tuple[tuple[int, ...], bool]:
+def expected_extent(segmenter: Segmenter, voxel: Voxel) -> tuple[tuple[int, ...], bool]:
     """Extent of the largest objects in voxels, and whether the model says so."""
     smallest = segmenter.representation.smallest_object
     if smallest is None:

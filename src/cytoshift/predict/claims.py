@@ -8,10 +8,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.atomic import discard, replacing
+from ..core.atomic import atomic_path, discard
 from ..core.errors import UserError
-from ..core.marks import refuse_strangers
-from ..data.store import settled
+from ..core.provenance import refuse_foreign_files
+from ..data.store import is_finished
 
 if TYPE_CHECKING:
     from .outputs import Outputs
@@ -36,28 +36,28 @@ class Claims:
         outputs = self.outputs
         there = self.read(overwrite)
         changed = [] if there is None else self.changed(there)
-        labels = [place_of(path) for path in outputs.labelled()]
+        labels = [claimed_folder(path) for path in outputs.labelled()]
         images, old = self.images, [path for path in labels if path.exists()]
         if there is not None and self.continued(overwrite):
             self.replaces = there.get(REPLACES, {})
             images = there["images"] | images
             for path in old:
-                settled(path)
+                is_finished(path)
         elif overwrite:
-            self.replaces = {self.name(path): changed_at(path) for path in old}
+            self.replaces = {self.name(path): change_time(path) for path in old}
         elif old and changed and not outputs.single:
             raise UserError(
                 f"{outputs.out} holds results of another request ({changed[0]}); pass `overwrite` to replace them or "
                 f"another `out`"
             )
         elif old and (outputs.single or there is None):
-            there_already = f"{named(outputs, old[0])} is there already"
+            there_already = f"{label_name(outputs, old[0])} is there already"
             raise UserError(f"{there_already}; pass `overwrite` to replace it or another `out`")
         else:
             if there is None:
                 beside = [path for path in outputs.written() if path not in labels and not path.is_dir()]
                 own = outputs.raw is not None and [outputs.raw.path(volume) for volume in outputs.volumes]
-                refuse_strangers([path for path in beside if not own or path not in own], overwrite)
+                refuse_foreign_files([path for path in beside if not own or path not in own], overwrite)
             images = images if there is None or outputs.single else there["images"] | images
         self.write(images)
 
@@ -92,13 +92,13 @@ class Claims:
     def write(self, images: dict[str, str]) -> None:
         self.images = images
         old = {REPLACES: self.replaces} if self.replaces else {}
-        with replacing(self.path) as beside:
+        with atomic_path(self.path) as beside:
             beside.write_text(json.dumps(self.content | {"images": images} | old, indent=1))
 
     def holds(self, labels: Path) -> bool:
         """Whether these labels are there and not those of an earlier request."""
-        path = place_of(labels)
-        return path.exists() and self.replaces.get(self.name(path)) != changed_at(path)
+        path = claimed_folder(labels)
+        return path.exists() and self.replaces.get(self.name(path)) != change_time(path)
 
     def name(self, path: Path) -> str:
         """Of labels, in the request."""
@@ -112,17 +112,17 @@ class Claims:
             self.write(self.images)
 
 
-def changed_at(path: Path) -> int:
+def change_time(path: Path) -> int:
     """When a file, or what lies directly in a folder, was changed: labels that replace others have another time."""
     return path.stat().st_mtime_ns
 
 
-def named(outputs: "Outputs", place: Path) -> Path:
+def label_name(outputs: "Outputs", place: Path) -> Path:
     """Labels as the user names them."""
-    return next(path for path in outputs.labelled() if place_of(path) == place)
+    return next(path for path in outputs.labelled() if claimed_folder(path) == place)
 
 
-def place_of(path: Path) -> Path:
+def claimed_folder(path: Path) -> Path:
     """Labels inside of an OME-Zarr image have a place in its folder; all others are a file or folder themselves."""
     head, _, inside = str(path).partition("::")
     return Path(head) / inside

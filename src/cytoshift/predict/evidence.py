@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.atomic import discard
-from ..core.facts import write_json
+from ..core.json_files import write_json
 from ..core.voxel import Voxel
-from ..data.show import plane_of
+from ..data.planes import plane_of
 from ..data.volumes import Volume, open_labels
 from ..draw import composite, outline_layer, save_jpeg, save_layer, value_layer
 
@@ -35,7 +35,7 @@ SCALE = (0.5, 1.0)  # of the colours of confidence
 
 
 @dataclass(frozen=True)
-class Found:
+class EvidenceObject:
     """An object of the table: lengths are the table's, `box` is the bounding box in voxels."""
 
     image: str
@@ -48,7 +48,7 @@ class Found:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class EvidenceImage:
     """An image, labels of one class of it and, of a comparison, their truth: then objects are those of the truth, and
     their confidence is how well they were found. Labels on disk are opened when they are shown, as few are."""
 
@@ -63,7 +63,7 @@ class Shown:
 
 
 def evidence(
-    shown: Sequence[Shown], objects: Mapping[tuple[str, str], Sequence[Found]], folder: Path,
+    shown: Sequence[EvidenceImage], objects: Mapping[tuple[str, str], Sequence[EvidenceObject]], folder: Path,
     scale: tuple[float, float] = SCALE,
 ) -> Path:  # fmt: skip
     """Draw it. shown: every image, and of several classes each of them; objects: by image and class; scale: ends of the
@@ -82,7 +82,9 @@ def evidence(
     kinds = {"worst": ranked[:CROPS], "median": middle if len(ranked) > 2 * CROPS else []}
     usual = float(np.median([o.diameter for o in ranked])) if ranked else 0.0
     crops = {
-        kind: [crop(by_name[o.image, o.kind], o, usual, folder, f"{kind}-{number}") for number, o in enumerate(rows)]
+        kind: [
+            crop_object(by_name[o.image, o.kind], o, usual, folder, f"{kind}-{number}") for number, o in enumerate(rows)
+        ]
         for kind, rows in kinds.items()
     }
     content = {"images": pictures, "of": len(shown), "scale": scale, "crops": crops}
@@ -90,14 +92,14 @@ def evidence(
 
 
 def slices(
-    shown: Shown, number: int, confidence: Mapping[int, float], folder: Path, scale: tuple[float, float]
+    shown: EvidenceImage, number: int, confidence: Mapping[int, float], folder: Path, scale: tuple[float, float]
 ) -> dict[str, Any]:
     """The planes of one image; all of them are stretched alike."""
     image = shown.image
     depth = 1 if image.axes == "yx" else image.shape[0]
     planes = sorted({round(z) for z in np.linspace(0, depth - 1, min(depth, SLICES))})
     limits = stretch(image, planes)
-    longest = extent(image)
+    longest = square_extent(image)
     rows = []
     for z in planes:
         plane, pixel = plane_of(image, z)
@@ -131,16 +133,16 @@ def stretch(image: Volume, planes: Sequence[int]) -> tuple[float, float] | None:
     return (float(np.percentile(values, 0.5)), float(np.percentile(values, 99.8))) if values.size else None
 
 
-def extent(image: Volume) -> float:
+def square_extent(image: Volume) -> float:
     """Pixels of the longer side of a plane once they are square."""
     sizes = image.voxel.size[-2:]
     return max(n * s for n, s in zip(image.shape[-2:], sizes)) / min(sizes)
 
 
-def crop(shown: Shown, found: Found, usual: float, folder: Path, name: str) -> dict[str, Any]:
+def crop_object(shown: EvidenceImage, found: EvidenceObject, usual: float, folder: Path, name: str) -> dict[str, Any]:
     """An object and what is around it, in the plane through its middle; usual: a diameter that each has room for."""
     image = shown.image
-    place, pixel = window(image, found, usual)
+    place, pixel = square_window(image, found, usual)
     plane, labels = np.asarray(image.array[(..., *place)]), np.asarray(shown.labels.array[place])
     picture = composite(plane.reshape(-1, *plane.shape[-2:]), pixel, size=CROP)
     if shown.truth is None:  # the object amber, all others blue
@@ -157,7 +159,7 @@ def crop(shown: Shown, found: Found, usual: float, folder: Path, name: str) -> d
     }  # fmt: skip
 
 
-def window(image: Volume, found: Found, usual: float) -> tuple[tuple[int | slice, ...], Voxel]:
+def square_window(image: Volume, found: EvidenceObject, usual: float) -> tuple[tuple[int | slice, ...], Voxel]:
     """A square around the object, as an index, and the size of its pixels; at the border of the image it is moved."""
     middle = [(a + b) // 2 for a, b in zip(found.low, found.high)]
     pixel = Voxel(image.voxel.size[-2:], image.voxel.unit)
@@ -170,7 +172,7 @@ def window(image: Volume, found: Found, usual: float) -> tuple[tuple[int | slice
     return tuple(place), pixel
 
 
-def statistics(objects: Sequence[Found], total: int | None = None, bins: int = 32) -> dict[str, Any]:
+def statistics(objects: Sequence[EvidenceObject], total: int | None = None, bins: int = 32) -> dict[str, Any]:
     """Number, quantiles and histograms of diameter and confidence of many objects, in few numbers.
 
     total: how many there are, where these are only some of them.

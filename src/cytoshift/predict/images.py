@@ -32,7 +32,7 @@ class Group:
     missing: frozenset[str]
 
 
-class Shared(Settings):
+class SharedRequest(Settings):
     """What all groups of a request share, and a worker of another process has to know."""
 
     model: Path
@@ -44,20 +44,20 @@ Seconds = dict[str, float]  # of the stages of an image
 Progress = Callable[[Volume, int, int], None]  # image, tiles done, tiles in all
 
 
-def groups(segmenter: Segmenter, outputs: Outputs) -> list[Group]:
+def group_all(segmenter: Segmenter, outputs: Outputs) -> list[Group]:
     """All images of a request in their order; those that are finished as well, as they belong to a group."""
     out, together, size = list[Group](), list[Volume](), 0
     for volume in outputs.volumes:
         voxels = working_voxels(segmenter, volume)
         if together and (size + voxels > TOGETHER or volume.shape != together[0].shape):
-            out.append(group(outputs, together))
+            out.append(group_images(outputs, together))
             together, size = [], 0
         together.append(volume)
         size += voxels
-    return [*out, group(outputs, together)]
+    return [*out, group_images(outputs, together)]
 
 
-def group(outputs: Outputs, volumes: Sequence[Volume]) -> Group:
+def group_images(outputs: Outputs, volumes: Sequence[Volume]) -> Group:
     missing = frozenset(volume.name for volume in volumes if not outputs.finished(volume))
     return Group(outputs.of(volumes), missing)
 
@@ -71,7 +71,7 @@ def segment_images(
     model: folder of the segmenter, from which workers of other processes load it; they have to see it, the images and
     the outputs. progress: of the tiles of a large image, where it is in this process.
     """
-    todo = [one for one in groups(segmenter, outputs) if one.missing]
+    todo = [one for one in group_all(segmenter, outputs) if one.missing]
     if not todo:
         return
     alone = engine.here and len(todo) == 1
@@ -80,7 +80,7 @@ def segment_images(
         results = engine(partial(write_group, segmenter, options, progress), todo)
     else:
         device = str(next(segmenter.network.parameters()).device)
-        shared = Shared(model=model.absolute(), device=device, options=options)
+        shared = SharedRequest(model=model.absolute(), device=device, options=options)
         results = engine(partial(write_group_of, shared, known), todo)
     for done, seconds in results:
         yield {volume: seconds[volume.name] for volume in done.outputs.volumes if volume.name in seconds}
@@ -99,15 +99,15 @@ def write_group(segmenter: Segmenter, options: Options, progress: Progress, grou
     return seconds
 
 
-def write_group_of(shared: Shared, found: Proofs, group: Group) -> dict[str, Seconds]:
+def write_group_of(shared: SharedRequest, found: Proofs, group: Group) -> dict[str, Seconds]:
     """`write_group` in another process, which loads the model once and computes as the first process does."""
-    segmenter = loaded(shared.model, shared.device)
+    segmenter = load_once(shared.model, shared.device)
     remember(segmenter, found)
     return write_group(segmenter, shared.options, lambda *_: None, group)
 
 
 @lru_cache(maxsize=1)
-def loaded(model: Path, device: str) -> Segmenter:
+def load_once(model: Path, device: str) -> Segmenter:
     return Segmenter.load(model, torch.device(device))
 
 

@@ -16,14 +16,14 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import Grid, extent, pieces, within
+from ..core.blocks import BlockGrid, extent, relative_region, split_region
 from ..core.normalise import Scale, Scales, measure
-from ..data.lazy import Lazy
+from ..data.channel_axis import split_channels
+from ..data.lazy import LazyArray
 from ..data.multiscale import CHUNK
-from ..data.several import apart
 from ..data.volumes import Volume
 from ..model import Segmenter
-from .calibration import CONTEXT, expected
+from .calibration import CONTEXT, expected_extent
 from .pipeline import Options, Pipeline, decode, predict, refuse_mismatch
 
 WHOLE = 2**23  # voxels of a volume that goes through in one piece
@@ -32,7 +32,7 @@ Ids = NDArray[np.uint64]
 
 
 @dataclass(eq=False)
-class Live:
+class LiveSegmentation:
     """A model on a volume. `classes` are arrays to be read; whoever reads waits for the network.
 
     rough: the volume on a coarse level, whose intensities normalise a large one; else all its voxels are read once.
@@ -54,22 +54,22 @@ class Live:
         return prod(self.volume.shape) <= WHOLE
 
     @cached_property
-    def grid(self) -> Grid:
+    def grid(self) -> BlockGrid:
         if self.whole:
-            return Grid(self.volume.shape, self.volume.shape, (0,) * len(self.volume.shape))
-        objects, _ = expected(self.segmenter, self.volume.voxel)
-        return Grid(self.volume.shape, CHUNK[len(self.volume.shape)], tuple(n + CONTEXT for n in objects))
+            return BlockGrid(self.volume.shape, self.volume.shape, (0,) * len(self.volume.shape))
+        objects, _ = expected_extent(self.segmenter, self.volume.voxel)
+        return BlockGrid(self.volume.shape, CHUNK[len(self.volume.shape)], tuple(n + CONTEXT for n in objects))
 
     @cached_property
-    def classes(self) -> dict[str, "Class"]:
+    def classes(self) -> dict[str, "LiveClass"]:
         parts = self.segmenter.representation.parts()
-        return {part.name: Class(self, number) for number, part in enumerate(parts)}
+        return {part.name: LiveClass(self, number) for number, part in enumerate(parts)}
 
     @cached_property
     def scale(self) -> Scale | Scales:
         if self.segmenter.scale is not None:
             return self.segmenter.scale
-        return measure(self.segmenter.normalisation, [apart(self.rough.array, len(self.rough.axes))])
+        return measure(self.segmenter.normalisation, [split_channels(self.rough.array, len(self.rough.axes))])
 
     @cached_property
     def pipeline(self) -> Pipeline:
@@ -96,21 +96,21 @@ class Live:
         block, pipeline = self.grid[number], self.pipeline
         represent = pipeline.represent
         stored = np.empty((len(represent.channels), *extent(block.read)), represent.stored_dtype)
-        for box in pieces(block.read, self.grid.size):
-            stored[(slice(None), *within(box, block.read))] = represent.stored(pipeline.channels(box))
+        for box in split_region(block.read, self.grid.size):
+            stored[(slice(None), *relative_region(box, block.read))] = represent.stored(pipeline.channels(box))
         out = []
         for part in pipeline.parts:
             labels = decode(part.represent, stored[part.channels], self.volume.voxel, self.options)
-            named = called(labels, tuple(side.start for side in block.read), self.volume.shape)
+            named = global_ids(labels, tuple(side.start for side in block.read), self.volume.shape)
             out.append(np.ascontiguousarray(named[block.inner]))
         return out
 
 
 @dataclass(frozen=True, eq=False)
-class Class(Lazy):
+class LiveClass(LazyArray):
     """The labels of one class, read box by box. seen: only what has been drawn by then, background elsewhere."""
 
-    live: Live
+    live: LiveSegmentation
     number: int
     seen: bool = False
 
@@ -132,11 +132,11 @@ class Class(Lazy):
         for index in product(*(range(r.start // n, -(-r.stop // n)) for r, n in zip(region, grid.size))):
             found = self.live.block(grid.number(index), draw=not self.seen)
             if found is not None:
-                put(out, found[self.number], region, grid[grid.number(index)].write)
+                copy_block(out, found[self.number], region, grid[grid.number(index)].write)
         return out
 
 
-def put(out: Ids, block: Ids, region: tuple[slice, ...], place: tuple[slice, ...]) -> None:
+def copy_block(out: Ids, block: Ids, region: tuple[slice, ...], place: tuple[slice, ...]) -> None:
     """What of a block at `place` lies in a region, every so manieth voxel of it, to where it belongs in `out`."""
     here, there = [], []
     for r, w in zip(region, place):
@@ -148,7 +148,7 @@ def put(out: Ids, block: Ids, region: tuple[slice, ...], place: tuple[slice, ...
     out[tuple(here)] = block[tuple(there)]
 
 
-def called(labels: NDArray[np.int32], corner: tuple[int, ...], shape: tuple[int, ...]) -> Ids:
+def global_ids(labels: NDArray[np.int32], corner: tuple[int, ...], shape: tuple[int, ...]) -> Ids:
     """Labels of a box at `corner` of a volume, each object called by the number of its first voxel there, from 1.
 
     >>> called(np.array([[0, 2], [2, 1]], np.int32), (1, 1), (4, 4))

@@ -22,10 +22,10 @@ from ..core.blocks import Slices
 from ..core.settings import Settings
 from ..core.threads import THREADS
 from ..model import Segmenter
-from ..nets.folded import steady
-from .norms import Pooled
-from .tiles import Cover, fitting, spread
-from .ways import Precision, Way, compute, proven
+from ..nets.folded import has_frozen_norms
+from .norms import PooledNorms
+from .tiles import Cover, fit_tile, place_tiles
+from .ways import Precision, Way, compute, proven_way
 
 Image = NDArray[np.float32]
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
@@ -75,16 +75,16 @@ class TiledNetwork:
     segmenter : its network, and its representation to activate the channels.
     image : (C, *S), normalised, padded to multiples of what the network needs.
     tiling : sizes in voxels of the working grid, and the precision.
-    size : of the largest tile, (*T); by default that of `largest`.
+    size : of the largest tile, (*T); by default that of `largest_tile`.
     statistics : of the norms, where they were measured before; by default they are measured on the image.
     """
 
     def __init__(
         self, segmenter: Segmenter, image: Boxes, tiling: Tiling, size: tuple[int, ...] | None = None,
-        statistics: Pooled | None = None,
+        statistics: PooledNorms | None = None,
     ) -> None:  # fmt: skip
         self.segmenter, self.image, self.tiling, self.measured = segmenter, image, tiling, statistics
-        self.size = largest(segmenter, image.shape[1:], tiling) if size is None else size
+        self.size = largest_tile(segmenter, image.shape[1:], tiling) if size is None else size
 
     @cached_property
     def cover(self) -> Cover:
@@ -97,7 +97,7 @@ class TiledNetwork:
         return len(self.cover) == 1
 
     @cached_property
-    def statistics(self) -> Pooled | None:
+    def statistics(self) -> PooledNorms | None:
         """Of the norms, for boxes of the image; every caller takes a `fresh` counter of layers of its own."""
         return self.measured or measure(self.segmenter, self.image, self.size, self.tiling.precision)
 
@@ -115,8 +115,8 @@ class TiledNetwork:
         """What a tile sees, (C, *T)."""
         return self.image[(slice(None), *self.cover[number].region)]
 
-    def proven(self, statistics: Pooled | None) -> Way:
-        return proven(self.segmenter, self.image, self.size, self.tiling.precision, statistics).way
+    def proven(self, statistics: PooledNorms | None) -> Way:
+        return proven_way(self.segmenter, self.image, self.size, self.tiling.precision, statistics).way
 
     def prepare(self) -> None:
         """Find out what all boxes share, before several threads ask for it."""
@@ -124,7 +124,7 @@ class TiledNetwork:
 
     def prove(self) -> None:
         """Find out which way to compute the network is right, as `blended` would."""
-        if self.whole and not steady(self.segmenter.network):
+        if self.whole and not has_frozen_norms(self.segmenter.network):
             self.proven(None)
         else:
             self.prepare()
@@ -145,7 +145,7 @@ class TiledNetwork:
         self.prepare()
         groups = [range(first, min(first + batch, len(cover))) for first in range(0, len(cover), batch)]
         out = np.zeros((0,), dtype=np.float32)
-        done, beside = 0, at_a_time()
+        done, beside = 0, windows_at_once()
         with ThreadPoolExecutor(beside) as pool:
             for first in range(0, len(groups), beside):
                 some = groups[first : first + beside]
@@ -167,7 +167,7 @@ def predict_whole(networks: Sequence[TiledNetwork]) -> list[Image]:
     One tile sees all of its image, so norms that are not frozen take its own statistics.
     """
     first = networks[0]
-    own = first.statistics and first.statistics.fresh() if steady(first.segmenter.network) else None
+    own = first.statistics and first.statistics.fresh() if has_frozen_norms(first.segmenter.network) else None
     windows = [network.window(0) for network in networks]
     return list(forward(first.segmenter, windows, first.tiling.mirror, first.proven(own), own))
 
@@ -176,46 +176,46 @@ def probabilities(segmenter: Segmenter, image: Image, tiling: Tiling, progress: 
     """Normalised image (*S) or (C, *S) on the working grid, of any size -> activated channels (K, *S)."""
     step = multiple(segmenter)
     space = image.shape[-len(step) :]
-    out = TiledNetwork(segmenter, pad(image.reshape(-1, *space), step), tiling).blended(progress)
+    out = TiledNetwork(segmenter, pad_to_step(image.reshape(-1, *space), step), tiling).blended(progress)
     return out[(slice(None), *(slice(n) for n in space))]
 
 
-def at_a_time() -> int:
+def windows_at_once() -> int:
     """Groups of tiles that are predicted at the same time: one for every THREADS cores, MOST at most."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(max(cores // THREADS, 1), MOST)
 
 
-def largest(segmenter: Segmenter, shape: tuple[int, ...], tiling: Tiling) -> tuple[int, ...]:
+def largest_tile(segmenter: Segmenter, shape: tuple[int, ...], tiling: Tiling) -> tuple[int, ...]:
     """The size of tiles for a padded image; its own shape where it goes through whole."""
     step = multiple(segmenter)
     if tiling.tile is None:
         whole = int(np.prod(shape)) <= tiling.voxels
-        return shape if whole else fitting(shape, tiling.voxels // together(segmenter), step)
-    return up(tuple(max(t, LEAST * m) for t, m in zip(tiling.tile, step)), step)
+        return shape if whole else fit_tile(shape, tiling.voxels // tile_group(segmenter), step)
+    return round_up(tuple(max(t, LEAST * m) for t, m in zip(tiling.tile, step)), step)
 
 
-def together(segmenter: Segmenter) -> int:
+def tile_group(segmenter: Segmenter) -> int:
     """How many tiles the network has to see at once."""
-    return 1 if steady(segmenter.network) else WINDOWS
+    return 1 if has_frozen_norms(segmenter.network) else WINDOWS
 
 
-def measure(segmenter: Segmenter, image: Boxes, size: tuple[int, ...], precision: Precision) -> Pooled:
+def measure(segmenter: Segmenter, image: Boxes, size: tuple[int, ...], precision: Precision) -> PooledNorms:
     """Statistics of the norms for boxes of an image (C, *S): of the whole of it where it is one tile, else of windows
     as large as its tiles.
 
     Windows of tile size, because near its rim a window is not what the image is. A network that is shipped with its
     statistics needs none.
     """
-    pooled = Pooled()
-    if not steady(segmenter.network):
+    pooled = PooledNorms()
+    if not has_frozen_norms(segmenter.network):
         space = image.shape[1:]
-        way = proven(segmenter, image, size, precision, None).way
+        way = proven_way(segmenter, image, size, precision, None).way
         if size == space:
             places, together, rounds = iter([tuple(slice(0, n) for n in space)]), 1, 1
         else:
             size = tuple(min(t, n) for t, n in zip(size, space))
-            places, together = spread(space, size, multiple(segmenter)), WINDOWS
+            places, together = place_tiles(space, size, multiple(segmenter)), WINDOWS
             rounds = min(max(round(int(np.prod(space)) / (WINDOWS * int(np.prod(size)))), 1), ROUNDS)
         for _ in range(rounds):
             windows = [image[(slice(None), *place)] for place in islice(places, together)]
@@ -225,7 +225,7 @@ def measure(segmenter: Segmenter, image: Boxes, size: tuple[int, ...], precision
 
 
 def forward(
-    segmenter: Segmenter, images: Sequence[Image], mirror: bool, way: Way, pooled: Pooled | None
+    segmenter: Segmenter, images: Sequence[Image], mirror: bool, way: Way, pooled: PooledNorms | None
 ) -> NDArray[np.float32]:
     """Images (C, *tile) of one shape through the network together: (B, K, *tile) activated, float32.
 
@@ -255,8 +255,8 @@ def margin(network: TiledNetwork) -> tuple[int, ...]:
     much farther in principle, but with weights that do not matter. A multiple of what the input is a multiple of.
     """
     step, shape = multiple(network.segmenter), network.image.shape[1:]
-    size = fitting(shape, network.tiling.voxels // 4, step)
-    place = next(islice(spread(shape, size, step), 1))
+    size = fit_tile(shape, network.tiling.voxels // 4, step)
+    place = next(islice(place_tiles(shape, size, step), 1))
     window = network.image[(slice(None), *place)]
     whole = network.predict([window])[0]
     out = []
@@ -283,7 +283,7 @@ def changed_planes(change: Image, axis: int, backwards: bool) -> int:
     return int(changed[-1]) + 1 if changed.size else 0
 
 
-def widened(region: Slices, margin: tuple[int, ...], step: tuple[int, ...], shape: tuple[int, ...]) -> Slices:
+def widen_box(region: Slices, margin: tuple[int, ...], step: tuple[int, ...], shape: tuple[int, ...]) -> Slices:
     """A box with its margin, from and to multiples of `step`, inside of `shape` and at least LEAST steps long."""
     out = []
     for r, far, m, n in zip(region, margin, step, shape):
@@ -301,12 +301,12 @@ def multiple(segmenter: Segmenter) -> tuple[int, ...]:
     return tuple(int(m) for m in np.broadcast_to(np.asarray(segmenter.network.multiple), len(segmenter.axes)))
 
 
-def pad(image: Image, step: tuple[int, ...]) -> Image:
+def pad_to_step(image: Image, step: tuple[int, ...]) -> Image:
     """(C, *S) reflected beyond its ends up to a multiple of `step`, and to LEAST steps where it is smaller."""
     space = image.shape[1:]
-    target = up(tuple(max(n, LEAST * m) for n, m in zip(space, step)), step)
+    target = round_up(tuple(max(n, LEAST * m) for n, m in zip(space, step)), step)
     return np.pad(image, [(0, 0), *((0, t - n) for n, t in zip(space, target))], mode="reflect")
 
 
-def up(shape: tuple[int, ...], step: tuple[int, ...]) -> tuple[int, ...]:
+def round_up(shape: tuple[int, ...], step: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(-(-n // m) * m for n, m in zip(shape, step))

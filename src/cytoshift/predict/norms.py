@@ -26,11 +26,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ..core.atomic import replacing
+from ..core.atomic import atomic_path
 from ..core.errors import UserError
 
 
-class Pooled(TorchFunctionMode):
+class PooledNorms(TorchFunctionMode):
     """While entered, norms pool over the batch and note what they find; once frozen, they use the notes.
 
     Layers are told apart by the order of their calls, so it works for every network that calls instance_norm,
@@ -45,7 +45,7 @@ class Pooled(TorchFunctionMode):
         self.frozen: list[tuple[Tensor, Tensor]] | None = None  # per layer
         self.layer = 0
 
-    def __enter__(self) -> "Pooled":
+    def __enter__(self) -> "PooledNorms":
         self.layer = 0
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
@@ -97,9 +97,9 @@ class Pooled(TorchFunctionMode):
         self.notes[layer].append((mean, var))
         return mean, var
 
-    def fresh(self) -> "Pooled":
+    def fresh(self) -> "PooledNorms":
         """The same frozen statistics with a counter of layers of its own, for another thread."""
-        out = Pooled()
+        out = PooledNorms()
         out.frozen = self.frozen
         return out
 
@@ -115,11 +115,11 @@ class Pooled(TorchFunctionMode):
         tensors: dict[str, Tensor] = {}
         for layer, (mean, variance) in enumerate(self.frozen or []):
             tensors |= {f"{layer}.mean": mean.cpu().contiguous(), f"{layer}.variance": variance.cpu().contiguous()}
-        with writing_safetensors(path), replacing(path) as beside:
+        with writing_safetensors(path), atomic_path(path) as beside:
             save_file(tensors, beside)
 
     @classmethod
-    def load(cls, path: Path, device: torch.device) -> "Pooled":
+    def load(cls, path: Path, device: torch.device) -> "PooledNorms":
         found = load_file(path, device=str(device))
         pooled = cls()
         pooled.frozen = [(found[f"{layer}.mean"], found[f"{layer}.variance"]) for layer in range(len(found) // 2)]

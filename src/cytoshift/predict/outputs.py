@@ -31,12 +31,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.atomic import mend, replacing
+from ..core.atomic import atomic_path, clean_up
 from ..core.errors import UserError
-from ..core.text import cell, uncell
+from ..core.text import escape_cell, unescape_cell
 from ..data.volumes import Volume
 from ..data.write import write_labels
-from .claims import Claims, place_of
+from .claims import Claims, claimed_folder
 from .pipeline import Prediction
 from .raw import RawFiles
 
@@ -95,7 +95,7 @@ class Outputs:
         Raises UserError where anything else is there.
         """
         if self.single:
-            mend(self.beside("report"))
+            clean_up(self.beside("report"))
         if self.raw is not None:
             self.raw.claim(self.single and not self.claims.continued(overwrite), overwrite)
         self.claims.make(overwrite)
@@ -147,7 +147,7 @@ class Outputs:
     def complete(self) -> None:
         """Everything is there: labels, tables, pictures and the report. What killed workers have left goes."""
         for place in self.locks:
-            mend(place)
+            clean_up(place)
         self.claims.complete()
 
     @property
@@ -206,7 +206,7 @@ class Table:
     def read(cls, path: Path) -> Self:
         try:
             with path.open(newline="", encoding="utf-8") as file:
-                names, *rows = ([uncell(word) for word in row] for row in csv.reader(file))
+                names, *rows = ([unescape_cell(word) for word in row] for row in csv.reader(file))
         except (csv.Error, ValueError):  # no UTF-8, no row, zeros between the words
             names, rows = [], []
         if not names or any(len(row) != len(names) for row in rows):
@@ -214,8 +214,8 @@ class Table:
         return cls(names, rows)
 
     def write(self, path: Path) -> None:
-        with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([cell(word) for word in row] for row in (self.names, *self.rows))
+        with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([escape_cell(word) for word in row] for row in (self.names, *self.rows))
 
     def numbers(self, start: str) -> NDArray[np.float64]:
         """The first column whose name begins like that, as floats."""
@@ -235,7 +235,7 @@ def refuse_names(paths: Iterable[Path]) -> None:
     """Raises UserError where results would have names that cannot be written: too long, or no UTF-8."""
     for path in paths:
         try:
-            length = len(place_of(path).name.encode())
+            length = len(claimed_folder(path).name.encode())
         except UnicodeEncodeError:
             raise UserError(f"{path} is no name in UTF-8; choose another `out`") from None
         if length + ROOM > LONGEST:
@@ -254,7 +254,7 @@ def write_rows(path: Path, image: str, prediction: Prediction) -> None:
     for name, found in prediction.classes.items():
         columns = found.table.columns() | {"confidence": found.confidence}
         names = ["image", *(["class"] if name else []), *columns]
-        rows += [[image, *([name] if name else []), *row] for row in worded(columns)]
+        rows += [[image, *([name] if name else []), *row] for row in column_titles(columns)]
     Table(names, rows).write(path)
 
 
@@ -265,11 +265,11 @@ def write_pairs(path: Path, volume: Volume, prediction: Prediction) -> None:
     rows = [
         [volume.name, name, one, other, owner, distance]
         for (name, other), found in prediction.belongs.items()
-        for one, owner, distance in worded(found.columns())
+        for one, owner, distance in column_titles(found.columns())
     ]
     Table(names, rows).write(path)
 
 
-def worded(columns: Mapping[str, NDArray[np.generic]]) -> Iterator[tuple[str, ...]]:
+def column_titles(columns: Mapping[str, NDArray[np.generic]]) -> Iterator[tuple[str, ...]]:
     """Rows of columns, in words."""
     yield from zip(*([f"{v:.6g}" if c.dtype.kind == "f" else str(v) for v in c] for c in columns.values()))

@@ -25,24 +25,24 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ..core.blocks import Slices, within
+from ..core.blocks import Slices, relative_region
 from ..core.errors import UserError
 from ..core.normalise import Scale, Scales, measure
 from ..core.settings import parse
 from ..core.voxel import PIXEL, Voxel
-from ..data.several import apart
+from ..data.channel_axis import split_channels
 from ..data.volumes import Volume
-from ..labels.belong import Belonging, belonging
-from ..labels.filters import fill_own, filter_small
+from ..labels.filters import fill_holes_in_place, filter_small
 from ..labels.ids import relabel
 from ..labels.objects import Objects, objects
-from ..metrics.scores import mean_over_objects
+from ..labels.owners import Owners, assign_owners
+from ..metrics.confidence import mean_over_objects
 from ..model import Segmenter
 from ..represent import Part, Representation, RepresentationSettings
 from ..represent.base import StoredChannels, ball
 from .calibration import refuse_voxels
-from .network import Progress, TiledNetwork, Tiling, multiple, predict_whole, widened
-from .raw import Raw, rounded
+from .network import Progress, TiledNetwork, Tiling, multiple, predict_whole, widen_box
+from .raw import Raw, round_to_eight_bits
 from .working import InMemory, Working
 
 Labels = NDArray[np.int32]
@@ -80,7 +80,7 @@ class Prediction:
     """What was found in one volume."""
 
     classes: dict[str, Instances]  # by name; of a single class its name is ""
-    belongs: dict[tuple[str, str], Belonging]  # which objects of the first class belong to which of the second
+    belongs: dict[tuple[str, str], Owners]  # which objects of the first class belong to which of the second
     seconds: dict[str, float]  # of the stages: read, network, decode
     raw: Raw | None = None  # what was decoded, where that was to be kept
 
@@ -172,9 +172,9 @@ class Pipeline:
             return self.grid.back(finite(self.tiled().blended(progress)))
         box = tuple(slice(0, n) for n in space) if box is None else box
         room = self.grid.needed(box)
-        seen = widened(room, self.network.margin, self.grid.step, self.grid.shape[1:])
+        seen = widen_box(room, self.network.margin, self.grid.step, self.grid.shape[1:])
         (channels,) = self.windows([seen])
-        inner = np.ascontiguousarray(channels[(slice(None), *within(room, seen))])
+        inner = np.ascontiguousarray(channels[(slice(None), *relative_region(room, seen))])
         return self.grid.back(inner, room, box)
 
     def windows(self, regions: Sequence[Slices], grid: Working | None = None) -> NDArray[np.float32]:
@@ -196,11 +196,11 @@ class Pipeline:
             found[part.name] = Instances(labels, objects(labels, self.voxel), confidence)
         return found
 
-    def pairs(self, found: dict[str, Instances]) -> dict[tuple[str, str], Belonging]:
+    def pairs(self, found: dict[str, Instances]) -> dict[tuple[str, str], Owners]:
         """Which objects belong to which, for all classes of which that is asked."""
         wish = self.options.reach
         return {
-            (member, owner): belonging(
+            (member, owner): assign_owners(
                 found[member].labels, found[owner].labels, self.voxel, reach if wish is None else wish
             )
             for member, owner, reach in self.represent.pairs
@@ -254,7 +254,9 @@ def predict_group(
         started = time.perf_counter()
         kept = None
         if keep:
-            kept = rounded(images[number], clip_ranges(scales[number]), channels[number], pipeline.represent)
+            kept = round_to_eight_bits(
+                images[number], clip_ranges(scales[number]), channels[number], pipeline.represent
+            )
         found = pipeline.instances(channels[number])
         belongs = pipeline.pairs(found)
         seconds = {"read": read[number], "network": network, "decode": time.perf_counter() - started}
@@ -341,7 +343,7 @@ def measure_scale(segmenter: Segmenter, volume: Volume, raw: NDArray[np.generic]
     """The numbers that normalise this volume; never those of a tile."""
     if raw.dtype.kind == "f" and not np.isfinite(raw).all():
         raise UserError(f"{volume.name} holds NaN or infinite values; replace them (for example by the background)")
-    return segmenter.scale or measure(segmenter.normalisation, [apart(raw, len(volume.axes))])
+    return segmenter.scale or measure(segmenter.normalisation, [split_channels(raw, len(volume.axes))])
 
 
 def clip_ranges(scale: Scale | Scales) -> list[tuple[float, float]]:
@@ -361,7 +363,7 @@ def decode_filled(represent: Representation, channels: StoredChannels, voxel: Vo
     labels = represent.decode(channels, voxel)
     if options.max_hole == 0:
         return labels
-    return fill_own(labels, voxel, np.inf if options.max_hole is None else options.max_hole)
+    return fill_holes_in_place(labels, voxel, np.inf if options.max_hole is None else options.max_hole)
 
 
 def decode(represent: Representation, channels: StoredChannels, voxel: Voxel, options: Options) -> Labels:

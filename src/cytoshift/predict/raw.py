@@ -95,7 +95,7 @@ class RawFiles:
         write_channels(self.path(volume), raw.channels, raw.names, volume.voxel, volume.axes, self.words(volume))
 
 
-def rounded(
+def round_to_eight_bits(
     image: NDArray[np.float32],
     clips: list[tuple[float, float]],
     channels: NDArray[np.float32],

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import Slices, within
+from ..core.blocks import Slices, relative_region
 from ..core.compiled import njit
 from ..represent.base import StoredChannels
 
@@ -101,7 +101,7 @@ Along = NDArray[np.float32]
 Read = Callable[[int, Slices], StoredChannels]  # of a tile, by its number, a box (K, *S)
 
 
-def lay(out: NDArray[Any], cover: Cover, room: Slices, read: Read) -> None:
+def blend_tiles(out: NDArray[Any], cover: Cover, room: Slices, read: Read) -> None:
     """The sum of the weighted tiles in a region, (K, *room): float32, or uint8 and rounded.
 
     Each tile is read once. Most voxels belong to one tile, with a weight of 1, and are copied.
@@ -114,22 +114,22 @@ def lay(out: NDArray[Any], cover: Cover, room: Slices, read: Read) -> None:
                 del parts[passed]
             region = cover[number].region
             met = tuple(slice(max(t.start, r.start), min(t.stop, r.stop)) for t, r in zip(region, room))
-            parts[number] = met, read(number, within(met, region))
-        place = out[(slice(None), *within(cell, room))]
+            parts[number] = met, read(number, relative_region(met, region))
+        place = out[(slice(None), *relative_region(cell, room))]
         if len(numbers) == 1:
             met, part = parts[numbers[0]]
-            place[...] = part[(slice(None), *within(cell, met))]
+            place[...] = part[(slice(None), *relative_region(cell, met))]
         else:
             sums = np.zeros(place.shape, np.float32)
             for number in numbers:
                 tile, (met, part) = cover[number], parts[number]
-                along = [w[at] for w, at in zip(tile.weights, within(cell, tile.region))]
-                corner = [s.start for s in within(cell, met)]
+                along = [w[at] for w, at in zip(tile.weights, relative_region(cell, tile.region))]
+                corner = [s.start for s in relative_region(cell, met)]
                 add(
                     sums.reshape(len(sums), *flat, *sums.shape[1:]), part.reshape(len(part), *flat, *part.shape[1:]),
                     (*(0 for _ in flat), *corner), *[np.ones(1, np.float32) for _ in flat], *along,
                 )  # fmt: skip
-            place[...] = rounded(sums.ravel()).reshape(sums.shape) if out.dtype == np.uint8 else sums
+            place[...] = round_sums(sums.ravel()).reshape(sums.shape) if out.dtype == np.uint8 else sums
 
 
 @njit
@@ -147,7 +147,7 @@ def add(
 
 
 @njit
-def rounded(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+def round_sums(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """To whole numbers from 0 to 255; flat."""
     out = np.empty(values.size, np.uint8)
     for n in range(values.size):
@@ -171,7 +171,7 @@ def cuts(length: int, size: int, overlap: int, step: int) -> list[tuple[slice, N
     return [(slice(s, s + size), (ramp / total[s : s + size]).astype(np.float32)) for s in starts]
 
 
-def fitting(shape: tuple[int, ...], voxels: int, step: tuple[int, ...]) -> tuple[int, ...]:
+def fit_tile(shape: tuple[int, ...], voxels: int, step: tuple[int, ...]) -> tuple[int, ...]:
     """The largest tile of at most `voxels` voxels, as cubic as the image allows, in multiples of `step`."""
     size = list(shape)
     rest = float(voxels)
@@ -183,7 +183,7 @@ def fitting(shape: tuple[int, ...], voxels: int, step: tuple[int, ...]) -> tuple
     return tuple(size)
 
 
-def spread(shape: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]) -> Iterator[Slices]:
+def place_tiles(shape: tuple[int, ...], size: tuple[int, ...], step: tuple[int, ...]) -> Iterator[Slices]:
     """Endless places of a window of that size, evenly spread over the image, the same every time.
 
     The sequence of Roberts (2018), which has low discrepancy in any number of dimensions: place i of axis a is the

@@ -22,13 +22,13 @@ from torch import Tensor, nn
 
 from ..core.errors import UserError
 from ..core.machine import processor
-from ..core.threads import threads
+from ..core.threads import torch_threads
 from ..model import Segmenter
-from ..nets.folded import quick, supported
+from ..nets.folded import is_supported, quick
 from ..nets.formats import computes_bf16, instructions
 from ..nets.quick import Statistics
-from .norms import Pooled
-from .tiles import fitting, spread
+from .norms import PooledNorms
+from .tiles import fit_tile, place_tiles
 
 Precision = Literal["auto", "32", "bf16"]
 Way = Literal["folded bf16", "folded 32", "autocast bf16", "plain 32"]
@@ -73,8 +73,8 @@ Proofs = dict[tuple[Precision, bool, str], Proof]  # by precision, whether stati
 PROOFS: WeakKeyDictionary[nn.Module, Proofs] = WeakKeyDictionary()
 
 
-def proven(
-    segmenter: Segmenter, image: Array, size: tuple[int, ...], precision: Precision, pooled: Pooled | None
+def proven_way(
+    segmenter: Segmenter, image: Array, size: tuple[int, ...], precision: Precision, pooled: PooledNorms | None
 ) -> Proof:
     """The fastest way that agrees with the plain one; found out once for a network and a precision in a process.
 
@@ -116,9 +116,9 @@ def proof_of(segmenter: Segmenter) -> Proof | None:
 
 
 def prove(
-    segmenter: Segmenter, image: Array, size: tuple[int, ...], precision: Precision, pooled: Pooled | None
+    segmenter: Segmenter, image: Array, size: tuple[int, ...], precision: Precision, pooled: PooledNorms | None
 ) -> Proof:
-    """`proven`, without a memory."""
+    """`proven_way`, without a memory."""
     started = time.perf_counter()
     network: nn.Module = segmenter.network
     device = next(network.parameters()).device
@@ -129,7 +129,7 @@ def prove(
         seen = [torch.from_numpy(window[None]).to(device) for window in windows(segmenter, image, size)]
         wanted = channels(segmenter, seen, PLAIN, pooled)
         for way in fast:
-            errors[way] = error(channels(segmenter, seen, way, pooled), wanted)
+            errors[way] = relative_error(channels(segmenter, seen, way, pooled), wanted)
             if errors[way] <= TOLERANCE or not all(np.isfinite(one).all() for one in wanted):
                 chosen = way
                 break
@@ -160,7 +160,7 @@ def sentence(chosen: Way, errors: dict[str, float]) -> str:
 def ways(network: nn.Module, device: torch.device, precision: Precision, told: bool) -> list[Way]:
     """Those that are worth a try before the plain one, fastest first. told: the norms know their statistics."""
     half = precision == "bf16" or (precision == "auto" and computes_bf16(device))
-    if told and supported(network):
+    if told and is_supported(network):
         return ["folded bf16", "folded 32"] if half else ["folded 32"]
     return ["autocast bf16"] if half else []
 
@@ -172,19 +172,19 @@ def windows(segmenter: Segmenter, image: Array, size: tuple[int, ...]) -> list[N
     size = tuple(min(t, n) for t, n in zip(size, space))
     most = max(VOXELS, int(prod(space) * SHARE)) // WINDOWS
     if prod(size) > most:
-        rest = fitting(size[:-1], max(most // size[-1], 1), step[:-1])
+        rest = fit_tile(size[:-1], max(most // size[-1], 1), step[:-1])
         size = (*(min(max(r, 4 * m), t) for r, m, t in zip(rest, step, size)), size[-1])
-    return [np.asarray(image[(slice(None), *place)]) for place in islice(spread(space, size, step), WINDOWS)]
+    return [np.asarray(image[(slice(None), *place)]) for place in islice(place_tiles(space, size, step), WINDOWS)]
 
 
 def channels(
-    segmenter: Segmenter, seen: Sequence[Tensor], way: Way, pooled: Pooled | None
+    segmenter: Segmenter, seen: Sequence[Tensor], way: Way, pooled: PooledNorms | None
 ) -> list[NDArray[np.float32]]:
     """Activated channels of windows, one by one."""
     return [compute(segmenter, x, way, pooled) for x in seen]
 
 
-def error(found: Sequence[NDArray[np.float32]], wanted: Sequence[NDArray[np.float32]]) -> float:
+def relative_error(found: Sequence[NDArray[np.float32]], wanted: Sequence[NDArray[np.float32]]) -> float:
     """Rms difference over the standard deviation (`LEAST_SPREAD` at least), largest over the channels; inf for NaN."""
     got, truth = (
         np.concatenate([one.reshape(*one.shape[:2], -1)[0] for one in each], axis=1) for each in (found, wanted)
@@ -194,17 +194,17 @@ def error(found: Sequence[NDArray[np.float32]], wanted: Sequence[NDArray[np.floa
     return value if np.isfinite(value) else float("inf")
 
 
-def compute(segmenter: Segmenter, x: Tensor, way: Way, pooled: Pooled | None) -> NDArray[np.float32]:
+def compute(segmenter: Segmenter, x: Tensor, way: Way, pooled: PooledNorms | None) -> NDArray[np.float32]:
     """Images (B, C, *S) through the network: activated channels (B, K, *S).
 
     pooled: statistics for its norms; they are measured where they are not frozen. None: those of the image.
     """
     network: Any = segmenter.network
-    with threads(), torch.inference_mode():
+    with torch_threads(), torch.inference_mode():
         if way.startswith("folded"):
             assert pooled is not None and pooled.frozen is not None, "a folded network knows its statistics"
             dtype = torch.bfloat16 if way == "folded bf16" else torch.float32
-            logits: Tensor = prepared(network, dtype, pooled.frozen)(x)
+            logits: Tensor = prepare_network(network, dtype, pooled.frozen)(x)
         else:
             with torch.autocast(x.device.type, torch.bfloat16, way == "autocast bf16"), pooled or nullcontext():
                 logits = network(x)
@@ -215,7 +215,7 @@ def compute(segmenter: Segmenter, x: Tensor, way: Way, pooled: Pooled | None) ->
 PREPARED: WeakKeyDictionary[nn.Module, tuple[list[Statistics] | None, torch.dtype, nn.Module]] = WeakKeyDictionary()
 
 
-def prepared(network: nn.Module, dtype: torch.dtype, statistics: list[Statistics]) -> nn.Module:
+def prepare_network(network: nn.Module, dtype: torch.dtype, statistics: list[Statistics]) -> nn.Module:
     """The network with these statistics folded in, made once for all tiles that share the list."""
     known, kept, made = PREPARED.get(network, (None, None, network))
     same = known is statistics or (known is not None and not known and not statistics)  # the network has its own

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import Slices, extent, within
+from ..core.blocks import Slices, extent, relative_region
 from ..core.errors import UserError
 from ..core.normalise import Scale, Scales
 from ..core.voxel import Voxel
-from ..data.resample import Axis, image_at, resample, working_shape
+from ..data.resample import ResampledAxis, image_at, resample, working_shape
 from ..data.volumes import Volume
-from .network import LEAST, pad, up
+from .network import LEAST, pad_to_step, round_up
 
 HELD = 2e8  # bytes of a volume that are kept for the boxes that share them
 FAR = 4  # standard deviations of the Gaussian that shrinking takes
@@ -47,7 +47,7 @@ class InMemory:
 
     def padded(self) -> NDArray[np.float32]:
         """With channels and padding, (C, *T)."""
-        return pad(resample(self.image, self.inside).reshape(-1, *self.inside), self.step)
+        return pad_to_step(resample(self.image, self.inside).reshape(-1, *self.inside), self.step)
 
     @cached_property
     def constant(self) -> bool:
@@ -98,7 +98,7 @@ class Working:
         """With channels and padding, (C, *S)."""
         return (
             self.volume.channels,
-            *up(tuple(max(n, LEAST * m) for n, m in zip(self.inside, self.step)), self.step),
+            *round_up(tuple(max(n, LEAST * m) for n, m in zip(self.inside, self.step)), self.step),
         )
 
     @cached_property
@@ -106,13 +106,13 @@ class Working:
         """Voxels of the volume in one of the working grid."""
         return tuple(own / new for own, new in zip(self.volume.shape, self.inside))
 
-    def source(self, box: Slices) -> list[tuple[slice, Axis]]:
+    def source(self, box: Slices) -> list[tuple[slice, ResampledAxis]]:
         """Of each axis what a box (*T) reads of the volume, and where its voxels lie in that."""
         out = []
         for side, inside, ratio, n in zip(box, self.inside, self.ratios, self.volume.shape):
             places = centres(slice(side.start, min(side.stop, inside)), ratio)
-            room = around(places, ratio, n)
-            out.append((room, Axis(places - room.start, ratio)))
+            room = surrounding_voxels(places, ratio, n)
+            out.append((room, ResampledAxis(places - room.start, ratio)))
         return out
 
     def held(self, boxes: Sequence[Slices]) -> "Working":
@@ -125,7 +125,7 @@ class Working:
         if prod(extent(room)) * self.volume.channels * self.volume.dtype.itemsize > HELD:
             return self
         array: Any = self.volume.array
-        part: Any = Held(array[(..., *room)], room, array.shape)
+        part: Any = MemoryBox(array[(..., *room)], room, array.shape)
         return replace(self, volume=replace(self.volume, array=part))
 
     def __getitem__(self, region: Slices) -> NDArray[np.float32]:
@@ -146,19 +146,19 @@ class Working:
         """The box of the working grid that a box of the volume is interpolated from."""
         out = []
         for box, ratio, n in zip(own, self.ratios, self.inside):
-            out.append(around(centres(box, 1 / ratio), 1 / ratio, n))
+            out.append(surrounding_voxels(centres(box, 1 / ratio), 1 / ratio, n))
         return tuple(out)
 
     def back(self, channels: NDArray[np.float32], room: Slices, own: Slices) -> NDArray[np.float32]:
         """Channels (K, *room) of the working grid -> (K, *own) of the volume's own."""
         axes = []
         for box, at, ratio in zip(own, room, self.ratios):
-            axes.append(Axis(centres(box, 1 / ratio) - at.start, 1 / ratio))
+            axes.append(ResampledAxis(centres(box, 1 / ratio) - at.start, 1 / ratio))
         return np.stack([image_at(channel, axes) for channel in channels])
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class MemoryBox:
     """A box of an array that is in memory: read by the places of the array, (..., *slices) within the box."""
 
     part: Any
@@ -171,7 +171,7 @@ class Held:
         return kind
 
     def __getitem__(self, key: tuple[Any, ...]) -> NDArray[np.generic]:
-        found: NDArray[np.generic] = self.part[(..., *within(key[1:], self.room))]
+        found: NDArray[np.generic] = self.part[(..., *relative_region(key[1:], self.room))]
         return found
 
 
@@ -182,7 +182,7 @@ def centres(box: slice, ratio: float) -> NDArray[np.float64]:
     return np.where(np.abs(places - whole) < 1e-9, whole, places)
 
 
-def around(places: NDArray[np.float64], ratio: float, length: int) -> slice:
+def surrounding_voxels(places: NDArray[np.float64], ratio: float, length: int) -> slice:
     """The voxels that an interpolation at these places reads; `ratio` of them become one."""
     far = ceil(FAR * (ratio - 1) / 2) if ratio > 1 else 0
     first, last = floor(places[0]) - far, ceil(places[-1]) + far

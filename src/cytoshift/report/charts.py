@@ -40,15 +40,25 @@ def curve(name: str, points: Sequence[tuple[float, float]], marks: Sequence[floa
         f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{HIGH}"/>'
         for x in (place(step, low)[0] for step in marks if first <= step <= last)
     )
-    words = f"{name}: {number(values[0])} at step {first:g}, {number(thick[-1][1])} at step {steps[-1]:g}, " \
-            f"least {number(ranked[0])}, most {number(ranked[-1])}"  # fmt: skip
-    body = f'{lines}<path class="thin" d="{path(points, place)}"/><path class="thick" d="{path(thick, place)}"/>'
+    words = (
+        f"{name}: {format_number(values[0])} at step {first:g}, {format_number(thick[-1][1])} at step {steps[-1]:g}, "
+        f"least {format_number(ranked[0])}, most {format_number(ranked[-1])}"
+    )
+    body = (
+        f'{lines}<path class="thin" d="{svg_path(points, place)}"/><path class="thick" d="{svg_path(thick, place)}"/>'
+    )
     return Curve(
-        name, drawing(words, body), number(thick[-1][1]), number(low), number(high), f"{first:g}", f"{steps[-1]:g}"
+        name,
+        svg_picture(words, body),
+        format_number(thick[-1][1]),
+        format_number(low),
+        format_number(high),
+        f"{first:g}",
+        f"{steps[-1]:g}",
     )
 
 
-def path(points: Sequence[tuple[float, float]], place: object) -> str:
+def svg_path(points: Sequence[tuple[float, float]], place: object) -> str:
     step = max(-(-len(points) // POINTS), 1)
     chosen = [*points[::step], *([points[-1]] if (len(points) - 1) % step else [])]
     if len(chosen) == 1:
@@ -56,7 +66,7 @@ def path(points: Sequence[tuple[float, float]], place: object) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in (place(*point) for point in chosen))  # type: ignore[operator]
 
 
-def drawing(words: str, body: str, high: int = HIGH) -> Markup:
+def svg_picture(words: str, body: str, high: int = HIGH) -> Markup:
     """A picture for readers of pages as well. body: SVG made of numbers alone."""
     return Markup(
         f'<svg role="img" aria-label="{escape(words)}" viewBox="0 0 {WIDE} {high}" preserveAspectRatio="none">'
@@ -85,10 +95,10 @@ def bars(
     body += "".join(
         f'<line class="mark" x1="{WIDE * m:.1f}" x2="{WIDE * m:.1f}" y1="0" y2="{HIGH}"/>' for m in marks if 0 <= m <= 1
     )
-    return drawing(words, body)
+    return svg_picture(words, body)
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Three digits, for reading.
 
     >>> number(1234567.0), number(0.01234), number(0)

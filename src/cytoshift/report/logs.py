@@ -13,7 +13,7 @@ AT = re.compile(r"^warning at step (\d+): ")
 
 
 @dataclass(frozen=True)
-class Said:
+class LogSentence:
     """A sentence of the log, the steps at which it was said, and whether it is a warning."""
 
     text: str
@@ -23,7 +23,7 @@ class Said:
 
 
 @dataclass
-class History:
+class TrainingLog:
     """Rows of numbers and sentences, in their order."""
 
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -33,12 +33,12 @@ class History:
     def last(self) -> int:
         return int(self.rows[-1]["step"]) if self.rows else 0
 
-    def said(self) -> list[Said]:
+    def said(self) -> list[LogSentence]:
         """Every sentence once."""
         plain = [(AT.sub("", note), AT.match(note)) for note in self.notes]
         count = Counter(text for text, _ in plain)
         steps = {text: tuple(int(m.group(1)) for t, m in plain if t == text and m) for text in count}
-        return [Said(text, steps[text], times, bool(steps[text])) for text, times in count.items()]
+        return [LogSentence(text, steps[text], times, bool(steps[text])) for text, times in count.items()]
 
     def curves(self) -> dict[str, list[Curve]]:
         """Of every term, by its player; the learning rate at the end."""
@@ -52,9 +52,9 @@ class History:
         return found
 
 
-def history(path: Path) -> History:
+def read_log(path: Path) -> TrainingLog:
     """What can be read of a log, also of one that is being written."""
-    found = History()
+    found = TrainingLog()
     if not path.exists():
         return found
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

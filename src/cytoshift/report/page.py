@@ -14,10 +14,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from .. import __version__
-from ..core.atomic import replacing
+from ..core.atomic import atomic_path
 from ..core.errors import UserError
-from ..core.facts import now
-from . import benchmark, evaluation, segmentation, training
+from ..core.json_files import now
+from . import benchmark_page, evaluation_page, segmentation_page, training_page
 from .pictures import Album
 
 
@@ -28,25 +28,25 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     """
     folder = Path(folder)
     album = Album()
-    if (account := segmentation.of_folder(folder)) is not None:
-        template, content = "segmentation.html", segmentation.context(account, album)
-    elif evaluation.is_evaluation(folder):
-        template, content = "evaluation.html", evaluation.context(folder, album)
-    elif benchmark.is_benchmark(folder):
-        template, content = "benchmark.html", benchmark.context(folder, album)
-    elif training.is_training(folder):
-        template, content = "training.html", training.context(folder, album)
+    if (account := segmentation_page.account_of(folder)) is not None:
+        template, content = "segmentation.html", segmentation_page.context(account, album)
+    elif evaluation_page.is_evaluation(folder):
+        template, content = "evaluation.html", evaluation_page.context(folder, album)
+    elif benchmark_page.is_benchmark(folder):
+        template, content = "benchmark.html", benchmark_page.context(folder, album)
+    elif training_page.is_training(folder):
+        template, content = "training.html", training_page.context(folder, album)
     else:
         raise UserError(
             f"{folder} holds no run of 'cytoshift train', no results of 'segment' and none of 'bench'; pass a folder "
             "that one of these has written"
         )
-    return write_page(template, content, album, out or place_of(folder))
+    return write_page(template, content, album, out or page_path(folder))
 
 
-def place_of(folder: Path) -> Path:
+def page_path(folder: Path) -> Path:
     """Where the page of a folder goes."""
-    account = segmentation.of_folder(Path(folder))
+    account = segmentation_page.account_of(Path(folder))
     if account is None:
         return Path(folder) / "report.html"
     return account.with_suffix(".report.html") if account.suffix == ".report" else account / "report.html"
@@ -54,13 +54,13 @@ def place_of(folder: Path) -> Path:
 
 def write_page(template: str, content: dict[str, Any], album: Album, out: Path) -> Path:
     """Fill in a template of this room."""
-    text = rendered(template, {**content, "dropped": album.dropped})
-    with replacing(out) as beside:
+    text = render_template(template, {**content, "dropped": album.dropped})
+    with atomic_path(out) as beside:
         beside.write_text(text, encoding="utf-8")
     return out
 
 
-def rendered(template: str, content: dict[str, Any]) -> str:
+def render_template(template: str, content: dict[str, Any]) -> str:
     environment = Environment(
         loader=PackageLoader(__package__), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.papers import library
-from ..core.progress import duration
+from ..core.progress import format_duration
+from .methods_text import size_text
 from .pictures import Picture
-from .words import size
 
 SHOWN = 12  # images in the table of the input
 
@@ -40,16 +40,16 @@ class Viewer:
 
 
 @dataclass(frozen=True)
-class Copied:
+class CopyText:
     """A text with a button that copies it."""
 
     key: str
     text: str
 
 
-def copied(keys: tuple[str, ...]) -> list[Copied]:
+def copy_entries(keys: tuple[str, ...]) -> list[CopyText]:
     """The entries, to be copied from a page."""
-    return [Copied(key, library()[key]) for key in keys]
+    return [CopyText(key, library()[key]) for key in keys]
 
 
 @dataclass(frozen=True)
@@ -68,49 +68,53 @@ class Time:
         for session in sessions:
             for name, value in session.get("seconds", {}).items():
                 seconds[name] = seconds.get(name, 0.0) + float(value)
-        return cls.of(seconds, peaks(sessions), len(sessions))
+        return cls.of(seconds, peak_memory_text(sessions), len(sessions))
 
     @classmethod
     def of(cls, seconds: Mapping[str, float], memory: str, sessions: int = 1) -> "Time | None":
         total = sum(seconds.values())
         if not total:
             return None
-        rows = [(name, frame(value), value / total) for name, value in seconds.items() if value > 0]
-        return cls(rows, frame(total), memory, sessions)
+        rows = [(name, format_time(value), value / total) for name, value in seconds.items() if value > 0]
+        return cls(rows, format_time(total), memory, sessions)
 
 
-def peaks(told: Sequence[Mapping[str, Any]]) -> str:
+def peak_memory_text(told: Sequence[Mapping[str, Any]]) -> str:
     """Most memory of several processes, in words."""
     held, cards = (max((one.get(key) or 0.0 for one in told), default=0.0) for key in ("memory_gb", "card_gb"))
     words = [f"{held:.2f} GB of memory"] * bool(held) + [f"{cards:.2f} GB on a card"] * bool(cards)
     return " and ".join(words)
 
 
-def frame(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """A time for reading; short ones have parts of seconds."""
-    return f"{seconds:.2g} s" if seconds < 10 else duration(seconds)
+    return f"{seconds:.2g} s" if seconds < 10 else format_duration(seconds)
 
 
-def flat(tree: Any, key: str = "") -> list[tuple[str, str]]:
+def flatten_settings(tree: Any, key: str = "") -> list[tuple[str, str]]:
     """Nested settings as rows of "group.key" and value; what is not set is left out."""
     if isinstance(tree, Mapping):
-        return [row for name, value in tree.items() for row in flat(value, f"{key}.{name}" if key else str(name))]
+        return [
+            row
+            for name, value in tree.items()
+            for row in flatten_settings(value, f"{key}.{name}" if key else str(name))
+        ]
     if isinstance(tree, list | tuple) and any(isinstance(value, Mapping) for value in tree):
-        return [row for number, value in enumerate(tree) for row in flat(value, f"{key}.{number}")]
+        return [row for number, value in enumerate(tree) for row in flatten_settings(value, f"{key}.{number}")]
     if tree is None or tree == []:
         return []
     if isinstance(tree, list | tuple):
-        return [(key, ", ".join(plain(value) for value in tree))]
-    return [(key, plain(tree))]
+        return [(key, ", ".join(plain_value(value) for value in tree))]
+    return [(key, plain_value(tree))]
 
 
-def plain(value: Any) -> str:
+def plain_value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def understood(images: Mapping[str, Any], title: str, picture: Picture | None) -> dict[str, Any] | None:
+def describe_inputs(images: Mapping[str, Any], title: str, picture: Picture | None) -> dict[str, Any] | None:
     """What was understood of some images; None where nothing was written down."""
     each = images.get("each", [])
     if not each:
@@ -118,7 +122,7 @@ def understood(images: Mapping[str, Any], title: str, picture: Picture | None) -
     rows = [
         {
             "name": one["name"], "axes": one["axes"], "shape": " × ".join(map(str, one["shape"])),
-            "voxel": size(one["voxel"], one["unit"]), "dtype": one["dtype"], "channels": one.get("channels", 1),
+            "voxel": size_text(one["voxel"], one["unit"]), "dtype": one["dtype"], "channels": one.get("channels", 1),
             "origin": one["origin"],
         }
         for one in each[:SHOWN]

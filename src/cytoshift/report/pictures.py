@@ -41,9 +41,9 @@ class Album:
             picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
         picture.save(buffer, format="JPEG", quality=QUALITY, optimize=True)
-        return self.embedded(buffer.getvalue(), "image/jpeg", alt, picture.size)
+        return self.embed(buffer.getvalue(), "image/jpeg", alt, picture.size)
 
-    def as_it_is(self, path: Path, alt: str) -> Picture | None:
+    def embed_file(self, path: Path, alt: str) -> Picture | None:
         """A small PNG or JPEG, byte for byte."""
         from PIL import Image
 
@@ -51,9 +51,9 @@ class Album:
             return None
         with Image.open(path) as opened:
             size = opened.size
-        return self.embedded(path.read_bytes(), TYPES[path.suffix], alt, size)
+        return self.embed(path.read_bytes(), TYPES[path.suffix], alt, size)
 
-    def embedded(self, data: bytes, kind: str, alt: str, size: tuple[int, int]) -> Picture | None:
+    def embed(self, data: bytes, kind: str, alt: str, size: tuple[int, int]) -> Picture | None:
         if len(data) > self.left:
             self.dropped += 1
             return None
@@ -61,17 +61,17 @@ class Album:
         return Picture(Markup(f"data:{kind};base64,{base64.b64encode(data).decode()}"), alt, *size)
 
 
-def thinned(groups: list[list[Path]], budget: int) -> list[int]:
+def select_groups(groups: list[list[Path]], budget: int) -> list[int]:
     """Which of some groups of files fit into a budget: all of them, or as many as fit, evenly."""
     sizes = [sum(path.stat().st_size for path in group if path.exists()) for group in groups]
     for count in range(len(groups), 0, -1):
-        chosen = evenly(len(groups), count)
+        chosen = spaced_numbers(len(groups), count)
         if sum(sizes[i] for i in chosen) <= budget:
             return chosen
     return []
 
 
-def evenly(total: int, count: int) -> list[int]:
+def spaced_numbers(total: int, count: int) -> list[int]:
     """At most `count` of the numbers below `total`, the first and the last among them; of one, the middle.
 
     >>> evenly(5, 3), evenly(2, 9), evenly(5, 1)

@@ -11,9 +11,9 @@ from ..core.errors import UserError
 from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..labels.ids import relabel
-from .base import LONGEST, WATERSHED, Channels, Labels, Link, Representation, StoredChannels, least, to_floats
-from .bcd import masks
-from .flood import split
+from .base import LONGEST, WATERSHED, Channels, Labels, Link, Representation, StoredChannels, minimum_voxels, to_floats
+from .bcd import mask_loss
+from .quantised_watershed import split_by_seeds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,7 +74,7 @@ class Affinity(Representation):
 
     def loss(self, logits: "Tensor", target: "Tensor") -> "Tensor":
         """Mean over the offsets of balanced cross-entropy and Dice."""
-        return masks(logits, target, self.dice) / len(self.offsets)
+        return mask_loss(logits, target, self.dice) / len(self.offsets)
 
     def foreground(self, channels: StoredChannels) -> Channels:
         """The strongest tie to a face neighbour."""
@@ -91,8 +91,8 @@ class Affinity(Representation):
         weakest = ties(self.faces(channels), np.minimum, 1)
         height = np.rint(np.clip(weakest, 0, 1) * 255).astype(np.uint8)
         mask = self.foreground(channels) > self.threshold
-        sizes = least(self.smallest, (self.seed_voxels, self.voxels), voxel)
-        return split(height, weakest > self.seed, mask, *sizes)
+        sizes = minimum_voxels(self.smallest, (self.seed_voxels, self.voxels), voxel)
+        return split_by_seeds(height, weakest > self.seed, mask, *sizes)
 
     def faces(self, channels: StoredChannels) -> list[Channels]:
         """The channels of the face neighbours along each axis."""

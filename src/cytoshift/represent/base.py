@@ -12,7 +12,7 @@ from ..core.errors import UserError
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from ..labels.filters import fill_holes
-from ..labels.holes import without_unsure
+from ..labels.holes import drop_unsure
 
 if TYPE_CHECKING:  # a settings file is checked without torch
     from torch import Tensor
@@ -199,7 +199,7 @@ def to_floats(channels: StoredChannels, ranges: Ranges) -> Channels:
     return out
 
 
-def smoothed(values: Channels, voxel: Voxel) -> Channels:
+def smooth_channel(values: Channels, voxel: Voxel) -> Channels:
     """values (*S) with a Gaussian of one voxel of the finest axis, as wide in space along the others.
 
     The grain of a network and the steps of a voxel lattice have that size, whatever the objects'.
@@ -209,7 +209,7 @@ def smoothed(values: Channels, voxel: Voxel) -> Channels:
     return np.asarray(gaussian_filter(values, [1 / a for a in voxel.anisotropy], mode="nearest"), dtype=np.float32)
 
 
-def components(mask: NDArray[np.bool_]) -> tuple[Labels, int]:
+def label_components(mask: NDArray[np.bool_]) -> tuple[Labels, int]:
     """Face-connected components 1..N of (*S), and N."""
     from scipy.ndimage import label
 
@@ -220,11 +220,11 @@ def components(mask: NDArray[np.bool_]) -> tuple[Labels, int]:
 def hysteresis(low: NDArray[np.bool_], sure: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The face-connected components of `low` that hold a voxel of `sure`; both (*S)."""
     outside = np.ascontiguousarray(~low)
-    without_unsure(outside.reshape(-1).view(np.uint8), np.ascontiguousarray(sure).ravel(), *outside.shape[-2:])
+    drop_unsure(outside.reshape(-1).view(np.uint8), np.ascontiguousarray(sure).ravel(), *outside.shape[-2:])
     return ~outside
 
 
-def without_holes(mask: NDArray[np.bool_], smallest: float | None, voxel: Voxel) -> NDArray[np.bool_]:
+def fill_enclosed(mask: NDArray[np.bool_], smallest: float | None, voxel: Voxel) -> NDArray[np.bool_]:
     """Background that the mask encloses and that is too small for an object is no background.
 
     Without a `smallest` diameter nobody knows what too small is, and the mask stays as it is.
@@ -235,7 +235,7 @@ def without_holes(mask: NDArray[np.bool_], smallest: float | None, voxel: Voxel)
     return filled.astype(bool)
 
 
-def least(smallest: float | None, counts: tuple[int, int], voxel: Voxel) -> tuple[int, int]:
+def minimum_voxels(smallest: float | None, counts: tuple[int, int], voxel: Voxel) -> tuple[int, int]:
     """The voxels that a seed and an object need at least: `counts`, or what the smallest object's diameter asks for.
 
     An object needs half of the diameter, since the border may cut it, and a seed a quarter of the core of such size.

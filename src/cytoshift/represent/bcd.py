@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from ..core.errors import UserError
 from ..core.settings import parse
 from ..core.voxel import Voxel
+from ..labels.boundaries import axis_index
 from ..labels.dtypes import smallest_dtype
-from ..labels.edges import along
 from ..labels.ids import relabel
 from .base import (
     LONGEST,
@@ -22,14 +22,14 @@ from .base import (
     Ranges,
     Representation,
     StoredChannels,
-    least,
+    minimum_voxels,
     to_eight_bits,
     to_floats,
 )  # fmt: skip
 from .distance import deepest, distances
-from .flood import Mask, Unsigned, dense, mark, spread
 from .frame import State
-from .signed import signed
+from .quantised_watershed import Mask, Unsigned, compact_ids, flood_levels, mark_seeds
+from .signed_distance import signed_distance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +44,7 @@ SMOOTH = 100.0  # of the Dice loss
 RANGES: Ranges = ((0, 1), (0, 1), (-1, 1))  # of foreground, contour and signed distance
 
 
-class Outlined(Representation):
+class ContourRepresentation(Representation):
     """What the two representations share: foreground and contour.
 
     contour: "slice" outlines each (y, x) slice as the target '4-1-1' of PyTorch Connectomics does: a voxel whose two
@@ -94,7 +94,7 @@ class Outlined(Representation):
 
     def sizes(self, voxel: Voxel) -> tuple[int, int]:
         """The voxels that a seed and an object need at least."""
-        return least(self.smallest, (self.seed_voxels, self.voxels), voxel)
+        return minimum_voxels(self.smallest, (self.seed_voxels, self.voxels), voxel)
 
     def outline(self, labels: Labels, voxel: Voxel, depth: NDArray[np.float32] | None = None) -> Mask:
         """Contour of a dense label image (*S); `depth` below the surface if it is known already."""
@@ -107,7 +107,7 @@ class Outlined(Representation):
         return found
 
 
-class BC(Outlined):
+class BC(ContourRepresentation):
     """Two channels, foreground and contour: CySGAN's ablation without the distance."""
 
     kind: Literal["bc"] = "bc"
@@ -125,13 +125,13 @@ class BC(Outlined):
 
     def loss(self, logits: "Tensor", target: "Tensor") -> "Tensor":
         """Balanced cross-entropy and Dice of both channels."""
-        return masks(logits, target, self.dice)
+        return mask_loss(logits, target, self.dice)
 
     def decode(self, channels: StoredChannels, voxel: Voxel) -> Labels:
         """Seeds are sure foreground without contour; they flood the foreground, the likeliest first."""
         eight = to_eight_bits(channels, self.ranges)
         seed, smallest = self.sizes(voxel)
-        return dense(flooded(eight, eight[0], self.cuts(), seed), smallest)
+        return compact_ids(watershed_eight_bits(eight, eight[0], self.cuts(), seed), smallest)
 
     def describe(self) -> str:
         return (
@@ -141,10 +141,10 @@ class BC(Outlined):
         )
 
 
-class BCD(Outlined):
+class BCD(ContourRepresentation):
     """Three channels: foreground, contour and signed distance (CySGAN, section II-B).
 
-    The distance lies in (0, 1] inside of objects, each by its own depth, and in [-1, 0) outside; see `signed`.
+    The distance lies in (0, 1] inside of objects, each by its own depth, and in [-1, 0) outside; see `signed_distance`.
     distance: foreground has more of it (thres5), seed_distance: seeds have more (thres4).
     flood: by which channel seeds spread, the foreground as in the authors' code, or the distance.
     regression: weight of the squared error of the distance.
@@ -175,7 +175,7 @@ class BCD(Outlined):
         out = np.empty((3, *numbered.shape), dtype=np.float32)
         out[0] = numbered > 0
         out[1] = self.outline(numbered, voxel)
-        out[2] = signed(numbered, voxel)
+        out[2] = signed_distance(numbered, voxel)
         return out
 
     def activate(self, logits: "Tensor") -> "Tensor":
@@ -188,7 +188,7 @@ class BCD(Outlined):
         from torch.nn.functional import mse_loss
 
         off = mse_loss(logits[:, 2:].tanh(), target[:, 2:])
-        return masks(logits[:, :2], target[:, :2], self.dice) + self.regression * off
+        return mask_loss(logits[:, :2], target[:, :2], self.dice) + self.regression * off
 
     def decode(self, channels: StoredChannels, voxel: Voxel) -> Labels:
         """`bcd_watershed` with these thresholds, on channels rounded to 8 bits.
@@ -200,7 +200,7 @@ class BCD(Outlined):
         height = eight[0] if self.flood == "foreground" else eight[2]
         cuts = self.cuts()._replace(seed_distance=self.seed_distance, distance=self.distance)
         seed, smallest = self.sizes(voxel)
-        return dense(flooded(eight, height, cuts, seed), smallest)
+        return compact_ids(watershed_eight_bits(eight, height, cuts, seed), smallest)
 
     def rankings(self, channels: StoredChannels) -> Mapping[str, Channels]:
         """shape: B (1 - C) D, where D counts inside of objects, where it is positive."""
@@ -279,10 +279,10 @@ class Cuts(NamedTuple):
     distance: float = -1
 
 
-def flooded(eight: Eight, height: Unsigned, cuts: Cuts, seed_voxels: int) -> State:
+def watershed_eight_bits(eight: Eight, height: Unsigned, cuts: Cuts, seed_voxels: int) -> State:
     """The first steps of `flood.split` on channels of 8 bits, with no mask in memory for longer than it is needed."""
-    state = mark(seeds(eight, cuts), seed_voxels, height.dtype)
-    spread(state, height, foreground(eight, cuts))
+    state = mark_seeds(seeds(eight, cuts), seed_voxels, height.dtype)
+    flood_levels(state, height, foreground(eight, cuts))
     return state
 
 
@@ -291,18 +291,18 @@ def seeds(eight: Eight, cuts: Cuts) -> Mask:
     out: Mask = eight[0] > int(255 * cuts.seed_foreground)
     out &= eight[1] < int(255 * cuts.seed_contour)
     for distance in eight[2:]:
-        out &= distance >= above(cuts.seed_distance)
+        out &= distance >= quantise_distance(cuts.seed_distance)
     return out
 
 
 def foreground(eight: Eight, cuts: Cuts) -> Mask:
     out: Mask = eight[0] > int(255 * cuts.foreground)
     for distance in eight[2:]:
-        out &= distance >= above(cuts.distance)
+        out &= distance >= quantise_distance(cuts.distance)
     return out
 
 
-def above(distance: float) -> int:
+def quantise_distance(distance: float) -> int:
     """The least 8-bit value that stands for more than this distance; 256 where none does."""
     return int(np.count_nonzero(np.arange(256) / 255.0 * 2.0 - 1.0 <= distance))
 
@@ -321,17 +321,17 @@ def outlines(labels: NDArray[np.integer], voxel: Voxel, across: bool, dilate: in
         for low, here, high in ((slice(2, None), slice(1, -1), slice(None, -2)),
                                 (slice(1, 2), slice(0, 1), slice(0, 1)),
                                 (slice(n - 1, n), slice(n - 1, n), slice(n - 2, n - 1))):  # fmt: skip
-            out[along(axis, here)] |= labels[along(axis, low)] != labels[along(axis, high)]
+            out[axis_index(axis, here)] |= labels[axis_index(axis, low)] != labels[axis_index(axis, high)]
     for axis in axes:
         for _ in range(int(dilate / voxel.anisotropy[axis])):
             wider = out.copy()
-            wider[along(axis, slice(1, None))] |= out[along(axis, slice(None, -1))]
-            wider[along(axis, slice(None, -1))] |= out[along(axis, slice(1, None))]
+            wider[axis_index(axis, slice(1, None))] |= out[axis_index(axis, slice(None, -1))]
+            wider[axis_index(axis, slice(None, -1))] |= out[axis_index(axis, slice(1, None))]
             out = wider
     return out
 
 
-def masks(logits: "Tensor", target: "Tensor", dice: float) -> "Tensor":
+def mask_loss(logits: "Tensor", target: "Tensor", dice: float) -> "Tensor":
     """Sum over channels of balanced cross-entropy and `dice` times the Dice loss; logits and target (B, K, *S).
 
     The rarer of foreground and background weighs as much more as it is rarer, in each sample and channel, at most 19

@@ -31,16 +31,16 @@ def row_starts(shape: tuple[int, ...]) -> NDArray[np.int64]:
     return starts
 
 
-def named(state: State, ids: NDArray[Ids]) -> NDArray[Ids]:
+def ids_of_state(state: State, ids: NDArray[Ids]) -> NDArray[Ids]:
     """ids[state], 0 where the state is not positive, without the frame: (*S)."""
     out = np.empty([n - 2 for n in state.shape], dtype=ids.dtype)
-    look_up(out.ravel(), state.ravel(), row_starts(state.shape), ids)
+    copy_ids(out.ravel(), state.ravel(), row_starts(state.shape), ids)
     return out
 
 
 @njit
-def look_up(out: NDArray[np.integer], state: State, starts: Places, ids: NDArray[np.integer]) -> None:
-    """`named` of flat arrays."""
+def copy_ids(out: NDArray[np.integer], state: State, starts: Places, ids: NDArray[np.integer]) -> None:
+    """`ids_of_state` of flat arrays."""
     width = out.size // starts.size
     for row in range(starts.size):
         line, drawn = state[starts[row] : starts[row] + width], out[row * width : (row + 1) * width]

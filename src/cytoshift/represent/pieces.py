@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 
 from ..core.compiled import njit
 from .frame import Places
-from .watershed import find
+from .watershed import find_root
 
 
 @njit
-def number(seeds: NDArray[np.bool_], seed_size: int) -> tuple[Places, Places, Places, Places]:
+def number_pieces(seeds: NDArray[np.bool_], seed_size: int) -> tuple[Places, Places, Places, Places]:
     """Connected pieces of (Z, Y, X), as runs of voxels along x.
 
     Returns for each row, Z * Y and one more, its first run; for each run its start, its stop and its piece, 1..N, or
@@ -37,29 +37,29 @@ def number(seeds: NDArray[np.bool_], seed_size: int) -> tuple[Places, Places, Pl
     for row in range(depth * height):
         z, y = row // height, row % height
         if y > 0:
-            join(root, first, start, stop, row, row - 1)
+            join_touching(root, first, start, stop, row, row - 1)
         for side in range(max(y - 1, 0), min(y + 2, height) if z > 0 else 0):
-            join(root, first, start, stop, row, (z - 1) * height + side)
+            join_touching(root, first, start, stop, row, (z - 1) * height + side)
     size, piece = np.zeros(runs, np.int64), np.zeros(runs, np.int32)
     pieces = 0
     for run in range(runs):  # the root of a piece is its first run
-        size[find(root, run)] += stop[run] - start[run]
+        size[find_root(root, run)] += stop[run] - start[run]
         if root[run] == run:
             pieces += 1
             piece[run] = pieces
     for run in range(runs):
-        top = find(root, run)
+        top = find_root(root, run)
         piece[run] = piece[top] if size[top] >= seed_size else 0
     return first, start, stop, piece
 
 
 @njit
-def join(root: Places, first: Places, start: Places, stop: Places, row: int, other: int) -> None:
+def join_touching(root: Places, first: Places, start: Places, stop: Places, row: int, other: int) -> None:
     """Make runs of two neighbouring rows one piece where they touch; the earlier run becomes the root."""
     i, j = first[row], first[other]
     while i < first[row + 1] and j < first[other + 1]:
         if start[i] <= stop[j] and start[j] <= stop[i]:
-            a, b = find(root, i), find(root, j)
+            a, b = find_root(root, i), find_root(root, j)
             root[max(a, b)] = min(a, b)
         if stop[i] < stop[j]:
             i += 1
@@ -68,7 +68,7 @@ def join(root: Places, first: Places, start: Places, stop: Places, row: int, oth
 
 
 @njit
-def paint(state: Places, starts: Places, first: Places, start: Places, stop: Places, piece: Places) -> None:
+def paint_runs(state: Places, starts: Places, first: Places, start: Places, stop: Places, piece: Places) -> None:
     """Write the runs into a flat array, in which row i begins at starts[i]."""
     for row in range(starts.size):
         for run in range(first[row], first[row + 1]):

@@ -16,11 +16,11 @@ from .base import (
     Link,
     Representation,
     StoredChannels,
-    components,
+    fill_enclosed,
     hysteresis,
-    smoothed,
+    label_components,
+    smooth_channel,
     to_floats,
-    without_holes,
 )  # fmt: skip
 from .distance import distances
 from .watershed import peaks
@@ -90,10 +90,10 @@ class Semantic(Representation):
         """
         probability = self.foreground(channels)
         mask = hysteresis(probability > self.threshold, probability > self.sure)
-        mask = without_holes(mask, self.smallest, voxel)
+        mask = fill_enclosed(mask, self.smallest, voxel)
         if self.split == "components":
-            return components(mask)[0]
-        depth = smoothed(np.minimum(distances(mask, voxel), reach(mask.shape, voxel)), voxel)
+            return label_components(mask)[0]
+        depth = smooth_channel(np.minimum(distances(mask, voxel), reach(mask.shape, voxel)), voxel)
         lowest = 0.0 if self.smallest is None else self.smallest / 4
         return peaks(depth, mask, self.saddle, lowest)
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from ..core.settings import parse
 from ..core.voxel import Voxel
-from ..labels.edges import along
+from ..labels.boundaries import axis_index
 from ..labels.filters import filter_small
 from ..labels.ids import relabel
 from .base import (
@@ -20,11 +20,11 @@ from .base import (
     Representation,
     StoredChannels,
     ball,
-    components,
+    fill_enclosed,
     hysteresis,
-    smoothed,
+    label_components,
+    smooth_channel,
     to_floats,
-    without_holes,
 )  # fmt: skip
 from .distance import deepest, distances
 from .watershed import grow
@@ -81,7 +81,7 @@ class Ternary(Representation):
             limit = np.minimum(limit, np.float32(self.edge + min(voxel.size) / 2))
         gray = depth < limit[numbered]
         # Along a coarse axis one slice may be deeper than the limit; where objects touch there, it parts them.
-        gray |= meeting(numbered) & (depth < largest[numbered])
+        gray |= touching_voxels(numbered) & (depth < largest[numbered])
         out = np.where(gray, np.float32(EDGE), np.float32(CORE))
         out[numbered == 0] = 0
         return out[None]
@@ -109,25 +109,25 @@ class Ternary(Representation):
         """
         low, high = self.thresholds
         (gray,) = to_floats(channels, self.ranges)
-        level = smoothed(gray, voxel)
+        level = smooth_channel(gray, voxel)
         mask = hysteresis(gray > low, level > self.sure)
-        mask = without_holes(mask, self.smallest, voxel)
+        mask = fill_enclosed(mask, self.smallest, voxel)
         markers = self.markers(mask, level > high, voxel)
         falling = np.rint((1 - np.clip(level, 0, 1)) * STEPS).astype(np.int16)
         return relabel(grow(markers, falling, mask))
 
     def markers(self, mask: NDArray[np.bool_], core: NDArray[np.bool_], voxel: Voxel) -> Labels:
         """One marker per core, and one for every piece of foreground that has no core; (*S) int32, gaps allowed."""
-        markers, count = components(mask & core)
-        pieces, _ = components(mask)
+        markers, count = label_components(mask & core)
+        pieces, _ = label_components(mask)
         if self.smallest is not None:
             # A core has half the diameter of its object, so a quarter of it is ball(smallest / 2) / 4.
-            markers = large(markers, MARKER * ball(self.smallest / 2, voxel.ndim), voxel)
+            markers = is_large(markers, MARKER * ball(self.smallest / 2, voxel.ndim), voxel)
         has_core = np.zeros(int(pieces.max(initial=0)) + 1, dtype=bool)
         has_core[pieces[markers > 0]] = True
         coreless = np.where(has_core[pieces], 0, pieces)
         if self.smallest is not None:
-            coreless = large(coreless, ball(self.smallest / 2, voxel.ndim), voxel)
+            coreless = is_large(coreless, ball(self.smallest / 2, voxel.ndim), voxel)
         return np.where(coreless > 0, coreless + count, markers).astype(np.int32)
 
     def with_threshold(self, threshold: float) -> Self:
@@ -141,15 +141,15 @@ class Ternary(Representation):
         )
 
 
-def large(labels: Labels, size: float, voxel: Voxel) -> Labels:
+def is_large(labels: Labels, size: float, voxel: Voxel) -> Labels:
     return np.asarray(filter_small(labels, size, voxel), dtype=np.int32)
 
 
-def meeting(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+def touching_voxels(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Voxels of an object that share a face with another object; (*S)."""
     out = np.zeros(labels.shape, dtype=bool)
     for axis in range(labels.ndim):
-        ahead, behind = along(axis, slice(1, None)), along(axis, slice(None, -1))
+        ahead, behind = axis_index(axis, slice(1, None)), axis_index(axis, slice(None, -1))
         meets = (labels[ahead] != labels[behind]) & (labels[ahead] > 0) & (labels[behind] > 0)
         out[ahead] |= meets
         out[behind] |= meets

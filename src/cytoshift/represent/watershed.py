@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.compiled import njit
-from .frame import Places, Steps, named, steps_of
+from .frame import Places, Steps, ids_of_state, steps_of
 
 
 def peaks(height: NDArray[np.float32], mask: NDArray[np.bool_], saddle: float, lowest: float) -> NDArray[np.int32]:
@@ -24,14 +24,14 @@ def peaks(height: NDArray[np.float32], mask: NDArray[np.bool_], saddle: float, l
     index = np.int32 if padded.size <= np.iinfo(np.int32).max else np.int64
     flat, steps = padded.ravel(), steps_of(tuple(shape))
     hills: Places = np.zeros(flat.size, index)
-    tops = np.flatnonzero(ascend(flat, steps, hills))
+    tops = np.flatnonzero(steepest_neighbour(flat, steps, hills))
     tops = tops[np.argsort(-flat[tops], kind="stable")]
-    name(hills, tops)
-    meeting = meetings(flat, steps, hills, int(np.count_nonzero(mask)))
+    name_basins(hills, tops)
+    meeting = basin_borders(flat, steps, hills, int(np.count_nonzero(mask)))
     np.negative(hills, out=hills)
     meeting = meeting[np.argsort(-flat[meeting], kind="stable")]
-    names = merge(flat, steps, hills, flat[tops], meeting, saddle, lowest)
-    return named(hills.reshape(shape), names)
+    names = merge_basins(flat, steps, hills, flat[tops], meeting, saddle, lowest)
+    return ids_of_state(hills.reshape(shape), names)
 
 
 def grow(markers: NDArray[np.integer], priority: NDArray[np.integer], mask: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -44,7 +44,7 @@ def grow(markers: NDArray[np.integer], priority: NDArray[np.integer], mask: NDAr
     shape = [n + 2 for n in mask.shape]
     level = np.pad(np.where(mask | (markers > 0), priority, -1).astype(np.int16), 1, constant_values=-1).ravel()
     labels = np.pad(markers.astype(np.int32), 1).ravel()
-    flood(labels, level, steps_of(tuple(shape)), int(level.max(initial=0)) + 1)
+    flood_queues(labels, level, steps_of(tuple(shape)), int(level.max(initial=0)) + 1)
     return np.ascontiguousarray(labels.reshape(shape)[(slice(1, -1),) * mask.ndim])
 
 
@@ -53,7 +53,7 @@ def grow(markers: NDArray[np.integer], priority: NDArray[np.integer], mask: NDAr
 
 
 @njit
-def ascend(height: NDArray[np.float32], steps: Steps, ahead: Places) -> NDArray[np.bool_]:
+def steepest_neighbour(height: NDArray[np.float32], steps: Steps, ahead: Places) -> NDArray[np.bool_]:
     """Of each voxel inside the neighbour that it joins, the highest, into `ahead`; returns the peaks, which join none.
 
     height: flat, with a rim of one voxel, -1 outside of the mask.
@@ -73,7 +73,7 @@ def ascend(height: NDArray[np.float32], steps: Steps, ahead: Places) -> NDArray[
 
 
 @njit
-def name(hills: Places, tops: NDArray[np.int64]) -> None:
+def name_basins(hills: Places, tops: NDArray[np.int64]) -> None:
     """From the neighbour that each voxel joins to minus its hill's place among the tops, 1..N; 0 stays 0.
 
     A rim of one voxel in front of the first one inside keeps 0 from being any voxel's neighbour.
@@ -90,7 +90,7 @@ def name(hills: Places, tops: NDArray[np.int64]) -> None:
 
 
 @njit
-def meetings(height: NDArray[np.float32], steps: Steps, hills: Places, inside: int) -> NDArray[np.int64]:
+def basin_borders(height: NDArray[np.float32], steps: Steps, hills: Places, inside: int) -> NDArray[np.int64]:
     """The voxels that have a neighbour of another hill that comes in first; inside: voxels of the mask."""
     out, found = np.empty(inside, np.int64), 0  # what is not needed of it is never touched
     for here in range(hills.size):
@@ -107,7 +107,7 @@ def meetings(height: NDArray[np.float32], steps: Steps, hills: Places, inside: i
 
 
 @njit
-def merge(
+def merge_basins(
     height: NDArray[np.float32],
     steps: Steps,
     hills: Places,
@@ -126,13 +126,13 @@ def merge(
             there = here + step
             if not (height[there] > height[here] or (height[there] == height[here] and step < 0)):
                 continue
-            mine, other = find(root, hills[here]), find(root, hills[there])
+            mine, other = find_root(root, hills[here]), find_root(root, hills[there])
             high, low = min(mine, other), max(mine, other)
             if high != low and (height[here] >= saddle * peak[low - 1] or peak[low - 1] < lowest):
                 root[low] = high
     names, count = np.zeros(root.size, np.int32), 0
     for number in range(1, root.size):
-        top = find(root, number)
+        top = find_root(root, number)
         if top == number:
             count += 1
             names[number] = count
@@ -142,7 +142,7 @@ def merge(
 
 
 @njit
-def find(root: NDArray[np.int32], i: int) -> int:
+def find_root(root: NDArray[np.int32], i: int) -> int:
     """The root that `i` hangs from; the way there is halved."""
     while root[i] != i:
         root[i] = root[root[i]]
@@ -151,7 +151,7 @@ def find(root: NDArray[np.int32], i: int) -> int:
 
 
 @njit
-def flood(labels: NDArray[np.int32], level: NDArray[np.int16], steps: Steps, levels: int) -> None:
+def flood_queues(labels: NDArray[np.int32], level: NDArray[np.int16], steps: Steps, levels: int) -> None:
     """Label the voxels with level >= 0 from the labelled ones, in place: one first-in-first-out queue per level."""
     head = np.full(levels, -1, np.int64)
     tail = np.full(levels, -1, np.int64)
@@ -160,7 +160,7 @@ def flood(labels: NDArray[np.int32], level: NDArray[np.int16], steps: Steps, lev
         if labels[here] > 0:
             for step in steps:
                 if level[here + step] >= 0 and labels[here + step] == 0:
-                    push(head, tail, after, level[here], here)
+                    push_queue(head, tail, after, level[here], here)
                     break
     now = 0
     while now < levels:
@@ -173,12 +173,14 @@ def flood(labels: NDArray[np.int32], level: NDArray[np.int16], steps: Steps, lev
             there = here + step
             if level[there] >= 0 and labels[there] == 0:
                 labels[there] = labels[here]
-                push(head, tail, after, level[there], there)
+                push_queue(head, tail, after, level[there], there)
                 now = min(now, level[there])
 
 
 @njit
-def push(head: NDArray[np.int64], tail: NDArray[np.int64], after: NDArray[np.integer], queue: int, item: int) -> None:
+def push_queue(
+    head: NDArray[np.int64], tail: NDArray[np.int64], after: NDArray[np.integer], queue: int, item: int
+) -> None:
     """Append a voxel to the queue of a level; `after` chains the voxels of a queue."""
     after[item] = -1
     if head[queue] < 0:

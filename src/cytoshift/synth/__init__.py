@@ -1,9 +1,9 @@
 """Parameters and a generator -> label images of objects; phantoms, pairs and stacks: images with exact truth."""
 
-from .cells import CLASSES, Body, Gap, Layers, PairPrior, Shapes
-from .objects import draw_labels
+from .cells import CLASSES, CellBody, Gap, Layers, PairPrior, Shapes
+from .ellipses import draw_labels
 from .optics import Optics, render
-from .organelles import draw_pairs, draw_shapes, paired
+from .organelles import count_pairs, draw_pairs, draw_shapes
 from .pairs import PAIRS, Pair, pair
 from .phantoms import PHANTOMS, Phantom, phantom
 from .presets import PAIR_PRIORS, PRIORS, RESIZE
@@ -19,7 +19,7 @@ __all__ = [
     "PRIORS",
     "RESIZE",
     "STACKS",
-    "Body",
+    "CellBody",
     "Count",
     "Eccentricity",
     "Elastic",
@@ -37,12 +37,12 @@ __all__ = [
     "SemiMajor",
     "Shapes",
     "Stack",
+    "count_pairs",
     "draw_labels",
     "draw_pair",
     "draw_pairs",
     "draw_shapes",
     "pair",
-    "paired",
     "phantom",
     "render",
     "stack",

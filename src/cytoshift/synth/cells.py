@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from ..core.settings import Settings
-from .prior import Count, Elastic, Positive, Range, Share, ascending, form
+from .prior import Count, Elastic, Positive, Range, Share, form, refuse_descending
 
 CLASSES = ("golgi", "nuclei")  # the order of every array of both
 GOLGI, NUCLEI = 0, 1
 
 
-class Body(Settings):
+class CellBody(Settings):
     """An ellipsoid, or something like it.
 
     semi_axes: radii, each uniform in its range: one range makes balls, three make ellipsoids.
@@ -28,7 +28,7 @@ class Body(Settings):
     @field_validator("semi_axes")
     @classmethod
     def positive(cls, value: tuple[Range, ...]) -> tuple[Range, ...]:
-        return tuple(ascending(axis, above=0) for axis in value)
+        return tuple(refuse_descending(axis, above=0) for axis in value)
 
     @property
     def longest(self) -> float:
@@ -149,8 +149,8 @@ class PairPrior(Cells):
     """Cells with nuclei and Golgi of simple solids. The nucleus is turned by `tilt`, the Golgi anyhow."""
 
     kind: Literal["pairs"] = "pairs"
-    nucleus: Body
-    golgi: Body
+    nucleus: CellBody
+    golgi: CellBody
 
 
 class Shapes(Cells):
@@ -178,4 +178,4 @@ class Shapes(Cells):
     @field_validator("scale")
     @classmethod
     def positive(cls, value: Range) -> Range:
-        return ascending(value, above=0)
+        return refuse_descending(value, above=0)

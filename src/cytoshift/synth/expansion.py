@@ -6,7 +6,19 @@ from numpy.typing import NDArray
 from ..core.errors import UserError
 from ..core.settings import Settings
 from ..core.voxel import Voxel
-from .optics import Camera, Debris, Float, NotNegative, Optics, Stain, backdrop, grain, photographed, stained, strewn
+from .optics import (
+    Camera,
+    Debris,
+    Float,
+    NotNegative,
+    Optics,
+    Stain,
+    background_light,
+    draw_debris,
+    grain,
+    record_photons,
+    stain_nuclei,
+)
 from .prior import Positive, Share
 
 
@@ -53,8 +65,8 @@ class Expansion(Settings):
         if labels.ndim != voxel.ndim:
             raise UserError(f"labels of shape {labels.shape} do not fit voxels of {voxel}; give one size per axis")
         optics, size = self.optics, np.array(voxel.size, dtype=np.float64)
-        light = self.glowing(labels, size, rng)
-        light += strewn(labels.shape, size, optics.debris, rng)
+        light = self.stained_light(labels, size, rng)
+        light += draw_debris(labels.shape, size, optics.debris, rng)
         if labels.ndim == 3:
             depth = (np.arange(len(labels)) + 0.5) * size[0] / (optics.attenuation or np.inf)
             lamp = np.exp(self.damp * rng.standard_normal(len(labels)) - depth)
@@ -63,13 +75,13 @@ class Expansion(Settings):
         sigma = np.array([axial, lateral, lateral][-labels.ndim :]) / size
         sharp = gaussian_filter(light, sigma, mode="nearest", truncate=3)
         sharp += np.float32(optics.haze) * gaussian_filter(light, optics.haze_reach / size, mode="nearest", truncate=2)
-        sharp += backdrop(labels.shape, size, optics, rng)
-        return photographed(sharp, optics.camera, rng)
+        sharp += background_light(labels.shape, size, optics, rng)
+        return record_photons(sharp, optics.camera, rng)
 
-    def glowing(self, labels: NDArray[np.integer], size: NDArray[np.float64], rng: np.random.Generator) -> Float:
+    def stained_light(self, labels: NDArray[np.integer], size: NDArray[np.float64], rng: np.random.Generator) -> Float:
         """Everything that is stained, before any optics; a mean nucleus at about 1."""
         nucleus = labels > 0
-        nuclei = stained(labels, size, self.optics.stain, rng)
+        nuclei = stain_nuclei(labels, size, self.optics.stain, rng)
         ground = np.float32(self.cytoplasm) * np.exp(0.5 * grain(labels.shape, self.texture / size, rng))
         points = self.points(nucleus, size, rng)
         # A point in a nucleus is as bright as its nucleus; elsewhere as in a mean one.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .solids import Posed, frames, placeable
+from .solids import PosedSolids, frames, to_placeable
 
 Array = NDArray[np.float64]
 
@@ -37,7 +37,7 @@ class Cutouts:
         """The radius of the ball about as large as a typical one."""
         return float(np.median(self.radii.prod(axis=1)) ** (1 / 3)) * sum(self.scale) / 2
 
-    def draw(self, first: Array, bent: float, rng: np.random.Generator) -> Posed:
+    def draw(self, first: Array, bent: float, rng: np.random.Generator) -> PosedSolids:
         """Shapes by chance, largest first, with their long axes along `first` (N, 3), mirrored or not.
 
         bent: as for `solids.placeable`.
@@ -51,9 +51,9 @@ class Cutouts:
         frame[:, :, 2] *= rng.choice([-1.0, 1.0], (number, 1))
         turn = frame @ self.axes[which].transpose(0, 2, 1) * scale[:, None, None]
         matrix = turn * self.voxel * (self.grids.shape[1] / 2)
-        objects = placeable(matrix, np.zeros((number, 0, 4)), self.bounds[which], bent)
+        objects = to_placeable(matrix, np.zeros((number, 0, 4)), self.bounds[which], bent)
         ellipsoid = frame * (scale[:, None] * self.radii[which])[:, None, :]
-        return Posed(
+        return PosedSolids(
             objects._replace(grids=self.grids, which=which), frame, np.linalg.inv(ellipsoid).astype(np.float64)
         )
 

@@ -16,7 +16,7 @@ from ..core.blocks import Slices
 from ..core.errors import UserError
 from ..core.rng import stream
 from ..core.voxel import Voxel
-from .objects import draw_labels
+from .ellipses import draw_labels
 from .optics import render
 from .phantoms import look_up
 
@@ -51,7 +51,7 @@ class Mosaic:
         return look_up(self.preset).voxel
 
     @cached_property
-    def drawn(self) -> list[tuple[NDArray[np.generic], NDArray[np.int32]]]:
+    def tiles(self) -> list[tuple[NDArray[np.generic], NDArray[np.int32]]]:
         """Images and labels of the tiles; even light, so that tiles end where nobody sees it."""
         kind = look_up(self.preset)
         pairs: list[tuple[NDArray[np.generic], NDArray[np.int32]]] = []
@@ -68,7 +68,7 @@ class Mosaic:
         return tuple(-(-n // t) for n, t in zip(self.shape, self.tile))
 
     @cached_property
-    def laid(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def layout(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Which tile lies at each place, which way mirrored (a bit per axis); both in C order."""
         rng, places = stream(self.seed, "mosaic", "laid"), int(np.prod(self.counts))
         return rng.integers(DRAWN, size=places), rng.integers(2 ** len(self.shape), size=places)
@@ -76,17 +76,17 @@ class Mosaic:
     @cached_property
     def before(self) -> NDArray[np.int64]:
         """Objects of the tiles before each place: what is added to its ids."""
-        objects = np.array([labels.max(initial=0) for _, labels in self.drawn])[self.laid[0]]
+        objects = np.array([labels.max(initial=0) for _, labels in self.tiles])[self.layout[0]]
         return np.concatenate([[0], np.cumsum(objects)])
 
     @property
-    def image(self) -> "Layer":
-        return Layer(self, 0, self.drawn[0][0].dtype)
+    def image(self) -> "MosaicLayer":
+        return MosaicLayer(self, 0, self.tiles[0][0].dtype)
 
     @property
-    def labels(self) -> "Layer":
+    def labels(self) -> "MosaicLayer":
         """Ids 1, 2 ...; of tiles that the end cuts, those outside do not occur."""
-        return Layer(self, 1, np.min_scalar_type(int(self.before[-1])))
+        return MosaicLayer(self, 1, np.min_scalar_type(int(self.before[-1])))
 
     def box(self, layer: int, region: Slices, dtype: np.dtype[Any]) -> NDArray[np.generic]:
         """A box of the image (layer 0) or of the labels (1)."""
@@ -94,9 +94,9 @@ class Mosaic:
         around = (range(r.start // t, -(-r.stop // t)) for r, t in zip(region, self.tile))
         for at in product(*around):
             place = int(np.ravel_multi_index(at, self.counts))
-            which, way = self.laid[0][place], self.laid[1][place]
+            which, way = self.layout[0][place], self.layout[1][place]
             mirrored = tuple(slice(None, None, -1 if way >> axis & 1 else 1) for axis in range(len(at)))
-            tile = self.drawn[which][layer][mirrored]
+            tile = self.tiles[which][layer][mirrored]
             corner = [a * t for a, t in zip(at, self.tile)]
             inside = tuple(slice(max(r.start - c, 0), min(r.stop - c, t)) for r, c, t in zip(region, corner, self.tile))
             target = tuple(
@@ -108,7 +108,7 @@ class Mosaic:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class MosaicLayer:
     """The image of a mosaic, or its labels; sliced, it gives what is asked for."""
 
     mosaic: Mosaic

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from ..core.errors import UserError
 from ..core.settings import Settings
 from ..core.voxel import Voxel
-from .prior import Positive, Range, Share, ascending
+from .prior import Positive, Range, Share, refuse_descending
 
 Float = NDArray[np.float32]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -87,7 +87,7 @@ class Optics(Settings):
     @field_validator("psf")
     @classmethod
     def longer_along_z(cls, value: tuple[float, float]) -> tuple[float, float]:
-        return ascending(value, above=0)
+        return refuse_descending(value, above=0)
 
 
 def render(
@@ -98,18 +98,18 @@ def render(
     labels: (Y, X) or (Z, Y, X). The same labels, settings and state of `rng` give the same image.
     The order is the light's: stain, debris, attenuation with depth, point spread and haze, background, camera.
     """
-    return photographed(exposed(labels, voxel, optics, rng), optics.camera, rng)
+    return record_photons(expose(labels, voxel, optics, rng), optics.camera, rng)
 
 
-def exposed(labels: NDArray[np.integer], voxel: Voxel, optics: Optics, rng: np.random.Generator) -> Float:
+def expose(labels: NDArray[np.integer], voxel: Voxel, optics: Optics, rng: np.random.Generator) -> Float:
     """The light that arrives at the camera, a nucleus of mean brightness at about 1."""
     from scipy.ndimage import gaussian_filter
 
     if labels.ndim != voxel.ndim:
         raise UserError(f"labels of shape {labels.shape} do not fit voxels of {voxel}; give one size per axis")
     size = np.array(voxel.size, dtype=np.float64)
-    light = stained(labels, size, optics.stain, rng)
-    light += strewn(labels.shape, size, optics.debris, rng)
+    light = stain_nuclei(labels, size, optics.stain, rng)
+    light += draw_debris(labels.shape, size, optics.debris, rng)
     if optics.attenuation and labels.ndim == 3:
         depth = (np.arange(labels.shape[0], dtype=np.float32) + 0.5) * np.float32(size[0] / optics.attenuation)
         light *= np.exp(-depth)[:, None, None]
@@ -118,11 +118,13 @@ def exposed(labels: NDArray[np.integer], voxel: Voxel, optics: Optics, rng: np.r
     sharp = gaussian_filter(light, spread / size, mode="nearest", truncate=3)
     if optics.haze:
         sharp += np.float32(optics.haze) * gaussian_filter(light, optics.haze_reach / size, mode="nearest", truncate=2)
-    sharp += backdrop(labels.shape, size, optics, rng)
+    sharp += background_light(labels.shape, size, optics, rng)
     return sharp
 
 
-def stained(labels: NDArray[np.integer], size: NDArray[np.float64], stain: Stain, rng: np.random.Generator) -> Float:
+def stain_nuclei(
+    labels: NDArray[np.integer], size: NDArray[np.float64], stain: Stain, rng: np.random.Generator
+) -> Float:
     """Nuclei alone, a mean one at about 1."""
     count = int(labels.max(initial=0))
     level = np.exp(stain.variation * rng.standard_normal(count + 1)).astype(np.float32)
@@ -130,7 +132,7 @@ def stained(labels: NDArray[np.integer], size: NDArray[np.float64], stain: Stain
     light = level[labels]
     if stain.chromatin:
         light *= np.exp(np.float32(stain.chromatin) * grain(labels.shape, stain.grain / size, rng))
-    carve(light, labels, size, stain, rng)
+    carve_nucleoli(light, labels, size, stain, rng)
     if stain.dome:
         light *= domes(labels, size) ** np.float32(stain.dome)
     return light
@@ -165,7 +167,7 @@ def domes(labels: NDArray[np.integer], size: NDArray[np.float64]) -> Float:
     return np.sqrt(np.maximum(1 - rest**2, 0)).astype(np.float32)
 
 
-def carve(
+def carve_nucleoli(
     light: Float, labels: NDArray[np.integer], size: NDArray[np.float64], stain: Stain, rng: np.random.Generator
 ) -> None:
     """Nucleoli: soft dark balls at random voxels of each nucleus, in place."""
@@ -187,7 +189,7 @@ def carve(
             part *= np.where(labels[box] == own, hole, 1).astype(np.float32)
 
 
-def strewn(shape: tuple[int, ...], size: NDArray[np.float64], debris: Debris, rng: np.random.Generator) -> Float:
+def draw_debris(shape: tuple[int, ...], size: NDArray[np.float64], debris: Debris, rng: np.random.Generator) -> Float:
     """Specks and ghosts, each a Gaussian blob, on black."""
     light = np.zeros(shape, np.float32)
     extent = float((size * shape).prod())
@@ -209,7 +211,9 @@ def blob(light: Float, centre: NDArray[np.float64], sigma: NDArray[np.float64], 
     light[tuple(box)] += np.float32(peak) * reduce(np.multiply.outer, profiles)
 
 
-def backdrop(shape: tuple[int, ...], size: NDArray[np.float64], optics: Optics, rng: np.random.Generator) -> Float:
+def background_light(
+    shape: tuple[int, ...], size: NDArray[np.float64], optics: Optics, rng: np.random.Generator
+) -> Float:
     """Uneven background: a slope in a random direction of the plane and smooth mottle."""
     from scipy.ndimage import zoom
 
@@ -223,7 +227,7 @@ def backdrop(shape: tuple[int, ...], size: NDArray[np.float64], optics: Optics, 
     return np.broadcast_to(even.astype(np.float32), shape)
 
 
-def photographed(light: Float, camera: Camera, rng: np.random.Generator) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def record_photons(light: Float, camera: Camera, rng: np.random.Generator) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Poisson and read noise, offset, saturation, rounding."""
     photons = rng.poisson(np.maximum(light, 0) * camera.photons).astype(np.float32)
     if camera.read:

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.voxel import PIXEL, Voxel
-from .cells import GOLGI, NUCLEI, Body, Cells, Gap, Layers, PairPrior, Shapes
-from .objects import FULLEST, offsets, wished
+from .cells import GOLGI, NUCLEI, CellBody, Cells, Gap, Layers, PairPrior, Shapes
+from .ellipses import FULLEST, expected_number, gap_offsets
 from .prior import Count
 
 if TYPE_CHECKING:
     from .library import Library
-    from .solids import Posed
+    from .solids import PosedSolids
 
 Array = NDArray[np.float64]
 FINE = 512  # quantiles of the cells' height in layers
@@ -30,36 +30,36 @@ def draw_pairs(prior: PairPrior, shape: tuple[int, ...], voxel: Voxel, rng: np.r
     """Synthetic nuclei and Golgi, (2, Z, Y, X): Golgi first, as in `cells.CLASSES`; 0 is background.
 
     Cells are numbered 1..n. A nucleus and its Golgi have the same number; who is alone leaves it out of the other
-    class (`paired` gives the numbers in both). Within a class every object is one face-connected piece and no two
+    class (`count_pairs` gives the numbers in both). Within a class every object is one face-connected piece and no two
     overlap. The same prior, shape, voxel and state of `rng` give the same array. Cells are laid largest nucleus
     first, so that what finds no place in a crowd (after `prior.tries`) is small.
     After SS-Seg-CycleGAN, section II.B, with places, all directions and numbers in physical space.
     Raises UserError where prior, shape and voxel do not fit each other.
     """
-    check(prior, shape, voxel, 2 * prior.nucleus.middle)
-    crowd = gather(prior, reach(prior, prior.nucleus.longest, prior.golgi.longest), shape, voxel, rng)
+    check_prior(prior, shape, voxel, 2 * prior.nucleus.middle)
+    crowd = draw_crowd(prior, reach(prior, prior.nucleus.longest, prior.golgi.longest), shape, voxel, rng)
     number, bent = len(crowd.has), prior.elastic.amplitude if prior.elastic else 0.0
     axes = radii(prior.nucleus, number, rng)
     axes = axes[np.argsort(-axes.prod(axis=1))]
-    nuclei = ellipsoids(prior.nucleus, axes, tilted(prior.tilt, number, rng), bent, rng)
+    nuclei = ellipsoids(prior.nucleus, axes, tilted_directions(prior.tilt, number, rng), bent, rng)
     anyhow = rng.standard_normal((number, 3))
     golgi = ellipsoids(prior.golgi, radii(prior.golgi, number, rng), anyhow, bent, rng)
-    return lay(prior, crowd, golgi, nuclei, shape, voxel, rng)
+    return lay_cells(prior, crowd, golgi, nuclei, shape, voxel, rng)
 
 
 def draw_shapes(
     prior: Shapes, library: "Library", shape: tuple[int, ...], voxel: Voxel, rng: np.random.Generator
 ) -> NDArray[np.int32]:
     """As `draw_pairs`, with nuclei and Golgi out of a library; those that form a pair are drawn together by chance."""
-    check(prior, shape, voxel, 2 * library.nuclei.middle)
-    crowd = gather(prior, reach(prior, library.nuclei.longest, library.golgi.longest), shape, voxel, rng)
+    check_prior(prior, shape, voxel, 2 * library.nuclei.middle)
+    crowd = draw_crowd(prior, reach(prior, library.nuclei.longest, library.golgi.longest), shape, voxel, rng)
     number, bent = len(crowd.has), prior.elastic.amplitude if prior.elastic else 0.0
-    nuclei = library.nuclei.draw(tilted(prior.tilt, number, rng), bent, rng)
+    nuclei = library.nuclei.draw(tilted_directions(prior.tilt, number, rng), bent, rng)
     golgi = library.golgi.draw(rng.standard_normal((number, 3)), bent, rng)
-    return lay(prior, crowd, golgi, nuclei, shape, voxel, rng)
+    return lay_cells(prior, crowd, golgi, nuclei, shape, voxel, rng)
 
 
-def paired(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+def count_pairs(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     """Numbers of the cells that show both a Golgi and a nucleus. labels: (2, *S) as `draw_pairs` numbers them.
 
     >>> paired(np.array([[1, 1, 0, 3, 4], [0, 1, 2, 3, 0]])).tolist()
@@ -69,7 +69,7 @@ def paired(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     return numbers[numbers > 0].astype(np.int64)
 
 
-def check(prior: Cells, shape: tuple[int, ...], voxel: Voxel, diameter: float) -> None:
+def check_prior(prior: Cells, shape: tuple[int, ...], voxel: Voxel, diameter: float) -> None:
     """One sentence for each way in which a prior does not fit the volume."""
     if len(shape) != 3 or voxel.ndim != 3 or min(shape) < 1:
         raise UserError(
@@ -101,10 +101,10 @@ def check(prior: Cells, shape: tuple[int, ...], voxel: Voxel, diameter: float) -
         )
 
 
-def gather(prior: Cells, margin: float, shape: tuple[int, ...], voxel: Voxel, rng: np.random.Generator) -> Crowd:
+def draw_crowd(prior: Cells, margin: float, shape: tuple[int, ...], voxel: Voxel, rng: np.random.Generator) -> Crowd:
     """How many cells, of which kind, and where. margin: how far outside a cell may lie and still be seen."""
     extent = np.array(voxel.size) * shape
-    wish = wished(prior.density, extent, rng)
+    wish = expected_number(prior.density, extent, rng)
     region = np.stack([np.zeros(3), extent])
     if prior.border == "window":  # of this many, some lie outside of the volume and reach in
         region = np.stack([-np.full(3, margin), extent + margin])
@@ -123,7 +123,7 @@ def reach(prior: Cells, nucleus: float, golgi: float) -> float:
     return max(nucleus, away + golgi)
 
 
-def radii(body: Body, number: int, rng: np.random.Generator) -> Array:
+def radii(body: CellBody, number: int, rng: np.random.Generator) -> Array:
     """(number, 3) semi-axes, the longest first."""
     low, high = np.array(body.semi_axes).T
     axes = np.broadcast_to(rng.uniform(low, high, (number, len(low))), (number, 3))
@@ -131,7 +131,7 @@ def radii(body: Body, number: int, rng: np.random.Generator) -> Array:
     return -np.sort(-axes * common)
 
 
-def tilted(tilt: tuple[float, float], number: int, rng: np.random.Generator) -> Array:
+def tilted_directions(tilt: tuple[float, float], number: int, rng: np.random.Generator) -> Array:
     """(number, 3) directions of length 1, out of the plane by an angle in the range (degrees), up or down."""
     low, high = np.sin(np.deg2rad(tilt))
     z = rng.uniform(low, high, number) * rng.choice([-1.0, 1.0], number)
@@ -140,14 +140,14 @@ def tilted(tilt: tuple[float, float], number: int, rng: np.random.Generator) -> 
     return np.stack([z, flat * np.sin(turn), flat * np.cos(turn)], axis=1)
 
 
-def ellipsoids(body: Body, axes: Array, first: Array, bent: float, rng: np.random.Generator) -> "Posed":
+def ellipsoids(body: CellBody, axes: Array, first: Array, bent: float, rng: np.random.Generator) -> "PosedSolids":
     """Dented ellipsoids with their long axes along `first` (N, 3), turned about them at random."""
-    from .solids import Posed, dents, frames, placeable
+    from .solids import PosedSolids, dents, frames, to_placeable
 
     frame = frames(first, False, rng)
     matrix = frame * axes[:, None, :]
-    objects = placeable(matrix, *dents(body.irregularity, len(axes), False, rng), bent)
-    return Posed(objects, frame, objects.inverse)
+    objects = to_placeable(matrix, *dents(body.irregularity, len(axes), False, rng), bent)
+    return PosedSolids(objects, frame, objects.inverse)
 
 
 def heights(layers: Layers | None, low: float, high: float, rng: np.random.Generator) -> Array:
@@ -162,19 +162,19 @@ def heights(layers: Layers | None, low: float, high: float, rng: np.random.Gener
     return np.interp(np.linspace(0, total[-1], FINE), total, y)
 
 
-def lay(
-    prior: Cells, crowd: Crowd, golgi: "Posed", nuclei: "Posed", shape: tuple[int, ...], voxel: Voxel,
+def lay_cells(
+    prior: Cells, crowd: Crowd, golgi: "PosedSolids", nuclei: "PosedSolids", shape: tuple[int, ...], voxel: Voxel,
     rng: np.random.Generator,
 ) -> NDArray[np.int32]:  # fmt: skip
     """Places for all cells, and their voxels."""
     from .packing import Bond, pack
     from .raster import Canvas, Rule, Scene, keep_largest
-    from .solids import bend
+    from .solids import bend_space
 
     size = np.array(voxel.size, dtype=np.float64)
     labels = np.zeros((2, *shape), np.int32)
-    space = bend(prior.elastic, shape, size, rng)
-    stencil = offsets(prior.min_gap, size, False)
+    space = bend_space(prior.elastic, shape, size, rng)
+    stencil = gap_offsets(prior.min_gap, size, False)
     rule = Rule(crowd.region, prior.border == "inside", 0.0, prior.min_gap, prior.tries, np.zeros((0, 1, 3)), 0.0)
     both = [
         Scene(Canvas(labels[k], np.zeros(shape, np.uint8), space, size, stencil), posed.objects, rule)

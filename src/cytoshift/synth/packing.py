@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.compiled import njit
-from .raster import Canvas, Scene, mark, trace
+from .raster import Canvas, Scene, trace, write_object
 
 
 class Bond(NamedTuple):
@@ -37,28 +37,28 @@ def pack(golgi: Scene, nuclei: Scene, bond: Bond, heights: Any, rng: Any) -> int
     for i in range(bond.has.shape[0]):
         for _ in range(nuclei.rule.tries):
             attempt += 1
-            somewhere(nuclei.rule.region, heights, rng, here)
+            random_place(nuclei.rule.region, heights, rng, here)
             there[:] = here
             n, g = 0, 0
             if bond.has[i, 1]:
-                beside(bond, i, rng, there)
+                place_golgi(bond, i, rng, there)
                 n = trace(nuclei, i, here, inner)
             if n >= 0 and bond.has[i, 0]:
                 g = trace(golgi, i, there, outer)
             if n < 0 or g < 0:
                 continue
-            if g > 0 and bond.overlap < 1 and common(seen, attempt, inner[:n], outer[:g]) > bond.overlap * g:
+            if g > 0 and bond.overlap < 1 and count_common(seen, attempt, inner[:n], outer[:g]) > bond.overlap * g:
                 continue
             if n + g > 0:  # otherwise wholly outside of the patch
                 label += 1
-                settle(nuclei.canvas, golgi.canvas, inner[:n], label, bond.mingle)
-                settle(golgi.canvas, nuclei.canvas, outer[:g], label, bond.mingle)
+                write_pair(nuclei.canvas, golgi.canvas, inner[:n], label, bond.mingle)
+                write_pair(golgi.canvas, nuclei.canvas, outer[:g], label, bond.mingle)
             break
     return label
 
 
 @njit
-def somewhere(region: Any, heights: Any, rng: Any, centre: Any) -> None:
+def random_place(region: Any, heights: Any, rng: Any, centre: Any) -> None:
     """A place in the region, along y as the quantiles have it."""
     for axis in (0, 2):
         centre[axis] = region[0, axis] + rng.random() * (region[1, axis] - region[0, axis])
@@ -68,7 +68,7 @@ def somewhere(region: Any, heights: Any, rng: Any, centre: Any) -> None:
 
 
 @njit
-def beside(bond: Bond, i: int, rng: Any, centre: Any) -> None:
+def place_golgi(bond: Bond, i: int, rng: Any, centre: Any) -> None:
     """From the centre of nucleus i to that of its Golgi, in place."""
     along = bond.cosine[0] + rng.random() * (bond.cosine[1] - bond.cosine[0])
     if rng.random() < 0.5:
@@ -80,13 +80,13 @@ def beside(bond: Bond, i: int, rng: Any, centre: Any) -> None:
     for axis in range(3):
         way[axis] = bond.frame[i, axis, 0] * along + bond.frame[i, axis, 1] * v + bond.frame[i, axis, 2] * w
     if bond.gap:
-        length = max(length + rim(bond.nucleus[i], way) + rim(bond.golgi[i], way), 0.0)
+        length = max(length + surface_distance(bond.nucleus[i], way) + surface_distance(bond.golgi[i], way), 0.0)
     for axis in range(3):
         centre[axis] += length * way[axis]
 
 
 @njit
-def rim(inverse: Any, way: Any) -> float:
+def surface_distance(inverse: Any, way: Any) -> float:
     """Distance from an ellipsoid's centre to its surface in a direction of length 1."""
     square = 0.0
     for row in range(3):
@@ -96,7 +96,7 @@ def rim(inverse: Any, way: Any) -> float:
 
 
 @njit
-def common(seen: Any, mark: int, a: Any, b: Any) -> int:
+def count_common(seen: Any, mark: int, a: Any, b: Any) -> int:
     """How many indices are in both. seen: scratch in which no index carries this mark yet."""
     for index in a:
         seen[index] = mark
@@ -107,9 +107,9 @@ def common(seen: Any, mark: int, a: Any, b: Any) -> int:
 
 
 @njit
-def settle(own: Canvas, other: Canvas, found: Any, label: int, mingle: bool) -> None:
+def write_pair(own: Canvas, other: Canvas, found: Any, label: int, mingle: bool) -> None:
     """Write an accepted object and keep others off it, those of the other class too unless they may mingle."""
-    mark(own, found, label)
+    write_object(own, found, label)
     if mingle:
         return
     blocked = other.blocked.ravel()

@@ -19,10 +19,10 @@ from ..core.errors import UserError
 from ..core.rng import stream
 from ..core.voxel import MICROMETRE, Voxel
 from ..labels.ids import relabel, sizes
+from .ellipses import draw_labels, middle_diameter
 from .expansion import Expansion
-from .objects import draw_labels, middle_diameter
 from .prior import Lognormal, Prior
-from .ultrastructure import Ultrastructure, nearest, walls
+from .ultrastructure import Ultrastructure, draw_walls, nearest_object
 
 Side = Literal["source", "target"]
 SIDES: tuple[Side, Side] = ("source", "target")
@@ -109,11 +109,11 @@ def draw_tissue(
     from .raster import keep_largest
 
     labels = draw_labels(population.prior, shape, voxel, rng)
-    away, own = nearest(labels, np.array(voxel.size))
-    labels = np.where((away < population.swell) & ~walls(own), own, 0)
+    away, own = nearest_object(labels, np.array(voxel.size))
+    labels = np.where((away < population.swell) & ~draw_walls(own), own, 0)
     keep_largest(labels, int(labels.max(initial=0)))
     share = rng.uniform(*population.neuropil)
-    field = landscape(shape, population.reach / np.array(voxel.size), rng)
+    field = smooth_landscape(shape, population.reach / np.array(voxel.size), rng)
     neuropil = field > np.quantile(field, 1 - share)
     count = int(labels.max(initial=0)) + 1
     total = np.bincount(labels.ravel(), minlength=count)
@@ -123,7 +123,9 @@ def draw_tissue(
     return relabel(np.where(stays[labels], labels, 0))
 
 
-def landscape(shape: tuple[int, ...], reach: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float32]:
+def smooth_landscape(
+    shape: tuple[int, ...], reach: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Smooth noise, hills about `reach` (in voxels) across: cubic between random heights on a coarse grid."""
     from scipy.ndimage import map_coordinates
 

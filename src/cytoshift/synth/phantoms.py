@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..core.errors import UserError
 from ..core.rng import stream
 from ..core.voxel import Voxel
-from .objects import draw_labels
+from .ellipses import draw_labels
 from .optics import Camera, Debris, Optics, Stain, render
 from .prior import Fibres, Lognormal, Prior
 

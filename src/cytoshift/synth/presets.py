@@ -1,6 +1,6 @@
 """Synthetic masks by name: AD-GAN's, setting by setting (table 9 of the paper), and those of nuclei with Golgi."""
 
-from .cells import Body, Gap, Layers, PairPrior
+from .cells import CellBody, Gap, Layers, PairPrior
 from .prior import Count, Eccentricity, Elastic, Prior, SemiMajor
 
 # The patches that the counts hold for: 256 x 256 in the code, 64 x 128 x 128 in section 4.2 of the paper.
@@ -52,8 +52,8 @@ RESIZE: dict[str, float] = {name: 1.0 for name in PRIORS} | {
 #   the bending of space as strong as it can be without folds, on the same scale.
 # - Cells are given up after some tries; the paper's loop goes on.
 PAPER_CELLS = PairPrior(
-    nucleus=Body(semi_axes=((17, 30), (8, 13), (8, 13))),
-    golgi=Body(semi_axes=((5, 9),)),
+    nucleus=CellBody(semi_axes=((17, 30), (8, 13), (8, 13))),
+    golgi=CellBody(semi_axes=((5, 9),)),
     distance=(0, 6),
     density=Count(objects=(45, 70), patch=(55, 1010, 1143)),
     elastic=Elastic(amplitude=5, wavelength=35),
@@ -64,8 +64,8 @@ PAPER_CELLS = PairPrior(
 # Sizes and forms as of 252 nuclei and 281 Golgi cut out of mouse retina (benchmarks/measure_shapes.md): about 12^3 and
 # 8^3 voxels. How far they are from each other those do not say; here next to each other, a Golgi at any side.
 RETINA = PairPrior(
-    nucleus=Body(semi_axes=((4.7, 11.3), (4.1, 6.5), (3.7, 4.1)), spread=0.16, irregularity=0.12),
-    golgi=Body(semi_axes=((2.9, 5.2), (2.8, 3.6), (2.0, 2.8)), spread=0.06, irregularity=0.22),
+    nucleus=CellBody(semi_axes=((4.7, 11.3), (4.1, 6.5), (3.7, 4.1)), spread=0.16, irregularity=0.12),
+    golgi=CellBody(semi_axes=((2.9, 5.2), (2.8, 3.6), (2.0, 2.8)), spread=0.06, irregularity=0.22),
     distance=Gap(gap=(-1.0, 2.0)),
     tilt=(0, 52),
     density=(6e-5, 1e-4),

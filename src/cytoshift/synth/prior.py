@@ -43,7 +43,7 @@ class SemiMajor(Settings):
     @field_validator("semi_major")
     @classmethod
     def positive(cls, value: Range) -> Range:
-        return ascending(value, above=0)
+        return refuse_descending(value, above=0)
 
 
 class Eccentricity(Settings):
@@ -79,9 +79,9 @@ class Count(Settings):
 class Groups(Settings):
     """Patches of a mixed set: each is drawn like one of these groups, chosen by chance.
 
-    groups: (median equivalent diameter, objects per unit area or volume) of each. A critic that sees small crowded
-    objects and large lone ones notices a mask that mixes both, or a density that no image has. `jitter`: a patch has
-    its group's density times a factor between 1 - jitter and 1 + jitter, since objects do not lie evenly.
+    groups: (median equivalent diameter, objects per unit area or volume) of each. A discriminator that sees small
+    crowded objects and large lone ones notices a mask that mixes both, or a density that no image has. `jitter`: a
+    patch has its group's density times a factor between 1 - jitter and 1 + jitter, since objects do not lie evenly.
     """
 
     groups: Annotated[tuple[tuple[Positive, Annotated[float, Field(ge=0)]], ...], Field(min_length=1)]
@@ -192,7 +192,7 @@ class Prior(Settings):
     @field_validator("diameter")
     @classmethod
     def sized(cls, value: Any) -> Any:
-        return ascending(value, above=0) if isinstance(value, tuple) else value
+        return refuse_descending(value, above=0) if isinstance(value, tuple) else value
 
     @model_validator(mode="after")
     def groups_have_a_spread(self) -> "Prior":
@@ -215,7 +215,7 @@ class Prior(Settings):
         return value
 
 
-def of_a_group(prior: Prior, rng: np.random.Generator) -> Prior:
+def prior_of_patch(prior: Prior, rng: np.random.Generator) -> Prior:
     """The prior of one patch: of one group where the density is given in groups, the prior itself elsewhere."""
     law = prior.density
     if not isinstance(law, Groups) or not isinstance(prior.diameter, Lognormal):
@@ -229,7 +229,7 @@ def of_a_group(prior: Prior, rng: np.random.Generator) -> Prior:
     )
 
 
-def ascending(value: Range, above: float) -> Range:
+def refuse_descending(value: Range, above: float) -> Range:
     if not above < value[0] <= value[1]:
         raise ValueError(f"needs {above:g} < low <= high")
     return value

@@ -15,7 +15,7 @@ from ..core.settings import Settings
 from ..core.voxel import Voxel
 from .contrast import Chances, painted
 from .crowd import Kinds, crowd
-from .prior import Positive, Range, Share, ascending
+from .prior import Positive, Range, Share, refuse_descending
 
 
 class Randomised(Settings):
@@ -40,7 +40,7 @@ class Randomised(Settings):
     @field_validator("diameter")
     @classmethod
     def sized(cls, value: Range) -> Range:
-        return ascending(value, above=0)
+        return refuse_descending(value, above=0)
 
     @model_validator(mode="after")
     def ordered(self) -> "Randomised":

@@ -72,7 +72,7 @@ class Scene(NamedTuple):
 
 
 @njit
-def place(scene: Scene, rng: Any) -> int:
+def place_objects(scene: Scene, rng: Any) -> int:
     """Give every object a place, or give it up after `rule.tries` rejections. Returns the number of labels."""
     number = scene.objects.inverse.shape[0]
     found = np.empty(scene.canvas.labels.size, np.int64)
@@ -83,9 +83,9 @@ def place(scene: Scene, rng: Any) -> int:
         for _ in range(scene.rule.tries):
             if placed > 0 and rng.random() < scene.rule.clustering:
                 j = int(rng.random() * placed)
-                size = beside(scene, rng, i, of[j], centres[j], centre, found)
+                size = touching_centre(scene, rng, i, of[j], centres[j], centre, found)
             else:
-                anywhere(scene, rng, i, centre)
+                random_centre(scene, rng, i, centre)
                 size = trace(scene, i, centre, found)
             if size >= 0:
                 centres[placed, 0], centres[placed, 1], centres[placed, 2] = centre[0], centre[1], centre[2]
@@ -93,13 +93,13 @@ def place(scene: Scene, rng: Any) -> int:
                 placed += 1
                 if size > 0:  # otherwise wholly outside of the patch
                     label += 1
-                    mark(scene.canvas, found[:size], label)
+                    write_object(scene.canvas, found[:size], label)
                 break
     return label
 
 
 @njit
-def anywhere(scene: Scene, rng: Any, i: int, centre: Any) -> None:
+def random_centre(scene: Scene, rng: Any, i: int, centre: Any) -> None:
     """A centre evenly in the region, or near a point of the object's fibre."""
     rule = scene.rule
     if rule.paths.shape[0] == 0:
@@ -114,7 +114,7 @@ def anywhere(scene: Scene, rng: Any, i: int, centre: Any) -> None:
 
 
 @njit
-def beside(scene: Scene, rng: Any, i: int, j: int, host: Any, centre: Any, found: Any) -> int:
+def touching_centre(scene: Scene, rng: Any, i: int, j: int, host: Any, centre: Any, found: Any) -> int:
     """Put object i in contact with object j at `host`, in a random direction. As `trace`; sets `centre`."""
     region, voxel = scene.rule.region, scene.canvas.voxel
     flat = scene.canvas.labels.shape[0] == 1
@@ -173,7 +173,7 @@ def trace(scene: Scene, i: int, centre: Any, found: Any) -> int:
                 q = m[1, 0] * dz + m[1, 1] * dy + m[1, 2] * dx
                 r = m[2, 0] * dz + m[2, 1] * dy + m[2, 2] * dx
                 square = p * p + q * q + r * r
-                if square > outer or (square > inner and beyond(scene.objects, i, p, q, r)):
+                if square > outer or (square > inner and is_outside(scene.objects, i, p, q, r)):
                     continue
                 if blocked[z, y, x]:
                     return -1
@@ -195,7 +195,7 @@ def centre_blocked(canvas: Canvas, centre: Any) -> bool:
 
 
 @njit
-def beyond(objects: Objects, i: int, p: float, q: float, r: float) -> bool:
+def is_outside(objects: Objects, i: int, p: float, q: float, r: float) -> bool:
     """Whether a place near the unit ball is no part of object i."""
     if objects.grids.shape[0] > 0:
         return mask_at(objects.grids[objects.which[i]], p, q, r) < 0.5
@@ -239,7 +239,7 @@ def radius(bumps: Any, poly: Any, p: float, q: float, r: float) -> float:
 
 
 @njit
-def mark(canvas: Canvas, found: Any, label: int) -> None:
+def write_object(canvas: Canvas, found: Any, label: int) -> None:
     """Write an accepted object, and block it and its surroundings up to the minimum gap."""
     depth, height, width = canvas.labels.shape
     labels, blocked = canvas.labels.ravel(), canvas.blocked.ravel()
@@ -250,7 +250,7 @@ def mark(canvas: Canvas, found: Any, label: int) -> None:
         return
     for index in found:
         x, y, z = index % width, index // width % height, index // (width * height)
-        if not on_surface(canvas.labels, z, y, x):
+        if not is_surface(canvas.labels, z, y, x):
             continue
         for m in range(canvas.stencil.shape[0]):
             v, u, w = z + canvas.stencil[m, 0], y + canvas.stencil[m, 1], x + canvas.stencil[m, 2]
@@ -259,7 +259,7 @@ def mark(canvas: Canvas, found: Any, label: int) -> None:
 
 
 @njit
-def on_surface(labels: Any, z: int, y: int, x: int) -> bool:
+def is_surface(labels: Any, z: int, y: int, x: int) -> bool:
     """Whether a voxel has a face neighbour of another label."""
     depth, height, width = labels.shape
     own = labels[z, y, x]

@@ -21,7 +21,7 @@ NO_GRIDS = np.zeros((0, 0, 0, 0), np.float32)
 TILT = 0.25  # an object's long axis and its fibre: about 20 degrees
 
 
-class Posed(NamedTuple):
+class PosedSolids(NamedTuple):
     """N objects turned but without a place, and the ellipsoids about as large."""
 
     objects: Objects
@@ -40,11 +40,11 @@ def solids(prior: Prior, axes: Array, ways: Array, flat: bool, rng: np.random.Ge
     stretch = np.ones(3) if flat else prior.axial ** np.array([2 / 3, -1 / 3, -1 / 3])
     matrix = stretch[:, None] * frame * axes[:, None, :]  # unit ball -> object
     bumps, bounds = dents(prior.irregularity, number, flat, rng)
-    made = placeable(matrix, bumps, bounds, prior.elastic.amplitude if prior.elastic else 0.0)
+    made = to_placeable(matrix, bumps, bounds, prior.elastic.amplitude if prior.elastic else 0.0)
     return made._replace(poly=CIRCLE if flat else SPHERE, fibre=fibre)
 
 
-def placeable(matrix: Array, bumps: Array, bounds: Array, bent: float) -> Objects:
+def to_placeable(matrix: Array, bumps: Array, bounds: Array, bent: float) -> Objects:
     """Images of dented unit balls under `matrix` (N, 3, 3), in 3D. bumps, bounds: as `dents` gives them.
 
     bent: the largest displacement along an axis of the space that they will lie in.
@@ -83,7 +83,7 @@ def dents(irregularity: float, number: int, flat: bool, rng: np.random.Generator
         return np.zeros((number, 0, 4)), np.ones((number, 2))
     amplitude = irregularity * ROLL_OFF * rng.standard_normal((number, len(ROLL_OFF)))
     way = rng.standard_normal((number, len(ROLL_OFF), 3))
-    around = all_round(flat)
+    around = even_directions(flat)
     if flat:  # the unit ball's third axis is the image's z, see `frames`
         way[..., 2] = 0
     way /= np.linalg.norm(way, axis=2, keepdims=True)
@@ -98,7 +98,7 @@ def dents(irregularity: float, number: int, flat: bool, rng: np.random.Generator
 
 
 @lru_cache
-def all_round(flat: bool) -> Array:
+def even_directions(flat: bool) -> Array:
     """(ROUND, 3) directions, evenly on the circle of the first two axes or (Fibonacci's spiral) on the sphere."""
     step = np.arange(ROUND)
     height = np.zeros(ROUND) if flat else 1 - (2 * step + 1) / ROUND
@@ -128,7 +128,9 @@ def fibres(law: Fibres | None, extent: Array, flat: bool, rng: np.random.Generat
     return through[:, None] + t[..., None] * way[:, None] + wave[..., None] * side[:, None], way
 
 
-def bend(law: Elastic | None, shape: tuple[int, ...], size: Array, rng: np.random.Generator) -> NDArray[np.float32]:
+def bend_space(
+    law: Elastic | None, shape: tuple[int, ...], size: Array, rng: np.random.Generator
+) -> NDArray[np.float32]:
     """(3, Z, Y, X) displacement of every voxel in the unit of the voxel, or (3, 0, 0, 0) without a law."""
     if law is None or law.amplitude == 0:
         return np.zeros((3, 0, 0, 0), np.float32)

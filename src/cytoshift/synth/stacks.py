@@ -9,8 +9,8 @@ from ..core.errors import UserError
 from ..core.rng import stream
 from ..core.voxel import PIXEL, Voxel
 from ..labels.ids import relabel, sizes
-from .cells import CLASSES, Body, Gap, Layers, PairPrior
-from .optics import Camera, Debris, Optics, Stain, exposed, photographed
+from .cells import CLASSES, CellBody, Gap, Layers, PairPrior
+from .optics import Camera, Debris, Optics, Stain, expose, record_photons
 from .organelles import draw_pairs
 from .pairs import SLIVER
 from .presets import RETINA
@@ -72,9 +72,9 @@ def colours(
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Both channels (2, Z, Y, X) of labels (2, Z, Y, X); of the dtype that the cameras agree on."""
     looks = (kind.golgi, kind.nuclei)
-    light = [exposed(mask, kind.voxel, optics, rng) for mask, optics, rng in zip(labels, looks, rngs)]
+    light = [expose(mask, kind.voxel, optics, rng) for mask, optics, rng in zip(labels, looks, rngs)]
     mixed = [own + np.float32(bleed) * other for own, other, bleed in zip(light, light[::-1], kind.bleed)]
-    seen: NDArray = np.stack([photographed(*one) for one in zip(mixed, [look.camera for look in looks], rngs)])
+    seen: NDArray = np.stack([record_photons(*one) for one in zip(mixed, [look.camera for look in looks], rngs)])
     return seen
 
 
@@ -115,8 +115,8 @@ STACKS: dict[str, Stack] = {
         shape=(64, 256, 256),
         voxel=Voxel((1.0, 1.0, 1.0), PIXEL),
         prior=PairPrior(
-            nucleus=Body(semi_axes=((17, 30), (8, 13), (8, 13)), irregularity=0.05),
-            golgi=Body(semi_axes=((5, 9),), irregularity=0.1),
+            nucleus=CellBody(semi_axes=((17, 30), (8, 13), (8, 13)), irregularity=0.05),
+            golgi=CellBody(semi_axes=((5, 9),), irregularity=0.1),
             distance=Gap(gap=(-3.0, 4.0)),
             tilt=(0, 30),
             density=(8e-6, 1.2e-5),

@@ -100,8 +100,8 @@ class Ultrastructure(Settings):
         solid = labels[None] if flat else labels
         grey = tissue(solid, size, self, rng)
         for z, section in enumerate(grey):
-            grey[z] = cut(section, size[1:], self.sections, rng)
-        grey = spread(grey, self.blur, size)
+            grey[z] = cut_section(section, size[1:], self.sections, rng)
+        grey = blur_plane(grey, self.blur, size)
         grey += np.float32(self.noise) * rng.standard_normal(grey.shape, dtype=np.float32)
         scanned = np.clip(np.rint(255 * grey), 0, 255).astype(np.uint8)
         return scanned[0] if flat else scanned
@@ -111,7 +111,7 @@ def tissue(
     labels: NDArray[np.integer], size: NDArray[np.float64], look: Ultrastructure, rng: np.random.Generator
 ) -> Float:
     """Grey before cutting, (Z, Y, X)."""
-    outside, soma = nearest(labels, size)
+    outside, soma = nearest_object(labels, size)
     nucleus = labels > 0
     thin, thick = look.neuropil.calibres
     # Bundles of thin processes beside thick dendrites and glia.
@@ -129,16 +129,17 @@ def tissue(
     grey = np.float32(mean) + np.float32(deviation) * shade[process]
     grey[body] = look.neuropil.soma
     grey += np.float32(0.03) * grain(labels.shape, 0.3 / size, rng)
-    scatter(grey, size, look.neuropil, rng)
+    scatter_organelles(grey, size, look.neuropil, rng)
     paint_nuclei(grey, labels, size, look.chromatin, rng)
-    dark = np.float32(look.neuropil.membrane) * walls(cells)
+    dark = np.float32(look.neuropil.membrane) * draw_walls(cells)
     dark = np.maximum(
-        dark, np.float32(look.chromatin.envelope) * (walls(labels) | walls(labels[:, ::-1, ::-1])[:, ::-1, ::-1])
+        dark,
+        np.float32(look.chromatin.envelope) * (draw_walls(labels) | draw_walls(labels[:, ::-1, ::-1])[:, ::-1, ::-1]),
     )
-    return grey - spread(dark, 0.5 * float(size[1:].min()), size)
+    return grey - blur_plane(dark, 0.5 * float(size[1:].min()), size)
 
 
-def nearest(labels: NDArray[np.integer], size: NDArray[np.float64]) -> tuple[Float, NDArray[np.integer]]:
+def nearest_object(labels: NDArray[np.integer], size: NDArray[np.float64]) -> tuple[Float, NDArray[np.integer]]:
     """Distance to the nearest object and its label, (Z, Y, X) each; without any object infinitely far and 0."""
     from scipy.ndimage import distance_transform_edt
 
@@ -160,7 +161,7 @@ def mosaic(
     return np.ravel_multi_index(tuple(place), shape)
 
 
-def walls(ids: NDArray[np.integer]) -> NDArray[np.bool_]:
+def draw_walls(ids: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Voxels whose next neighbour in the plane is another's: walls of one voxel, as thin as the grid has them."""
     wall = np.zeros(ids.shape, bool)
     wall[:, :-1] |= ids[:, :-1] != ids[:, 1:]
@@ -168,14 +169,14 @@ def walls(ids: NDArray[np.integer]) -> NDArray[np.bool_]:
     return wall
 
 
-def spread(light: Float, sigma: float, size: NDArray[np.float64]) -> Float:
+def blur_plane(light: Float, sigma: float, size: NDArray[np.float64]) -> Float:
     """Blur in the plane."""
     from scipy.ndimage import gaussian_filter
 
     return gaussian_filter(light, (0, sigma / size[1], sigma / size[2]), mode="nearest", truncate=3)
 
 
-def scatter(grey: Float, size: NDArray[np.float64], law: Neuropil, rng: np.random.Generator) -> None:
+def scatter_organelles(grey: Float, size: NDArray[np.float64], law: Neuropil, rng: np.random.Generator) -> None:
     """Organelles and vacuoles, elongated blobs, in place."""
     extent = float((size * grey.shape).prod())
     for density, diameters, depth in ((law.organelles, law.organelle, -0.38), (law.vacuoles, law.vacuole, 0.25)):
@@ -196,7 +197,7 @@ def paint_nuclei(
     level = np.float32(law.grey) + np.float32(law.variation) * rng.standard_normal(
         int(labels.max()) + 1, dtype=np.float32
     )
-    depth = distance_transform_edt(inside & ~walls(labels), sampling=size).astype(np.float32)
+    depth = distance_transform_edt(inside & ~draw_walls(labels), sampling=size).astype(np.float32)
     # Dense chromatin is where a texture is highest; it is lifted along the envelope. The quantile makes its share.
     texture = grain(labels.shape, law.grain / size, rng) + 0.8 * np.exp(-depth / np.float32(law.grain))
     edge = np.quantile(texture[inside], 1 - law.share)
@@ -216,7 +217,7 @@ def paint_nuclei(
             grey[box] -= np.where(labels[box] == own, stain, 0)
 
 
-def cut(section: Float, size: NDArray[np.float64], law: Sections, rng: np.random.Generator) -> Float:
+def cut_section(section: Float, size: NDArray[np.float64], law: Sections, rng: np.random.Generator) -> Float:
     """One section (Y, X) as it comes from the knife: moved, shaded, damaged, with a brightness of its own."""
     from scipy.ndimage import shift, zoom
 
@@ -228,10 +229,10 @@ def cut(section: Float, size: NDArray[np.float64], law: Sections, rng: np.random
     damaged = rng.random() < law.artefacts
     kind = ARTEFACTS[rng.integers(len(ARTEFACTS))]
     moved = np.float32(0.55 + offset) + np.float32(max(gain, 0.3)) * (moved - np.float32(0.55))
-    return damage(moved, kind, size, rng) if damaged else moved
+    return damage_section(moved, kind, size, rng) if damaged else moved
 
 
-def damage(section: Float, kind: str, size: NDArray[np.float64], rng: np.random.Generator) -> Float:
+def damage_section(section: Float, kind: str, size: NDArray[np.float64], rng: np.random.Generator) -> Float:
     """A section (Y, X) with one of ARTEFACTS, on the scale of a few nuclei of tissue in um."""
     from scipy.ndimage import gaussian_filter
 

@@ -9,14 +9,14 @@ from zipfile import BadZipFile, ZipFile
 import torch
 from torch import nn
 
-from ..core.atomic import replacing
+from ..core.atomic import atomic_path
 from ..core.errors import UserError
 
 
 def save(path: Path, step: int, elapsed: float, parts: dict[str, Any]) -> None:
     """parts: anything with state_dict(). elapsed: seconds of training so far. Atomic."""
     state = {"step": step, "elapsed": elapsed} | {name: part.state_dict() for name, part in parts.items()}
-    with replacing(path) as beside:
+    with atomic_path(path) as beside:
         try:
             torch.save(state, beside)
         except RuntimeError as error:  # torch's writer has no class for what a disk refuses

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from ..predict.network import Tiling, probabilities
 
 
-class Reading(Protocol):
+class ReadRepresentation(Protocol):
     """How what a network gives is read."""
 
     def activate(self, logits: Tensor) -> Tensor: ...
 
 
-class Tanh:
+class ReadTanh:
     """How a translator is read."""
 
     channels: ClassVar[tuple[str, ...]] = ("image",)
@@ -27,12 +27,12 @@ class Tanh:
 
 
 @dataclass(frozen=True)
-class Drawer:
+class VolumePredictor:
     """Normalised image (*S) on the working grid, of any size -> activated channels (K, *S)."""
 
     network: nn.Module
     axes: str
-    representation: Reading
+    representation: ReadRepresentation
 
     def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         self.network.eval()

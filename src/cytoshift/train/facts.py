@@ -6,16 +6,16 @@ A training that was stopped and continued has a session for each time it ran.
 from pathlib import Path
 from typing import Any
 
-from ..core.clock import Clock
-from ..core.facts import FACTS, now, read_json, write_json
+from ..core.clock import StageClock
+from ..core.json_files import FACTS, now, read_json, write_json
 from ..core.machine import machine, peak_card_memory, peak_memory, versions
 from ..core.voxel import Voxel
-from ..data.show import tiled
-from ..data.understood import understood
+from ..data.describe import describe_images
+from ..data.planes import middle_planes
 from ..data.volumes import Volume, open_volumes
 from ..draw import save_png
 from ..methods import Method
-from .settings import Run
+from .run_settings import Run
 
 SHOWN = 8  # images of the input picture
 SIZE = 320  # pixels of each
@@ -25,7 +25,7 @@ class Facts:
     """One session of a training; written by its first process only."""
 
     def __init__(self, out: Path, main: bool) -> None:
-        self.out, self.main, self.clock = out, main, Clock()
+        self.out, self.main, self.clock = out, main, StageClock()
         there = read_json(out / FACTS) if main else {}
         self.before: list[dict[str, Any]] = list(there.get("sessions", []))
         self.known: dict[str, Any] = {}
@@ -44,13 +44,13 @@ class Facts:
             "working": {"voxel": working.size, "unit": working.unit},
             "players": {name: sum(p.numel() for p in one.parameters()) for name, one in method.players().items()},
             "network": sum(p.numel() for p in method.network().parameters()),
-            **{side: understood(found) for side, found in sides.items()},
+            **{side: describe_images(found) for side, found in sides.items()},
         }  # fmt: skip
         self.write(step)
         for side, found in sides.items():
             picture = self.out / ("input.png" if side == "images" else f"{side}.png")
             if not picture.exists():
-                save_png(picture, tiled(found, SHOWN, SIZE))
+                save_png(picture, middle_planes(found, SHOWN, SIZE))
 
     def write(self, step: int) -> None:
         """Where the session stands."""

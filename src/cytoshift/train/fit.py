@@ -4,21 +4,21 @@ import logging
 from pathlib import Path
 
 from ..core.errors import UserError
-from ..core.threads import threads
+from ..core.threads import torch_threads
 from ..data.drawn import DrawnImages
 from ..data.labelled import LabelledPairs
 from ..methods import KNOWN, TWO_STAGES
 from ..represent import RepresentationSettings
-from .places import claimed
-from .select import select
-from .settings import Run
-from .ship import Learnt, Shelf, save, shipped
+from .run_folder import claim_run
+from .run_settings import Run
+from .ship import SnapshotFolder, TrainingResult, export_network, save
+from .snapshot_rule import select_snapshot
 from .stages import STAGES
 from .trainer import Trainer
 from .tune import tune
 
 
-@threads()
+@torch_threads()
 def fit(run: Run, out: Path, quiet: bool = False, settings: Path | None = None) -> Path:
     """Train, or continue a training that was stopped; return OUT/model, the folder of the trained segmenter.
 
@@ -32,28 +32,28 @@ def fit(run: Run, out: Path, quiet: bool = False, settings: Path | None = None) 
     if not method.segments:
         whole = " or ".join(one.name for one in TWO_STAGES.values() if one.translator is method)
         raise UserError(f"{run.method} translates and segments nothing; take {whole}")
-    with claimed(run, out, settings):
-        return trained(run, out, quiet)
+    with claim_run(run, out, settings):
+        return train_in_folder(run, out, quiet)
 
 
-def trained(run: Run, out: Path, quiet: bool) -> Path:
+def train_in_folder(run: Run, out: Path, quiet: bool) -> Path:
     """`fit`, in a folder that is this process's own."""
-    shelf = Shelf(out, run)
+    shelf = SnapshotFolder(out, run)
     if run.method in STAGES:
         learnt, spec, network = STAGES[run.method](run, out, quiet)
     else:
         learnt = Trainer(run, out, quiet, shelf).run()
         with learnt.facts.clock.stage("norms of all images"):
-            spec, network = shipped(learnt, run)
+            spec, network = export_network(learnt, run)
     model, facts = out / "model", learnt.facts
     if learnt.fabric.is_global_zero:
         with facts.clock.stage("thresholds and model"):
-            represent = decoder(run, learnt, quiet)
-            save(run, learnt, spec, network, represent, model, {"step": facts.step} | shelf.told(learnt))
+            represent = tuned_representation(run, learnt, quiet)
+            save(run, learnt, spec, network, represent, model, {"step": facts.step} | shelf.card_statistics(learnt))
             shelf.settle(represent)
         if run.train.select != "last":
             with facts.clock.stage("choice of the state"):
-                sentence = select(run, learnt, shelf, model)
+                sentence = select_snapshot(run, learnt, shelf, model)
             if not quiet:
                 logging.getLogger("cytoshift").info(sentence)
         facts.write(facts.step)
@@ -61,13 +61,13 @@ def trained(run: Run, out: Path, quiet: bool) -> Path:
     return model
 
 
-def decoder(run: Run, learnt: Learnt, quiet: bool) -> RepresentationSettings:
+def tuned_representation(run: Run, learnt: TrainingResult, quiet: bool) -> RepresentationSettings:
     """The representation to ship, with thresholds tuned on the labels that were borrowed where that is wished for."""
     streams = learnt.domains.values()
     source = next((one for one in streams if isinstance(one, DrawnImages)), learnt.domains.get("source"))
     if not run.tune or not isinstance(source, LabelledPairs | DrawnImages):
         return run.represent
-    found = tune(learnt.method.rehearsal(), source, run.represent)
+    found = tune(learnt.method.source_domain_network(), source, run.represent)
     if not quiet:
         logging.getLogger("cytoshift").info(found.sentence(run.represent))
     return found.represent

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..core.rng import stream
-from ..data.domains import Images
+from ..data.streams import Images
 from ..nets.adain import AdaIN
-from ..nets.spec import NetSpec
-from ..predict.norms import Pooled
+from ..nets.network_spec import NetSpec
+from ..predict.norms import PooledNorms
 
 VOXELS = 4_000_000  # that go through the network together
 LEAST, MOST = 4, 256  # windows
@@ -44,7 +44,7 @@ def freeze(
             names = (f"{name}.{kept[0]}", f"{name}.{kept[1]}")
             hooks.append(module.register_forward_hook(lambda _m, _i, _o, names=names: order.append(names)))
     network.eval()
-    pooled = Pooled()
+    pooled = PooledNorms()
     with torch.inference_mode(), cast(), pooled:
         network(torch.from_numpy(x).to(next(network.parameters()).device))
     for hook in hooks:

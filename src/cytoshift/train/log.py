@@ -12,8 +12,8 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
 from torch import Tensor
 
-from ..core.progress import Progress, duration, held
-from ..draw import composite, save_png, sheet
+from ..core.progress import Progress, format_duration, memory_text
+from ..draw import composite, image_grid, save_png
 
 SIZE = 192  # pixels of one picture of a sheet
 
@@ -27,7 +27,7 @@ class Log:
         self.progress = Progress("training", steps, quiet=quiet or not main, done=start)
         self.events: Events | None = None
         if main:
-            keep_until(self.path, start)
+            drop_lines_after(self.path, start)
             self.events = Events(out / "tensorboard", start)
 
     def __enter__(self) -> "Log":
@@ -53,7 +53,9 @@ class Log:
             self.progress.update(step, f"training, step {step} of {self.steps}", speed)
         else:
             terms = " ".join(f"{k.split('/')[-1]} {v:.3g}" for k, v in numbers.items() if "/" in k)
-            self.progress.say(f"step {step}/{self.steps}  {speed}  ETA {duration(eta)}  {held()}  {terms}")
+            self.progress.say(
+                f"step {step}/{self.steps}  {speed}  ETA {format_duration(eta)}  {memory_text()}  {terms}"
+            )
 
     def say(self, text: str) -> None:
         """A sentence for the console and, as {"note": ...}, for the log."""
@@ -79,14 +81,14 @@ class Log:
         count = min(len(next(iter(arrays.values()))), 4)
         # Black is -1 and white is 1, without stretching: a faint mask shall look faint.
         cells = [[composite(v[i], size=SIZE, limits=(-1.0, 1.0)) for v in arrays.values()] for i in range(count)]
-        save_png(self.out / "samples" / f"step_{step:06d}.png", sheet(cells, titles=list(arrays)))
+        save_png(self.out / "samples" / f"step_{step:06d}.png", image_grid(cells, titles=list(arrays)))
 
     def write(self, row: dict[str, Any]) -> None:
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 
 
-def keep_until(path: Path, step: int) -> None:
+def drop_lines_after(path: Path, step: int) -> None:
     """Drop the lines of log.jsonl that a killed run wrote after its last checkpoint."""
     if not path.exists():
         return

@@ -16,7 +16,7 @@ from ..core.errors import UserError
 from ..core.machine import processor
 from ..methods.base import Method
 from ..nets.formats import computes_bf16, instructions
-from .step import Diverged, advance, backward
+from .step import DivergenceError, advance, backward
 
 # A loss term of a right step in bfloat16 differs by 0.001 to 0.01 of itself, one of kernels that are wrong by a tenth
 # by 0.07 to 0.2. Gradients are noisier: where norms divide by small numbers, those of a right step have a cosine of
@@ -57,12 +57,12 @@ def cast(precision: str, device: torch.device) -> Callable[[], AbstractContextMa
     return lambda: torch.autocast(device.type, torch.bfloat16, enabled=precision == HALF)
 
 
-def asked_of(precision: str, device: torch.device) -> str:
+def automatic_precision(precision: str, device: torch.device) -> str:
     """What "auto" means on a device."""
     return precision if precision != "auto" else HALF if computes_bf16(device) else WHOLE
 
 
-def prove(method: Method, batch: Any, precision: str, device: torch.device) -> Proof:
+def prove_precision(method: Method, batch: Any, precision: str, device: torch.device) -> Proof:
     """Compare one step in both precisions, from the same weights, without moving them.
 
     Parameters
@@ -73,7 +73,7 @@ def prove(method: Method, batch: Any, precision: str, device: torch.device) -> P
     ------
     UserError : where bf16-mixed is asked for by name and is wrong.
     """
-    started, wanted = time.perf_counter(), asked_of(precision, device)
+    started, wanted = time.perf_counter(), automatic_precision(precision, device)
     known = processor(), instructions() if device.type == "cpu" else ""
     if wanted == WHOLE:
         return Proof(WHOLE, None, None, time.perf_counter() - started, *known)
@@ -81,7 +81,9 @@ def prove(method: Method, batch: Any, precision: str, device: torch.device) -> P
     broken = not all(map(math.isfinite, exact.values()))  # of a training that has failed, no format is to blame
     whole = terms.keys() == exact.keys() and all(map(math.isfinite, terms.values()))
     term, cosine = differences(terms, exact, gradients, true) if whole and not broken else (None, None)
-    right = everywhere(broken or (term is not None and cosine is not None and term <= TERMS and cosine >= COSINE))
+    right = all_processes_agree(
+        broken or (term is not None and cosine is not None and term <= TERMS and cosine >= COSINE)
+    )
     seconds = time.perf_counter() - started
     if right:
         return Proof(HALF, term, cosine, seconds, *known)
@@ -125,14 +127,14 @@ def one_step(
             player.zero_grad(set_to_none=True)
             try:
                 terms |= {name: float(value) for name, value in backward(update).items()}
-            except Diverged as error:
+            except DivergenceError as error:
                 return terms | {error.term: math.nan}, gradients
             flat = [p.grad.flatten().float() for p in player.parameters() if p.grad is not None]
             gradients[update.player] = torch.cat(flat)
     return terms, gradients
 
 
-def everywhere(right: bool) -> bool:
+def all_processes_agree(right: bool) -> bool:
     """Whether it holds in all processes: they take the same steps, so they compute in the same precision."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return right

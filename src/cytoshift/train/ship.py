@@ -15,24 +15,24 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from ..core.atomic import discard
-from ..core.normalise import measure, of_the_whole
+from ..core.normalise import is_dataset_wide, measure
 from ..core.voxel import Voxel
-from ..data.domains import Domain, Images
-from ..data.several import apart
+from ..data.channel_axis import split_channels
+from ..data.streams import Domain, Images
 from ..data.volumes import Volume
 from ..methods import KNOWN, Method
 from ..model import Segmenter
 from ..model.folders import SNAPSHOTS, snapshots
-from ..nets.spec import NetSpec, ResNetSpec, TranslatorSpec
+from ..nets.network_spec import NetSpec, ResNetSpec, TranslatorSpec
 from ..represent import RepresentationSettings
-from .expect import expected, intensities
+from .expected_objects import expected_objects, raw_intensities
 from .facts import Facts
 from .freeze import freeze, windows
-from .settings import Run
+from .run_settings import Run
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
+class TrainingResult:
     """The end of a training: the method, whose network holds the weights to ship, and what it was learnt on."""
 
     method: Method
@@ -45,12 +45,12 @@ class Learnt:
     ended: str = ""  # why the monitor stopped the training
 
 
-Finish = Callable[[Learnt, Run], tuple[NetSpec, nn.Module]]
+Finish = Callable[[TrainingResult, Run], tuple[NetSpec, nn.Module]]
 
 
-def shipped(learnt: Learnt, run: Run) -> tuple[NetSpec, nn.Module]:
+def export_network(learnt: TrainingResult, run: Run) -> tuple[NetSpec, nn.Module]:
     """The network as it leaves: instance norms of those that learn from masks keep the statistics of all images."""
-    spec, network = learnt.method.shipped(), learnt.method.network()
+    spec, network = learnt.method.exported_spec(), learnt.method.network()
     images = learnt.domains.get("images")
     if isinstance(spec, TranslatorSpec | ResNetSpec) and isinstance(images, Images):
         return freeze(spec, network, windows(images, run.seed), learnt.cast)
@@ -58,7 +58,7 @@ def shipped(learnt: Learnt, run: Run) -> tuple[NetSpec, nn.Module]:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class SnapshotFolder:
     """Where the snapshots of a run lie, and how a network becomes one.
 
     out: folder of the run. run: its settings; of a recipe of stages those of the whole, not of the stage that learns.
@@ -66,7 +66,7 @@ class Shelf:
 
     out: Path
     run: Run
-    finish: Finish = shipped
+    finish: Finish = export_network
     known: dict[str, Any] = field(default_factory=dict)  # what was told of the objects, measured once
 
     @property
@@ -77,24 +77,24 @@ class Shelf:
         """Those that are there, by their steps, in order."""
         return snapshots(self.out)
 
-    def take(self, learnt: Learnt, step: int) -> None:
+    def take(self, learnt: TrainingResult, step: int) -> None:
         """Save what the method's network would ship now. The training goes on as if nobody had looked."""
         network = learnt.method.network()
         training = network.training
         with torch.random.fork_rng(devices=[]):  # a shipped network is built before its weights are laid in
             spec, finished = self.finish(learnt, self.run)
-            told = {"step": step} | self.told(learnt)
+            told = {"step": step} | self.card_statistics(learnt)
             save(self.run, learnt, spec, finished, self.run.represent, self.folder / f"{step:06d}", told)
         network.train(training)
 
-    def told(self, learnt: Learnt) -> dict[str, Any]:
+    def card_statistics(self, learnt: TrainingResult) -> dict[str, Any]:
         """For cards: the objects and intensities that the model has learnt from."""
         if not self.known:
-            self.known["objects"] = expected(self.run, learnt.working)
-            self.known["intensities"] = intensities(learnt.volumes)
+            self.known["objects"] = expected_objects(self.run, learnt.working)
+            self.known["intensities"] = raw_intensities(learnt.volumes)
         return self.known
 
-    def back_to(self, step: int) -> None:
+    def forget_after(self, step: int) -> None:
         """Forget the snapshots of a way that the training has left."""
         for after, path in self.models().items():
             if after > step:
@@ -109,20 +109,20 @@ class Shelf:
 
 
 def save(
-    run: Run, learnt: Learnt, spec: NetSpec, network: nn.Module, represent: RepresentationSettings, model: Path,
+    run: Run, learnt: TrainingResult, spec: NetSpec, network: nn.Module, represent: RepresentationSettings, model: Path,
     more: dict[str, Any] | None = None,
 ) -> None:  # fmt: skip
     """Write the model folder. more: for its card."""
     normalise, volumes = run.data.normalise, learnt.volumes
-    raws = [apart(v.array, len(v.axes)) for v in volumes]
-    scale = measure(normalise, raws) if of_the_whole(normalise) else None
+    raws = [split_channels(v.array, len(v.axes)) for v in volumes]
+    scale = measure(normalise, raws) if is_dataset_wide(normalise) else None
     Segmenter(
         spec=spec, network=network, normalisation=normalise, scale=scale, voxel=learnt.working,
         axes=volumes[0].axes, representation=represent, card=card(run, learnt) | (more or {}),
     ).save(model)  # fmt: skip
 
 
-def card(run: Run, learnt: Learnt) -> dict[str, Any]:
+def card(run: Run, learnt: TrainingResult) -> dict[str, Any]:
     """What a person who finds the model wants to know."""
     method = KNOWN[run.method]
     return {

@@ -18,27 +18,27 @@ from torch import Tensor, nn
 
 from ..core.normalise import Normalisation, Recipe, measure
 from ..core.voxel import Voxel
-from ..data.histogram import match
+from ..data.histogram import histogram_lookup
 from ..data.resample import resample, resample_labels, working_shape
 from ..data.volumes import ImageSource, Volume, open_volumes
 from ..data.write import write_image, write_labels
 from ..methods import CycleGAN, Supervised
 from ..nets.chain import ChainSpec, LookupSpec
-from ..nets.spec import NetSpec
-from .domains import lender, lent_pairs, lent_voxel
-from .drawer import Drawer, Tanh
-from .settings import Run, Source
-from .ship import Finish, Learnt, Shelf, shipped
+from ..nets.network_spec import NetSpec
+from .domain_streams import source_pairs, source_volumes, source_voxel
+from .drawer import ReadTanh, VolumePredictor
+from .run_settings import Run, Source
+from .ship import Finish, SnapshotFolder, TrainingResult, export_network
 from .trainer import Trainer
 
-Shipped = tuple[Learnt, NetSpec, nn.Module]
+Shipped = tuple[TrainingResult, NetSpec, nn.Module]
 Redraw = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (*S) in [-1, 1] -> the same
 AS_IT_IS = Normalisation(kind="range", low=-1, high=1)
 
 
 def cyclegan_xy(run: Run, out: Path, quiet: bool = False) -> Shipped:
     pair = translators(run, out, quiet)
-    drawer = Drawer(pair.method.network().get_submodule("to_target"), pair.volumes[0].axes, Tanh())
+    drawer = VolumePredictor(pair.method.network().get_submodule("to_target"), pair.volumes[0].axes, ReadTanh())
     redrawn = redraw_source(run, out / "translated", lambda image: drawer(image)[0], pair)
     return segmenter(run, out, quiet, source=redrawn)
 
@@ -46,25 +46,25 @@ def cyclegan_xy(run: Run, out: Path, quiet: bool = False) -> Shipped:
 def cyclegan_yx(run: Run, out: Path, quiet: bool = False) -> Shipped:
     pair = translators(run, out, quiet)
     translator = pair.method.network().get_submodule("to_source")
-    return segmenter(run, out, quiet, behind(pair.method.shipped(), translator.state_dict()))
+    return segmenter(run, out, quiet, prepend_network(pair.method.exported_spec(), translator.state_dict()))
 
 
 def histogram_xy(run: Run, out: Path, quiet: bool = False) -> Shipped:
-    table = match(normalised_source(run), normalised_target(run))
+    table = histogram_lookup(normalise_source(run), normalise_target(run))
     return segmenter(run, out, quiet, source=redraw_source(run, out / "translated", table))
 
 
 def histogram_yx(run: Run, out: Path, quiet: bool = False) -> Shipped:
-    table = match(normalised_target(run), normalised_source(run))
+    table = histogram_lookup(normalise_target(run), normalise_source(run))
     look_up = LookupSpec(ndim=len(run.patch), knots_in=table.knots_in, knots_out=table.knots_out)
-    return segmenter(run, out, quiet, behind(look_up, look_up.build().state_dict()))
+    return segmenter(run, out, quiet, prepend_network(look_up, look_up.build().state_dict()))
 
 
-def behind(first: NetSpec | LookupSpec, weights: dict[str, Tensor]) -> Finish:
+def prepend_network(first: NetSpec | LookupSpec, weights: dict[str, Tensor]) -> Finish:
     """A network is shipped behind another one, whose weights are these."""
 
-    def chained(learnt: Learnt, run: Run) -> tuple[NetSpec, nn.Module]:
-        spec, network = shipped(learnt, run)
+    def chained(learnt: TrainingResult, run: Run) -> tuple[NetSpec, nn.Module]:
+        spec, network = export_network(learnt, run)
         both = ChainSpec(first=first, segment=spec)
         chain = both.build()
         chain.first.load_state_dict(weights)
@@ -79,34 +79,36 @@ STAGES: dict[str, Callable[[Run, Path, bool], Shipped]] = {
 }  # fmt: skip
 
 
-def translators(run: Run, out: Path, quiet: bool) -> Learnt:
+def translators(run: Run, out: Path, quiet: bool) -> TrainingResult:
     """A CycleGAN between source and target; run.options.translate are its options."""
     wish = run.model_copy(update={"method": CycleGAN.name, "options": run.options.get("translate", {}), "start": None})
     return Trainer(wish, out / "translate", quiet).run()
 
 
-def segmenter(run: Run, out: Path, quiet: bool, finish: Finish = shipped, source: Source | None = None) -> Shipped:
+def segmenter(
+    run: Run, out: Path, quiet: bool, finish: Finish = export_network, source: Source | None = None
+) -> Shipped:
     """A network that learns from the source's labels; run.options.segment are its options.
 
     finish: what is shipped of it. source: in place of the run's.
     """
     options = {"method": Supervised.name, "options": run.options.get("segment", {}), "source": source or run.source}
-    learnt = Trainer(run.model_copy(update=options), out / "segment", quiet, Shelf(out, run, finish)).run()
+    learnt = Trainer(run.model_copy(update=options), out / "segment", quiet, SnapshotFolder(out, run, finish)).run()
     return learnt, *finish(learnt, run)
 
 
-def redraw_source(run: Run, out: Path, redraw: Redraw, learnt: Learnt | None = None) -> Source:
+def redraw_source(run: Run, out: Path, redraw: Redraw, learnt: TrainingResult | None = None) -> Source:
     """The source in another look, on the grid that networks work on, written to OUT once."""
-    source = lender(run)
-    pairs = lent_pairs(source)
-    working = lent_voxel(source, [image for image, _ in pairs], len(run.patch))
+    source = source_volumes(run)
+    pairs = source_pairs(source)
+    working = source_voxel(source, [image for image, _ in pairs], len(run.patch))
     if learnt is None or learnt.fabric.is_global_zero:
-        level = match(normalised_source(run), normalised_target(run)) if source.match_levels else np.asarray
+        level = histogram_lookup(normalise_source(run), normalise_target(run)) if source.match_levels else np.asarray
         for image, truth in pairs:
             there = [out / kind / f"{image.name}.tif" for kind in ("images", "labels")]
             if not there[1].exists():
                 shape = working_shape(image.shape, image.voxel, working)
-                seen = level(on_grid(image, source.normalise, working))
+                seen = level(to_working_grid(image, source.normalise, working))
                 write_image(there[0], redraw(seen), working, image.axes)
                 write_labels(there[1], resample_labels(truth.load(), shape), working, image.axes)
     if learnt is not None:
@@ -116,19 +118,19 @@ def redraw_source(run: Run, out: Path, redraw: Redraw, learnt: Learnt | None = N
     return source.model_copy(update={"images": images, "labels": labels, **done})
 
 
-def normalised_source(run: Run) -> list[NDArray[np.float32]]:
-    source = lender(run)
+def normalise_source(run: Run) -> list[NDArray[np.float32]]:
+    source = source_volumes(run)
     volumes = open_volumes(source.images)
-    working = lent_voxel(source, volumes, len(run.patch))
-    return [on_grid(volume, source.normalise, working) for volume in volumes]
+    working = source_voxel(source, volumes, len(run.patch))
+    return [to_working_grid(volume, source.normalise, working) for volume in volumes]
 
 
-def normalised_target(run: Run) -> list[NDArray[np.float32]]:
+def normalise_target(run: Run) -> list[NDArray[np.float32]]:
     raws = [volume.load() for volume in open_volumes(run.data.images)]
     return [measure(run.data.normalise, [[raw]])(raw) for raw in raws]
 
 
-def on_grid(volume: Volume, normalise: Recipe, working: Voxel) -> NDArray[np.float32]:
+def to_working_grid(volume: Volume, normalise: Recipe, working: Voxel) -> NDArray[np.float32]:
     """A whole volume as networks see it."""
     raw = volume.load()
     return resample(measure(normalise, [[raw]])(raw), working_shape(volume.shape, volume.voxel, working))

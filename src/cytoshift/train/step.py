@@ -9,12 +9,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..methods.base import Method, Update
-from .settings import Train
+from .run_settings import Train
 
 COLD = 1e-3  # factor of the learning rate at the first step of a warm-up
 
 
-class Diverged(ArithmeticError):
+class DivergenceError(ArithmeticError):
     """A loss term stopped being a number."""
 
     def __init__(self, term: str):
@@ -53,7 +53,7 @@ def backward(update: Update) -> dict[str, Tensor]:
     for i, objective in enumerate(update.objectives):
         mine = {f"{update.player}/{name}": value for name, value in objective.terms.items()}
         if broken := not_finite(mine):
-            raise Diverged(broken)
+            raise DivergenceError(broken)
         moved = [p for p in objective.moves.parameters() if p.requires_grad]
         last = i + 1 == len(update.objectives)
         torch.stack(list(mine.values())).sum().backward(inputs=moved, retain_graph=not last)

@@ -14,19 +14,19 @@ ALIKE, DIFFERENT = 0.8, 0.6  # correlation between samples above which they are 
 CLEAR, NONE = 0.2, 0.05  # correlation that is clear, and one that is none
 KEPT = 0.1  # contrast of objects, as a part of what it ought to be, below which they are gone
 FEW, MANY = 0.05, 5.0  # share of foreground, in multiples of the expected one
-TIE, LOST = 0.1, 0.8  # a critic's loss as a part of that at a tie; a fooling term as a part of its highest
+TIE, LOST = 0.1, 0.8  # a discriminator's loss as a part of that at a tie; a fooling term as a part of its highest
 GROWN = 10.0  # a loss in multiples of what is usual
 
 
-def collapsed(inputs: Samples, outputs: Samples) -> str | None:
+def find_collapse(inputs: Samples, outputs: Samples) -> str | None:
     """Different inputs, one output: outputs correlate by more than 0.8 with one another, inputs by less than 0.6."""
-    one, many = sameness(outputs), sameness(inputs)
+    one, many = mean_similarity(outputs), mean_similarity(inputs)
     if one > ALIKE and many < DIFFERENT:
         return f"different inputs give the same output (correlation {one:.2f} between outputs, {many:.2f} of inputs)"
     return None
 
 
-def inverted(inputs: Samples, outputs: Samples, expected: float = 1.0) -> str | None:
+def find_inversion(inputs: Samples, outputs: Samples, expected: float = 1.0) -> str | None:
     """Bright became dark: input and output correlate, sample by sample, by 0.2 or more against the sign of `expected`.
 
     expected: correlation where the answer is known, of a labelled image and its mask; nothing is said if it is below
@@ -38,7 +38,7 @@ def inverted(inputs: Samples, outputs: Samples, expected: float = 1.0) -> str | 
     return None
 
 
-def emptied(inputs: Samples, masks: Samples, like: Samples) -> str | None:
+def find_empty_masks(inputs: Samples, masks: Samples, like: Samples) -> str | None:
     """Objects vanished: less than a twentieth is left of the foreground (voxels above 0) that masks ought to have, and
     of what is bright in the input, as some samples are emptier than others."""
     found, expected = share(masks), share(like)
@@ -47,7 +47,7 @@ def emptied(inputs: Samples, masks: Samples, like: Samples) -> str | None:
     return None
 
 
-def filled(inputs: Samples, masks: Samples, like: Samples, expected: float = 1.0) -> str | None:
+def find_full_masks(inputs: Samples, masks: Samples, like: Samples, expected: float = 1.0) -> str | None:
     """Objects were invented, in one of three ways.
 
     Less than a tenth of the background that ought to be there is left. Or foreground is more than five times what it
@@ -67,7 +67,7 @@ def filled(inputs: Samples, masks: Samples, like: Samples, expected: float = 1.0
     return None
 
 
-def lost(inputs: Samples, outputs: Samples, like: Samples) -> str | None:
+def find_vanished(inputs: Samples, outputs: Samples, like: Samples) -> str | None:
     """A translation without the objects of its input: what is bright there has less than a tenth of the contrast that
     bright things have in pictures of the output's kind, and the output is flat (half their deviation, or less)."""
     kept, deviation = contrast(inputs, outputs, like), float(outputs.std() / max(like.std(), 1e-6))
@@ -76,26 +76,26 @@ def lost(inputs: Samples, outputs: Samples, like: Samples) -> str | None:
     return None
 
 
-def replaced(inputs: Samples, outputs: Samples, like: Samples) -> str | None:
-    """As `lost`, of an output that is not flat: it shows other objects than its input."""
+def find_invented(inputs: Samples, outputs: Samples, like: Samples) -> str | None:
+    """As `find_vanished`, of an output that is not flat: it shows other objects than its input."""
     kept, deviation = contrast(inputs, outputs, like), float(outputs.std() / max(like.std(), 1e-6))
     if abs(kept) < KEPT and deviation > 0.5:
         return f"the translation shows other objects than its input ({max(kept, 0):.0%} of their contrast is left)"
     return None
 
 
-def won(critic: float, tie: float, fool: float, highest: float) -> str | None:
-    """A critic that is always right, and so teaches nothing: its loss is below a tenth of that at a tie, and the
+def find_saturation(discriminator: float, tie: float, fool: float, highest: float) -> str | None:
+    """A discriminator that is always right, and so teaches nothing: its loss is below a tenth of that at a tie, and the
     generator's fooling term above 0.8 of what it is when every fake is told. A game of weight 0 is not played."""
-    if highest > 0 and critic < TIE * tie and fool > LOST * highest:
+    if highest > 0 and discriminator < TIE * tie and fool > LOST * highest:
         return (
-            f"the critic has won (its loss is {critic:.3g} where {tie:g} is a tie, "
+            f"the discriminator has won (its loss is {discriminator:.3g} where {tie:g} is a tie, "
             f"to fool it costs {fool:.3g}, and {highest:.3g} where every fake is told)"
         )
     return None
 
 
-def grown(loss: float, usual: float) -> str | None:
+def find_growth(loss: float, usual: float) -> str | None:
     """Divergence short of a loss that is no number: ten times what is usual, that is what the loss was when the
     training began, or what it is of a game that is even or lost.
 
@@ -107,7 +107,7 @@ def grown(loss: float, usual: float) -> str | None:
     return None
 
 
-def sameness(samples: Samples) -> float:
+def mean_similarity(samples: Samples) -> float:
     """Mean correlation between different samples (N, ...); 0 of a single one, or where they are constant."""
     pairs = [(i, j) for i in range(len(samples)) for j in range(i)]
     return float(np.mean([correlation(samples[i], samples[j]) for i, j in pairs])) if pairs else 0.0
@@ -125,11 +125,11 @@ def share(masks: Samples) -> float:
 def contrast(inputs: Samples, outputs: Samples, like: Samples) -> float:
     """How much brighter the outputs are where the inputs are bright, as a part of how much brighter bright voxels are
     among `like`; 0 where inputs or `like` are constant."""
-    usual = step(like, like > halfway(like))
-    return step(outputs, inputs > halfway(inputs)) / usual if usual > 0 else 0.0
+    usual = contrast_step(like, like > halfway(like))
+    return contrast_step(outputs, inputs > halfway(inputs)) / usual if usual > 0 else 0.0
 
 
-def step(values: Samples, inside: NDArray[np.bool_]) -> float:
+def contrast_step(values: Samples, inside: NDArray[np.bool_]) -> float:
     """Mean inside less mean outside; 0 where there is no inside or no outside."""
     if inside.all() or not inside.any():
         return 0.0

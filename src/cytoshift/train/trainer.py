@@ -23,26 +23,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ..core.atomic import replacing
+from ..core.atomic import atomic_path
 from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.settings import parse, read_yaml
-from ..core.signals import Stopped, asked, deferred
+from ..core.signals import StopRequest, defer_signals, requested_signal
 from ..core.voxel import Voxel
-from ..data.domains import Batches
+from ..data.streams import Batches
 from ..data.volumes import Volume, open_volumes
 from ..methods import METHODS, Method, Task
 from ..model import Segmenter
 from . import checkpoint
-from .domains import domains
+from .domain_streams import domain_streams
 from .facts import Facts
 from .log import Log
 from .monitor import Monitor, Symptom
-from .proof import asked_of, cast, prove
-from .room import check_shared_memory
-from .settings import Run
-from .ship import Learnt, Shelf
-from .step import Diverged, Mean, joint, optimizers, rate, train_step
+from .proof import automatic_precision, cast, prove_precision
+from .run_settings import Run
+from .shared_memory import check_shared_memory
+from .ship import SnapshotFolder, TrainingResult
+from .step import DivergenceError, Mean, joint, optimizers, rate, train_step
 
 SHEET = 4  # samples that are looked at again and again
 FREE = {
@@ -63,7 +63,7 @@ class Trainer:
     Raises UserError where `out` holds another run, and where data and settings do not fit.
     """
 
-    def __init__(self, settings: Run, out: Path, quiet: bool = False, shelf: Shelf | None = None) -> None:
+    def __init__(self, settings: Run, out: Path, quiet: bool = False, shelf: SnapshotFolder | None = None) -> None:
         self.settings, self.train, self.out, self.quiet, self.shelf = settings, settings.train, Path(out), quiet, shelf
         self.folder = self.out / "checkpoints"
         self.fabric = launch(settings)
@@ -74,28 +74,28 @@ class Trainer:
             self.volumes = open_volumes(settings.data.images)
             self.working = working_voxel(settings, self.volumes)
             self.method = self.build()
-            begin(settings, self.method)
-            streams = domains(settings, self.method.batch, self.volumes, self.working)
+            load_start_weights(settings, self.method)
+            streams = domain_streams(settings, self.method.batch, self.volumes, self.working)
         self.batches = Batches(
             self.method.batch, streams, self.train.batch, self.fabric.global_rank, self.fabric.world_size
         )
         check_shared_memory(self.batches, self.train.workers)
         if main:
-            claim(self.out, settings)
+            claim_settings(self.out, settings)
         self.precision: str = self.train.precision
-        wanted = cast(asked_of(self.precision, self.device), self.device)
-        self.learnt = Learnt(self.method, self.volumes, self.working, streams, self.fabric, self.facts, wanted)
+        wanted = cast(automatic_precision(self.precision, self.device), self.device)
+        self.learnt = TrainingResult(self.method, self.volumes, self.working, streams, self.fabric, self.facts, wanted)
         self.method.to(self.device)
         self.optimizers = optimizers(self.method.players(), self.train)
         if unknown := next((name for name in self.train.rates if name not in self.optimizers), None):
             there = ", ".join(self.optimizers)
             raise UserError(f"train.rates names '{unknown}', {settings.method} has {there}; take one of these")
-        self.mean, self.monitor = Mean(self.method.network(), self.train.ema), Monitor(self.method.watch())
+        self.mean, self.monitor = Mean(self.method.network(), self.train.ema), Monitor(self.method.monitor_spec())
         self.step, elapsed = self.restore(LAST)
         self.began, self.marked, self.kept = time.monotonic() - elapsed, (self.step, elapsed), self.step
         self.facts.begin(settings, self.volumes, self.working, self.method, self.step)
 
-    def run(self) -> Learnt:
+    def run(self) -> TrainingResult:
         """Steps to the end; leaves the running mean of the weights in the method's network.
 
         Raises UserError where the training fails and there is no good state to come back to.
@@ -107,7 +107,7 @@ class Trainer:
                 log.say(self.monitor.ended)
             else:
                 self.monitor.ended = ""
-                with deferred():
+                with defer_signals():
                     while (failure := self.steps(samples, log)) and self.go_back(failure, log):
                         pass
         if self.step != self.kept:
@@ -127,7 +127,7 @@ class Trainer:
             self.batches, batch_size=None, sampler=range(lap + self.step, lap + train.steps),
             num_workers=train.workers, persistent_workers=False,
         )  # fmt: skip
-        for batch in self.clock.waiting(loader, "samples"):
+        for batch in self.clock.wait_for(loader, "samples"):
             progress = self.progress(self.step)
             if progress >= 1:
                 log.say(
@@ -135,14 +135,14 @@ class Trainer:
                     "less than of all steps; train.steps instead gives the same on any machine"
                 )
                 break
-            if passes(before, progress, train.snapshots):
+            if passes_mark(before, progress, train.snapshots):
                 self.snapshot()
             before, lr = progress, self.set_learning_rate(progress)
             try:
                 with self.clock.stage("steps"):
                     batch = move(batch, self.device)
                     terms = train_step(self.method, self.optimizers, batch, progress, self.learnt.cast)
-            except Diverged as error:
+            except DivergenceError as error:
                 if train.on_failure == "warn":
                     raise UserError(self.diverged(error.term)) from None
                 broken = Symptom("divergence", error.term, "the loss is not a number any more")
@@ -184,7 +184,7 @@ class Trainer:
             return
         with self.clock.stage("proof of the precision"):
             batch = move(self.batches[self.step], self.device)
-            proof = prove(self.method, batch, self.train.precision, self.device)
+            proof = prove_precision(self.method, batch, self.train.precision, self.device)
         self.learnt = replace(self.learnt, cast=cast(proof.precision, self.device))
         self.precision = proof.precision
         self.facts.session["computed"] = proof.dump()
@@ -227,7 +227,7 @@ class Trainer:
         """Pictures of the shipped weights."""
         self.mean.swap(self.method.network())
         with self.learnt.cast(), torch.no_grad():
-            pictures = self.method.look(samples)
+            pictures = self.method.sample_images(samples)
         self.mean.swap(self.method.network())
         log.pictures(self.step, pictures)
         return {name: value.float().cpu().numpy() for name, value in pictures.items()}
@@ -260,7 +260,7 @@ class Trainer:
 
     def end_if_asked(self) -> None:
         """Raises Stopped after a signal, when the state is saved; the first process decides for all."""
-        number = asked()
+        number = requested_signal()
         if self.fabric.world_size > 1:
             number = self.fabric.broadcast(number)
         if not number:
@@ -269,7 +269,7 @@ class Trainer:
             self.save(LAST)
         self.fabric.barrier()  # whoever ends before the others would end them
         words = f"the checkpoint is that of step {self.step}, the same command goes on from there"
-        raise Stopped(number, words if self.fabric.is_global_zero else None)
+        raise StopRequest(number, words if self.fabric.is_global_zero else None)
 
     def may_go_on(self) -> bool:
         """A training that was ended does so where that is wished for now."""
@@ -302,7 +302,7 @@ class Trainer:
             words = monitor.ended = f"stopped at step {at} for {failure.key}; the model is {origin}"
         log.rewind(self.step)
         if self.shelf and self.fabric.is_global_zero:
-            self.shelf.back_to(self.step)
+            self.shelf.forget_after(self.step)
         log.say(words)
         self.save(LAST)
         return again
@@ -327,7 +327,7 @@ class Trainer:
         )
 
 
-def passes(before: float, progress: float, snapshots: int) -> bool:
+def passes_mark(before: float, progress: float, snapshots: int) -> bool:
     """Whether one of so many evenly spaced marks lies between two values of the progress, or at the second."""
     return int(progress * snapshots + 1e-9) > int(before * snapshots + 1e-9)
 
@@ -357,10 +357,10 @@ def build(run: Run, working: Voxel, channels: int = 1, attempt: int = 0) -> Meth
     channels: of the images. Raises UserError where the method takes one channel, or one class, and there are more.
     """
     kind = METHODS[run.method]
-    able = ", ".join(name for name, one in METHODS.items() if one.several)
-    if channels > 1 and not kind.several:
+    able = ", ".join(name for name, one in METHODS.items() if one.supports_classes)
+    if channels > 1 and not kind.supports_classes:
         raise UserError(f"{run.method} takes images of one channel, these have {channels}; choose one, or take {able}")
-    if run.represent.names and not kind.several:
+    if run.represent.names and not kind.supports_classes:
         raise UserError(f"{run.method} segments one class, represent has several; represent one, or take {able}")
     options = parse(kind.settings, run.options, "options")
     with torch.random.fork_rng(devices=[]):
@@ -368,12 +368,12 @@ def build(run: Run, working: Voxel, channels: int = 1, attempt: int = 0) -> Meth
         return kind(Task(working, run.represent, channels), options, integer(run.seed, "pool"))
 
 
-def begin(run: Run, method: Method) -> None:
+def load_start_weights(run: Run, method: Method) -> None:
     """Load the weights of the model that the run starts from. Raises UserError where it is another network."""
     if run.start is None:
         return
     model = Segmenter.load(run.start)
-    there, wish = model.spec.model_dump(mode="json"), method.shipped().model_dump(mode="json")
+    there, wish = model.spec.model_dump(mode="json"), method.exported_spec().model_dump(mode="json")
     if changed := differences(there, wish) or differences(
         {"channels": list(model.representation.channels)}, {"channels": list(run.represent.channels)}
     ):
@@ -399,7 +399,7 @@ def working_voxel(run: Run, volumes: list[Volume]) -> Voxel:
     return volumes[0].voxel
 
 
-def claim(out: Path, run: Run) -> None:
+def claim_settings(out: Path, run: Run) -> None:
     """Write run.yaml, or make sure that the one that is there says the same."""
     path = out / "run.yaml"
     wish = run.model_dump(mode="json")
@@ -409,7 +409,7 @@ def claim(out: Path, run: Run) -> None:
             raise UserError(f"{out} holds a run with other settings ({changed[0]}); choose another `out` or remove it")
         if there == wish:
             return
-    with replacing(path) as beside:
+    with atomic_path(path) as beside:
         beside.write_text(yaml.safe_dump(wish, sort_keys=False))
 
 

@@ -1,7 +1,8 @@
 """After a training that borrowed labels: the decoder's thresholds, tuned on the labelled source.
 
-The network sees the source as it will see the target (Method.rehearsal): of CySGAN, drawn in the target's look. The
-truth of the target is never asked for. What is tuned, and between which values, the representation says (`tunable`).
+The network sees the source as it will see the target (Method.source_domain_network): of CySGAN, drawn in the target's
+look. The truth of the target is never asked for. What is tuned, and between which values, the representation says
+(`tunable`).
 """
 
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ from ..data.drawn import DrawnImages
 from ..data.labelled import LabelledPairs
 from ..data.resample import resample, resample_labels, working_shape
 from ..labels.overlap import overlap
-from ..metrics.report import report
+from ..metrics.evaluation import report
 from ..represent import RepresentationSettings
-from ..represent.climb import BETTER, climb, settings_of
-from .drawer import Drawer
+from ..represent.threshold_search import BETTER, search_thresholds, settings_of
+from .drawer import VolumePredictor
 
 VOXELS = 2_000_000  # of the working grid that are looked at
 SYNTHETIC, UNSEEN = 64, 2**40  # synthetic images at most, and a number that no sample of a training has
@@ -28,7 +29,7 @@ Drawn = tuple[NDArray[np.float32], NDArray[np.generic]]  # channels (K, *S) and 
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedThresholds:
     """The representation with its new thresholds, and the mean PQ on the source before and after."""
 
     represent: RepresentationSettings
@@ -43,7 +44,7 @@ class Tuned:
         )
 
 
-def tune(network: nn.Module, source: LabelledPairs | DrawnImages, represent: RepresentationSettings) -> Tuned:
+def tune(network: nn.Module, source: LabelledPairs | DrawnImages, represent: RepresentationSettings) -> TunedThresholds:
     """The thresholds with the best mean PQ on the source, one after the other.
 
     Twice, from the thresholds as they are and from the most lenient ones: where the network is never as sure as the
@@ -53,44 +54,44 @@ def tune(network: nn.Module, source: LabelledPairs | DrawnImages, represent: Rep
     if isinstance(source, DrawnImages):
         drawn = rehearse_drawn(network, source, represent)
     else:
-        drawn = rehearse(network, source, represent)
+        drawn = predict_source(network, source, represent)
     score = lambda candidate: mean_quality(candidate, drawn, source.working)
     best, before = represent, score(represent)
     after = before
-    for start in (represent, lenient(represent)):
-        here, reached = climb(start, score)
+    for start in (represent, most_lenient(represent)):
+        here, reached = search_thresholds(start, score)
         if reached > after + BETTER:
             best, after = here, reached
-    return Tuned(best, before, after)
+    return TunedThresholds(best, before, after)
 
 
-def lenient(represent: RepresentationSettings) -> RepresentationSettings:
+def most_lenient(represent: RepresentationSettings) -> RepresentationSettings:
     """Every threshold at the value that asks least of the network, which comes first."""
     values = {name: values[0] for name, values in represent.tunable.items()}
     return parse(type(represent), settings_of(represent) | values, "lenient thresholds")
 
 
-def rehearse(network: nn.Module, source: LabelledPairs, represent: RepresentationSettings) -> list[Drawn]:
+def predict_source(network: nn.Module, source: LabelledPairs, represent: RepresentationSettings) -> list[Drawn]:
     """What the network draws of the source, and the truth, on the working grid; systematic over all volumes."""
-    drawer = Drawer(network, "zyx"[-len(source.patch) :], represent)
+    drawer = VolumePredictor(network, "zyx"[-len(source.patch) :], represent)
     extent = [float(np.prod(working_shape(a.shape, v, source.working))) for a, v in zip(source.arrays, source.voxels)]
     count = int(np.clip(VOXELS // max(np.median(extent), 1), 1, len(extent)))
     out = []
     for which in np.linspace(0, len(extent) - 1, count).round().astype(int):
-        image, labels = middle(source, int(which), VOXELS / count)
+        image, labels = crop_middle(source, int(which), VOXELS / count)
         out.append((drawer(image), labels))
     return out
 
 
 def rehearse_drawn(network: nn.Module, source: DrawnImages, represent: RepresentationSettings) -> list[Drawn]:
     """What the network gives of synthetic images that no training has seen, and their truth."""
-    drawer = Drawer(network, "zyx"[-len(source.patch) :], represent)
+    drawer = VolumePredictor(network, "zyx"[-len(source.patch) :], represent)
     count = min(max(VOXELS // int(np.prod(source.shape)), 1), SYNTHETIC)
     pairs = (source.pair(UNSEEN + i) for i in range(count))
     return [(drawer(image), labels) for image, labels in pairs if labels.any()]
 
 
-def middle(source: LabelledPairs, which: int, voxels: float) -> Drawn:
+def crop_middle(source: LabelledPairs, which: int, voxels: float) -> Drawn:
     """The middle of a volume on the working grid, at most so many voxels of it: image and labels (*S)."""
     array, own = source.arrays[which], source.voxels[which]
     whole = working_shape(array.shape, own, source.working)

@@ -13,13 +13,13 @@ import numpy as np
 from ..core.errors import UserError
 from ..core.normalise import recipes
 from ..data.volumes import Volume
-from ..measure.measured import Measured
-from ..measure.shapes import Expected, expectations
+from ..measure.measurement import Measurement
+from ..measure.shapes import ExpectedObjects, expectations
 from ..model import Segmenter
 from ..predict.pipeline import Options, refuse_mismatch
-from .judge import Told, judge, middle, part_of, silent
+from .judge import Told, crop_middle, judge, share_of_progress, silent
 from .score import Score
-from .select import total
+from .snapshot_choice import total_score
 
 Verdict = Literal["use", "adapt", "train"]
 
@@ -42,16 +42,20 @@ class Assessment:
     numbers: dict[str, Any] = field(default_factory=dict)
 
 
-def assess(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measured | None, told: Told = silent) -> Assessment:
+def assess(
+    segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement | None, told: Told = silent
+) -> Assessment:
     """seen: what was measured on the images, None where nothing stood out. told: hears what share is done."""
     try:
         for volume in volumes:
             refuse_mismatch(segmenter, volume, Options())
     except UserError as error:
         return Assessment("train", [str(error)])
-    parts = [middle(volume, VOXELS) for volume in evenly(volumes)]
-    score = total([judge(segmenter, part, told=part_of(told, i, len(parts))) for i, part in enumerate(parts)])
-    evidence = [f"score of its result on {described(parts)}: {score.sentence()}"]
+    parts = [crop_middle(volume, VOXELS) for volume in take_evenly(volumes)]
+    score = total_score(
+        [judge(segmenter, part, told=share_of_progress(told, i, len(parts))) for i, part in enumerate(parts)]
+    )
+    evidence = [f"score of its result on {describe_parts(parts)}: {score.sentence()}"]
     expected = expectations(segmenter.card)
     if not expected:
         evidence.append(
@@ -72,7 +76,7 @@ def assess(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measured | Non
     return Assessment(verdict, evidence, score, {"diameter_ratio": ratio, "opposite_polarity": opposite})
 
 
-def polarity(segmenter: Segmenter, seen: Measured) -> tuple[bool, str]:
+def polarity(segmenter: Segmenter, seen: Measurement) -> tuple[bool, str]:
     """Whether the images' objects are surely on the other side of the background than the model takes them to be."""
     dark = recipes(segmenter.normalisation)[0].invert
     wanted = "dark" if dark else "bright"
@@ -81,7 +85,7 @@ def polarity(segmenter: Segmenter, seen: Measured) -> tuple[bool, str]:
     return opposite, f"{words}, the model takes {wanted} ones"
 
 
-def sizes(seen: Measured, expected: Expected) -> tuple[float | None, str]:
+def sizes(seen: Measurement, expected: ExpectedObjects) -> tuple[float | None, str]:
     """How many times as large as those learnt from the images' objects are; None where neither unit nor trust allow."""
     if expected.unit != seen.unit:
         return None, f"the images are in {seen.unit}, the model in {expected.unit}: sizes cannot be compared"
@@ -97,9 +101,9 @@ def sizes(seen: Measured, expected: Expected) -> tuple[float | None, str]:
 def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
     """Raw intensities against those learnt from; of weight only where these fix the normalisation."""
     learnt = segmenter.card.get("intensities")
-    if not isinstance(learnt, list) or volumes[0].channels != len(learnt) or not all(map(told_of, learnt)):
+    if not isinstance(learnt, list) or volumes[0].channels != len(learnt) or not all(map(is_described, learnt)):
         return []
-    raw = np.concatenate([sampled(volume) for volume in evenly(volumes)], axis=1)
+    raw = np.concatenate([sample_values(volume) for volume in take_evenly(volumes)], axis=1)
     out = []
     for number, (values, known) in enumerate(zip(raw, learnt)):
         low, high = np.percentile(values, (0.5, 99.8))
@@ -112,27 +116,27 @@ def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
     return out
 
 
-def told_of(said: Any) -> bool:
+def is_described(said: Any) -> bool:
     """Whether a card says of a channel what it is asked for; people may change cards."""
     return isinstance(said, dict) and all(isinstance(said.get(q), int | float) for q in ("0.5", "99.8"))
 
 
-def sampled(volume: Volume) -> np.ndarray:
+def sample_values(volume: Volume) -> np.ndarray:
     """(C, N) raw values from the middle."""
-    raw = middle(volume, VOXELS).load()
+    raw = crop_middle(volume, VOXELS).load()
     return raw.reshape(volume.channels, -1)
 
 
-def evenly(volumes: Sequence[Volume], most: int = IMAGES) -> list[Volume]:
+def take_evenly(volumes: Sequence[Volume], most: int = IMAGES) -> list[Volume]:
     """At most so many of them, from first to last."""
     return [volumes[int(i)] for i in np.unique(np.linspace(0, len(volumes) - 1, min(most, len(volumes))).round())]
 
 
-def described(parts: Sequence[Volume]) -> str:
+def describe_parts(parts: Sequence[Volume]) -> str:
     return f"{len(parts)} image{'s' * (len(parts) > 1)} ({' x '.join(map(str, parts[0].shape))} of the first)"
 
 
-def learnable(seen: Measured | None, count: int) -> tuple[bool, list[str]]:
+def describe_learnability(seen: Measurement | None, count: int) -> tuple[bool, list[str]]:
     """Whether images can be learnt from without labels, or need those of another modality, and why.
 
     count: of images.

@@ -14,14 +14,14 @@ import numpy as np
 from ..core.errors import UserError
 from ..core.normalise import Recipe, recipes
 from ..core.voxel import Voxel
-from ..data.volumes import Volume, at_hand
+from ..data.volumes import Volume, load_small
 from ..measure.estimate import estimate
-from ..measure.measured import Measured, Polarity
-from ..measure.shapes import Expected, Shapes, expectations, shapes
+from ..measure.measurement import Measurement, Polarity
+from ..measure.shapes import ExpectedObjects, ObjectShapes, expectations, shapes
 from ..model import Segmenter
 from ..predict.pipeline import predict
-from .judge import Told, judge, middle, part_of, silent
-from .select import total
+from .judge import Told, crop_middle, judge, share_of_progress, silent
+from .snapshot_choice import total_score
 
 POLARITIES = ("auto", "bright", "dark")
 SURE = 0.6  # confidence of a measurement that needs no second one
@@ -107,11 +107,11 @@ def fit(
 
 def measured(
     volumes: Sequence[Volume], diameter: float | None, polarity: Polarity | None, told: Told
-) -> Measured | None:  # fmt: skip
+) -> Measurement | None:  # fmt: skip
     """What the images show; None where that fails and the diameter is known."""
     step = lambda done, total: told(0.5 * done / total)
     try:
-        return estimate(at_hand(volumes, ROOM), [one.voxel for one in volumes], polarity, step)
+        return estimate(load_small(volumes, ROOM), [one.voxel for one in volumes], polarity, step)
     except UserError as error:
         if diameter is None:
             raise UserError(f"{error}; or pass `diameter` of the objects") from None
@@ -128,7 +128,7 @@ def refuse_others(segmenter: Segmenter, volumes: Sequence[Volume]) -> None:
             )
 
 
-def plausible(seen: Measured) -> list[float]:
+def plausible(seen: Measurement) -> list[float]:
     """Diameters that are worth a try, the most plausible first."""
     outlined, characteristic = seen.whole_diameters[50], seen.evidence["characteristic_diameter"]
     apart = max(outlined / characteristic, characteristic / outlined) if characteristic else 1.0
@@ -138,7 +138,7 @@ def plausible(seen: Measured) -> list[float]:
     return [outlined, outlined / AROUND, outlined * AROUND]
 
 
-def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measured, polarity: Polarity, told: Told) -> Fit:
+def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, polarity: Polarity, told: Told) -> Fit:
     """The model at the diameter that images and results agree on.
 
     Where more than one diameter is plausible the one with the best label-free score on a part of the images is taken.
@@ -150,10 +150,10 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measured, polari
     words = f"{polarity} objects {sizes[0]:.3g} {unit} across, measured with a confidence of {seen.confidence:.2f}"
     scores: dict[float, float] = {}
     for number, size in enumerate(sizes if len(sizes) > 1 else []):
-        step = part_of(lambda done: told(0.5 + 0.4 * done), number, len(sizes))
+        step = share_of_progress(lambda done: told(0.5 + 0.4 * done), number, len(sizes))
         model = fitted(segmenter, volumes, size, polarity)
-        found = [judge(model, part, told=part_of(step, i, len(parts))) for i, part in enumerate(parts)]
-        scores[size] = total(found).value
+        found = [judge(model, part, told=share_of_progress(step, i, len(parts))) for i, part in enumerate(parts)]
+        scores[size] = total_score(found).value
     size = max(scores, key=lambda one: scores[one]) if scores else sizes[0]
     if scores:
         tries = ", ".join(f"{one:.3g} {unit}: {value:.2f}" for one, value in sorted(scores.items()))
@@ -176,13 +176,13 @@ def sample(volumes: Sequence[Volume], side: float) -> list[Volume]:
     count = min(len(volumes), IMAGES)
     few = [volumes[i * len(volumes) // count] for i in range(count)]
     voxels = [SAMPLE[len(one.axes)] * side ** len(one.axes) / one.voxel.volume for one in few]
-    return [middle(one, max(int(most), 1)) for one, most in zip(few, voxels)]
+    return [crop_middle(one, max(int(most), 1)) for one, most in zip(few, voxels)]
 
 
 def found_diameter(model: Segmenter, parts: Sequence[Volume]) -> float | None:
     """Median diameter of the objects that a model finds; None of too few."""
     seen = [shapes(predict(model, part).labels, part.voxel) for part in parts]
-    every = Shapes.joined(seen).settled().diameter
+    every = ObjectShapes.join(seen).whole_objects().diameter
     return float(np.median(every)) if every.size >= FEW else None
 
 
@@ -217,7 +217,7 @@ def inverted(recipe: Recipe) -> Recipe:
     return first.model_copy(update={"invert": not first.invert})
 
 
-def scaled(one: Expected, side: float, unit: str) -> Expected:
+def scaled(one: ExpectedObjects, side: float, unit: str) -> ExpectedObjects:
     """What a model expects of objects, where its voxels have this side."""
 
     def times(values: dict[str, float], factor: float) -> dict[str, float]:

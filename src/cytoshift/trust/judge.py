@@ -19,19 +19,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import centre
+from ..core.blocks import centre_box
 from ..core.errors import UserError
-from ..core.normalise import Scale, Scales, sample
-from ..data.volumes import Volume, boxed
+from ..core.normalise import Scale, Scales, sample_voxels
+from ..data.volumes import Volume, box_volume
 from ..measure.contrast import Contrast, contrast
 from ..measure.shapes import expectations, shapes
-from ..metrics.scores import mean_over_objects
+from ..metrics.confidence import mean_over_objects
 from ..model import Segmenter
 from ..nets.translator import Translator
 from ..predict.pipeline import Options, Pipeline, clip_ranges, decode, measure_scale, refuse_mismatch
 from ..predict.translate import draw_styles
 from .agree import stability
-from .prior import likeness, same_unit
+from .likeness import likeness, same_unit
 from .views import VIEWS, View
 
 HESITANT = (0.2, 0.8)  # foreground probabilities in between are no answer
@@ -44,20 +44,20 @@ Told = Callable[[float], None]  # share of the way that is done, in [0, 1]
 silent: Told = lambda done: None
 
 
-class Shaped(Protocol):
+class UnreadImage(Protocol):
     """An array, or an image of which nothing has been read."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
 
 
-def part_of(told: Told, number: int, count: int) -> Told:
+def share_of_progress(told: Told, number: int, count: int) -> Told:
     """The share of the whole, as one of `count` parts hears of its own."""
     return lambda done: told((number + done) / count)
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class ClassCriteria:
     """Criteria of one class in one image, and per object, (N,) by ascending id."""
 
     labels: Labels
@@ -66,7 +66,7 @@ class Found:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ViewPredictions:
     """What the model draws of an image and of its views, before anything is decoded."""
 
     image: Image  # normalised, (*S) or (C, *S)
@@ -74,10 +74,10 @@ class Seen:
     views: dict[str, list[Image]]
 
 
-def look(
+def predict_views(
     segmenter: Segmenter, volume: Volume, options: Options | None = None, scale: Scale | Scales | None = None,
     told: Told = silent,
-) -> Seen:  # fmt: skip
+) -> ViewPredictions:  # fmt: skip
     """Seven passes of the network in place of one. scale: the numbers of the whole that this volume is a part of.
 
     Raises UserError where volume and model do not fit.
@@ -97,24 +97,24 @@ def look(
 
     first, *others = (drawn(number, view) for number, view in enumerate(views))
     rest = iter(others)
-    return Seen(image, first, {name: [next(rest) for _ in group] for name, group in VIEWS.items()})
+    return ViewPredictions(image, first, {name: [next(rest) for _ in group] for name, group in VIEWS.items()})
 
 
 def judge(
-    segmenter: Segmenter, volume: Volume, labels: dict[str, Labels] | None = None, seen: Seen | None = None,
+    segmenter: Segmenter, volume: Volume, labels: dict[str, Labels] | None = None, seen: ViewPredictions | None = None,
     options: Options | None = None, redraw: bool = True, told: Told = silent,
-) -> dict[str, Found]:  # fmt: skip
+) -> dict[str, ClassCriteria]:  # fmt: skip
     """Criteria of each class ("" of a single one).
 
-    labels: of each class, (*S), that are to be judged; without them, those that the model finds. seen: what `look`
-    gave, where that was done before. redraw: with the criterion of that name, another pass of the network. told: hears
-    what share of the way is done.
+    labels: of each class, (*S), that are to be judged; without them, those that the model finds. seen: what
+    `predict_views` gave, where that was done before. redraw: with the criterion of that name, another pass of the
+    network. told: hears what share of the way is done.
     Raises UserError where labels, volume and model do not fit.
     """
     options = options or Options()
     if labels is not None:
-        refuse_others(segmenter, volume, labels)
-    seen = seen or look(segmenter, volume, options, told=told)
+        refuse_other_labels(segmenter, volume, labels)
+    seen = seen or predict_views(segmenter, volume, options, told=told)
     out = {}
     for number, (name, represent, place, _) in enumerate(segmenter.representation.parts()):
         mine = decode(represent, seen.channels[place], volume.voxel, options) if labels is None else labels[name]
@@ -126,16 +126,16 @@ def judge(
         probability = represent.foreground(seen.channels[place])
         out[name] = criteria(segmenter, volume, name, mine, views, image, probability)
         if redraw and out[name].criteria and isinstance(segmenter.network, Translator):
-            out[name].criteria["redrawn"] = redrawn(segmenter, volume, image, mine)
+            out[name].criteria["redrawn"] = redraw_correlation(segmenter, volume, image, mine)
     return out
 
 
-def middle(volume: Volume, voxels: int) -> Volume:
+def crop_middle(volume: Volume, voxels: int) -> Volume:
     """The middle of an image, at most so many voxels of it."""
-    return volume if prod(volume.shape) <= voxels else boxed(volume, centre(volume.shape, voxels))
+    return volume if prod(volume.shape) <= voxels else box_volume(volume, centre_box(volume.shape, voxels))
 
 
-def refuse_others(segmenter: Segmenter, volume: Volume, labels: Mapping[str, Shaped]) -> None:
+def refuse_other_labels(segmenter: Segmenter, volume: Volume, labels: Mapping[str, UnreadImage]) -> None:
     """Raises UserError where one class has no labels, or labels of another shape."""
     for name, *_ in segmenter.representation.parts():
         shape = labels[name].shape if name in labels else None
@@ -150,55 +150,55 @@ def refuse_others(segmenter: Segmenter, volume: Volume, labels: Mapping[str, Sha
 def criteria(
     segmenter: Segmenter, volume: Volume, name: str, labels: Labels, views: dict[str, list[Any]], image: Image,
     probability: Image,
-) -> Found:  # fmt: skip
+) -> ClassCriteria:  # fmt: skip
     """All that can be said of one class. Without an object, that alone."""
     if not labels.any():
         none = np.zeros(0)
-        return Found(labels, {}, {"stable": none, "sure": none, "contrast": none})
+        return ClassCriteria(labels, {}, {"stable": none, "sure": none, "contrast": none})
     agreed = {group: stability(labels, others) for group, others in views.items()}
     stands = contrast(image, labels, volume.voxel)
     found = {group: f1 for group, (f1, _, _) in agreed.items()}
     found["overlap"] = float(np.mean([iou for _, iou, _ in agreed.values()]))
-    found["sure"] = decided(probability)
+    found["sure"] = decided_share(probability)
     expected = expectations(segmenter.card).get(name)
     if expected is not None:
         same_unit(expected, volume.voxel.unit)
         found |= likeness(shapes(labels, volume.voxel), expected)
-    found |= standing(stands) | {"explained": explained(image, labels)}
+    found |= median_criteria(stands) | {"explained": explained_variance(image, labels)}
     rows = {
         "stable": np.mean([best for _, _, best in agreed.values()], axis=0),
         "sure": mean_over_objects(probability, labels),
         "contrast": np.where(np.isnan(stands.inside), 0.5, stands.inside),
     }
-    return Found(labels, found, rows)
+    return ClassCriteria(labels, found, rows)
 
 
-def decided(probability: Image) -> float:
+def decided_share(probability: Image) -> float:
     """Share of what may be foreground that is: voxels above HESITANT, among these and those in between."""
     low, high = HESITANT
     sure, between = int((probability > high).sum()), int(((probability > low) & (probability <= high)).sum())
     return sure / (sure + between) if sure + between else 0.0
 
 
-def standing(stands: Contrast) -> dict[str, float]:
+def median_criteria(stands: Contrast) -> dict[str, float]:
     """Medians over objects."""
     told = stands.inside[~np.isnan(stands.inside)]
     inside = float(np.median(told)) if told.size else 0.5
     return {"contrast": inside, "outline": float(np.median(stands.outline))}
 
 
-def explained(image: Image, labels: Labels) -> float:
+def explained_variance(image: Image, labels: Labels) -> float:
     """Variance between objects' and background's means over that between the two sides of Otsu's threshold."""
     from skimage.filters import threshold_otsu
 
     if image.min() == image.max():
         return 0.0
-    by_light = image > float(threshold_otsu(sample(image)))  # type: ignore[no-untyped-call]
-    best = between(image, by_light)
-    return min(between(image, labels != 0) / best, 1.0) if best > 0 else 0.0
+    by_light = image > float(threshold_otsu(sample_voxels(image)))  # type: ignore[no-untyped-call]
+    best = variance_between(image, by_light)
+    return min(variance_between(image, labels != 0) / best, 1.0) if best > 0 else 0.0
 
 
-def between(image: Image, inside: NDArray[np.bool_]) -> float:
+def variance_between(image: Image, inside: NDArray[np.bool_]) -> float:
     """Variance that two levels explain, 0 where objects are the darker side: networks see bright ones."""
     share = float(inside.mean())
     if not 0 < share < 1:
@@ -207,9 +207,9 @@ def between(image: Image, inside: NDArray[np.bool_]) -> float:
     return share * (1 - share) * max(step, 0.0) ** 2
 
 
-def redrawn(segmenter: Segmenter, volume: Volume, image: Image, labels: Labels) -> float:
+def redraw_correlation(segmenter: Segmenter, volume: Volume, image: Image, labels: Labels) -> float:
     """Correlation of the image with what the model draws of its labels, at least 0; in the middle of a large image."""
-    region = centre(labels.shape, REDRAWN)
+    region = centre_box(labels.shape, REDRAWN)
     image = image[region]
     drawn = draw_styles(segmenter, replace(volume, array=np.asarray(labels)[region]), 2)[-1]
     if drawn.std() == 0 or image.std() == 0:

@@ -99,7 +99,7 @@ class Score:
 
 
 @cache
-def shipped() -> Calibration:
+def load_calibration() -> Calibration:
     return parse(Calibration, read_yaml(JSON), str(JSON))
 
 
@@ -118,14 +118,14 @@ def score(criteria: Mapping[str, float], objects: int, calibration: Calibration 
     if not objects:
         return Score(0.0, 0.0, 0.0, ("no object",))
     given = summary(criteria)
-    way = next(one for one in (calibration or shipped()).images if set(one.criteria) <= set(given))
+    way = next(one for one in (calibration or load_calibration()).images if set(one.criteria) <= set(given))
     value = float(way(np.array([[given[name] for name in way.criteria]]))[0])
     low, high = (float(np.clip(value + shift, 0, 1)) for shift in way.spread)
     few = (f"only {objects} object{'s' * (objects > 1)}",) if objects < FEWEST else ()
     return Score(value, low, high, few + way.outside(given))
 
 
-def weakest(images: Sequence[Mapping[str, float]]) -> str | None:
+def weakest_criterion(images: Sequence[Mapping[str, float]]) -> str | None:
     """What weighs most against a result, from the criteria of its images; None where nothing is weak.
 
     >>> weakest([{"sure": 0.9, "solidity": 0.3}, {"sure": 0.8, "solidity": 0.4}, {}])
@@ -136,7 +136,7 @@ def weakest(images: Sequence[Mapping[str, float]]) -> str | None:
     return None if name is None or means[name] >= WEAK else f"{AGAINST[name]} ({name} {means[name]:.2f})"
 
 
-def together(scores: Sequence[Score]) -> Score:
+def mean_score(scores: Sequence[Score]) -> Score:
     """Of several images: the mean; outside where more than half of them are."""
     value, low, high = (float(np.mean([getattr(one, name) for one in scores])) for name in ("value", "low", "high"))
     odd = [one for one in scores if one.outside]
@@ -147,11 +147,11 @@ def confidence(
     objects: Mapping[str, NDArray[np.float64]], calibration: Calibration | None = None
 ) -> NDArray[np.float64]:
     """(N,) of each object: the share of such objects that were true ones on phantoms (IoU of at least 0.5)."""
-    way = (calibration or shipped()).objects
+    way = (calibration or load_calibration()).objects
     return way(np.stack([objects[name] for name in way.criteria], axis=1))
 
 
-def fitted(
+def fit_map(
     criteria: Sequence[str], given: NDArray[np.float64], truth: NDArray[np.float64], counts: NDArray[np.float64]
 ) -> Map:
     """The map of `given` (N, K) to `truth` (N,) in [0, 1] with the least cross entropy, no weight below zero.

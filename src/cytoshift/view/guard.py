@@ -27,14 +27,14 @@ class Tickets:
         self.open.add(ticket)
         return ticket
 
-    def taken(self, ticket: str) -> bool:
+    def redeem(self, ticket: str) -> bool:
         """Whether the ticket is good; it is not any more."""
         if ticket not in self.open:
             return False
         self.open.remove(ticket)
         return True
 
-    def allowed(self, path: str) -> bool:
+    def is_allowed(self, path: str) -> bool:
         """Whether a request of that path is answered at all."""
         if path in FREE:
             return True
@@ -43,7 +43,7 @@ class Tickets:
         return known or (len(parts) == 3 and parts[1] == "ticket" and parts[2] in self.open)
 
 
-def guarded(server: Any, tickets: Tickets) -> None:
+def guard_server(server: Any, tickets: Tickets) -> None:
     """Have a running tornado server answer 404 to whatever lacks a token, before it has read a body.
 
     Neuroglancer has one server in a process: of several viewers each lets its own requests in.
@@ -79,7 +79,7 @@ def guarded(server: Any, tickets: Tickets) -> None:
 
         def headers_received(self, start_line: Any, headers: Any) -> Any:
             path = start_line.path if isinstance(start_line, RequestStartLine) else ""
-            if not any(known.allowed(path) for known in guests):
+            if not any(known.is_allowed(path) for known in guests):
                 self.inside = Refused(self.connection)
             return self.inside.headers_received(start_line, headers)
 
@@ -108,7 +108,7 @@ def guarded(server: Any, tickets: Tickets) -> None:
     server.conn_params.max_body_size = BODY
 
 
-class Hidden(logging.Filter):
+class TokenFilter(logging.Filter):
     """The token does not stand in what is logged."""
 
     def __init__(self, token: str) -> None:
@@ -124,20 +124,20 @@ class Hidden(logging.Filter):
         return True
 
 
-def hide(token: str) -> Hidden:
-    """Keep a token out of tornado's logs, until `show`."""
-    hidden = Hidden(token)
+def hide_token(token: str) -> TokenFilter:
+    """Keep a token out of tornado's logs, until `show_token`."""
+    hidden = TokenFilter(token)
     for name in LOGGERS:
         logging.getLogger(name).addFilter(hidden)
     return hidden
 
 
-def show(hidden: Hidden) -> None:
+def show_token(hidden: TokenFilter) -> None:
     for name in LOGGERS:
         logging.getLogger(name).removeFilter(hidden)
 
 
-def doorstep(folder: Path, url: str) -> str:
+def write_redirect(folder: Path, url: str) -> str:
     """The address of a page in a folder of this user alone that leads to `url`, which no command line holds."""
     page = folder / "start.html"
     page.touch(mode=0o600)

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from ..core.voxel import MICROMETRE
-from ..data.levels import Leveled
+from ..data.levels import PyramidVolume
 from ..draw.paint import CHANNELS
 from .properties import SURE, Properties
-from .served import FRONT, Served
+from .virtual_zarr import FRONT, VirtualZarr
 
 LOOKED = 2**21  # voxels that contrast is measured on
 ENDS = (0.5, 99.8)  # percentiles that become black and white
@@ -32,7 +32,7 @@ SURENESS = """void main() {
 class Layer:
     """One row of the list of layers, and what its paths lead to."""
 
-    served: Served
+    served: VirtualZarr
     properties: Properties | None = None
     colour: str | None = None  # of one channel among several
     sureness: bool = False  # the confidence of objects in their places
@@ -75,7 +75,7 @@ def colours(count: int) -> list[str | None]:
     return ["#" + "".join(f"{round(255 * part):02x}" for part in CHANNELS[i % len(CHANNELS)]) for i in range(count)]
 
 
-def contrast(image: Leveled) -> tuple[float, float]:
+def contrast(image: PyramidVolume) -> tuple[float, float]:
     """Black and white: percentiles of the middle plane, or frame, of the coarsest level that has enough voxels."""
     array = image.levels[0].array
     for level in image.levels:
@@ -113,9 +113,9 @@ def state(layers: list[Layer], address: str) -> dict[str, Any]:
         "layers": [layer.state(f"{address}/{number}") for number, layer in enumerate(layers)],
         "layout": "xy" if flat else "4panel", "showAxisLines": not flat, "showSlices": True,
         "showDefaultAnnotations": not flat, "crossSectionBackgroundColor": "#000000",
-        "selectedLayer": {"layer": first_labels(layers), "visible": told, "size": 330},
+        "selectedLayer": {"layer": first_label_layer(layers), "visible": told, "size": 330},
     }  # fmt: skip
 
 
-def first_labels(layers: list[Layer]) -> str:
+def first_label_layer(layers: list[Layer]) -> str:
     return next((layer.served.name for layer in layers if layer.served.labels), layers[0].served.name)

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.text import uncell
-from ..data.lazy import Lazy
+from ..core.text import unescape_cell
+from ..data.lazy import LazyArray
 
 MOST = 1_000_000  # objects whose properties a browser is given
 SURE = "confidence"
@@ -46,10 +46,10 @@ class Properties:
 
 
 @dataclass(frozen=True, eq=False)
-class Told(Lazy):
+class PropertyArray(LazyArray):
     """A property of objects in their places: labels with a number in place of each id, -1 where none is known."""
 
-    labels: Lazy | NDArray[np.generic]
+    labels: LazyArray | NDArray[np.generic]
     ids: NDArray[np.uint64]
     values: NDArray[np.float32]
 
@@ -76,8 +76,10 @@ def properties(labels: str, name: str, origin: str) -> Properties | None:
 
     origin: of the volume; it says which labels of an OME-Zarr image were taken.
     """
-    tables = [found for path, kind, alone in places(labels) if (found := read(path, None if alone else name, kind))]
-    if stored := of_metadata(origin):
+    tables = [
+        found for path, kind, alone in table_places(labels) if (found := read(path, None if alone else name, kind))
+    ]
+    if stored := properties_of_metadata(origin):
         tables.append(stored)
     if not tables:
         return None
@@ -97,7 +99,7 @@ def properties(labels: str, name: str, origin: str) -> Properties | None:
     return Properties(ids, columns)
 
 
-def places(labels: str) -> Iterator[tuple[Path, str | None, bool]]:
+def table_places(labels: str) -> Iterator[tuple[Path, str | None, bool]]:
     """Tables that may be there, the surest first; the class that is meant of one with several, and whether the table
     is that of these labels alone."""
     head = Path(labels.partition("::")[0])
@@ -122,8 +124,8 @@ def read(path: Path, image: str | None, kind: str | None) -> dict[int, dict[str,
     with suppress(csv.Error, UnicodeDecodeError), path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             number = row.get("label") or row.get("id") or ""
-            mine = image is None or uncell(row.get("image") or image) == image
-            if mine and (row.get("class") and uncell(row["class"])) == kind and number.isdecimal():
+            mine = image is None or unescape_cell(row.get("image") or image) == image
+            if mine and (row.get("class") and unescape_cell(row["class"])) == kind and number.isdecimal():
                 found[int(number)] = dict(numbers(row))
             if len(found) > MOST:
                 break
@@ -141,7 +143,7 @@ def numbers(row: dict[str, Any]) -> Iterator[tuple[str, float]]:
             continue
 
 
-def of_metadata(origin: str) -> dict[int, dict[str, float]]:
+def properties_of_metadata(origin: str) -> dict[int, dict[str, float]]:
     """The properties that labels in OME-Zarr have of themselves."""
     head, _, inside = origin.rpartition(", level ")[0].partition("::")
     if not head or Path(head).suffix.lower() != ".zarr":

@@ -15,13 +15,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
-from ..core.atomic import replacing
+from ..core.atomic import atomic_path
 from ..core.errors import UserError
-from ..core.marks import marked
-from ..data.picture import Gone
-from .guard import Tickets, doorstep, guarded, hide, show
+from ..core.provenance import add_mark
+from ..data.picture import FileGone
+from .guard import Tickets, guard_server, hide_token, show_token, write_redirect
 from .layers import Layer, state
-from .served import encoded
+from .virtual_zarr import encode_json
 
 ADDRESS = "127.0.0.1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -47,21 +47,21 @@ class Server:
         self.slow = ThreadPoolExecutor(1)
 
     def __enter__(self) -> Self:
-        neuroglancer = imported()
-        refuse_taken(self.port)
+        neuroglancer = import_neuroglancer()
+        refuse_taken_port(self.port)
         neuroglancer.set_server_bind_address(ADDRESS, self.port)
         # With a token of its own, no page can ask the viewer for credentials of this user.
         self.viewer = neuroglancer.Viewer(token=self.token, allow_credentials=False)
         self.server: Any = neuroglancer.server.global_server
         place = f"/data/{self.token}"
-        data, ticket, nothing = handlers()
+        data, ticket, nothing = make_handlers()
         self.server.app.add_handlers(".*", [
             (rf"{place}/(\d{{1,9}})(\.properties)?/(.*)", data, {"of": self}),
             (r"/ticket/([0-9a-f]+)", ticket, {"of": self}), (r"/favicon\.ico", nothing),
         ])  # fmt: skip
         self.tickets = Tickets(self.token)
-        guarded(self.server.http_server, self.tickets)
-        self.hidden = hide(self.token)
+        guard_server(self.server.http_server, self.tickets)
+        self.hidden = hide_token(self.token)
         self.viewer.set_state(state(self.layers, f"http://{ADDRESS}:{self.server.port}{place}"))
         self.url = str(self.viewer.get_viewer_url())
         return self
@@ -69,8 +69,8 @@ class Server:
     def __exit__(self, *error: object) -> None:
         for executor in (self.server.executor, self.slow):
             executor.shutdown(wait=False, cancel_futures=True)
-        show(self.hidden)
-        imported().stop()
+        show_token(self.hidden)
+        import_neuroglancer().stop()
 
     @property
     def address(self) -> str:
@@ -91,7 +91,7 @@ class Server:
             return layer.served.get(path)
         if layer.properties is None or path != "info":
             raise KeyError(path)
-        return encoded(layer.properties.info()), "application/json"
+        return encode_json(layer.properties.info()), "application/json"
 
     def complain(self, sentence: str) -> None:
         """Once each: a damaged file is damaged in many chunks."""
@@ -124,7 +124,7 @@ class Server:
         self.viewer.async_screenshot(answered)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
             window = f"--window-size={size[0]},{size[1]}"
-            start = doorstep(Path(profile), self.url)
+            start = write_redirect(Path(profile), self.url)
             command = [binary, *HEADLESS, window, f"--user-data-dir={profile}", start]
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
@@ -136,12 +136,12 @@ class Server:
             raise UserError(
                 f"{binary} has drawn nothing for {PATIENCE:.0f} s; leave `screenshot` out to see why in a browser"
             )
-        with replacing(path) as beside:
-            beside.write_bytes(marked(answers[0].image))
+        with atomic_path(path) as beside:
+            beside.write_bytes(add_mark(answers[0].image))
         return path
 
 
-def refuse_taken(port: int) -> None:
+def refuse_taken_port(port: int) -> None:
     """Raises UserError where another program listens; neuroglancer would leave half a server behind."""
     with socket.socket() as test:
         test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -153,7 +153,7 @@ def refuse_taken(port: int) -> None:
             ) from error
 
 
-def imported() -> Any:
+def import_neuroglancer() -> Any:
     """The library, or one sentence that says how to install it."""
     try:
         import neuroglancer
@@ -164,7 +164,7 @@ def imported() -> Any:
     return neuroglancer
 
 
-def handlers() -> tuple[type, type, type]:
+def make_handlers() -> tuple[type, type, type]:
     """Of requests for data, of tickets, and of what browsers ask for unasked.
 
     A function, as tornado comes with neuroglancer.
@@ -188,7 +188,7 @@ def handlers() -> tuple[type, type, type]:
                 return
             except UserError as error:
                 self.of.complain(str(error))
-                self.send_error(410 if isinstance(error, Gone) else 500)
+                self.send_error(410 if isinstance(error, FileGone) else 500)
                 return
             self.set_header("Content-Type", kind)
             self.set_header("Cache-Control", "no-store")
@@ -202,7 +202,7 @@ def handlers() -> tuple[type, type, type]:
             self.of = of
 
         def get(self, ticket: str) -> None:
-            if self.of.tickets.taken(ticket):
+            if self.of.tickets.redeem(ticket):
                 self.redirect(self.of.url)
             else:
                 self.send_error(404)

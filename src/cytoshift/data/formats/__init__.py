@@ -47,12 +47,12 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
 
         return vendor.pictures(path, part, level)
     if suffix in PHOTO + NUMPY:
-        from . import photo
+        from . import png_jpeg
 
         if part is not None:
             raise UserError(f"'{part}' asked for, but {path} holds one image only; leave '::{part}' out")
-        one_level(path, level)
-        return [photo.numpy_file(path) if suffix in NUMPY else photo.photo(path, labels)]
+        refuse_level(path, level)
+        return [png_jpeg.open_npy(path) if suffix in NUMPY else png_jpeg.open_png_jpeg(path, labels)]
     raise UserError(
         f"{path} has the suffix '{suffix}', read are {', '.join(SUFFIXES)}; convert it, for example to TIFF"
     )
@@ -64,7 +64,7 @@ def is_zarr(folder: Path) -> bool:
 
 
 @contextmanager
-def frugal(array: Any) -> Iterator[None]:
+def limit_concurrency(array: Any) -> Iterator[None]:
     """Zarr reads ten chunks at once; of large ones as few as fit into READ bytes."""
     import zarr
 
@@ -76,21 +76,21 @@ def frugal(array: Any) -> Iterator[None]:
         yield
 
 
-def one_level(path: Path, level: int) -> None:
+def refuse_level(path: Path, level: int) -> None:
     """Refuse a pyramid level of a format that has none."""
     if level != 0:
         raise UserError(f"level {level} asked for, but {path} is no pyramid; leave `level` out")
 
 
-def upto(count: int) -> str:
+def number_range(count: int) -> str:
     """The numbers of `count` things, for a sentence."""
     return "0" if count == 1 else f"0 to {count - 1}"
 
 
-def numbered(path: Path, part: str | None, count: int, what: str) -> list[int]:
+def select_series(path: Path, part: str | None, count: int, what: str) -> list[int]:
     """Which series (or scenes) of `count` are meant: all, or the one that stands behind '::'."""
     if part is None:
         return list(range(count))
     if not part.isdecimal() or int(part) >= count:
-        raise UserError(f"{what} '{part}' asked for, {path} has {count}; write {path.name}::{upto(count)}")
+        raise UserError(f"{what} '{part}' asked for, {path} has {count}; write {path.name}::{number_range(count)}")
     return [int(part)]

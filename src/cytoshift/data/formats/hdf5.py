@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ...core.voxel import MICROMETRE, PIXEL
-from ..picture import AXES, UNKNOWN, Picture, Stored, known, reading, stem
-from ..upright import Unsigned
-from . import one_level
+from ..orientation import UnsignedArray
+from ..picture import AXES, UNKNOWN, Picture, StoredArray, explain_read_errors, known_extent, name_stem
+from . import refuse_level
 
 # Where BigDataViewer keeps images: 16 bits without a sign, as HDF5's of Java had none of these.
 BIGDATAVIEWER = re.compile(r"t\d{5,}/s\d{2,}/\d+/cells")
@@ -30,32 +30,32 @@ class Hdf5Array:
     chunks: tuple[int, ...] | None
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
-        with reading(self.path), h5py.File(self.path, "r") as file:
+        with explain_read_errors(self.path), h5py.File(self.path, "r") as file:
             return np.asarray(file[self.key][region])
 
 
 def pictures(path: Path, part: str | None, level: int) -> list[Picture]:
     """The dataset named behind '::', or the only one there is."""
-    one_level(path, level)
-    with reading(path), h5py.File(path, "r") as file:
+    refuse_level(path, level)
+    with explain_read_errors(path), h5py.File(path, "r") as file:
         keys = datasets(file)
         stock = ", ".join(keys[:20]) + f" and {len(keys) - 20} more" * (len(keys) > 20) or "no dataset"
         if part is None and len(keys) != 1:
-            cure = f"write {path.name}::{likeliest(file, keys)}" if keys else "save an array into it"
+            cure = f"write {path.name}::{largest_image(file, keys)}" if keys else "save an array into it"
             raise UserError(f"which dataset of {path} is meant is not said, it has {stock}; {cure}")
         key = keys[0] if part is None else part.strip("/")
         if key not in keys:
             raise UserError(f"dataset '{key}' asked for, {path} has {stock}; write one of these behind '::'")
         dataset = file[key]
         axes, extents, units = metadata(dataset)
-        array: Stored = Hdf5Array(path, key, dataset.shape, dataset.dtype, dataset.chunks)
+        array: StoredArray = Hdf5Array(path, key, dataset.shape, dataset.dtype, dataset.chunks)
         origin = f"{path}::{key}"
         if BIGDATAVIEWER.fullmatch(key) and dataset.dtype == np.int16 and "dataType" not in dataset.attrs:
-            array, origin = Unsigned(array), f"{origin}, int16 read as the uint16 that BigDataViewer means"
-        return [Picture(array, axes, stem(path), origin, extents, units)]
+            array, origin = UnsignedArray(array), f"{origin}, int16 read as the uint16 that BigDataViewer means"
+        return [Picture(array, axes, name_stem(path), origin, extents, units)]
 
 
-def likeliest(file: h5py.File, keys: list[str]) -> str:
+def largest_image(file: h5py.File, keys: list[str]) -> str:
     """The largest dataset that may be an image; tables beside it are smaller, and coarser levels of a pyramid too."""
     arrays = [key for key in keys if file[key].ndim >= 2 and file[key].dtype.kind in "uifb"]
     return max(arrays, key=lambda key: file[key].size, default=keys[0])
@@ -84,6 +84,6 @@ def metadata(dataset: h5py.Dataset) -> tuple[str, dict[str, float], dict[str, st
     if len(labels) == dataset.ndim and all(len(label) == 1 and label.lower() in AXES for label in labels):
         axes = "".join(labels).lower()
     unit = PIXEL if f"element_size_{PIXEL}" in dataset.attrs else MICROMETRE
-    size = [known(float(s)) for s in np.atleast_1d(dataset.attrs.get(f"element_size_{unit}", []))]
+    size = [known_extent(float(s)) for s in np.atleast_1d(dataset.attrs.get(f"element_size_{unit}", []))]
     extents = {axis: s for axis, s in zip("zyx"[-len(size) :], size) if s} if len(size) in (2, 3) else {}
     return axes, extents, dict.fromkeys(extents, unit)

@@ -9,8 +9,8 @@ import zarr
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..picture import AXES, UNKNOWN, Gone, Picture, known, reading, stem
-from . import MARKS, frugal, is_zarr, one_level, upto
+from ..picture import AXES, UNKNOWN, FileGone, Picture, explain_read_errors, known_extent, name_stem
+from . import MARKS, is_zarr, limit_concurrency, number_range, refuse_level
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class ZarrArray:
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         try:
-            with reading(self.path), frugal(self.array):
+            with explain_read_errors(self.path), limit_concurrency(self.array):
                 return np.asarray(self.array[region])
         finally:
             self.refuse_gone()
@@ -43,7 +43,7 @@ class ZarrArray:
         """Zarr takes a chunk that is not there for zeros, also where the whole array has been removed meanwhile."""
         for folder in (self.path, self.path / self.array.path):
             if not is_zarr(folder):
-                raise Gone(f"{folder} is there no longer; put it back, or open another")
+                raise FileGone(f"{folder} is there no longer; put it back, or open another")
 
 
 def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Picture]:
@@ -51,17 +51,17 @@ def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Pic
     if not is_zarr(path):
         raise UserError(f"{path} has no Zarr metadata ({' or '.join(MARKS)}); copy the folder whole")
     place = f"{path}::{part}" if part else str(path)
-    with reading(path):
+    with explain_read_errors(path):
         root: Any = zarr.open(path, mode="r")
         if part is not None:
-            keys = [] if isinstance(root, zarr.Array) else below(root)
+            keys = [] if isinstance(root, zarr.Array) else list_paths(root)
             if part.strip("/") not in keys:
                 stock = ", ".join(keys[:20]) or "nothing below it"
                 raise UserError(f"'{part}' asked for, {path} has {stock}; write one of these behind '::'")
             root = root[part.strip("/")]
         if isinstance(root, zarr.Array):
-            one_level(path, level)
-            return [bare(path, place, root)]
+            refuse_level(path, level)
+            return [plain_array(path, place, root)]
         return collection(path, place, root, level, labels)
 
 
@@ -88,10 +88,10 @@ def collection(path: Path, place: str, group: Any, level: int, labels: bool) -> 
             for field in ([f"{well}/{image}" for well in fields for image in fields_of(ome(group[well]))]
                           if "plate" in said else fields)
         ]  # fmt: skip
-    arrays = [key for key in below(group) if isinstance(group[key], zarr.Array)]
+    arrays = [key for key in list_paths(group) if isinstance(group[key], zarr.Array)]
     if len(arrays) == 1:
-        one_level(path, level)
-        return [bare(path, f"{place}{separator}{arrays[0]}", group[arrays[0]])]
+        refuse_level(path, level)
+        return [plain_array(path, f"{place}{separator}{arrays[0]}", group[arrays[0]])]
     stock = ", ".join(arrays[:20]) or "no array"
     cure = f"write {place}{separator}{arrays[0]}" if arrays else "copy it again"
     raise UserError(f"which array of {place} is meant is not said, it has {stock}; {cure}")
@@ -109,7 +109,7 @@ def multiscale(path: Path, place: str, group: Any, level: int, suffix: str = "")
     image = said["multiscales"][0]
     levels = image["datasets"]
     if not 0 <= level < len(levels):
-        raise UserError(f"level {level} asked for, {place} has {len(levels)}; pass `level` {upto(len(levels))}")
+        raise UserError(f"level {level} asked for, {place} has {len(levels)}; pass `level` {number_range(len(levels))}")
     array = group[levels[level]["path"]]
     stored_axes = image.get("axes", [])
     names = [axis if isinstance(axis, str) else axis["name"] for axis in stored_axes]
@@ -121,7 +121,7 @@ def multiscale(path: Path, place: str, group: Any, level: int, suffix: str = "")
     units = {a["name"].lower(): a["unit"] for a in stored_axes if isinstance(a, dict) and a.get("unit")}
     # An image without units carries our own note where its voxels are counted in pixels.
     units |= dict.fromkeys("zyx", "px") if group.attrs.get("cytoshift", {}).get("unit") == "px" else {}
-    extents = {a: e for a, e in zip(axes, factors.tolist()) if known(e)}
+    extents = {a: e for a, e in zip(axes, factors.tolist()) if known_extent(e)}
     finest = scale(levels[0], array.ndim) * scale(image, array.ndim)
     if not any(axis in units for axis in "zyx") and all(f == 1 for a, f in zip(axes, finest) if a in "zyx"):
         extents = {}  # scale 1 without a unit is what writers fill in when they know nothing
@@ -129,7 +129,7 @@ def multiscale(path: Path, place: str, group: Any, level: int, suffix: str = "")
     return Picture(
         array=ZarrArray(path, array),
         axes=axes,
-        name=stem(path) + suffix,
+        name=name_stem(path) + suffix,
         origin=f"{place}, level {level} of {len(levels)}",
         extents=extents,
         units=units,
@@ -146,13 +146,13 @@ def scale(holder: dict[str, Any], ndim: int) -> Any:
     return factors
 
 
-def bare(path: Path, place: str, array: zarr.Array) -> Picture:
+def plain_array(path: Path, place: str, array: zarr.Array) -> Picture:
     """An array without OME metadata; Zarr v3 dimension names and xarray's _ARRAY_DIMENSIONS are metadata too."""
     names: Any = getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS") or []
     axes = UNKNOWN * array.ndim
     if len(names) == array.ndim and all(isinstance(n, str) and len(n) == 1 and n.lower() in AXES for n in names):
         axes = "".join(names).lower()
-    return Picture(ZarrArray(path, array), axes, stem(path), place)
+    return Picture(ZarrArray(path, array), axes, name_stem(path), place)
 
 
 def ome(group: Any) -> dict[str, Any]:
@@ -162,6 +162,6 @@ def ome(group: Any) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else attributes
 
 
-def below(group: zarr.Group) -> list[str]:
+def list_paths(group: zarr.Group) -> list[str]:
     """Paths of everything in a group."""
     return sorted(name for name, _ in group.members(max_depth=None))

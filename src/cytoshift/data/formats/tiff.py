@@ -17,9 +17,9 @@ import zarr
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..picture import AXES, RGB, UNKNOWN, Picture, Stored, known, reading, stem
-from ..upright import Inverted, upright
-from . import frugal, numbered, upto
+from ..orientation import InvertedArray, apply_orientation
+from ..picture import AXES, RGB, UNKNOWN, Picture, StoredArray, explain_read_errors, known_extent, name_stem
+from . import limit_concurrency, number_range, select_series
 
 PAGE = 1 << 23  # bytes of a page that is decoded whole
 ORIENTATION = 274  # number of the tag
@@ -46,24 +46,24 @@ class TiffArray:
     dtype: np.dtype
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
-        with opened(self.path) as file:
+        with open_tiff(self.path) as file:
             series = file.series[self.series]
-            if self.mapped(series):
+            if self.is_mappable(series):
                 whole = series.asarray(out="memmap", squeeze=False)
                 return np.array(whole[region])
             if all(s.indices(n) == (0, n, 1) for s, n in zip(region, self.shape)):
                 return series.asarray(level=self.level, squeeze=False)
             array = self.chunked(series)
-            with frugal(array):
+            with limit_concurrency(array):
                 return np.asarray(array[region])
 
     @property
     def chunks(self) -> tuple[int, ...] | None:
-        with opened(self.path) as file:
+        with open_tiff(self.path) as file:
             series = file.series[self.series]
-            return None if self.mapped(series) else tuple(self.chunked(series).chunks)
+            return None if self.is_mappable(series) else tuple(self.chunked(series).chunks)
 
-    def mapped(self, series: tifffile.TiffPageSeries) -> bool:
+    def is_mappable(self, series: tifffile.TiffPageSeries) -> bool:
         """Whether the voxels lie in the file as they would in memory."""
         page = series.levels[self.level].keyframe
         return bool(page.is_memmappable and self.level == 0 and series.dataoffset is not None)
@@ -77,8 +77,8 @@ class TiffArray:
 
 def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Picture]:
     """One picture per series. Colour maps of plain TIFFs are refused for images, and are object ids for labels."""
-    with opened(path, known=False) as file:
-        chosen = numbered(path, part, len(file.series), "series")
+    with open_tiff(path, known=False) as file:
+        chosen = select_series(path, part, len(file.series), "series")
         alone = len(file.series) == 1
         return [picture(file, path, index, level, labels, alone) for index in chosen]
 
@@ -88,7 +88,7 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
     page = series.keyframe
     if not 0 <= level < len(series.levels):
         raise UserError(
-            f"level {level} asked for, {path} has {len(series.levels)}; pass `level` {upto(len(series.levels))}"
+            f"level {level} asked for, {path} has {len(series.levels)}; pass `level` {number_range(len(series.levels))}"
         )
     plain = series.kind not in ("imagej", "ome")
     if plain and not labels and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
@@ -102,9 +102,9 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
     finest = dict(zip(axes, series.get_shape(squeeze=False)))
     extents = {a: e * finest[a] / dict(zip(axes, shape))[a] for a, e in extents.items() if a in finest}
     steps = f", level {level} of {len(series.levels)}" if len(series.levels) > 1 else ""
-    array: Stored = TiffArray(path, index, level, shape, np.dtype(chosen.dtype))
+    array: StoredArray = TiffArray(path, index, level, shape, np.dtype(chosen.dtype))
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and not labels:
-        array, steps = inverted(path, page, array), f"{steps}, stored with white as 0 and read inverted"
+        array, steps = invert_white_zero(path, page, array), f"{steps}, stored with white as 0 and read inverted"
     spread = members(series, index) if series.is_multifile else ()
     abroad = sorted({str(Path(file)) for file in spread[:-1] if Path(file).parent.resolve() != path.parent.resolve()})
     if abroad:
@@ -112,7 +112,7 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
     found = Picture(
         array=array,
         axes=axes,
-        name=stem(path) if alone else f"{stem(path)}_s{index}",
+        name=name_stem(path) if alone else f"{name_stem(path)}_s{index}",
         origin=f"{path}{'' if alone else f', series {index} of {len(file.series)}'}{steps}",
         extents=extents,
         units=units,
@@ -121,10 +121,10 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
         members=spread,
     )
     tag = page.tags.get(ORIENTATION)
-    return upright(found, tag.value if tag is not None and isinstance(tag.value, int) else 1)
+    return apply_orientation(found, tag.value if tag is not None and isinstance(tag.value, int) else 1)
 
 
-def inverted(path: Path, page: tifffile.TiffPage, array: Stored) -> Stored:
+def invert_white_zero(path: Path, page: tifffile.TiffPage, array: StoredArray) -> StoredArray:
     """White is 0: numbers the other way round, as viewers show them."""
     if array.dtype.kind == "b":  # no image, which is said elsewhere
         return array
@@ -132,7 +132,7 @@ def inverted(path: Path, page: tifffile.TiffPage, array: Stored) -> Stored:
         raise UserError(
             f"{path} stores white as 0 in {array.dtype}, of which no number is black; save it with black as 0"
         )
-    return Inverted(array, (1 << bits_of(page)) - 1)
+    return InvertedArray(array, (1 << bits_of(page)) - 1)
 
 
 def bits_of(page: tifffile.TiffPage) -> int:
@@ -225,9 +225,9 @@ def imagej(file: tifffile.TiffFile) -> tuple[dict[str, float], dict[str, str], t
     for axis, code in (("y", 283), ("x", 282)):
         tag = file.pages.first.tags.get(code)
         per_unit = tag.value[0] / tag.value[1] if tag and tag.value[0] and tag.value[1] else None
-        if per_unit and known(per_unit):  # a ratio of 32-bit integers: seven digits are what it holds
+        if per_unit and known_extent(per_unit):  # a ratio of 32-bit integers: seven digits are what it holds
             extents[axis] = float(f"{1 / per_unit:.7g}")
-    if (spacing := known(said.get("spacing"))) is not None:
+    if (spacing := known_extent(said.get("spacing"))) is not None:
         extents["z"] = spacing
     for axis in extents:
         name = said.get(f"{axis}unit", unit)
@@ -255,7 +255,7 @@ def ome(xml: str, index: int) -> tuple[dict[str, float], dict[str, str], tuple[s
     for axis in "zyx":
         name = f"PhysicalSize{axis.upper()}"
         unit = pixels.get(f"{name}Unit", "µm")
-        extent = known(pixels.get(name))
+        extent = known_extent(pixels.get(name))
         if extent is not None and unit != "reference frame":
             extents[axis], units[axis] = extent, unit
     channels = [child for child in pixels if child.tag.endswith("Channel")]
@@ -264,13 +264,13 @@ def ome(xml: str, index: int) -> tuple[dict[str, float], dict[str, str], tuple[s
 
 
 @contextmanager
-def opened(path: Path, known: bool = True) -> Iterator[tifffile.TiffFile]:
+def open_tiff(path: Path, known: bool = True) -> Iterator[tifffile.TiffFile]:
     """The file, refused where tifffile finds it incomplete. known: its metadata were looked at before.
 
     tifffile reads what is left of a file that was cut short, fills missing pages with zeros, and says so to its
     log only.
     """
-    with reading(path), Complaints() as complaints, tifffile.TiffFile(path) as file:
+    with explain_read_errors(path), TiffWarnings() as complaints, tifffile.TiffFile(path) as file:
         if not known:
             refuse_endless(path, file)
         if not file.series:
@@ -306,7 +306,7 @@ def refuse_endless(path: Path, file: tifffile.TiffFile) -> None:
             )
 
 
-class Complaints(logging.Handler):
+class TiffWarnings(logging.Handler):
     """What tifffile logs in this thread about missing or inconsistent pages."""
 
     SERIOUS = ("page offset", "series", "missing", "corrupted file", "failed to read", "incomplete", "circular")
@@ -321,7 +321,7 @@ class Complaints(logging.Handler):
         if record.thread == self.thread and any(word in message for word in self.SERIOUS):
             self.said.append(message.rpartition("> ")[2][:120])
 
-    def __enter__(self) -> "Complaints":
+    def __enter__(self) -> "TiffWarnings":
         logging.getLogger("tifffile").addHandler(self)
         return self
 

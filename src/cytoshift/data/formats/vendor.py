@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..picture import AXES, RGB, UNKNOWN, Picture, known, reading, stem
-from . import numbered, one_level
+from ..picture import AXES, RGB, UNKNOWN, Picture, explain_read_errors, known_extent, name_stem
+from . import refuse_level, select_series
 
 # Without being told, these readers take all planes of a channel out of the file whatever is asked for.
 PLANES: dict[str, dict[str, Any]] = {"czi": {"chunk_dims": ["Y", "X"]}, "lif": {"chunk_dims": ["Y", "X"]}}
@@ -26,32 +26,32 @@ class VendorArray:
     dtype: np.dtype
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
-        with reading(self.path):
+        with explain_read_errors(self.path):
             return np.asarray(self.lazy()[region].compute(scheduler="synchronous"))
 
     @property
     def chunks(self) -> tuple[int, ...]:
-        with reading(self.path):
+        with explain_read_errors(self.path):
             return tuple(map(int, self.lazy().chunksize))
 
     def lazy(self) -> Any:
         """dask's view of the scene, by the planes that its reader takes out of the file."""
-        reader = opened(self.path)
+        reader = open_reader(self.path)
         reader.set_scene(self.scene)
         return reader.get_image_dask_data(reader.dims.order)
 
 
 def pictures(path: Path, part: str | None, level: int) -> list[Picture]:
     """One picture per scene, or the scene whose number stands behind '::'."""
-    one_level(path, level)
-    with reading(path):
-        reader = opened(path)
+    refuse_level(path, level)
+    with explain_read_errors(path):
+        reader = open_reader(path)
         scenes = reader.scenes
-        chosen = numbered(path, part, len(scenes), "scene")
+        chosen = select_series(path, part, len(scenes), "scene")
         return [picture(path, reader, scene, len(scenes)) for scene in chosen]
 
 
-def opened(path: Path) -> Any:
+def open_reader(path: Path) -> Any:
     """bioio's reader of the suffix, or one sentence that says how to install it."""
     kind = path.suffix.lower()[1:]
     try:
@@ -81,12 +81,12 @@ def picture(path: Path, reader: Any, scene: int, count: int) -> Picture:
     reader.set_scene(scene)
     order = reader.dims.order.lower()
     axes = "".join(a if a in AXES else UNKNOWN for a in order)
-    sizes = {a: known(e) for a, e in zip("zyx", reader.physical_pixel_sizes)}
+    sizes = {a: known_extent(e) for a, e in zip("zyx", reader.physical_pixel_sizes)}
     extents = {a: e for a, e in sizes.items() if e and (path.suffix.lower() != ".nd2" or a in calibrated_nd2(path))}
     return Picture(
         array=VendorArray(path, scene, tuple(reader.shape), np.dtype(reader.dtype)),
         axes=axes,
-        name=stem(path) if count == 1 else f"{stem(path)}_s{scene}",
+        name=name_stem(path) if count == 1 else f"{name_stem(path)}_s{scene}",
         origin=f"{path}, scene {scene} of {count} ({reader.scenes[scene]})",
         extents=extents,
         units=dict.fromkeys(extents, "um"),

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr
 
-from ...core.blocks import Grid, Slices
+from ...core.blocks import BlockGrid, Slices
 from ...data.store import LabelStore
 from ...labels.overlap import overlap
 from .job import Job
@@ -43,26 +43,28 @@ def seams(job: Job, part: int, labels: LabelStore, number: int) -> NDArray[np.fl
     sizes = np.memmap(path, np.int64, "r") if path.stat().st_size else np.zeros(0, np.int64)
     own = labels[block.write]
     for axis, write in enumerate(block.write):
-        for place, plane in enumerate(cuts(write.start, job.plan.block[axis])):
+        for place, plane in enumerate(cut_positions(write.start, job.plan.block[axis])):
             if 0 < plane < write.stop:
-                before = own.take(plane - 1 - write.start, axis) if place else beyond(labels, block.write, axis)
-                out[axis, place] = counts(before, own.take(plane - write.start, axis), sizes)
+                before = own.take(plane - 1 - write.start, axis) if place else layer_before(labels, block.write, axis)
+                out[axis, place] = count_plane(before, own.take(plane - write.start, axis), sizes)
     return out
 
 
-def cuts(start: int, size: int) -> list[int]:
+def cut_positions(start: int, size: int) -> list[int]:
     """The face of a block along an axis and its planes inside, as many as its size has room for."""
     inside = sorted({start + (2 * i + 1) * size // (2 * INSIDE) for i in range(INSIDE)} - {start})
     return [start, *inside]
 
 
-def beyond(labels: LabelStore, region: Slices, axis: int) -> NDArray[np.generic]:
+def layer_before(labels: LabelStore, region: Slices, axis: int) -> NDArray[np.generic]:
     """The layer of voxels before the first face of a region, (*S) of one axis less."""
     first = region[axis].start
     return labels[(*region[:axis], slice(first - 1, first), *region[axis + 1 :])].squeeze(axis)
 
 
-def counts(before: NDArray[np.generic], after: NDArray[np.generic], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
+def count_plane(
+    before: NDArray[np.generic], after: NDArray[np.generic], sizes: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """FIELDS of one plane. before, after: (*S) of one axis less than the volume; sizes: voxels of objects 1..N."""
     table = overlap(before, after)
     least = LEAST[before.ndim]
@@ -121,7 +123,7 @@ class Audit:
         }  # fmt: skip
 
 
-def together(grid: Grid, tables: Iterable[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+def sum_planes(grid: BlockGrid, tables: Iterable[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
     """Of each axis its planes (blocks along it, 1 + INSIDE, FIELDS): sums of `seams` over the blocks that share one."""
     out = [np.zeros((count, 1 + INSIDE, len(FIELDS))) for count in grid.counts]
     for block, table in zip(grid, tables):
@@ -130,14 +132,14 @@ def together(grid: Grid, tables: Iterable[NDArray[np.float64]]) -> list[NDArray[
     return out
 
 
-def judged(planes: Sequence[NDArray[np.float64]]) -> Audit:
+def judge_seams(planes: Sequence[NDArray[np.float64]]) -> Audit:
     """From the planes of each axis, (blocks along it, 1 + INSIDE, FIELDS)."""
     faces = [one[:, 0] for one in planes]
     inside = [one[:, 1:].reshape(-1, len(FIELDS)) for one in planes]
     at, between = (dict(zip(FIELDS, map(float, sum(one.sum(0) for one in kind)))) for kind in (faces, inside))
     excess, sigmas = {}, {}
     for word, measure in (("cut", rate("cut")), ("lost", rate("lost")), ("growth", logarithm)):
-        difference, sigmas[word] = compared([measure(one) for one in faces], [measure(one) for one in inside])
+        difference, sigmas[word] = compare_faces([measure(one) for one in faces], [measure(one) for one in inside])
         excess[word] = float(np.expm1(difference)) if word == "growth" else difference
     limits = {"cut": EXCESS, "lost": EXCESS, "growth": GROWTH}
     names = {"cut": "objects cut", "lost": "objects lost", "growth": "objects merged"}
@@ -176,7 +178,7 @@ def logarithm(planes: NDArray[np.float64]) -> Means:
     return Means(number, log / np.maximum(number, 1), float(max(square.sum() / max(number.sum(), 1) - mean**2, 1e-6)))
 
 
-def compared(faces: Sequence[Means], inside: Sequence[Means]) -> tuple[float, float]:
+def compare_faces(faces: Sequence[Means], inside: Sequence[Means]) -> tuple[float, float]:
     """How much larger the mean on faces is than that inside, and that in standard errors.
 
     faces, inside: of each axis. A plane's mean varies by chance and by its depth (random effects). The latter's

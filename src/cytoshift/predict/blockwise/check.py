@@ -14,18 +14,18 @@ from .plan import PassName
 KINDS: dict[PassName, tuple[str, ...]] = {"decode": ("objects",), "link": ("links",), "audit": ("seams",)}
 
 
-def missing(job: Job, name: PassName, numbers: Collection[int]) -> list[int]:
+def missing_blocks(job: Job, name: PassName, numbers: Collection[int]) -> list[int]:
     """Finished blocks of which files are not there any more."""
     return [number for number in sorted(numbers) if not all(path.exists() for path in files(job, name, number))]
 
 
-def unreadable(job: Job, name: PassName, numbers: Collection[int]) -> list[int]:
+def unreadable_blocks(job: Job, name: PassName, numbers: Collection[int]) -> list[int]:
     """Finished blocks of which files are not there, or cannot be read."""
-    out = missing(job, name, numbers)
-    return sorted({*out, *(number for number in numbers if number not in out and not sound(job, name, number))})
+    out = missing_blocks(job, name, numbers)
+    return sorted({*out, *(number for number in numbers if number not in out and not is_sound(job, name, number))})
 
 
-def sound(job: Job, name: PassName, number: int) -> bool:
+def is_sound(job: Job, name: PassName, number: int) -> bool:
     try:
         for array, region in regions(job, name, number):
             array[region]

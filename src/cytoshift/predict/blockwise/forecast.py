@@ -12,12 +12,12 @@ from math import ceil, prod
 
 from pydantic import Field
 
-from ...core.blocks import Grid
+from ...core.blocks import BlockGrid
 from ...core.settings import Settings
 from ...data.multiscale import CHUNK
 from ...represent import BCD
 from ..calibration import CONTEXT
-from .plan import BASE, DRAWN, LARGEST, grown
+from .plan import BASE, DRAWN, LARGEST, grow_block
 
 LINE = 9  # bytes of a finished block in the ledger of a pass
 OBJECT = 104  # bytes of an object in the tables of passes 2 and 4, in all
@@ -98,8 +98,8 @@ def forecast(
     """shape: (Y, X) or (Z, Y, X). memory: bytes per worker. objects: extent of the largest one in voxels."""
     voxels, halo = prod(shape), (ceil(objects) + CONTEXT,) * len(shape)
     chunk = tuple(min(c, n) for c, n in zip(CHUNK[len(shape)], shape))
-    block = grown(shape, chunk, halo, min((memory - BASE) / BCD.decode_bytes, LARGEST))
-    grid = Grid(shape, block, halo)
+    block = grow_block(shape, chunk, halo, min((memory - BASE) / BCD.decode_bytes, LARGEST))
+    grid = BlockGrid(shape, block, halo)
     reads = prod(sum(min(b + h, n) - max(a - h, 0) for a, b in spans(n, s)) / n for n, s, h in zip(shape, block, halo))
     count, found = len(grid), voxels * rates.objects
     done = count * PASSES + voxels / DRAWN  # tasks of all passes

@@ -26,21 +26,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...core.atomic import replacing
-from ...core.blocks import Block, Grid, Slices, extent, within
+from ...core.atomic import atomic_path
+from ...core.blocks import Block, BlockGrid, Slices, extent, relative_region
 from ...core.errors import UserError
 from ...core.normalise import Scale, Scales
 from ...data.multiscale import Ngff
 from ...data.store import LabelStore
 from ...data.volumes import ImageSource, Volume, open_volumes
 from ...model import Segmenter
-from ...model.segmenter import ScaleEntry, numbers
+from ...model.segmenter import ScaleEntry, entry_numbers
 from ...represent import Part, RepresentationSettings
 from ...represent.base import StoredChannels
 from ..network import TiledNetwork, multiple
-from ..norms import Pooled
+from ..norms import PooledNorms
 from ..pipeline import Options, Pipeline
-from ..tiles import Cover, lay, rounded
+from ..tiles import Cover, blend_tiles, round_sums
 from ..working import Working
 from .plan import Plan
 
@@ -51,11 +51,11 @@ ROW = np.dtype([
 ])  # fmt: skip
 
 
-class Damaged(UserError):
+class DamagedFile(UserError):
     """Something between two passes cannot be read; who gives out the work looks what has to be done again."""
 
 
-class Stored(Plan):
+class StoredPlan(Plan):
     """plan.json: the geometry and all else that a worker has to know."""
 
     options: Options
@@ -73,13 +73,13 @@ class Job:
 
     folder: Path
     stamp: str
-    plan: Stored
+    plan: StoredPlan
     segmenter: Segmenter
     volume: Volume
 
     @classmethod
     def open(cls, folder: Path, stamp: str) -> "Job":
-        plan = Stored.model_validate_json((folder / "plan.json").read_text())
+        plan = StoredPlan.model_validate_json((folder / "plan.json").read_text())
         if plan.source is None:
             raise UserError(f"the image of {folder} is in the memory of another process; take the engine serial")
         volumes = {volume.name: volume for volume in open_volumes(plan.source)}
@@ -88,7 +88,7 @@ class Job:
         return cls(folder, stamp, plan, Segmenter.load(folder / "model", plan.device), volumes[plan.name])
 
     @cached_property
-    def grid(self) -> Grid:
+    def grid(self) -> BlockGrid:
         return self.plan.grid
 
     @cached_property
@@ -96,7 +96,7 @@ class Job:
         return self.pipeline.network.cover
 
     @cached_property
-    def tasks(self) -> Grid:
+    def tasks(self) -> BlockGrid:
         return self.plan.tasks
 
     def tiles_of(self, number: int) -> list[int]:
@@ -106,7 +106,7 @@ class Job:
 
     @cached_property
     def scale(self) -> Scale | Scales:
-        found = numbers(self.plan.scale)
+        found = entry_numbers(self.plan.scale)
         assert found is not None, "a plan has the numbers that normalise"
         return found
 
@@ -117,7 +117,7 @@ class Job:
     @cached_property
     def pipeline(self) -> Pipeline:
         """The network over the volume, with the tiles of the plan and the statistics that were measured for it."""
-        statistics = Pooled.load(self.folder / "norms.safetensors", torch.device(self.plan.device))
+        statistics = PooledNorms.load(self.folder / "norms.safetensors", torch.device(self.plan.device))
         network = TiledNetwork(self.segmenter, self.working, self.plan.options, self.plan.tile, statistics)
         return Pipeline(self.segmenter, self.working, self.plan.options, network)
 
@@ -131,30 +131,30 @@ class Job:
 
     @cached_property
     def channels(self) -> Any:
-        return opened(self.folder / "channels")
+        return open_array(self.folder / "channels")
 
     def stored_channels(self, channels: slice, region: Slices) -> StoredChannels:
         """Some channels (K, *region) on the volume's grid: tiles laid over each other, in their order, whatever the
         region."""
         if self.working.inside == self.plan.shape:
-            return self.laid(channels, region, self.represent.stored_dtype)
+            return self.blend_tiles(channels, region, self.represent.stored_dtype)
         room = self.working.needed(region)
-        back = self.working.back(self.laid(channels, room, np.dtype(np.float32)), room, region)
-        return np.asarray(rounded(back.ravel()).reshape(back.shape)) if self.represent.eight_bits else back
+        back = self.working.back(self.blend_tiles(channels, room, np.dtype(np.float32)), room, region)
+        return np.asarray(round_sums(back.ravel()).reshape(back.shape)) if self.represent.eight_bits else back
 
-    def laid(self, channels: slice, room: Slices, kind: np.dtype[Any]) -> NDArray[Any]:
+    def blend_tiles(self, channels: slice, room: Slices, kind: np.dtype[Any]) -> NDArray[Any]:
         """Sums of weighted tiles (K, *room), rounded to 8 bits or as they are."""
 
         def read(number: int, box: Slices) -> StoredChannels:
             return np.asarray(self.channels[(number, channels, *box)])
 
         out = np.empty((channels.stop - channels.start, *extent(room)), kind)
-        lay(out, self.cover, room, read)
+        blend_tiles(out, self.cover, room, read)
         return out
 
     @cached_property
     def labels(self) -> Any:
-        return opened(self.folder / "labels")
+        return open_array(self.folder / "labels")
 
     @cached_property
     def stores(self) -> list[LabelStore]:
@@ -163,12 +163,12 @@ class Job:
 
     def room(self, block: Block) -> Slices:
         """Of the volume, what is kept of the labels of a block."""
-        return self.grid.grown(block.write, self.plan.reach)
+        return self.grid.grow(block.write, self.plan.reach)
 
     def stored(self, part: int, number: int, region: Slices) -> NDArray[np.int32]:
         """Labels of a block in a region of the volume that lies in its room."""
         block = self.grid[number]
-        inside = within(region, self.room(block))
+        inside = relative_region(region, self.room(block))
         return np.asarray(self.labels[(self.row(part, number), *inside)])
 
     def row(self, part: int, number: int) -> int:
@@ -190,13 +190,13 @@ def job_of(folder: str, stamp: str) -> Job:
     return found
 
 
-def opened(path: Path) -> Any:
+def open_array(path: Path) -> Any:
     import zarr
 
     return zarr.open_array(path, mode="r+")
 
 
-def created(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], kind: str) -> Any:
+def create_array(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], kind: str) -> Any:
     """An empty Zarr array whose chunks are checked when they are read."""
     import zarr
     from zarr.codecs import BloscCodec, Crc32cCodec
@@ -205,7 +205,7 @@ def created(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], kind: s
         path, shape=shape, chunks=chunks, dtype=kind, overwrite=True, config={"write_empty_chunks": True},
         compressors=[BloscCodec(cname="lz4", clevel=3, shuffle="shuffle"), Crc32cCodec()],
     )  # fmt: skip
-    return opened(path)
+    return open_array(path)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -222,10 +222,10 @@ def load(path: Path) -> NDArray[Any]:
     try:
         found: NDArray[Any] = np.load(path, allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError) as error:
-        raise Damaged(f"{path} of a stored block is damaged ({error})") from error
+        raise DamagedFile(f"{path} of a stored block is damaged ({error})") from error
     return found
 
 
 def save(path: Path, array: NDArray[np.generic]) -> None:
-    with replacing(path) as beside, beside.open("wb") as file:
+    with atomic_path(path) as beside, beside.open("wb") as file:
         np.save(file, array)

@@ -29,22 +29,22 @@ def links(job: Job, part: int, rule: Link, number: int) -> NDArray[np.uint64]:
     """Pairs of names (P, 2) that are one object: of a block and its later neighbours."""
     grid, reach = job.grid, job.plan.reach
     found = [np.empty((0, 2), np.uint64)]
-    mine = owned(job, part, number)
-    for other in grid.later(number):
-        slab = grid.between(grid[number], grid[other], reach)
+    mine = owned_labels(job, part, number)
+    for other in grid.later_neighbours(number):
+        slab = grid.interface(grid[number], grid[other], reach)
         pairs = RULES[rule](job.stored(part, number, slab), job.stored(part, other, slab))
-        theirs = owned(job, part, other)
+        theirs = owned_labels(job, part, other)
         pairs = pairs[np.isin(pairs[:, 0], mine) & np.isin(pairs[:, 1], theirs)]
         found.append(np.stack([name_of(number, pairs[:, 0]), name_of(other, pairs[:, 1])], axis=1))
     return np.concatenate(found)
 
 
-def owned(job: Job, part: int, number: int) -> NDArray[np.int32]:
+def owned_labels(job: Job, part: int, number: int) -> NDArray[np.int32]:
     """Labels of the objects with voxels in the region that a block writes."""
     return np.asarray(load(job.file("objects", part, number))["id"], dtype=np.int32)
 
 
-def best(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int64]:
+def best_pairs(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int64]:
     """Pairs (P, 2) of objects that are each other's best match, with an IoU of AGREE or more; both (*S).
 
     >>> best(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 7, 7]]))
@@ -64,11 +64,11 @@ def best(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int64]:
     return np.stack([ids_a, ids_b], axis=1).astype(np.int64)
 
 
-def contact(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int64]:
+def touching_pairs(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int64]:
     """Pairs (P, 2) of objects that share a voxel; both (*S)."""
     table = overlap(a, b)
     both = (table.truth > 0) & (table.pred > 0)
     return np.stack([table.truth[both], table.pred[both]], axis=1).astype(np.int64)
 
 
-RULES = {"best": best, "contact": contact}
+RULES = {"best": best_pairs, "contact": touching_pairs}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.atomic import replacing
+from ...core.atomic import atomic_path
 from ...labels.filters import EXACT
 from ...represent.base import ball
 from .job import ROW, Job, load, save
@@ -24,7 +24,7 @@ Names = NDArray[np.uint64]
 
 
 @dataclass(eq=False)
-class Linked:
+class MergedObjects:
     """Objects of several parts. P parts, C objects."""
 
     names: Names  # (P,), ascending
@@ -43,21 +43,21 @@ class Linked:
 
 def merge(job: Job, part: int) -> None:
     """Write for each block what its labels are called in the end, and the rows of the objects that begin in it."""
-    linked = forest(links_of(job, part), ROW)
+    linked = connected_names(links_of(job, part), ROW)
     for number, table in tables(job, part):
         there, whole = linked.find(name_of(number, table["id"]))
-        add(linked.table, whole, table[there])
-    stays = passes(job, part, linked.table)
+        add_rows(linked.table, whole, table[there])
+    stays = is_large_enough(job, part, linked.table)
     last = np.zeros(linked.root.size, np.uint64)  # names of objects of several parts
     total, sizes = 0, job.folder / "merged" / f"{part}" / "sizes.bin"
-    with replacing(sizes) as beside, beside.open("wb") as file:
+    with atomic_path(sizes) as beside, beside.open("wb") as file:
         for number, table in tables(job, part):
             names = name_of(number, table["id"])
             there, whole = linked.find(names)
             begins = there.copy()
             begins[there] = (linked.root[whole] == names[there]) & stays[whole]
             alone = ~there
-            alone[alone] = passes(job, part, table[alone])
+            alone[alone] = is_large_enough(job, part, table[alone])
             called = np.zeros(table.size, np.uint64)
             fresh = alone | begins
             called[fresh] = total + 1 + np.arange(int(fresh.sum()), dtype=np.uint64)
@@ -85,7 +85,7 @@ def tables(job: Job, part: int) -> Iterator[tuple[int, NDArray[np.void]]]:
         yield number, load(job.file("objects", part, number))
 
 
-def forest(pairs: Names, row: np.dtype) -> Linked:
+def connected_names(pairs: Names, row: np.dtype) -> MergedObjects:
     """The connected parts of a graph of names, named by the lowest; with tables that are still empty."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -100,10 +100,10 @@ def forest(pairs: Names, row: np.dtype) -> Linked:
     rank[order] = np.arange(order.size)
     table = np.zeros(order.size, row)
     table["low"] = np.iinfo(np.int64).max
-    return Linked(names, rank[whole], names[first[order]], table)
+    return MergedObjects(names, rank[whole], names[first[order]], table)
 
 
-def add(table: NDArray[np.void], whole: NDArray[np.int64], parts: NDArray[np.void]) -> None:
+def add_rows(table: NDArray[np.void], whole: NDArray[np.int64], parts: NDArray[np.void]) -> None:
     """Rows of parts to the rows of their objects."""
     for key in ("voxels", "total", "sure"):
         np.add.at(table[key], whole, parts[key])
@@ -111,7 +111,7 @@ def add(table: NDArray[np.void], whole: NDArray[np.int64], parts: NDArray[np.voi
     np.maximum.at(table["high"], whole, parts["high"])
 
 
-def passes(job: Job, part: int, table: NDArray[np.void]) -> NDArray[np.bool_]:
+def is_large_enough(job: Job, part: int, table: NDArray[np.void]) -> NDArray[np.bool_]:
     """Which whole objects are large enough: as `pipeline.decode` filters them."""
     voxel, options = job.volume.voxel, job.plan.options
     smallest = job.parts[part].represent.smallest_object

@@ -19,13 +19,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.blocks import Slices, within
+from ...core.blocks import Slices, relative_region
 from ...core.errors import UserError
 from ...labels.ids import L
 from ...labels.kernels import moments, sums
 from ..pipeline import decode_filled
 from .audit import seams
-from .job import ROW, Damaged, Job, job_of, load, save
+from .job import ROW, DamagedFile, Job, job_of, load, save
 from .link import links
 from .merge import merge
 from .plan import PASSES, PassName
@@ -33,15 +33,15 @@ from .plan import PASSES, PassName
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a disk, a quota, a limit, and what became read-only
 
 
-def run(name: PassName, folder: str, stamp: str, number: int) -> None:
+def run_task(name: PassName, folder: str, stamp: str, number: int) -> None:
     """One block of one pass: what travels to a worker."""
     job = job_of(folder, stamp)
-    with intact(job):
+    with damaged_as_error(job):
         WORK[name](job, number)
 
 
 def work_of(name: PassName, job: Job) -> Callable[[int], None]:
-    return partial(run, name, str(job.folder), job.stamp)
+    return partial(run_task, name, str(job.folder), job.stamp)
 
 
 def numbers_of(name: PassName, job: Job) -> range:
@@ -49,7 +49,7 @@ def numbers_of(name: PassName, job: Job) -> range:
     return range({"merge": 1, "predict": len(job.tasks)}.get(name, len(job.grid)))
 
 
-def numbered(name: PassName) -> str:
+def pass_title(name: PassName) -> str:
     """
     >>> numbered("decode")
     '(2) decode'
@@ -58,7 +58,7 @@ def numbered(name: PassName) -> str:
 
 
 @contextmanager
-def intact(job: Job) -> Iterator[None]:
+def damaged_as_error(job: Job) -> Iterator[None]:
     """Chunks that do not hold what they should, and disks that hold no more."""
     try:
         yield
@@ -74,7 +74,7 @@ def intact(job: Job) -> Iterator[None]:
     except (ValueError, RuntimeError, EOFError) as error:
         words = str(error).lower()
         if "checksum" in words or "blosc" in words or "decompress" in words:
-            raise Damaged(f"a stored block in {job.folder} is damaged ({error})") from error
+            raise DamagedFile(f"a stored block in {job.folder} is damaged ({error})") from error
         raise
 
 
@@ -99,7 +99,7 @@ def decode(job: Job, number: int) -> None:
         sure = sums(inner.ravel(), np.ascontiguousarray(confidence).ravel(), int(inner.max(initial=0)))
         save(job.file("objects", place, number), rows(inner, sure, block.write))
         room = job.room(block)
-        kept = labels[within(room, block.read)]
+        kept = labels[relative_region(room, block.read)]
         job.labels[(job.row(place, number), *(slice(0, n) for n in kept.shape))] = kept
 
 

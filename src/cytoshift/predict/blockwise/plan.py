@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ...core.blocks import Grid
+from ...core.blocks import BlockGrid
 from ...core.errors import UserError
 from ...core.settings import Settings
 from ...core.voxel import Voxel
 from ...data.multiscale import CHUNK, Ngff
 from ...model import Segmenter
-from ..calibration import CONTEXT, expected
-from ..network import LEAST, Tiling, largest, multiple, together, up
+from ..calibration import CONTEXT, expected_extent
+from ..network import LEAST, Tiling, largest_tile, multiple, round_up, tile_group
 from ..pipeline import Options
-from ..tiles import Cover, fitting
+from ..tiles import Cover, fit_tile
 
 Ints = tuple[int, ...]
 
@@ -26,7 +26,7 @@ REACH = 4  # voxels to each side of a face in which two blocks compare their obj
 DRAWN = 2**24  # voxels of the working grid that one task of pass 1 draws at most
 
 
-class Wishes(Settings):
+class BlockOptions(Settings):
     """What a caller says about blocks; the rest is derived.
 
     block: voxels that a block writes, rounded up to whole chunks of the output. halo: voxels that it reads beyond
@@ -61,8 +61,8 @@ class Plan(Settings):
     objects: Ints
 
     @property
-    def grid(self) -> Grid:
-        return Grid(self.shape, self.block, self.halo)
+    def grid(self) -> BlockGrid:
+        return BlockGrid(self.shape, self.block, self.halo)
 
     @property
     def cover(self) -> Cover:
@@ -70,9 +70,9 @@ class Plan(Settings):
         return Cover(self.working, self.tile, self.overlap, self.step)
 
     @property
-    def tasks(self) -> Grid:
+    def tasks(self) -> BlockGrid:
         """Of pass 1, as blocks of tiles."""
-        return Grid(self.cover.counts, self.group, (0,) * len(self.group))
+        return BlockGrid(self.cover.counts, self.group, (0,) * len(self.group))
 
     @property
     def room(self) -> Ints:
@@ -82,25 +82,28 @@ class Plan(Settings):
     def sentences(self, memory: float, known: bool) -> list[str]:
         """What there is to say before the work begins."""
         out = [
-            f"{len(self.grid)} block{'s' * (len(self.grid) > 1)} of {words(self.block)} voxels, halo "
-            f"{words(self.halo)}, chunks {words(self.chunk)}; the network sees tiles of {words(self.cover.extent)}, "
+            f"{len(self.grid)} block{'s' * (len(self.grid) > 1)} of {shape_text(self.block)} voxels, halo "
+            f"{shape_text(self.halo)}, chunks {shape_text(self.chunk)}; the network sees tiles of "
+            f"{shape_text(self.cover.extent)}, "
             f"{self.overlap} of them shared with the next; up to {memory / 1e9:.3g} GB per process"
         ]
         if any(h < o for h, o in zip(self.halo, self.objects)):
             out.append(
-                f"warning: the halo {words(self.halo)} is smaller than the objects, about {words(self.objects)} "
+                f"warning: the halo {shape_text(self.halo)} is smaller than the objects, about "
+                f"{shape_text(self.objects)} "
                 f"voxels, and those at block faces may come out cut; pass `halo` "
                 f"{','.join(str(o + CONTEXT) for o in self.objects)}"
             )
         elif not known:
             out.append(
-                f"warning: the model does not say how large objects are; a halo of {words(self.halo)} voxels is taken, "
+                f"warning: the model does not say how large objects are; a halo of {shape_text(self.halo)} voxels is "
+                "taken, "
                 f"pass `halo` with the extent of the largest ones if they are larger"
             )
         return out
 
 
-def words(sizes: tuple[int, ...]) -> str:
+def shape_text(sizes: tuple[int, ...]) -> str:
     """
     >>> words((64, 128, 128))
     '64 x 128 x 128'
@@ -108,35 +111,40 @@ def words(sizes: tuple[int, ...]) -> str:
     return " x ".join(map(str, sizes))
 
 
-def made(
-    segmenter: Segmenter, shape: Ints, voxel: Voxel, wishes: Wishes, options: Options, grid: tuple[Ints, Ints, Ints]
+def make_plan(
+    segmenter: Segmenter,
+    shape: Ints,
+    voxel: Voxel,
+    wishes: BlockOptions,
+    options: Options,
+    grid: tuple[Ints, Ints, Ints],
 ) -> Plan:
     """The plan of one volume. grid: extent of its working grid with padding, its step, and the network's tiles there.
 
     Raises UserError where wishes do not fit the axes, or the memory not even one block.
     """
-    refuse(wishes, len(shape))
-    objects, _ = expected(segmenter, voxel)
+    refuse_options(wishes, len(shape))
+    objects, _ = expected_extent(segmenter, voxel)
     halo = wishes.halo or tuple(o + CONTEXT for o in objects)
     reach = tuple(max(min(REACH, h), 1) for h in halo)
     bytes_each = segmenter.representation.decode_bytes
     budget = (wishes.memory - BASE) / bytes_each
     if wishes.block is None:
         chunk = tuple(min(c, n) for c, n in zip(CHUNK[len(shape)], shape))
-        block = grown(shape, chunk, halo, min(budget, LARGEST))
+        block = grow_block(shape, chunk, halo, min(budget, LARGEST))
     else:
         block, chunk = whole_chunks(wishes.block, shape)
     need = prod(min(b + 2 * h, n) for b, h, n in zip(block, halo, shape))
     if need > budget:
         raise UserError(
-            f"a memory of {wishes.memory / 1e9:.3g} GB asked for, a block of {words(block)} voxels with its halo "
-            f"{words(halo)} needs {(BASE + need * bytes_each) / 1e9:.3g} GB; pass a larger `memory` or a smaller "
+            f"a memory of {wishes.memory / 1e9:.3g} GB asked for, a block of {shape_text(block)} voxels with its halo "
+            f"{shape_text(halo)} needs {(BASE + need * bytes_each) / 1e9:.3g} GB; pass a larger `memory` or a smaller "
             f"`block`"
         )
     working, step, tile = grid
     ones = (1,) * len(shape)
     room = min(DRAWN, prod(block)) // prod(tile)  # small blocks are wished for where little is to be lost
-    group = grown(Cover(working, tile, options.overlap, step).counts, ones, (0,) * len(shape), room)
+    group = grow_block(Cover(working, tile, options.overlap, step).counts, ones, (0,) * len(shape), room)
     return Plan(
         shape=shape, block=block, halo=halo, chunk=chunk, working=working, tile=tile, overlap=options.overlap,
         step=step, group=group, reach=reach, objects=objects,
@@ -145,14 +153,16 @@ def made(
 
 def tile_of(segmenter: Segmenter, working: Ints, tiling: Tiling, memory: float, step: Ints) -> Ints:
     """The largest tile of the network: that of one piece, unless the memory of a process is too small for it."""
-    size, room = largest(segmenter, working, tiling), (memory - BASE) / footprint(segmenter)
+    size, room = largest_tile(segmenter, working, tiling), (memory - BASE) / footprint(segmenter)
     if prod(size) > room:
         least = tuple(LEAST * m for m in step)
-        size = up(tuple(map(max, fitting(working, max(int(room / together(segmenter)), 1), step), least)), step)
+        size = round_up(
+            tuple(map(max, fit_tile(working, max(int(room / tile_group(segmenter)), 1), step), least)), step
+        )
     return size
 
 
-def refuse(wishes: Wishes, axes: int) -> None:
+def refuse_options(wishes: BlockOptions, axes: int) -> None:
     for name, sizes in (("block", wishes.block), ("halo", wishes.halo)):
         least = 1 if name == "block" else 0
         if sizes is not None and (len(sizes) != axes or min(sizes) < least):
@@ -162,7 +172,7 @@ def refuse(wishes: Wishes, axes: int) -> None:
             )
 
 
-def grown(shape: Ints, chunk: Ints, halo: Ints, voxels: float) -> Ints:
+def grow_block(shape: Ints, chunk: Ints, halo: Ints, voxels: float) -> Ints:
     """Whole chunks, as cubic as can be, that read at most so many voxels; one chunk at least."""
     block = list(chunk)
     open_axes = set(range(len(shape)))
@@ -184,7 +194,7 @@ def whole_chunks(block: Ints, shape: Ints) -> tuple[Ints, Ints]:
     return tuple(-(-b // c) * c for b, c in zip(block, chunk)), chunk
 
 
-def parts(shape: Ints) -> Ints:
+def storage_chunks(shape: Ints) -> Ints:
     """What an array between two passes is stored in: equal pieces of about a chunk.
 
     >>> parts((264, 264, 264)), parts((80, 80, 80)), parts((512, 500))
@@ -193,7 +203,7 @@ def parts(shape: Ints) -> Ints:
     return tuple(-(-n // max(round(n / c), 1)) for n, c in zip(shape, CHUNK[len(shape)]))
 
 
-def fits(segmenter: Segmenter, voxels: int, itemsize: int, workers: int = 1) -> bool:
+def fits_in_memory(segmenter: Segmenter, voxels: int, itemsize: int, workers: int = 1) -> bool:
     """Whether a volume can go through in one piece on this machine: half of its memory is enough for all its arrays,
     those of every worker."""
     if not hasattr(os, "sysconf"):

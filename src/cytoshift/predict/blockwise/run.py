@@ -20,32 +20,32 @@ from typing import Any
 
 import numpy as np
 
-from ...core.atomic import discard, replacing
-from ...core.blocks import Grid
+from ...core.atomic import atomic_path, discard
+from ...core.blocks import BlockGrid
 from ...core.errors import UserError
-from ...core.lock import lock_of, locked
+from ...core.lock import lock_outputs, lock_path
 from ...data.lazy import refuse_pieces
-from ...data.statistics import measured
+from ...data.resumable_statistics import measure_scale
 from ...data.store import LabelStore
 from ...data.volumes import ImageSource, Volume
 from ...labels.dtypes import smallest_dtype
 from ...model import Segmenter, fingerprint
-from ...model.segmenter import entry
-from ..calibration import expected
+from ...model.segmenter import scale_entry
+from ..calibration import expected_extent
 from ..claims import differences
 from ..network import measure, multiple
 from ..norms import writing_safetensors
 from ..pipeline import Options, refuse_mismatch
-from ..tiles import spread
+from ..tiles import place_tiles
 from ..working import Working
-from .audit import Audit, judged, together
-from .check import files, missing, unreadable
+from .audit import Audit, judge_seams, sum_planes
+from .check import files, missing_blocks, unreadable_blocks
 from .engine import Engine
-from .job import JOBS, Damaged, Job, Stored, created, load, read_json
+from .job import JOBS, DamagedFile, Job, StoredPlan, create_array, load, read_json
 from .ledger import Ledger, digest, read
 from .merge import total_of
-from .passes import intact, numbered, numbers_of, work_of
-from .plan import BASE, PASSES, PassName, Wishes, made, parts, tile_of
+from .passes import damaged_as_error, numbers_of, pass_title, work_of
+from .plan import BASE, PASSES, BlockOptions, PassName, make_plan, storage_chunks, tile_of
 
 Say = Callable[[str], None]
 Tell = Callable[[PassName, int, int], None]  # pass, blocks done, blocks in all
@@ -68,7 +68,7 @@ def segment_blockwise(
     outputs: Mapping[str, Path],
     work: Path,
     engine: Engine,
-    wishes: Wishes | None = None,
+    wishes: BlockOptions | None = None,
     options: Options | None = None,
     source: ImageSource | None = None,
     only: PassName | None = None,
@@ -81,28 +81,28 @@ def segment_blockwise(
     image. report: is called with sentences, and with the progress of a pass.
     Raises UserError for what does not fit, is damaged, or cannot be written; what is finished stays.
     """
-    wishes, options, say = wishes or Wishes(), options or Options(), report[0]
+    wishes, options, say = wishes or BlockOptions(), options or Options(), report[0]
     refuse_mismatch(segmenter, volume, options)
     refuse_pieces(volume.array, volume.origin, max(wishes.memory - BASE, SMALL))
-    with locked(work):
-        begun_at(work)
-        job, before = prepared(segmenter, volume, outputs, work, engine, wishes, options, source)
+    with lock_outputs(work):
+        begin_job(work)
+        job, before = prepare_job(segmenter, volume, outputs, work, engine, wishes, options, source)
         if before:
             say(f"settings have changed ({before}): what they decide about starts afresh")
-        for sentence in job.plan.sentences(wishes.memory, expected(segmenter, volume.voxel)[1]):
+        for sentence in job.plan.sentences(wishes.memory, expected_extent(segmenter, volume.voxel)[1]):
             say(sentence)
         key = ""
         for name in PASSES:
-            key = digest(key, {word: chosen(job.plan, word) for word in DECIDES[name]}, *extra(job, name))
+            key = digest(key, {word: plan_value(job.plan, word) for word in DECIDES[name]}, *pass_inputs(job, name))
             ledger = Ledger(work / "ledger", name, key)
             if only in (None, name) or (only, name) == ("write", "audit"):
                 try:
-                    do(job, name, ledger, engine, report)
-                except Damaged as error:
+                    run_pass(job, name, ledger, engine, report)
+                except DamagedFile as error:
                     raise UserError(mend(job, error)) from error
             elif PASSES.index(name) < PASSES.index(only) and len(ledger.done) < len(numbers_of(name, job)):
                 raise UserError(
-                    f"{numbered(only)} asked for, {numbered(name)} is finished for {len(ledger.done)} of "
+                    f"{pass_title(only)} asked for, {pass_title(name)} is finished for {len(ledger.done)} of "
                     f"{len(numbers_of(name, job))} blocks; run `only` {name} first, or leave `only` out"
                 )
             if name == only != "write":
@@ -110,7 +110,7 @@ def segment_blockwise(
     return job
 
 
-def begun_at(work: Path) -> None:
+def begin_job(work: Path) -> None:
     """Make the folder of the job, which says before any work whether it can be written."""
     try:
         work.mkdir(parents=True, exist_ok=True)
@@ -118,8 +118,8 @@ def begun_at(work: Path) -> None:
         raise UserError(f"cannot write {work}: {error.strerror}; choose another output with `out`") from error
 
 
-def prepared(
-    segmenter: Segmenter, volume: Volume, outputs: Mapping[str, Path], work: Path, engine: Engine, wishes: Wishes,
+def prepare_job(
+    segmenter: Segmenter, volume: Volume, outputs: Mapping[str, Path], work: Path, engine: Engine, wishes: BlockOptions,
     options: Options, source: ImageSource | None,
 ) -> tuple[Job, str]:  # fmt: skip
     """The job, with the plan that is there if it is of the same request; and what has changed in words, if it is not.
@@ -130,47 +130,47 @@ def prepared(
         segmenter.save(work / "model")
     places = [str(Path(path).absolute()) for path in outputs.values()]
     asked = json.loads(json.dumps({
-        "model": fingerprint(work / "model"), "image": known(volume, source), "outputs": places,
+        "model": fingerprint(work / "model"), "image": image_fingerprint(volume, source), "outputs": places,
         "options": options.model_dump(mode="json"), "blocks": wishes.model_dump(mode="json"),
     }))  # fmt: skip
     there = read_json(work / "asked.json")
     device = next(segmenter.network.parameters()).device
     if there != asked or not (work / "plan.json").is_file():
         discard(work / "asked.json")
-        scale = segmenter.scale or measured(segmenter.normalisation, volume, work / "intensities")
+        scale = segmenter.scale or measure_scale(segmenter.normalisation, volume, work / "intensities")
         step = multiple(segmenter)
         working = Working(volume, scale, segmenter.voxel, step)
         tile = tile_of(segmenter, working.shape[1:], options, wishes.memory, step)
         measure(segmenter, working, tile, options.precision).save(work / "norms.safetensors")
         shape = tuple(int(n) for n in volume.shape)
-        plan = made(segmenter, shape, volume.voxel, wishes, options, (working.shape[1:], step, tile))
-        stored = Stored(
-            **plan.model_dump(), options=options, scale=entry(scale), source=source, name=volume.name,
+        plan = make_plan(segmenter, shape, volume.voxel, wishes, options, (working.shape[1:], step, tile))
+        stored = StoredPlan(
+            **plan.model_dump(), options=options, scale=scale_entry(scale), source=source, name=volume.name,
             device=str(device), outputs=tuple(places), ngff=wishes.ngff,
         )  # fmt: skip
         write_json(work / "plan.json", stored.model_dump(mode="json"))
         write_json(work / "asked.json", asked)
-    plan = Stored.model_validate_json((work / "plan.json").read_text())
+    plan = StoredPlan.model_validate_json((work / "plan.json").read_text())
     job = Job(work, digest(plan.model_dump(mode="json"), asked), plan, segmenter, volume)
     JOBS[str(work)] = job
     changed = differences(there, asked) if there and there != asked else []
     return job, "; ".join(changed)
 
 
-def do(job: Job, name: PassName, ledger: Ledger, engine: Engine, report: tuple[Say, Tell]) -> None:
+def run_pass(job: Job, name: PassName, ledger: Ledger, engine: Engine, report: tuple[Say, Tell]) -> None:
     """What is missing of one pass."""
     say, tell = report
     numbers = numbers_of(name, job)
-    if ledger.fresh or not begun(job, name):
+    if ledger.fresh or not has_begun(job, name):
         ledger.strike(list(ledger.done))
-        with intact(job):
+        with damaged_as_error(job):
             begin(job, name)
-    elif lost := missing(job, name, ledger.done):
+    elif lost := missing_blocks(job, name, ledger.done):
         ledger.strike(lost)
     todo = [number for number in numbers if number not in ledger.done]
     started, count = time.perf_counter(), len(numbers)
     if len(todo) < count:
-        say(f"{numbered(name)}: {count - len(todo)} of {count} were finished before")
+        say(f"{pass_title(name)}: {count - len(todo)} of {count} were finished before")
     tell(name, count - len(todo), count)
     if name == "predict" and todo:
         job.pipeline.network.prepare()  # before threads ask for it; other processes find out on their own
@@ -180,10 +180,10 @@ def do(job: Job, name: PassName, ledger: Ledger, engine: Engine, report: tuple[S
     if todo:
         seconds = time.perf_counter() - started
         rate = prod(job.plan.shape) * len(todo) / count / 1e6 / max(seconds, 1e-9)
-        say(f"{numbered(name)}: {seconds:.1f} s, {rate:.3g} Mvoxel/s")
+        say(f"{pass_title(name)}: {seconds:.1f} s, {rate:.3g} Mvoxel/s")
 
 
-def begun(job: Job, name: PassName) -> bool:
+def has_begun(job: Job, name: PassName) -> bool:
     """Whether there is what the blocks of a pass write into."""
     if name in ("predict", "decode"):
         return (job.folder / {"predict": "channels", "decode": "labels"}[name] / "zarr.json").is_file()
@@ -198,12 +198,14 @@ def begin(job: Job, name: PassName) -> None:
     if name == "predict":
         tile, count = job.cover.extent, len(job.represent.channels)
         kind = job.represent.stored_dtype.name
-        job.channels = created(job.folder / "channels", (len(job.cover), count, *tile), (1, count, *parts(tile)), kind)
+        job.channels = create_array(
+            job.folder / "channels", (len(job.cover), count, *tile), (1, count, *storage_chunks(tile)), kind
+        )
     elif name == "decode":
         for kind in ("objects", "labels"):
             discard(job.folder / kind)
         rows = len(job.parts) * len(job.grid)
-        job.labels = created(job.folder / "labels", (rows, *plan.room), (1, *parts(plan.room)), "int32")
+        job.labels = create_array(job.folder / "labels", (rows, *plan.room), (1, *storage_chunks(plan.room)), "int32")
     elif name == "write":
         for store in stores(job):
             if store.continued:
@@ -222,27 +224,29 @@ def stores(job: Job) -> list[LabelStore]:
     return out
 
 
-def audited(job: Job) -> list[Audit]:
+def audit_classes(job: Job) -> list[Audit]:
     """The verdict on each class."""
     try:
         return [
-            judged(together(job.grid, (load(job.file("seams", part, number)) for number in range(len(job.grid)))))
+            judge_seams(
+                sum_planes(job.grid, (load(job.file("seams", part, number)) for number in range(len(job.grid))))
+            )
             for part in range(len(job.parts))
         ]
-    except Damaged as error:
+    except DamagedFile as error:
         raise UserError(mend(job, error)) from error
 
 
 def finish(job: Job, engine: Engine, keep: bool = False) -> list[Path]:
     """Coarser levels, and the labels get their names; the folder of the job is removed, unless it is to be kept."""
-    with locked(job.folder):
+    with lock_outputs(job.folder):
         out = []
         for path in job.plan.outputs:
             store = LabelStore.reopen(path)
 
             def everywhere(function: Any, regions: Any, path: str = path) -> Iterator[Any]:
                 (level,) = function.args
-                return engine(partial(coarsened, path, level), range(sum(1 for _ in regions)))
+                return engine(partial(coarsen_box, path, level), range(sum(1 for _ in regions)))
 
             out.append(store.finish(everywhere))  # it only waits for the end
     JOBS.pop(str(job.folder), None)
@@ -251,20 +255,22 @@ def finish(job: Job, engine: Engine, keep: bool = False) -> list[Path]:
     return out
 
 
-def cleared(work: Path) -> None:
+def clear_job(work: Path) -> None:
     """Remove what a call that was killed at its end has left of a job whose labels are there."""
-    if work.exists() or lock_of(work)[0].exists():
-        with locked(work):
+    if work.exists() or lock_path(work)[0].exists():
+        with lock_outputs(work):
             discard(work)
 
 
-def coarsened(path: str, level: int, number: int) -> None:
+def coarsen_box(path: str, level: int, number: int) -> None:
     """One box of a coarser level: what travels to a worker."""
     store = LabelStore.reopen(path)
-    store.coarsen(level, Grid(store.levels[level].shape, store.units(level), (0,) * len(store.shape))[number].write)
+    store.coarsen(
+        level, BlockGrid(store.levels[level].shape, store.units(level), (0,) * len(store.shape))[number].write
+    )
 
 
-def mend(job: Job, error: Damaged) -> str:
+def mend(job: Job, error: DamagedFile) -> str:
     """Strike out what cannot be read any more, so that the same command does it again."""
     found = []
     for name in ("predict", "decode", "link", "merge", "audit"):
@@ -272,21 +278,21 @@ def mend(job: Job, error: Damaged) -> str:
         if key is None:
             break
         ledger = Ledger(job.folder / "ledger", name, key)
-        if bad := unreadable(job, name, ledger.done):
+        if bad := unreadable_blocks(job, name, ledger.done):
             ledger.strike(bad)
             for path in (path for number in bad for path in files(job, name, number)):
                 path.unlink(missing_ok=True)  # a part of a chunk cannot be written over a chunk that cannot be read
-            found.append(f"{len(bad)} of {numbered(name)}")
+            found.append(f"{len(bad)} of {pass_title(name)}")
     if not found:
         return f"{error}; give the same command again"
     return f"stored blocks in {job.folder} are damaged ({', '.join(found)}); the same command makes them again"
 
 
-def known(volume: Volume, source: ImageSource | None) -> dict[str, Any]:
+def image_fingerprint(volume: Volume, source: ImageSource | None) -> dict[str, Any]:
     """What tells an image from another, or from itself after a change: the files' dates, and some windows of it."""
     space = tuple(int(n) for n in volume.shape)
     size = tuple(min(SAMPLE, n) for n in space)
-    places = islice(spread(space, size, (1,) * len(space)), SAMPLES)
+    places = islice(place_tiles(space, size, (1,) * len(space)), SAMPLES)
     array: Any = volume.array
     seen = [np.ascontiguousarray(array[(..., *place)]).tobytes() for place in places]
     dates = []
@@ -300,14 +306,14 @@ def known(volume: Volume, source: ImageSource | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def chosen(plan: Stored, word: str) -> Any:
+def plan_value(plan: StoredPlan, word: str) -> Any:
     """The value of a field of the plan, or of its options."""
     group, _, name = word.rpartition(".")
     value = getattr(plan.options if group else plan, name)
     return json.loads(json.dumps(value, default=lambda one: one.model_dump(mode="json")))
 
 
-def extra(job: Job, name: PassName) -> Sequence[Any]:
+def pass_inputs(job: Job, name: PassName) -> Sequence[Any]:
     """What else decides: the model, the image and the statistics of its norms about the first pass."""
     if name != "predict":
         return ()
@@ -316,5 +322,5 @@ def extra(job: Job, name: PassName) -> Sequence[Any]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with replacing(path) as beside:
+    with atomic_path(path) as beside:
         beside.write_text(json.dumps(content, indent=1))

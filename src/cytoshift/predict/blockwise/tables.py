@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.atomic import replacing
-from ...core.text import cell
+from ...core.atomic import atomic_path
+from ...core.text import escape_cell
 from ...labels.objects import Objects
-from ..outputs import worded
+from ..outputs import column_titles
 from .audit import Audit
 from .job import Job
 from .merge import rows_of
-from .plan import words
+from .plan import shape_text
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundStatistics:
     """The objects of one class in numbers."""
 
     name: str
@@ -44,28 +44,29 @@ class Found:
             return None
         wide = ",".join(map(str, self.extent))
         return (
-            f"warning: {self.larger} objects are longer than the halo of {words(halo)} voxels, up to "
-            f"{words(self.extent)}; look at the seam audit, and pass `halo` {wide} to have all of them drawn in one "
+            f"warning: {self.larger} objects are longer than the halo of {shape_text(halo)} voxels, up to "
+            f"{shape_text(self.extent)}; look at the seam audit, and pass `halo` {wide} to have all of them drawn in "
+            "one "
             f"piece"
         )
 
 
-def write_objects(path: Path, job: Job) -> list[Found]:
+def write_objects(path: Path, job: Job) -> list[FoundStatistics]:
     """The table of all objects, as the whole-image way writes it; and what there is to say about each class."""
     found = []
-    with replacing(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+    with atomic_path(path) as beside, beside.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         for place, part in enumerate(job.parts):
             before: list[NDArray[np.float32]] = []
             sums, larger, extent = 0.0, 0, np.zeros(len(job.plan.shape), np.int64)
             count = 0
             for number, rows in enumerate(rows_of(job, place)):
-                table, confidence = measured(job, rows, count)
+                table, confidence = measured_rows(job, rows, count)
                 columns = table.columns() | {"confidence": confidence}
                 if number == 0 and place == 0:
                     out.writerow(["image", *(["class"] if part.name else []), *columns])
-                named = [cell(job.volume.name), *([cell(part.name)] if part.name else [])]
-                out.writerows([*named, *row] for row in worded(columns))
+                named = [escape_cell(job.volume.name), *([escape_cell(part.name)] if part.name else [])]
+                out.writerows([*named, *row] for row in column_titles(columns))
                 long = table.high - table.low
                 larger += int((long > np.array(job.plan.halo)).any(1).sum())
                 extent = np.maximum(extent, long.max(0, initial=0))
@@ -74,12 +75,14 @@ def write_objects(path: Path, job: Job) -> list[Found]:
             middle = float(np.median(np.concatenate(before))) if count else 0.0
             blocks = len(job.grid) > 1
             found.append(
-                Found(part.name, count, middle, sums / max(count, 1), larger * blocks, tuple(map(int, extent)))
+                FoundStatistics(
+                    part.name, count, middle, sums / max(count, 1), larger * blocks, tuple(map(int, extent))
+                )
             )
     return found
 
 
-def measured(job: Job, rows: NDArray[np.void], before: int) -> tuple[Objects, NDArray[np.float64]]:
+def measured_rows(job: Job, rows: NDArray[np.void], before: int) -> tuple[Objects, NDArray[np.float64]]:
     """The rows of one block as a table, and confidences; `before` objects have lower ids."""
     voxel = job.volume.voxel
     here = slice(3 - voxel.ndim, 3)
@@ -89,7 +92,7 @@ def measured(job: Job, rows: NDArray[np.void], before: int) -> tuple[Objects, ND
     return table, rows["sure"] / rows["voxels"]
 
 
-def write_seams(path: Path, job: Job, audits: Sequence[Audit], found: Sequence[Found]) -> None:
+def write_seams(path: Path, job: Job, audits: Sequence[Audit], found: Sequence[FoundStatistics]) -> None:
     """The verdicts, the numbers behind them, and the geometry, as JSON."""
     plan = job.plan
     content = {
@@ -100,13 +103,13 @@ def write_seams(path: Path, job: Job, audits: Sequence[Audit], found: Sequence[F
         },
         "blocks": {"count": len(job.grid), "size": plan.block, "halo": plan.halo, "tile": plan.cover.extent},
     }
-    with replacing(path) as beside:
+    with atomic_path(path) as beside:
         beside.write_text(json.dumps(content, indent=1))
 
 
-def join(parts: Sequence[Path], whole: Path) -> None:
+def join_tables(parts: Sequence[Path], whole: Path) -> None:
     """Tables with the same columns behind each other, however long."""
-    with replacing(whole) as beside, beside.open("wb") as out:
+    with atomic_path(whole) as beside, beside.open("wb") as out:
         for number, path in enumerate(parts):
             with path.open("rb") as file:
                 if number:

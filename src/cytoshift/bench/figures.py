@@ -1,0 +1,78 @@
+"""Truth and prediction drawn over a few images, one column per method."""
+
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ..data.volumes import open_labels
+from ..draw import chart, image_grid, outline, save_png, thumbnail
+from .cell import Cell
+from .datasets import Material, Pair
+from .scoring import label_path
+from .spec import FinetunedMethod
+
+SIZE = 320  # pixels of a picture's longer side
+
+
+def draw_comparison(material: Material, cells: list[tuple[Cell, dict[str, Any]]], out: Path) -> Path | None:
+    """One sheet of a data set: images evenly over the set, the first seed of each method. Returns its path.
+
+    Prediction amber, truth sky blue, white where both run. Of several classes each has a row, in its channel. None
+    where the spec wants no pictures.
+    """
+    wanted = min(material.dataset.pictures, len(material.pairs))
+    if not wanted or not cells:
+        return None
+    names = list(dict.fromkeys(cell.contender.name for cell, _ in cells))
+    rows, captions = [], []
+    for index in [round((i + 0.5) * len(material.pairs) / wanted - 0.5) for i in range(wanted)]:
+        pair = material.pairs[index]
+        image = pair.image.load().reshape(-1, *pair.image.shape)
+        for number, label in enumerate(material.classes):
+            shown, truth = image[min(number, len(image) - 1)], pair.truths[label]()
+            row: list[Any] = [thumbnail(shown, pair.image.voxel, size=SIZE)]
+            words = [f"{pair.image.name}{f', {label}' * bool(label)}"]
+            for name in names:
+                found, one = picture_row(name, pair, label, cells, material, out)
+                drawn = None if found is None else outline(shown, found, truth, pair.image.voxel, size=SIZE)
+                row.append(drawn)
+                words.append(f"Dice {one['dice']:.3f}, F1@0.5 {one['f1_50']:.3f}" if one else "")
+            rows.append(row)
+            captions.append(words)
+    heading = f"{material.dataset.name}: prediction amber, truth blue, both white"
+    path = out / "pictures" / f"{material.dataset.name}.png"
+    return save_png(path, image_grid(rows, titles=["image", *names], captions=captions, heading=heading))
+
+
+def picture_row(
+    name: str, pair: Pair, label: str, cells: list[tuple[Cell, dict[str, Any]]], material: Material, out: Path
+) -> tuple[Any, dict[str, Any]]:
+    """Labels of one class in one image and their numbers, by the first cell of a method that has segmented it."""
+    for cell, numbers in cells:
+        images = (numbers["classes"][label] if label else numbers)["images"]
+        one = next((one for one in images if one["name"] == pair.image.name), None)
+        if cell.contender.name == name and one is not None:
+            (found,) = open_labels(label_path(cell.folder(out, material.files), pair, label))
+            return found.load(), one
+    return None, {}
+
+
+def draw_label_curve(material: Material, cells: list[tuple[Cell, dict[str, Any]]], out: Path) -> Path | None:
+    """IoU of all images as one, mean over the seeds, against the part of the target's labels that finetuned a method.
+
+    One line for each method that others go on from; without any label it stands at 0. None where there is no such.
+    """
+    begun = {cell.contender.after for cell, _ in cells if isinstance(cell.contender, FinetunedMethod)}
+    scores: dict[str, dict[float, list[float]]] = {}
+    for cell, numbers in cells:
+        entry = cell.contender
+        name, part = (entry.after, entry.part) if isinstance(entry, FinetunedMethod) else (entry.name, 0.0)
+        if name in begun:
+            scores.setdefault(name, {}).setdefault(part, []).append(numbers["pooled"]["iou"])
+    if not scores:
+        return None
+    lines = {name: [(part, fmean(values)) for part, values in line.items()] for name, line in scores.items()}
+    title = f"{material.dataset.name}: IoU (%) with some labels of the target"
+    return save_png(
+        out / "pictures" / f"{material.dataset.name}-parts.png", chart(lines, title, "labels of the target")
+    )

@@ -1,0 +1,346 @@
+"""Settings of a run that borrows labels: two modalities brought to one size and one polarity.
+
+What the target shows is measured without labels (recipe.look); the source has labels, so its objects are measured by
+them. Networks work where the target's median object is some 20 voxels across (10 in 3D on a laptop), and of the source
+as much becomes one voxel as makes its objects as large. Dark objects are inverted on either side.
+"""
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.blocks import centre_box
+from ..core.errors import UserError
+from ..core.normalise import sample_voxels
+from ..core.settings import parse
+from ..core.voxel import MICROMETRE, Voxel
+from ..data.corrupt import LAPTOP, LAPTOP_2D, PAPER, PAPER_2D
+from ..data.label_checks import check_labels
+from ..data.label_pairs import connected_objects, match_names
+from ..data.volumes import ImageSource, Volume, box_volume, open_labels, open_volumes
+from ..labels.filters import touches_border
+from ..labels.ids import compact_labels
+from ..labels.objects import equivalent_diameter
+from ..measure.measurement import Measurement, Quantiles, quantiles
+from ..methods import KNOWN, METHODS, TWO_STAGES, CySGAN, Supervised
+from ..train.run_settings import Run
+from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, round_digits
+
+AIMS = {
+    "laptop-2d": Aim(10, 20, 32, (128, 128)),
+    "laptop-3d": Aim(6, 10, 12, (16, 64, 64)),
+    "paper-2d": Aim(10, 20, 40, (256, 256)),
+    "paper-3d": Aim(8, 16, 32, (32, 128, 128)),
+}
+# At 17 pixels across, in the gentle game, nuclei and the ground between them changed places (simulated micrographs of
+# electrons for fluorescence, one seed); at 10 they did not, for whatever reason, and steps take a third of the time.
+FAR_2D = Aim(6, 10, 12, (64, 64))
+SAME = 1.5  # sizes that differ by less are one size, where both sides are calibrated
+SHALLOW = 16  # voxels: what these networks can take
+FINER = 2.0  # the target is stretched at most by this
+PLAIN = 0.65  # Dice from which on brightness alone tells objects: the modalities are near to each other
+FEW = (
+    30  # objects; fewer do not show discriminators how a target looks: with 8, CySGAN did far worse than no adaptation
+)
+CROWDED = 3.0  # times as much covered by objects: a source this much emptier has failed, one about as crowded has not
+MEASURED = 2**26  # voxels of a labelled image that are measured
+RING = 3  # voxels around objects that tell what is beside them
+
+
+@dataclass(frozen=True)
+class SourceSurvey:
+    """Labelled images and what their labels say.
+
+    diameters: of whole objects, in the unit of `voxel`. mask_above: the labels are a mask, objects its connected parts
+    above this value. alone: how well brightness alone tells objects: Dice of what is beyond Otsu's threshold, on the
+    objects' side of it. share: of the field that objects cover. doubts: sentences on labels that look like masks.
+    """
+
+    images: ImageSource
+    labels: ImageSource
+    voxel: Voxel
+    objects: int
+    diameters: Quantiles
+    dark: bool
+    alone: float
+    mask_above: float | None = None
+    share: float = 0.0
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def diameter(self) -> float:
+        """The median."""
+        return self.diameters[50]
+
+    def sentence(self) -> str:
+        kind = "dark" if self.dark else "bright"
+        return (
+            f"the source has {self.objects} {kind} objects, diameter {self.diameter:.3g} {self.voxel.unit}; brightness "
+            f"alone finds them with a Dice of {self.alone:.2f}"
+        )
+
+
+def learns_from_source(method: str) -> bool:
+    """Whether a method, or a recipe of two stages, learns from labels of another modality."""
+    known = METHODS.get(method)
+    return method in TWO_STAGES or (known is not None and "source" in known.batch.__annotations__)
+
+
+def survey_source(images: ImageSource, labels: ImageSource, mask_above: float | None = None) -> SourceSurvey:
+    """Open labelled images and measure their objects. Raises UserError where they do not pair or hold no object."""
+    pairs = match_names(open_volumes(images), open_labels(labels), "source")
+    whole, every, contrast, found, cover = [], [], [], [], []
+    for image, truth in (crop_middles(pair) for pair in pairs):
+        array = connected_objects(truth, mask_above).load()
+        numbered = compact_labels(array)
+        cover.append(float((array != 0).mean()))
+        if not len(numbered.ids):
+            continue
+        volumes = np.asarray(numbered.voxels * image.voxel.volume, dtype=np.float64)
+        sizes = equivalent_diameter(volumes, image.voxel.ndim)
+        whole += list(sizes[~touches_border(numbered, range(array.ndim))])
+        every += list(sizes)
+        contrast.append(brightness_difference(image, np.asarray(array != 0)))
+        found.append(brightness_dice(image, np.asarray(array != 0)))
+    if not every:
+        raise UserError(f"the labels of {pairs[0][0].name} and the other source images hold no object; check `source`")
+    dark = float(np.median(contrast)) < 0
+    return SourceSurvey(
+        images, labels, pairs[0][0].voxel, len(every), quantiles(whole or every), dark,
+        float(np.median([one[dark] for one in found])), mask_above, float(np.mean(cover)),
+        tuple(check_labels([truth for _, truth in pairs], "source_mask_above")) if mask_above is None else (),
+    )  # fmt: skip
+
+
+def crop_middles(pair: tuple[Volume, Volume]) -> tuple[Volume, Volume]:
+    """An image and its labels, of large ones the middle."""
+    if prod(pair[0].shape) <= MEASURED:
+        return pair
+    region = centre_box(pair[0].shape, MEASURED)
+    return box_volume(pair[0], region), box_volume(pair[1], region)
+
+
+def assume_same_size(images: ImageSource, source: SourceSurvey) -> Survey:
+    """The target as if its objects were as large and as dark as the source's; nothing is measured in it.
+
+    For organelles in a crowded field: what stands out in raw images is not they. Raises UserError where the two sides
+    are not in one unit.
+    """
+    volumes = open_volumes(images)
+    voxel = volumes[0].voxel
+    if voxel.unit != source.voxel.unit:
+        raise UserError(
+            f"the target is in {voxel.unit}, the source in {source.voxel.unit}; declare both voxel sizes in one unit "
+            "to take their objects to be alike"
+        )
+    seen = Measurement(
+        unit=voxel.unit, ndim=voxel.ndim, polarity="dark" if source.dark else "bright", polarity_confidence=1.0,
+        objects=source.objects, diameters=source.diameters, whole_diameters=source.diameters, density={},
+        foreground=0.0, elongation={}, axial_elongation=None, axial_softness=None, confidence=1.0, evidence={},
+        images=(), notes=(),
+    )  # fmt: skip
+    words = "objects of the target are taken to be like the source's"
+    return Survey(images, volumes, seen, declared=True, words=words)
+
+
+def adopt_source_sizes(survey: Survey, source: SourceSurvey) -> Survey:
+    """The target with the sizes of the source's objects, where both are in micrometres and differ by less than SAME.
+
+    What is seen without labels in a dim and noisy volume is in pieces, and so too small: objects of 3.6 um measured
+    2.8 um in simulated expansion microscopy, and 16 % too small in a real embryo. A calibration is more exact.
+    """
+    seen, source_size = survey.measured, source.diameter
+    ratio = source_size / seen.whole_diameters[50]
+    if {seen.unit, source.voxel.unit} != {MICROMETRE} or not 1 / SAME < ratio < SAME:
+        return survey
+    note = (
+        f"objects of the source are {ratio:.2f} times as large as those seen here; both sides are calibrated, so "
+        f"{source_size:.3g} um is taken for both"
+    )
+    measured = replace(seen, whole_diameters=source.diameters, notes=(*seen.notes, note))
+    return replace(survey, measured=measured, words=survey.sentence())
+
+
+def add_source_notes(survey: Survey, source: SourceSurvey, method: str) -> Survey:
+    """The target with notes on what makes a game of discriminators fail: too few objects, or not as crowded as the
+    source.
+    """
+    seen, notes = survey.measured, []
+    if not (method in KNOWN and KNOWN[method].translates) or not seen.images:  # nothing was measured
+        return survey
+    if seen.objects < FEW:
+        notes.append(
+            f"the target shows {seen.objects} objects, too few to learn its look from; compare with "
+            f"'new {Supervised.name}', which adapts nothing"
+        )
+    ratio = source.share / max(seen.foreground, 1e-4)
+    if not 1 / CROWDED < ratio < CROWDED:
+        notes.append(
+            f"objects cover {100 * source.share:.2g} % of the source and {100 * seen.foreground:.2g} % of the target, "
+            "and a game of discriminators evens that out by adding or dropping some; take a source that is as "
+            "crowded, or "
+            "set source.match_cover=true"
+        )
+    return replace(survey, measured=replace(seen, notes=(*seen.notes, *notes)))
+
+
+def brightness_difference(image: Volume, inside: NDArray[np.bool_]) -> float:
+    """How much lighter objects are than what lies around them, in standard deviations of the image."""
+    from scipy.ndimage import binary_dilation
+
+    raw = image.load().astype(np.float32)
+    around = binary_dilation(inside, iterations=RING) & ~inside
+    if not around.any():
+        return 0.0
+    return float((np.median(raw[inside]) - np.median(raw[around])) / max(float(raw.std()), 1e-12))
+
+
+def brightness_dice(image: Volume, inside: NDArray[np.bool_]) -> tuple[float, float]:
+    """Dice of the objects with what is brighter, and with what is darker, than Otsu's threshold."""
+    from skimage.filters import threshold_otsu
+
+    raw = image.load()
+    if raw.min() == raw.max():
+        return 0.0, 0.0
+    bright = raw > threshold_otsu(sample_voxels(raw))
+    dice = lambda found: 2 * float((found & inside).sum()) / float(found.sum() + inside.sum())
+    return dice(bright), dice(~bright)
+
+
+def settings_from_source(
+    survey: Survey, source: SourceSurvey, preset: str = "laptop", *, method: str = CySGAN.name, represent: str = "bcd",
+    seed: int = 0,
+) -> Run:  # fmt: skip
+    """Settings of a run of `method` with the labels of `source` for the images of `survey`.
+
+    Raises UserError where method, preset and images do not fit.
+    """
+    ndim = survey.volumes[0].voxel.ndim
+    if source.voxel.ndim != ndim:
+        raise UserError(
+            f"the source is {source.voxel.ndim}D and the target {ndim}D; give slices of both, or volumes of both"
+        )
+    name = preset if preset.endswith("d") else f"{preset}-{ndim}d"
+    far = source.alone < PLAIN
+    options, train = presets(method, name, far)
+    aim = FAR_2D if far and name == "laptop-2d" else AIMS[name.replace("tuned", "paper")]
+    working = resolution(survey, aim)
+    ratio = source.diameter / survey.measured.whole_diameters[50]
+    lenders = tuple(round_digits(size * ratio) for size in working.size)
+    own = {volume.voxel for volume in survey.volumes}
+    spoil = (LAPTOP if ndim == 3 else LAPTOP_2D) if "laptop" in name else (PAPER if ndim == 3 else PAPER_2D)
+    corrupt = spoil.model_dump(mode="json", exclude_defaults=True)
+    normalise = {"kind": "percentile", "low": 0.5, "high": 99.8}
+    return parse(
+        Run,
+        {
+            "method": method,
+            "seed": seed,
+            "data": {
+                "images": survey.source.model_dump(mode="json", exclude_defaults=True),
+                "normalise": normalise | {"invert": survey.dark},
+                "voxel": None if own == {working} else working.size,
+                "corrupt": corrupt,
+            },
+            "source": {
+                "images": source.images.model_dump(mode="json", exclude_defaults=True),
+                "labels": source.labels.model_dump(mode="json", exclude_defaults=True),
+                "normalise": normalise | {"invert": source.dark},
+                "voxel": lenders,
+                "corrupt": corrupt,
+                "match_cover": False,
+                "match_levels": far and ndim == 3 and bool(modality_gap_settings(method, name)),
+                **({} if source.mask_above is None else {"mask_above": source.mask_above}),
+            },
+            "patch": patch(survey, working, aim.patch, SHALLOW),
+            "represent": {"kind": represent, "smallest": round_digits(SMALLEST * survey.measured.whole_diameters[5])},
+            "tune": "laptop" in name,
+            "options": options,
+            "train": train,
+        },
+        "the measured settings",
+    )
+
+
+def presets(method: str, name: str, far: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of the method and settings of the training; of a recipe of two stages, the options of both.
+
+    far: the modalities are far apart.
+    """
+    changed = modality_gap_settings(method, name) if far else {}
+    if recipe := TWO_STAGES.get(method):
+        segment = choose_preset(recipe.segmenter.name, name)
+        translate = choose_preset(recipe.translator.name, name)["options"] | changed if recipe.translator else {}
+        return {"translate": translate, "segment": segment["options"]}, segment["train"]
+    found = choose_preset(method, name)
+    return found["options"] | changed, found["train"]
+
+
+def modality_gap_settings(method: str, name: str) -> dict[str, Any]:
+    """What changes in a preset where the modalities are far apart; nothing in methods that translate no image."""
+    known = TWO_STAGES[method].translator if method in TWO_STAGES else METHODS.get(method)
+    return known.modality_gap.get(name, {}) if known else {}
+
+
+def choose_preset(method: str, name: str) -> dict[str, Any]:
+    """The named preset; "tuned" is CySGAN's alone, its rivals then take the paper's."""
+    if method not in METHODS:
+        raise UserError(f"method '{method}' asked for, there are {', '.join(KNOWN)}; pass one of them")
+    known = METHODS[method].presets
+    found = known.get(name) or known.get(name.replace("tuned", "paper"))
+    if found is None:
+        raise UserError(f"preset '{name}' asked for, {method} has {', '.join(known)}; pass `preset`")
+    return {"options": dict(found["options"]), "train": dict(found["train"])}
+
+
+def resolution(survey: Survey, aim: Aim) -> Voxel:
+    """The voxel size to work at: as it is where the median object is `aim` voxels across in the plane.
+
+    A coarse z stays coarse: the networks' kernels follow the voxel size.
+    """
+    voxels = [volume.voxel for volume in survey.volumes]
+    median = survey.measured.whole_diameters[50]
+    fine = float(np.median([voxel.size[-1] for voxel in voxels]))
+    across = median / fine
+    if not aim.least <= across <= aim.most:
+        fine = round_digits(max(median / aim.best, fine / FINER))
+    elif len(set(voxels)) == 1:
+        return voxels[0]
+    if voxels[0].ndim == 2:
+        return Voxel((fine, fine), voxels[0].unit)
+    z = float(np.median([voxel.size[0] for voxel in voxels]))
+    return Voxel((max(round_digits(z), fine), fine, fine), voxels[0].unit)
+
+
+def to_commented_yaml(run: Run, survey: Survey, source: SourceSurvey) -> str:
+    """run.yaml: what was set, group by group, each with what it is and where its numbers come from."""
+    plain = run.model_dump(mode="json", exclude_unset=True)
+    across = survey.measured.whole_diameters[50] / min(run.data.voxel or survey.volumes[0].voxel.size)
+    words = {
+        "data": (
+            "The target: what the model is for. Its labels are not known.",
+            f"invert: its objects are {survey.measured.polarity}; networks see bright ones.",
+            f"voxel: the size the networks work at; the median object is {across:.0f} voxels across.",
+            "corrupt: how images are spoilt; the cycle has to restore them.",
+        ),
+        "source": (
+            "What lends its labels.",
+            f"invert: its objects are {'dark' if source.dark else 'bright'} (measured with its labels).",
+            "voxel: what becomes one voxel the networks work at, so that its objects are as large as the target's.",
+            "match_cover: patches are chosen to be covered by objects as much as those of the target seem to be.",
+            "match_levels: intensities are led to the distribution of the target's, where the two are far apart.",
+        ),
+        "represent": (
+            "How instances are written and read.",
+            f"smallest: equivalent diameter of the smallest object, in {survey.measured.unit}.",
+        ),
+        "tune": ("Choose the decoder's thresholds on the source's labels once training is over.",),
+    }
+    notes = (f"Note: {note}." for note in (*survey.measured.notes, *source.doubts))
+    parts = [comment(f"{survey.sentence()}; {source.sentence()}.", *notes)]
+    for key, value in plain.items():
+        parts.append(comment(*words.get(key, ())) + as_text(key, value))
+    return "\n".join(parts)

@@ -1,0 +1,145 @@
+"""PNG and JPEG, which say their colours but no voxel size, and NumPy's npy, which says nothing but shape and dtype."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.errors import UserError
+from ..orientation import apply_orientation
+from ..picture import RGB, UNKNOWN, Picture, explain_read_errors, name_stem
+
+ORIENTATION = 274  # number of the EXIF tag
+
+# Pillow's modes -> axes, dtype, colours. Pillow scales 2- and 4-bit gray to 8 bits; 16-bit colours are decoded apart.
+MODES: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "1": ("yx", "bool", ()),
+    "L": ("yx", "uint8", ()),
+    "I;16": ("yx", "uint16", ()),
+    "I;16B": ("yx", "uint16", ()),
+    "I": ("yx", "uint16", ()),  # what older Pillow calls a 16-bit gray PNG
+    "LA": ("yxs", "uint8", ("gray",)),
+    "RGB": ("yxs", "uint8", RGB),
+    "RGBA": ("yxs", "uint8", RGB),
+    "P": ("yxs", "uint8", RGB),
+}
+DEEP_PNG = {2: ("yxs", 3, RGB), 4: ("yxs", 2, ("gray",)), 6: ("yxs", 4, RGB)}  # by colour type, with 16 bits per sample
+
+
+@dataclass(frozen=True)
+class PngJpegArray:
+    """A PNG or JPEG; the format can only be decoded whole."""
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    mode: str  # of Pillow to convert to, or "deep" for 16-bit colours, which Pillow would cut to 8 bits
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        return self.shape
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        from PIL import Image
+
+        with explain_read_errors(self.path):
+            if self.mode == "deep":
+                import imagecodecs
+
+                data = np.asarray(imagecodecs.png_decode(self.path.read_bytes()))
+            else:
+                with Image.open(self.path) as image:
+                    data = np.asarray(image if image.mode == self.mode else image.convert(self.mode))
+            return data.reshape(self.shape).astype(self.dtype, copy=False)[region]
+
+
+def open_png_jpeg(path: Path, labels: bool) -> Picture:
+    """A PNG or JPEG from its header. The colours of a palette count; of labels, the palette's indices are the ids."""
+    from PIL import Image, UnidentifiedImageError
+
+    if labels and path.suffix.lower() != ".png":
+        raise UserError(f"labels in {path} went through JPEG, which changes numbers; save them as PNG or TIFF")
+    with explain_read_errors(path):
+        try:
+            with Image.open(path) as image:
+                mode, (width, height) = image.mode, image.size
+                orientation = orientation_of(path, image)
+        except UnidentifiedImageError:
+            raise UserError(f"{path} is no PNG or JPEG inside; copy or save it again") from None
+        except Image.DecompressionBombError:
+            raise UserError(f"{path} is too large for a PNG or JPEG; save it as tiled TIFF or OME-Zarr") from None
+        header = path.read_bytes()[:26]
+    deep = DEEP_PNG.get(header[25]) if header[:4] == b"\x89PNG" and header[24] == 16 else None
+    if deep is not None:
+        axes, samples, colours = deep
+        array = PngJpegArray(path, (height, width, samples), np.dtype(np.uint16), "deep")
+    elif labels and mode == "P":
+        axes, colours = "yx", ()
+        array = PngJpegArray(path, (height, width), np.dtype(np.uint8), "P")
+    elif mode in MODES:
+        axes, dtype, colours = MODES[mode]
+        decoded = "RGB" if mode == "P" else mode
+        shape = (height, width, len(decoded)) if axes == "yxs" else (height, width)
+        array = PngJpegArray(path, shape, np.dtype(dtype), decoded)
+    else:
+        raise UserError(f"{path} has the colour mode {mode}; save it as gray or RGB")
+    return apply_orientation(Picture(array, axes, name_stem(path), str(path), colours=colours), orientation)
+
+
+def orientation_of(path: Path, image: Any) -> int:
+    """The orientation that EXIF metadata declare; 1 where there are none, or none that can be read."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    try:
+        exif.load((chunk_of(path, b"eXIf") if image.format == "PNG" else image.info.get("exif")) or b"")
+        found = exif.get(ORIENTATION, 1)
+    except (SyntaxError, ValueError, struct.error, LookupError, OSError):
+        return 1
+    return found if isinstance(found, int) else 1
+
+
+def chunk_of(path: Path, kind: bytes) -> bytes | None:
+    """The content of a PNG's first chunk of a kind. Pillow decodes the whole image to find one behind the pixels."""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            (length,) = struct.unpack(">I", head[:4])
+            if head[4:] == kind:
+                return file.read(length)
+            file.seek(length + 4, 1)
+    return None
+
+
+@dataclass(frozen=True)
+class NumpyArray:
+    """An npy file, mapped into memory for each read."""
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    chunks: None = None
+
+    def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        with explain_read_errors(self.path):
+            return np.array(np.load(self.path, mmap_mode="r", allow_pickle=False)[region])
+
+
+def open_npy(path: Path) -> Picture:
+    """An npy file. Arrays of Python objects are refused: reading them would run code from the file."""
+    with explain_read_errors(path):
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(file)
+        if dtype.hasobject:
+            cure = "pass Cellpose's masks as PNG or TIFF" if path.name.endswith("_seg.npy") else ""
+            raise UserError(
+                f"{path} holds Python objects, which are never loaded; {cure or 'save an array of plain numbers'}"
+            )
+        if 0 not in shape:
+            np.load(path, mmap_mode="r", allow_pickle=False)  # refuses a file that is shorter than its header says
+    return Picture(NumpyArray(path, tuple(shape), dtype), UNKNOWN * len(shape), name_stem(path), str(path))

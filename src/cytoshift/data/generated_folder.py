@@ -1,0 +1,33 @@
+"""Folders that a verb fills with files of its own, such as phantoms: whose they are, and that they are whole.
+
+OUT/cytoshift.json says which request the files are of. Those of the same request are made again, so that a command that
+was stopped can be given again; of another request, or of nobody known, they are replaced only where that is asked for.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import UserError
+from ..core.json_files import read_json, write_json
+from ..core.provenance import is_own_result
+
+NOTE = "cytoshift.json"
+
+
+def claim_folder(out: Path, request: dict[str, Any], places: Iterable[Path], overwrite: bool) -> None:
+    """Before `places` below `out` are written, under its lock. request: JSON that decides about their content.
+
+    Raises UserError where another file stands at one of them.
+    """
+    note, wish = out / NOTE, json.loads(json.dumps(request, default=str))
+    same = read_json(note) == wish
+    if not same and not overwrite:
+        for path in places:
+            if path.exists() and not is_own_result(path):
+                raise UserError(
+                    f"{path} is there already and of no such command; pass `overwrite` to replace it or another `out`"
+                )
+    if not same:
+        write_json(note, wish)

@@ -1,0 +1,80 @@
+"""Images and their labels: found for each other by name, masks made into objects, a part of them taken."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..core.errors import UserError
+from .volumes import Volume, crop_volume
+
+Pairs = list[tuple[Volume, Volume]]
+
+
+def match_names(images: list[Volume], truths: list[Volume], what: str) -> Pairs:
+    """Images and truths of the same name, or one of each, or the frames of one file and of another.
+
+    what: they are, for the sentence of a UserError.
+    """
+    keys, by_name = [image.name for image in images], {truth.name: truth for truth in truths}
+    if len(images) == len(truths) == 1:
+        by_name = {keys[0]: truths[0]}
+    elif (frames := frame_numbers(keys)) and (theirs := frame_numbers(list(by_name))):
+        keys, by_name = frames, dict(zip(theirs, truths))
+    if missing := next((image.name for key, image in zip(keys, images) if key not in by_name), None):
+        raise UserError(f"{what}: image '{missing}' has no labels of its name; rename the files alike")
+    pairs = [(image, by_name[key]) for key, image in zip(keys, images)]
+    for image, truth in pairs:
+        if image.shape != truth.shape:
+            raise UserError(f"{what}: {image.origin} is {image.shape}, its labels are {truth.shape}")
+    return pairs
+
+
+def frame_numbers(names: Sequence[str]) -> list[str] | None:
+    """Of frames of a single file their numbers, else None.
+
+    >>> numbers(["raw_t07", "raw_t08"]), numbers(["raw_t07", "a_t08"])
+    (['07', '08'], None)
+    """
+    split = [name.rpartition("_t") for name in names]
+    one_file = len({stem for stem, _, _ in split}) == 1 and len(set(names)) == len(names)
+    return [n for _, _, n in split] if one_file and all(t and n.isdigit() for _, t, n in split) else None
+
+
+def connected_objects(mask: Volume, above: float | None) -> Volume:
+    """The connected parts (corners touch) of what lies above a value, as labels. Without one, labels as they are."""
+    if above is None:
+        return mask
+    from skimage.measure import label
+
+    return replace(mask, array=np.asarray(label(np.greater(mask.load(), above)), np.int32))
+
+
+def take_portion(pairs: Pairs, part: float) -> Pairs:
+    """A part (0 to 1] of labelled images, as somebody would have labelled it: whole images that lie evenly among all,
+    and of one more the first piece of its longest axis. Always the same ones."""
+    count = part * len(pairs)
+    whole = int(count + 1e-6)
+    rest = count - whole if count - whole > 1e-6 else 0.0
+    chosen = whole + (rest > 0)
+    taken = [pairs[int((i + 0.5) * len(pairs) / chosen)] for i in range(chosen)]
+    if rest:
+        image, truth = taken[-1]
+        crop = {image.axes[int(np.argmax(image.shape))]: (0.0, rest)}
+        taken[-1] = crop_volume(image, crop), crop_volume(truth, crop)
+    return taken
+
+
+def leave_out(pairs: Pairs, part: float) -> tuple[Pairs, Pairs]:
+    """Labelled images without a part (0 to 1) of them, and that part: whole images that lie evenly among all, or, of
+    too few, the last piece of the longest axis of each."""
+    count = round(part * len(pairs))
+    if count:
+        taken = {int((i + 0.5) * len(pairs) / count) for i in range(count)}
+        return [pair for i, pair in enumerate(pairs) if i not in taken], [pairs[i] for i in sorted(taken)]
+    kept, held = Pairs(), Pairs()
+    for image, truth in pairs:
+        axis = image.axes[int(np.argmax(image.shape))]
+        for pieces, ends in ((kept, (0.0, 1 - part)), (held, (1 - part, 1.0))):
+            pieces.append((crop_volume(image, {axis: ends}), crop_volume(truth, {axis: ends})))
+    return kept, held

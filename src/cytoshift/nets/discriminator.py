@@ -1,0 +1,96 @@
+"""Patch discriminators whose layers stride along the axes that the voxel size allows."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from ..core.settings import Settings
+from ..core.voxel import Voxel
+from .nd import INSTANCE_NORM, Axes, conv, stages
+from .unet import widen_kernel
+
+
+class DiscriminatorSpec(Settings):
+    """What a discriminator is built from: `for_voxel` derives it, `cysgan` and `patchgan` are those of the papers.
+
+    widths, kernels, strides: per layer; kernels and strides have one number per axis. last: kernel of the layer that
+        scores. norm_first: instance norm in the first layer too, which takes away how bright an image is.
+    padding: of all layers.
+    """
+
+    ndim: Literal[2, 3]
+    channels: int = Field(1, ge=1)
+    widths: tuple[int, ...] = Field(min_length=1)
+    kernels: tuple[Axes, ...]
+    strides: tuple[Axes, ...]
+    last: Axes
+    norm_first: bool = False
+    padding: Literal["replicate", "zeros"] = "replicate"
+
+    @model_validator(mode="after")
+    def fits(self) -> Self:
+        for name, per_layer in (("kernels", self.kernels), ("strides", self.strides)):
+            if len(per_layer) != len(self.widths) or any(len(axes) != self.ndim for axes in per_layer):
+                layers = f"each of {len(self.widths)} layers"
+                raise ValueError(f"{name} {per_layer} need one number per axis ({self.ndim}) for {layers}")
+        if len(self.last) != self.ndim:
+            raise ValueError(f"last {self.last} needs one number per axis ({self.ndim})")
+        if min(n for axes in (*self.kernels, *self.strides, self.last) for n in axes) < 1:
+            raise ValueError("kernels and strides need to be positive")
+        return self
+
+    @classmethod
+    def for_voxel(cls, voxel: Voxel, channels: int = 1, widths: tuple[int, ...] = (32, 64, 128), **rest: Any) -> Self:
+        """Every layer but the last one strides; the first kernel is 5, the others 3, where an axis is convolved."""
+        kernels, strides = stages(voxel, len(widths))
+        unit = (1,) * voxel.ndim
+        first = widen_kernel(kernels[0], 5)
+        return cls(
+            ndim=voxel.ndim, channels=channels, widths=widths, kernels=(first, *kernels[1:]),
+            strides=(*strides[1:], unit), last=kernels[-1], **rest,
+        )  # fmt: skip
+
+    @classmethod
+    def cysgan(cls, channels: int = 1) -> Self:
+        """CySGAN's, in 3D for slices further apart than their pixels: five layers, a norm in each."""
+        flat, cube, unit = (1, 3, 3), (3, 3, 3), (1, 1, 1)
+        return cls(
+            ndim=3, channels=channels, widths=(64, 64, 128, 128, 256), kernels=((1, 5, 5), flat, flat, cube, cube),
+            strides=((1, 2, 2), (1, 2, 2), (1, 2, 2), (2, 2, 2), unit), last=cube, norm_first=True,
+        )  # fmt: skip
+
+    @classmethod
+    def patchgan(cls, ndim: Literal[2, 3], channels: int = 1, width: int = 64) -> Self:
+        """CycleGAN's, whose scores see 70 pixels: kernels of 4, strides 2 2 2 1, zeros around, no norm at first."""
+        four, two, unit = (4,) * ndim, (2,) * ndim, (1,) * ndim
+        return cls(
+            ndim=ndim, channels=channels, widths=tuple(width * 2**i for i in range(4)), kernels=(four,) * 4,
+            strides=(two, two, two, unit), last=four, padding="zeros",
+        )  # fmt: skip
+
+    def build(self) -> "Discriminator":
+        return Discriminator(self)
+
+
+class Discriminator(nn.Module):
+    """(B, channels, *S) -> (B, 1, *S / strides), one score per patch.
+
+    Convolution, instance norm without affine numbers, LeakyReLU 0.2; then a convolution to one channel. A layer with
+    a norm has no bias, which the norm would take away again. S: the last norm needs more than one voxel.
+    """
+
+    def __init__(self, spec: DiscriminatorSpec):
+        super().__init__()
+        self.spec = spec
+        layers: list[nn.Module] = []
+        cin = spec.channels
+        for i, (cout, kernel, stride) in enumerate(zip(spec.widths, spec.kernels, spec.strides)):
+            norm = [INSTANCE_NORM[spec.ndim](cout)] if i or spec.norm_first else []
+            layers += [conv(cin, cout, kernel, stride, spec.padding, bias=not norm), *norm, nn.LeakyReLU(0.2, True)]
+            cin = cout
+        self.body = nn.Sequential(*layers)
+        self.score = conv(cin, 1, spec.last, padding=spec.padding, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.score(self.body(x)).float()  # what is squared and averaged next is not to be rounded

@@ -1,0 +1,182 @@
+"""What a method eats, from the settings of a run: the fields of its batch say which domains there are."""
+
+from collections.abc import Callable
+from functools import partial
+
+from ..core.batch import BiasFieldBatch, Drawn, LabelledBatch, LabelledPair, MaskBatch, UnlabelledBatch, UnlabelledPair
+from ..core.errors import UserError
+from ..core.rng import integer
+from ..core.voxel import Voxel
+from ..data.drawn import DrawnImages
+from ..data.histogram import MatchedScale, histogram_lookup
+from ..data.label_pairs import Pairs, connected_objects, leave_out, match_names, take_portion
+from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
+from ..data.shape_library import Drawer, drawer
+from ..data.streams import BiasFieldImages, Domain, Images, SyntheticMasks, draw_classes, foreground_shares
+from ..data.volumes import ImageSource, Volume, open_labels, open_volumes, stack_channels
+from ..synth import CLASSES, draw_labels, draw_pair
+from .run_settings import Run, Source
+
+
+def domain_streams(run: Run, batch: type, volumes: list[Volume], working: Voxel) -> dict[str, Domain]:
+    """One stream for each field of the NamedTuple `batch`; `source` is what lends labels, all else is run.data.
+
+    Raises UserError where the settings lack what a field is made from.
+    """
+    ways: dict[type, Callable[[str], Domain]] = {
+        UnlabelledBatch: lambda name: (
+            plain_source(run, volumes, working) if name == "source" else image_stream(run, volumes, working)
+        ),
+        BiasFieldBatch: lambda name: bias_field_stream(run, volumes, working),
+        UnlabelledPair: lambda name: pair_stream(run, volumes, working),
+        MaskBatch: lambda name: mask_stream(run, working),
+        Drawn: lambda name: drawn(run, working),
+        LabelledBatch: lambda name: labelled_stream(run, LabelledImages, volumes, working),
+        LabelledPair: lambda name: labelled_stream(run, LabelledPairs, volumes, working),
+    }
+    return {name: ways[kind](name) for name, kind in batch.__annotations__.items()}
+
+
+def image_stream(run: Run, volumes: list[Volume], working: Voxel) -> Images:
+    return Images(volumes, run.data.normalise, working, run.patch, run.seed, run.data.augment)
+
+
+def bias_field_stream(run: Run, volumes: list[Volume], working: Voxel) -> BiasFieldImages:
+    return BiasFieldImages(volumes, run.data.normalise, working, run.patch, run.seed, run.data.augment)
+
+
+def pair_stream(run: Run, volumes: list[Volume], working: Voxel) -> ImagePairs:
+    data, seed = run.data, integer(run.seed, "target")
+    return ImagePairs(volumes, data.normalise, working, run.patch, seed, data.augment, data.corrupt)
+
+
+def mask_stream(run: Run, working: Voxel) -> SyntheticMasks:
+    if (draw := mask_drawer(run)) is None:
+        raise UserError(
+            f"method '{run.method}' learns from synthetic masks, and the settings have no prior; 'cytoshift new "
+            f"{run.method}' measures one"
+        )
+    return SyntheticMasks(draw, run.represent, working, run.patch, run.seed)
+
+
+def drawn(run: Run, working: Voxel) -> DrawnImages:
+    if run.randomised is None:
+        raise UserError(
+            f"method '{run.method}' learns from synthetic images, and the settings do not say how they are drawn; "
+            f"'cytoshift new {run.method}' writes `randomised`"
+        )
+    return DrawnImages(run.randomised, run.represent, working, run.patch, run.seed, run.data.augment)
+
+
+def mask_drawer(run: Run) -> Drawer | None:
+    """What draws labels (*S), or (K, *S) in the order of the classes; None where nothing says how."""
+    names = run.represent.names
+    if run.cells is not None:
+        both, places = drawer(run.cells), [CLASSES.index(name) for name in names]
+        return lambda shape, voxel, rng: both(shape, voxel, rng)[places]
+    if run.priors is not None:
+        return draw_classes({name: run.priors[name] for name in names})
+    if (law := run.randomised) is not None:
+        return lambda shape, voxel, rng: draw_pair(law, shape, voxel, rng)[1]
+    return None if run.prior is None else partial(draw_labels, run.prior)
+
+
+def labelled_stream(run: Run, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel) -> LabelledPairs:
+    """The source has a stream of its own: what happens to its images does not happen to those of the target."""
+    source = source_volumes(run)
+    found, _ = split_source(run)
+    if source.match_levels and found[0][0].channels > 1:
+        raise UserError("source.match_levels matches images of one channel, these have several; set it to false")
+    made = stream_of_pairs(run, found, kind, volumes, working)
+    if source.match_cover:
+        made.covered = foreground_shares(image_stream(run, volumes, working))
+    return made
+
+
+def stream_of_pairs(
+    run: Run, found: Pairs, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel
+) -> LabelledPairs:  # fmt: skip
+    """A stream of labelled source images, read as the networks see them."""
+    source = source_volumes(run)
+    photographs, truths = [image for image, _ in found], [truth for _, truth in found]
+    made = kind(
+        photographs, truths, source.normalise, source_voxel(source, photographs, len(run.patch)), run.patch,
+        integer(run.seed, "source"), source.augment, source.corrupt, run.represent,
+    )  # fmt: skip
+    if source.match_levels:
+        match_source_levels(made, image_stream(run, volumes, working))
+    return made
+
+
+def split_source(run: Run) -> tuple[Pairs, Pairs]:
+    """Labelled source images to learn from, and those that are kept from the training."""
+    source = source_volumes(run)
+    found = source_pairs(source, run.represent.names)
+    return leave_out(found, source.hold) if source.hold else (found, [])
+
+
+def held_out_source(run: Run, volumes: list[Volume], working: Voxel) -> LabelledPairs:
+    """The labelled source images that are kept from the training."""
+    return stream_of_pairs(run, split_source(run)[1], LabelledImages, volumes, working)
+
+
+def match_source_levels(source: Images, target: Images) -> None:
+    """From now on the source is read with the intensities of the target."""
+    table = histogram_lookup(source.values(), target.values())
+    source.rescale([MatchedScale(scale, table) for scale in source.scales])
+
+
+def source_pairs(source: Source, names: tuple[str, ...] = ()) -> Pairs:
+    """Images and labels to learn from; of several classes, the labels are stacked in the order of their `names`.
+
+    Raises UserError where they do not belong together.
+    """
+    images = open_volumes(source.images)
+    if isinstance(source.labels, ImageSource):
+        pairs = labelled_images(images, source.labels, source, "source")
+    else:
+        each = [labelled_images(images, source.labels[name], source, f"source, {name}") for name in names]
+        truths = zip(*([truth for _, truth in pairs] for pairs in each))
+        words = f"the first of {', '.join(names)}"
+        pairs = [(image, stack_channels(list(found), words)) for (image, _), found in zip(each[0], truths)]
+    return take_portion(pairs, source.part)
+
+
+def labelled_images(images: list[Volume], labels: ImageSource, source: Source, what: str) -> Pairs:
+    return [
+        (image, connected_objects(truth, source.mask_above))
+        for image, truth in match_names(images, open_labels(labels), what)
+    ]
+
+
+def plain_source(run: Run, targets: list[Volume], working: Voxel) -> Images:
+    source = source_volumes(run)
+    volumes = open_volumes(source.images)
+    voxel = source_voxel(source, volumes, len(run.patch))
+    made = Images(volumes, source.normalise, voxel, run.patch, integer(run.seed, "source"), source.augment)
+    if source.match_levels:
+        match_source_levels(made, image_stream(run, targets, working))
+    return made
+
+
+def source_volumes(run: Run) -> Source:
+    if run.source is None:
+        raise UserError(
+            f"method '{run.method}' borrows labels, and the settings have no source; 'cytoshift new' writes one, told "
+            "of the source's images and labels"
+        )
+    return run.source
+
+
+def source_voxel(source: Source, volumes: list[Volume], ndim: int) -> Voxel:
+    """What of the source becomes one voxel the networks work at."""
+    own = volumes[0].voxel
+    if own.ndim != ndim:
+        raise UserError(f"patch has {ndim} axes, the source {volumes[0].name} is '{volumes[0].axes}'; both must agree")
+    if source.voxel is not None:
+        if len(source.voxel) != ndim:
+            raise UserError(f"source.voxel {source.voxel} needs one size for each axis of '{volumes[0].axes}'")
+        return Voxel(source.voxel, own.unit)
+    if len({v.voxel for v in volumes}) > 1:
+        raise UserError("the source images have different voxel sizes; set source.voxel to the one to work at")
+    return own
