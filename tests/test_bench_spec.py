@@ -68,5 +68,5 @@ def test_only_keeps_what_it_names(only, left):
 
 
 def test_only_does_not_swallow_a_slip():
-    with pytest.raises(UserError, match=r"--only flor asked for, the spec has a, b, floor, gan"):
+    with pytest.raises(UserError, match=r"`only=flor` asked for, the spec has a, b, floor, gan"):
         choose(parse(Spec, GOOD), ["flor"])

@@ -197,7 +197,9 @@ def test_two_commands_do_not_work_in_one_folder(phantom, tmp_path):
 def test_passes_one_by_one_and_out_of_turn(phantom, tmp_path):
     made, volume, _ = phantom
     call = (made, volume, {"": tmp_path / "out.ome.zarr"}, tmp_path / "work", Serial(), WISHES, PLAIN)
-    with pytest.raises(UserError, match=r"\(3\) link asked for, \(1\) predict is finished for 0 of 1 blocks; run --o"):
+    with pytest.raises(
+        UserError, match=r"\(3\) link asked for, \(1\) predict is finished for 0 of 1 blocks; run `only`"
+    ):
         segment_blockwise(*call, only="link")
     for name in ("predict", "decode", "link", "merge", "write"):
         job = segment_blockwise(*call, only=name)

@@ -80,7 +80,7 @@ def test_an_output_that_cannot_be_written_is_said_before_any_work(tmp_path, monk
         raise OSError(code, os.strerror(code), str(path))
 
     monkeypatch.setattr(os, "mkdir", refused)
-    with pytest.raises(UserError, match=rf"cannot write .*work: {os.strerror(code)}; choose another output with -o"):
+    with pytest.raises(UserError, match=rf"cannot write .*work: {os.strerror(code)}; choose another output with `out`"):
         segment_blockwise(made, volume, {"": tmp_path / "o.ome.zarr"}, tmp_path / "work", Serial(), WISHES, PLAIN)
     assert list(tmp_path.iterdir()) == []
 

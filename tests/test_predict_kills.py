@@ -124,7 +124,7 @@ def test_an_end_between_the_labels_and_the_report_is_made_good(model, tmp_path, 
     """Ended when the labels have their name and not all that belongs to them is there: the same command makes it."""
     image = write_image(tmp_path / "a.tif", nuclei((150, 170), 90, 1)[0], PIXELS, "yx")
     segment(model, image, "-o", tmp_path / "whole" / labels, *words)
-    part = {"labels": "cytoshift.predict.account.Account.image", "picture": "cytoshift.predict.account.Account.end",
+    part = {"labels": "cytoshift.predict.account.Account.images", "picture": "cytoshift.predict.account.Account.end",
             "report": "cytoshift.report.write_report"}[end]  # fmt: skip
     command = ["segment", str(model), str(image), "-o", str(tmp_path / "parts" / labels), *words]
     with monkeypatch.context() as patched:

@@ -127,11 +127,11 @@ def test_images_that_do_not_fit_the_model_are_refused():
     flat, deep = np.zeros((20, 20), np.uint8), np.zeros((8, 20, 20), np.uint8)
     with pytest.raises(UserError, match="works on 'yx' images, cells has the axes 'zyx'; segment its slices"):
         segment(by_eye(2), volume(deep))
-    with pytest.raises(UserError, match="works on 'zyx' images, cells has the axes 'yx'; pass --axes"):
+    with pytest.raises(UserError, match="works on 'zyx' images, cells has the axes 'yx'; pass `axes`"):
         segment(by_eye(3), volume(flat))
-    with pytest.raises(UserError, match="pass --voxel 1,1 --unit px"):
+    with pytest.raises(UserError, match="pass `voxel` 1,1 `unit` px"):
         segment(by_eye(2), volume(flat, (0.3, 0.3), "um"))
-    with pytest.raises(UserError, match="pass its voxel size, as in --voxel 1,1 --unit um"):
+    with pytest.raises(UserError, match="pass its voxel size, as in `voxel` 1,1 `unit=um`"):
         segment(by_eye(2, (0.5, 0.5), "um"), volume(flat))
     spotted = flat.astype(np.float32)
     spotted[3, 3] = np.nan
@@ -146,5 +146,5 @@ def test_images_that_do_not_fit_the_model_are_refused():
 def test_a_network_without_numbers_is_noticed():
     made = by_eye()
     made.network.gain.fill_(float("nan"))
-    with pytest.raises(UserError, match="no numbers; try --precision 32"):
+    with pytest.raises(UserError, match="no numbers; try `precision=32`"):
         segment(made, volume(squares()))

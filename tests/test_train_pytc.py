@@ -45,7 +45,7 @@ def test_the_papers_files_give_the_papers_run(tmp_path):
     assert run.source.corrupt == PAPER
     names = [line.partition(" = ")[0] for line in left]
     assert sorted(names) == ["DATASET.MATCH_ACT", "INFERENCE.STRIDE", "SYSTEM.NUM_GPUS"]
-    assert any("cytoshift segment --overlap" in line for line in left)
+    assert any("the overlap of 'cytoshift segment'" in line for line in left)
 
 
 def test_what_is_switched_off_stays_off(tmp_path):

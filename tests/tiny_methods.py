@@ -4,7 +4,15 @@ import contextlib
 
 import torch
 
-from cytoshift.core.batch import BiasFieldBatch, LabelledBatch, LabelledPair, MaskBatch, UnlabelledBatch, UnlabelledPair
+from cytoshift.core.batch import (
+    BiasFieldBatch,
+    Drawn,
+    LabelledBatch,
+    LabelledPair,
+    MaskBatch,
+    UnlabelledBatch,
+    UnlabelledPair,
+)
 from cytoshift.core.voxel import Voxel
 from cytoshift.methods import METHODS, Task
 from cytoshift.represent import BCD, Classes, Semantic, Ternary
@@ -14,6 +22,7 @@ LEAN = {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}
 SMALL = {
     "adgan": {"width": 4, "discriminator": 4, "hidden": 8, "blocks": 1, "pool": 3},
     "supervised": LEAN,
+    "randomised": LEAN,
     "cysgan": LEAN | {"discriminator": (4, 4), "pool": 8},
     "cyclegan": {"width": 4, "blocks": 1, "discriminator": (4, 4), "pool": 8},
     "feature": LEAN | {"discriminator": (4, 4), "deep": (4,), "pool": 8},
@@ -25,7 +34,7 @@ SMALL = {
     "mask_cyclegan": {"width": 4, "blocks": 1, "stem": 3, "discriminator": (4, 4), "pool": 8},
     "vox2vox": LEAN | {"discriminator": (4, 4)},
 }
-DRAWN = ("adgan", "mask_cyclegan")  # learn from masks that are drawn
+DRAWN = ("adgan", "mask_cyclegan", "randomised")  # learn from masks, or images, that are drawn
 BORROWED = tuple(name for name in SMALL if name not in DRAWN)
 ORGANELLES = Classes(classes={"golgi": Semantic(), "nuclei": Ternary()}, weights={"golgi": 3.5})
 VOXELS = {2: Voxel((1.0, 1.0)), 3: Voxel((2.0, 1.0, 1.0))}
@@ -56,6 +65,7 @@ def batch_of(method, ndim=2, seed=0):
         UnlabelledBatch: lambda: UnlabelledBatch(image()),
         BiasFieldBatch: lambda: BiasFieldBatch(*(image(),) * 2),
         MaskBatch: lambda: MaskBatch((draw() > 0.7).float()),
+        Drawn: lambda: Drawn(image(), target()),
         LabelledBatch: lambda: LabelledBatch(image(), target()),
         LabelledPair: lambda: LabelledPair(image(), target(), image()),
         UnlabelledPair: lambda: UnlabelledPair(image(), image()),

@@ -33,6 +33,7 @@ from .predict.pipeline import segment as segment_volume
 from .report import write_report
 from .train.fit import fit as fit_settings
 from .train.run_settings import Run
+from .trust.fit import fit as to_images
 from .trust.sampled_boxes import MOST, judge_image
 from .trust.trust_tables import JudgedLabels
 
@@ -66,6 +67,8 @@ class SegmentOptions(ImageOptions, total=False):
     precision: str
     mirror: bool
     any_voxel_size: bool
+    diameter: float
+    polarity: Literal["auto", "bright", "dark"]
 
 
 class RecipeOptions(ImageOptions, total=False):
@@ -144,9 +147,10 @@ class Segmenter(Stored):
         """
         said, asked = split_options(options)
         volume = single(image, said, self.axes)
+        model = to_images(self, [volume], asked.pop("diameter", None), asked.pop("polarity", "auto")).segmenter
         with follow_progress(progress) as told:
             step = None if told is None else lambda done, total: told(f"segment {volume.name}", done, total)
-            return segment_volume(self, volume, step, **asked)
+            return segment_volume(model, volume, step, **asked)
 
 
 def split_options(options: SegmentOptions) -> tuple[ImageOptions, dict[str, Any]]:

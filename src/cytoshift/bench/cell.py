@@ -34,11 +34,13 @@ from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
 from ..data.channel_axis import split_channels
 from ..data.volumes import Volume, open_volumes
+from ..measure.shapes import ObjectShapes, shapes
 from ..model import Segmenter
 from ..predict.pipeline import Options, predict
 from ..train import checkpoint
 from ..train.fit import fit
 from ..train.run_settings import Run
+from ..trust.fit import fit as to_images
 from .classical import classical
 from .datasets import Material, short_digest
 from .scoring import FoundObjects, Segment, object_scores, score_dataset
@@ -163,7 +165,7 @@ def prepare_segment(
     if isinstance(contender, ClassicalBaseline):
         return partial(run_classical, contender, dark_classes(here)), {}
     if isinstance(contender, ExistingModel):
-        return segment_with(contender, Segmenter.load(Path(contender.model))), {}
+        return fitting(contender, here), {}
     folder = cell.folder(out, material.files)
     if isinstance(contender, FinetunedMethod):
         run = finetuning_settings(cell, contender, material, out, quiet)
@@ -174,6 +176,28 @@ def prepare_segment(
     steps, elapsed = map(sum, zip(*(checkpoint.load(part, {}) for part in parts)))
     cost = {"steps": steps, "train_minutes": elapsed / 60, "threads": torch.get_num_threads()}
     return segment_with(contender, trained), cost | {"labelled": labelled_amount(contender, here)}
+
+
+def fitting(contender: ExistingModel, here: Material) -> Segment:
+    """How a model that was trained elsewhere segments; one for any size is fitted to the images, with the first of
+    them, so that this counts into the time."""
+    images = [pair.image for pair in here.pairs]
+    segmenter = Segmenter.load(Path(contender.model.format(ndim=len(images[0].axes))))
+    known: list[Segment] = []
+
+    def way(image: Volume) -> FoundObjects:
+        if not known:
+            size = true_diameter(here) if contender.size == "true" else None
+            known.append(segment_with(contender, to_images(segmenter, images, size, here.dataset.polarity).segmenter))
+        return known[0](image)
+
+    return way if segmenter.diameter is not None else segment_with(contender, segmenter)
+
+
+def true_diameter(here: Material) -> float:
+    """Median equivalent diameter of the labelled objects that no border cuts."""
+    seen = [shapes(pair.truth(), pair.image.voxel) for pair in here.pairs]
+    return float(np.median(ObjectShapes.join(seen).whole_objects().diameter))
 
 
 def labelled_amount(contender: TrainedMethod | FinetunedMethod, here: Material) -> float:

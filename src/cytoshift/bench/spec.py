@@ -252,12 +252,16 @@ class FinetunedMethod(NamedEntry):
 
 
 class ExistingModel(NamedEntry):
-    """A trained model as it is. model: its folder, relative to the working folder. segment: wishes, as in
-    `TrainedMethod`.
+    """A trained model as it is.
+
+    model: its folder, relative to the working folder, or a model of the package; {ndim} in it becomes the number of
+    dimensions of the images. size: of the objects, of models for any: "measured", or "true", that of the labels.
+    segment: wishes, as in `TrainedMethod`.
     """
 
     kind: Literal["model"]
     model: str
+    size: Literal["measured", "true"] = "measured"
     segment: dict[str, Any] = {}
 
 

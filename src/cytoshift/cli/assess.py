@@ -54,12 +54,16 @@ def assess(
     from ..model import Segmenter
     from ..trust.assess import assess as judged
     from ..trust.assess import describe_learnability
+    from .segment import fitted
 
     volumes = open_volumes(image_source(list(images), axes, channel, level, voxel, unit, frames))
     given = [("axes", axes), ("channel", channel), ("level", level or None), ("voxel", voxel), ("unit", unit),
              ("frames", frames)]  # fmt: skip
     flags = [f"--{name}={value}" for name, value in given if value is not None]
-    loaded = {path: Segmenter.load(path, inputs.choose_device(device)) for path in model or []}
+    loaded = {
+        path: fitted(Segmenter.load(path, inputs.choose_device(device)), volumes, quiet=quiet)[0]
+        for path in model or []
+    }
     found = {}
     with Progress("measuring", 1, quiet=quiet) as progress:
         seen = measure_images(volumes, progress.update)

@@ -25,8 +25,9 @@ BASE = 0.4e9  # bytes of a process that has loaded what it needs; measured
 
 # What is read.
 Images = Annotated[list[str], typer.Argument(help="Raw images: file, folder or glob; file.h5::raw names a dataset.")]
-ModelFolder = Annotated[Path, typer.Argument(help="Model folder, as written by 'cytoshift train'.")]
-Model = Annotated[Path, typer.Option("--model", "-m", help="Model folder, as written by 'cytoshift train'.")]
+MODEL = "Model folder, as written by 'cytoshift train', or a model of the package: nuclei-2d."
+ModelFolder = Annotated[Path, typer.Argument(help=MODEL)]
+Model = Annotated[Path, typer.Option("--model", "-m", help=MODEL)]
 
 # What files do not say about themselves.
 Axes = Annotated[str | None, of_images("--axes", help="Axes, where the file does not say them: zyx, tyx, cyx ...")]

@@ -25,6 +25,7 @@ from .evaluate import evaluate
 from .export import export
 from .import_config import import_config
 from .info import info
+from .models import models
 from .new import new
 from .plan import plan
 from .report import report
@@ -81,7 +82,7 @@ GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start here": (demo, data, doctor),
     "Look": (info, view),
     "Train": (new, train, select, synth, import_config),
-    "Segment": (assess, segment, translate),
+    "Segment": (models, assess, segment, translate),
     "Judge": (trust, evaluate, report, bench),
     "Large volumes": (convert, plan),
     "Share": (export,),

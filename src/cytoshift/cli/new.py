@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Method = Annotated[
     str,
     typer.Argument(
-        help="adgan, mask_cyclegan; or with --source: cysgan, feature, mmd, coral, dann, ynet, mean_teacher, "
-        "supervised, vox2vox, cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
+        help="adgan, randomised, mask_cyclegan; or with --source: cysgan, feature, mmd, coral, dann, ynet, "
+        "mean_teacher, supervised, vox2vox, cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
     ),
 ]
 Targets = Annotated[
@@ -49,7 +49,7 @@ Represent = Annotated[
     str | None,
     typer.Option(
         help="How instances are written: semantic (split by shape) or ternary (edge and core) masks; for "
-        "borrowed labels bcd (mask, contour, distance), bc, semantic or ternary."
+        "borrowed labels and randomised bcd (mask, contour, distance), bc, semantic or ternary."
     ),
 ]
 SourceAxes = Annotated[str | None, inputs.of_source(help="Axes of the source, as --axes.")]

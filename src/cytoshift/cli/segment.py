@@ -34,6 +34,13 @@ def segment(
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
+    diameter: Annotated[
+        float | None,
+        typer.Option(help="Of the objects, in the voxel's unit, for models of the package; default: measured."),
+    ] = None,
+    polarity: Annotated[
+        str, typer.Option(help="Objects are bright, dark, or auto: measured; for models of the package.")
+    ] = "auto",
     threshold: Annotated[float | None, typer.Option(help="Of the foreground, 0 to 1; default: the model's.")] = None,
     min_size: Annotated[
         float | None, typer.Option(help="Least area or volume in the voxel's unit; default: the model's; 0: all.")
@@ -106,6 +113,7 @@ def segment(
     from ..data.input_files import refuse_inputs
     from ..data.volumes import image_source, open_volumes
     from ..model import Segmenter, fingerprint
+    from ..predict.account import account_folder
     from ..predict.calibration import ABSURD, odd_voxels
     from ..predict.outputs import Outputs
     from ..predict.pipeline import Options, refuse_mismatch
@@ -126,13 +134,14 @@ def segment(
             f"order of the training, as --channel {numbers}"
         )
     volumes = open_volumes(source)
+    segmenter, fit = fitted(segmenter, volumes, diameter, polarity, quiet)
     for volume in volumes:
         refuse_mismatch(segmenter, volume, options)
     if odd := [sentence for volume in volumes if (sentence := odd_voxels(segmenter, volume))]:
         say(odd[0] + f" (and {len(odd) - 1} more like it)" * (len(odd) > 1), err=True)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
     blocks = how.asked(len(volumes), out) or blockwise.first_too_large(segmenter, volumes, workers) is not None
-    request = {"model": fingerprint(model), "options": options.model_dump(mode="json")}
+    request = {"model": fingerprint(model), "options": options.model_dump(mode="json")} | fit
     names = segmenter.representation.names or ("",)
     pairs = bool(segmenter.representation.pairs)
     outputs = Outputs(out, volumes, request, raw, names, pairs, ".ome.zarr" if blocks else ".tif")
@@ -141,6 +150,8 @@ def segment(
     refuse_inputs(outputs.written(), [source], [model], filled=outputs.folders)
     with lock_outputs(*outputs.locks), explain_stop(lambda: describe_kept(outputs)):
         outputs.claim(overwrite)
+        if fit:  # workers of other processes, and people, find the model as it was fitted
+            model = segmenter.save(account_folder(outputs) / "model")
         if blocks:
             words, result = blockwise.run(segmenter, outputs, options, how, source, quiet)
         else:
@@ -158,6 +169,23 @@ def segment(
             fg="red", err=True,
         )  # fmt: skip
         raise typer.Exit(MISMATCH)
+
+
+def fitted(
+    segmenter: "Segmenter", volumes: "Sequence[Volume]", diameter: float | None = None, polarity: str = "auto",
+    quiet: bool = False,
+) -> "tuple[Segmenter, dict[str, Any]]":  # fmt: skip
+    """A model of the package made to fit the images, any other one as it is; and what was found, said to the user."""
+    from ..core.progress import Progress
+    from ..trust.fit import fit
+
+    if segmenter.diameter is None:
+        return fit(segmenter, volumes, diameter, polarity).segmenter, {}
+    with Progress("measuring", 1, quiet=quiet) as progress:
+        found = fit(segmenter, volumes, diameter, polarity, progress.update)
+    if not quiet:
+        say(found.sentence, err=True)
+    return found.segmenter, {"fit": found.numbers()}
 
 
 def refuse_places(out: Path, raw: Path | None, source: "ImageSource", model: Path) -> None:

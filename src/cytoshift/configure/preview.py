@@ -12,7 +12,7 @@ from ..draw import colour_labels, composite, image_grid, thumbnail
 from ..labels.ids import sizes
 from ..methods.supervised import Supervised
 from ..synth import draw_labels
-from ..train.domain_streams import domain_streams, image_stream, mask_drawer
+from ..train.domain_streams import domain_streams, drawn, image_stream, mask_drawer
 from ..train.run_settings import Run
 from ..train.trainer import working_voxel
 
@@ -41,6 +41,8 @@ def preview(run: Run) -> Picture:
     working = working_voxel(run, volumes)
     if run.source is not None:
         return preview_source(run, volumes, working)
+    if run.randomised is not None:
+        return of_images(run, volumes, working)
     return preview_classes(run, volumes, working) if run.represent.names else preview_masks(run, volumes, working)
 
 
@@ -65,6 +67,23 @@ def preview_masks(run: Run, volumes: Sequence[Volume], working: Voxel) -> Pictur
     titles = ["image", "synthetic objects", f"as {run.represent.kind} mask"]
     heading = "Do size, number and shape of the synthetic objects look like those of the images? If not, change prior."
     return image_grid(rows, titles=titles, captions=captions, heading=heading)
+
+
+def of_images(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
+    """Patches as the network will see them beside synthetic images and their labels."""
+    made, target, square = drawn(run, working), image_stream(run, volumes, working), Voxel(working.size, working.unit)
+    rows = []
+    for i in range(SHOWN):
+        image, labels = made.pair(i)
+        rows.append([
+            thumbnail(target.sample(i)[0][0], square, size=SIZE, limits=SYMMETRIC),
+            thumbnail(image[made.inside], square, size=SIZE, limits=SYMMETRIC),
+            colour_labels(labels[made.inside], square, size=SIZE),
+        ])  # fmt: skip
+    heading = (
+        "Are synthetic objects as large as those of the images, and bright on both sides? If not, change randomised."
+    )
+    return image_grid(rows, titles=["image", "synthetic image", "its labels"], heading=heading)
 
 
 def preview_classes(run: Run, volumes: list[Volume], working: Voxel) -> Picture:

@@ -10,7 +10,7 @@ from ..core.settings import Settings
 from ..data.volumes import ImageSource
 from ..methods import KNOWN, METHODS, CySGAN
 from ..train.run_settings import Run
-from . import class_settings, recipe, source_labels
+from . import class_settings, randomise, recipe, source_labels
 
 POLARITIES = ("auto", "bright", "dark")
 DRAWN = ("ternary", "semantic")  # representations of masks that are drawn
@@ -163,13 +163,16 @@ def configure(
     """
     asked = requests or Requests()
     refuse_misfits(method, target, source, asked)
-    known = LEARNT if source else DRAWN
-    represent: Any = asked.represent or ("bcd" if source else "semantic")
+    whole = source is not None or randomise.synthesises(method)  # images come with labels
+    known = LEARNT if whole else DRAWN
+    represent: Any = asked.represent or ("bcd" if whole else "semantic")
     if represent not in known:
         raise unknown_value("represent", represent, known)
     if source is not None:
         ways = configure_source_classes if asked.channels else configure_source
         return ways(method, target, source, asked, represent, progress)
+    if whole:
+        return synthesised(target, asked, represent, progress)
     return (configure_mask_classes if asked.channels else configure_masks)(method, target, asked, represent, progress)
 
 
@@ -211,6 +214,15 @@ def configure_masks(
     survey = recipe.survey_images(target, polarity_literal(asked), progress)
     run = recipe.settings(survey, asked.preset, method=method, represent=represent)
     return RunConfiguration(run, recipe.to_commented_yaml(run, survey), survey.sentence())
+
+
+def synthesised(
+    target: ImageSource, asked: Requests, represent: randomise.Written, progress: recipe.Told | None
+) -> RunConfiguration:
+    """A method that learns from synthetic images with objects like those seen."""
+    survey = recipe.survey_images(target, polarity_literal(asked), progress)
+    run = randomise.settings(survey, asked.preset, represent=represent)
+    return RunConfiguration(run, randomise.commented(run, survey), survey.sentence())
 
 
 def configure_mask_classes(

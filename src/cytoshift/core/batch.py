@@ -33,6 +33,13 @@ class MaskBatch(NamedTuple):
     target: "Tensor"  # (B, K, *S) float32 in [0, 1]
 
 
+class Drawn(NamedTuple):
+    """Synthetic images with their ground truth."""
+
+    image: "Tensor"  # (B, C, *S) float32, as normalised images are
+    target: "Tensor"  # (B, K, *S) float32, channels of the representation
+
+
 class LabelledPair(NamedTuple):
     """`LabelledBatch`, and what the image was before it was corrupted: same grid, same pose."""
 

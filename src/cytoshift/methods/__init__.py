@@ -10,6 +10,7 @@ from .feature import Feature
 from .mask_cyclegan import MaskCycleGAN
 from .mean_teacher import MeanTeacher
 from .mmd import MMD
+from .randomised import Randomised
 from .supervised import Supervised
 from .two_stages import TWO_STAGES, TwoStages
 from .vox2vox import Vox2Vox
@@ -18,7 +19,8 @@ from .ynet import YNet
 METHODS: dict[str, type[Method]] = {
     kind.name: kind
     for kind in (
-        ADGAN, CySGAN, Supervised, CycleGAN, Feature, MMD, CORAL, DANN, YNet, MeanTeacher, MaskCycleGAN, Vox2Vox
+        ADGAN, CySGAN, Supervised, Randomised, CycleGAN, Feature, MMD, CORAL, DANN, YNet, MeanTeacher, MaskCycleGAN,
+        Vox2Vox,
     )
 }  # fmt: skip
 KNOWN: dict[str, type[Method] | TwoStages] = {**METHODS, **TWO_STAGES}  # what settings may name

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from ..core.settings import Settings, parse, shorten
 from ..core.voxel import Voxel
 from ..nets.network_spec import NetSpec
 from ..represent import RepresentationSettings
+from .shipped import located, shipped
 
 FORMAT = 1  # of model.json; raised when an older reader would misread it
 JSON, WEIGHTS = "model.json", "weights.safetensors"
@@ -55,6 +57,7 @@ class ModelFile(Settings):
     network: NetSpec
     representation: RepresentationSettings
     card: dict[str, Any]
+    diameter: float | None = Field(None, gt=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +70,8 @@ class Segmenter:
         axes: "yx" or "zyx".
     representation: activates and decodes the channels, with its thresholds in the unit of `voxel`.
     card: what a person wants to know (method, data, settings, date); JSON values, nothing is computed from it.
+    diameter: of a model for objects of any size, how many voxels of the network they shall be across; `voxel` is then
+        a pixel, and the model is fitted to images before it is used (trust.fit). None: `voxel` holds as it is.
     """
 
     spec: NetSpec
@@ -77,6 +82,7 @@ class Segmenter:
     axes: str
     representation: RepresentationSettings
     card: dict[str, Any] = field(default_factory=dict)
+    diameter: float | None = None
 
     def __post_init__(self) -> None:
         if not self.spec.ndim == self.voxel.ndim == len(self.axes):
@@ -130,12 +136,15 @@ class Segmenter:
             network=self.spec,
             representation=self.representation,
             card=self.card,
-        )
+            diameter=self.diameter,
+        ).model_dump(mode="json")
+        if self.diameter is None:  # older versions read what does not say it
+            del content["diameter"]
         # Cloned, because one buffer may carry several tensors and the file format refuses that.
         weights = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
         with atomic_path(folder) as beside:
             beside.mkdir()
-            (beside / JSON).write_text(json.dumps(content.model_dump(mode="json"), indent=2) + "\n")
+            (beside / JSON).write_text(json.dumps(content, indent=2) + "\n")
             try:
                 save_file(weights, beside / WEIGHTS)
             except SafetensorError as error:  # of the disk, in words of its own
@@ -151,7 +160,7 @@ class Segmenter:
         Executes nothing from the folder and needs no training code. Raises UserError, one sentence, where a file
         is missing, damaged or from a newer version, and where weights and network do not fit.
         """
-        folder = Path(folder)
+        folder = located(folder)
         content = read_model_file(folder)
         # Built without memory, so that a damaged size cannot ask for any: the weights bring it.
         with torch.device("meta"):
@@ -171,6 +180,7 @@ class Segmenter:
             axes=content.axes,
             representation=content.representation,
             card=content.card,
+            diameter=content.diameter,
         )
 
 
@@ -190,7 +200,7 @@ def fingerprint(folder: Path | str) -> str:
     """A digest of a model folder: two that are equal give the same instances."""
     digest = hashlib.blake2b(digest_size=16)
     for name in (JSON, WEIGHTS):
-        with (Path(folder) / name).open("rb") as file:
+        with (located(folder) / name).open("rb") as file:
             while part := file.read(2**20):
                 digest.update(part)
     return digest.hexdigest()
@@ -200,7 +210,10 @@ def read_model_file(folder: Path) -> ModelFile:
     """The checked content of model.json."""
     path = folder / JSON
     if not folder.is_dir():
-        raise UserError(f"model folder {folder} does not exist; pass the folder 'model' of a run of 'cytoshift train'")
+        raise UserError(
+            f"model folder {folder} does not exist; pass the folder 'model' of a run of 'cytoshift train', or one of "
+            f"the models of the package: {', '.join(shipped())}"
+        )
     if not path.is_file():
         inner = folder / "model"
         cure = f"pass {inner}" if (inner / JSON).is_file() else "pass the folder 'model' of a finished run"

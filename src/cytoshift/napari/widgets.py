@@ -20,6 +20,7 @@ from ..metrics import evaluation
 from ..model import Segmenter
 from ..predict.pipeline import Options, predict
 from ..synth import draw_labels
+from ..trust.fit import fit
 from ..view.properties import SURE
 from .glue import label_layer, volume_of
 
@@ -55,7 +56,8 @@ def segment(image: Image, model: Annotated[Path, {"mode": "d"}] = Path("model"))
 
     model: the folder that a training has written.
     """
-    volume, segmenter = volume_of(image), Segmenter.load(Path(model))
+    volume = volume_of(image)
+    segmenter = fit(Segmenter.load(Path(model)), [volume]).segmenter
 
     @thread_worker  # type: ignore[untyped-decorator, unused-ignore]
     def work() -> Any:

@@ -37,7 +37,7 @@ def refuse_voxels(segmenter: Segmenter, volume: Volume) -> None:
     if factor >= ABSURD:
         raise UserError(
             f"voxels of {volume.name} are {volume.voxel}, the model works at {segmenter.voxel}, {factor:.3g} times "
-            "apart; pass the true size by --voxel and --unit, or --any-voxel-size if both are right"
+            "apart; pass the true size by `voxel` and `unit`, or `any_voxel_size` if both are right"
         )
 
 
@@ -48,7 +48,7 @@ def odd_voxels(segmenter: Segmenter, volume: Volume) -> str | None:
         return None
     return (
         f"warning: voxels of {volume.name} are {volume.voxel}, the model works at {segmenter.voxel}, {factor:.3g} "
-        "times apart; check the size, and pass the true one by --voxel and --unit"
+        "times apart; check the size, and pass the true one by `voxel` and `unit`"
     )
 
 

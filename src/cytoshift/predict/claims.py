@@ -47,13 +47,12 @@ class Claims:
             self.replaces = {self.name(path): change_time(path) for path in old}
         elif old and changed and not outputs.single:
             raise UserError(
-                f"{outputs.out} holds results of another request ({changed[0]}); pass --overwrite to replace them or "
-                f"another -o"
+                f"{outputs.out} holds results of another request ({changed[0]}); pass `overwrite` to replace them or "
+                f"another `out`"
             )
         elif old and (outputs.single or there is None):
-            raise UserError(
-                f"{label_name(outputs, old[0])} is there already; pass --overwrite to replace it or another -o"
-            )
+            there_already = f"{label_name(outputs, old[0])} is there already"
+            raise UserError(f"{there_already}; pass `overwrite` to replace it or another `out`")
         else:
             if there is None:
                 beside = [path for path in outputs.written() if path not in labels and not path.is_dir()]
@@ -87,7 +86,7 @@ class Claims:
         if overwrite or self.outputs.single:
             return None
         raise UserError(
-            f"{self.path} is damaged, so what the folder holds is not known; pass --overwrite or another -o"
+            f"{self.path} is damaged, so what the folder holds is not known; pass `overwrite` or another `out`"
         )
 
     def write(self, images: dict[str, str]) -> None:

@@ -132,4 +132,4 @@ def writing_safetensors(path: Path) -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:
-        raise UserError(f"cannot write {path}: {error}; free space or choose another output with -o") from error
+        raise UserError(f"cannot write {path}: {error}; free space or choose another output with `out`") from error

@@ -68,9 +68,9 @@ class Outputs:
         self.file = Path(str(out).partition("::")[0])
         self.single = is_single(out)
         if self.single and len(volumes) > 1:
-            raise UserError(f"{len(volumes)} images do not fit into the one file {out}; pass a folder to -o")
+            raise UserError(f"{len(volumes)} images do not fit into the one file {out}; pass a folder to `out`")
         if not self.single and self.out.is_file():
-            raise UserError(f"{out} is a file that labels do not fit into; pass a folder, .tif or .ome.zarr to -o")
+            raise UserError(f"{out} is a file that labels do not fit into; pass a folder, .tif or .ome.zarr to `out`")
         self.request, self.where = request, raw
         self.claims = Claims(self, request)
         self.raw = None if raw is None else self.raw_files(raw, request)
@@ -85,7 +85,7 @@ class Outputs:
     def raw_files(self, where: Path, request: dict[str, Any]) -> RawFiles:
         found = RawFiles(where, self.volumes, request)
         if not self.single and found.path(self.volumes[0]).parent.resolve() == self.out.resolve():
-            raise UserError(f"labels lie alone in {self.out}; pass another folder to --raw, such as {self.out / 'raw'}")
+            raise UserError(f"labels lie alone in {self.out}; pass another folder to `raw`, such as {self.out / 'raw'}")
         return found
 
     def claim(self, overwrite: bool) -> None:
@@ -237,11 +237,11 @@ def refuse_names(paths: Iterable[Path]) -> None:
         try:
             length = len(claimed_folder(path).name.encode())
         except UnicodeEncodeError:
-            raise UserError(f"{path} is no name in UTF-8; choose another -o") from None
+            raise UserError(f"{path} is no name in UTF-8; choose another `out`") from None
         if length + ROOM > LONGEST:
             raise UserError(
                 f"{path} has a name of {length} bytes, and files have {LONGEST}, of which {ROOM} are needed while they "
-                "are written; rename the image, or choose a shorter -o"
+                "are written; rename the image, or choose a shorter `out`"
             )
 
 

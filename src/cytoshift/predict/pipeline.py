@@ -288,17 +288,22 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
 
     So do wishes that do not fit: all that can be known before any work is done.
     """
+    if segmenter.diameter is not None:
+        raise UserError(
+            f"the model is for objects of any size and was not fitted to {volume.name}; fit it with "
+            "cytoshift.trust.fit.fit(model, volumes), as 'cytoshift segment' does"
+        )
     if volume.axes != segmenter.axes:
         flat = len(volume.axes) > len(segmenter.axes)
-        cure = "segment its slices as 2D images" if flat else "pass --axes if its slices are to make one stack"
+        cure = "segment its slices as 2D images" if flat else "pass `axes` if its slices are to make one stack"
         raise UserError(
             f"the model works on '{segmenter.axes}' images, {volume.name} has the axes '{volume.axes}'; {cure}, or "
             f"train a model on images like it"
         )
     if volume.voxel.unit != segmenter.voxel.unit:
         ones = ",".join("1" for _ in volume.axes)
-        pixels = f"pass --voxel {ones} --unit {PIXEL} to have its pixels taken as those of the training"
-        lengths = f"pass its voxel size, as in --voxel {ones} --unit um"
+        pixels = f"pass `voxel` {ones} `unit` {PIXEL} to have its pixels taken as those of the training"
+        lengths = f"pass its voxel size, as in `voxel` {ones} `unit=um`"
         cure = pixels if segmenter.voxel.unit == PIXEL else lengths
         raise UserError(
             f"the model works at {segmenter.voxel} per voxel, {volume.name} has {volume.voxel}, and the one cannot be "
@@ -307,9 +312,9 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
     if segmenter.spec.channels != volume.channels:
         wanted = segmenter.spec.channels
         numbers = ",".join(map(str, range(wanted)))
-        one = "choose the one of the training by --channel"
+        one = "choose the one of the training by `channel`"
         cure = (
-            one if wanted == 1 else f"pass --channel with {wanted} numbers in the order of the training, as {numbers}"
+            one if wanted == 1 else f"pass `channel` with {wanted} numbers in the order of the training, as {numbers}"
         )
         raise UserError(
             f"the model takes images of {wanted} channel{'s' * (wanted > 1)}, {volume.name} was opened with "
@@ -318,7 +323,7 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
     if not options.any_voxel_size:
         refuse_voxels(segmenter, volume)
     if options.reach is not None and not segmenter.representation.pairs:
-        raise UserError("reach asked for, but no objects of this model belong to others; leave --reach out")
+        raise UserError("reach asked for, but no objects of this model belong to others; leave `reach` out")
     if options.tile is not None and (len(options.tile) != len(volume.axes) or min(options.tile) < 1):
         raise UserError(
             f"tile {','.join(map(str, options.tile))} asked for, {volume.name} has the axes '{volume.axes}'; give one "
@@ -349,7 +354,7 @@ def clip_ranges(scale: Scale | Scales) -> list[tuple[float, float]]:
 def finite(channels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Raises UserError where a network gives NaN or infinite values."""
     if not np.isfinite(channels).all():
-        raise UserError("the network gives values that are no numbers; try --precision 32, or train the model again")
+        raise UserError("the network gives values that are no numbers; try `precision=32`, or train the model again")
     return channels
 
 

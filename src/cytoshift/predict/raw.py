@@ -66,12 +66,12 @@ class RawFiles:
         if self.single and len(self.volumes) > 1:
             raise UserError(
                 f"raw predictions of {len(self.volumes)} images do not fit into the one file {self.where}; pass a "
-                f"folder to --raw"
+                f"folder to `raw`"
             )
         if not self.single and (self.where.suffix or self.where.exists()) and not self.where.is_dir():
             raise UserError(
                 f"raw predictions are HDF5, {self.where} is neither such a file nor a folder; pass a name that ends in "
-                f".h5 or a folder to --raw"
+                f".h5 or a folder to `raw`"
             )
 
     def refuse_strangers(self, volume: Volume, anew: bool, overwrite: bool) -> None:
@@ -80,9 +80,9 @@ class RawFiles:
             return
         words = made_by(path)
         if words is None:
-            raise UserError(f"{path} is there already and holds no raw predictions; pass another place to --raw")
+            raise UserError(f"{path} is there already and holds no raw predictions; pass another place to `raw`")
         if not overwrite and (anew or words != self.words(volume)):
-            raise UserError(f"{path} is there already; pass --overwrite to replace it or another place to --raw")
+            raise UserError(f"{path} is there already; pass `overwrite` to replace it or another place to `raw`")
 
     def path(self, volume: Volume) -> Path:
         return self.where if self.single else self.where / f"{volume.name}.h5"

@@ -8,6 +8,7 @@ from .pairs import PAIRS, Pair, pair
 from .phantoms import PHANTOMS, Phantom, phantom
 from .presets import PAIR_PRIORS, PRIORS, RESIZE
 from .prior import Count, Eccentricity, Elastic, Fibres, Groups, Lognormal, Prior, SemiMajor
+from .randomised import Randomised, draw_pair
 from .stacks import STACKS, Stack, stack
 
 __all__ = [
@@ -32,11 +33,13 @@ __all__ = [
     "PairPrior",
     "Phantom",
     "Prior",
+    "Randomised",
     "SemiMajor",
     "Shapes",
     "Stack",
     "count_pairs",
     "draw_labels",
+    "draw_pair",
     "draw_pairs",
     "draw_shapes",
     "pair",

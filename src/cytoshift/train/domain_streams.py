@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from functools import partial
 
-from ..core.batch import BiasFieldBatch, LabelledBatch, LabelledPair, MaskBatch, UnlabelledBatch, UnlabelledPair
+from ..core.batch import BiasFieldBatch, Drawn, LabelledBatch, LabelledPair, MaskBatch, UnlabelledBatch, UnlabelledPair
 from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.voxel import Voxel
+from ..data.drawn import DrawnImages
 from ..data.histogram import MatchedScale, histogram_lookup
 from ..data.label_pairs import Pairs, connected_objects, leave_out, match_names, take_portion
 from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
 from ..data.shape_library import Drawer, drawer
 from ..data.streams import BiasFieldImages, Domain, Images, SyntheticMasks, draw_classes, foreground_shares
 from ..data.volumes import ImageSource, Volume, open_labels, open_volumes, stack_channels
-from ..synth import CLASSES, draw_labels
+from ..synth import CLASSES, draw_labels, draw_pair
 from .run_settings import Run, Source
 
 
@@ -29,6 +30,7 @@ def domain_streams(run: Run, batch: type, volumes: list[Volume], working: Voxel)
         BiasFieldBatch: lambda name: bias_field_stream(run, volumes, working),
         UnlabelledPair: lambda name: pair_stream(run, volumes, working),
         MaskBatch: lambda name: mask_stream(run, working),
+        Drawn: lambda name: drawn(run, working),
         LabelledBatch: lambda name: labelled_stream(run, LabelledImages, volumes, working),
         LabelledPair: lambda name: labelled_stream(run, LabelledPairs, volumes, working),
     }
@@ -57,6 +59,15 @@ def mask_stream(run: Run, working: Voxel) -> SyntheticMasks:
     return SyntheticMasks(draw, run.represent, working, run.patch, run.seed)
 
 
+def drawn(run: Run, working: Voxel) -> DrawnImages:
+    if run.randomised is None:
+        raise UserError(
+            f"method '{run.method}' learns from synthetic images, and the settings do not say how they are drawn; "
+            f"'cytoshift new {run.method}' writes `randomised`"
+        )
+    return DrawnImages(run.randomised, run.represent, working, run.patch, run.seed, run.data.augment)
+
+
 def mask_drawer(run: Run) -> Drawer | None:
     """What draws labels (*S), or (K, *S) in the order of the classes; None where nothing says how."""
     names = run.represent.names
@@ -65,6 +76,8 @@ def mask_drawer(run: Run) -> Drawer | None:
         return lambda shape, voxel, rng: both(shape, voxel, rng)[places]
     if run.priors is not None:
         return draw_classes({name: run.priors[name] for name in names})
+    if (law := run.randomised) is not None:
+        return lambda shape, voxel, rng: draw_pair(law, shape, voxel, rng)[1]
     return None if run.prior is None else partial(draw_labels, run.prior)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.threads import torch_threads
+from ..data.drawn import DrawnImages
 from ..data.labelled import LabelledPairs
 from ..methods import KNOWN, TWO_STAGES
 from ..represent import RepresentationSettings
@@ -62,8 +63,9 @@ def train_in_folder(run: Run, out: Path, quiet: bool) -> Path:
 
 def tuned_representation(run: Run, learnt: TrainingResult, quiet: bool) -> RepresentationSettings:
     """The representation to ship, with thresholds tuned on the labels that were borrowed where that is wished for."""
-    source = learnt.domains.get("source")
-    if not run.tune or not isinstance(source, LabelledPairs):
+    streams = learnt.domains.values()
+    source = next((one for one in streams if isinstance(one, DrawnImages)), learnt.domains.get("source"))
+    if not run.tune or not isinstance(source, LabelledPairs | DrawnImages):
         return run.represent
     found = tune(learnt.method.source_domain_network(), source, run.represent)
     if not quiet:

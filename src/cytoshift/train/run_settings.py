@@ -10,7 +10,7 @@ from ..data.augment import Augment
 from ..data.corrupt import Corrupt
 from ..data.volumes import ImageSource
 from ..represent import RepresentationSettings
-from ..synth import CLASSES, PairPrior, Prior, Shapes
+from ..synth import CLASSES, PairPrior, Prior, Randomised, Shapes
 
 PLAYERS = {"critic": "discriminator", "critics": "discriminators"}  # old name: new name, for one version
 
@@ -163,8 +163,9 @@ class Run(Settings):
     prior: Prior | None = None  # for methods that learn from synthetic masks
     priors: dict[str, Prior] | None = None  # the same for several classes by name, which know nothing of one another
     cells: Annotated[PairPrior | Shapes, Field(discriminator="kind")] | None = None  # or for Golgi and their nuclei
+    randomised: Randomised | None = None  # for the method that learns from synthetic images of random contrast
     represent: RepresentationSettings
-    tune: bool = False  # thresholds of `represent`, on the source's labels, after the training
+    tune: bool = False  # thresholds of `represent`, after the training, on labels of the source or synthetic images
     options: dict[str, Any] = {}  # of the method; checked by its own Options
     start: str | None = None  # folder of a trained model to begin from, with the same network
     train: Train = Train()

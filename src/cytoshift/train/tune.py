@@ -13,6 +13,7 @@ from torch import nn
 
 from ..core.settings import parse
 from ..core.voxel import Voxel
+from ..data.drawn import DrawnImages
 from ..data.labelled import LabelledPairs
 from ..data.resample import resample, resample_labels, working_shape
 from ..labels.overlap import overlap
@@ -22,6 +23,7 @@ from ..represent.threshold_search import BETTER, search_thresholds, settings_of
 from .drawer import VolumePredictor
 
 VOXELS = 2_000_000  # of the working grid that are looked at
+SYNTHETIC, UNSEEN = 64, 2**40  # synthetic images at most, and a number that no sample of a training has
 
 Drawn = tuple[NDArray[np.float32], NDArray[np.generic]]  # channels (K, *S) and truth (*S)
 
@@ -42,14 +44,17 @@ class TunedThresholds:
         )
 
 
-def tune(network: nn.Module, source: LabelledPairs, represent: RepresentationSettings) -> TunedThresholds:
+def tune(network: nn.Module, source: LabelledPairs | DrawnImages, represent: RepresentationSettings) -> TunedThresholds:
     """The thresholds with the best mean PQ on the source, one after the other.
 
     Twice, from the thresholds as they are and from the most lenient ones: where the network is never as sure as the
     former ask for, no single one makes a difference.
     network: source image (B, 1, *S) -> logits of `represent`.
     """
-    drawn = predict_source(network, source, represent)
+    if isinstance(source, DrawnImages):
+        drawn = rehearse_drawn(network, source, represent)
+    else:
+        drawn = predict_source(network, source, represent)
     score = lambda candidate: mean_quality(candidate, drawn, source.working)
     best, before = represent, score(represent)
     after = before
@@ -76,6 +81,14 @@ def predict_source(network: nn.Module, source: LabelledPairs, represent: Represe
         image, labels = crop_middle(source, int(which), VOXELS / count)
         out.append((drawer(image), labels))
     return out
+
+
+def rehearse_drawn(network: nn.Module, source: DrawnImages, represent: RepresentationSettings) -> list[Drawn]:
+    """What the network gives of synthetic images that no training has seen, and their truth."""
+    drawer = VolumePredictor(network, "zyx"[-len(source.patch) :], represent)
+    count = min(max(VOXELS // int(np.prod(source.shape)), 1), SYNTHETIC)
+    pairs = (source.pair(UNSEEN + i) for i in range(count))
+    return [(drawer(image), labels) for image, labels in pairs if labels.any()]
 
 
 def crop_middle(source: LabelledPairs, which: int, voxels: float) -> Drawn:

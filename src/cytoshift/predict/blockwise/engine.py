@@ -21,8 +21,8 @@ CLUSTERS = {"slurm": "SLURMCluster", "lsf": "LSFCluster"}
 ANSWER = 30  # seconds that a scheduler has to answer
 STARTED = 600  # seconds that a batch system has for the first worker
 NO_MEMORY = (
-    "workers died again and again at the same task, as they do where memory ends; pass a smaller --memory or fewer "
-    "--workers, the same command goes on where this one stopped"
+    "workers died again and again at the same task, as they do where memory ends; pass a smaller `memory` or fewer "
+    "`workers`, the same command goes on where this one stopped"
 )
 
 
@@ -140,7 +140,7 @@ def dask() -> Any:
         import distributed
     except ImportError:
         raise UserError(
-            "schedulers need dask, which is not installed; pip install 'cytoshift[cluster]', or leave --scheduler out "
+            "schedulers need dask, which is not installed; pip install 'cytoshift[cluster]', or leave `scheduler` out "
             "to work on this machine"
         ) from None
     return distributed

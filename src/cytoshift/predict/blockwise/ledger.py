@@ -64,8 +64,8 @@ def write(path: Path, content: bytes, anew: bool = False) -> None:
             file.write(content)
     except OSError as error:
         raise UserError(
-            f"cannot note what is finished in {path}: {error.strerror}; free space or choose another output with -o, "
-            f"the same command goes on where this one stopped"
+            f"cannot note what is finished in {path}: {error.strerror}; free space or choose another output with "
+            "`out`, the same command goes on where this one stopped"
         ) from error
 
 

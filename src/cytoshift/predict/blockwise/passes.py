@@ -68,7 +68,7 @@ def damaged_as_error(job: Job) -> Iterator[None]:
         if error.errno not in FULL:
             raise
         raise UserError(
-            f"cannot write {job.folder}: {error.strerror}; free space or choose another output with -o, the same "
+            f"cannot write {job.folder}: {error.strerror}; free space or choose another output with `out`, the same "
             f"command goes on where this one stopped"
         ) from error
     except (ValueError, RuntimeError, EOFError) as error:

@@ -91,14 +91,14 @@ class Plan(Settings):
             out.append(
                 f"warning: the halo {shape_text(self.halo)} is smaller than the objects, about "
                 f"{shape_text(self.objects)} "
-                f"voxels, and those at block faces may come out cut; pass --halo "
+                f"voxels, and those at block faces may come out cut; pass `halo` "
                 f"{','.join(str(o + CONTEXT) for o in self.objects)}"
             )
         elif not known:
             out.append(
                 f"warning: the model does not say how large objects are; a halo of {shape_text(self.halo)} voxels is "
                 "taken, "
-                f"pass --halo with the extent of the largest ones if they are larger"
+                f"pass `halo` with the extent of the largest ones if they are larger"
             )
         return out
 
@@ -138,8 +138,8 @@ def make_plan(
     if need > budget:
         raise UserError(
             f"a memory of {wishes.memory / 1e9:.3g} GB asked for, a block of {shape_text(block)} voxels with its halo "
-            f"{shape_text(halo)} needs {(BASE + need * bytes_each) / 1e9:.3g} GB; pass a larger --memory or a smaller "
-            f"--block"
+            f"{shape_text(halo)} needs {(BASE + need * bytes_each) / 1e9:.3g} GB; pass a larger `memory` or a smaller "
+            f"`block`"
         )
     working, step, tile = grid
     ones = (1,) * len(shape)

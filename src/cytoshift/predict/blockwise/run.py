@@ -103,7 +103,7 @@ def segment_blockwise(
             elif PASSES.index(name) < PASSES.index(only) and len(ledger.done) < len(numbers_of(name, job)):
                 raise UserError(
                     f"{pass_title(only)} asked for, {pass_title(name)} is finished for {len(ledger.done)} of "
-                    f"{len(numbers_of(name, job))} blocks; run --only {name} first, or leave --only out"
+                    f"{len(numbers_of(name, job))} blocks; run `only` {name} first, or leave `only` out"
                 )
             if name == only != "write":
                 break
@@ -115,7 +115,7 @@ def begin_job(work: Path) -> None:
     try:
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot write {work}: {error.strerror}; choose another output with -o") from error
+        raise UserError(f"cannot write {work}: {error.strerror}; choose another output with `out`") from error
 
 
 def prepare_job(

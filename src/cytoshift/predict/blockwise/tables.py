@@ -45,7 +45,7 @@ class FoundStatistics:
         wide = ",".join(map(str, self.extent))
         return (
             f"warning: {self.larger} objects are longer than the halo of {shape_text(halo)} voxels, up to "
-            f"{shape_text(self.extent)}; look at the seam audit, and pass --halo {wide} to have all of them drawn in "
+            f"{shape_text(self.extent)}; look at the seam audit, and pass `halo` {wide} to have all of them drawn in "
             "one "
             f"piece"
         )

@@ -1,0 +1,108 @@
+"""Put a state of a training into the package: python benchmarks/generalist/ship.py RUN nuclei-2d [--step 002000].
+
+Thresholds are tuned on synthetic images that no training has seen, weights become 16 bits, and the card says what the
+model learnt from and, where `cytoshift bench benchmarks/specs/generalist.yaml` has left results.json, how it scored.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cytoshift.core.settings import parse, read_yaml
+from cytoshift.data.drawn import DrawnImages
+from cytoshift.methods import METHODS
+from cytoshift.model import Segmenter
+from cytoshift.model.shipped import FOLDER
+from cytoshift.train import checkpoint
+from cytoshift.train.run_settings import Run
+from cytoshift.train.tune import tune
+
+DIAMETER = {
+    "nuclei-2d": 16.0,
+    "nuclei-3d": 15.0,
+}  # voxels that objects are brought to; chosen on phantoms, fluo256/train
+FLAT = ("fluo256", "u2os520", "stained", "hacat", "stardist-2d", "sparse-2d", "dense-2d")  # data sets of 2D images
+LARGEST = 4e6  # bytes
+SUMMARY = {
+    "nuclei-2d": "nuclei in 2D images of any contrast, learnt from synthetic images alone",
+    "nuclei-3d": "nuclei in volumes of any contrast, learnt from synthetic volumes alone",
+}
+FAILURES = {
+    "nuclei-2d": [
+        "objects that differ more than fivefold in diameter within one image",
+        "nuclei paler than the tissue around them, and stained tissue whose other parts are as dark",
+        "nuclei that overlap, of which one shines through the other",
+    ],
+    "nuclei-3d": [
+        "dim nuclei beside bright ones",
+        "stacks whose planes lie further apart than half a nucleus",
+        "images in which only walls or membranes are stained",
+    ],
+}
+
+
+def shipped(folder: Path, name: str, step: str | None) -> Segmenter:
+    """The model as it leaves, with its card."""
+    run = parse(Run, read_yaml(folder / "run.yaml"), str(folder))
+    model = Segmenter.load(folder / "snapshots" / step if step else folder / "model")
+    assert run.randomised is not None, "settings of this method say how images are drawn"
+    unseen = DrawnImages(run.randomised, run.represent, model.voxel, run.patch, run.seed)
+    found = tune(model.network, unseen, run.represent)
+    print(found.sentence(run.represent))
+    settings: dict[str, Any] = run.model_dump(mode="json", exclude_unset=True)
+    settings["data"]["images"]["paths"] = "images"
+    steps, seconds = checkpoint.load(folder / "checkpoints" / "last.pt", {})
+    reached = int(step or steps)
+    card = {
+        "method": run.method,
+        "title": METHODS[run.method].title,
+        "papers": [*METHODS[run.method].papers, *run.represent.papers],
+        "summary": SUMMARY[name],
+        "learnt from": "domain-randomised synthetic images (cytoshift.synth.randomised), no real image and no label",
+        "training": f"{reached} of {run.train.steps} steps of {run.train.batch} patches of "
+        f"{' x '.join(map(str, run.patch))}, seed {run.seed}, {reached / steps * seconds / 3600:.2f} hours on one core "
+        "that other programs shared",
+        "size": f"objects are brought to {DIAMETER[name]:g} voxels across; trained on medians of "
+        f"{run.randomised.diameter[0]:g} to {run.randomised.diameter[1]:g}",
+        "failures": FAILURES[name],
+        "scores": scores(name),
+        "licence": "CC0-1.0",
+        "step": reached,
+        "objects": model.card["objects"],
+        "settings": settings,
+    }
+    return replace(
+        model, network=model.network.half(), representation=found.represent, card=card, diameter=DIAMETER[name]
+    )
+
+
+def scores(name: str) -> dict[str, dict[str, float]]:
+    """By data set, what the benchmark has found."""
+    path = Path("runs/bench-generalist/results.json")
+    if not path.exists():
+        return {}
+    names = {"Dice": "dice", "F1@0.5": "f1_50", "AP-50": "ap_50"}
+    return {
+        row["dataset"]: {word: round(row[key]["mean"], 3) for word, key in names.items()}
+        for row in json.loads(path.read_text())["table"]
+        if row["method"] == "generalist" and (row["dataset"] in FLAT) == (name == "nuclei-2d")
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("name", choices=sorted(SUMMARY))
+    parser.add_argument("--step", help="a snapshot of the training; default: its end")
+    parser.add_argument("-o", "--out", type=Path, default=FOLDER)
+    asked = parser.parse_args()
+    folder = shipped(asked.run, asked.name, asked.step).save(asked.out / asked.name)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert size <= LARGEST, f"{folder} has {size} bytes, a model of the package {LARGEST:g} at most"
+    print(f"{folder}: {size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

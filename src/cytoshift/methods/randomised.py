@@ -1,0 +1,78 @@
+"""Domain randomisation:  L = L_seg(f(x), s), where labels s and the image x of them are drawn by synthesis.
+
+No real image takes part. Where the contrast of synthetic images varies more than that of real ones, a network has to
+learn what all of them have in common: the shape of objects and that they differ from what is around them.
+Billot et al., SynthSeg, Med. Image Anal. 86, 2023; Dey et al., AnyStar, WACV 2024.
+"""
+
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..core.batch import Drawn
+from ..nets.unet import UNetSpec
+from .backbone import LEAN, Backbone
+from .base import Method, MonitorSpec, Task, Translation, Update, channels_picture, logits_picture
+
+
+class Batch(NamedTuple):
+    synthetic: Drawn
+
+
+class Options(Backbone):
+    """Those of the network; the loss has its weights in the representation."""
+
+
+TRAIN = {
+    "optimizer": "adamw", "lr": 1e-3, "betas": (0.9, 0.99), "weight_decay": 1e-4, "warm_up": 100, "decay_from": 0.5,
+    "fall": "cosine", "ema": 0.995, "precision": "auto",
+}  # fmt: skip
+# AnyStar: 180,000 steps of two patches of 96^3 with the rate 2e-4.
+PAPER = TRAIN | {"lr": 2e-4, "steps": 180_000, "batch": 2, "precision": "32"}
+
+
+SYNTHETIC = Translation("synthetic segmented", of="synthetic", like="synthetic truth", mask=True, answer_to="synthetic")
+
+
+class Randomised(Method):
+    name: ClassVar = "randomised"
+    title: ClassVar = "a U-Net trained on domain-randomised synthetic images"
+    papers: ClassVar = ("dey2024anystar", "billot2023synthseg")
+    batch, settings = Batch, Options
+    presets: ClassVar = {
+        "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
+        "paper-3d": {"options": {}, "patch": (96, 96, 96), "train": PAPER},
+        "laptop-2d": {"options": LEAN | {"widths": (16, 32, 64, 128)}, "train": TRAIN | {"steps": 3000, "batch": 4}},
+        "laptop-3d": {"options": LEAN | {"widths": (16, 32, 64)}, "train": TRAIN | {"steps": 2000, "batch": 1}},
+    }
+
+    def __init__(self, task: Task, options: Options, seed: int = 0):
+        super().__init__(task, options, seed)
+        self.options, self.represent = options, task.represent
+        self.net = self.exported_spec().build()
+
+    def exported_spec(self) -> UNetSpec:
+        return self.options.unet(self.task.voxel, len(self.represent.channels), channels=self.task.channels)
+
+    def players(self) -> dict[str, nn.Module]:
+        return {"net": self.net}
+
+    def network(self) -> nn.Module:
+        return self.net
+
+    def step(self, batch: Batch, progress: float) -> Iterator[Update]:
+        x, s = batch.synthetic
+        yield self.update("net", segment=self.represent.loss(self.net(x), s))
+
+    @torch.no_grad()
+    def sample_images(self, batch: Batch) -> dict[str, Tensor]:
+        x, s = batch.synthetic
+        return {
+            "synthetic": x, "synthetic segmented": logits_picture(self.represent, self.net(x)),
+            "synthetic truth": channels_picture(self.represent, s),
+        }  # fmt: skip
+
+    def monitor_spec(self) -> MonitorSpec:
+        return MonitorSpec((SYNTHETIC,))

@@ -1,0 +1,23 @@
+"""Models that come with the package, each known by its name: a folder like that of any trained model."""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).with_name("shipped")
+JSON = "model.json"
+
+
+def shipped() -> tuple[str, ...]:
+    """Their names.
+
+    >>> "nuclei-2d" in shipped()
+    True
+    """
+    return tuple(sorted(path.parent.name for path in FOLDER.glob(f"*/{JSON}")))
+
+
+def located(model: Path | str) -> Path:
+    """The folder of a model: the path itself, or that of a shipped model of this name where there is no such path."""
+    path = Path(model)
+    if not path.exists() and str(model) in shipped():
+        return FOLDER / str(model)
+    return path

@@ -1,0 +1,99 @@
+"""Domain-randomised synthesis: labels and an image of them, neither like any one microscope's.
+
+A network that has seen enough of such images takes a real one for one more of them. After SynthSeg (Billot et al.,
+Med. Image Anal. 86, 2023) and AnyStar (Dey et al., WACV 2024); this is a generator of our own.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from ..core.errors import UserError
+from ..core.settings import Settings
+from ..core.voxel import Voxel
+from .contrast import Chances, painted
+from .crowd import Kinds, crowd
+from .prior import Positive, Range, Share, refuse_descending
+
+
+class Randomised(Settings):
+    """How images with labels are drawn.
+
+    diameter: smallest and largest median equivalent diameter of an image's objects, in the unit of the voxels.
+    tissue, walls, dark, coarse: share of the images with objects in tissue of the same order of intensity, with walls
+        and streaks brighter than objects, with objects darker than their surroundings, and sampled more coarsely than
+        shown. cover: share of an image that objects would cover if none overlapped, smallest and largest.
+    elongation: how much longer than wide objects of an image typically are at most, as a logarithm (0.4: 1 : 1.8, and
+        one of twenty 1 : 3).
+    """
+
+    diameter: Range
+    tissue: Share = 0.4
+    walls: Share = 0.25
+    dark: Share = 0.0
+    coarse: Share = 0.5
+    cover: tuple[Positive, Positive] = (0.03, 1.3)
+    elongation: float = Field(0.4, ge=0.05, le=0.8)
+
+    @field_validator("diameter")
+    @classmethod
+    def sized(cls, value: Range) -> Range:
+        return refuse_descending(value, above=0)
+
+    @model_validator(mode="after")
+    def ordered(self) -> "Randomised":
+        if self.cover[0] > self.cover[1]:
+            raise ValueError("cover needs low <= high")
+        return self
+
+
+def draw_pair(
+    law: Randomised, shape: tuple[int, ...], voxel: Voxel, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """An image with its labels.
+
+    Parameters
+    ----------
+    law
+        What it is drawn from.
+    shape
+        (Y, X) or (Z, Y, X), in voxels of size `voxel`.
+    rng
+        The same state gives the same pair.
+
+    Returns
+    -------
+    image, labels
+        (*S) float32 in [-1, 1], as networks see images; (*S) int32, 1..N, each object face-connected.
+
+    Raises
+    ------
+    UserError
+        Where objects would be smaller than two voxels.
+
+    Examples
+    --------
+    >>> law = Randomised(diameter=(10, 30))
+    >>> image, labels = draw_pair(law, (64, 64), Voxel((1.0, 1.0), "px"), np.random.default_rng(0))
+    >>> image.shape, image.dtype, labels.dtype
+    ((64, 64), dtype('float32'), dtype('int32'))
+    """
+    if len(shape) != voxel.ndim:
+        raise UserError(f"images of shape {shape} requested for voxels of {voxel}; give one size per axis")
+    finest = min(voxel.size)
+    if law.diameter[0] < 2 * finest:
+        raise UserError(
+            f"objects of {law.diameter[0]:g} {voxel.unit} are less than two voxels of {voxel} wide; set a larger "
+            "randomised.diameter"
+        )
+    flat = voxel.ndim == 2
+    size = np.array([1.0] * flat + [side / finest for side in voxel.size])
+    grid: tuple[int, int, int] = (1, shape[0], shape[1]) if flat else (shape[0], shape[1], shape[2])
+    diameter = math.exp(rng.uniform(*np.log(law.diameter))) / finest
+    kinds = Kinds(elongation=(0.03, law.elongation), cover=law.cover)
+    objects = crowd(kinds, diameter, grid, size, rng)
+    chances = Chances(tissue=law.tissue, walls=law.walls, dark=law.dark, coarse=law.coarse)
+    image = painted(objects, size, chances, rng)
+    return image.reshape(shape), objects.labels.reshape(shape)

@@ -1,0 +1,230 @@
+"""A model for objects of any size, made to fit some images: at which voxel size it works, and what it inverts.
+
+Such a model (`Segmenter.diameter`) has learnt objects of so many voxels across. The diameter of the objects in the
+images is measured without labels (measure.estimate), or given. Where the measurement is unsure, several diameters are
+tried on a part of the images; what the model finds there is measured again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import UserError
+from ..core.normalise import Recipe, recipes
+from ..core.voxel import Voxel
+from ..data.volumes import Volume, load_small
+from ..measure.estimate import estimate
+from ..measure.measurement import Measurement, Polarity
+from ..measure.shapes import ExpectedObjects, ObjectShapes, expectations, shapes
+from ..model import Segmenter
+from ..predict.pipeline import predict
+from .judge import Told, crop_middle, judge, share_of_progress, silent
+from .snapshot_choice import total_score
+
+POLARITIES = ("auto", "bright", "dark")
+SURE = 0.6  # confidence of a measurement that needs no second one
+AGREE = 1.35  # so much may the two ways to measure a diameter differ before both are plausible
+FLAT = 1.7  # median elongation in 3D from which on outlined objects may be pieces of walls between cells
+AROUND = 1.6  # the other diameters that are tried are smaller and larger by this factor
+FINER = 3.0  # voxels of the images are divided by so much at most: beyond, nothing is added but work
+NEAR = 1.25  # diameters that differ by less are one; networks have learnt objects of many sizes
+ROUNDS, FEW = 2, 5  # of measuring what is found, and objects that make a median
+SAMPLE = {2: 384 * 384, 3: 64 * 64 * 64}  # voxels of the network that an image is tried on
+IMAGES = 3  # that are tried
+ROOM = 400e6  # bytes of raw images that are kept in memory while they are measured
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """segmenter: one that works on these images, like any other. sentence: how it was fitted, for a person.
+
+    diameter: of the objects, in the images' unit; None where the model was for one size already. tried: the scores of
+    the diameters that were tried, by diameter.
+    """
+
+    segmenter: Segmenter
+    sentence: str = ""
+    diameter: float | None = None
+    polarity: Polarity | None = None
+    tried: dict[float, float] | None = None
+
+    def numbers(self) -> dict[str, Any]:
+        """What decides about results, as JSON values."""
+        return {} if self.diameter is None else {"diameter": self.diameter, "polarity": self.polarity}
+
+
+def fit(
+    segmenter: Segmenter, volumes: Sequence[Volume], diameter: float | None = None, polarity: str = "auto",
+    told: Told = silent,
+) -> Fit:  # fmt: skip
+    """Fit a model to images.
+
+    Parameters
+    ----------
+    segmenter
+        Any model; one that was trained for a size is given back as it is.
+    volumes
+        Images with the same axes and unit.
+    diameter
+        Median equivalent diameter of the objects in the images' unit; measured by default.
+    polarity
+        "bright" or "dark" objects; "auto" measures it.
+    told
+        Hears which share of the work is done.
+
+    Returns
+    -------
+    Fit
+        The model with its voxel size and polarity set.
+
+    Raises
+    ------
+    UserError
+        Where the model is for one size and a diameter or polarity is given, where axes or channels do not fit, and
+        where nothing in the images can be measured.
+    """
+    if segmenter.diameter is None:
+        if diameter is not None or polarity != "auto":
+            raise UserError(
+                "this model was trained for one size and polarity; leave `diameter` and `polarity` out, or take one of "
+                "the package"
+            )
+        return Fit(segmenter)
+    if polarity not in POLARITIES:
+        raise UserError(f"`polarity={polarity}` requested, available are {', '.join(POLARITIES)}; pass one of them")
+    refuse_others(segmenter, volumes)
+    given: Polarity | None = "bright" if polarity == "bright" else "dark" if polarity == "dark" else None
+    seen = None if diameter is not None and given else measured(volumes, diameter, given, told)
+    side: Polarity = given or (seen.polarity if seen else "bright")
+    if diameter is not None:
+        words = f"{side} objects {diameter:.3g} {volumes[0].voxel.unit} across, as given"
+        return Fit(fitted(segmenter, volumes, diameter, side), words, diameter, side)
+    assert seen is not None, "what is not given was measured"
+    return best(segmenter, volumes, seen, side, told)
+
+
+def measured(
+    volumes: Sequence[Volume], diameter: float | None, polarity: Polarity | None, told: Told
+) -> Measurement | None:  # fmt: skip
+    """What the images show; None where that fails and the diameter is known."""
+    step = lambda done, total: told(0.5 * done / total)
+    try:
+        return estimate(load_small(volumes, ROOM), [one.voxel for one in volumes], polarity, step)
+    except UserError as error:
+        if diameter is None:
+            raise UserError(f"{error}; or pass `diameter` of the objects") from None
+        return None
+
+
+def refuse_others(segmenter: Segmenter, volumes: Sequence[Volume]) -> None:
+    """Raises UserError for images of other axes or of several channels."""
+    for volume in volumes:
+        if volume.axes != segmenter.axes or volume.channels != segmenter.spec.channels:
+            raise UserError(
+                f"the model works on '{segmenter.axes}' images of one channel, {volume.name} has the axes "
+                f"'{volume.axes}' and {volume.channels} channels; choose a channel, or the model for these axes"
+            )
+
+
+def plausible(seen: Measurement) -> list[float]:
+    """Diameters that are worth a try, the most plausible first."""
+    outlined, characteristic = seen.whole_diameters[50], seen.evidence["characteristic_diameter"]
+    apart = max(outlined / characteristic, characteristic / outlined) if characteristic else 1.0
+    flat = seen.ndim == 3 and seen.elongation[50] > FLAT
+    if seen.confidence >= SURE and apart <= AGREE and not flat:
+        return [outlined]
+    return [outlined, outlined / AROUND, outlined * AROUND]
+
+
+def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, polarity: Polarity, told: Told) -> Fit:
+    """The model at the diameter that images and results agree on.
+
+    Where more than one diameter is plausible the one with the best label-free score on a part of the images is taken.
+    Then the objects that the model finds there are measured: the network tells nuclei from walls and texture, which the
+    measurement of raw images does not. Where they are of another size, the model is fitted to that.
+    """
+    sizes, unit = plausible(seen), seen.unit
+    parts = sample(volumes, sizes[0] / float(segmenter.diameter or 1))
+    words = f"{polarity} objects {sizes[0]:.3g} {unit} across, measured with a confidence of {seen.confidence:.2f}"
+    scores: dict[float, float] = {}
+    for number, size in enumerate(sizes if len(sizes) > 1 else []):
+        step = share_of_progress(lambda done: told(0.5 + 0.4 * done), number, len(sizes))
+        model = fitted(segmenter, volumes, size, polarity)
+        found = [judge(model, part, told=share_of_progress(step, i, len(parts))) for i, part in enumerate(parts)]
+        scores[size] = total_score(found).value
+    size = max(scores, key=lambda one: scores[one]) if scores else sizes[0]
+    if scores:
+        tries = ", ".join(f"{one:.3g} {unit}: {value:.2f}" for one, value in sorted(scores.items()))
+        words += f"; tried on a part of the images, scores {tries}"
+    for _ in range(ROUNDS):
+        model = fitted(segmenter, volumes, size, polarity)
+        again = found_diameter(model, parts)
+        if again is None or max(again / size, size / again) <= NEAR:
+            break
+        words += f"; at {size:.3g} {unit} the objects found are {again:.3g} {unit} across"
+        size = again
+    model = fitted(segmenter, volumes, size, polarity)
+    if size != sizes[0]:
+        words += f"; {size:.3g} {unit} is taken"
+    return Fit(model, words, size, polarity, scores or None)
+
+
+def sample(volumes: Sequence[Volume], side: float) -> list[Volume]:
+    """The middle of some images, as large as SAMPLE where the network's voxels have this side."""
+    count = min(len(volumes), IMAGES)
+    few = [volumes[i * len(volumes) // count] for i in range(count)]
+    voxels = [SAMPLE[len(one.axes)] * side ** len(one.axes) / one.voxel.volume for one in few]
+    return [crop_middle(one, max(int(most), 1)) for one, most in zip(few, voxels)]
+
+
+def found_diameter(model: Segmenter, parts: Sequence[Volume]) -> float | None:
+    """Median diameter of the objects that a model finds; None of too few."""
+    seen = [shapes(predict(model, part).labels, part.voxel) for part in parts]
+    every = ObjectShapes.join(seen).whole_objects().diameter
+    return float(np.median(every)) if every.size >= FEW else None
+
+
+def fitted(segmenter: Segmenter, volumes: Sequence[Volume], diameter: float, polarity: Polarity) -> Segmenter:
+    """The model at the voxel size at which objects of this diameter are as many voxels across as it asks for.
+
+    The network's voxels are cubes; those of the images are not made finer than FINER times.
+    """
+    assert segmenter.diameter is not None, "a model for one size needs no fit"
+    unit, finest = volumes[0].voxel.unit, min(min(one.voxel.size) for one in volumes)
+    side = max(diameter / segmenter.diameter, finest / FINER)
+    represent: Any = segmenter.representation
+    if represent.smallest is not None:
+        represent = represent.model_copy(update={"smallest": represent.smallest * side})
+    objects = {
+        name: scaled(one, side, unit).model_dump(mode="json", exclude_none=True)
+        for name, one in expectations(segmenter.card).items()
+    }
+    return replace(
+        segmenter,
+        voxel=Voxel((side,) * segmenter.voxel.ndim, unit),
+        representation=represent,
+        normalisation=inverted(segmenter.normalisation) if polarity == "dark" else segmenter.normalisation,
+        card=segmenter.card | {"objects": objects, "fitted": {"diameter": diameter, "polarity": polarity}},
+        diameter=None,
+    )
+
+
+def inverted(recipe: Recipe) -> Recipe:
+    """Dark objects become bright ones."""
+    first = recipes(recipe)[0]
+    return first.model_copy(update={"invert": not first.invert})
+
+
+def scaled(one: ExpectedObjects, side: float, unit: str) -> ExpectedObjects:
+    """What a model expects of objects, where its voxels have this side."""
+
+    def times(values: dict[str, float], factor: float) -> dict[str, float]:
+        return {key: value * factor for key, value in values.items()}
+
+    return one.model_copy(
+        update={
+            "unit": unit, "diameter": times(one.diameter, side), "density": times(one.density, side**-one.ndim),
+        }
+    )  # fmt: skip

@@ -1,0 +1,131 @@
+"""Training on synthetic images, and models for objects of any size that are fitted to images."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cytoshift.cli.new import new
+from cytoshift.configure.randomise import settings
+from cytoshift.configure.recipe import overlay_settings, survey_images
+from cytoshift.core.errors import UserError
+from cytoshift.core.settings import parse, read_yaml
+from cytoshift.core.voxel import Voxel
+from cytoshift.data.volumes import ImageSource, open_volumes
+from cytoshift.data.write import write_image
+from cytoshift.model import Segmenter
+from cytoshift.predict.pipeline import predict
+from cytoshift.synth.phantoms import phantom
+from cytoshift.train.fit import fit
+from cytoshift.train.run_settings import Run
+from cytoshift.trust.fit import AROUND, fitted, plausible
+from cytoshift.trust.fit import fit as to_images
+
+TINY = {"options.widths": [8, 8], "train.steps": 3, "train.batch": 1, "train.precision": "32", "tune": False}
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory):
+    """Folder of two phantoms of 14.5 um nuclei, at 0.65 um."""
+    folder = tmp_path_factory.mktemp("flat")
+    for i in range(2):
+        image, _, voxel = phantom("sparse-2d", 1, (192, 192), i)
+        write_image(folder / f"{i}.tif", image, voxel, "yx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(flat, tmp_path_factory):
+    """A model of three steps, for nuclei of any size."""
+    run = parse(
+        Run,
+        overlay_settings(settings(survey_images(ImageSource(paths=str(flat)))).model_dump(mode="json"), TINY),
+        "tiny",
+    )
+    trained = Segmenter.load(fit(run, tmp_path_factory.mktemp("run") / "run", quiet=True))
+    pixel = Voxel((1.0, 1.0), "px")
+    objects = {
+        "": trained.card["objects"][""]
+        | {"unit": "px", "diameter": {q: 20.0 for q in trained.card["objects"][""]["diameter"]}}
+    }
+    return replace(trained, voxel=pixel, diameter=20.0, card=trained.card | {"objects": objects})
+
+
+def test_settings_draw_objects_as_large_as_those_seen(flat, tmp_path):
+    out = tmp_path / "run.yaml"
+    new("randomised", [str(flat)], out=out)
+    run = parse(Run, read_yaml(out))
+    assert run.randomised.diameter[0] < 14.5 < run.randomised.diameter[1] < 30
+    assert run.represent.kind == "bcd" and run.tune and run.prior is None
+    assert out.with_suffix(".png").exists() and "\nrandomised:" in out.read_text()
+
+
+def test_a_training_in_3d_learns_from_synthetic_images_and_tunes_on_others(tmp_path):
+    image, _, voxel = phantom("hl60-3d-25", 1, (24, 48, 48))
+    write_image(tmp_path / "volume.tif", image, voxel, "zyx")
+    run = settings(survey_images(ImageSource(paths=str(tmp_path))))
+    changes = TINY | {"tune": True, "patch": [8, 24, 24]}
+    run = parse(Run, overlay_settings(run.model_dump(mode="json"), changes), "tiny")
+    found = Segmenter.load(fit(run, tmp_path / "run", quiet=True))
+    assert found.axes == "zyx" and found.card["method"] == "randomised" and found.card["objects"][""]["objects"]
+
+
+def test_a_method_without_randomised_says_what_is_missing(flat, tmp_path):
+    run = settings(survey_images(ImageSource(paths=str(flat)))).model_dump(mode="json")
+    with pytest.raises(UserError, match="do not say how they are drawn"):
+        fit(parse(Run, overlay_settings(run, TINY | {"randomised": None}), "tiny"), tmp_path / "run", quiet=True)
+
+
+def test_a_model_for_any_size_is_kept_and_read(model, tmp_path):
+    again = Segmenter.load(model.save(tmp_path / "model"))
+    assert again.diameter == 20.0 and '"diameter": 20.0' in (tmp_path / "model" / "model.json").read_text()
+    plain = replace(model, diameter=None).save(tmp_path / "plain")
+    assert Segmenter.load(plain).diameter is None and '"diameter": null' not in (plain / "model.json").read_text()
+
+
+def test_it_works_where_objects_are_as_many_voxels_across_as_it_asks_for(model, flat):
+    volumes = open_volumes(ImageSource(paths=str(flat)))
+    found = to_images(model, volumes)
+    side = found.segmenter.voxel.size[0]
+    assert found.segmenter.voxel.unit == "um" and found.diameter / side == pytest.approx(20.0)
+    assert found.diameter == pytest.approx(14.5, rel=0.2) or found.tried
+    assert found.polarity == "bright" and not found.segmenter.normalisation.invert
+    assert found.segmenter.representation.smallest == pytest.approx(model.representation.smallest * side)
+    assert found.segmenter.card["objects"][""]["diameter"]["50"] == pytest.approx(20 * side)
+    assert predict(found.segmenter, volumes[0]).labels.shape == volumes[0].shape
+
+
+def test_what_is_given_is_not_measured(model, flat):
+    volumes = open_volumes(ImageSource(paths=str(flat)))
+    found = to_images(model, volumes, diameter=26.0, polarity="dark")
+    assert found.segmenter.voxel.size == (1.3, 1.3) and found.segmenter.normalisation.invert
+    assert found.numbers() == {"diameter": 26.0, "polarity": "dark"}
+
+
+def test_images_are_not_made_finer_without_end(model, flat):
+    volumes = open_volumes(ImageSource(paths=str(flat)))
+    assert fitted(model, volumes, 0.01, "bright").voxel.size[0] == pytest.approx(0.65 / 3)
+
+
+def test_other_models_and_other_images_are_refused(model, flat, tmp_path):
+    volumes = open_volumes(ImageSource(paths=str(flat)))
+    with pytest.raises(UserError, match="trained for one size"):
+        to_images(replace(model, diameter=None), volumes, diameter=3.0)
+    with pytest.raises(UserError, match="was not fitted"):
+        predict(model, volumes[0])
+    write_image(tmp_path / "deep.tif", np.zeros((8, 32, 32), np.uint8), Voxel((1.0, 1.0, 1.0)), "zyx")
+    with pytest.raises(UserError, match="works on 'yx' images"):
+        to_images(model, open_volumes(ImageSource(paths=str(tmp_path / "deep.tif"))))
+
+
+def test_an_unsure_measurement_has_more_than_one_diameter(flat):
+    seen = survey_images(ImageSource(paths=str(flat))).measured
+    size = seen.whole_diameters[50]
+    sure = replace(seen, confidence=0.9, evidence=seen.evidence | {"characteristic_diameter": size})
+    assert plausible(sure) == [size]
+    assert plausible(replace(sure, confidence=0.1)) == pytest.approx([size, size / AROUND, size * AROUND])
+    apart = replace(sure, evidence=sure.evidence | {"characteristic_diameter": 2 * size})
+    assert len(plausible(apart)) == 3
+    pieces = seen.elongation | {50: 2.0}
+    assert len(plausible(replace(sure, elongation=pieces))) == 1
+    assert len(plausible(replace(sure, elongation=pieces, ndim=3))) == 3  # pieces of walls between cells
