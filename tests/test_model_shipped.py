@@ -18,7 +18,7 @@ from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.evaluation import report
 from cytoshift.model import Segmenter
 from cytoshift.model.segmenter import fingerprint
-from cytoshift.model.shipped import FOLDER, located, shipped
+from cytoshift.model.shipped import FOLDER, model_folder, model_names
 from cytoshift.synth.phantoms import phantom
 from cytoshift.train.fit import fit
 from cytoshift.train.run_settings import Run
@@ -46,7 +46,7 @@ def f1(out, truth):
 
 
 def test_the_models_are_there_small_and_with_a_card():
-    assert shipped() == NAMES
+    assert model_names() == NAMES
     for name in NAMES:
         folder = FOLDER / name
         assert sum(path.stat().st_size for path in folder.iterdir()) < 4e6
@@ -60,9 +60,9 @@ def test_the_models_are_there_small_and_with_a_card():
 
 def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert located("nuclei-2d") == FOLDER / "nuclei-2d"
+    assert model_folder("nuclei-2d") == FOLDER / "nuclei-2d"
     Segmenter.load("nuclei-2d").save(tmp_path / "nuclei-2d")
-    assert str(located("nuclei-2d")) == "nuclei-2d"
+    assert str(model_folder("nuclei-2d")) == "nuclei-2d"
     assert fingerprint("nuclei-2d") != fingerprint(FOLDER / "nuclei-2d")  # weights in 32 bits
     with pytest.raises(UserError, match="nuclei-2d, nuclei-3d"):
         Segmenter.load("nuclei-4d")

@@ -10,7 +10,7 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.data.drawn import DrawnImages
 from cytoshift.represent import BCD
 from cytoshift.synth import Randomised, draw_pair
-from cytoshift.synth.fields import linear, noise, pooled, spline
+from cytoshift.synth.fields import linear, noise, pool_weights, spline
 
 FLAT, DEEP = Voxel((1.0, 1.0), "px"), Voxel((1.0, 1.0, 1.0), "px")
 CASES = [(Randomised(diameter=(10, 30)), (96, 96), FLAT), (Randomised(diameter=(8, 14)), (24, 32, 40), DEEP)]
@@ -78,7 +78,7 @@ def test_objects_of_less_than_two_voxels_are_refused():
 def test_fields_have_unit_variance_and_weights_sum_to_one():
     for shape, cell in (((256, 256), 4.0), ((48, 48, 48), 3.0), ((200, 200), 1.0)):
         assert noise(shape, np.array(cell), stream(0, "field")).std() == pytest.approx(1, abs=0.15)
-    for weights in (spline(40, 3.3, 0.2), linear(40, 13), pooled(40, 13)):
+    for weights in (spline(40, 3.3, 0.2), linear(40, 13), pool_weights(40, 13)):
         assert weights.sum(axis=1) == pytest.approx(np.ones(len(weights)), abs=1e-5)
 
 

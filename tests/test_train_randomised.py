@@ -18,8 +18,8 @@ from cytoshift.predict.pipeline import predict
 from cytoshift.synth.phantoms import phantom
 from cytoshift.train.fit import fit
 from cytoshift.train.run_settings import Run
-from cytoshift.trust.fit import AROUND, fitted, plausible
-from cytoshift.trust.fit import fit as to_images
+from cytoshift.trust.size_fit import AROUND, fit_segmenter, plausible
+from cytoshift.trust.size_fit import fit as to_images
 
 TINY = {"options.widths": [8, 8], "train.steps": 3, "train.batch": 1, "train.precision": "32", "tune": False}
 
@@ -104,7 +104,7 @@ def test_what_is_given_is_not_measured(model, flat):
 
 def test_images_are_not_made_finer_without_end(model, flat):
     volumes = open_volumes(ImageSource(paths=str(flat)))
-    assert fitted(model, volumes, 0.01, "bright").voxel.size[0] == pytest.approx(0.65 / 3)
+    assert fit_segmenter(model, volumes, 0.01, "bright").voxel.size[0] == pytest.approx(0.65 / 3)
 
 
 def test_other_models_and_other_images_are_refused(model, flat, tmp_path):

@@ -6,10 +6,10 @@ import torch
 
 from cytoshift.core.batch import (
     BiasFieldBatch,
-    Drawn,
     LabelledBatch,
     LabelledPair,
     MaskBatch,
+    SyntheticBatch,
     UnlabelledBatch,
     UnlabelledPair,
 )
@@ -65,7 +65,7 @@ def batch_of(method, ndim=2, seed=0):
         UnlabelledBatch: lambda: UnlabelledBatch(image()),
         BiasFieldBatch: lambda: BiasFieldBatch(*(image(),) * 2),
         MaskBatch: lambda: MaskBatch((draw() > 0.7).float()),
-        Drawn: lambda: Drawn(image(), target()),
+        SyntheticBatch: lambda: SyntheticBatch(image(), target()),
         LabelledBatch: lambda: LabelledBatch(image(), target()),
         LabelledPair: lambda: LabelledPair(image(), target(), image()),
         UnlabelledPair: lambda: UnlabelledPair(image(), image()),

@@ -60,7 +60,7 @@ def shipped(folder: Path, name: str, step: str | None) -> Segmenter:
         "title": METHODS[run.method].title,
         "papers": [*METHODS[run.method].papers, *run.represent.papers],
         "summary": SUMMARY[name],
-        "learnt from": "domain-randomised synthetic images (cytoshift.synth.randomised), no real image and no label",
+        "learnt from": "domain-randomised synthetic images (cytoshift.synth.random_pairs), no real image and no label",
         "training": f"{reached} of {run.train.steps} steps of {run.train.batch} patches of "
         f"{' x '.join(map(str, run.patch))}, seed {run.seed}, {reached / steps * seconds / 3600:.2f} hours on one core "
         "that other programs shared",

@@ -33,8 +33,8 @@ from .predict.pipeline import segment as segment_volume
 from .report import write_report
 from .train.fit import fit as fit_settings
 from .train.run_settings import Run
-from .trust.fit import fit as to_images
 from .trust.sampled_boxes import MOST, judge_image
+from .trust.size_fit import fit as to_images
 from .trust.trust_tables import JudgedLabels
 
 Image = NDArray[Any] | Volume | str | Path

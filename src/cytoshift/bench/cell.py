@@ -40,7 +40,7 @@ from ..predict.pipeline import Options, predict
 from ..train import checkpoint
 from ..train.fit import fit
 from ..train.run_settings import Run
-from ..trust.fit import fit as to_images
+from ..trust.size_fit import fit as to_images
 from .classical import classical
 from .datasets import Material, short_digest
 from .scoring import FoundObjects, Segment, object_scores, score_dataset
@@ -165,7 +165,7 @@ def prepare_segment(
     if isinstance(contender, ClassicalBaseline):
         return partial(run_classical, contender, dark_classes(here)), {}
     if isinstance(contender, ExistingModel):
-        return fitting(contender, here), {}
+        return segment_with_fit(contender, here), {}
     folder = cell.folder(out, material.files)
     if isinstance(contender, FinetunedMethod):
         run = finetuning_settings(cell, contender, material, out, quiet)
@@ -178,7 +178,7 @@ def prepare_segment(
     return segment_with(contender, trained), cost | {"labelled": labelled_amount(contender, here)}
 
 
-def fitting(contender: ExistingModel, here: Material) -> Segment:
+def segment_with_fit(contender: ExistingModel, here: Material) -> Segment:
     """How a model that was trained elsewhere segments; one for any size is fitted to the images, with the first of
     them, so that this counts into the time."""
     images = [pair.image for pair in here.pairs]

@@ -54,14 +54,14 @@ def assess(
     from ..model import Segmenter
     from ..trust.assess import assess as judged
     from ..trust.assess import describe_learnability
-    from .segment import fitted
+    from .segment import fit_to_sizes
 
     volumes = open_volumes(image_source(list(images), axes, channel, level, voxel, unit, frames))
     given = [("axes", axes), ("channel", channel), ("level", level or None), ("voxel", voxel), ("unit", unit),
              ("frames", frames)]  # fmt: skip
     flags = [f"--{name}={value}" for name, value in given if value is not None]
     loaded = {
-        path: fitted(Segmenter.load(path, inputs.choose_device(device)), volumes, quiet=quiet)[0]
+        path: fit_to_sizes(Segmenter.load(path, inputs.choose_device(device)), volumes, quiet=quiet)[0]
         for path in model or []
     }
     found = {}

@@ -14,19 +14,19 @@ def models(
     """List the models that come with the package: what they learnt from, their scores, where they fail."""
     from ..core.errors import UserError
     from ..model.segmenter import read_model_file
-    from ..model.shipped import FOLDER, shipped
+    from ..model.shipped import FOLDER, model_names
 
-    if name is not None and name not in shipped():
-        raise UserError(f"model '{name}' requested, available are {', '.join(shipped())}; pass one of them")
+    if name is not None and name not in model_names():
+        raise UserError(f"model '{name}' requested, available are {', '.join(model_names())}; pass one of them")
     cards: dict[str, Any] = {}
-    for one in [name] if name else shipped():
+    for one in [name] if name else model_names():
         content = read_model_file(FOLDER / one)
         cards[one] = {"axes": content.axes, "diameter": content.diameter} | content.card
-    words = "\n\n".join(described(one, card) for one, card in cards.items())
+    words = "\n\n".join(card_text(one, card) for one, card in cards.items())
     conclude(as_json, words, verb="models", models=cards)
 
 
-def described(name: str, card: dict[str, Any]) -> str:
+def card_text(name: str, card: dict[str, Any]) -> str:
     """A card as text."""
     lines = [f"{name}: {card.get('summary', '')}"]
     for key in ("learnt from", "training", "size"):

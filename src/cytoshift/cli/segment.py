@@ -134,7 +134,7 @@ def segment(
             f"order of the training, as --channel {numbers}"
         )
     volumes = open_volumes(source)
-    segmenter, fit = fitted(segmenter, volumes, diameter, polarity, quiet)
+    segmenter, fit = fit_to_sizes(segmenter, volumes, diameter, polarity, quiet)
     for volume in volumes:
         refuse_mismatch(segmenter, volume, options)
     if odd := [sentence for volume in volumes if (sentence := odd_voxels(segmenter, volume))]:
@@ -171,13 +171,13 @@ def segment(
         raise typer.Exit(MISMATCH)
 
 
-def fitted(
+def fit_to_sizes(
     segmenter: "Segmenter", volumes: "Sequence[Volume]", diameter: float | None = None, polarity: str = "auto",
     quiet: bool = False,
 ) -> "tuple[Segmenter, dict[str, Any]]":  # fmt: skip
     """A model of the package made to fit the images, any other one as it is; and what was found, said to the user."""
     from ..core.progress import Progress
-    from ..trust.fit import fit
+    from ..trust.size_fit import fit
 
     if segmenter.diameter is None:
         return fit(segmenter, volumes, diameter, polarity).segmenter, {}

@@ -51,7 +51,7 @@ def trust(
     from ..report.segmentation_page import account_of
     from ..trust.score import mean_score, weakest_criterion
     from ..trust.trust_tables import places, score_entry, write
-    from .segment import fitted
+    from .segment import fit_to_sizes
 
     source = image_source(list(images), axes, channel, level, voxel, unit, frames)
     refuse_inputs(places(Path(labels)), [source], [model], labels=[labels])
@@ -59,7 +59,7 @@ def trust(
         refuse_foreign_files(places(Path(labels)), overwrite)
         segmenter = Segmenter.load(model, inputs.choose_device(device))
         volumes = open_volumes(source)
-        segmenter, _ = fitted(segmenter, volumes, quiet=quiet)
+        segmenter, _ = fit_to_sizes(segmenter, volumes, quiet=quiet)
         judged = run(segmenter, volumes, labels, boxes, quiet)
         table, scores = write(judged, Path(labels), str(model))
         page = write_report(place) if (place := account_of(Path(labels.partition("::")[0]))) else None

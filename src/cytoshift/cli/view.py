@@ -160,14 +160,14 @@ def model_layers(model: Path, device: str, source: "ImageSource") -> "list[Layer
     from ..predict.live import LiveClass, LiveSegmentation
     from ..view.layers import Layer
     from ..view.virtual_zarr import VirtualZarr
-    from .segment import fitted
+    from .segment import fit_to_sizes
 
     found = open_pyramid(source)
     if len(found) > 1:
         raise UserError(f"a model is asked for and {len(found)} images are given; name one of them, or one of --frames")
     volume = found[0].volume
     rough = next((level for level in reversed(found[0].levels) if level.array.size >= ROUGH), found[0].levels[0])
-    segmenter, _ = fitted(Segmenter.load(model, inputs.choose_device(device)), [volume])
+    segmenter, _ = fit_to_sizes(Segmenter.load(model, inputs.choose_device(device)), [volume])
     live = LiveSegmentation(segmenter, volume, replace(volume, array=rough.array))
     if not live.whole and live.segmenter.scale is None and rough is not found[0].levels[0]:
         shape = " x ".join(map(str, rough.array.shape))

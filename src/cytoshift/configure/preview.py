@@ -12,7 +12,7 @@ from ..draw import colour_labels, composite, image_grid, thumbnail
 from ..labels.ids import sizes
 from ..methods.supervised import Supervised
 from ..synth import draw_labels
-from ..train.domain_streams import domain_streams, drawn, image_stream, mask_drawer
+from ..train.domain_streams import domain_streams, image_stream, mask_drawer, synthetic_stream
 from ..train.run_settings import Run
 from ..train.trainer import working_voxel
 
@@ -71,7 +71,11 @@ def preview_masks(run: Run, volumes: Sequence[Volume], working: Voxel) -> Pictur
 
 def of_images(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
     """Patches as the network will see them beside synthetic images and their labels."""
-    made, target, square = drawn(run, working), image_stream(run, volumes, working), Voxel(working.size, working.unit)
+    made, target, square = (
+        synthetic_stream(run, working),
+        image_stream(run, volumes, working),
+        Voxel(working.size, working.unit),
+    )
     rows = []
     for i in range(SHOWN):
         image, labels = made.pair(i)

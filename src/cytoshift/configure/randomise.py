@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from ..core.batch import Drawn
+from ..core.batch import SyntheticBatch
 from ..core.settings import parse
 from ..methods import METHODS
 from ..methods.randomised import Randomised
@@ -32,7 +32,7 @@ Written = Literal["bcd", "bc", "semantic", "ternary"]
 def synthesises(method: str) -> bool:
     """Whether a method learns from synthetic images."""
     known = METHODS.get(method)
-    return known is not None and Drawn in known.batch.__annotations__.values()
+    return known is not None and SyntheticBatch in known.batch.__annotations__.values()
 
 
 def settings(survey: Survey, preset: str = "laptop", *, represent: Written = "bcd", seed: int = 0) -> Run:
@@ -81,7 +81,7 @@ def settings(survey: Survey, preset: str = "laptop", *, represent: Written = "bc
     )
 
 
-def commented(run: Run, survey: Survey) -> str:
+def to_commented_yaml(run: Run, survey: Survey) -> str:
     """run.yaml with words on each group of settings."""
     unit = survey.measured.unit
     words = comments(run, survey) | {

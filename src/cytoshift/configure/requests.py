@@ -172,7 +172,7 @@ def configure(
         ways = configure_source_classes if asked.channels else configure_source
         return ways(method, target, source, asked, represent, progress)
     if whole:
-        return synthesised(target, asked, represent, progress)
+        return configure_synthetic(target, asked, represent, progress)
     return (configure_mask_classes if asked.channels else configure_masks)(method, target, asked, represent, progress)
 
 
@@ -216,13 +216,13 @@ def configure_masks(
     return RunConfiguration(run, recipe.to_commented_yaml(run, survey), survey.sentence())
 
 
-def synthesised(
+def configure_synthetic(
     target: ImageSource, asked: Requests, represent: randomise.Written, progress: recipe.Told | None
 ) -> RunConfiguration:
     """A method that learns from synthetic images with objects like those seen."""
     survey = recipe.survey_images(target, polarity_literal(asked), progress)
     run = randomise.settings(survey, asked.preset, represent=represent)
-    return RunConfiguration(run, randomise.commented(run, survey), survey.sentence())
+    return RunConfiguration(run, randomise.to_commented_yaml(run, survey), survey.sentence())
 
 
 def configure_mask_classes(

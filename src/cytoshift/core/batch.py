@@ -33,7 +33,7 @@ class MaskBatch(NamedTuple):
     target: "Tensor"  # (B, K, *S) float32 in [0, 1]
 
 
-class Drawn(NamedTuple):
+class SyntheticBatch(NamedTuple):
     """Synthetic images with their ground truth."""
 
     image: "Tensor"  # (B, C, *S) float32, as normalised images are

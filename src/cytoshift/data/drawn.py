@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.batch import Drawn
+from ..core.batch import SyntheticBatch
 from ..core.rng import stream
 from ..core.voxel import Voxel
 from ..represent import Representation
@@ -25,7 +25,7 @@ class DrawnImages:
     has its distances, and its largest one, from what lies beyond.
     """
 
-    kind: ClassVar[type] = Drawn
+    kind: ClassVar[type] = SyntheticBatch
 
     def __init__(
         self, law: Randomised, represent: Representation, working: Voxel, patch: tuple[int, ...], seed: int,

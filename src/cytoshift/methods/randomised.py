@@ -11,14 +11,14 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..core.batch import Drawn
+from ..core.batch import SyntheticBatch
 from ..nets.unet import UNetSpec
 from .backbone import LEAN, Backbone
 from .base import Method, MonitorSpec, Task, Translation, Update, channels_picture, logits_picture
 
 
 class Batch(NamedTuple):
-    synthetic: Drawn
+    synthetic: SyntheticBatch
 
 
 class Options(Backbone):

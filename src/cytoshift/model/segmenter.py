@@ -22,7 +22,7 @@ from ..core.settings import Settings, parse, shorten
 from ..core.voxel import Voxel
 from ..nets.network_spec import NetSpec
 from ..represent import RepresentationSettings
-from .shipped import located, shipped
+from .shipped import model_folder, model_names
 
 FORMAT = 1  # of model.json; raised when an older reader would misread it
 JSON, WEIGHTS = "model.json", "weights.safetensors"
@@ -71,7 +71,7 @@ class Segmenter:
     representation: activates and decodes the channels, with its thresholds in the unit of `voxel`.
     card: what a person wants to know (method, data, settings, date); JSON values, nothing is computed from it.
     diameter: of a model for objects of any size, how many voxels of the network they shall be across; `voxel` is then
-        a pixel, and the model is fitted to images before it is used (trust.fit). None: `voxel` holds as it is.
+        a pixel, and the model is fitted to images before it is used (trust.size_fit). None: `voxel` holds as it is.
     """
 
     spec: NetSpec
@@ -160,7 +160,7 @@ class Segmenter:
         Executes nothing from the folder and needs no training code. Raises UserError, one sentence, where a file
         is missing, damaged or from a newer version, and where weights and network do not fit.
         """
-        folder = located(folder)
+        folder = model_folder(folder)
         content = read_model_file(folder)
         # Built without memory, so that a damaged size cannot ask for any: the weights bring it.
         with torch.device("meta"):
@@ -200,7 +200,7 @@ def fingerprint(folder: Path | str) -> str:
     """A digest of a model folder: two that are equal give the same instances."""
     digest = hashlib.blake2b(digest_size=16)
     for name in (JSON, WEIGHTS):
-        with (located(folder) / name).open("rb") as file:
+        with (model_folder(folder) / name).open("rb") as file:
             while part := file.read(2**20):
                 digest.update(part)
     return digest.hexdigest()
@@ -212,7 +212,7 @@ def read_model_file(folder: Path) -> ModelFile:
     if not folder.is_dir():
         raise UserError(
             f"model folder {folder} does not exist; pass the folder 'model' of a run of 'cytoshift train', or one of "
-            f"the models of the package: {', '.join(shipped())}"
+            f"the models of the package: {', '.join(model_names())}"
         )
     if not path.is_file():
         inner = folder / "model"

@@ -6,7 +6,7 @@ FOLDER = Path(__file__).with_name("shipped")
 JSON = "model.json"
 
 
-def shipped() -> tuple[str, ...]:
+def model_names() -> tuple[str, ...]:
     """Their names.
 
     >>> "nuclei-2d" in shipped()
@@ -15,9 +15,9 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in FOLDER.glob(f"*/{JSON}")))
 
 
-def located(model: Path | str) -> Path:
+def model_folder(model: Path | str) -> Path:
     """The folder of a model: the path itself, or that of a shipped model of this name where there is no such path."""
     path = Path(model)
-    if not path.exists() and str(model) in shipped():
+    if not path.exists() and str(model) in model_names():
         return FOLDER / str(model)
     return path

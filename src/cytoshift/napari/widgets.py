@@ -20,7 +20,7 @@ from ..metrics import evaluation
 from ..model import Segmenter
 from ..predict.pipeline import Options, predict
 from ..synth import draw_labels
-from ..trust.fit import fit
+from ..trust.size_fit import fit
 from ..view.properties import SURE
 from .glue import label_layer, volume_of
 

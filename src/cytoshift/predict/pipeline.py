@@ -291,7 +291,7 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
     if segmenter.diameter is not None:
         raise UserError(
             f"the model is for objects of any size and was not fitted to {volume.name}; fit it with "
-            "cytoshift.trust.fit.fit(model, volumes), as 'cytoshift segment' does"
+            "cytoshift.trust.size_fit.fit(model, volumes), as 'cytoshift segment' does"
         )
     if volume.axes != segmenter.axes:
         flat = len(volume.axes) > len(segmenter.axes)

@@ -75,7 +75,7 @@ def linear(count: int, nodes: int) -> Float:
     return weights
 
 
-def pooled(count: int, nodes: int) -> Float:
+def pool_weights(count: int, nodes: int) -> Float:
     """Weights (nodes, count) of the mean of so many neighbouring samples each."""
     edges = np.linspace(0, count, nodes + 1)
     start, stop = edges[:-1, None], edges[1:, None]

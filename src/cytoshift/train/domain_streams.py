@@ -3,7 +3,15 @@
 from collections.abc import Callable
 from functools import partial
 
-from ..core.batch import BiasFieldBatch, Drawn, LabelledBatch, LabelledPair, MaskBatch, UnlabelledBatch, UnlabelledPair
+from ..core.batch import (
+    BiasFieldBatch,
+    LabelledBatch,
+    LabelledPair,
+    MaskBatch,
+    SyntheticBatch,
+    UnlabelledBatch,
+    UnlabelledPair,
+)
 from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.voxel import Voxel
@@ -30,7 +38,7 @@ def domain_streams(run: Run, batch: type, volumes: list[Volume], working: Voxel)
         BiasFieldBatch: lambda name: bias_field_stream(run, volumes, working),
         UnlabelledPair: lambda name: pair_stream(run, volumes, working),
         MaskBatch: lambda name: mask_stream(run, working),
-        Drawn: lambda name: drawn(run, working),
+        SyntheticBatch: lambda name: synthetic_stream(run, working),
         LabelledBatch: lambda name: labelled_stream(run, LabelledImages, volumes, working),
         LabelledPair: lambda name: labelled_stream(run, LabelledPairs, volumes, working),
     }
@@ -59,7 +67,7 @@ def mask_stream(run: Run, working: Voxel) -> SyntheticMasks:
     return SyntheticMasks(draw, run.represent, working, run.patch, run.seed)
 
 
-def drawn(run: Run, working: Voxel) -> DrawnImages:
+def synthetic_stream(run: Run, working: Voxel) -> DrawnImages:
     if run.randomised is None:
         raise UserError(
             f"method '{run.method}' learns from synthetic images, and the settings do not say how they are drawn; "

@@ -13,9 +13,9 @@ from pydantic import Field, field_validator, model_validator
 from ..core.errors import UserError
 from ..core.settings import Settings
 from ..core.voxel import Voxel
-from .contrast import Chances, painted
 from .crowd import Kinds, crowd
 from .prior import Positive, Range, Share, refuse_descending
+from .random_contrast import Chances, paint_objects
 
 
 class Randomised(Settings):
@@ -95,5 +95,5 @@ def draw_pair(
     kinds = Kinds(elongation=(0.03, law.elongation), cover=law.cover)
     objects = crowd(kinds, diameter, grid, size, rng)
     chances = Chances(tissue=law.tissue, walls=law.walls, dark=law.dark, coarse=law.coarse)
-    image = painted(objects, size, chances, rng)
+    image = paint_objects(objects, size, chances, rng)
     return image.reshape(shape), objects.labels.reshape(shape)

@@ -96,16 +96,16 @@ def fit(
         raise UserError(f"`polarity={polarity}` requested, available are {', '.join(POLARITIES)}; pass one of them")
     refuse_others(segmenter, volumes)
     given: Polarity | None = "bright" if polarity == "bright" else "dark" if polarity == "dark" else None
-    seen = None if diameter is not None and given else measured(volumes, diameter, given, told)
+    seen = None if diameter is not None and given else measure_objects(volumes, diameter, given, told)
     side: Polarity = given or (seen.polarity if seen else "bright")
     if diameter is not None:
         words = f"{side} objects {diameter:.3g} {volumes[0].voxel.unit} across, as given"
-        return Fit(fitted(segmenter, volumes, diameter, side), words, diameter, side)
+        return Fit(fit_segmenter(segmenter, volumes, diameter, side), words, diameter, side)
     assert seen is not None, "what is not given was measured"
     return best(segmenter, volumes, seen, side, told)
 
 
-def measured(
+def measure_objects(
     volumes: Sequence[Volume], diameter: float | None, polarity: Polarity | None, told: Told
 ) -> Measurement | None:  # fmt: skip
     """What the images show; None where that fails and the diameter is known."""
@@ -151,7 +151,7 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
     scores: dict[float, float] = {}
     for number, size in enumerate(sizes if len(sizes) > 1 else []):
         step = share_of_progress(lambda done: told(0.5 + 0.4 * done), number, len(sizes))
-        model = fitted(segmenter, volumes, size, polarity)
+        model = fit_segmenter(segmenter, volumes, size, polarity)
         found = [judge(model, part, told=share_of_progress(step, i, len(parts))) for i, part in enumerate(parts)]
         scores[size] = total_score(found).value
     size = max(scores, key=lambda one: scores[one]) if scores else sizes[0]
@@ -159,13 +159,13 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
         tries = ", ".join(f"{one:.3g} {unit}: {value:.2f}" for one, value in sorted(scores.items()))
         words += f"; tried on a part of the images, scores {tries}"
     for _ in range(ROUNDS):
-        model = fitted(segmenter, volumes, size, polarity)
+        model = fit_segmenter(segmenter, volumes, size, polarity)
         again = found_diameter(model, parts)
         if again is None or max(again / size, size / again) <= NEAR:
             break
         words += f"; at {size:.3g} {unit} the objects found are {again:.3g} {unit} across"
         size = again
-    model = fitted(segmenter, volumes, size, polarity)
+    model = fit_segmenter(segmenter, volumes, size, polarity)
     if size != sizes[0]:
         words += f"; {size:.3g} {unit} is taken"
     return Fit(model, words, size, polarity, scores or None)
@@ -186,7 +186,7 @@ def found_diameter(model: Segmenter, parts: Sequence[Volume]) -> float | None:
     return float(np.median(every)) if every.size >= FEW else None
 
 
-def fitted(segmenter: Segmenter, volumes: Sequence[Volume], diameter: float, polarity: Polarity) -> Segmenter:
+def fit_segmenter(segmenter: Segmenter, volumes: Sequence[Volume], diameter: float, polarity: Polarity) -> Segmenter:
     """The model at the voxel size at which objects of this diameter are as many voxels across as it asks for.
 
     The network's voxels are cubes; those of the images are not made finer than FINER times.
@@ -198,26 +198,26 @@ def fitted(segmenter: Segmenter, volumes: Sequence[Volume], diameter: float, pol
     if represent.smallest is not None:
         represent = represent.model_copy(update={"smallest": represent.smallest * side})
     objects = {
-        name: scaled(one, side, unit).model_dump(mode="json", exclude_none=True)
+        name: scale_expectations(one, side, unit).model_dump(mode="json", exclude_none=True)
         for name, one in expectations(segmenter.card).items()
     }
     return replace(
         segmenter,
         voxel=Voxel((side,) * segmenter.voxel.ndim, unit),
         representation=represent,
-        normalisation=inverted(segmenter.normalisation) if polarity == "dark" else segmenter.normalisation,
+        normalisation=invert_recipe(segmenter.normalisation) if polarity == "dark" else segmenter.normalisation,
         card=segmenter.card | {"objects": objects, "fitted": {"diameter": diameter, "polarity": polarity}},
         diameter=None,
     )
 
 
-def inverted(recipe: Recipe) -> Recipe:
+def invert_recipe(recipe: Recipe) -> Recipe:
     """Dark objects become bright ones."""
     first = recipes(recipe)[0]
     return first.model_copy(update={"invert": not first.invert})
 
 
-def scaled(one: ExpectedObjects, side: float, unit: str) -> ExpectedObjects:
+def scale_expectations(one: ExpectedObjects, side: float, unit: str) -> ExpectedObjects:
     """What a model expects of objects, where its voxels have this side."""
 
     def times(values: dict[str, float], factor: float) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Objects -> an image of them by random contrast: intensities, surroundings, light, optics, camera.
 
 Each function changes one thing, by numbers that it draws, and takes and gives an image (Z, Y, X) of one plane or
-many. Intensities are those of an arbitrary light; `exposed` brings them to [-1, 1] as a normalised image has them.
+many. Intensities are those of an arbitrary light; `expose` brings them to [-1, 1] as a normalised image has them.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from scipy import ndimage
 from scipy.fft import dctn, idctn
 
 from .crowd import Crowd, Kinds, crowd
-from .fields import along, blob, linear, noise, octaves, pooled
+from .fields import along, blob, linear, noise, octaves, pool_weights
 
 Float = NDArray[np.float32]
 BLOCK = 8  # pixels of a side of a JPEG block
@@ -68,7 +68,7 @@ class Scene(NamedTuple):
         return octaves(self.shape, [max(float(one), 1.0) for one in scales], power, self.size, self.rng)
 
 
-def painted(objects: Crowd, size: NDArray[np.float64], chances: Chances, rng: np.random.Generator) -> Float:
+def paint_objects(objects: Crowd, size: NDArray[np.float64], chances: Chances, rng: np.random.Generator) -> Float:
     """An image of these objects in [-1, 1], by random contrast.
 
     Parameters
@@ -96,13 +96,13 @@ def painted(objects: Crowd, size: NDArray[np.float64], chances: Chances, rng: np
         if rng.random() < chance:
             light = step(scene, light, top)
     if tissue and rng.random() < chances.stain:
-        light, top = stained(scene, light, top)
+        light, top = add_stain(scene, light, top)
     light = np.maximum(light, 0)
     if rng.random() < chances.dark:
         light, top = float(light.max()) * np.float32(1.05) - light, float(light.max())
-    light = shaded(scene, light)
-    light = photographed(scene, light, top, chances.coarse)
-    image = exposed(scene, light, top)
+    light = shade_light(scene, light)
+    light = record_photons(scene, light, top, chances.coarse)
+    image = expose(scene, light, top)
     return jpeg(scene, image) if rng.random() < chances.blocks else image
 
 
@@ -181,7 +181,7 @@ def walls(scene: Scene, light: Float, top: float) -> Float:
     rng, outside = scene.rng, ~scene.inside
     width = rng.uniform(0.6, max(0.9, 0.08 * scene.objects.diameter))
     if rng.random() < 0.6 and len(scene.objects.centres) > 2:
-        gap = between(scene)
+        gap = boundary_distance(scene)
         sheet = np.exp(-np.square(gap / np.float32(2 * width)))
     else:
         sheet = np.zeros(scene.shape, np.float32)
@@ -197,7 +197,7 @@ def walls(scene: Scene, light: Float, top: float) -> Float:
     return np.asarray(light + added, np.float32)
 
 
-def between(scene: Scene) -> Float:
+def boundary_distance(scene: Scene) -> Float:
     """How much further the second nearest centre of an object is than the nearest one, in sides of a voxel."""
     from scipy.spatial import cKDTree
 
@@ -237,7 +237,7 @@ def halo(scene: Scene, light: Float, top: float) -> Float:
     return light + np.float32(scene.rng.uniform(0, 0.5)) * ndimage.gaussian_filter(light, wide, truncate=2.5)
 
 
-def stained(scene: Scene, light: Float, top: float) -> tuple[Float, float]:
+def add_stain(scene: Scene, light: Float, top: float) -> tuple[Float, float]:
     """The light taken for the density of a nuclear stain beside another one, and what a camera sees of both: the
     luminance of the light that three colours let through, inverted."""
     rng = scene.rng
@@ -250,7 +250,7 @@ def stained(scene: Scene, light: Float, top: float) -> tuple[Float, float]:
     return 1 - through, float(np.ptp(through))
 
 
-def shaded(scene: Scene, light: Float) -> Float:
+def shade_light(scene: Scene, light: Float) -> Float:
     """Uneven light: a smooth factor, a smooth addition, and less of it with depth."""
     rng, extent = scene.rng, np.array(scene.shape)
     if rng.random() < 0.5:
@@ -264,7 +264,7 @@ def shaded(scene: Scene, light: Float) -> Float:
     return light
 
 
-def photographed(scene: Scene, light: Float, top: float, coarse: float) -> Float:
+def record_photons(scene: Scene, light: Float, top: float, coarse: float) -> Float:
     """Blurred by a random point spread function that is longer along z, sampled more coarsely, with Poisson and read
     noise, and brought back to the grid. coarse: how often it is sampled more coarsely."""
     rng, deep = scene.rng, scene.shape[0] > 1
@@ -279,7 +279,7 @@ def photographed(scene: Scene, light: Float, top: float, coarse: float) -> Float
     for axis, factor in enumerate(factors):
         if factor > 1:
             nodes = max(round(scene.shape[axis] / factor), 1)
-            light = along(light, pooled(scene.shape[axis], nodes), axis)
+            light = along(light, pool_weights(scene.shape[axis], nodes), axis)
     shot, read = seldom(rng, 0.2), seldom(rng, 0.15)
     sigma_of = np.sqrt(np.float32(shot**2 * top) * np.maximum(light, 0) + np.float32((read * top) ** 2))
     light = light + sigma_of * rng.standard_normal(light.shape, dtype=np.float32)
@@ -291,7 +291,7 @@ def photographed(scene: Scene, light: Float, top: float, coarse: float) -> Float
     return np.asarray(light, np.float32)
 
 
-def exposed(scene: Scene, light: Float, top: float) -> Float:
+def expose(scene: Scene, light: Float, top: float) -> Float:
     """To [-1, 1], as percentiles of a larger image do: what is brightest in it need not lie in this part."""
     rng = scene.rng
     low, high = np.percentile(light, (rng.uniform(0, 2), rng.uniform(98.5, 100)))
