@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from cytoshift.methods import METHODS
+from cytoshift.train.checkpoint import load
 from cytoshift.train.run_settings import Train
 from cytoshift.train.step import optimizers, rate
 
@@ -37,3 +39,29 @@ def test_adam_moves_all_of_a_player_alike():
     (group,) = optimizers({"net": nn.Conv2d(1, 2, 3)}, Train())["net"].param_groups
     assert isinstance(optimizers({"net": nn.Conv2d(1, 2, 3)}, Train())["net"], torch.optim.Adam)
     assert len(group["params"]) == 2
+
+
+class Players(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.discriminator_x = nn.Conv2d(1, 2, 3)
+
+
+def test_a_checkpoint_with_old_names_of_players_goes_on(tmp_path):
+    before, after = Players(), Players()
+    old = {key.replace("discriminator", "critic"): value for key, value in before.state_dict().items()}  # old name
+    adam, fresh = (torch.optim.Adam(one.parameters(), lr=lr) for one, lr in ((before, 0.5), (after, 0.1)))
+    parts = {"method": old, "critics": adam.state_dict()}  # old name
+    torch.save({"step": 3, "elapsed": 1.0, **parts}, tmp_path / "last.pt")
+    assert load(tmp_path / "last.pt", {"method": after, "discriminators": fresh}) == (3, 1.0)
+    assert (
+        torch.equal(after.discriminator_x.weight, before.discriminator_x.weight) and fresh.param_groups[0]["lr"] == 0.5
+    )
+
+
+@pytest.mark.parametrize("name", ["adgan", "cyclegan", "cysgan", "feature", "mask_cyclegan", "vox2vox"])
+def test_the_old_name_of_a_discriminator_in_settings_still_works(name):
+    kind = METHODS[name].settings
+    width = kind().discriminator
+    assert kind.model_validate({"critic": width}) == kind(discriminator=width)  # old name
+    assert Train(rates={"critics": 0.2}).rates == {"discriminators": 0.2}  # old name

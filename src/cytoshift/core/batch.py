@@ -28,7 +28,7 @@ class BiasFieldBatch(NamedTuple):
 
 
 class MaskBatch(NamedTuple):
-    """Synthetic ground truth that no photograph belongs to."""
+    """Synthetic ground truth without a real image."""
 
     target: "Tensor"  # (B, K, *S) float32 in [0, 1]
 

@@ -7,7 +7,7 @@
     cycle    aba = G(c_ab, A)     bab = G(c_ba, B)         L_cyc   |aba - a| + |bab - b|            Eq. 4
 
 Aligned disentangling training: the decoder learns from L_rec alone; L_adv, L_ctr and L_cyc move only the encoder.
-The discriminator tells reconstructions (real) from translations (fake); it is never shown a photograph (paper, 3.2).
+The discriminator tells reconstructions (real) from translations (fake); it never sees a real image (paper, 3.2).
 
 Ours: with `augment.bias_field`, a is read under an uneven light, and |aa - a| and |aba - a| lead to the image as it
 was.

@@ -45,10 +45,12 @@ def load(path: Path, parts: dict[str, Any]) -> tuple[int, float]:
 
 
 def with_new_names(state: Any) -> Any:
-    """A state whose keys say `critic`, as those of version 0.1 do, with `discriminator` in its place."""  # old name
-    if isinstance(state, dict):
-        return type(state)((rename_key(key), with_new_names(value)) for key, value in state.items())
-    return state
+    """A state in which keys of version 0.1 have their new names; one without such keys as it is."""
+    if not isinstance(state, dict):
+        return state
+    renamed = {rename_key(key): with_new_names(value) for key, value in state.items()}
+    same = renamed.keys() == state.keys() and all(renamed[key] is state[key] for key in state)
+    return state if same else type(state)(renamed)
 
 
 def rename_key(key: Any) -> Any:
