@@ -20,7 +20,7 @@ from cytoshift.core.lock import OutputBusy, lock_outputs, owner
 from cytoshift.core.signals import StopRequest, defer_signals, explain_stop, handle_signals, requested_signal
 
 HOLDER = (
-    "import sys, time\nfrom cytoshift.core.lock import locked\nwith locked(sys.argv[1]):\n"
+    "import sys, time\nfrom cytoshift.core.lock import lock_outputs\nwith lock_outputs(sys.argv[1]):\n"
     "    print('held', flush=True)\n    time.sleep(600)\n"
 )
 
@@ -184,8 +184,8 @@ def test_a_signal_waits_for_the_end_of_what_must_not_be_torn_apart(heard, capfd)
 
 def test_a_second_signal_ends_the_process_at_once():
     code = (
-        "import os, signal, time\nfrom cytoshift.core.signals import listening, deferred\n"
-        "with listening(), deferred():\n    print('begun', flush=True)\n"
+        "import os, signal, time\nfrom cytoshift.core.signals import defer_signals, handle_signals\n"
+        "with handle_signals(), defer_signals():\n    print('begun', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(600)\n"
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120)

@@ -39,7 +39,7 @@ def scene(shape, disks, blur=1.0, noise=0.02, seed=0):
     return noisy.astype(np.float32)
 
 
-@pytest.mark.parametrize("module", ["grid", "scale", "saddle", "measured"])
+@pytest.mark.parametrize("module", ["grid", "scale", "saddle", "measurement"])
 def test_the_examples_in_the_docs_hold(module):
     module = importlib.import_module(f"cytoshift.measure.{module}")
     assert doctest.testmod(module, extraglobs={"np": np}).failed == 0

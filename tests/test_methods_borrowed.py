@@ -262,5 +262,7 @@ def test_a_run_names_a_method_that_there_is():
         "method": "cysgun", "data": {"images": {"paths": "x"}}, "patch": (32, 32),
         "prior": {"diameter": [6, 12], "density": [0.002, 0.01]}, "represent": {"kind": "semantic"},
     }  # fmt: skip
-    with pytest.raises(UserError, match="method = 'cysgun': there are adgan, cysgan, supervised, cyclegan, feature"):
+    with pytest.raises(
+        UserError, match="method = 'cysgun': there are adgan, cysgan, supervised, randomised, cyclegan, feature"
+    ):
         parse(Run, data)

@@ -93,7 +93,7 @@ def test_what_is_given_overrules(flat, tmp_path):
     )
     code, said = run(*words)
     assert code == 0 and "dark objects 12 um across, as given" in said
-    with pytest.raises(UserError, match="there are auto, bright, dark"):
+    with pytest.raises(UserError, match="available are auto, bright, dark"):
         run(*words[:-1], "pale")
 
 

@@ -116,7 +116,7 @@ def test_a_benchmark_keeps_its_cells(folder, monkeypatch, capfd):
     }))  # fmt: skip
     words = ["bench", "spec.yaml", "-o", "b", "--data", ".", "--quiet"]
     with monkeypatch.context() as patched:
-        at(patched, cell, "scored", 2, signal.SIGTERM)
+        at(patched, cell, "score_dataset", 2, signal.SIGTERM)
         code, said = cytoshift(patched, capfd, *words)
     assert code == 143
     assert said == "cytoshift: stopped by SIGTERM; cells that are finished are kept, the same command goes on"

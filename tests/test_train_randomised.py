@@ -88,7 +88,6 @@ def test_it_works_where_objects_are_as_many_voxels_across_as_it_asks_for(model, 
     found = to_images(model, volumes)
     side = found.segmenter.voxel.size[0]
     assert found.segmenter.voxel.unit == "um" and found.diameter / side == pytest.approx(20.0)
-    assert found.diameter == pytest.approx(14.5, rel=0.2) or found.tried
     assert found.polarity == "bright" and not found.segmenter.normalisation.invert
     assert found.segmenter.representation.smallest == pytest.approx(model.representation.smallest * side)
     assert found.segmenter.card["objects"][""]["diameter"]["50"] == pytest.approx(20 * side)

@@ -10,7 +10,7 @@ from pydantic import Field
 from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..labels.ids import relabel
-from .base import Channels, Labels, Link, Representation, StoredChannels, components, to_floats
+from .base import Channels, Labels, Link, Representation, StoredChannels, label_components, to_floats
 from .distance import deepest, distances
 from .watershed import grow
 
@@ -53,7 +53,7 @@ class Depth(Representation):
     def decode(self, channels: StoredChannels, voxel: Voxel) -> Labels:
         """Deep pieces are seeds; they flood the foreground, the deepest first."""
         inside, depth = to_floats(channels, self.ranges)
-        seeds, _ = components((depth > self.core) & (inside > self.threshold))
+        seeds, _ = label_components((depth > self.core) & (inside > self.threshold))
         shallow = np.rint(255 * (1 - np.clip(depth, 0, 1))).astype(np.int16)
         return grow(seeds, shallow, inside > self.threshold)
 

@@ -67,7 +67,7 @@ def settings(survey: Survey, preset: str = "laptop", *, represent: Written = "bc
                 "augment": {"flips": True, "turns": True},
             },
             "patch": patch(survey, working, fixed.get("patch", aim.patch)),
-            "randomised": {
+            Randomised.name: {
                 "diameter": (round_digits(max(low / WIDER, 3 * min(working.size))), round_digits(high * WIDER)),
                 "cover": (round_digits(COVERED[0] * share), round_digits(min(COVERED[1] * share, FULLEST))),
                 "elongation": round_digits(min(max((seen.elongation[75] - 1) / 2, 0.15), (LONGEST - 1) / 4), 2),
@@ -85,7 +85,7 @@ def to_commented_yaml(run: Run, survey: Survey) -> str:
     """run.yaml with words on each group of settings."""
     unit = survey.measured.unit
     words = comments(run, survey) | {
-        "randomised": (
+        Randomised.name: (
             "How synthetic images are drawn; the preview beside this file shows some.",
             f"diameter: medians of the images' objects ({unit}), as far as the quartiles seen and a little beyond; "
             "cover: of the field, around what is covered; elongation: as seen.",

@@ -123,14 +123,14 @@ def explain_failure(error: OSError, file: File, folder: Path) -> str:
         cure = "the page of the data set may know where it has gone" if error.code in (404, 410) else "try again later"
         return f"{file.url} cannot be had: {error.code} {error.reason}; {cure}{rest}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk of {folder} is full; free some space or choose another `cache_folder`{rest}"
+        return f"the disk of {folder} is full; free some space or choose another `cache`{rest}"
     if isinstance(error, urllib.error.URLError | TimeoutError | ConnectionError):
         reason = getattr(error, "reason", error)
         return (
             f"{file.url} cannot be reached ({reason}); connect to the network, or put the file into {folder} under the "
             f"name {file.name}{rest}"
         )
-    return f"{folder} cannot be written: {error.strerror or error}; choose another `cache_folder`{rest}"
+    return f"{folder} cannot be written: {error.strerror or error}; choose another `cache`{rest}"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ..core.voxel import Voxel
 def bin_image(image: NDArray[np.generic], factors: Sequence[int]) -> NDArray[np.float32]:
     """Means of blocks of `factors` voxels, (*S) -> (*S // factors); what does not fill a block is left out.
 
-    >>> binned(np.array([[1, 3, 5], [1, 3, 5]]), (2, 2))
+    >>> bin_image(np.array([[1, 3, 5], [1, 3, 5]]), (2, 2))
     array([[2.]], dtype=float32)
     """
     shape: list[int] = []

@@ -11,7 +11,7 @@ def touching_pairs(
 
     The pass over one face is the lower of its two voxels in `height` (*S); without it all passes are 0.
 
-    >>> faces(np.array([[1, 1, 2], [0, 3, 2]]), np.array([[9, 5, 7], [0, 4, 6]]))
+    >>> touching_pairs(np.array([[1, 1, 2], [0, 3, 2]]), np.array([[9, 5, 7], [0, 4, 6]]))
     (array([[1, 2],
            [1, 3],
            [2, 3]]), array([5., 4., 4.]))
@@ -44,7 +44,7 @@ def join_shallow_maxima(
     Image Analysis, 2003, section 6.3.3) as the persistence of peaks: passes from the highest down, the lower peak of
     the two ends there.
 
-    >>> lasting(np.array([-1.0, 9.0, 7.0, 6.0]), np.array([[1, 2], [2, 3]]), np.array([6.5, 2.0]), 1.0)
+    >>> join_shallow_maxima(np.array([-1.0, 9.0, 7.0, 6.0]), np.array([[1, 2], [2, 3]]), np.array([6.5, 2.0]), 1.0)
     array([0, 1, 1, 2], dtype=int32)
     """
     into = list(range(len(peaks)))
