@@ -12,12 +12,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.batch import LabelledBatch, UnlabelledPair
-from ..nets.unet import UNetSpec
-from .backbone import LEAN, Backbone
-from .base import Method, Task, channels_picture, logits_picture
+from .backbone import LEAN, Backbone, UNetMethod
+from .base import channels_picture, logits_picture
 
 Features = tuple[Tensor, ...]  # (B, widths[i], *S / stride) of every level, finest first
 
@@ -72,24 +71,10 @@ def presets(**laptop: Any) -> dict[str, dict[str, Any]]:
     }
 
 
-class Adapting(Method):
+class Adapting(UNetMethod):
     """A U-Net `net` that learns from the labels of X and is shipped; a subclass adds its step, and what else learns."""
 
     batch: ClassVar[type] = Batch
-
-    def __init__(self, task: Task, options: Any, seed: int = 0):
-        super().__init__(task, options, seed)
-        self.options, self.represent = options, task.represent
-        self.net = self.exported_spec().build()
-
-    def exported_spec(self) -> UNetSpec:
-        return self.options.unet(self.task.voxel, len(self.represent.channels))
-
-    def players(self) -> dict[str, nn.Module]:
-        return {"net": self.net}
-
-    def network(self) -> nn.Module:
-        return self.net
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Features, Features]:
         """f(x) and f(y), in one pass."""

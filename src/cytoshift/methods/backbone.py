@@ -1,10 +1,14 @@
 """The network that segments, the same for all methods that borrow labels, so that a table compares methods alone."""
 
+from typing import Any
+
 from pydantic import field_validator
+from torch import nn
 
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from ..nets.unet import UNetSpec
+from .base import Method, Task
 
 
 class Backbone(Settings):
@@ -36,3 +40,28 @@ class Backbone(Settings):
 
 
 LEAN = {"stem": 3, "plus": False, "non_local": False}  # for two cores
+
+
+class UNetMethod(Method):
+    """A method that trains one U-Net `net` and ships it; a subclass adds its step, and what else learns.
+
+    Parameters
+    ----------
+    options
+        A `Backbone`, or settings that extend it.
+    """
+
+    def __init__(self, task: Task, options: Any, seed: int = 0):
+        super().__init__(task, options, seed)
+        self.options, self.represent = options, task.represent
+        self.net = self.exported_spec().build()
+
+    def exported_spec(self) -> UNetSpec:
+        spec: UNetSpec = self.options.unet(self.task.voxel, len(self.represent.channels), channels=self.task.channels)
+        return spec
+
+    def players(self) -> dict[str, nn.Module]:
+        return {"net": self.net}
+
+    def network(self) -> nn.Module:
+        return self.net

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.batch import SyntheticBatch
-from ..nets.unet import UNetSpec
-from .backbone import LEAN, Backbone
-from .base import Method, MonitorSpec, Task, Translation, Update, channels_picture, logits_picture
+from .backbone import LEAN, Backbone, UNetMethod
+from .base import MonitorSpec, Translation, Update, channels_picture, logits_picture
 
 
 class Batch(NamedTuple):
@@ -36,7 +35,7 @@ PAPER = TRAIN | {"lr": 2e-4, "steps": 180_000, "batch": 2, "precision": "32"}
 SYNTHETIC = Translation("synthetic segmented", of="synthetic", like="synthetic truth", mask=True, answer_to="synthetic")
 
 
-class Randomised(Method):
+class Randomised(UNetMethod):
     name: ClassVar = "randomised"
     title: ClassVar = "a U-Net trained on domain-randomised synthetic images"
     papers: ClassVar = ("dey2024anystar", "billot2023synthseg")
@@ -47,20 +46,6 @@ class Randomised(Method):
         "laptop-2d": {"options": LEAN | {"widths": (16, 32, 64, 128)}, "train": TRAIN | {"steps": 3000, "batch": 4}},
         "laptop-3d": {"options": LEAN | {"widths": (16, 32, 64)}, "train": TRAIN | {"steps": 2000, "batch": 1}},
     }
-
-    def __init__(self, task: Task, options: Options, seed: int = 0):
-        super().__init__(task, options, seed)
-        self.options, self.represent = options, task.represent
-        self.net = self.exported_spec().build()
-
-    def exported_spec(self) -> UNetSpec:
-        return self.options.unet(self.task.voxel, len(self.represent.channels), channels=self.task.channels)
-
-    def players(self) -> dict[str, nn.Module]:
-        return {"net": self.net}
-
-    def network(self) -> nn.Module:
-        return self.net
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         x, s = batch.synthetic

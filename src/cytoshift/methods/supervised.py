@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..core.batch import LabelledBatch
-from ..nets.unet import UNetSpec
-from .backbone import LEAN, Backbone
-from .base import SEGMENTED, Method, MonitorSpec, Task, Update, channels_picture, logits_picture
+from .backbone import LEAN, Backbone, UNetMethod
+from .base import SEGMENTED, MonitorSpec, Update, channels_picture, logits_picture
 
 
 class Batch(NamedTuple):
@@ -31,7 +30,7 @@ PAPER = {
 LAPTOP = {"lr": 1e-3, "betas": (0.9, 0.99), "steps": 1000, "batch": 2, "precision": "auto"}
 
 
-class Supervised(Method):
+class Supervised(UNetMethod):
     name: ClassVar = "supervised"
     title: ClassVar = "a U-Net trained with supervision"
     papers: ClassVar = ("ronneberger2015unet",)
@@ -42,20 +41,6 @@ class Supervised(Method):
         "laptop-2d": {"options": LEAN | {"widths": (16, 32, 64)}, "train": LAPTOP},
         "laptop-3d": {"options": LEAN | {"widths": (8, 16, 32)}, "train": LAPTOP | {"batch": 1}},
     }
-
-    def __init__(self, task: Task, options: Options, seed: int = 0):
-        super().__init__(task, options, seed)
-        self.options, self.represent = options, task.represent
-        self.net = self.exported_spec().build()
-
-    def exported_spec(self) -> UNetSpec:
-        return self.options.unet(self.task.voxel, len(self.represent.channels), channels=self.task.channels)
-
-    def players(self) -> dict[str, nn.Module]:
-        return {"net": self.net}
-
-    def network(self) -> nn.Module:
-        return self.net
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         x, s = batch.source
