@@ -459,7 +459,7 @@ def trust(
 
     Returns
     -------
-    Judged
+    JudgedLabels
         score.value, expected F1@0.5 on phantoms, with score.low and score.high; confidence, (N,) of the objects in
         the order of `ids`; criteria, what both were made of.
 

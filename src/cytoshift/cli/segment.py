@@ -23,72 +23,87 @@ SHOWN = 8  # images in the overview
 SIZE = 320  # pixels of a picture's longer side
 MISMATCH = 4  # exit code: the labels are there, but objects are of another size by far than those learnt from
 
+Out = Annotated[Path, typer.Option("-o", "--out", help="A .tif or .ome.zarr for one image, or a folder.")]
+Diameter = Annotated[
+    float | None,
+    typer.Option(help="Of the objects, in the voxel's unit, for models of the package; default: measured."),
+]
+Polarity = Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured; for models of the package.")]
+Threshold = Annotated[float | None, typer.Option(help="Of the foreground, 0 to 1; default: the model's.")]
+MinSize = Annotated[
+    float | None, typer.Option(help="Least area or volume in the voxel's unit; default: the model's; 0: all.")
+]
+MaxHole = Annotated[float | None, typer.Option(help="Holes up to this are filled; default: all; 0: none.")]
+Reach = Annotated[
+    float | None, inputs.advanced(help="Objects that belong together are not further apart; default: the model's.")
+]
+Tile = Annotated[str | None, inputs.advanced(help="Largest tile in voxels, z,y,x or y,x; smaller takes less memory.")]
+Overlap = Annotated[int | None, inputs.advanced(help="Of neighbouring tiles, in voxels.")]
+Batch = Annotated[int | None, inputs.advanced(help="Tiles that go through the network together.")]
+Precision = Annotated[str | None, inputs.advanced(help="32, bf16 or auto: bf16 where the hardware has it.")]
+Mirror = Annotated[
+    bool, typer.Option("--mirror", help="Average over mirrored views: truer outlines, 4 (2D) or 8 times the work.")
+]
+AnyVoxelSize = Annotated[
+    bool,
+    inputs.advanced(
+        "--any-voxel-size",
+        help="Voxels, or objects, 20 times as large as the model's, or as small, are meant to be.",
+    ),
+]
+Raw = Annotated[
+    Path | None,
+    inputs.advanced(
+        help="Also the channels that the network draws, as uint8 in HDF5 (dataset vol0, channels first): a .h5 for "
+        "one image, or a folder. The first is the normalised image, where CySGAN's files have the translated one, "
+        "which no model draws; labels are decoded from those behind it."
+    ),
+]
+Memory = Annotated[
+    str | None, inputs.large(help="Block by block, with so much memory per process: 4GB. For what does not fit.")
+]
+Block = Annotated[str | None, inputs.large(help="Voxels of a block, z,y,x or y,x; default: what fits.")]
+Halo = Annotated[
+    str | None, inputs.large(help="Voxels that a block sees beyond itself; default: the model's largest objects.")
+]
+Scheduler = Annotated[
+    str | None, inputs.large(help="Who does the work: serial, threads, a dask scheduler's address, slurm or lsf.")
+]
+Only = Annotated[str | None, inputs.large(help="One pass of the blocks: predict, decode, link, merge or write.")]
+Keep = Annotated[bool, inputs.large("--keep", help="Keep what the passes leave for each other.")]
+
 
 def segment(
     model: inputs.ModelFolder,
     images: inputs.Images,
-    out: Annotated[Path, typer.Option("-o", "--out", help="A .tif or .ome.zarr for one image, or a folder.")],
+    out: Out,
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
     level: inputs.Level = 0,
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
-    diameter: Annotated[
-        float | None,
-        typer.Option(help="Of the objects, in the voxel's unit, for models of the package; default: measured."),
-    ] = None,
-    polarity: Annotated[
-        str, typer.Option(help="Objects are bright, dark, or auto: measured; for models of the package.")
-    ] = "auto",
-    threshold: Annotated[float | None, typer.Option(help="Of the foreground, 0 to 1; default: the model's.")] = None,
-    min_size: Annotated[
-        float | None, typer.Option(help="Least area or volume in the voxel's unit; default: the model's; 0: all.")
-    ] = None,
-    max_hole: Annotated[float | None, typer.Option(help="Holes up to this are filled; default: all; 0: none.")] = None,
-    reach: Annotated[
-        float | None, inputs.advanced(help="Objects that belong together are not further apart; default: the model's.")
-    ] = None,
-    tile: Annotated[
-        str | None, inputs.advanced(help="Largest tile in voxels, z,y,x or y,x; smaller takes less memory.")
-    ] = None,
-    overlap: Annotated[int | None, inputs.advanced(help="Of neighbouring tiles, in voxels.")] = None,
-    batch: Annotated[int | None, inputs.advanced(help="Tiles that go through the network together.")] = None,
-    precision: Annotated[str | None, inputs.advanced(help="32, bf16 or auto: bf16 where the hardware has it.")] = None,
-    mirror: Annotated[
-        bool, typer.Option("--mirror", help="Average over mirrored views: truer outlines, 4 (2D) or 8 times the work.")
-    ] = False,
+    diameter: Diameter = None,
+    polarity: Polarity = "auto",
+    threshold: Threshold = None,
+    min_size: MinSize = None,
+    max_hole: MaxHole = None,
+    reach: Reach = None,
+    tile: Tile = None,
+    overlap: Overlap = None,
+    batch: Batch = None,
+    precision: Precision = None,
+    mirror: Mirror = False,
     device: inputs.Device = "auto",
-    any_voxel_size: Annotated[
-        bool,
-        inputs.advanced(
-            "--any-voxel-size",
-            help="Voxels, or objects, 20 times as large as the model's, or as small, are meant to be.",
-        ),
-    ] = False,
-    raw: Annotated[
-        Path | None,
-        inputs.advanced(
-            help="Also the channels that the network draws, as uint8 in HDF5 (dataset vol0, channels first): a .h5 for "
-            "one image, or a folder. The first is the normalised image, where CySGAN's files have the translated one, "
-            "which no model draws; labels are decoded from those behind it."
-        ),
-    ] = None,
-    memory: Annotated[
-        str | None, inputs.large(help="Block by block, with so much memory per process: 4GB. For what does not fit.")
-    ] = None,
-    block: Annotated[str | None, inputs.large(help="Voxels of a block, z,y,x or y,x; default: what fits.")] = None,
-    halo: Annotated[
-        str | None, inputs.large(help="Voxels that a block sees beyond itself; default: the model's largest objects.")
-    ] = None,
+    any_voxel_size: AnyVoxelSize = False,
+    raw: Raw = None,
+    memory: Memory = None,
+    block: Block = None,
+    halo: Halo = None,
     workers: inputs.Workers = 1,
-    scheduler: Annotated[
-        str | None, inputs.large(help="Who does the work: serial, threads, a dask scheduler's address, slurm or lsf.")
-    ] = None,
-    only: Annotated[
-        str | None, inputs.large(help="One pass of the blocks: predict, decode, link, merge or write.")
-    ] = None,
-    keep: Annotated[bool, inputs.large("--keep", help="Keep what the passes leave for each other.")] = False,
+    scheduler: Scheduler = None,
+    only: Only = None,
+    keep: Keep = False,
     ngff: inputs.Ngff = "0.5",
     overwrite: inputs.Overwrite = False,
     quiet: inputs.Quiet = False,
@@ -107,16 +122,9 @@ def segment(
     on with the images or blocks that are missing. Exit code 3 where the audit fails, 4 where
     objects are 20 times as large as those that the model learnt from, or as small; the labels are kept.
     """
-    from ..core.lock import lock_outputs
     from ..core.settings import parse
-    from ..core.signals import explain_stop
-    from ..data.input_files import refuse_inputs
-    from ..data.volumes import image_source, open_volumes
-    from ..model import Segmenter, fingerprint
-    from ..predict.account import account_folder
-    from ..predict.calibration import ABSURD, odd_voxels
-    from ..predict.outputs import Outputs
-    from ..predict.pipeline import Options, refuse_mismatch
+    from ..data.volumes import image_source
+    from ..predict.pipeline import Options
 
     wishes = {
         "threshold": threshold, "min_size": min_size, "max_hole": max_hole, "overlap": overlap,
@@ -126,31 +134,85 @@ def segment(
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
     source = image_source(list(images), axes, channel, level, voxel, unit, frames)
     refuse_places(out, raw, source, model)
+    segmenter = load_for(source, model, device)
+    segmenter, volumes, fit = open_fitted(segmenter, source, diameter, polarity, options, quiet)
+    how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
+    blocks = how.asked(len(volumes), out) or blockwise.first_too_large(segmenter, volumes, workers) is not None
+    outputs = outputs_of(segmenter, model, volumes, options, out, raw, blocks, fit)
+    words, result = write_results(segmenter, model, outputs, options, how, source, blocks, bool(fit), overwrite, quiet)
+    conclude(as_json, "\n".join(words), verb="segment", **result)
+    end(result, any_voxel_size)
+
+
+def load_for(source: "ImageSource", model: Path, device: str) -> "Segmenter":
+    """The model. Raises UserError where it sees several channels and none are named."""
+    from ..model import Segmenter
+
     segmenter = Segmenter.load(model, inputs.choose_device(device))
-    if channel is None and segmenter.spec.channels > 1:
+    if source.channel is None and segmenter.spec.channels > 1:
         numbers = ",".join(map(str, range(segmenter.spec.channels)))
         raise UserError(
             f"{model} sees {segmenter.spec.channels} channels at once and is told none; pass their numbers in the "
             f"order of the training, as --channel {numbers}"
         )
+    return segmenter
+
+
+def open_fitted(
+    segmenter: "Segmenter", source: "ImageSource", diameter: float | None, polarity: str, options: "Options",
+    quiet: bool,
+) -> "tuple[Segmenter, list[Volume], dict[str, Any]]":  # fmt: skip
+    """The images, the model made to fit them (see `fit_to_sizes`), and what decides about results of that.
+
+    Raises UserError where they do not go together; says where voxels are of an odd size.
+    """
+    from ..data.volumes import open_volumes
+    from ..predict.calibration import odd_voxels
+    from ..predict.pipeline import refuse_mismatch
+
     volumes = open_volumes(source)
     segmenter, fit = fit_to_sizes(segmenter, volumes, diameter, polarity, quiet)
     for volume in volumes:
         refuse_mismatch(segmenter, volume, options)
     if odd := [sentence for volume in volumes if (sentence := odd_voxels(segmenter, volume))]:
         say(odd[0] + f" (and {len(odd) - 1} more like it)" * (len(odd) > 1), err=True)
-    how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
-    blocks = how.asked(len(volumes), out) or blockwise.first_too_large(segmenter, volumes, workers) is not None
+    return segmenter, volumes, fit
+
+
+def outputs_of(
+    segmenter: "Segmenter", model: Path, volumes: "list[Volume]", options: "Options", out: Path, raw: Path | None,
+    blocks: bool, fit: dict[str, Any],
+) -> "Outputs":  # fmt: skip
+    """Where everything goes. Raises UserError where blocks cannot go there."""
+    from ..model import fingerprint
+    from ..predict.outputs import Outputs
+
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")} | fit
     names = segmenter.representation.names or ("",)
     pairs = bool(segmenter.representation.pairs)
     outputs = Outputs(out, volumes, request, raw, names, pairs, ".ome.zarr" if blocks else ".tif")
     if blocks:
         blockwise.refuse_options(outputs)
+    return outputs
+
+
+def write_results(
+    segmenter: "Segmenter", model: Path, outputs: "Outputs", options: "Options", how: blockwise.Blockwise,
+    source: "ImageSource", blocks: bool, fitted: bool, overwrite: bool, quiet: bool,
+) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
+    """Segment what is missing while nobody else writes there; what there is to say, in words and in names and numbers.
+
+    fitted: the model is kept with the report, where workers of other processes, and people, find it.
+    """
+    from ..core.lock import lock_outputs
+    from ..core.signals import explain_stop
+    from ..data.input_files import refuse_inputs
+    from ..predict.account import account_folder
+
     refuse_inputs(outputs.written(), [source], [model], filled=outputs.folders)
     with lock_outputs(*outputs.locks), explain_stop(lambda: describe_kept(outputs)):
         outputs.claim(overwrite)
-        if fit:  # workers of other processes, and people, find the model as it was fitted
+        if fitted:
             model = segmenter.save(account_folder(outputs) / "model")
         if blocks:
             words, result = blockwise.run(segmenter, outputs, options, how, source, quiet)
@@ -158,7 +220,13 @@ def segment(
             words, result = run(segmenter, model, outputs, options, how, source, quiet)
         if how.one_pass() in (None, "write"):
             outputs.complete()
-    conclude(as_json, "\n".join(words), verb="segment", model=model, **result)
+    return words, {"model": model, **result}
+
+
+def end(result: dict[str, Any], any_voxel_size: bool) -> None:
+    """Exit codes of results that are there and may be wrong."""
+    from ..predict.calibration import ABSURD
+
     if result.get("audit") == "failed":
         say("cytoshift: the seam audit has failed; labels are kept, pass a larger --halo", fg="red", err=True)
         raise typer.Exit(blockwise.FAILED)
