@@ -29,7 +29,7 @@ def test_the_whole_way_and_again(tmp_path, capsys, monkeypatch):
     mean = json.loads((out / "report.json").read_text())["mean"]
     told = json.loads((out / "pred" / "report" / "trust.json").read_text())["score"]
     end = (
-        f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f}, told without labels: {told:.2f} · "
+        f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f}, estimated without labels: {told:.2f} · "
         f"{out / 'overview.png'} · {out / 'pred' / 'report' / 'report.html'}"
     )
     assert first.splitlines()[-1] == end

@@ -94,7 +94,7 @@ def demo_adgan(out: Path, steps: int) -> None:
     mean = scores["mean"]
     show(IMAGES, {"AD-GAN, without labels": mean, "classical": overview(out, scores)})
     typer.echo(
-        f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f}, told without labels: {judged['score']:.2f} · "
+        f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f}, estimated without labels: {judged['score']:.2f} · "
         f"{out / 'overview.png'} · {pred / 'report' / 'report.html'}"
     )
 

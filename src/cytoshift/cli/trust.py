@@ -1,4 +1,4 @@
-"""cytoshift trust: how good a result is, as far as that can be told without labels."""
+"""cytoshift trust: how good a result is, as far as that can be estimated without labels."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
