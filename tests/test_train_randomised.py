@@ -117,6 +117,38 @@ def test_other_models_and_other_images_are_refused(model, flat, tmp_path):
         to_images(model, open_volumes(ImageSource(paths=str(tmp_path / "deep.tif"))))
 
 
+def test_images_with_objects_of_other_sizes_have_a_voxel_size_of_their_own(model, flat, tmp_path):
+    small = open_volumes(ImageSource(paths=str(flat)))
+    for volume in small:
+        image = volume.load()
+        write_image(tmp_path / f"{volume.name}.tif", image, volume.voxel, "yx")
+        write_image(
+            tmp_path / f"{volume.name}-large.tif", np.kron(image, np.ones((2, 2), image.dtype)), volume.voxel, "yx"
+        )
+    volumes = open_volumes(ImageSource(paths=str(tmp_path)))
+    found = to_images(model, volumes)
+    large = [found.segmenter.sides[one.name] for one in volumes if one.name.endswith("large")]
+    others = [found.segmenter.sides[one.name] for one in volumes if not one.name.endswith("large")]
+    # Twice as large, of which half is believed.
+    assert np.mean(large) / np.mean(others) == pytest.approx(2**0.5, rel=0.1)
+    assert "from image to image" in found.sentence and found.numbers()["sides"] == found.segmenter.sides
+    again = Segmenter.load(found.segmenter.save(tmp_path / "model"))
+    fitted = again.for_image(volumes[0].name)
+    side = found.segmenter.sides[volumes[0].name]
+    assert fitted.voxel.size == (side, side) and not fitted.sides
+    assert fitted.representation.smallest == pytest.approx(model.representation.smallest * side)
+    assert again.for_image("another").voxel == again.voxel
+    together = [predict(found.segmenter, one).labels for one in volumes[:2]]
+    alone = [predict(found.segmenter.for_image(one.name), one).labels for one in volumes[:2]]
+    assert all(np.array_equal(a, b) for a, b in zip(together, alone))
+
+
+def test_images_of_one_size_share_it(model, flat):
+    volumes = open_volumes(ImageSource(paths=str(flat)))
+    assert not to_images(model, volumes).segmenter.sides
+    assert not to_images(model, volumes, diameter=26.0).segmenter.sides
+
+
 def test_an_unsure_measurement_has_more_than_one_diameter(flat):
     seen = survey_images(ImageSource(paths=str(flat))).measured
     size = seen.whole_diameters[50]

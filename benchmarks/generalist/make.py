@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from cytoshift.configure.recipe import overlay_settings
 from cytoshift.core import threads
@@ -45,7 +46,7 @@ def main() -> None:
     asked = parser.parse_args()
     threads.THREADS = asked.threads
     images = asked.out.with_name(f"{asked.out.name}.images")
-    changes = dict(word.split("=", 1) for word in asked.set)
+    changes = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in asked.set)}
     settings = overlay_settings(read_yaml(HERE / f"{asked.name}.yaml"), changes | {"data.images.paths": str(images)})
     run = parse(Run, settings, asked.name)
     written(run, images)

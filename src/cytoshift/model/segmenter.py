@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -58,6 +58,7 @@ class ModelFile(Settings):
     representation: RepresentationSettings
     card: dict[str, Any]
     diameter: float | None = Field(None, gt=0)
+    sides: dict[str, float] = Field({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +73,8 @@ class Segmenter:
     card: what a person wants to know (method, data, settings, date); JSON values, nothing is computed from it.
     diameter: of a model for objects of any size, how many voxels of the network they shall be across; `voxel` is then
         a pixel, and the model is fitted to images before it is used (trust.size_fit). None: `voxel` holds as it is.
+    sides: of a model that was fitted to images with objects of different sizes, the side of the network's voxels in an
+        image, by the image's name; `voxel` holds in all other images.
     """
 
     spec: NetSpec
@@ -83,6 +86,7 @@ class Segmenter:
     representation: RepresentationSettings
     card: dict[str, Any] = field(default_factory=dict)
     diameter: float | None = None
+    sides: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.spec.ndim == self.voxel.ndim == len(self.axes):
@@ -121,6 +125,16 @@ class Segmenter:
         )
         return f"<p><code>{escape(repr(self))}</code></p><table>{rows}</table>"
 
+    def for_image(self, name: str) -> Self:
+        """The same network at the voxel size that it has in the image of this name."""
+        if name not in self.sides:
+            return self
+        side, represent = self.sides[name], self.representation
+        if (smallest := getattr(represent, "smallest", None)) is not None:
+            represent = represent.model_copy(update={"smallest": smallest * side / self.voxel.size[-1]})
+        voxel = Voxel((side,) * self.voxel.ndim, self.voxel.unit)
+        return replace(self, voxel=voxel, representation=represent, sides={})
+
     def save(self, folder: Path) -> Path:
         """Write the folder, whole or not at all; one that is there is replaced. Returns it.
 
@@ -137,9 +151,11 @@ class Segmenter:
             representation=self.representation,
             card=self.card,
             diameter=self.diameter,
+            sides=dict(self.sides),
         ).model_dump(mode="json")
-        if self.diameter is None:  # older versions read what does not say it
-            del content["diameter"]
+        for name in ("diameter", "sides"):  # older versions read what does not say it
+            if not content[name]:
+                del content[name]
         # Cloned, because one buffer may carry several tensors and the file format refuses that.
         weights = {name: value.detach().cpu().clone() for name, value in self.network.state_dict().items()}
         with atomic_path(folder) as beside:
@@ -181,6 +197,7 @@ class Segmenter:
             representation=content.representation,
             card=content.card,
             diameter=content.diameter,
+            sides=content.sides,
         )
 
 

@@ -48,7 +48,7 @@ def group_all(segmenter: Segmenter, outputs: Outputs) -> list[Group]:
     """All images of a request in their order; those that are finished as well, as they belong to a group."""
     out, together, size = list[Group](), list[Volume](), 0
     for volume in outputs.volumes:
-        voxels = working_voxels(segmenter, volume)
+        voxels = working_voxels(segmenter.for_image(volume.name), volume)
         if together and (size + voxels > TOGETHER or volume.shape != together[0].shape):
             out.append(group_images(outputs, together))
             together, size = [], 0
@@ -113,7 +113,7 @@ def load_once(model: Path, device: str) -> Segmenter:
 
 def proofs_of(segmenter: Segmenter, volume: Volume, options: Options) -> Proofs:
     """Which ways to compute the network agree with the plain one, found out on one image for all workers."""
-    raw = volume.load()
+    raw, segmenter = volume.load(), segmenter.for_image(volume.name)
     image = measure_scale(segmenter, volume, raw)(raw)
     Pipeline.of_image(segmenter, image, volume.voxel, options).tiled().prove()
     return proofs(segmenter)

@@ -45,6 +45,7 @@ class LiveSegmentation:
     options: Options = field(default_factory=Options)
 
     def __post_init__(self) -> None:
+        self.segmenter = self.segmenter.for_image(self.volume.name)
         refuse_mismatch(self.segmenter, self.volume, self.options)
         self.lock = Lock()
         self.blocks: OrderedDict[int, list[bytes]] = OrderedDict()

@@ -239,12 +239,13 @@ def predict_group(
     options = options or Options()
     images, scales, pipelines, read = [], [], [], []
     for volume in volumes:
-        refuse_mismatch(segmenter, volume, options)
+        fitted = segmenter.for_image(volume.name)
+        refuse_mismatch(fitted, volume, options)
         started = time.perf_counter()
         raw = volume.load()
-        scales.append(measure_scale(segmenter, volume, raw))
+        scales.append(measure_scale(fitted, volume, raw))
         images.append(scales[-1](raw))
-        pipelines.append(Pipeline.of_image(segmenter, images[-1], volume.voxel, options))
+        pipelines.append(Pipeline.of_image(fitted, images[-1], volume.voxel, options))
         read.append(time.perf_counter() - started)
     del raw
     started = time.perf_counter()

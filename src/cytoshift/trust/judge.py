@@ -83,6 +83,7 @@ def predict_views(
     Raises UserError where volume and model do not fit.
     """
     options = options or Options(any_voxel_size=True)  # whoever made the labels was asked
+    segmenter = segmenter.for_image(volume.name)
     refuse_mismatch(segmenter, volume, options)
     raw = volume.load()
     scale = scale or measure_scale(segmenter, volume, raw)
@@ -111,7 +112,7 @@ def judge(
     network. told: hears what share of the way is done.
     Raises UserError where labels, volume and model do not fit.
     """
-    options = options or Options()
+    options, segmenter = options or Options(), segmenter.for_image(volume.name)
     if labels is not None:
         refuse_other_labels(segmenter, volume, labels)
     seen = seen or predict_views(segmenter, volume, options, told=told)

@@ -44,6 +44,7 @@ def judge_image(
     if prod(volume.shape) <= WHOLE:
         found = judge(segmenter, volume, {name: one.load() for name, one in labels.items()}, told=told)
         return [JudgedLabels.of(volume, name, one) for name, one in found.items()]
+    segmenter = segmenter.for_image(volume.name)
     refuse_mismatch(segmenter, volume, Options(any_voxel_size=True))
     refuse_other_labels(segmenter, volume, labels)
     for read in (volume, *labels.values()):

@@ -30,6 +30,7 @@ FLAT = 1.7  # median elongation in 3D from which on outlined objects may be piec
 AROUND = 1.6  # the other diameters that are tried are smaller and larger by this factor
 FINER = 3.0  # voxels of the images are divided by so much at most: beyond, nothing is added but work
 NEAR = 1.25  # diameters that differ by less are one; networks have learnt objects of many sizes
+SAME, MOST_APART = 1.1, 2.0  # factors between the diameters of an image and of all: below, above what is believed
 ROUNDS, FEW = 2, 5  # of measuring what is found, and objects that make a median
 SAMPLE = {2: 384 * 384, 3: 64 * 64 * 64}  # voxels of the network that an image is tried on
 IMAGES = 3  # that are tried
@@ -41,7 +42,8 @@ class Fit:
     """segmenter: one that works on these images, like any other. sentence: how it was fitted, for a person.
 
     diameter: of the objects, in the images' unit; None where the model was for one size already. tried: the scores of
-    the diameters that were tried, by diameter.
+    the diameters that were tried, by diameter. Where images have objects of different sizes, `segmenter.sides` has the
+    voxel size of each image.
     """
 
     segmenter: Segmenter
@@ -52,7 +54,10 @@ class Fit:
 
     def numbers(self) -> dict[str, Any]:
         """What decides about results, as JSON values."""
-        return {} if self.diameter is None else {"diameter": self.diameter, "polarity": self.polarity}
+        if self.diameter is None:
+            return {}
+        sides = {"sides": dict(self.segmenter.sides)} if self.segmenter.sides else {}
+        return {"diameter": self.diameter, "polarity": self.polarity, **sides}
 
 
 def fit(
@@ -165,10 +170,30 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
             break
         words += f"; at {size:.3g} {unit} the objects found are {again:.3g} {unit} across"
         size = again
-    model = fit_segmenter(segmenter, volumes, size, polarity)
     if size != sizes[0]:
         words += f"; {size:.3g} {unit} is taken"
-    return Fit(model, words, size, polarity, scores or None)
+    each = image_diameters(volumes, seen, size)
+    if each:
+        low, high = min(each.values()), max(each.values())
+        words += f"; from {low:.3g} to {high:.3g} {unit} from image to image"
+    model = fit_segmenter(segmenter, volumes, size, polarity)
+    sides = {name: fit_segmenter(segmenter, volumes, one, polarity).voxel.size[-1] for name, one in each.items()}
+    return Fit(replace(model, sides=sides), words, size, polarity, scores or None)
+
+
+def image_diameters(volumes: Sequence[Volume], seen: Measurement, size: float) -> dict[str, float]:
+    """The diameters that a model is fitted to, by name of the image, where they differ from image to image.
+
+    Half of what one image differs from all of them is believed (the geometric mean): a single image has few objects,
+    and the images of a folder are mostly of one kind. Images with few objects have none.
+    """
+    median = seen.whole_diameters[50]
+    each = {
+        volume.name: size * min(max(float(one.diameter / median) ** 0.5, 1 / MOST_APART), MOST_APART)
+        for volume, one in zip(volumes, seen.images) if one.diameter and one.objects >= FEW
+    }  # fmt: skip
+    alike = all(max(one / size, size / one) <= SAME for one in each.values())
+    return {} if alike else each
 
 
 def sample(volumes: Sequence[Volume], side: float) -> list[Volume]:

@@ -126,6 +126,7 @@ def prepare_job(
 
     What is measured on the volume is measured here, once.
     """
+    segmenter = segmenter.for_image(volume.name)
     with writing_safetensors(work / "model"):
         segmenter.save(work / "model")
     places = [str(Path(path).absolute()) for path in outputs.values()]
