@@ -41,6 +41,8 @@ VERBS = {
     "segment one": ["segment", M, "images/a.tif", "-o", "q.tif", "--raw", "q.h5"],
     "segment blocks": ["segment", M, "images/a.tif", "-o", "q.ome.zarr", "--block", "48,48", "--precision", "32"],
     "trust": ["trust", "found", "images", "--model", M],
+    "vote": ["vote", "labels", "labels", "-o", "v"],
+    "vote one": ["vote", "labels/a.tif", "labels/b.tif", "-o", "v.ome.zarr"],
     "select": ["select", "run", "images", "-o", "sel"],
     "evaluate": ["evaluate", "--pred", "found", "--truth", "labels", "--json-file", "e.json", "-o", "e.html"],
     "report": ["report", "found", "-o", "r.html"],

@@ -36,6 +36,7 @@ from .train import train
 from .translate import translate
 from .trust import trust
 from .view import view
+from .vote import vote
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
 CURES = {
@@ -83,7 +84,7 @@ GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Look": (info, view),
     "Train": (new, train, select, synth, import_config),
     "Segment": (models, assess, segment, translate),
-    "Judge": (trust, evaluate, report, bench),
+    "Judge": (trust, vote, evaluate, report, bench),
     "Large volumes": (convert, plan),
     "Share": (export,),
 }

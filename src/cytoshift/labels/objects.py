@@ -1,5 +1,6 @@
 """One row per object: size, diameter, place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,6 +66,29 @@ def objects(labels: NDArray[np.generic], voxel: Voxel) -> Objects:
     here = slice(3 - labels.ndim, 3)
     centroid = total[:, here] / count[:, None] * np.array(voxel.size)
     return Objects(ids, count, centroid, low[:, here], high[:, here], voxel)
+
+
+def join_objects(parts: Sequence[tuple[Objects, tuple[int, ...]]], voxel: Voxel) -> Objects:
+    """The objects of an image from those of its boxes, each with the corner of its box; an id is one object in all.
+
+    >>> image = np.array([[0, 5, 5, 5]])
+    >>> parts = [(objects(image[:, :2], Voxel((1.0, 1.0))), (0, 0)), (objects(image[:, 2:], Voxel((1.0, 1.0))), (0, 2))]
+    >>> join_objects(parts, Voxel((1.0, 1.0))).centroid
+    array([[0., 2.]])
+    """
+    every = np.concatenate([one.ids for one, _ in parts])
+    voxels = np.concatenate([one.voxels for one, _ in parts])
+    centroid = np.concatenate([one.centroid + np.array(corner) * voxel.size for one, corner in parts])
+    low = np.concatenate([one.low + np.array(corner) for one, corner in parts])
+    high = np.concatenate([one.high + np.array(corner) for one, corner in parts])
+    ids, place = np.unique(every, return_inverse=True)
+    total, middle = np.zeros(ids.size, np.int64), np.zeros((ids.size, voxel.ndim))
+    first, last = np.full((ids.size, voxel.ndim), np.iinfo(np.int64).max), np.zeros((ids.size, voxel.ndim), np.int64)
+    np.add.at(total, place, voxels)
+    np.add.at(middle, place, centroid * voxels[:, None])
+    np.minimum.at(first, place, low)
+    np.maximum.at(last, place, high)
+    return Objects(ids, total, middle / total[:, None], first, last, voxel)
 
 
 def equivalent_diameter(size: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:

@@ -1,0 +1,112 @@
+"""`cytoshift vote`: labels on which several label images of the same field agree, and a vote for each object."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..core.errors import UserError
+from . import inputs
+from .console import conclude
+
+if TYPE_CHECKING:
+    from ..data.volumes import Volume
+
+Labels = Annotated[
+    list[str],
+    typer.Argument(help="Two or more label images of one image, or folders of labels with the same names."),
+]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for labels, or labels.tif or .ome.zarr of one image.")]
+Least = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="Lowest vote of an object that is kept; by default set by the number of voters."),
+]
+Groups = Annotated[
+    str | None,
+    typer.Option(help="Voters that share one voice, by numbers: 1,1,2 where the first two come from one network."),
+]
+
+
+def vote(
+    labels: Labels,
+    out: Out,
+    least: Least = None,
+    groups: Groups = None,
+    axes: inputs.Axes = None,
+    memory: inputs.Memory = "4GB",
+    workers: inputs.Workers = 1,
+    overwrite: inputs.Overwrite = False,
+    quiet: inputs.Quiet = False,
+    as_json: inputs.Json = False,
+) -> None:
+    """Combine labels of several methods, of any program: an object is kept where they agree on it.
+
+    The vote of an object is the mean overlap (IoU) with the other labels, from 0 to 1. The table of objects has it as
+    the confidence. Volumes larger than memory are read and written box by box, as OME-Zarr.
+    """
+    from math import prod
+
+    import numpy as np
+
+    from ..core.lock import lock_outputs
+    from ..core.progress import Progress
+    from ..core.signals import explain_stop
+    from ..data.input_files import refuse_inputs
+    from ..data.volumes import ImageSource
+    from ..predict.outputs import Outputs, is_single
+    from ..predict.voting import WHOLE, vote_image
+    from .convert import process_map
+    from .segment import describe_kept
+
+    shares = inputs.whole_numbers(groups, "--groups", "1,1,2")
+    if len(labels) < 2:
+        raise UserError(f"{len(labels)} label image given, a vote takes two or more; pass several of the same image")
+    if shares is not None and len(shares) != len(labels):
+        raise UserError(f"{len(labels)} voters and --groups {groups} given; pass one number for each voter")
+    voters = open_voters(labels, axes)
+    volumes = [each[0] for each in voters]
+    large = any(prod(volume.shape) > WHOLE for volume in volumes)
+    if large and is_single(out) and ".zarr" not in str(out):
+        raise UserError(
+            f"{volumes[0].name} is written box by box, as OME-Zarr; pass {out.with_suffix('')}.ome.zarr to -o"
+        )
+    request = {"voters": labels, "least": least, "groups": groups}
+    outputs = Outputs(out, volumes, request, suffix=".ome.zarr" if large else ".tif")
+    refuse_inputs(outputs.written(), [], labels=[ImageSource(paths=one) for one in labels], filled=outputs.folders)
+    with lock_outputs(*outputs.locks), explain_stop(lambda: describe_kept(outputs)), process_map(workers) as run:
+        outputs.claim(overwrite)
+        todo = [number for number, volume in enumerate(volumes) if not outputs.finished(volume)]
+        with Progress("vote", len(volumes), "image", quiet) as progress:
+            for done, number in enumerate(todo):
+                progress.update(len(volumes) - len(todo) + done, f"vote on {volumes[number].name}")
+                vote_image(outputs, volumes[number], voters[number], least, shares, inputs.memory_budget(memory), run)
+        table = outputs.join()
+        outputs.complete()
+    votes = table.numbers("confidence")
+    mean = float(np.mean(votes)) if votes.size else 0.0
+    words = (
+        f"{len(volumes)} image{'s' * (len(volumes) > 1)} of {len(labels)} voters: {votes.size} objects, mean vote "
+        f"{mean:.2f}; labels in {out}, objects with their votes in {outputs.table}"
+    )
+    conclude(
+        as_json, words, verb="vote", voters=labels, images=len(volumes), objects=int(votes.size), mean_vote=mean,
+        labels=out, table=outputs.table,
+    )  # fmt: skip
+
+
+def open_voters(labels: list[str], axes: str | None) -> "list[list[Volume]]":
+    """Of each image, the labels of all voters. Raises UserError where a voter has none of an image."""
+    from ..data.volumes import ImageSource, open_labels
+
+    found = [open_labels(ImageSource(paths=one, axes=axes)) for one in labels]
+    if all(len(each) == 1 for each in found):
+        return [[each[0] for each in found]]
+    named = [{volume.name: volume for volume in each} for each in found]
+    for place, there in zip(labels, named):
+        missing = sorted(set(named[0]) - set(there)) or sorted(set(there) - set(named[0]))
+        if missing:
+            raise UserError(
+                f"not all voters have labels of '{missing[0]}' ({labels[0]} has {len(named[0])} images, {place} "
+                f"{len(there)}); pass folders with the same names"
+            )
+    return [[there[name] for there in named] for name in named[0]]

@@ -1,0 +1,91 @@
+"""`cytoshift vote`: labels of any program, one image or folders, in one piece or box by box."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cytoshift.cli.main import app
+from cytoshift.core.voxel import Voxel
+from cytoshift.data.volumes import open_labels
+from cytoshift.data.write import write_labels
+from cytoshift.predict import voting
+from cytoshift.synth.phantoms import phantom
+
+VOXEL = Voxel((0.5, 0.5))
+
+
+def run(*words):
+    result = CliRunner().invoke(app, ["vote", *(str(word) for word in words)])
+    return result.exit_code, result.output + str(result.exception or "")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three folders of labels of two images; the third voter misses half of the objects."""
+    _, labels, voxel = phantom("dense-2d", 2, (120, 120))
+    _, others, _ = phantom("dense-2d", 3, (120, 120))
+    for name, change in (("a", 0), ("b", 1), ("c", 2)):
+        for image, one in (("one", labels), ("two", others)):
+            mine = np.roll(one, change, 0)
+            mine = np.where(mine % 2 == 0, 0, mine) if name == "c" else mine
+            write_labels(tmp_path / name / f"{image}.tif", mine, voxel, "yx")
+    return [tmp_path / name for name in "abc"]
+
+
+def test_folders_of_labels_vote(folders, tmp_path):
+    code, said = run(*folders, "-o", tmp_path / "out", "--json", "--quiet")
+    assert code == 0, said
+    told = json.loads(next(line for line in said.splitlines() if line.startswith("{")))
+    assert told["images"] == 2 and 0.3 < told["mean_vote"] < 1
+    found = open_labels(str(tmp_path / "out" / "one.tif"))[0]
+    first = open_labels(str(folders[0] / "one.tif"))[0]
+    assert found.voxel == first.voxel and found.load().max() > 0.7 * first.load().max()
+    table = (tmp_path / "out" / "report" / "objects.csv").read_text().splitlines()
+    assert len(table) == 1 + told["objects"] and table[0].endswith("confidence")
+
+
+def test_the_same_command_has_nothing_to_do_and_another_is_refused(folders, tmp_path):
+    run(*folders, "-o", tmp_path / "out")
+    before = (tmp_path / "out" / "one.tif").stat().st_mtime_ns
+    (tmp_path / "out" / "two.tif").unlink()
+    assert run(*folders, "-o", tmp_path / "out")[0] == 0
+    assert (tmp_path / "out" / "one.tif").stat().st_mtime_ns == before and (tmp_path / "out" / "two.tif").exists()
+    code, said = run(*folders, "-o", tmp_path / "out", "--least", "0.9")
+    assert code and "another request" in said
+    assert run(*folders, "-o", tmp_path / "out", "--least", "0.9", "--overwrite")[0] == 0
+
+
+def test_box_by_box_gives_the_same_objects(folders, tmp_path, monkeypatch):
+    assert run(*folders, "-o", tmp_path / "whole")[0] == 0
+    monkeypatch.setattr(voting, "WHOLE", 1000)
+    assert run(*folders, "-o", tmp_path / "boxes", "--memory", "1GB")[0] == 0
+    for name in ("one", "two"):
+        whole = open_labels(str(tmp_path / "whole" / f"{name}.tif"))[0].load()
+        boxes = open_labels(str(tmp_path / "boxes" / f"{name}.ome.zarr"))[0].load()
+        assert np.array_equal(whole, boxes)
+    tables = [(tmp_path / place / "report" / "objects.csv").read_text() for place in ("whole", "boxes")]
+    assert tables[0] == tables[1]
+    code, said = run(*(folder / "one.tif" for folder in folders), "-o", tmp_path / "one.tif")
+    assert code and "one.ome.zarr" in said
+
+
+def test_single_files_of_other_names_are_one_image(folders, tmp_path):
+    (folders[1] / "one.tif").rename(folders[1] / "masks.tif")
+    files = [folders[0] / "one.tif", folders[1] / "masks.tif"]
+    assert run(*files, "-o", tmp_path / "voted.tif")[0] == 0
+    assert (tmp_path / "voted.tif").exists() and (tmp_path / "voted.objects.csv").exists()
+
+
+def test_what_does_not_fit_is_said(folders, tmp_path):
+    out = ("-o", tmp_path / "out")
+    assert "two or more" in run(folders[0], *out)[1]
+    assert "one number for each voter" in run(*folders, *out, "--groups", "1,1")[1]
+    (folders[2] / "two.tif").unlink()
+    code, said = run(folders[0], folders[1], folders[2], *out)
+    assert code and "'two'" in said
+    code, said = run(folders[0], folders[1], "-o", folders[0], "--overwrite")
+    assert code and (folders[0] / "one.tif").exists()
+    write_labels(folders[1] / "one.tif", np.ones((5, 5), np.uint8), VOXEL, "yx")
+    assert "shape" in run(folders[0], folders[1], *out)[1] and not (tmp_path / "out" / "one.tif").exists()
