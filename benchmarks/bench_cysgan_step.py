@@ -32,7 +32,7 @@ def setup(name: str, plain: bool = False):
     shape, voxel, _ = CASES[name]
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    method = CySGAN(Task(voxel, BCD()), Options(**CySGAN.presets[name]["options"] | {"warm": 0.0}))
+    method = CySGAN(Task(voxel, BCD()), Options(**CySGAN.presets[name]["options"] | {"warm_up": 0.0}))
     image = lambda: torch.rand(shape) * 2 - 1
     target = (torch.rand(shape[0], 3, *shape[2:]) > 0.8).float()
     batch = Batch(LabelledPair(image(), target, image()), UnlabelledPair(image(), image()))

@@ -32,7 +32,7 @@ def thirty(shape: tuple[int, ...], **change: object) -> Prior:
     """30 nuclei of about 16 voxels per patch."""
     count = Count(objects=(30, 30), patch=tuple(float(n) for n in shape))
     base = {
-        "diameter": Lognormal(median=15 if len(shape) == 2 else 13, spread=0.15),
+        "diameter": Lognormal(median=15 if len(shape) == 2 else 13, sigma=0.15),
         "density": count,
         "border": "clip",
     }

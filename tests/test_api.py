@@ -106,7 +106,9 @@ def test_settings_of_a_run_are_those_that_new_writes(tmp_path):
     assert same == run
     with pytest.raises(cytoshift.UserError, match="is there already"):
         cytoshift.recipe([255 - image], voxel=voxel, out=tmp_path / "run")
-    with pytest.raises(cytoshift.UserError, match="'stepz' is no option of a run; there are alike, axes,"):
+    with pytest.raises(
+        cytoshift.UserError, match="'stepz' is no option of a run; there are alike, assume_same_size, axes,"
+    ):
         cytoshift.recipe(path, stepz=7)
     with pytest.raises(cytoshift.UserError, match="some images are paths and some are arrays"):
         cytoshift.recipe([image, str(path)])

@@ -15,7 +15,7 @@ from cytoshift.core.settings import parse
 from cytoshift.data.volumes import open_labels, open_volumes
 
 SHORT = {
-    "train": {"steps": 2, "precision": "32", "sheet_every": 2, "accelerator": "cpu"},
+    "train": {"steps": 2, "precision": "32", "samples_every": 2, "accelerator": "cpu"},
     "patch": [24, 24, 24],
 }
 SMALL = {"width": 2, "discriminator": [2, 2], "blocks": 1, "stem": 3, "pool": 2}
@@ -94,7 +94,7 @@ def test_the_tables_of_the_paper(done):
 
 def test_settings_are_chosen_on_the_inner_folds_alone(tmp_path):
     short = {"train.steps": 2, "train.snapshots": 0}
-    unet = SPEC["methods"][2] | {"among": [short | {"train.steps": 1}, short]}
+    unet = SPEC["methods"][2] | {"candidates": [short | {"train.steps": 1}, short]}
     spec = parse(Spec, SPEC | {"methods": [unet]})
     spec = spec.model_copy(update={"datasets": [spec.datasets[0].model_copy(update={"pictures": 0})]})
     cell = cells_of(spec, spec.datasets, spec.methods)[0]

@@ -16,7 +16,7 @@ from cytoshift.data.volumes import open_labels, open_volumes
 from cytoshift.train.run_settings import Run
 
 SHORT = {
-    "train": {"steps": 3, "batch": 1, "precision": "32", "sheet_every": 3, "accelerator": "cpu"},
+    "train": {"steps": 3, "batch": 1, "precision": "32", "samples_every": 3, "accelerator": "cpu"},
     "patch": [32, 32], "options.widths": [8, 8], "tune": False,
 }  # fmt: skip
 STACK = {"axes": "tyx", "voxel": [5, 5], "unit": "nm", "mask_above": 0}
@@ -25,13 +25,14 @@ SPEC = {
     "datasets": [
         {
             "name": "b-from-a", **STACK, "images": "b/raw.tif", "labels": "b/mask.tif", "crop": {"x": [0.67, 1]},
-            "train": "b/raw.tif", "train_labels": "b/mask.tif", "train_crop": {"x": [0, 0.67]}, "alike": True,
+            "train": "b/raw.tif", "train_labels": "b/mask.tif", "train_crop": {"x": [0, 0.67]},
             "source": {**STACK, "images": "a/raw.tif", "labels": "a/mask.tif", "frames": "0-1"}, "pictures": 1,
+            "assume_same_size": True,
         },
     ],
     "methods": [
         {"name": "coral", "kind": "train", "method": "coral", "represent": "semantic", "settings": SHORT},
-        {"name": "coral-50", "kind": "finetune", "after": "coral", "part": 0.5, "settings": {"train.steps": 2}},
+        {"name": "coral-50", "kind": "finetune", "after": "coral", "fraction": 0.5, "settings": {"train.steps": 2}},
         {"name": "upper", "kind": "train", "method": "supervised", "labels": "target", "represent": "semantic",
          "settings": SHORT},
     ],
@@ -84,7 +85,7 @@ def test_a_finetuned_cell_goes_on_from_the_other_and_trains_nothing_twice(done):
     assert "| IoU |" in table.read_text()
     (path,) = (out / "cells" / "b-from-a").glob("coral-50-*/run/run.yaml")
     run = parse(Run, read_yaml(path))
-    assert run.method == "supervised" and run.source.part == 0.5 and run.source.mask_above == 0
+    assert run.method == "supervised" and run.source.fraction == 0.5 and run.source.mask_above == 0
     assert run.train.steps == 2 and "coral-seed0" in run.start and run.source.images.crop == {"x": (0.0, 0.67)}
 
 
@@ -95,7 +96,7 @@ def test_the_score_is_drawn_against_the_part(done):
 
 
 def test_what_others_go_on_from_comes_first_and_once():
-    more = [*SPEC["methods"], {"name": "coral-10", "kind": "finetune", "after": "coral", "part": 0.1}]
+    more = [*SPEC["methods"], {"name": "coral-10", "kind": "finetune", "after": "coral", "fraction": 0.1}]
     spec = parse(Spec, SPEC | {"methods": more})
     cells = cells_of(spec, spec.datasets, spec.methods)
     first, later = order_waves(cells)

@@ -72,7 +72,9 @@ def test_the_preset_of_the_paper_stretches_as_the_paper(images, tmp_path):
     run = run_of(out)
     assert [(one.low, one.high) for one in run.data.normalise] == [(95, 98)]
     assert (
-        run.represent.names == ("nuclei",) and not run.represent.belongs and run.train.rates == {"discriminators": 0.2}
+        run.represent.names == ("nuclei",)
+        and not run.represent.belongs
+        and run.train.lr_multipliers == {"discriminators": 0.2}
     )
 
 

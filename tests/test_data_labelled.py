@@ -22,7 +22,7 @@ from cytoshift.represent import Semantic
 from cytoshift.represent.distance import distances
 from cytoshift.synth.phantoms import phantom
 
-STILL = Augment(flips=False, turns=False)
+STILL = Augment(flips=False, rotations=False)
 MINMAX = Normalisation(kind="minmax")
 
 

@@ -114,7 +114,7 @@ def test_patches_show_all_channels_at_one_place_and_in_one_pose():
 
 
 def test_a_thin_volume_is_continued_by_reflection_in_all_channels():
-    stay = Augment(flips=False, turns=False)
+    stay = Augment(flips=False, rotations=False)
     domain = Images([volume(places())], Normalisation(kind="range", low=0, high=20_000), CUBE, (12, 8, 8), 0, stay)
     (image,) = domain.sample(0)
     assert np.array_equal(image[:, 2], image[:, 3]) and np.array_equal(image[:, 8], image[:, 9])

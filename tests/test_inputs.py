@@ -489,7 +489,7 @@ def test_a_source_that_is_a_mask_is_noted(tmp_path):
         "--images",
         f"{tmp_path}/images",
     ]
-    code, said = typed([*command, "--alike", "-o", f"{tmp_path}/run.yaml"])
+    code, said = typed([*command, "--assume-same-size", "-o", f"{tmp_path}/run.yaml"])
     assert code == 0 and "it looks like a mask" in said and "--source-mask-above 0" in said
 
 

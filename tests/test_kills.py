@@ -25,7 +25,7 @@ PIXELS = Voxel((1.0, 1.0))
 TIMES = {"facts.json", "report.html", "results.json", "results.md", "cell.json", "last.pt", "good.pt", "dataset.json",
          "checksums.json", "r.html", "e.html", "q.report.html"}  # fmt: skip
 M = "run/model"
-TRAIN = ["train.steps=8", "train.batch=1", "train.checkpoint_every=2", "train.log_every=1", "train.sheet_every=4",
+TRAIN = ["train.steps=8", "train.batch=1", "train.checkpoint_every=2", "train.log_every=1", "train.samples_every=4",
          "train.snapshots=2", "train.precision=32", "train.accelerator=cpu"]  # fmt: skip
 VERBS = {
     "info": ["info", "images", "-o", "t.png"],

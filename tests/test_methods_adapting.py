@@ -136,7 +136,7 @@ def test_the_mean_teacher_is_the_mean_of_its_student(ndim):
 
 @both
 def test_mean_teacher_terms_are_the_equation(ndim):
-    method = build("mean_teacher", ndim, sure=0.6, consistency=3.0, ramp=0.5)
+    method = build("mean_teacher", ndim, confidence_threshold=0.6, consistency=3.0, ramp=0.5)
     with torch.no_grad():
         method.net.head[-1].weight.mul_(5)  # so that some voxels are sure
         (x, s), (y, y_clean) = batch = batch_of(method, ndim)
@@ -172,7 +172,7 @@ def test_the_teacher_learns_by_its_student_alone():
 def test_lambdas_rise_with_depth_and_switch_levels_off(name):
     kind = METHODS[name]
     wish = {"widths": (8, 8, 16), "stem": 3, "plus": False, "non_local": False}
-    assert kind.settings(**wish, deepest=2.0).ladder() == (0.5, 1.0, 2.0)
+    assert kind.settings(**wish, bottleneck=2.0).ladder() == (0.5, 1.0, 2.0)
     method = build(name, widths=(8, 8, 16), lambdas=(0.0, 0.0, 1.0))
     assert set(numbers(next(method.step(batch_of(method), 0.5)))) == {"segment", "level_2"}
     with pytest.raises(UserError, match="need one weight for each of 3 levels"):

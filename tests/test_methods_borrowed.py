@@ -118,7 +118,7 @@ def test_cysgan_without_restoration_goes_back_to_what_was_read():
 
 
 def test_cysgan_warms_up_by_labels_and_cycle_alone():
-    method = build("cysgan", warm=0.5)
+    method = build("cysgan", warm_up=0.5)
     batch = batch_of(method)
     early, late = (terms_of(next(method.step(batch, progress))) for progress in (0.49, 0.5))
     games = {"fool_x", "fool_y", "shape_y", "shape_yx", "agree"}

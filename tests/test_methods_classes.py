@@ -186,7 +186,7 @@ def settings(stacks, method="mask_cyclegan", **changed):
             "weights": {"golgi": 3.5}, "belongs": {"golgi": "nuclei"}, "reach": 3.0,
         },
         "options": TINY,
-        "train": {"steps": 3, "batch": 1, "sheet_every": 2, "log_every": 1, "accelerator": "cpu", "precision": "32"},
+        "train": {"steps": 3, "batch": 1, "samples_every": 2, "log_every": 1, "accelerator": "cpu", "precision": "32"},
     }  # fmt: skip
     return data | changed
 
@@ -233,12 +233,12 @@ def test_a_run_of_two_classes_ships_a_model_that_segments_both(stacks, tmp_path)
 
 def test_rates_are_those_of_the_players(stacks, tmp_path):
     run = settings(stacks, priors=PRIORS)
-    stranger = run | {"train": run["train"] | {"rates": {"discriminator": 0.2}}}
+    stranger = run | {"train": run["train"] | {"lr_multipliers": {"discriminator": 0.2}}}
     with pytest.raises(
-        UserError, match=r"train.rates names 'discriminator', mask_cyclegan has generators, discriminators"
+        UserError, match=r"train.lr_multipliers names 'discriminator', mask_cyclegan has generators, discriminators"
     ):
         fit(parse(Run, stranger), tmp_path / "a", quiet=True)
-    still = run | {"train": run["train"] | {"rates": {"discriminators": 1e-12}}}
+    still = run | {"train": run["train"] | {"lr_multipliers": {"discriminators": 1e-12}}}
     torch.manual_seed(0)
     fit(parse(Run, still), tmp_path / "b", quiet=True)
     saved = torch.load(tmp_path / "b" / "checkpoints" / "last.pt", weights_only=True)
@@ -251,7 +251,7 @@ def test_both_classes_are_learnt_from_a_folder_for_each(stacks, tmp_path, method
     labels = {name: {"paths": str(stacks / name)} for name in ("nuclei", "golgi")}
     data = settings(stacks, method, options=SMALL[method])
     images = data["data"]["images"]
-    data["source"] = {"images": images, "labels": labels, "normalise": data["data"]["normalise"], "part": 0.5}
+    data["source"] = {"images": images, "labels": labels, "normalise": data["data"]["normalise"], "fraction": 0.5}
     model = Segmenter.load(fit(parse(Run, data), tmp_path / "run", quiet=True))
     assert model.spec.channels == 2 and model.spec.out == 2
 

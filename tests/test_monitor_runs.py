@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 STEPS = 160
 TRAIN = {
-    "steps": STEPS, "batch": 1, "precision": "32", "log_every": 4, "sheet_every": 10, "checkpoint_every": 100,
+    "steps": STEPS, "batch": 1, "precision": "32", "log_every": 4, "samples_every": 10, "checkpoint_every": 100,
     "accelerator": "cpu", "ema": 0.9, "betas": [0.5, 0.99],
 }  # fmt: skip
 WORKING = (1.3, 1.3)  # um
@@ -42,11 +42,11 @@ OPTIONS = {
         "cycle": 10.0,
         "agree": 2.0,
         "residual": True,
-        "warm": 0.15,
+        "warm_up": 0.15,
         "norm_first": False,
         "pool": 20,
     },
-    "feature": UNET | {"discriminator": (8, 8), "deep": (8,), "pool": 20},
+    "feature": UNET | {"discriminator": (8, 8), "bottleneck_widths": (8,), "pool": 20},
     "supervised": UNET,
 }
 LR = {"adgan": 4e-4, "cyclegan": 4e-4, "cysgan": 1e-3, "feature": 1e-3, "supervised": 1e-3}
@@ -200,8 +200,8 @@ def test_it_says_that_a_discriminator_has_won(folder, tmp_path, method):
     light = {"cycle": 1e3, "identity": 1e3, "discriminator": (16, 32)}
     train = {"lr": 1e-3, "decay_from": 1.0, "steps": 240}
     if method == "cysgan":
-        light |= {"warm": 0.0}
-        train |= {"steps": 700, "batch": 2, "rates": {"generators": 1e-4}}
+        light |= {"warm_up": 0.0}
+        train |= {"steps": 700, "batch": 2, "lr_multipliers": {"generators": 1e-4}}
     said = failures(gan(folder, method, ("pair/target", "pair/source"), options=light, **train), tmp_path)
     assert any(words.startswith("discriminator") for _, words in said)
 

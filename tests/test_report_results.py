@@ -203,7 +203,7 @@ def test_train_leaves_facts_that_grow_over_sessions(tmp_path):
     data = {
         "method": "adgan", "data": {"images": {"paths": str(tmp_path / "0.tif")}}, "patch": [32, 32],
         "prior": {"diameter": [6, 12], "density": [0.002, 0.01]}, "represent": {"kind": "ternary"}, "options": TINY,
-        "train": {"steps": 3, "batch": 1, "log_every": 1, "sheet_every": 2, "checkpoint_every": 1},
+        "train": {"steps": 3, "batch": 1, "log_every": 1, "samples_every": 2, "checkpoint_every": 1},
     }  # fmt: skip
     out = tmp_path / "run"
     fit(parse(Run, data), out, quiet=True)

@@ -44,7 +44,7 @@ def test_wrong_settings_are_one_sentence(change, words):
     "prior",
     [
         *PRIORS.values(),
-        Prior(diameter=Lognormal(median=9, spread=0.1), density=(0.1, 0.2), elastic=Elastic(amplitude=1, wavelength=9)),
+        Prior(diameter=Lognormal(median=9, sigma=0.1), density=(0.1, 0.2), elastic=Elastic(amplitude=1, wavelength=9)),
         Prior(
             diameter=(3, 4), density=Count(objects=(0, 4), patch=(9, 9)), fibres=Fibres(spacing=20, spread=2), unit="um"
         ),

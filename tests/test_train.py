@@ -47,7 +47,14 @@ def settings(images, ndim=2, **train):
         "prior": {"diameter": [6, 12], "density": [0.002, 0.01]},
         "represent": {"kind": "ternary"},
         "options": TINY,
-        "train": {"steps": 6, "batch": 2, "log_every": 2, "sheet_every": 3, "checkpoint_every": 2, "accelerator": "cpu"}
+        "train": {
+            "steps": 6,
+            "batch": 2,
+            "log_every": 2,
+            "samples_every": 3,
+            "checkpoint_every": 2,
+            "accelerator": "cpu",
+        }
         | train,
     }
     return parse(Run, data)

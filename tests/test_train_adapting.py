@@ -54,7 +54,7 @@ def where(path, **more):
 def settings(sides, method, **changes):
     """Semantic masks of the sections."""
     options = UNET | ({"voxels": 64} if method == "mmd" else {})
-    train = {"steps": 6, "batch": 1, "precision": "32", "sheet_every": 6, "checkpoint_every": 1, "accelerator": "cpu"}
+    train = {"steps": 6, "batch": 1, "precision": "32", "samples_every": 6, "checkpoint_every": 1, "accelerator": "cpu"}
     data = {
         "method": method, "patch": (32, 32), "represent": {"kind": "semantic"}, "options": options, "train": train,
         "data": {"images": where(sides / "target" / "raw.tif"), "corrupt": {"cut_noise": 0.5}},
@@ -89,14 +89,14 @@ def test_from_two_stacks_to_a_score(sides, method, tmp_path):
     said = cytoshift(
         "new", method, "--source", sides / "source" / "raw.tif", sides / "source" / "mask.tif", "--target",
         sides / "target" / "raw.tif", *stack, *(f"--source-{w.strip('-')}" if "--" in w else w for w in stack),
-        "--source-mask-above", "0", "--alike", "--represent", "semantic", "-o", tmp_path / "run.yaml",
+        "--source-mask-above", "0", "--assume-same-size", "--represent", "semantic", "-o", tmp_path / "run.yaml",
     )  # fmt: skip
     assert "taken to be like the source's" in said and "dark objects" in said
     run = parse(Run, read_yaml(tmp_path / "run.yaml"))
     assert run.data.normalise.invert and run.source.normalise.invert and run.source.mask_above == 0
     assert run.represent.kind == "semantic" and run.options["widths"] == [16, 32, 64]
     short = ("train.steps=40", "patch=[32,32]", "options.widths=[8,8]", "train.precision=32", "train.lr=0.01")
-    cytoshift("train", tmp_path / "run.yaml", *short, "train.sheet_every=40", "-o", tmp_path / "run", "--quiet")
+    cytoshift("train", tmp_path / "run.yaml", *short, "train.samples_every=40", "-o", tmp_path / "run", "--quiet")
     cytoshift("segment", tmp_path / "run" / "model", sides / "target" / "raw.tif", *stack, "-o", tmp_path / "labels")
     (tmp_path / "truth").mkdir()
     for z, plane in enumerate(tifffile.imread(sides / "target" / "mask.tif")):
@@ -129,7 +129,7 @@ def test_finetuning_begins_where_the_first_training_ended(sides, tmp_path):
     run = settings(sides, "dann")
     first = fit(run, tmp_path / "first", quiet=True)
     images, labels = (parse(ImageSource, where(sides / "target" / f"{kind}.tif")) for kind in ("raw", "mask"))
-    second = finetuning_run(run, first, images, labels, part=0.3, mask_above=0)
+    second = finetuning_run(run, first, images, labels, fraction=0.3, mask_above=0)
     assert second.method == "supervised" and second.train.lr == pytest.approx(run.train.lr / 10)
     still = second.model_copy(update={"train": second.train.model_copy(update={"lr": 1e-12, "steps": 2})})
     before, after = weights(first), weights(fit(still, tmp_path / "still", quiet=True))

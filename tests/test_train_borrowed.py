@@ -46,7 +46,7 @@ TINY = {
     "mean_teacher": UNET,
 } | {name: {"segment": UNET, "translate": GAN} for name in TWO_STAGES}
 PIXEL = Voxel((1.0, 1.0), "px")
-SHORT = {"train": {"steps": 2, "batch": 1, "precision": "32", "sheet_every": 2}, "patch": (32, 32)}
+SHORT = {"train": {"steps": 2, "batch": 1, "precision": "32", "samples_every": 2}, "patch": (32, 32)}
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_two_processes_log_the_losses_of_the_joint_batch(known, tmp_path):
     process has its own, show the newest until they are full. What is left is the order of sums, which Adam makes
     larger where a gradient is almost nothing.
     """
-    train = {"steps": 3, "log_every": 1, "sheet_every": 3, "accelerator": "cpu"}
+    train = {"steps": 3, "log_every": 1, "samples_every": 3, "accelerator": "cpu"}
     base = settings(known, "cysgan").model_dump(mode="json") | {"tune": False}
     two = parse(Run, overlay_settings(base, {"train": train | {"batch": 1, "devices": 2}}), "a test")
     one = parse(Run, overlay_settings(base, {"train": train | {"batch": 2}}), "a test")

@@ -16,7 +16,7 @@ from cytoshift.train.step import optimizers, rate
         ({"decay_from": 0.5}, [1, 1, 1, 0.5]),
         ({"decay_from": 1.0}, [1, 1, 1, 1]),
         ({"decay_from": 0.0}, [1, 0.75, 0.5, 0.25]),
-        ({"decay_from": 0.0, "fall": "cosine"}, [1, 0.8536, 0.5, 0.1464]),
+        ({"decay_from": 0.0, "schedule": "cosine"}, [1, 0.8536, 0.5, 0.1464]),
         ({"decay_from": 1.0, "warm_up": 50}, [0.001, 0.5005, 1, 1]),
     ],
 )
@@ -64,4 +64,4 @@ def test_the_old_name_of_a_discriminator_in_settings_still_works(name):
     kind = METHODS[name].settings
     width = kind().discriminator
     assert kind.model_validate({"critic": width}) == kind(discriminator=width)  # old name
-    assert Train(rates={"critics": 0.2}).rates == {"discriminators": 0.2}  # old name
+    assert Train(rates={"critics": 0.2}).lr_multipliers == {"discriminators": 0.2}  # old name

@@ -21,7 +21,7 @@ from cytoshift.train.run_settings import Run
 from cytoshift.train.trainer import LAP
 from test_train import same, settings, weights
 
-LONG = {"steps": 8, "sheet_every": 2, "checkpoint_every": 3, "log_every": 1, "ema": 0.5, "precision": "32"}
+LONG = {"steps": 8, "samples_every": 2, "checkpoint_every": 3, "log_every": 1, "ema": 0.5, "precision": "32"}
 
 
 @pytest.fixture(scope="module")

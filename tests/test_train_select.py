@@ -73,13 +73,13 @@ def sections(tmp_path_factory):
 
 
 def settings(folder, **train) -> Run:
-    short = {"steps": 6, "batch": 1, "precision": "32", "sheet_every": 6, "accelerator": "cpu"}
+    short = {"steps": 6, "batch": 1, "precision": "32", "samples_every": 6, "accelerator": "cpu"}
     images = {"paths": str(folder / "raw.tif"), **TYX}
     labels = {"paths": str(folder / "mask.tif"), **TYX}
     data = {
         "method": "supervised", "patch": (32, 32), "represent": {"kind": "semantic"}, "train": short | train,
         "options": {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}, "data": {"images": images},
-        "source": {"images": images, "labels": labels, "mask_above": 0, "hold": 0.25},
+        "source": {"images": images, "labels": labels, "mask_above": 0, "held_out": 0.25},
     }  # fmt: skip
     return parse(Run, data, "a test")
 

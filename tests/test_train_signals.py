@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     (here / "run.yaml").write_text(yaml.safe_dump({
         "method": "adgan", "data": {"images": {"paths": str(here / "a.tif")}}, "patch": [32, 32],
         "prior": {"diameter": [6, 12], "density": [0.002, 0.01]}, "represent": {"kind": "ternary"}, "options": TINY,
-        "train": {"steps": STEPS, "batch": 1, "log_every": 1, "sheet_every": 3, "checkpoint_every": 1000,
+        "train": {"steps": STEPS, "batch": 1, "log_every": 1, "samples_every": 3, "checkpoint_every": 1000,
                   "accelerator": "cpu", "precision": "32"},
     }))  # fmt: skip
     return here

@@ -25,7 +25,7 @@ SMALL = {
     "randomised": LEAN,
     "cysgan": LEAN | {"discriminator": (4, 4), "pool": 8},
     "cyclegan": {"width": 4, "blocks": 1, "discriminator": (4, 4), "pool": 8},
-    "feature": LEAN | {"discriminator": (4, 4), "deep": (4,), "pool": 8},
+    "feature": LEAN | {"discriminator": (4, 4), "bottleneck_widths": (4,), "pool": 8},
     "mmd": LEAN | {"voxels": 64},
     "coral": LEAN,
     "dann": LEAN | {"hidden": 4},

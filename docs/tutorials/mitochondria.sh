@@ -6,18 +6,18 @@ python "$HERE/two_microscopes.py" microscopes
 
 # [new]
 cytoshift new dann --source microscopes/first/images microscopes/first/masks --source-mask-above 0 \
-    --target microscopes/second/images --alike --represent semantic -o dann.yaml
+    --target microscopes/second/images --assume-same-size --represent semantic -o dann.yaml
 # [train]
 cytoshift train dann.yaml train.steps=400
 cytoshift segment runs/dann/model microscopes/second/images -o labels-dann
 # [others]
 cytoshift new mean_teacher --source microscopes/first/images microscopes/first/masks --source-mask-above 0 \
-    --target microscopes/second/images --alike --represent semantic -o teacher.yaml
+    --target microscopes/second/images --assume-same-size --represent semantic -o teacher.yaml
 cytoshift train teacher.yaml train.steps=400
 cytoshift segment runs/teacher/model microscopes/second/images -o labels-teacher
 # [lower]
 cytoshift new supervised --source microscopes/first/images microscopes/first/masks --source-mask-above 0 \
-    --target microscopes/second/images --alike --represent semantic -o lower.yaml
+    --target microscopes/second/images --assume-same-size --represent semantic -o lower.yaml
 cytoshift train lower.yaml train.steps=400
 cytoshift segment runs/lower/model microscopes/second/images -o labels-lower
 # [evaluate]

@@ -18,7 +18,7 @@ from cytoshift.synth.ultrastructure import Chromatin, Neuropil, Sections, Ultras
 
 SECTIONS, SHAPE, VOXEL = 6, (256, 256), Voxel((0.015, 0.015), "um")
 BODIES = Prior(
-    diameter=Lognormal(median=0.4, spread=0.25), elongation=(1.2, 2.6), irregularity=0.08, density=(0.5, 0.9),
+    diameter=Lognormal(median=0.4, sigma=0.25), elongation=(1.2, 2.6), irregularity=0.08, density=(0.5, 0.9),
     min_gap=0.06, unit="um",
 )  # fmt: skip
 FIRST = Ultrastructure(

@@ -86,7 +86,8 @@ class RecipeOptions(ImageOptions, total=False):
     represent: str | None
     channels: dict[str, int] | None
     cells: str | None
-    alike: bool
+    assume_same_size: bool
+    alike: bool  # old name
     steps: int
     seed: int
     max_minutes: float
@@ -255,7 +256,7 @@ def recipe(
         raise UserError(f"'{strangers[0]}' is no option of a run; there are {known}")
     said = {name: value for name, value in options.items() if name in ImageOptions.__annotations__}
     target = files(images, cast(ImageOptions, said), out, "images")
-    asked = {name: options[name] for name in Requests.model_fields if name in options}  # type: ignore[literal-required]
+    asked = {name: options[name] for name in (*Requests.model_fields, *Requests.renamed) if name in options}  # type: ignore[literal-required]
     lender = source_labels(options, out) if "source" in options else None
     with follow_progress(progress) as told:
         step = None if told is None else lambda done, total: told("measuring", done, total)

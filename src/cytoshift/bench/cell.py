@@ -112,12 +112,13 @@ def run_cell(cell: Cell, material: Material, out: Path, quiet: bool = False) -> 
 def choose_settings(cell: Cell, material: Material, out: Path, quiet: bool) -> Contender:
     """The contender with the settings that do best in the inner folds, where it has some to choose among."""
     contender = cell.contender
-    if not isinstance(contender, TrainedMethod) or not contender.among:
+    if not isinstance(contender, TrainedMethod) or not contender.candidates:
         return contender
     if len(cell.fold) != 1:
         raise UserError(f"'{contender.name}' chooses among settings, which takes a data set with folds; set folds")
     tried = [
-        contender.model_copy(update={"among": [], "settings": contender.settings | more}) for more in contender.among
+        contender.model_copy(update={"candidates": [], "settings": contender.settings | more})
+        for more in contender.candidates
     ]
     inner = range(len(material.fold(cell.fold).train.paths))
     dice = {
@@ -202,7 +203,7 @@ def true_diameter(here: Material) -> float:
 
 def labelled_amount(contender: TrainedMethod | FinetunedMethod, here: Material) -> float:
     """Images of the target whose labels were learnt from: what somebody would have had to label."""
-    part = contender.part if isinstance(contender, FinetunedMethod) else float(contender.labels == "target")
+    part = contender.fraction if isinstance(contender, FinetunedMethod) else float(contender.labels == "target")
     return part * len(open_volumes(here.train)) if part else 0.0
 
 
@@ -261,7 +262,7 @@ def class_settings(contender: TrainedMethod, material: Material, **way: Any) -> 
 
 def target_requests(dataset: Dataset, material: Material, stock: SourceSurvey) -> Survey:
     """What is known of the target's objects."""
-    if isinstance(dataset, Files) and dataset.alike:
+    if isinstance(dataset, Files) and dataset.assume_same_size:
         return assume_same_size(material.train, stock)
     return adopt_source_sizes(survey_images(material.train, dataset.polarity), stock)
 
@@ -272,5 +273,5 @@ def finetuning_settings(cell: Cell, contender: FinetunedMethod, material: Materi
     run_cell(cell.before, material, out, quiet)
     folder = cell.before.folder(out, material.files)
     first, told = parse(Run, read_yaml(folder / "run.yaml"), str(folder)), material.source_files("target")
-    run = finetuning_run(first, folder / "run" / "model", told.images, told.labels, contender.part, told.mask_above)
+    run = finetuning_run(first, folder / "run" / "model", told.images, told.labels, contender.fraction, told.mask_above)
     return parse(Run, overlay_settings(run.model_dump(mode="json"), contender.settings), contender.name)

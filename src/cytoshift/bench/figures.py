@@ -66,7 +66,7 @@ def draw_label_curve(material: Material, cells: list[tuple[Cell, dict[str, Any]]
     scores: dict[str, dict[float, list[float]]] = {}
     for cell, numbers in cells:
         entry = cell.contender
-        name, part = (entry.after, entry.part) if isinstance(entry, FinetunedMethod) else (entry.name, 0.0)
+        name, part = (entry.after, entry.fraction) if isinstance(entry, FinetunedMethod) else (entry.name, 0.0)
         if name in begun:
             scores.setdefault(name, {}).setdefault(part, []).append(numbers["pooled"]["iou"])
     if not scores:

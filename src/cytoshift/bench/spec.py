@@ -92,7 +92,7 @@ class Files(LaterSettings, NamedEntry):
     train_labels: that truth. source: whose labels methods may borrow.
     mask_above: the truth is a gray mask, objects are the connected parts above this value.
     frames, crop: of the images and their truth; train_frames, train_crop: of what is learnt from, both or none.
-    alike: objects are as large and as dark as the source's, and not measured.
+    assume_same_size: objects are as large and as dark as the source's, and not measured.
     Several classes, each in a channel of its own: labels and train_labels are {golgi: path, nuclei: path}, channel is a
     list of as many numbers. pairs: {golgi: nuclei} where a number that the truths of both share is a pair.
     folds: every method is trained so many times, on the images of all folds but one, and scored on those of that one;
@@ -100,6 +100,8 @@ class Files(LaterSettings, NamedEntry):
     polarity: bright objects, dark ones, or measured on the training images. The others: as in ImageSource.
     pictures: how many images are shown.
     """
+
+    renamed: ClassVar[dict[str, str]] = {"alike": "assume_same_size"}
 
     images: Paths
     labels: ByClass
@@ -122,14 +124,16 @@ class Files(LaterSettings, NamedEntry):
     train_frames: Frames = None
     train_crop: Crop = None
     mask_above: float | None = None
-    alike: bool = False
+    assume_same_size: bool = False
     polarity: Polarity = "auto"
     pictures: int = Field(4, ge=0)
     pairs: dict[str, str] = {}
     folds: int | None = Field(None, ge=2)
     annotation: Annotation | None = None
 
-    later = frozenset({"frames", "crop", "train_frames", "train_crop", "alike", "pairs", "folds", "annotation"})
+    later = frozenset(
+        {"frames", "crop", "train_frames", "train_crop", "assume_same_size", "pairs", "folds", "annotation"}
+    )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -210,11 +214,13 @@ class TrainedMethod(LaterSettings, NamedEntry):
     preset, represent, cells: as of 'cytoshift new'. settings: laid over them, as groups or as "train.steps: 500".
     segment: wishes of segmentation, as "mirror: true".
     labels: of the source, or those of the target's training images: an upper bound, no adaptation.
-    among: settings to choose from, in data sets with folds: each is tried without one image of the training after the
-        other, and what does best on these, by the mean Dice, is trained on all of them. The fold that is scored has no
-        say in it.
+    candidates: settings to choose from, in data sets with folds (nested cross-validation). Each is trained without one
+        training image after the other. The one with the best mean Dice on these images is trained on all of them. The
+        fold that is scored is not used for the choice.
     seeds: instead of the spec's.
     """
+
+    renamed: ClassVar[dict[str, str]] = {"among": "candidates"}
 
     kind: Literal["train"]
     method: str = Field(default_factory=lambda: ADGAN.name)
@@ -222,10 +228,10 @@ class TrainedMethod(LaterSettings, NamedEntry):
     represent: Literal["bcd", "bc", "ternary", "semantic"] | None = None
     labels: Literal["source", "target"] = "source"
     cells: str | None = None
-    among: list[dict[str, Any]] = []
+    candidates: list[dict[str, Any]] = []
     seeds: list[int] | None = Field(None, min_length=1)
 
-    later = frozenset({"cells", "among"})
+    later = frozenset({"cells", "candidates"})
 
     @field_validator("method")
     @classmethod
@@ -239,13 +245,15 @@ class TrainedMethod(LaterSettings, NamedEntry):
 class FinetunedMethod(NamedEntry):
     """The network of another entry, trained on with some labels of the target's training images.
 
-    after: the name of that entry, which trains. part: of these labels, 0 to 1. settings, segment, seeds: as there; its
-    own settings are kept but for the learning rate, a tenth of it.
+    after: the name of that entry, which trains. fraction: of these labels, 0 to 1. settings, segment, seeds: as there.
+    The settings of that entry are kept, except the learning rate, which is a tenth of it.
     """
+
+    renamed: ClassVar[dict[str, str]] = {"part": "fraction"}
 
     kind: Literal["finetune"]
     after: str
-    part: float = Field(gt=0, le=1)
+    fraction: float = Field(gt=0, le=1)
     seeds: list[int] | None = Field(None, min_length=1)
     settings: dict[str, Any] = {}
     segment: dict[str, Any] = {}

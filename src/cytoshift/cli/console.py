@@ -31,7 +31,7 @@ def name_flags(sentence: str) -> str:
     """The sentence with the flags of the running verb in the place of settings; what the verb has no flag for stays.
 
     >>> token = FLAGS.set({"axes": "--axes"})
-    >>> flagged("axes are not known; pass `axes=zyx`, or set `patch`")
+    >>> name_flags("axes are not known; pass `axes=zyx`, or set `patch`")
     'axes are not known; pass --axes zyx, or set `patch`'
     >>> FLAGS.reset(token)
     """

@@ -66,7 +66,7 @@ def whole_numbers(words: str | None, flag: str, example: str = "64,128,128") -> 
 def parse_amount(words: str) -> float:
     """Bytes.
 
-    >>> amount("4GB"), amount("512 MB")
+    >>> parse_amount("4GB"), parse_amount("512 MB")
     (4000000000.0, 512000000.0)
     """
     number = words.strip().rstrip("KMGTiIBkmgtb ")

@@ -61,10 +61,14 @@ SourceMaskAbove = Annotated[
     float | None,
     inputs.of_source(help="The source's labels are a mask: its connected parts above this are objects."),
 ]
-Alike = Annotated[
+AssumeSameSize = Annotated[
     bool,
-    inputs.of_source("--alike", help="Objects of source and target are equally large and dark: measure no target."),
+    inputs.of_source(
+        "--assume-same-size",
+        help="Objects of source and target have the same size and polarity: the target is not measured.",
+    ),
 ]
+Alike = Annotated[bool, inputs.of_source("--alike", hidden=True)]  # old name
 
 
 def new(
@@ -89,6 +93,7 @@ def new(
     source_unit: SourceUnit = None,
     source_frames: SourceFrames = None,
     source_mask_above: SourceMaskAbove = None,
+    assume_same_size: AssumeSameSize = False,
     alike: Alike = False,
     overwrite: inputs.Overwrite = False,
     quiet: inputs.Quiet = False,
@@ -110,7 +115,8 @@ def new(
     with lock_outputs(out):
         refuse_written(out, picture, overwrite)
     numbers = None if channels is None else channels_by_class(channels)
-    asked = Requests(polarity=polarity, preset=preset, represent=represent, channels=numbers, cells=cells, alike=alike)
+    same = {"alike": True} if alike else {"assume_same_size": assume_same_size}
+    asked = Requests(polarity=polarity, preset=preset, represent=represent, channels=numbers, cells=cells, **same)
     lender = None
     if source is not None:
         theirs = image_source(source[0], source_axes, source_channel, 0, source_voxel, source_unit, source_frames)
@@ -128,7 +134,7 @@ def new(
 def labels_by_class(words: str) -> dict[str, str]:
     """ "golgi=a,nuclei=b" as words by name; nothing where it is no such list.
 
-    >>> by_name("golgi=0,nuclei=1")
+    >>> labels_by_class("golgi=0,nuclei=1")
     {'golgi': '0', 'nuclei': '1'}
     """
     parts = [part.partition("=") for part in words.split(",")]

@@ -19,18 +19,18 @@ def finetuning_run(
     model: Path,
     images: ImageSource,
     labels: ImageSource | dict[str, ImageSource],
-    part: float,
+    fraction: float,
     mask_above: float | None = None,
 ) -> Run:
     """Settings of the second training. run: the first one's settings, whose network, patches and target stay.
 
-    model: the folder that it left. images, labels: of the target; part: of them (0 to 1] that is learnt from.
+    model: the folder that it left. images, labels: of the target; fraction: of them (0 to 1] that is learnt from.
     mask_above: as in Source.
     """
     data = run.data
     source = Source(
         images=images, labels=labels, normalise=data.normalise, voxel=data.voxel, augment=data.augment,
-        corrupt=data.corrupt, mask_above=mask_above, part=part,
+        corrupt=data.corrupt, mask_above=mask_above, fraction=fraction,
     )  # fmt: skip
     options = run.options.get("segment", run.options)  # of a recipe of two stages
     train = run.train.model_copy(update={"lr": SLOWER * run.train.lr})

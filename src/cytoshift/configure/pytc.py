@@ -39,7 +39,7 @@ REASONS = {
     "MODEL.OUTPUT_SIZE": "is the size of the patch",
     "MODEL.MIXED_PRECESION": "say it as train.precision",
     "MODEL.": "the network is unet_plus_3d with residual_se blocks and group norm",
-    "MONITOR.": "say it as train.log_every and train.sheet_every",
+    "MONITOR.": "say it as train.log_every and train.samples_every",
     "SOLVER.NAME": "AdamW takes its place",
     "SOLVER.LR_SCHEDULER_NAME": "the rate rises over train.warm_up steps, then falls as a cosine",
     "SOLVER.ITERATION_SAVE": "say it as train.checkpoint_every",
@@ -51,11 +51,11 @@ SAME = lambda value, patch: value
 # AUGMENTOR's names -> those of Corrupt
 CORRUPTIONS: dict[str, dict[str, tuple[str, Callable[[Any, tuple[int, ...]], Any]]]] = {
     "RESCALE": {"P": ("rescale", SAME)},
-    "ELASTIC": {"P": ("elastic", SAME), "SIGMA": ("elastic_grain", PART)},
+    "ELASTIC": {"P": ("elastic", SAME), "SIGMA": ("elastic_wavelength", PART)},
     "MISALIGNMENT": {
         "P": ("misalign", SAME),
-        "DISPLACEMENT": ("misalign_reach", PART),
-        "ROTATE_RATIO": ("misalign_turn", SAME),
+        "DISPLACEMENT": ("misalign_distance", PART),
+        "ROTATE_RATIO": ("misalign_rotation", SAME),
     },
     "MISSINGSECTION": {"P": ("missing_sections", SAME), "NUM_SECTION": ("missing_depth", DEPTH)},
     "GRAYSCALE": {"P": ("gray", SAME)},
@@ -64,7 +64,7 @@ CORRUPTIONS: dict[str, dict[str, tuple[str, Callable[[Any, tuple[int, ...]], Any
     "MOTIONBLUR": {
         "P": ("motion_blur", SAME),
         "SECTIONS": ("motion_depth", DEPTH),
-        "KERNEL_SIZE": ("motion_reach", PART),
+        "KERNEL_SIZE": ("motion_length", PART),
     },
     "MISSINGPARTS": {
         "P": ("missing_parts", SAME),
@@ -163,7 +163,7 @@ def training_settings(given: Leaves) -> dict[str, Any]:
     out: dict[str, Any] = {ours: kind(value) for ours, (kind, value) in found.items() if value is not None}
     for name, ours, known in (
         ("SOLVER.NAME", "optimizer", {"Adam": "adam", "AdamW": "adamw"}),
-        ("SOLVER.LR_SCHEDULER_NAME", "fall", {"WarmupCosineLR": "cosine"}),
+        ("SOLVER.LR_SCHEDULER_NAME", "schedule", {"WarmupCosineLR": "cosine"}),
     ):
         if given.values.get(name) in known:
             out[ours] = known[given.take(name)]
@@ -191,7 +191,7 @@ def corruptions(given: Leaves, patch: tuple[int, ...]) -> Corrupt:
 def flatten_settings(tree: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
     """Nested settings as dotted names.
 
-    >>> flat({"A": {"B": 1}, "C": 2})
+    >>> flatten_settings({"A": {"B": 1}, "C": 2})
     [('A.B', 1), ('C', 2)]
     """
     out = []

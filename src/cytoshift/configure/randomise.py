@@ -64,7 +64,7 @@ def settings(survey: Survey, preset: str = "laptop", *, represent: Written = "bc
                 "images": survey.source.model_dump(mode="json", exclude_defaults=True),
                 "normalise": {"kind": "percentile", "low": 0.5, "high": 99.8, "invert": survey.dark},
                 "voxel": None if own == {working} else working.size,
-                "augment": {"flips": True, "turns": True},
+                "augment": {"flips": True, "rotations": True},
             },
             "patch": patch(survey, working, fixed.get("patch", aim.patch)),
             Randomised.name: {

@@ -149,7 +149,7 @@ def settings(
                     **fixed.get("normalise", {}),
                 },
                 "voxel": None if own == {working} else working.size,
-                "augment": {"flips": True, "turns": True, "gamma": 0.0, **fixed.get("augment", {})},
+                "augment": {"flips": True, "rotations": True, "gamma": 0.0, **fixed.get("augment", {})},
             },
             "patch": sizes,
             **found,
@@ -231,7 +231,7 @@ def prior(survey: Survey, working: Voxel, patch: tuple[int, ...]) -> Prior:
     guess = Prior(
         diameter=Lognormal(
             median=round_digits(median),
-            spread=round_digits(min(max(variance, 0.05**2) ** 0.5, 0.6)),
+            sigma=round_digits(min(max(variance, 0.05**2) ** 0.5, 0.6)),
             clip=(round_digits(min(0.9 * sizes[5] / median, 1.0)), round_digits(max(1.1 * sizes[95] / median, 1.0))),
         ),
         elongation=elongation(seen, axial),
@@ -295,7 +295,7 @@ def scale_density(law: Any, factor: float) -> Groups | tuple[float, float]:
 def round_digits(value: float, digits: int = 3) -> float:
     """To significant digits: a person reads the file.
 
-    >>> rounded(0.00123456)
+    >>> round_digits(0.00123456)
     0.00123
     """
     return float(f"{value:.{digits}g}")
@@ -304,7 +304,7 @@ def round_digits(value: float, digits: int = 3) -> float:
 def overlay_settings(data: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     """`data` with `extra` over it: groups go into groups, and "train.steps" is steps of the group train.
 
-    >>> laid_over({"train": {"lr": 1, "steps": 2}}, {"train.steps": 3})
+    >>> overlay_settings({"train": {"lr": 1, "steps": 2}}, {"train.steps": 3})
     {'train': {'lr': 1, 'steps': 3}}
     """
     out = dict(data)
@@ -355,7 +355,8 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
         "patch": (f"What the networks see at once, in voxels: {shortest:.1f} median objects along its shortest side.",),
         "prior": (
             "How synthetic masks are drawn; the preview beside this file shows some.",
-            f"diameter: median ({unit}) and spread of the logarithm of the whole objects seen; clip: in medians.",
+            f"diameter: median ({unit}) and sigma (standard deviation of the logarithm) of the whole objects seen; "
+            "clip: smallest and largest, in multiples of the median.",
             f"density: objects per {unit}^{seen.ndim}, least and most, or groups of (diameter, density) as images show "
             f"them; scaled until masks are covered like the images ({100 * seen.foreground:.1f} %).",
             "elongation: long over short axis, as seen; axial: stretch along z, as seen.",

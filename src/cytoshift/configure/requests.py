@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ..core.errors import UserError
 from ..core.settings import Settings
@@ -34,16 +34,18 @@ class Requests(Settings):
         Several classes, each in a channel of its own: {"golgi": 0, "nuclei": 1}.
     cells
         With `channels`: draw Golgi and nuclei as in "retina" or "ss-seg-cyclegan", and measure nothing.
-    alike
+    assume_same_size
         Objects of source and target are equally large and dark: measure none of the target.
     """
+
+    renamed: ClassVar[dict[str, str]] = {"alike": "assume_same_size"}
 
     polarity: str = "auto"
     preset: str = "laptop"
     represent: str | None = None
     channels: dict[str, int] | None = None
     cells: str | None = None
-    alike: bool = False
+    assume_same_size: bool = False
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,7 @@ def configure_source(
     """A method that learns from labels of other images."""
     assert isinstance(source.labels, ImageSource), "of one class"
     stock = source_labels.survey_source(source.images, source.labels, source.mask_above)
-    if asked.alike:
+    if asked.assume_same_size:
         survey = source_labels.assume_same_size(target, stock)
     else:
         seen = source_labels.adopt_source_sizes(recipe.survey_images(target, polarity_literal(asked), progress), stock)

@@ -182,7 +182,7 @@ def add_source_notes(survey: Survey, source: SourceSurvey, method: str) -> Surve
             f"objects cover {100 * source.share:.2g} % of the source and {100 * seen.foreground:.2g} % of the target, "
             "and a game of discriminators evens that out by adding or dropping some; take a source that is as "
             "crowded, or "
-            "set source.match_cover=true"
+            "set source.match_foreground=true"
         )
     return replace(survey, measured=replace(seen, notes=(*seen.notes, *notes)))
 
@@ -251,7 +251,7 @@ def settings_from_source(
                 "normalise": normalise | {"invert": source.dark},
                 "voxel": lenders,
                 "corrupt": corrupt,
-                "match_cover": False,
+                "match_foreground": False,
                 "match_levels": far and ndim == 3 and bool(modality_gap_settings(method, name)),
                 **({} if source.mask_above is None else {"mask_above": source.mask_above}),
             },
@@ -330,7 +330,7 @@ def to_commented_yaml(run: Run, survey: Survey, source: SourceSurvey) -> str:
             "What lends its labels.",
             f"invert: its objects are {'dark' if source.dark else 'bright'} (measured with its labels).",
             "voxel: what becomes one voxel the networks work at, so that its objects are as large as the target's.",
-            "match_cover: patches are chosen to be covered by objects as much as those of the target seem to be.",
+            "match_foreground: patches are chosen to be covered by objects as much as those of the target seem to be.",
             "match_levels: intensities are led to the distribution of the target's, where the two are far apart.",
         ),
         "represent": (

@@ -39,7 +39,7 @@ def follow_progress(follower: Follower | None) -> Iterator[Follower | None]:
 
     Examples
     --------
-    >>> with following(print), Progress("count", 2) as progress:
+    >>> with follow_progress(print), Progress("count", 2) as progress:
     ...     progress.advance()
     count 1 2
     """
@@ -158,7 +158,7 @@ class Progress:
 def format_si(value: float) -> str:
     """Three digits and a prefix.
 
-    >>> scaled(1_830_000), scaled(2.5)
+    >>> format_si(1_830_000), format_si(2.5)
     ('1.83 M', '2.5 ')
     """
     for size, prefix in PREFIXES:
@@ -176,8 +176,8 @@ def memory_text() -> str:
 def format_duration(seconds: float) -> str:
     """For a person.
 
-    >>> duration(13.2), duration(200), duration(7300)
-    ('13 s', '3 min 20 s', '2 h 2 min')
+    >>> format_duration(13.2), format_duration(200), format_duration(7300)
+    ('13 s', '3 min 20 s', '2 h 1 min')
     """
     whole = round(seconds)
     if whole < 60:

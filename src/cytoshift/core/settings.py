@@ -17,7 +17,8 @@ class Settings(BaseModel):
     """Base of every group of settings. Unknown keys are errors, values do not change.
 
     A group lists the earlier names of its settings in `renamed`, the old name before the new one. An old name works for
-    one version, and a warning says the new one.
+    one version, and a warning says the new one. Where a file or an override sets both, the later one counts, as it does
+    where YAML sets one name twice.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -28,14 +29,14 @@ class Settings(BaseModel):
     @classmethod
     def accept_old_names(cls, data: Any) -> Any:
         """The same settings under their new names."""
-        if not isinstance(data, dict) or cls.renamed.keys().isdisjoint(data):
+        groups = [vars(group).get("renamed", {}) for group in reversed(cls.__mro__)]
+        names = {old: new for group in groups for old, new in group.items()}
+        if not isinstance(data, dict) or names.keys().isdisjoint(data):
             return data
-        for old, new in cls.renamed.items():
-            if old in data and new in data:
-                raise ValueError(f"'{old}' is called '{new}' now, and both are set; keep '{new}'")
+        for old, new in names.items():
             if old in data:
                 log.warning(f"the setting '{old}' is called '{new}' now; the old name works until the next version")
-        return {cls.renamed.get(key, key): value for key, value in data.items()}
+        return {names.get(key, key): value for key, value in data.items()}
 
 
 def error_location(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -13,7 +13,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|na
 def make_printable(text: str) -> str:
     r"""The text with everything that could command a terminal written out.
 
-    >>> printable("a\x1b[2Jb")
+    >>> make_printable("a\x1b[2Jb")
     'a\\x1b[2Jb'
     """
     if text.isascii() and text.isprintable():
@@ -38,7 +38,7 @@ def escape_cell(text: str) -> str:
 
     Numbers stay as they are.
 
-    >>> cell("=1+1"), cell("-3.5"), cell("cells")
+    >>> escape_cell("=1+1"), escape_cell("-3.5"), escape_cell("cells")
     ("'=1+1", '-3.5', 'cells')
     """
     if text.startswith(("'", *FORMULA)) and not NUMBER.fullmatch(text):

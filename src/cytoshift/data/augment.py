@@ -25,15 +25,15 @@ STEEP = 1.5  # standard deviations at most
 
 
 class Augment(Settings):
-    """flips: mirror every axis; turns: quarter turns in planes of equal voxel sizes; gamma: contrast of an image,
+    """flips: mirror every axis; rotations: quarter turns in planes of equal voxel sizes; gamma: contrast of an image,
     its intensities in [0, 1] raised to 2 ** U(-gamma, gamma); bias_field: standard deviation, in octaves, of a
     slowly varying brightness that a method learns to remove, see `BiasField`.
     """
 
-    renamed: ClassVar[dict[str, str]] = {"shade": "bias_field"}
+    renamed: ClassVar[dict[str, str]] = {"shade": "bias_field", "turns": "rotations"}
 
     flips: bool = True
-    turns: bool = True
+    rotations: bool = True
     gamma: float = 0.0
     bias_field: float = Field(0.0, ge=0)
 
@@ -56,7 +56,7 @@ def sample_pose(augment: Augment, patch: tuple[int, ...], voxel: Voxel, rng: np.
     """Numbers of one pose. Axes are swapped only where patch and voxel have equal extents along both."""
     ndim = len(patch)
     equal = patch[-1] == patch[-2] and np.isclose(voxel.size[-1], voxel.size[-2])
-    turns = int(rng.integers(4)) if augment.turns and equal else 0
+    turns = int(rng.integers(4)) if augment.rotations and equal else 0
     mirrored = tuple(axis for axis in range(-ndim, 0) if augment.flips and rng.random() < 0.5)
     return Pose((-2, -1), turns, mirrored)
 
@@ -218,7 +218,7 @@ def sample_elastic(corrupt: Corrupt, grid: SamplingGrid, side: int, rng: np.rand
     """White noise smoothed by a Gaussian, scaled to the wanted standard deviation; `side` of the patch in voxels."""
     from scipy.ndimage import gaussian_filter
 
-    grain, reach = max(corrupt.elastic_grain * side, 1.0), corrupt.elastic_reach * side
+    grain, reach = max(corrupt.elastic_wavelength * side, 1.0), corrupt.elastic_amplitude * side
     noise = rng.standard_normal(grid.plane.shape, dtype=np.float32)
     smooth = gaussian_filter(noise, (0, grain, grain), mode="wrap", truncate=3.0)
     return Elastic(smooth * np.float32(reach * 2 * math.sqrt(math.pi) * grain))
@@ -226,10 +226,10 @@ def sample_elastic(corrupt: Corrupt, grid: SamplingGrid, side: int, rng: np.rand
 
 def sample_misalign(corrupt: Corrupt, patch: tuple[int, ...], voxel: Voxel, rng: np.random.Generator) -> Misalign:
     """A turn needs voxels of equal sides, or it would shear; a patch of less than three sections slips at its last."""
-    reach = corrupt.misalign_reach * min(patch[-2:])
+    reach = corrupt.misalign_distance * min(patch[-2:])
     section = int(rng.integers(1, max(patch[0] - 1, 2)))
     alone = bool(rng.random() < 0.5)
-    if rng.random() < corrupt.misalign_turn and np.isclose(voxel.size[-1], voxel.size[-2]):
+    if rng.random() < corrupt.misalign_rotation and np.isclose(voxel.size[-1], voxel.size[-2]):
         return Misalign(section, alone, (0.0, 0.0), reach / (math.hypot(*patch[-2:]) / 2) * float(rng.uniform(-1, 1)))
     y, x = (float(round(s)) for s in rng.uniform(-reach, reach, 2))  # whole voxels: nothing is blurred
     return Misalign(section, alone, (y, x), 0.0)

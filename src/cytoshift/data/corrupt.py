@@ -8,7 +8,7 @@ blurred in the image that a network sees, and in nothing else.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,31 +32,36 @@ class Corrupt(Settings):
 
     Image, clean twin and labels share
         rescale: y and x each by a factor from `rescale_range`.
-        elastic: every section bent alike; displacements of standard deviation `elastic_reach` that change over a
-            length of `elastic_grain`.
-        misalign (3D): from one section on, or in that one alone, everything is moved by up to `misalign_reach`, with
-            chance `misalign_turn` by a rotation that moves the corners so far.
+        elastic: every section bent alike; displacements of standard deviation `elastic_amplitude` that change over a
+            length of `elastic_wavelength`.
+        misalign (3D): from one section on, or in that one alone, everything is moved by up to `misalign_distance`, with
+            chance `misalign_rotation` by a rotation that moves the corners so far.
         missing_sections (3D): `missing_depth` of the sections are left out.
     Image and clean twin share
         gray: contrast times 1 +- `contrast`, brightness +- `brightness`, then raised to 2 ** +-`gamma`.
     The image alone suffers
         cut_noise: a box of `noise_size` along each axis with uniform noise of +-`noise`.
         cut_blur: a box of `blur_size` with sections in coarse pixels, whose side is from `blur_range`.
-        motion_blur: `motion_depth` of the sections smeared along y or x over `motion_reach`.
+        motion_blur: `motion_depth` of the sections smeared along y or x over `motion_length`.
         missing_parts: each section with chance `parts_chance`, never two in a row, loses a band of `parts_width`
             and shows its mean there.
     An image in 2D is one section: it may be smeared or lose a part, which then only itself can restore, so its presets
     take these less often and narrower.
     """
 
+    renamed: ClassVar[dict[str, str]] = {
+        "elastic_reach": "elastic_amplitude", "elastic_grain": "elastic_wavelength",
+        "misalign_reach": "misalign_distance", "misalign_turn": "misalign_rotation", "motion_reach": "motion_length",
+    }  # fmt: skip
+
     rescale: Chance = 0.0
     rescale_range: tuple[float, float] = (0.8, 1.25)
     elastic: Chance = 0.0
-    elastic_reach: Part = 0.69 / 129
-    elastic_grain: Part = 4 / 129
+    elastic_amplitude: Part = 0.69 / 129
+    elastic_wavelength: Part = 4 / 129
     misalign: Chance = 0.0
-    misalign_reach: Part = 16 / 129
-    misalign_turn: Chance = 0.5
+    misalign_distance: Part = 16 / 129
+    misalign_rotation: Chance = 0.5
     missing_sections: Chance = 0.0
     missing_depth: Part = 2 / 17
     gray: Chance = 0.0
@@ -71,7 +76,7 @@ class Corrupt(Settings):
     blur_range: tuple[Part, Part] = (2 / 129, 8 / 129)
     motion_blur: Chance = 0.0
     motion_depth: Part = 2 / 17
-    motion_reach: Part = 11 / 129
+    motion_length: Part = 11 / 129
     missing_parts: Chance = 0.0
     parts_chance: Chance = 0.9
     parts_width: Part = 97 / 129
@@ -102,17 +107,17 @@ PAPER = Corrupt(
 )  # fmt: skip
 # One section cannot borrow from its neighbours: what it loses must be narrow enough to be filled from around it.
 PAPER_2D = PAPER.model_copy(
-    update={"misalign": 0.0, "missing_sections": 0.0, "motion_blur": 0.25, "motion_reach": 5 / 129,
+    update={"misalign": 0.0, "missing_sections": 0.0, "motion_blur": 0.25, "motion_length": 5 / 129,
             "missing_parts": 0.5, "parts_width": 16 / 129}
 )  # fmt: skip
 # Small networks and short trainings have no time to learn restoration from three quarters of every other section.
 LAPTOP = Corrupt(
-    rescale=0.5, elastic=0.5, misalign=0.25, misalign_reach=8 / 129, missing_sections=0.25, gray=0.5, contrast=0.1,
+    rescale=0.5, elastic=0.5, misalign=0.25, misalign_distance=8 / 129, missing_sections=0.25, gray=0.5, contrast=0.1,
     brightness=0.05, gamma=0.5, cut_noise=0.5, noise=0.2, cut_blur=0.5, motion_blur=0.25, missing_parts=0.5,
     parts_chance=0.5, parts_width=32 / 129,
 )  # fmt: skip
 LAPTOP_2D = LAPTOP.model_copy(
-    update={"misalign": 0.0, "missing_sections": 0.0, "motion_blur": 0.15, "motion_reach": 5 / 129,
+    update={"misalign": 0.0, "missing_sections": 0.0, "motion_blur": 0.15, "motion_length": 5 / 129,
             "missing_parts": 0.25, "parts_width": 12 / 129}
 )  # fmt: skip
 
@@ -246,7 +251,7 @@ def sample_motion_blur(corrupt: Corrupt, patch: tuple[int, ...], rng: np.random.
     depth = patch[0] if len(patch) == 3 else 1
     count = max(round(corrupt.motion_depth * depth), 1)
     hit = sorted(int(z) for z in rng.choice(depth, count, replace=False))
-    return MotionBlur(tuple(hit), -1 - int(rng.integers(2)), max(round(corrupt.motion_reach * min(patch[-2:])), 2))
+    return MotionBlur(tuple(hit), -1 - int(rng.integers(2)), max(round(corrupt.motion_length * min(patch[-2:])), 2))
 
 
 def sample_missing_parts(corrupt: Corrupt, patch: tuple[int, ...], rng: np.random.Generator) -> MissingParts:

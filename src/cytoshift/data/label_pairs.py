@@ -33,7 +33,7 @@ def match_names(images: list[Volume], truths: list[Volume], what: str) -> Pairs:
 def frame_numbers(names: Sequence[str]) -> list[str] | None:
     """Of frames of a single file their numbers, else None.
 
-    >>> numbers(["raw_t07", "raw_t08"]), numbers(["raw_t07", "a_t08"])
+    >>> frame_numbers(["raw_t07", "raw_t08"]), frame_numbers(["raw_t07", "a_t08"])
     (['07', '08'], None)
     """
     split = [name.rpartition("_t") for name in names]

@@ -223,7 +223,7 @@ def crop_reflected(array: Any, starts: tuple[int, ...], size: tuple[int, ...]) -
 def reflect_indices(places: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Voxels 0 to n - 1 that lie at these places of an axis between two mirrors.
 
-    >>> mirrored(np.arange(-3, 5), 2).tolist()
+    >>> reflect_indices(np.arange(-3, 5), 2).tolist()
     [1, 1, 0, 0, 1, 1, 0, 0]
     """
     folded = places % (2 * n)

@@ -99,7 +99,7 @@ def add_strided_levels(image: PyramidVolume) -> PyramidVolume:
 def level_factors(fine: tuple[int, ...], coarse: tuple[int, ...]) -> tuple[float, ...]:
     """Extents of coarse voxels in multiples of fine ones: a whole number wherever one explains the sizes.
 
-    >>> factors((100, 513, 513), (100, 257, 256))
+    >>> level_factors((100, 513, 513), (100, 257, 256))
     (1.0, 2.0, 2.0)
     """
     out = []

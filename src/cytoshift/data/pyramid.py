@@ -56,7 +56,7 @@ def block_mode(labels: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[n
 
     Steps along axes before the last three are 1.
 
-    >>> mode(np.array([[1, 1, 0, 2], [1, 0, 0, 2]]), (2, 2))
+    >>> block_mode(np.array([[1, 1, 0, 2], [1, 0, 0, 2]]), (2, 2))
     array([[1, 0]])
     """
     from ..labels.kernels import majority_vote

@@ -184,7 +184,7 @@ def image_source(
 def expand_ranges(frames: str) -> list[int]:
     """Numbers and ranges to numbers; raises ValueError for anything else.
 
-    >>> spelled_out("0-3,7")
+    >>> expand_ranges("0-3,7")
     [0, 1, 2, 3, 7]
     """
     ends = [[int(end) for end in part.split("-", 1)] for part in frames.split(",")]

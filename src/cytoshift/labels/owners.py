@@ -33,7 +33,7 @@ def assign_owners(labels: NDArray[np.generic], others: NDArray[np.generic], voxe
     Raises UserError where the shapes differ.
 
     >>> nuclei, golgi = np.array([[1, 1, 0, 0, 2]]), np.array([[0, 1, 0, 7, 0]])
-    >>> found = belonging(golgi, nuclei, Voxel((1.0, 1.0)), 1.0)
+    >>> found = assign_owners(golgi, nuclei, Voxel((1.0, 1.0)), 1.0)
     >>> found.owner.tolist(), found.distance.tolist(), found.counts.tolist()
     ([1, 2], [0.0, 0.0], [1, 1])
     """

@@ -30,10 +30,12 @@ class Levels(Backbone):
     """How much the features of each level of the encoder are brought together.
 
     lambdas: a weight per level, finest first; a zero switches a level off, (0, 0, 1) leaves the bottleneck alone. None:
-    `deepest` at the bottleneck, half as much with every level towards the image.
+    `bottleneck` at the bottleneck, half as much with every level towards the image.
     """
 
-    deepest: float = Field(1.0, ge=0)
+    renamed: ClassVar[dict[str, str]] = {"deepest": "bottleneck"}
+
+    bottleneck: float = Field(1.0, ge=0)
     lambdas: tuple[float, ...] | None = None
 
     @model_validator(mode="after")
@@ -46,7 +48,7 @@ class Levels(Backbone):
 
     def ladder(self) -> tuple[float, ...]:
         last = len(self.widths) - 1
-        return self.lambdas or tuple(self.deepest / 2 ** (last - i) for i in range(last + 1))
+        return self.lambdas or tuple(self.bottleneck / 2 ** (last - i) for i in range(last + 1))
 
     def weights(self) -> dict[int, float]:
         """Of the levels that are switched on."""

@@ -17,9 +17,10 @@ from .base import Update
 
 
 class Options(Levels):
-    """deepest: covariances of normalised features differ by a few tenths, and the square is divided by 4 d^2."""
+    """bottleneck: weight of the deepest level. It is large, as covariances of normalised features differ by a few
+    tenths, and the square is divided by 4 d^2."""
 
-    deepest: float = 10.0
+    bottleneck: float = 10.0
 
 
 class CORAL(Adapting):
@@ -27,7 +28,7 @@ class CORAL(Adapting):
     title: ClassVar = "Deep CORAL"
     papers: ClassVar = ("sun2016coral", "roels2019ynet")
     settings = Options
-    presets: ClassVar = presets(deepest=100.0)
+    presets: ClassVar = presets(bottleneck=100.0)
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         (x, s), (y, _) = batch

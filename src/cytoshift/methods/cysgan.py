@@ -58,12 +58,12 @@ class Options(Backbone):
     restore: False leads the cycle back to the image that was read, corruptions included, and shows those to
     discriminators. identity: |G(x) - x*| + |F(y) - y*| in the image, of the precursor; two more passes unless 0.
     residual: translation predicts a change of the image and starts at none.
-    warm: part of the training before which only the cycle and the labels teach the generators.
+    warm_up: part of the training before which only the cycle and the labels teach the generators.
     discriminator: widths of the discriminators. norm_first: see nets.discriminator.DiscriminatorSpec. pool: fakes that
     each remembers.
     """
 
-    renamed: ClassVar[dict[str, str]] = {"critic": "discriminator"}
+    renamed: ClassVar[dict[str, str]] = {"critic": "discriminator", "warm": "warm_up"}
 
     adversarial: float = 1.0
     cycle: float = 1.0
@@ -73,7 +73,7 @@ class Options(Backbone):
     restore: bool = True
     identity: float = 0.0
     residual: bool = False
-    warm: float = 0.0
+    warm_up: float = 0.0
     discriminator: tuple[int, ...] = (64, 64, 128, 128, 256)
     norm_first: bool = True
     pool: int = 40  # 20 batches of 2
@@ -82,7 +82,7 @@ class Options(Backbone):
 # 1e5 steps are the code's (the paper's 1e6 would take months there).
 PAPER = {
     "optimizer": "adamw", "lr": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-4, "steps": 100_000, "warm_up": 1000,
-    "decay_from": 0.0, "fall": "cosine", "batch": 8, "precision": "32", "ema": 0.0,
+    "decay_from": 0.0, "schedule": "cosine", "batch": 8, "precision": "32", "ema": 0.0,
 }  # fmt: skip
 # The authors' precursor. It weighs mask 2, contour 3 and distance 2 (absolute error): here 2 before the
 # representation's own weights. Half the discriminators' loss, as it has, is the same to Adam.
@@ -95,8 +95,8 @@ TUNED_TRAIN = {
 LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "precision": "auto"}
 # Where brightness alone tells objects on both sides, little has to change, and a strong game takes pale objects away.
 GENTLE = LEAN | {
-    "adversarial": 0.2, "cycle": 10.0, "agree": 2.0, "shape": 0.3, "residual": True, "warm": 0.15, "norm_first": False,
-    "pool": 20,
+    "adversarial": 0.2, "cycle": 10.0, "agree": 2.0, "shape": 0.3, "residual": True, "warm_up": 0.15,
+    "norm_first": False, "pool": 20,
 }  # fmt: skip
 
 
@@ -163,7 +163,7 @@ class CySGAN(Method):
         lam, F, G, seg = self.options, self.F, self.G, self.represent.loss
         if not lam.restore:
             x_clean, y_clean = x, y
-        game = float(progress >= lam.warm)
+        game = float(progress >= lam.warm_up)
 
         xy, s_x = F(x)
         yx, s_y = G(y)

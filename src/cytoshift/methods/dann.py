@@ -25,7 +25,7 @@ from .base import Task, Update
 class Options(Levels):
     """hidden: width of the classifiers (the authors: 48)."""
 
-    deepest: float = 0.1
+    bottleneck: float = 0.1
     hidden: int = Field(48, ge=1)
 
 
@@ -34,7 +34,7 @@ class DANN(Adapting):
     title: ClassVar = "DANN"
     papers: ClassVar = ("ganin2016dann", "roels2019ynet")
     settings = Options
-    presets: ClassVar = presets(deepest=1.0)
+    presets: ClassVar = presets(bottleneck=1.0)
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)

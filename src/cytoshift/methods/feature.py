@@ -28,20 +28,20 @@ class Batch(NamedTuple):
 
 class Options(Backbone):
     """adversarial: the authors' one weight for all games. discriminator: widths of the discriminators of outputs and
-    of full-size features. deep: widths of the discriminator at the bottleneck, which has few voxels and is not made
-    coarser. pool: fakes that the discriminator of outputs remembers."""
+    of full-size features. bottleneck_widths: widths of the discriminator at the bottleneck, which has few voxels and
+    is not made coarser. pool: fakes that the discriminator of outputs remembers."""
 
-    renamed: ClassVar[dict[str, str]] = {"critic": "discriminator"}
+    renamed: ClassVar[dict[str, str]] = {"critic": "discriminator", "deep": "bottleneck_widths"}
 
     adversarial: float = 0.1
     discriminator: tuple[int, ...] = (64, 64, 128, 128, 256)
-    deep: tuple[int, ...] = (128, 128)
+    bottleneck_widths: tuple[int, ...] = (128, 128)
     pool: int = 40
 
 
 PAPER = {
     "optimizer": "adamw", "lr": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-4, "steps": 100_000, "warm_up": 1000,
-    "decay_from": 0.0, "fall": "cosine", "batch": 8, "precision": "32", "ema": 0.0,
+    "decay_from": 0.0, "schedule": "cosine", "batch": 8, "precision": "32", "ema": 0.0,
 }  # fmt: skip
 LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "precision": "auto"}
 
@@ -55,11 +55,13 @@ class Feature(Method):
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
         "paper-3d": {"options": {}, "patch": (16, 128, 128), "train": PAPER},
         "laptop-2d": {
-            "options": LEAN | {"widths": (16, 32, 64), "discriminator": (16, 32, 64), "deep": (64,), "pool": 20},
+            "options": LEAN
+            | {"widths": (16, 32, 64), "discriminator": (16, 32, 64), "bottleneck_widths": (64,), "pool": 20},
             "train": LAPTOP | {"batch": 2},
         },
         "laptop-3d": {
-            "options": LEAN | {"widths": (8, 16, 32), "discriminator": (8, 16, 32), "deep": (32,), "pool": 20},
+            "options": LEAN
+            | {"widths": (8, 16, 32), "discriminator": (8, 16, 32), "bottleneck_widths": (32,), "pool": 20},
             "train": LAPTOP | {"batch": 1},
         },
     }
@@ -71,7 +73,7 @@ class Feature(Method):
         self.net = self.exported_spec().build()
         fine = lambda channels: DiscriminatorSpec.for_voxel(task.voxel, channels, options.discriminator).build()
         self.discriminator_s, self.discriminator_fine = fine(channels), fine(options.widths[0])
-        self.discriminator_deep = bottleneck_discriminator(self.net.spec, options.deep).build()
+        self.discriminator_deep = bottleneck_discriminator(self.net.spec, options.bottleneck_widths).build()
         self.pool = ImagePool(options.pool, seed)
 
     def exported_spec(self) -> UNetSpec:

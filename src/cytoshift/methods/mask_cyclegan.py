@@ -77,7 +77,7 @@ class Options(Settings):
 # 100 epochs of 216 batches; the learning rate does not fall. Their blocks concatenate, ours add.
 PAPER = {
     "lr": 5e-4,
-    "rates": {"discriminators": 0.2},
+    "lr_multipliers": {"discriminators": 0.2},
     "betas": (0.5, 0.999),
     "weight_decay": 0.0,
     "steps": 21_600,

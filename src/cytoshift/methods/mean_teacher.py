@@ -30,11 +30,13 @@ SHARE = 0.01  # of the voxels that sure ones of a side count for at least
 
 
 class Options(Backbone):
-    """consistency: lambda. sure: how likely, at least, the teacher finds object or background. ramp: part of the
-    training over which lambda rises. decay: of the teacher."""
+    """consistency: lambda. confidence_threshold: least probability of object or background at which the teacher
+    counts. ramp: fraction of the training over which lambda rises. decay: of the teacher's running mean."""
+
+    renamed: ClassVar[dict[str, str]] = {"sure": "confidence_threshold"}
 
     consistency: float = Field(10.0, ge=0)
-    sure: float = Field(0.8, ge=0.5, lt=1)
+    confidence_threshold: float = Field(0.8, ge=0.5, lt=1)
     ramp: float = Field(0.3, ge=0, le=1)
     decay: float = Field(0.99, ge=0, lt=1)
 
@@ -59,7 +61,7 @@ class MeanTeacher(Adapting):
 
         self.teacher.follow(self.net)
         logits = self.teacher(y_clean)
-        t, sure = self.represent.activate(logits), weights(logits[:, :1], self.options.sure)
+        t, sure = self.represent.activate(logits), weights(logits[:, :1], self.options.confidence_threshold)
         s_x, s_y = self.net(torch.cat([x, y])).split((len(x), len(y)))
         agree = (sure * (self.represent.activate(s_y) - t).square().mean(1, keepdim=True)).sum()
         yield self.update("net", segment=self.represent.loss(s_x, s), agree=lam * agree)

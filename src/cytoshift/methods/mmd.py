@@ -30,7 +30,7 @@ class MMD(Adapting):
     title: ClassVar = "MMD"
     papers: ClassVar = ("long2015dan", "roels2019ynet")
     settings = Options
-    presets: ClassVar = presets(voxels=256, deepest=0.3)
+    presets: ClassVar = presets(voxels=256, bottleneck=0.3)
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)

@@ -26,7 +26,7 @@ class Options(Backbone):
 
 TRAIN = {
     "optimizer": "adamw", "lr": 1e-3, "betas": (0.9, 0.99), "weight_decay": 1e-4, "warm_up": 100, "decay_from": 0.5,
-    "fall": "cosine", "ema": 0.995, "precision": "auto",
+    "schedule": "cosine", "ema": 0.995, "precision": "auto",
 }  # fmt: skip
 # AnyStar: 180,000 steps of two patches of 96^3 with the rate 2e-4.
 PAPER = TRAIN | {"lr": 2e-4, "steps": 180_000, "batch": 2, "precision": "32"}

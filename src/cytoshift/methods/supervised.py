@@ -25,7 +25,7 @@ class Options(Backbone):
 # compares methods and not optimisers.
 PAPER = {
     "optimizer": "adamw", "lr": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-4, "steps": 100_000, "warm_up": 1000,
-    "decay_from": 0.0, "fall": "cosine", "batch": 8, "precision": "32", "ema": 0.0,
+    "decay_from": 0.0, "schedule": "cosine", "batch": 8, "precision": "32", "ema": 0.0,
 }  # fmt: skip
 LAPTOP = {"lr": 1e-3, "betas": (0.9, 0.99), "steps": 1000, "batch": 2, "precision": "auto"}
 

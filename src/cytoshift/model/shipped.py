@@ -9,7 +9,7 @@ JSON = "model.json"
 def model_names() -> tuple[str, ...]:
     """Their names.
 
-    >>> "nuclei-2d" in shipped()
+    >>> "nuclei-2d" in model_names()
     True
     """
     return tuple(sorted(path.parent.name for path in FOLDER.glob(f"*/{JSON}")))

@@ -154,7 +154,7 @@ def curve(values: list[float]) -> NDArray[np.uint8]:
 def safe_name(name: str) -> str:
     """A file name of a layer's name.
 
-    >>> safe("cells [1]/a")
+    >>> safe_name("cells [1]/a")
     'cells__1__a'
     """
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name) or "image"

@@ -152,7 +152,7 @@ def copy_block(out: Ids, block: Ids, region: tuple[slice, ...], place: tuple[sli
 def global_ids(labels: NDArray[np.int32], corner: tuple[int, ...], shape: tuple[int, ...]) -> Ids:
     """Labels of a box at `corner` of a volume, each object called by the number of its first voxel there, from 1.
 
-    >>> called(np.array([[0, 2], [2, 1]], np.int32), (1, 1), (4, 4))
+    >>> global_ids(np.array([[0, 2], [2, 1]], np.int32), (1, 1), (4, 4))
     array([[ 0,  7],
            [ 7, 11]], dtype=uint64)
     """

@@ -101,7 +101,7 @@ def bars(
 def format_number(value: float) -> str:
     """Three digits, for reading.
 
-    >>> number(1234567.0), number(0.01234), number(0)
+    >>> format_number(1234567.0), format_number(0.01234), format_number(0)
     ('1.23e+06', '0.0123', '0')
     """
     return f"{value:.3g}"

@@ -135,8 +135,8 @@ def training_objects_text(settings: Told, sizes: Mapping[str, TrainingSizes]) ->
         )
     source = settings.get("source")
     if isinstance(source, dict):
-        part = source.get("part", 1.0)
-        some = f" {100 * part:g} % of" if part < 1 else ""
+        fraction = source["part"] if "part" in source else source.get("fraction", 1.0)  # old name
+        some = f" {100 * fraction:g} % of" if fraction < 1 else ""
         sentences.insert(
             0, f"Labels were borrowed from{some} another set of images; those of the target were not used."
         )
@@ -205,7 +205,7 @@ def size_text(extents: Any, unit: str) -> str:
 
 def count_text(number: int, thing: str) -> str:
     """
-    >>> counted(1, "image"), counted(1200, "step")
+    >>> count_text(1, "image"), count_text(1200, "step")
     ('1 image', '1,200 steps')
     """
     return f"{number:,} {thing}{'s' * (number != 1)}"

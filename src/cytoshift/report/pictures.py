@@ -74,7 +74,7 @@ def select_groups(groups: list[list[Path]], budget: int) -> list[int]:
 def spaced_numbers(total: int, count: int) -> list[int]:
     """At most `count` of the numbers below `total`, the first and the last among them; of one, the middle.
 
-    >>> evenly(5, 3), evenly(2, 9), evenly(5, 1)
+    >>> spaced_numbers(5, 3), spaced_numbers(2, 9), spaced_numbers(5, 1)
     ([0, 2, 4], [0, 1], [2])
     """
     count = min(total, count)

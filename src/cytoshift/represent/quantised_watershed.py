@@ -38,7 +38,7 @@ def split_by_seeds(height: Unsigned, seeds: Mask, mask: Mask, seed_size: int = 0
         labels = remove_small_objects(watershed(-height.astype(float), seeds, mask=mask), max_size=size - 1)
 
     >>> flat = np.full((1, 5), 7, np.uint8)
-    >>> split(flat, np.array([[True, False, False, False, True]]), flat > 0)
+    >>> split_by_seeds(flat, np.array([[True, False, False, False, True]]), flat > 0)
     array([[1, 1, 1, 2, 2]], dtype=int32)
     """
     state = mark_seeds(seeds, seed_size, height.dtype)

@@ -103,7 +103,7 @@ def largest_radius(prior: Prior) -> float:
     law = prior.diameter
     if isinstance(law, SemiMajor):
         return law.semi_major[1]
-    radius = (law.median * min(1 + 2 * law.spread, law.clip[1]) if isinstance(law, Lognormal) else law[1]) / 2
+    radius = (law.median * min(1 + 2 * law.sigma, law.clip[1]) if isinstance(law, Lognormal) else law[1]) / 2
     stretch = 1.0 if isinstance(prior.elongation, Eccentricity) else prior.elongation[1] ** 0.5
     return radius * stretch
 
@@ -128,7 +128,7 @@ def semi_axes(prior: Prior, number: int, ndim: int, rng: np.random.Generator) ->
     if isinstance(size, SemiMajor):
         longest = rng.uniform(*size.semi_major, number)
     elif isinstance(size, Lognormal):
-        factor = np.exp(size.spread * rng.standard_normal(number)).clip(*size.clip)
+        factor = np.exp(size.sigma * rng.standard_normal(number)).clip(*size.clip)
         longest = size.median / 2 * factor / mean
     else:
         longest = rng.uniform(*size, number) / 2 / mean

@@ -62,7 +62,7 @@ def draw_shapes(
 def count_pairs(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     """Numbers of the cells that show both a Golgi and a nucleus. labels: (2, *S) as `draw_pairs` numbers them.
 
-    >>> paired(np.array([[1, 1, 0, 3, 4], [0, 1, 2, 3, 0]])).tolist()
+    >>> count_pairs(np.array([[1, 1, 0, 3, 4], [0, 1, 2, 3, 0]])).tolist()
     [1, 3]
     """
     numbers = np.intersect1d(labels[GOLGI], labels[NUCLEI])

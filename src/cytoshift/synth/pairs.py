@@ -149,7 +149,7 @@ def without_slivers(labels: NDArray[np.int32], view: tuple[Any, ...], prior: Pri
 
 ZEBRAFISH = Population(
     prior=Prior(
-        diameter=Lognormal(median=3.0, spread=0.14),
+        diameter=Lognormal(median=3.0, sigma=0.14),
         elongation=(1.0, 1.5),
         irregularity=0.05,
         density=(0.022, 0.028),

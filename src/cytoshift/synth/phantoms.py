@@ -59,7 +59,7 @@ def hl60(clustering: float, noisy: bool) -> Phantom:
         shape=(48, 128, 128),
         voxel=Voxel((0.8, 0.4, 0.4), "um"),
         prior=Prior(
-            diameter=Lognormal(median=8.5, spread=0.12),
+            diameter=Lognormal(median=8.5, sigma=0.12),
             elongation=(1.0, 1.35),
             irregularity=0.045,
             density=(1.8e-4, 2.6e-4),
@@ -86,7 +86,7 @@ PHANTOMS: dict[str, Phantom] = {
         shape=(256, 256),
         voxel=Voxel((0.65, 0.65), "um"),
         prior=Prior(
-            diameter=Lognormal(median=15.0, spread=0.18),
+            diameter=Lognormal(median=15.0, sigma=0.18),
             elongation=(1.0, 1.7),
             irregularity=0.035,
             density=(5e-4, 9e-4),
@@ -106,7 +106,7 @@ PHANTOMS: dict[str, Phantom] = {
         shape=(256, 256),
         voxel=Voxel((0.65, 0.65), "um"),
         prior=Prior(
-            diameter=Lognormal(median=12.0, spread=0.22),
+            diameter=Lognormal(median=12.0, sigma=0.22),
             elongation=(1.0, 1.7),
             irregularity=0.045,
             density=(3.2e-3, 4.2e-3),
@@ -138,7 +138,7 @@ PHANTOMS: dict[str, Phantom] = {
         shape=(48, 128, 128),
         voxel=Voxel((0.83, 0.83, 0.83), "um"),
         prior=Prior(
-            diameter=Lognormal(median=11.0, spread=0.18),
+            diameter=Lognormal(median=11.0, sigma=0.18),
             elongation=(1.3, 2.2),
             irregularity=0.04,
             density=(1.0e-4, 1.6e-4),

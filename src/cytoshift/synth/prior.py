@@ -1,6 +1,6 @@
 """What is known about the objects before anything was labelled: their size, shape, number and company."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -15,12 +15,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Lognormal(Settings):
     """Equivalent diameters around a median.
 
-    median: in the unit of the voxel. spread: standard deviation of the logarithm (0.2: two thirds lie within
+    median: in the unit of the voxel. sigma: standard deviation of the logarithm (0.2: two thirds lie within
     a fifth of the median). clip: smallest and largest, in multiples of the median.
     """
 
+    renamed: ClassVar[dict[str, str]] = {"spread": "sigma"}
+
     median: Positive
-    spread: Annotated[float, Field(ge=0, le=1)] = 0.2
+    sigma: Annotated[float, Field(ge=0, le=1)] = 0.2
     clip: Range = (0.5, 2.0)
 
     @field_validator("clip")
@@ -132,7 +134,7 @@ Diameter = Annotated[
     Discriminator(
         lambda value: form(value, ("median", "semi_major")),
         custom_error_type="diameter",
-        custom_error_message="write [low, high], {median: 10, spread: 0.2} or {semi_major: [low, high]}",
+        custom_error_message="write [low, high], {median: 10, sigma: 0.2} or {semi_major: [low, high]}",
     ),
 ]
 Elongation = Annotated[
@@ -197,7 +199,7 @@ class Prior(Settings):
     @model_validator(mode="after")
     def groups_have_a_spread(self) -> "Prior":
         if isinstance(self.density, Groups) and not isinstance(self.diameter, Lognormal):
-            raise ValueError("density in groups needs a diameter with a median and a spread; write {median: 10}")
+            raise ValueError("density in groups needs a diameter with a median and a sigma; write {median: 10}")
         return self
 
     @field_validator("elongation")

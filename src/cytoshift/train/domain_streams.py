@@ -96,7 +96,7 @@ def labelled_stream(run: Run, kind: type[LabelledPairs], volumes: list[Volume], 
     if source.match_levels and found[0][0].channels > 1:
         raise UserError("source.match_levels matches images of one channel, these have several; set it to false")
     made = stream_of_pairs(run, found, kind, volumes, working)
-    if source.match_cover:
+    if source.match_foreground:
         made.covered = foreground_shares(image_stream(run, volumes, working))
     return made
 
@@ -120,7 +120,7 @@ def split_source(run: Run) -> tuple[Pairs, Pairs]:
     """Labelled source images to learn from, and those that are kept from the training."""
     source = source_volumes(run)
     found = source_pairs(source, run.represent.names)
-    return leave_out(found, source.hold) if source.hold else (found, [])
+    return leave_out(found, source.held_out) if source.held_out else (found, [])
 
 
 def held_out_source(run: Run, volumes: list[Volume], working: Voxel) -> LabelledPairs:
@@ -147,7 +147,7 @@ def source_pairs(source: Source, names: tuple[str, ...] = ()) -> Pairs:
         truths = zip(*([truth for _, truth in pairs] for pairs in each))
         words = f"the first of {', '.join(names)}"
         pairs = [(image, stack_channels(list(found), words)) for (image, _), found in zip(each[0], truths)]
-    return take_portion(pairs, source.part)
+    return take_portion(pairs, source.fraction)
 
 
 def labelled_images(images: list[Volume], labels: ImageSource, source: Source, what: str) -> Pairs:

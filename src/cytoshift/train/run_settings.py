@@ -1,6 +1,6 @@
 """run.yaml: everything a training needs, checked before anything is read."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -47,7 +47,7 @@ class Data(Settings):
 
     @field_validator("normalise")
     @classmethod
-    def alike(cls, value: Recipe) -> Recipe:
+    def check_dataset_wide(cls, value: Recipe) -> Recipe:
         is_dataset_wide(value)
         return value
 
@@ -58,12 +58,16 @@ class Source(Settings):
     labels: of several classes {golgi: {paths: labels/golgi}, nuclei: {paths: labels/nuclei}}, by their names.
     voxel: what of it, in its own unit, becomes one voxel the networks work at (None: its own voxel), so that its
     objects come out as large as those of `data`. normalise: `invert` where one side has dark objects, the other
-    bright ones; of several channels as in `data`. match_cover: patches are chosen to be covered by objects as much as
-    those of `data` are. match_levels: intensities of the source become those of `data`. mask_above: labels are a mask,
-    objects are its connected parts above this value. part: of the labelled images that is learnt from, the same for
-    every seed (data.label_pairs.take_portion). hold: part of these that is kept from the training, to choose a state
-    of it by (train.select).
+    bright ones; of several channels as in `data`. match_foreground: patches are chosen to have as much
+    foreground as those of `data`. match_levels: intensities of the source become those of `data`. mask_above: labels
+    are a mask, objects are its connected components above this value. fraction: of the labelled images that the
+    training uses, the same images for every seed (data.label_pairs.take_portion). held_out: fraction of these that the
+    training does not see; `train.select` chooses a snapshot by them.
     """
+
+    renamed: ClassVar[dict[str, str]] = {
+        "match_cover": "match_foreground", "part": "fraction", "hold": "held_out",
+    }  # fmt: skip
 
     images: ImageSource
     labels: LabelSource
@@ -71,20 +75,20 @@ class Source(Settings):
     voxel: tuple[float, ...] | None = None
     augment: Augment = Augment()
     corrupt: Corrupt = Corrupt()
-    match_cover: bool = False
+    match_foreground: bool = False
     match_levels: bool = False
     mask_above: float | None = None
-    part: float = Field(1.0, gt=0, le=1)
-    hold: float = Field(0.0, ge=0, lt=1)
+    fraction: float = Field(1.0, gt=0, le=1)
+    held_out: float = Field(0.0, ge=0, lt=1)
 
 
 class Train(Settings):
     """How to train.
 
-    steps: optimiser steps of every player. batch: patches in each of them. lr, betas, weight_decay: of Adam. rates:
-    of players that learn faster or slower, multiples of lr by their names, as {discriminators: 0.2}. optimizer: Adam,
+    steps: optimiser steps of every player. batch: patches in each of them. lr, betas, weight_decay: of Adam.
+    lr_multipliers: of single optimizers, by the names of their players, as {discriminators: 0.2}. optimizer: Adam,
     or AdamW, whose weight decay spares biases and norms. warm_up: steps over which the learning rate rises.
-    decay_from: part of the training after which it falls to zero, linearly or as a cosine (`fall`). ema: decay of
+    decay_from: fraction of the training after which it decays to zero. schedule: linear or cosine decay. ema: decay of
     the running mean of the weights that is shipped (0 ships the last weights). precision: "32", "bf16-mixed", or
     "auto": bfloat16 where it is faster and a step in it agrees with one in 32 bits (proof.py). max_minutes: stop there,
     counted over restarts; the result is that of fewer steps, so it depends on the machine.
@@ -95,21 +99,26 @@ class Train(Settings):
     back to these and on with other samples, `rollbacks` times at most, and then ends with them.
 
     snapshots: so many states on the way, evenly spaced and the last at the end, are kept as models (ship.py).
-    log_every, sheet_every, checkpoint_every: steps between two rows of log.jsonl, sheets of samples and checkpoints.
+    log_every, samples_every, checkpoint_every: steps between two rows of log.jsonl, grids of sample images and
+    checkpoints.
     select: which of them is shipped: the "last", or the one that the "rule" of select.py chooses without labels of the
     target; "look" ships the last and writes down which one that would have been.
     """
 
+    renamed: ClassVar[dict[str, str]] = {
+        "rates": "lr_multipliers", "fall": "schedule", "sheet_every": "samples_every",
+    }  # fmt: skip
+
     steps: int = Field(2000, ge=1)
     batch: int = Field(4, ge=1)
     lr: float = Field(4e-4, gt=0)
-    rates: dict[str, Annotated[float, Field(gt=0)]] = {}
+    lr_multipliers: dict[str, Annotated[float, Field(gt=0)]] = {}
     betas: tuple[float, float] = (0.5, 0.99)
     weight_decay: float = Field(1e-4, ge=0)
     optimizer: Literal["adam", "adamw"] = "adam"
     warm_up: int = Field(0, ge=0)
     decay_from: float = Field(0.5, ge=0, le=1)
-    fall: Literal["linear", "cosine"] = "linear"
+    schedule: Literal["linear", "cosine"] = "linear"
     ema: float = Field(0.99, ge=0, lt=1)
     precision: Literal["auto", "32", "bf16-mixed"] = "auto"
     max_minutes: float | None = Field(None, gt=0)
@@ -122,10 +131,10 @@ class Train(Settings):
     nodes: int = Field(1, ge=1)
     workers: int = Field(0, ge=0)
     log_every: int = Field(10, ge=1)
-    sheet_every: int = Field(100, ge=1)
+    samples_every: int = Field(100, ge=1)
     checkpoint_every: int = Field(50, ge=1)
 
-    @field_validator("rates", mode="before")
+    @field_validator("lr_multipliers", mode="before")
     @classmethod
     def accept_old_players(cls, value: Any) -> Any:
         """Rates by the players' names; those of version 0.1 still work."""

@@ -2,7 +2,7 @@
 
 The rule (`train.select: rule`), of the snapshots of a training:
 
-(1) source   the mean Dice of each on labelled source images that were kept from the training (`source.hold`); those
+(1) source   the mean Dice of each on labelled source images that were kept from the training (`source.held_out`); those
              within MARGIN of the best stay. Where no such images are, or the network is never shown the source as it
              is (translators), all stay.
 (2) target   of these the one that is steadiest on windows of the target: it segments a view in a mirror, under another
@@ -88,7 +88,8 @@ def select_snapshot(run: Run, learnt: TrainingResult, shelf: SnapshotFolder, mod
 def choose_snapshot(judged: Sequence[SnapshotScore]) -> SnapshotScore:
     """The rule.
 
-    >>> chosen([Judged(1, 0.9, 0.9, 0.5), Judged(2, 0.8, 0.9, 0.9), Judged(3, 0.8, 0.9, 0.89)]).step
+    >>> scores = [SnapshotScore(1, 0.9, 0.9, 0.5), SnapshotScore(2, 0.8, 0.9, 0.9), SnapshotScore(3, 0.8, 0.9, 0.89)]
+    >>> choose_snapshot(scores).step
     3
     """
     best = max(one.source or 0.0 for one in judged)
@@ -162,7 +163,7 @@ def expected_cover(learnt: TrainingResult) -> NDArray[np.float64] | None:
 
 def source_dice(network: nn.Module, run: Run, learnt: TrainingResult) -> float | None:
     """Mean Dice on the labelled source images that were kept from the training."""
-    if run.source is None or not run.source.hold or run.method in TWO_STAGES:
+    if run.source is None or not run.source.held_out or run.method in TWO_STAGES:
         return None
     method: Any = learnt.method
     if method.source_domain_network() is not method.network():

@@ -114,7 +114,7 @@ def redraw_source(run: Run, out: Path, redraw: Redraw, learnt: TrainingResult | 
     if learnt is not None:
         learnt.fabric.barrier()
     images, labels = (ImageSource(paths=str(out / kind)) for kind in ("images", "labels"))
-    done = {"normalise": AS_IT_IS, "voxel": None, "match_levels": False, "mask_above": None, "part": 1.0}
+    done = {"normalise": AS_IT_IS, "voxel": None, "match_levels": False, "mask_above": None, "fraction": 1.0}
     return source.model_copy(update={"images": images, "labels": labels, **done})
 
 

@@ -150,4 +150,4 @@ def rate(step: int, progress: float, settings: Train) -> float:
     if progress < settings.decay_from or settings.decay_from == 1:
         return warm
     gone = (progress - settings.decay_from) / (1 - settings.decay_from)
-    return warm * ((1 - gone) if settings.fall == "linear" else (1 + cos(pi * gone)) / 2)
+    return warm * ((1 - gone) if settings.schedule == "linear" else (1 + cos(pi * gone)) / 2)

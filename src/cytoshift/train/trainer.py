@@ -46,7 +46,7 @@ from .step import DivergenceError, Mean, joint, optimizers, rate, train_step
 
 SHEET = 4  # samples that are looked at again and again
 FREE = {
-    "steps", "max_minutes", "log_every", "sheet_every", "checkpoint_every", "workers", "accelerator", "on_failure",
+    "steps", "max_minutes", "log_every", "samples_every", "checkpoint_every", "workers", "accelerator", "on_failure",
     "rollbacks", "snapshots", "select",
 }  # fmt: skip
 LAST, GOOD = "last.pt", "good.pt"
@@ -87,9 +87,9 @@ class Trainer:
         self.learnt = TrainingResult(self.method, self.volumes, self.working, streams, self.fabric, self.facts, wanted)
         self.method.to(self.device)
         self.optimizers = optimizers(self.method.players(), self.train)
-        if unknown := next((name for name in self.train.rates if name not in self.optimizers), None):
+        if unknown := next((name for name in self.train.lr_multipliers if name not in self.optimizers), None):
             there = ", ".join(self.optimizers)
-            raise UserError(f"train.rates names '{unknown}', {settings.method} has {there}; take one of these")
+            raise UserError(f"train.lr_multipliers names '{unknown}', {settings.method} has {there}; take one of these")
         self.mean, self.monitor = Mean(self.method.network(), self.train.ema), Monitor(self.method.monitor_spec())
         self.step, elapsed = self.restore(LAST)
         self.began, self.marked, self.kept = time.monotonic() - elapsed, (self.step, elapsed), self.step
@@ -175,7 +175,7 @@ class Trainer:
         lr = self.train.lr * rate(self.step, progress, self.train) * 0.5**self.monitor.halvings
         for name, optimizer in self.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = lr * self.train.rates.get(name, 1.0)
+                group["lr"] = lr * self.train.lr_multipliers.get(name, 1.0)
         return lr
 
     def find_precision(self, log: Log) -> None:
@@ -195,7 +195,7 @@ class Trainer:
         """A row of the log and a sheet where they are due, and what the monitor says of both: in warnings, or as a
         failure to act upon. The first process decides for all."""
         train, found = self.train, list[Symptom]()
-        row, sheet = (self.step % n == 0 or self.step == train.steps for n in (train.log_every, train.sheet_every))
+        row, sheet = (self.step % n == 0 or self.step == train.steps for n in (train.log_every, train.samples_every))
         if not row and not sheet:
             return None
         if row:

@@ -128,7 +128,7 @@ def score(criteria: Mapping[str, float], objects: int, calibration: Calibration 
 def weakest_criterion(images: Sequence[Mapping[str, float]]) -> str | None:
     """What weighs most against a result, from the criteria of its images; None where nothing is weak.
 
-    >>> weakest([{"sure": 0.9, "solidity": 0.3}, {"sure": 0.8, "solidity": 0.4}, {}])
+    >>> weakest_criterion([{"sure": 0.9, "solidity": 0.3}, {"sure": 0.8, "solidity": 0.4}, {}])
     'objects are more ragged than those learnt from, or grown together (solidity 0.35)'
     """
     means = {name: float(np.mean(found)) for name in AGAINST if (found := [one[name] for one in images if name in one])}

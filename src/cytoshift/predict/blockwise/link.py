@@ -47,8 +47,8 @@ def owned_labels(job: Job, part: int, number: int) -> NDArray[np.int32]:
 def best_pairs(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int64]:
     """Pairs (P, 2) of objects that are each other's best match, with an IoU of AGREE or more; both (*S).
 
-    >>> best(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 7, 7]]))
-    array([[1, 5]])
+    >>> best_pairs(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 7, 7]])).tolist()
+    [[1, 5], [2, 7]]
     """
     table = overlap(a, b)
     pairs = table.pairs.at_least(AGREE)

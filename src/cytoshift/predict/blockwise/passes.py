@@ -51,7 +51,7 @@ def numbers_of(name: PassName, job: Job) -> range:
 
 def pass_title(name: PassName) -> str:
     """
-    >>> numbered("decode")
+    >>> pass_title("decode")
     '(2) decode'
     """
     return f"({PASSES.index(name) + 1}) {name}"

@@ -105,7 +105,7 @@ class Plan(Settings):
 
 def shape_text(sizes: tuple[int, ...]) -> str:
     """
-    >>> words((64, 128, 128))
+    >>> shape_text((64, 128, 128))
     '64 x 128 x 128'
     """
     return " x ".join(map(str, sizes))
@@ -197,7 +197,7 @@ def whole_chunks(block: Ints, shape: Ints) -> tuple[Ints, Ints]:
 def storage_chunks(shape: Ints) -> Ints:
     """What an array between two passes is stored in: equal pieces of about a chunk.
 
-    >>> parts((264, 264, 264)), parts((80, 80, 80)), parts((512, 500))
+    >>> storage_chunks((264, 264, 264)), storage_chunks((80, 80, 80)), storage_chunks((512, 500))
     ((66, 132, 132), (80, 80, 80), (512, 500))
     """
     return tuple(-(-n // max(round(n / c), 1)) for n, c in zip(shape, CHUNK[len(shape)]))
