@@ -1,4 +1,4 @@
-"""The least-squares game of a generator and its discriminator (Mao et al. 2017), real is 1 and fake is 0."""
+"""Least-squares adversarial losses of a generator and its discriminator (Mao et al. 2017). Real is 1 and fake is 0."""
 
 import torch
 from torch import Tensor, nn
@@ -7,15 +7,61 @@ from .basic import squared_to_value
 
 
 def generator_loss(discriminator: nn.Module, fake: Tensor) -> Tensor:
-    """What a generator pays: E (D(fake) - 1)^2."""
+    """Loss of a generator, E (D(fake) - 1)^2.
+
+    Parameters
+    ----------
+    discriminator
+        Module (B, C, *S) -> scores of any shape.
+    fake
+        Generated images (B, C, *S). The gradient flows through them.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    References
+    ----------
+    Mao et al. 2017 (LSGAN), eq. 9 with a = 0, b = c = 1, without the factor 1/2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> generator_loss(torch.nn.Identity(), torch.zeros(2, 1, 4, 4))
+    tensor(1.)
+    """
     return squared_to_value(discriminator(fake), 1)
 
 
 def discriminator_loss(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """What a discriminator pays: E (D(real) - 1)^2 + E D(fake)^2. real (N, C, *S), fake (M, C, *S), no gradient
-    reaches them.
+    """Loss of a discriminator, E (D(real) - 1)^2 + E D(fake)^2.
 
-    One pass judges both, so the discriminator must treat each sample on its own (no batch norm).
+    Both sets go through the discriminator in one pass. It must therefore treat each sample by itself (no batch norm).
+
+    Parameters
+    ----------
+    discriminator
+        Module (B, C, *S) -> scores (B, ...).
+    real
+        Real images (N, C, *S).
+    fake
+        Generated images (M, C, *S). No gradient reaches either set.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+
+    References
+    ----------
+    Mao et al. 2017 (LSGAN), eq. 9 with a = 0, b = c = 1, without the factor 1/2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> discriminator_loss(torch.nn.Identity(), torch.ones(2, 1, 4, 4), torch.zeros(2, 1, 4, 4))
+    tensor(0.)
     """
     scores = discriminator(torch.cat([real.detach().to(fake.dtype), fake.detach()]))
     return squared_to_value(scores[: len(real)], 1) + squared_to_value(scores[len(real) :], 0)

@@ -1,4 +1,4 @@
-"""What a discriminator is shown: not only the newest fakes."""
+"""Images that a discriminator sees: the newest fakes and some older ones."""
 
 from typing import Any
 
@@ -7,9 +7,27 @@ from torch import Tensor, nn
 
 
 class ImagePool(nn.Module):
-    """The last `size` fakes; half of the time an old one is shown instead (Shrivastava et al. 2017, CycleGAN).
+    """A pool of the last generated images. Half of the time an older image is returned instead of the new one.
 
-    A module, so that its images and its random state are part of a checkpoint.
+    It is a module, so its images and its random state are part of a checkpoint. The images are kept in bfloat16.
+
+    Parameters
+    ----------
+    size
+        Images in the pool. Default: 50.
+    seed
+        Of the choice among them. Default: 0.
+
+    References
+    ----------
+    Shrivastava et al. 2017, section 2.3; Zhu et al. 2017 (CycleGAN), section 4.
+
+    Examples
+    --------
+    >>> import torch
+    >>> pool = ImagePool(size=2)
+    >>> pool(torch.zeros(2, 1, 4, 4)).shape
+    torch.Size([2, 1, 4, 4])
     """
 
     def __init__(self, size: int = 50, seed: int = 0):
@@ -19,7 +37,7 @@ class ImagePool(nn.Module):
         self.random = torch.Generator().manual_seed(seed)
 
     def forward(self, fakes: Tensor) -> Tensor:
-        """fakes (B, ...) -> (B, ...), without gradient; in bfloat16 while kept, for the sake of memory."""
+        """Images (B, ...) -> images (B, ...) for the discriminator, without gradient."""
         shown = []
         for fake in fakes.detach().split(1):
             if len(self.kept) < self.size:

@@ -7,15 +7,44 @@ from torch import Tensor, nn
 
 
 def to_vectors(features: Tensor) -> Tensor:
-    """Features (B, C, *S) -> (B * voxels, C)."""
+    """Feature maps as one vector per voxel.
+
+    Parameters
+    ----------
+    features
+        (B, C, *S).
+
+    Returns
+    -------
+    Tensor
+        (B * voxels, C).
+
+    Examples
+    --------
+    >>> import torch
+    >>> to_vectors(torch.zeros(2, 3, 4, 5)).shape
+    torch.Size([40, 3])
+    """
     return features.movedim(1, -1).flatten(0, -2)
 
 
 class VoxelSample(nn.Module):
-    """Vectors of `count` voxels drawn at random with replacement, or of all where there are no more than that.
+    """Feature vectors of some voxels, sampled at random with replacement; of all voxels where there are fewer.
 
-    A module, so that its random state is part of a checkpoint: what is drawn depends on the seed and on how often it
-    was drawn before.
+    It is a module, so its random state is part of a checkpoint.
+
+    Parameters
+    ----------
+    count
+        Voxels to sample.
+    seed
+        Of the sampling. Default: 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> VoxelSample(8)(torch.zeros(2, 3, 4, 5)).shape
+    torch.Size([8, 3])
     """
 
     def __init__(self, count: int, seed: int = 0):
@@ -24,7 +53,7 @@ class VoxelSample(nn.Module):
         self.random = torch.Generator().manual_seed(seed)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Features (B, C, *S) -> (at most count, C)."""
+        """Features (B, C, *S) -> vectors (at most count, C)."""
         every = to_vectors(features)
         if len(every) <= self.count:
             return every

@@ -1,5 +1,6 @@
-"""Overlap table -> numbers. `report.evaluate` gives them all; each file holds the definitions of one family.
+"""Numbers from the overlap table of two label images. `evaluation.evaluate` gives all of them. Each file defines one
+family.
 
-What holds everywhere: truth and prediction both without any object is a perfect answer, one of them without is the
-worst. Nothing is ever NaN.
+Everywhere: where truth and prediction both have no object, the answer is perfect. Where only one of them has none, it
+is the worst. No number is ever NaN.
 """

@@ -14,15 +14,43 @@ RECALLS = 0.01 * np.arange(101)
 def average_precision(
     table: Overlap, scores: NDArray[np.floating] | NDArray[np.integer], threshold: float = 0.5
 ) -> float:
-    """Area under precision over recall of the predictions in falling order of their scores.
+    """Average precision at one IoU threshold: area under precision over recall, predictions in falling order of their
+    scores.
 
-    table: N true, M predicted objects; scores (M,) in the order of `table.pred_ids`; threshold of the IoU, from 0.5 up.
-    A prediction is right if it has IoU >= threshold with a true object that no prediction of a higher score has taken
-    (COCO; it matters for two exact halves of one object, which the MitoEM code counts as two hits).
-    Precision is made to fall with recall (envelope), read at 101 recalls 0, 0.01 .. 1, and averaged; a recall that is
-    never reached counts 0. Predictions of equal score enter wrong ones first, which is what a curve with one point per
-    distinct score gives: the result depends on neither ids nor luck.
-    Both without objects: 1; one without: 0. Raises UserError where scores do not fit.
+    A prediction is a hit if it has IoU >= threshold with a true object that no prediction of a higher score has taken.
+    (COCO counts so. The MitoEM code counts two exact halves of one object as two hits.) Precision is made to fall with
+    recall, read at the recalls 0, 0.01 .. 1, and averaged. A recall that is never reached counts 0. Of predictions with
+    the same score, misses come first, so the result does not depend on ids.
+
+    Parameters
+    ----------
+    table
+        Overlap of truth and prediction, of `labels.overlap.overlap`. N true and M predicted objects.
+    scores
+        (M,), confidence of the predicted objects in the order of `table.pred_ids`.
+    threshold
+        Of the IoU, 0.5 to 1. Default: 0.5.
+
+    Returns
+    -------
+    float
+        In [0, 1]. Both without objects: 1; one without: 0.
+
+    Raises
+    ------
+    UserError
+        Where the scores or the threshold do not fit.
+
+    References
+    ----------
+    Lin et al. 2014 (COCO); Wei et al. 2020 (MitoEM), AP-75. Lauenburg et al. 2022 (CySGAN) report AP-50.
+
+    Examples
+    --------
+    >>> from cytoshift.labels.overlap import overlap
+    >>> table = overlap(np.array([1, 1, 0, 2, 2, 2]), np.array([5, 5, 0, 6, 6, 0]))
+    >>> average_precision(table, np.array([0.9, 0.4]))
+    1.0
     """
     if scores.shape != table.pred_ids.shape:
         raise UserError(f"{scores.size} scores for {table.pred_ids.size} predicted objects; give one per id, ascending")
@@ -46,5 +74,25 @@ def average_precision(
 
 
 def precision_by_iou(table: Overlap, scores: NDArray[np.floating] | NDArray[np.integer]) -> dict[int, float]:
-    """AP at the IoUs 0.50, 0.55 .. 0.95 by percent; their mean is mAP."""
+    """Average precision at the IoUs 0.50, 0.55 .. 0.95. Their mean is mAP.
+
+    Parameters
+    ----------
+    table
+        Overlap of truth and prediction, of `labels.overlap.overlap`. N true and M predicted objects.
+    scores
+        As of `average_precision`.
+
+    Returns
+    -------
+    dict
+        Average precision by the IoU in percent.
+
+    Examples
+    --------
+    >>> from cytoshift.labels.overlap import overlap
+    >>> table = overlap(np.array([1, 1, 0, 2, 2, 2]), np.array([5, 5, 0, 6, 6, 0]))
+    >>> precision_by_iou(table, np.array([0.9, 0.4]))[75]
+    0.504950495049505
+    """
     return {percent: average_precision(table, scores, percent / 100) for percent in PERCENT}

@@ -1,4 +1,4 @@
-"""How sure we are of each predicted object. The order of the scores decides average precision."""
+"""Confidence of each predicted object. Average precision depends on the order of these scores."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,57 @@ VOXEL_COUNT = "voxel_count"
 
 
 def voxel_count(table: Overlap) -> NDArray[np.int64]:
-    """The larger the surer: what the CySGAN paper was scored with, and all one has from a label image alone. (M,)"""
+    """Number of voxels of each predicted object, as a score: larger objects first.
+
+    The CySGAN paper was scored with it. It is all that a label image alone can give.
+
+    Parameters
+    ----------
+    table
+        Overlap of truth and prediction, of `labels.overlap.overlap`. N true and M predicted objects.
+
+    Returns
+    -------
+    array
+        (M,) by ascending id.
+
+    Examples
+    --------
+    >>> from cytoshift.labels.overlap import overlap
+    >>> table = overlap(np.array([1, 1, 0, 2, 2, 2]), np.array([5, 5, 0, 6, 6, 0]))
+    >>> voxel_count(table).tolist()
+    [2, 2]
+    """
     return table.pred_sizes
 
 
 def mean_over_objects(values: NDArray[np.generic], labels: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Mean of a map over each object, (M,) by ascending id, the order of `Overlap.pred_ids`.
+    """Mean of a map over each object.
 
-    values, labels: same shape (*S). With the channels b, c, d of a prediction in [0, 1], the other two scores in use
-    are `mean_over_objects(b, labels)` and `mean_over_objects(b * (1 - c) * d, labels)`.
-    Raises UserError where the shapes differ.
+    With the channels b, c, d of a BCD prediction in [0, 1], the two usual scores are `mean_over_objects(b, labels)` and
+    `mean_over_objects(b * (1 - c) * d, labels)`.
+
+    Parameters
+    ----------
+    values
+        Map of confidence (*S).
+    labels
+        Label image (*S).
+
+    Returns
+    -------
+    array
+        (M,) by ascending id, the order of `Overlap.pred_ids`.
+
+    Raises
+    ------
+    UserError
+        Where the shapes differ.
+
+    Examples
+    --------
+    >>> mean_over_objects(np.array([0.5, 1.0, 0.0]), np.array([3, 3, 0])).tolist()
+    [0.75]
     """
     found = sum_over_objects(values, labels)
     return found.total / found.voxels
@@ -33,7 +74,30 @@ def mean_over_objects(values: NDArray[np.generic], labels: NDArray[np.generic]) 
 def mean_over_objects_by_blocks(
     values: SliceableLabels, labels: SliceableLabels, memory: float = np.inf
 ) -> NDArray[np.float64]:
-    """`mean_over_objects` of images that need not fit into memory, up to the rounding of sums; `memory` in bytes."""
+    """`mean_over_objects` of images that do not fit into memory, equal up to the rounding of sums.
+
+    Parameters
+    ----------
+    values, labels
+        Arrays, Zarr arrays or volumes (*S).
+    memory
+        Bytes for the voxels that are read at once. Default: no limit.
+
+    Returns
+    -------
+    array
+        (M,) by ascending id.
+
+    Raises
+    ------
+    UserError
+        Where the shapes differ.
+
+    Examples
+    --------
+    >>> mean_over_objects_by_blocks(np.array([0.5, 1.0, 0.0]), np.array([3, 3, 0])).tolist()
+    [0.75]
+    """
     total = ObjectSums(np.empty(0, np.uint64), np.empty(0), np.empty(0, np.int64))
     refuse_shapes(values.shape, labels.shape)
     for region in chunk_boxes(

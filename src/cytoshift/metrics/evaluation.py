@@ -85,17 +85,59 @@ class Report:
 def evaluate(
     truth: NDArray[np.generic], pred: NDArray[np.generic], scores: Scores | None = None, threshold: float = 0.5
 ) -> Report:
-    """Compare two label images (*S) of any integer dtype and any ids.
+    """All numbers for two label images.
 
-    scores: confidences of the predicted objects for average precision, by name; (M,) each, by ascending id. The voxel
-    count is always among them. threshold: IoU of object_precision, object_recall and object_f1.
-    Raises UserError where shapes, dtypes, scores or the threshold do not fit.
+    Parameters
+    ----------
+    truth, pred
+        Label images (*S) of any integer type with any ids. 0 is background.
+    scores
+        Confidences of the predicted objects for average precision, by name: (M,) each, by ascending id. The number of
+        voxels is always among them.
+    threshold
+        IoU of object_precision, object_recall and object_f1, in (0, 1]. Default: 0.5.
+
+    Returns
+    -------
+    Report
+        All metrics of one image.
+
+    Raises
+    ------
+    UserError
+        Where shapes, types, scores or the threshold do not fit.
+
+    Examples
+    --------
+    >>> found = evaluate(np.array([1, 1, 0, 2]), np.array([5, 5, 0, 0]))
+    >>> found.object_precision, found.object_recall, found.dice
+    (1.0, 0.5, 0.8)
     """
     return report(overlap(truth, pred), scores, threshold)
 
 
 def report(table: Overlap, scores: Scores | None = None, threshold: float = 0.5) -> Report:
-    """`evaluate` from the overlap table, which may have been added up block by block."""
+    """The same as `evaluate`, from an overlap table, which may be the sum of the tables of blocks.
+
+    Parameters
+    ----------
+    table
+        Overlap of truth and prediction, of `labels.overlap.overlap`. N true and M predicted objects.
+    scores, threshold
+        As of `evaluate`.
+
+    Returns
+    -------
+    Report
+        All metrics of one image.
+
+    Examples
+    --------
+    >>> from cytoshift.labels.overlap import overlap
+    >>> table = overlap(np.array([1, 1, 0, 2, 2, 2]), np.array([5, 5, 0, 6, 6, 0]))
+    >>> report(table).f1_50
+    1.0
+    """
     foreground, objects = pixels(table), match(table, threshold)
     quality, rand, information, track = (
         panoptic(table),
@@ -122,16 +164,53 @@ def report(table: Overlap, scores: Scores | None = None, threshold: float = 0.5)
 
 
 def mean_report(reports: Sequence[Report]) -> dict[str, float]:
-    """Mean over images of every number of `as_dict` but the counts and the threshold; each image weighs the same."""
+    """Mean over images of every number of `Report.as_dict`, except counts and threshold. Each image has the same
+    weight.
+
+    Parameters
+    ----------
+    reports
+        One for each image.
+
+    Returns
+    -------
+    dict
+        Means by name.
+
+    Examples
+    --------
+    >>> truth = np.array([1, 0])
+    >>> mean_report([evaluate(truth, truth), evaluate(truth, 0 * truth)])["dice"]
+    0.5
+    """
     rows = [one.as_dict() for one in reports]
     left_out = ("truth_objects", "pred_objects", "threshold")
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0] if name not in left_out}
 
 
 def pool_tables(tables: Sequence[Overlap], scores: Sequence[Scores] | None = None, threshold: float = 0.5) -> Report:
-    """All images as if they lay side by side in one: each object (or voxel) weighs the same.
+    """All images as one: each object, or voxel, has the same weight.
 
-    scores: one mapping per image, all with the same names.
+    Parameters
+    ----------
+    tables
+        Overlap table of each image.
+    scores
+        One mapping for each image, all with the same names. Default: none.
+    threshold
+        As of `evaluate`.
+
+    Returns
+    -------
+    Report
+        All metrics of the images together.
+
+    Examples
+    --------
+    >>> from cytoshift.labels.overlap import overlap
+    >>> one, two = np.array([1, 1, 1, 0]), np.array([1, 0, 0, 0])
+    >>> round(pool_tables([overlap(one, one), overlap(two, 0 * two)]).object_recall, 3)
+    0.5
     """
     names = list(scores[0]) if scores else []
     joined = {name: np.concatenate([one[name] for one in scores or []]) for name in names}

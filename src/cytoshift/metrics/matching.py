@@ -1,4 +1,4 @@
-"""Objects against objects, one to one: precision, recall, F1 and panoptic quality at a threshold of the IoU."""
+"""Objects against objects, one to one: precision, recall, F1 and panoptic quality at an IoU threshold."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +12,9 @@ from ..labels.overlap import Overlap, Pairs
 
 @dataclass(frozen=True)
 class Matching:
-    """How many objects found their partner. `iou` is the sum over the matched pairs."""
+    """Matched objects (tp), predicted ones without a partner (fp), true ones without (fn); iou, the sum over matched
+    pairs.
+    """
 
     tp: int
     fp: int
@@ -43,12 +45,40 @@ class Panoptic(NamedTuple):
 
 
 def match(table: Overlap, threshold: float = 0.5) -> Matching:
-    """The largest one-to-one matching of truth and prediction among the pairs with IoU >= `threshold`.
+    """Largest one-to-one matching of true and predicted objects among the pairs with IoU >= threshold.
 
-    >= and not >, as StarDist; it matters at an exact tie only. From 0.5 up an object has one candidate, save where
-    it is two exact halves of the other side: then one half is matched and one is not. Below 0.5 there may be
-    several; of the largest matchings, the one with the highest sum of IoU counts.
-    Raises UserError where the threshold is not in (0, 1].
+    The comparison is >= and not >, as in StarDist. From 0.5 up an object has one candidate, except where it is two
+    exact halves of the other side: then one half is matched. Below 0.5 there may be several; of the largest matchings,
+    the one with the highest sum of IoU counts.
+
+    Parameters
+    ----------
+    table
+        Overlap of truth and prediction, of `labels.overlap.overlap`. N true and M predicted objects.
+    threshold
+        Of the IoU, in (0, 1]. Default: 0.5.
+
+    Returns
+    -------
+    Matching
+        tp, fp, fn, iou; and from these precision, recall, f1.
+
+    Raises
+    ------
+    UserError
+        Where the threshold is not in (0, 1].
+
+    References
+    ----------
+    Weigert et al. 2020 (StarDist 3D), section 4: F1, precision and recall by IoU threshold.
+
+    Examples
+    --------
+    >>> from cytoshift.labels.overlap import overlap
+    >>> table = overlap(np.array([1, 1, 0, 2, 2, 2]), np.array([5, 5, 0, 6, 6, 0]))
+    >>> found = match(table, 0.7)
+    >>> found.tp, found.precision, found.f1
+    (1, 0.5, 0.5)
     """
     pairs, chosen = best_pairs(table, threshold)
     tp = int(chosen.size)
@@ -57,7 +87,27 @@ def match(table: Overlap, threshold: float = 0.5) -> Matching:
 
 
 def matched_ids(table: Overlap, threshold: float = 0.5) -> tuple[list[int], list[int]]:
-    """Ids of the predicted objects that `match` finds a partner for, and of these partners."""
+    """Ids of the objects that `match` pairs.
+
+    Parameters
+    ----------
+    table
+        Overlap of truth and prediction, of `labels.overlap.overlap`. N true and M predicted objects.
+    threshold
+        Of the IoU, in (0, 1]. Default: 0.5.
+
+    Returns
+    -------
+    tuple of lists
+        Ids of the matched predicted objects, and of their true partners.
+
+    Examples
+    --------
+    >>> from cytoshift.labels.overlap import overlap
+    >>> table = overlap(np.array([1, 1, 0, 2, 2, 2]), np.array([5, 5, 0, 6, 6, 0]))
+    >>> matched_ids(table)
+    ([5, 6], [1, 2])
+    """
     pairs, chosen = best_pairs(table, threshold)
     return table.pred_ids[pairs.pred[chosen]].tolist(), table.truth_ids[pairs.truth[chosen]].tolist()
 
@@ -70,7 +120,31 @@ def best_pairs(table: Overlap, threshold: float) -> tuple[Pairs, NDArray[np.int6
 
 
 def panoptic(table: Overlap, threshold: float = 0.5) -> Panoptic:
-    """Panoptic quality. No object at all: all 1. Nothing matched: all 0."""
+    """Panoptic quality pq = sq * rq: mean IoU of the matched pairs times F1.
+
+    Parameters
+    ----------
+    table
+        Overlap of truth and prediction, of `labels.overlap.overlap`. N true and M predicted objects.
+    threshold
+        Of the IoU, in (0, 1]. Default: 0.5.
+
+    Returns
+    -------
+    Panoptic
+        pq, sq, rq. No object at all: all 1. No match: all 0.
+
+    References
+    ----------
+    Kirillov et al. 2019 (Panoptic segmentation), eq. 1.
+
+    Examples
+    --------
+    >>> from cytoshift.labels.overlap import overlap
+    >>> table = overlap(np.array([1, 1, 0, 2, 2, 2]), np.array([5, 5, 0, 6, 6, 0]))
+    >>> round(panoptic(table).pq, 3), panoptic(table).rq
+    (0.833, 1.0)
+    """
     found = match(table, threshold)
     if found.tp == 0:
         none = float(found.fp + found.fn == 0)

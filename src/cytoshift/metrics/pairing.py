@@ -1,4 +1,4 @@
-"""Which object was said to belong to which: pairs of Golgi and nuclei against the true ones."""
+"""Which object belongs to which: predicted pairs of Golgi and nuclei against the true pairs."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -14,7 +14,7 @@ Ids = NDArray[np.uint64]
 
 
 class Pairing(NamedTuple):
-    """How many pairs there are, were found, and were found rightly. They add up over images."""
+    """Numbers of true pairs, of predicted pairs, and of correct ones. They add up over images."""
 
     true: int
     found: int
@@ -42,11 +42,30 @@ class Pairing(NamedTuple):
 
 
 def pairing(members: Overlap, owners: Overlap, found: Iterable[tuple[int, int]], threshold: float = 0.5) -> Pairing:
-    """Compare the pairs that were found with those of the truth, where a number that both classes share is a pair.
+    """Compare predicted pairs with true pairs. In the truth, a number that both classes share is a pair.
 
-    members, owners: overlap tables of the two classes, whose ids are those of the label images. found: id of a
-    predicted member and of its predicted owner. A pair is right where both of its objects are matched, one to one at
-    that IoU, with true ones of the same number.
+    A pair is correct where both of its objects match true objects with the same number.
+
+    Parameters
+    ----------
+    members, owners
+        Overlap tables of the two classes. Their ids are those of the label images.
+    found
+        For each predicted pair the id of the member and the id of its owner.
+    threshold
+        Of the IoU that matches objects, in (0, 1]. Default: 0.5.
+
+    Returns
+    -------
+    Pairing
+        true, found, right; and from these precision, recall, f1.
+
+    Examples
+    --------
+    >>> from cytoshift.labels.overlap import overlap
+    >>> golgi, nuclei = np.array([1, 0, 2, 0]), np.array([1, 1, 2, 2])
+    >>> pairing(overlap(golgi, golgi), overlap(nuclei, nuclei), [(1, 1), (2, 1)])
+    Pairing(true=2, found=2, right=1)
     """
     true = np.intersect1d(members.truth_ids, owners.truth_ids)
     member, owner = (dict(zip(*matched_ids(table, threshold))) for table in (members, owners))
@@ -56,10 +75,45 @@ def pairing(members: Overlap, owners: Overlap, found: Iterable[tuple[int, int]],
 
 
 def owned_pairs(belonging: Owners) -> list[tuple[int, int]]:
-    """The pairs of predicted objects: id of each that belongs to one, and id of that one."""
+    """The predicted pairs of an assignment.
+
+    Parameters
+    ----------
+    belonging
+        Of `labels.owners.assign_owners`.
+
+    Returns
+    -------
+    list of pairs
+        The id of each member that has an owner, and the id of this owner.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.labels.owners import assign_owners
+    >>> nuclei, golgi = np.array([[1, 1, 0, 0, 2]]), np.array([[0, 1, 0, 7, 0]])
+    >>> owned_pairs(assign_owners(golgi, nuclei, Voxel((1.0, 1.0)), 1.0))
+    [(1, 1), (7, 2)]
+    """
     return [(int(one), int(other)) for one, other in zip(belonging.ids, belonging.owner) if other]
 
 
 def sum_pairings(parts: Sequence[Pairing]) -> Pairing:
-    """Of several images together."""
+    """Pairings of several images as one.
+
+    Parameters
+    ----------
+    parts
+        One `Pairing` for each image.
+
+    Returns
+    -------
+    Pairing
+        Their sums.
+
+    Examples
+    --------
+    >>> sum_pairings([Pairing(2, 2, 1), Pairing(1, 0, 0)])
+    Pairing(true=3, found=2, right=1)
+    """
     return Pairing(*(sum(column) for column in zip(*parts)))

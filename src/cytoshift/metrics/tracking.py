@@ -10,19 +10,44 @@ SPLIT, MISSED, INVENTED = 5, 10, 1  # what an operation costs in AOGM-D (Matula 
 
 
 class Tracking(NamedTuple):
+    """Measures of the Cell Tracking Challenge, each in [0, 1], 1 is best."""
+
     seg: float
     det: float
     op_csb: float  # mean of the two
 
 
 def tracking(table: Overlap) -> Tracking:
-    """A true object R is found by the prediction S that covers more than half of it (strictly), so by one at most.
+    """SEG, DET and OP_csb of the Cell Tracking Challenge for one image.
 
-    SEG (Maska et al. 2014): mean IoU over the true objects, those not found count 0; false objects do not count.
-    DET: 1 - min(A, A0) / A0 with A = 5 splits + 10 missed + 1 invented and A0 = 10 N: splits are the objects beyond the
-    first that one prediction finds, invented is a prediction that finds none.
-    Both images stand for segmentation truth and detection markers. An object of two exact halves is found by neither.
-    No true object: all 1 without a prediction, else all 0.
+    A predicted object S matches a true object R where it covers more than half of R. So at most one S matches an R. The
+    truth serves as segmentation truth and as detection markers.
+
+    SEG is the mean IoU over the true objects; objects without a match count 0, false objects do not count. DET is 1 -
+    min(A, A0) / A0 with A = 5 splits + 10 missed + 1 false and A0 = 10 N. Splits are the matches of one predicted
+    object beyond its first. An object of two exact halves has no match.
+
+    Parameters
+    ----------
+    table
+        Overlap of truth and prediction, of `labels.overlap.overlap`. N true and M predicted objects.
+
+    Returns
+    -------
+    Tracking
+        seg, det, and their mean op_csb. Without a true object: all 1 without a prediction, else all 0.
+
+    References
+    ----------
+    Maska et al. 2014 for SEG; Matula et al. 2015 (AOGM-D) for DET.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cytoshift.labels.overlap import overlap
+    >>> table = overlap(np.array([1, 1, 0, 2, 2, 2]), np.array([5, 5, 0, 6, 6, 0]))
+    >>> round(tracking(table).seg, 3), tracking(table).det
+    (0.833, 1.0)
     """
     truths, preds = table.truth_ids.size, table.pred_ids.size
     if truths == 0:
