@@ -1,15 +1,12 @@
 """Tables and lists of other pages that come from the code."""
 
-import inspect
 import re
 from pathlib import Path
-from typing import Any
 
-import cytoshift
 from cytoshift.configure.pytc import REASONS
 from cytoshift.train.monitor import CURES, PATIENCE
 from cytoshift.trust.score import Map, load_calibration
-from words import entry, escaped
+from words import escaped
 
 DOCS = Path(__file__).parents[1]
 
@@ -33,23 +30,6 @@ def curve(way: Map) -> str:
         f"| criterion | weight | calibrated from | to |\n| --- | --- | --- | --- |\n{rows}\n"
         f"Of results that were left out of the fit, four of five had an F1 {bounds}.\n"
     )
-
-
-def python() -> str:
-    """The names of the Python API, with the first paragraph of what each says of itself."""
-    names = [name for name in cytoshift.__all__ if name != "__version__"]
-    return "".join(entry(f"`{signature(name)}`", first(cytoshift.offered(name))) for name in names)
-
-
-def signature(name: str) -> str:
-    offered = cytoshift.offered(name)
-    if inspect.isclass(offered):
-        return f"cytoshift.{name}"
-    return f"cytoshift.{name}({', '.join(inspect.signature(offered).parameters)})"
-
-
-def first(offered: Any) -> str:
-    return escaped(inspect.cleandoc(offered.__doc__ or "").split("\n\n")[0])
 
 
 def others() -> str:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import asides
+import docstrings
 import settings
 import verbs
 from cytoshift.methods import KNOWN, METHODS
@@ -16,7 +17,8 @@ def everything() -> dict[str, str]:
         "cli.md": verbs.page(),
         "settings.md": settings.page(),
         "parts/trust.md": asides.trust(),
-        "parts/python.md": asides.python(),
+        "parts/python.md": docstrings.python(),
+        "building-blocks.md": docstrings.developer(),
         "parts/others.md": asides.others(),
         "parts/symptoms.md": asides.symptoms(),
         "parts/not-imported.md": asides.not_imported(),

@@ -32,7 +32,7 @@ def verb(name: str, command: Any) -> str:
     words = "\n\n".join(escaped(part) for part in (command.help or "").split("\n\n"))
     usage = " ".join(["cytoshift", name, *command.collect_usage_pieces(context)])
     given: dict[str, list[str]] = {"Arguments": [], "Options": []}
-    for param in command.params:
+    for param in (one for one in command.params if not getattr(one, "hidden", False)):
         if param.name != "help":
             panel = param.rich_help_panel or f"{param.param_type_name.capitalize()}s"
             given.setdefault(panel, []).append(described(*param.get_help_record(context)))

@@ -95,12 +95,26 @@ class RecipeOptions(ImageOptions, total=False):
 
 
 class Segmenter(Stored):
-    """A trained model: what turns raw images into instances. See `load` and `train`.
+    """A trained model. It turns raw images into instances. See `load` and `train`.
+
+    Attributes
+    ----------
+    axes
+        "yx" or "zyx".
+    voxel
+        Voxel size at which the network works.
+    representation
+        How instances are written as channels, with the thresholds of the decoder.
+    card
+        Where the model comes from: method, papers, training, settings.
 
     Examples
     --------
-    >>> segmenter = Segmenter.load("runs/run/model")  # doctest: +SKIP
-    >>> labels = segmenter.segment(image, voxel=(0.5, 0.5), unit="um")  # doctest: +SKIP
+    >>> import cytoshift
+    >>> image, truth, voxel = cytoshift.phantom("sparse-2d", seed=0)
+    >>> model = cytoshift.load("nuclei-2d")
+    >>> model.axes, model.segment(image, voxel=voxel).shape == image.shape
+    ('yx', True)
     """
 
     @classmethod
@@ -110,41 +124,62 @@ class Segmenter(Stored):
         Parameters
         ----------
         folder
-            As `cytoshift train` and `train` leave it.
+            As `cytoshift train` and `train` write it, or the name of a model of the package: "nuclei-2d".
         device
-            "cpu", "cuda" or "cuda:1".
+            "cpu", "cuda" or "cuda:1". Default: "cpu".
+
+        Returns
+        -------
+        Segmenter
+            Ready to segment.
 
         Raises
         ------
         UserError
             Where a file is missing, damaged or of a newer version.
+
+        Examples
+        --------
+        >>> Segmenter.load("nuclei-2d").axes
+        'yx'
         """
         return super().load(folder, device)
 
     def segment(
         self, image: Image, *, progress: Progress | None = None, **options: Unpack[SegmentOptions]
     ) -> NDArray[np.int32]:
-        """Instances of one image.
+        """Segment one image.
 
         Parameters
         ----------
         image
             An array with the model's axes, unless `axes` says others; a volume; or the path of one image.
         progress
-            Is called with what is being done, how much of it is done and how much there is.
+            Function of (what is done, how much of it is done, how much there is). Default: none.
         **options
-            What the image does not say about itself, as `voxel=(0.5, 0.5), unit="um"`, and what is asked of the
-            segmentation, as `min_size=20.0` (see `SegmentOptions`).
+            What the image does not say about itself, as `voxel=(0.5, 0.5), unit="um"`, and options of the segmentation,
+            as `min_size=20.0` (see `SegmentOptions`). Lengths are in the unit of the voxel size. Default: those of the
+            model.
 
         Returns
         -------
-        (*S)
-            Object ids from 1 on, 0 the background, on the image's own grid; (K, *S) of a model of several classes.
+        array
+            (*S) int32 on the grid of the image: object ids from 1 on, 0 is background. (K, *S) from a model of several
+            classes.
 
         Raises
         ------
         UserError
             Where image and model do not fit, or where an option does not exist or is out of range.
+
+        Examples
+        --------
+        >>> import cytoshift
+        >>> image, truth, voxel = cytoshift.phantom("sparse-2d", seed=0)
+        >>> model = cytoshift.load("nuclei-2d")
+        >>> labels = model.segment(image, voxel=voxel, min_size=20.0)
+        >>> labels.dtype
+        dtype('int32')
         """
         said, asked = split_options(options)
         volume = single(image, said, self.axes)
@@ -202,18 +237,68 @@ def single(image: Image, said: ImageOptions, axes: str | None = None, labels: bo
 
 
 def load(folder: str | Path, device: str = "cpu") -> Segmenter:
-    """Read a trained model; see `Segmenter.load`."""
+    """Read a trained model.
+
+    Parameters
+    ----------
+    folder
+        As `cytoshift train` and `train` write it, or the name of a model of the package: "nuclei-2d".
+    device
+        "cpu", "cuda" or "cuda:1". Default: "cpu".
+
+    Returns
+    -------
+    Segmenter
+        Ready to segment.
+
+    Raises
+    ------
+    UserError
+        Where a file is missing, damaged or of a newer version.
+
+    Examples
+    --------
+    >>> load("nuclei-2d").axes
+    'yx'
+    """
     return Segmenter.load(folder, device)
 
 
 def segment(
     model: Stored | str | Path, image: Image, *, progress: Progress | None = None, **options: Unpack[SegmentOptions]
 ) -> NDArray[np.int32]:
-    """Instances of one image by a model, or by the folder of one; see `Segmenter.segment`.
+    """Segment one image with a model.
+
+    Parameters
+    ----------
+    model
+        A `Segmenter`, or the folder of one.
+    image
+        An array with the model's axes, unless `axes` says others; a volume; or the path of one image.
+    progress
+        Function of (what is done, how much of it is done, how much there is). Default: none.
+    **options
+        What the image does not say about itself, as `voxel=(0.5, 0.5), unit="um"`, and options of the segmentation, as
+        `min_size=20.0` (see `SegmentOptions`). Lengths are in the unit of the voxel size. Default: those of the model.
+
+    Returns
+    -------
+    array
+        (*S) int32 on the grid of the image: object ids from 1 on, 0 is background. (K, *S) from a model of several
+        classes.
+
+    Raises
+    ------
+    UserError
+        Where image and model do not fit, or where an option does not exist or is out of range.
 
     Examples
     --------
-    >>> labels = segment("runs/run/model", "cells.tif", min_size=20.0)  # doctest: +SKIP
+    >>> import cytoshift
+    >>> image, truth, voxel = cytoshift.phantom("sparse-2d", seed=0)
+    >>> model = cytoshift.load("nuclei-2d")
+    >>> segment(model, image, voxel=voxel).shape == image.shape
+    True
     """
     found = Segmenter.load(model) if isinstance(model, str | Path) else model
     ours = found if isinstance(found, Segmenter) else Segmenter(**vars(found))
@@ -224,31 +309,40 @@ def recipe(
     images: Image | Sequence[Image], method: str = ADGAN.name, *, out: str | Path = "runs/run",
     progress: Progress | None = None, **options: Unpack[RecipeOptions],
 ) -> Run:  # fmt: skip
-    """Settings of a run for some images, measured in them; the same as `cytoshift new`.
+    """Settings of a run for some images, measured in them. The same as `cytoshift new`.
 
     Parameters
     ----------
     images
-        Raw images: paths (of files, folders, globs), arrays or volumes, all of one kind.
+        Raw images: paths (files, folders, globs), arrays or volumes, all of one kind.
     method
-        Its name, or that of a recipe of two stages.
+        Its name, or that of a recipe of two stages. Default: "adgan".
     out
-        The folder of the run. Arrays are written beside it, OUT-images, as a training reads files.
+        Folder of the run. Arrays are written beside it, to OUT-images, as a training reads files. Default: "runs/run".
     progress
-        See `Segmenter.segment`.
+        Function of (what is done, how much of it is done, how much there is). Default: none.
     **options
-        What the images do not say about themselves (`voxel`, `unit`, ...), and requests, see `RecipeOptions`.
-        `source=(images, labels)` lends labels; `settings={"train.lr": 1e-4}` is laid over what comes out.
+        What the images do not say about themselves (`voxel`, `unit`, ...), and requests (see `RecipeOptions`).
+        `source=(images, labels)` adds a labelled source data set; `settings={"train.lr": 1e-4}` overrides what comes
+        out.
 
     Returns
     -------
     Run
-        To look into, to change by `model_copy`, and for `fit`.
+        Settings for `fit`. `model_copy` makes a changed copy.
 
     Raises
     ------
     UserError
-        Where images, method and requests do not go together.
+        Where images, method and requests do not fit each other.
+
+    Examples
+    --------
+    >>> import cytoshift, tempfile
+    >>> image, truth, voxel = cytoshift.phantom("sparse-2d", seed=0)
+    >>> run = recipe([image], voxel=voxel, steps=500, out=Path(tempfile.mkdtemp()) / "run")
+    >>> run.method, run.train.steps
+    ('adgan', 500)
     """
     out = Path(out)
     if strangers := [name for name in options if name not in RecipeOptions.__annotations__]:
@@ -310,30 +404,30 @@ def train(
     images: Image | Sequence[Image], method: str = ADGAN.name, *, out: str | Path = "runs/run",
     progress: Progress | None = None, **options: Unpack[RecipeOptions],
 ) -> Segmenter:  # fmt: skip
-    """Train a model for some images, or continue a training that was stopped; `recipe` and `fit` in one.
+    """Train a model for some images, or continue a training that was stopped. It is `recipe`, then `fit`.
 
     Parameters
     ----------
     images
-        Raw images: paths (of files, folders, globs), arrays or volumes, all of one kind. No label of them is read.
+        Raw images: paths (files, folders, globs), arrays or volumes, all of one kind. No label of them is read.
     method
-        Its name, or that of a recipe of two stages.
+        Its name, or that of a recipe of two stages. Default: "adgan".
     out
-        The folder of the run: model, log, samples, checkpoints, report. The same call goes on in it.
+        Folder of the run: model, log, samples, checkpoints, report. The same call continues there. Default: "runs/run".
     progress
-        Is called with what is being done, how much of it is done and how much there is.
+        Function of (what is done, how much of it is done, how much there is). Default: none.
     **options
         As of `recipe`: `voxel`, `unit`, `source`, `steps`, `settings` and more.
 
     Returns
     -------
     Segmenter
-        The trained model, which is also in OUT/model.
+        The trained model. It is also in OUT/model.
 
     Raises
     ------
     UserError
-        Where images, method and requests do not go together, where `out` holds another run, and where the training
+        Where images, method and requests do not fit each other, where `out` holds another run, and where the training
         fails.
 
     Examples
@@ -350,16 +444,16 @@ def train(
 def fit(
     run: Run | str | Path | Mapping[str, Any], out: str | Path | None = None, *, progress: Progress | None = None
 ) -> Path:
-    """Train by settings, or continue a training that was stopped.
+    """Train with settings, or continue a training that was stopped.
 
     Parameters
     ----------
     run
         Settings: of `recipe`, a mapping, or the path of a run.yaml.
     out
-        The folder of the run. Default: runs/NAME for NAME.yaml.
+        Folder of the run. Default: runs/NAME for NAME.yaml.
     progress
-        See `train`.
+        Function of (what is done, how much of it is done, how much there is). Default: none.
 
     Returns
     -------
@@ -369,7 +463,11 @@ def fit(
     Raises
     ------
     UserError
-        Where settings do not exist or do not fit, `out` holds another run, or the training fails.
+        Where settings do not exist or do not fit, where `out` holds another run, and where the training fails.
+
+    Examples
+    --------
+    >>> folder = fit("run.yaml", out="runs/nuclei")  # doctest: +SKIP
     """
     if isinstance(run, str | Path):
         file, settings = Path(run), parse(Run, read_yaml(Path(run)), str(run))
@@ -391,12 +489,12 @@ def evaluate(
     Parameters
     ----------
     truth, pred
-        (*S) of any integer type and any ids, 0 the background: arrays, volumes, or the path of one image.
+        (*S) of any integer type with any ids, 0 is background: arrays, volumes, or paths of one image.
     confidence
-        What ranks predicted objects for average precision, by the name of the score: an image (*S), whose mean over an
-        object counts, or (M,) numbers by ascending id. The number of voxels is always among the scores.
+        Scores that rank the predicted objects for average precision, by name: an image (*S), whose mean over an object
+        counts, or (M,) numbers by ascending id. The number of voxels is always among the scores. Default: that alone.
     iou
-        From which on an object counts as found.
+        IoU from which an object counts as found, in (0, 1]. Default: 0.5.
 
     Returns
     -------
@@ -407,6 +505,10 @@ def evaluate(
     ------
     UserError
         Where shapes, types, confidences or `iou` do not fit.
+
+    References
+    ----------
+    The definitions with their papers stand in `cytoshift.metrics`.
 
     Examples
     --------
@@ -439,35 +541,41 @@ def trust(
     labels: Image, image: Image, model: Stored | str | Path, *, boxes: int = MOST, name: str = "",
     progress: Progress | None = None, **options: Unpack[ImageOptions],
 ) -> JudgedLabels:  # fmt: skip
-    """Judge the labels of an image without truth.
+    """Judge the labels of an image without the truth.
 
     Parameters
     ----------
     labels
-        (*S), or (K, *S) of a model of several classes: an array, a volume, or the path of one image.
+        (*S), or (K, *S) from a model of several classes: an array, a volume, or the path of one image.
     image
-        The raw image, or several channels of it, as `Segmenter.segment` takes it.
+        The raw image, as `Segmenter.segment` takes it.
     model
-        The one that made the labels, or its folder.
+        The model that made the labels, or its folder.
     boxes
-        Most boxes that are judged of a large image.
+        Largest number of boxes that are judged in a large image.
     name
-        The class to judge, of several.
+        The class to judge, of several. Default: the only class.
     progress
-        See `Segmenter.segment`.
+        Function of (what is done, how much of it is done, how much there is). Default: none.
     **options
-        What the image does not say about itself.
+        What the image does not say about itself, as `voxel` and `unit`.
 
     Returns
     -------
     JudgedLabels
-        score.value, expected F1@0.5 on phantoms, with score.low and score.high; confidence, (N,) of the objects in
-        the order of `ids`; criteria, what both were made of.
+        score.value, the F1@0.5 of similar results on phantoms, with its interval score.low to score.high; confidence
+        (N,) of the objects in the order of `ids`; criteria, from which both are computed.
 
     Raises
     ------
     UserError
-        Where labels, image and model do not fit.
+        Where labels, image and model do not fit each other.
+
+    Examples
+    --------
+    >>> judged = trust(labels, image, "runs/run/model", voxel=(0.5, 0.5), unit="um")  # doctest: +SKIP
+    >>> judged.score.value  # doctest: +SKIP
+    0.83
     """
     segmenter = Stored.load(model) if isinstance(model, str | Path) else model
     volume = single(image, options, segmenter.axes)

@@ -21,10 +21,28 @@ UNITS = {
 
 @dataclass(frozen=True)
 class Voxel:
-    """Extent of one voxel along each spatial axis, in array order: (y, x) or (z, y, x).
+    """Size of one voxel along each spatial axis.
 
-    `unit` is "um", or "px" for an image whose physical size nobody declared (then `size` still carries the
-    anisotropy, in multiples of the finest axis).
+    Parameters
+    ----------
+    size
+        Extents in array order: (y, x) or (z, y, x).
+    unit
+        "um", or "px" where nobody declared the physical size; then `size` still has the anisotropy, in multiples of the
+        finest axis. Default: "px".
+
+    Raises
+    ------
+    UserError
+        For other units, and for extents that are not positive or out of range.
+
+    Examples
+    --------
+    >>> voxel = Voxel((2.0, 0.5, 0.5), "um")
+    >>> voxel.ndim, voxel.volume, voxel.anisotropy
+    (3, 0.5, (4.0, 1.0, 1.0))
+    >>> print(voxel)
+    2 x 0.5 x 0.5 um
     """
 
     size: tuple[float, ...]
@@ -43,8 +61,27 @@ class Voxel:
 
     @classmethod
     def of(cls, size: tuple[float, ...], unit: str) -> "Voxel":
-        """From a unit as files spell it ("micron", "nm", "px"); lengths become micrometres.
+        """From a unit as files spell it ("micron", "nm", "px"). Lengths become micrometres.
 
+        Parameters
+        ----------
+        size
+            Extents in `unit`, in array order.
+        unit
+            Name of the unit.
+
+        Returns
+        -------
+        Voxel
+            In "um" or "px".
+
+        Raises
+        ------
+        UserError
+            Where the unit is not known.
+
+        Examples
+        --------
         >>> Voxel.of((50, 4.6, 4.6), "nm")
         Voxel(size=(0.05, 0.0046, 0.0046), unit='um')
         """
@@ -57,6 +94,7 @@ class Voxel:
 
     @property
     def ndim(self) -> int:
+        """Number of spatial axes, 2 or 3."""
         return len(self.size)
 
     @property
@@ -74,7 +112,23 @@ class Voxel:
         return tuple(s / finest for s in self.size)
 
     def voxels(self, length: float) -> tuple[float, ...]:
-        """How many voxels a length (in `unit`) spans along each axis."""
+        """A length in voxels along each axis.
+
+        Parameters
+        ----------
+        length
+            In `unit`.
+
+        Returns
+        -------
+        tuple
+            One number for each axis.
+
+        Examples
+        --------
+        >>> Voxel((2.0, 0.5, 0.5), "um").voxels(4.0)
+        (2.0, 8.0, 8.0)
+        """
         return tuple(length / s for s in self.size)
 
     def __str__(self) -> str:

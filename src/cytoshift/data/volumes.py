@@ -25,10 +25,27 @@ IN_MEMORY = 2_000_000_000  # bytes of raw images that are kept in memory
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """One image: spatial axes only, one frame; nothing is read before the array is indexed.
+    """One image with its spatial axes and one frame. Nothing is read before it is indexed.
 
-    array: shape (Y, X) or (Z, Y, X) and dtype as stored; index it by slices, or take all by `load`. Of several
-        channels, or of labels of several classes, these come first: (C, Z, Y, X).
+    Parameters
+    ----------
+    name
+        Of the file or array.
+    array
+        (Y, X) or (Z, Y, X) with the type as stored; (C, Y, X) or (C, Z, Y, X) with several channels, or with labels of
+        several classes. Index it by slices, or read all of it with `load`.
+    axes
+        "yx" or "zyx".
+    voxel
+        Voxel size.
+    origin
+        Where it comes from, for messages.
+
+    Examples
+    --------
+    >>> volume = Volume("a", np.zeros((4, 6), np.uint8), "yx", Voxel((0.5, 0.5), "um"), "an array")
+    >>> volume.shape, volume.load().dtype
+    ((4, 6), dtype('uint8'))
     """
 
     name: str  # unique in what was opened, fit for a file name
@@ -200,9 +217,32 @@ def number(word: str, kind: type[int] | type[float], what: str, example: str) ->
 
 
 def open_volumes(source: ImageSource | str | Path) -> list[Volume]:
-    """Every image that `source` stands for, in natural order; a file with several series or frames gives several.
+    """Open every image of a source, in natural order. A file with several series or frames gives several.
 
-    Raises UserError where something is missing, damaged or ambiguous; the sentence names the flag that settles it.
+    Parameters
+    ----------
+    source
+        A path (file, folder or glob), or an `ImageSource` with what the files do not say.
+
+    Returns
+    -------
+    list of Volume
+        Nothing is read until a volume is indexed.
+
+    Raises
+    ------
+    UserError
+        Where something is missing, damaged or ambiguous. The sentence names the setting that settles it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cytoshift.data.write import write_image
+    >>> place = Path(tempfile.mkdtemp()) / "cells.tif"
+    >>> _ = write_image(place, np.zeros((4, 6), np.uint8), Voxel((0.5, 0.5), "um"), "yx")
+    >>> [volume] = open_volumes(place)
+    >>> volume.load().shape, str(volume.voxel)
+    ((4, 6), '0.5 x 0.5 um')
     """
     volumes = open_source(source, labels=False)
     for what, values in (("axes", [v.axes for v in volumes]), ("dtypes", [v.dtype.name for v in volumes])):
@@ -219,10 +259,34 @@ def odd_image_hint(odd: Volume) -> str:
 
 
 def open_labels(source: ImageSource | str | Path) -> list[Volume]:
-    """Like `open_volumes` for object ids: whole numbers are required, colours refused.
+    """Open every label image of a source. Object ids have to be whole numbers; colours are refused.
 
-    A mask of true and false (or one bit) is read as one object, 1. The indices of a palette are the ids. Of an
-    OME-Zarr image, its labels are opened. Ids below zero raise UserError when they are read.
+    A mask of true and false (or of one bit) is read as one object, 1. The indices of a palette are the ids. Of an
+    OME-Zarr image, its labels are opened.
+
+    Parameters
+    ----------
+    source
+        A path (file, folder or glob), or an `ImageSource`.
+
+    Returns
+    -------
+    list of Volume
+        Nothing is read until a volume is indexed.
+
+    Raises
+    ------
+    UserError
+        As `open_volumes`. Negative ids raise when they are read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cytoshift.data.write import write_labels
+    >>> place = Path(tempfile.mkdtemp()) / "labels.tif"
+    >>> _ = write_labels(place, np.array([[0, 1], [2, 2]]), Voxel((0.5, 0.5), "um"), "yx")
+    >>> int(open_labels(place)[0].load().max())
+    2
     """
     return open_source(source, labels=True)
 

@@ -19,14 +19,40 @@ IMAGEJ = (np.uint8, np.uint16, np.float32)  # what ImageJ's own TIFFs hold
 
 
 def write_labels(path: Path, labels: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5") -> Path:
-    """Write object ids as calibrated TIFF or OME-Zarr, whole or not at all.
+    """Write a label image with its calibration. The file is written whole or not at all.
 
-    path: `.tif` or `.tiff` (an ImageJ TIFF, or OME for `.ome.tif` and for what ImageJ's cannot hold; BigTIFF above
-        4 GB), or `.zarr` (an NGFF multiscale image marked as labels). `image.ome.zarr::labels/nuclei` puts the labels
-        into the OME-Zarr image that they belong to.
-    labels: (Y, X) or (Z, Y, X) integers from 0, stored with the smallest unsigned dtype that holds them all.
-    ngff: version of OME-Zarr, 0.5 on Zarr v3 or 0.4 on Zarr v2; labels of an image take the image's.
-    Raises UserError for ids that are not whole numbers from 0 and for suffixes and places that cannot be written.
+    Parameters
+    ----------
+    path
+        `.tif` or `.tiff`: an ImageJ TIFF, or OME-TIFF for `.ome.tif` and where ImageJ's TIFF cannot hold the array;
+        BigTIFF above 4 GB. `.zarr`: an OME-Zarr pyramid. `image.ome.zarr::labels/nuclei`: labels inside an OME-Zarr
+        image.
+    labels
+        (Y, X) or (Z, Y, X) integers from 0. Stored with the smallest unsigned type that holds them.
+    voxel
+        Voxel size.
+    axes
+        "yx" or "zyx".
+    ngff
+        Version of OME-Zarr, "0.5" (Zarr v3) or "0.4" (Zarr v2). Labels inside an image take that of the image.
+        Default: "0.5".
+
+    Returns
+    -------
+    Path
+        The place that was written.
+
+    Raises
+    ------
+    UserError
+        For ids that are not whole numbers from 0, and for places that cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp()) / "labels.tif"
+    >>> write_labels(place, np.array([[0, 1], [2, 2]]), Voxel((0.5, 0.5), "um"), "yx").name
+    'labels.tif'
     """
     labels = np.asarray(labels)
     check_array(labels, voxel, axes, "labels")
@@ -40,7 +66,38 @@ def write_labels(path: Path, labels: NDArray[np.generic], voxel: Voxel, axes: st
 
 
 def write_image(path: Path, image: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5") -> Path:
-    """Write an image, (Y, X) or (Z, Y, X) of uint8, uint16 or float32, to the places that `write_labels` knows."""
+    """Write an image with its calibration. The file is written whole or not at all.
+
+    Parameters
+    ----------
+    path
+        As of `write_labels`, without labels inside an image.
+    image
+        (Y, X) or (Z, Y, X) of uint8, uint16 or float32.
+    voxel
+        Voxel size.
+    axes
+        "yx" or "zyx".
+    ngff
+        As of `write_labels`.
+
+    Returns
+    -------
+    Path
+        The place that was written.
+
+    Raises
+    ------
+    UserError
+        For other types, and for places that cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp()) / "image.tif"
+    >>> write_image(place, np.zeros((4, 4), np.uint8), Voxel((0.5, 0.5), "um"), "yx").name
+    'image.tif'
+    """
     image = np.asarray(image)
     check_array(image, voxel, axes, "image")
     if image.dtype.newbyteorder("=") not in IMAGEJ:

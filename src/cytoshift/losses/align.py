@@ -117,7 +117,17 @@ def coral(x: Tensor, y: Tensor) -> Tensor:
 
 
 def covariance(x: Tensor) -> Tensor:
-    """Covariance of vectors (N, C) -> (C, C), divided by N - 1.
+    """Covariance of vectors, divided by N - 1.
+
+    Parameters
+    ----------
+    x
+        (N, C).
+
+    Returns
+    -------
+    Tensor
+        (C, C).
 
     Examples
     --------

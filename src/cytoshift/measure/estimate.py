@@ -52,12 +52,37 @@ def estimate(
     images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: Polarity | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Measurement:  # fmt: skip
-    """Polarity, sizes, density and shape of the objects in raw images (each (*S), any real dtype), without labels.
+    """Measure the objects in raw images without labels: polarity, sizes, density and shape.
 
-    voxels: one per image, the same unit; polarity: where the user knows it. progress: hears how many looks of how many
-    are done, two at each image. Raises UserError for images that cannot be measured (no image, NaN, too small, axes
-    that differ) and where no object is found. Noise that looks like objects is measured all the same and comes with a
-    confidence near 0 and the reason.
+    Noise that looks like objects is measured too; then the confidence is near 0, and the reason is given.
+
+    Parameters
+    ----------
+    images
+        Raw images (*S) of any real type.
+    voxels
+        Voxel size of each image, all in one unit.
+    polarity
+        "bright" or "dark" where it is known. Default: measured.
+    progress
+        Function of the looks that are done and of all looks, two for each image.
+
+    Returns
+    -------
+    Measurement
+        polarity, diameters, density, elongation; confidence in [0, 1] and its evidence.
+
+    Raises
+    ------
+    UserError
+        For images that cannot be measured (no image, NaN, too small, different axes), and where no object is found.
+
+    Examples
+    --------
+    >>> from cytoshift.synth import phantom
+    >>> image, _, voxel = phantom("sparse-2d", seed=0)
+    >>> estimate([image], [voxel]).polarity
+    'bright'
     """
     check_images(images, voxels, polarity)
     chosen = subsample(len(images))

@@ -74,6 +74,32 @@ LAPTOP = {"lr": 4e-4, "betas": (0.5, 0.99), "steps": 2000, "precision": "auto"}
 
 
 class ADGAN(Method):
+    """Unpaired translation between images and synthetic masks with one encoder and one decoder. No label is needed.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Yao et al. 2021 (AD-GAN), eqs. 1 to 4. The equations stand at the top of this file.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import Semantic
+    >>> options = Options(width=4, blocks=1, hidden=8, discriminator=4)
+    >>> method = ADGAN(Task(Voxel((1.0, 1.0)), Semantic()), options)
+    >>> list(method.players())
+    ['generators', 'discriminator']
+    """
+
     name: ClassVar = "adgan"
     title: ClassVar = "AD-GAN"
     papers: ClassVar = ("yao2021adgan",)

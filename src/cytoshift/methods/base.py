@@ -1,8 +1,8 @@
-"""A method = its networks, the players that own them, and one training step.
+"""The contract of a method: its networks, the players that own them, and one training step.
 
-`step` is a generator. Each `yield` is one optimiser step of one player; when the generator resumes,
-that step has been taken. So the body reads in the order in which things happen, intermediate images
-stay local variables, and what is summed is what is logged.
+`step` is a generator. Each `yield` is one optimiser step of one player. When the generator resumes, that step has been
+taken. So the code has the order of the training, intermediate images are local variables, and the terms that are summed
+are the terms that are logged.
 """
 
 from abc import abstractmethod
@@ -22,7 +22,17 @@ from ..represent import Representation
 
 @dataclass(frozen=True)
 class Task:
-    """What a run asks of any method: the size of its voxels (and so 2D or 3D), and how instances are written."""
+    """What a run requests of any method.
+
+    Parameters
+    ----------
+    voxel
+        Voxel size at which the networks work. Its number of axes says 2D or 3D.
+    represent
+        How instances are written as channels.
+    channels
+        Channels of the images. Default: 1.
+    """
 
     voxel: Voxel  # at which the networks work
     represent: Representation
@@ -31,7 +41,15 @@ class Task:
 
 @dataclass(frozen=True)
 class Objective:
-    """Lower the sum of `terms` by moving the parameters of `moves`, and no others."""
+    """A sum of loss terms, and the module that it trains.
+
+    Parameters
+    ----------
+    terms
+        Scalars by name. The names stand in log.jsonl.
+    moves
+        Only the parameters of this module get a gradient.
+    """
 
     terms: dict[str, Tensor]
     moves: nn.Module
@@ -39,7 +57,15 @@ class Objective:
 
 @dataclass(frozen=True)
 class Update:
-    """One step of one player's optimiser. The gradients of its objectives add up."""
+    """One optimiser step of one player. The gradients of its objectives add up.
+
+    Parameters
+    ----------
+    player
+        Its name, a key of `Method.players`.
+    objectives
+        What is minimised.
+    """
 
     player: str
     objectives: tuple[Objective, ...]
@@ -47,11 +73,24 @@ class Update:
 
 @dataclass(frozen=True)
 class Translation:
-    """For the monitor, by their names in `look`: `picture` was made of `of`, and ought to look like some of `like`.
+    """For the monitor: a picture, what it was made of, and what it should look like. Pictures are named as in
+    `sample_images`.
 
-    mask: it is a segmentation, objects are above 0. answer_to: the picture that `like` is the true answer to, so that
-    like : answer_to = picture : of; without it, objects are taken to be bright. names: of the picture's channels, each
-    of which is judged by itself.
+    Parameters
+    ----------
+    picture
+        The translated picture.
+    of
+        The picture it was made of.
+    like
+        A picture of the domain it should look like.
+    mask
+        Whether `picture` is a segmentation, with objects above 0. Default: False.
+    answer_to
+        The picture for which `like` is the true answer, so that like : answer_to = picture : of. Default: objects are
+        taken to be bright.
+    names
+        Names of the channels of `picture`. Each channel is judged by itself. Default: one channel.
     """
 
     picture: str
@@ -64,10 +103,16 @@ class Translation:
 
 @dataclass(frozen=True)
 class AdversarialPair:
-    """For the monitor, a discriminator and its generator by their loss terms, "player/name".
+    """For the monitor: a discriminator and its generator, by their loss terms "player/name".
 
-    tie: sum of the discriminator's terms when it can tell nothing apart (0.5 for one pair, in the least-squares game).
-    lost: sum of the generator's when every fake is told, with its weight.
+    Parameters
+    ----------
+    discriminator, fool
+        Terms of the discriminator, and terms by which the generator deceives it.
+    lost
+        Sum of the generator's terms where the discriminator recognises every fake, weights included.
+    saturation_level
+        Sum of the discriminator's terms where it cannot tell real from fake. Default: 0.5, one least-squares pair.
     """
 
     discriminator: tuple[str, ...]
@@ -78,7 +123,13 @@ class AdversarialPair:
 
 @dataclass(frozen=True)
 class MonitorSpec:
-    """What the monitor is to compare. Names that a method does not have are passed over."""
+    """What the monitor compares. Names that a method does not have are skipped.
+
+    Parameters
+    ----------
+    translations, pairs
+        Default: none.
+    """
 
     translations: tuple[Translation, ...] = ()
     pairs: tuple[AdversarialPair, ...] = ()
@@ -92,10 +143,54 @@ SEGMENTED = (
 
 
 def parameters_of(moves: nn.Module, **terms: Tensor) -> Objective:
+    """An objective that trains one module.
+
+    Parameters
+    ----------
+    moves
+        The module that is trained.
+    **terms
+        Scalars by name.
+
+    Returns
+    -------
+    Objective
+        For `Method.update`.
+
+    Examples
+    --------
+    >>> objective = parameters_of(nn.Linear(1, 1), cycle=torch.tensor(2.0))
+    >>> list(objective.terms)
+    ['cycle']
+    """
     return Objective(terms, moves)
 
 
 class Method(nn.Module):
+    """A training method. A subclass is one file with the equations of its paper; `METHODS` lists all of them.
+
+    The class attributes say what other parts of the program have to know: name, title, papers, smallest patch, whether
+    it translates, its batch, settings and presets.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Of the class `settings`: the weights of the paper and its ablations.
+    seed
+        Of what the method samples during a step, such as the image pool. Default: 0.
+
+    Examples
+    --------
+    >>> from cytoshift.methods import METHODS
+    >>> from cytoshift.represent import Semantic
+    >>> kind = METHODS["supervised"]
+    >>> method = kind(Task(Voxel((1.0, 1.0)), Semantic()), kind.settings(widths=(8, 16)))
+    >>> method.network()(torch.zeros(1, 1, 16, 16)).shape
+    torch.Size([1, 1, 16, 16])
+    """
+
     name: ClassVar[str]  # in settings files
     title: ClassVar[str]  # in sentences
     papers: ClassVar[tuple[str, ...]]  # BibTeX keys: the paper of the method first, then what it builds on
@@ -116,51 +211,117 @@ class Method(nn.Module):
 
     @abstractmethod
     def players(self) -> dict[str, nn.Module]:
-        """Who moves; one optimiser each. Every trained parameter belongs to one player."""
+        """The players: modules with one optimiser each. Every trained parameter belongs to one player.
+
+        Returns
+        -------
+        dict
+            Modules by the names that stand in log.jsonl and `train.lr_multipliers`.
+        """
 
     @abstractmethod
     def step(self, batch: Any, progress: float) -> Iterator[Update]:
-        """`progress` runs from 0 to 1 over the training."""
+        """One training step.
+
+        Parameters
+        ----------
+        batch
+            Of the type `batch`: tensors (B, C, *S) in [-1, 1], and targets (B, K, *S).
+        progress
+            Fraction of the training that is done, 0 to 1.
+
+        Returns
+        -------
+        iterator of Update
+            One for each optimiser step. The caller takes it before the generator resumes.
+        """
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """What is shipped: target image (B, C, *S) -> representation logits (B, K, *S).
+        """The network that is exported: target image (B, C, *S) -> logits (B, K, *S).
 
-        The live module, always the same: its weights are replaced by their running mean where that is shipped.
+        Returns
+        -------
+        Module
+            Always the same live module. Its weights are replaced by their running mean where that is exported.
         """
 
     def source_domain_network(self) -> nn.Module:
-        """Source image (B, C, *S) -> logits (B, K, *S), as `network` will give them of the target: where labels are
-        borrowed, thresholds are tuned on that."""
+        """The network for images of the source domain. Thresholds are tuned with it on the labels of the source.
+
+        Returns
+        -------
+        Module
+            Source image (B, C, *S) -> logits (B, K, *S). Default: `network`.
+        """
         return self.network()
 
     @abstractmethod
     def exported_spec(self) -> NetSpec:
-        """What `network()` is built from."""
+        """The specification from which `network()` is built.
+
+        Returns
+        -------
+        NetSpec
+            Plain data for model.json.
+        """
 
     @abstractmethod
     def sample_images(self, batch: Any) -> dict[str, Tensor]:
-        """Named pictures in [-1, 1] for the sheet of translated samples, (B, 1, *S), or more channels in colours."""
+        """Sample images for the sample grid, the curves' page and the monitor.
+
+        Parameters
+        ----------
+        batch
+            As of `step`.
+
+        Returns
+        -------
+        dict
+            Pictures (B, 1, *S) in [-1, 1] by name; with more channels they are shown in colours.
+        """
 
     def monitor_spec(self) -> MonitorSpec:
-        """What the monitor is told; a method that names its pictures like the others needs to say nothing."""
+        """What the monitor compares. Default: the segmentations of source and target.
+
+        Returns
+        -------
+        MonitorSpec
+            Translations and adversarial pairs.
+        """
         return MonitorSpec(SEGMENTED)
 
     def update(self, player: str, *objectives: Objective, **terms: Tensor) -> Update:
+        """An update of a player for `yield` in a step.
+
+        Parameters
+        ----------
+        player
+            A key of `players`.
+        *objectives
+            Further objectives with modules of their own.
+        **terms
+            Loss terms that train the whole player.
+
+        Returns
+        -------
+        Update
+            One optimiser step.
+        """
         mine = (Objective(terms, self.players()[player]),) if terms else ()
         return Update(player, mine + objectives)
 
 
 def logits_picture(represent: Representation, logits: Tensor) -> Tensor:
-    """The picture of a segmentation: logits (B, K, *S) -> (B, 1, *S) in [-1, 1], -1 is background.
+    """Picture of a segmentation: logits (B, K, *S) -> (B, 1, *S) in [-1, 1], -1 is background.
 
-    Of several classes a channel for each.
+    With several classes it has a channel for each.
     """
     return channels_picture(represent, represent.activate(logits))
 
 
 def channels_picture(represent: Representation, channels: Tensor) -> Tensor:
-    """As `logits_picture`, of channels (B, K, *S) in the range of the representation's targets."""
+    """The same as `logits_picture` for channels (B, K, *S) in the ranges of the representation."""
     likely = np.stack([represent.foreground(c) for c in channels.detach().float().cpu().numpy()])
     return 2 * torch.from_numpy(likely).reshape(len(channels), -1, *channels.shape[2:]).to(channels.device) - 1
 

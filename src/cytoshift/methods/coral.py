@@ -24,6 +24,32 @@ class Options(Levels):
 
 
 class CORAL(Adapting):
+    """A U-Net whose features of both domains have the same covariance. It needs labels of the source domain.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Sun and Saenko 2016 (Deep CORAL), eq. 1; Roels et al. 2019, eq. 1.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import BCD
+    >>> options = Options(widths=(8, 16))
+    >>> method = CORAL(Task(Voxel((1.0, 1.0)), BCD()), options)
+    >>> list(method.players())
+    ['net']
+    """
+
     name: ClassVar = "coral"
     title: ClassVar = "Deep CORAL"
     papers: ClassVar = ("sun2016coral", "roels2019ynet")

@@ -61,6 +61,32 @@ GENTLE = {"blocks": 3, "stem": 5, "up": "linear", "residual": True, "pool": 20}
 
 
 class CycleGAN(Method):
+    """Unpaired translation between two domains of images. The first stage of the recipes cyclegan-xy and cyclegan-yx.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Zhu et al. 2017 (CycleGAN), eqs. 1 to 3.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import BCD
+    >>> options = Options(width=4, blocks=1, discriminator=(4, 4))
+    >>> method = CycleGAN(Task(Voxel((1.0, 1.0)), BCD()), options)
+    >>> list(method.players())
+    ['generators', 'discriminators']
+    """
+
     name: ClassVar = "cyclegan"
     title: ClassVar = "CycleGAN"
     papers: ClassVar = ("zhu2017cyclegan",)

@@ -101,6 +101,32 @@ GENTLE = LEAN | {
 
 
 class CySGAN(Method):
+    """Two networks that each translate and segment at once. They need labels of the source domain.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Lauenburg et al. 2022 (CySGAN), eqs. 3 to 7. The equations stand at the top of this file.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import BCD
+    >>> options = Options(widths=(8, 16), discriminator=(4, 4))
+    >>> method = CySGAN(Task(Voxel((1.0, 1.0)), BCD()), options)
+    >>> list(method.players())
+    ['generators', 'discriminators']
+    """
+
     name: ClassVar = "cysgan"
     title: ClassVar = "CySGAN"
     papers: ClassVar = ("lauenburg2023cysgan",)

@@ -30,6 +30,32 @@ class Options(Levels):
 
 
 class DANN(Adapting):
+    """A U-Net whose features a domain classifier cannot tell apart. It needs labels of the source domain.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Ganin et al. 2016 (DANN); Roels et al. 2019, eq. 1.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import BCD
+    >>> options = Options(widths=(8, 16))
+    >>> method = DANN(Task(Voxel((1.0, 1.0)), BCD()), options)
+    >>> list(method.players())
+    ['net']
+    """
+
     name: ClassVar = "dann"
     title: ClassVar = "DANN"
     papers: ClassVar = ("ganin2016dann", "roels2019ynet")

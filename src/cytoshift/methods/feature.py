@@ -47,6 +47,32 @@ LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "precision": "auto"}
 
 
 class Feature(Method):
+    """A U-Net whose features and outputs discriminators bring together. It needs labels of the source domain.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Tsai et al. 2018, section 3.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import BCD
+    >>> options = Options(widths=(8, 16), discriminator=(4, 4), bottleneck_widths=(4,))
+    >>> method = Feature(Task(Voxel((1.0, 1.0)), BCD()), options)
+    >>> list(method.players())
+    ['net', 'discriminators']
+    """
+
     name: ClassVar = "feature"
     title: ClassVar = "adversarial adaptation of features and outputs"
     papers: ClassVar = ("tsai2018adapt", "lauenburg2023cysgan")

@@ -102,6 +102,32 @@ SMALL_3D = {
 
 
 class MaskCycleGAN(Method):
+    """CycleGAN between images of several channels and synthetic masks of several classes. No label is needed.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Rosa, Narotamo and Silveira (SS-Seg-CycleGAN); Zhu et al. 2017 for the losses.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import Semantic
+    >>> options = Options(width=4, blocks=1, discriminator=(4, 4))
+    >>> method = MaskCycleGAN(Task(Voxel((1.0, 1.0)), Semantic()), options)
+    >>> list(method.players())
+    ['generators', 'discriminators']
+    """
+
     name: ClassVar = "mask_cyclegan"
     title: ClassVar = "SS-Seg CycleGAN"
     papers: ClassVar = ("rosa_ssseg", "zhu2017cyclegan")

@@ -42,6 +42,32 @@ class Options(Backbone):
 
 
 class MeanTeacher(Adapting):
+    """A student and a teacher, the running mean of its weights, that agree on unlabelled images.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Tarvainen and Valpola 2017; French et al. 2018, section 3.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import BCD
+    >>> options = Options(widths=(8, 16))
+    >>> method = MeanTeacher(Task(Voxel((1.0, 1.0)), BCD()), options)
+    >>> list(method.players())
+    ['net']
+    """
+
     name: ClassVar = "mean_teacher"
     title: ClassVar = "a mean teacher"
     papers: ClassVar = ("tarvainen2017meanteacher", "french2018selfensembling")

@@ -26,6 +26,33 @@ class Options(Levels):
 
 
 class MMD(Adapting):
+    """A U-Net whose features of both domains have a small maximum mean discrepancy. It needs labels of the source
+    domain.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Long et al. 2015 (DAN); Roels et al. 2019, eq. 1.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import BCD
+    >>> options = Options(widths=(8, 16))
+    >>> method = MMD(Task(Voxel((1.0, 1.0)), BCD()), options)
+    >>> list(method.players())
+    ['net']
+    """
+
     name: ClassVar = "mmd"
     title: ClassVar = "MMD"
     papers: ClassVar = ("long2015dan", "roels2019ynet")

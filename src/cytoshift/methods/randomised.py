@@ -36,6 +36,32 @@ SYNTHETIC = Translation("synthetic segmented", of="synthetic", like="synthetic t
 
 
 class Randomised(UNetMethod):
+    """Supervised segmentation with synthetic images of random contrast. No real image is used for training.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Billot et al. 2023 (SynthSeg); Dey et al. 2024 (AnyStar).
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import BCD
+    >>> options = Options(widths=(8, 16))
+    >>> method = Randomised(Task(Voxel((1.0, 1.0)), BCD()), options)
+    >>> list(method.players())
+    ['net']
+    """
+
     name: ClassVar = "randomised"
     title: ClassVar = "a U-Net trained on domain-randomised synthetic images"
     papers: ClassVar = ("dey2024anystar", "billot2023synthseg")

@@ -57,6 +57,32 @@ LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "batch": 2, "precisio
 
 
 class Vox2Vox(Method):
+    """Supervised segmentation with a discriminator of image and mask together. It needs labels.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Cirillo et al. 2020 (Vox2Vox), eqs. 1 and 2.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import BCD
+    >>> options = Options(widths=(8, 16), discriminator=(4, 4))
+    >>> method = Vox2Vox(Task(Voxel((1.0, 1.0)), BCD()), options)
+    >>> list(method.players())
+    ['net', 'discriminator']
+    """
+
     name: ClassVar = "vox2vox"
     title: ClassVar = "Vox2Vox"
     papers: ClassVar = ("cirillo2020vox2vox",)

@@ -37,6 +37,32 @@ class Options(Backbone):
 
 
 class YNet(Adapting):
+    """A U-Net with a second decoder that reconstructs the images of both domains. It needs labels of the source domain.
+
+    Parameters
+    ----------
+    task
+        Voxel size, representation, channels of the images.
+    options
+        Weights and sizes; see `Options`.
+    seed
+        Of the random choices in a step. Default: 0.
+
+    References
+    ----------
+    Roels et al. 2019 (Y-Net), eq. 2.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.methods.base import Task
+    >>> from cytoshift.represent import BCD
+    >>> options = Options(widths=(8, 16))
+    >>> method = YNet(Task(Voxel((1.0, 1.0)), BCD()), options)
+    >>> list(method.players())
+    ['net']
+    """
+
     name: ClassVar = "ynet"
     title: ClassVar = "Y-Net"
     papers: ClassVar = ("roels2019ynet",)

@@ -47,11 +47,27 @@ class Pair(NamedTuple):
 
 
 class Representation(Settings):
-    """A way to write instances as channels that a network predicts. Shapes: K channels, *S spatial axes.
+    """A way to write instances as channels that a network predicts, and to read them back.
 
-    Everything that another part of the program has to know about a representation is a member of this class. The
-    settings, thresholds included, are plain data that go into run.yaml and model.json. Lengths are in the unit of the
-    voxel size that the methods are handed. A subclass adds `kind`, a literal by which settings files name it.
+    Everything that another part of the program has to know about a representation is a member of this class. Its
+    settings, thresholds included, are plain data in run.yaml and model.json. Lengths are in the unit of the voxel size.
+    A subclass adds `kind`, a literal by which settings files name it. Shapes: K channels, *S spatial axes.
+
+    Parameters
+    ----------
+    **settings
+        Those of the subclass, such as thresholds. They are frozen.
+
+    Examples
+    --------
+    >>> from cytoshift.core.voxel import Voxel
+    >>> from cytoshift.represent import Semantic
+    >>> represent, voxel = Semantic(), Voxel((1.0, 1.0))
+    >>> labels = np.zeros((12, 12), np.int32)
+    >>> labels[3:9, 3:9] = 1
+    >>> channels = represent.encode(labels, voxel)
+    >>> channels.shape, bool((represent.decode(channels, voxel) == labels).all())
+    ((1, 12, 12), True)
     """
 
     @property
@@ -61,37 +77,37 @@ class Representation(Settings):
 
     @property
     def ranges(self) -> tuple[tuple[float, float], ...]:
-        """The least and the largest value of each channel."""
+        """Least and largest value of each channel."""
         return ((0, 1),) * len(self.channels)
 
     @property
     def eight_bits(self) -> bool:
-        """Whether channels that are rounded to 256 levels of their ranges give the same objects."""
+        """Whether channels rounded to 256 levels of their ranges give the same objects."""
         return True
 
     @property
     def decode_bytes(self) -> int:
-        """Memory that `decode` needs per voxel, input and output included."""
+        """Bytes that `decode` needs per voxel, input and output included."""
         return 110
 
     @property
     def papers(self) -> tuple[str, ...]:
-        """BibTeX keys of what to cite."""
+        """BibTeX keys of the papers to cite."""
         return ()
 
     @property
     @abstractmethod
     def link(self) -> Link:
-        """The rule by which objects of neighbouring blocks are one."""
+        """Rule that joins the objects of neighbouring blocks."""
 
     @property
     def tunable(self) -> Mapping[str, tuple[float, ...]]:
-        """Thresholds of the decoder that are worth tuning, and the values to try, the most lenient first."""
+        """Tunable thresholds of the decoder with the values to try, the most lenient first."""
         return {}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the classes, in the order of the labels (classes, *S); none where there is one class alone."""
+        """Names of the classes in the order of the labels (classes, *S). Empty for a single class."""
         return ()
 
     @property
@@ -101,67 +117,172 @@ class Representation(Settings):
 
     @property
     def smallest_object(self) -> float | None:
-        """Equivalent diameter of the smallest object, the setting `smallest`; None where nothing is known."""
+        """Equivalent diameter of the smallest object, the setting `smallest`. None: not known."""
         found: float | None = getattr(self, "smallest", None)
         return found
 
     def parts(self) -> Iterator[Part]:
-        """The classes."""
+        """The classes, one `Part` each."""
         yield Part("", self, slice(0, len(self.channels)))
 
     @abstractmethod
     def encode(self, labels: NDArray[np.generic], voxel: Voxel) -> Channels:
-        """Label image (*S), 0 is background, objects may touch -> target channels (K, *S) in `ranges`.
+        """Target channels of a label image.
 
-        Of several classes, labels are (classes, *S) here and in `decode`, and so is `foreground`.
+        Parameters
+        ----------
+        labels
+            (*S), 0 is background, objects may touch. With several classes (classes, *S), here and in `decode`.
+        voxel
+            Voxel size.
+
+        Returns
+        -------
+        array
+            (K, *S) float32 in `ranges`.
         """
 
     @abstractmethod
     def activate(self, logits: "Tensor") -> "Tensor":
-        """What a network gives, (B, K, *S), to `ranges`."""
+        """Output of a network, brought to `ranges`.
+
+        Parameters
+        ----------
+        logits
+            (B, K, *S).
+
+        Returns
+        -------
+        Tensor
+            (B, K, *S).
+        """
 
     @abstractmethod
     def loss(self, logits: "Tensor", target: "Tensor") -> "Tensor":
-        """Supervised loss of (B, K, *S) logits against encoded targets; a scalar."""
+        """Supervised loss.
+
+        Parameters
+        ----------
+        logits
+            (B, K, *S).
+        target
+            Encoded labels (B, K, *S).
+
+        Returns
+        -------
+        Tensor
+            A scalar.
+        """
 
     @abstractmethod
     def foreground(self, channels: StoredChannels) -> Channels:
-        """Channels (K, *S) -> how likely each voxel is part of some object, (*S) in [0, 1]."""
+        """Probability that a voxel belongs to an object.
+
+        Parameters
+        ----------
+        channels
+            (K, *S), floats in `ranges` or as `stored`.
+
+        Returns
+        -------
+        array
+            (*S) in [0, 1]; (classes, *S) with several classes.
+        """
 
     def confidence(self, channels: StoredChannels) -> Channels:
-        """Channels (K, *S) -> how sure the network is of what `decode` finds at each voxel, (*S) in [0, 1].
+        """Confidence of the network in what `decode` finds at each voxel. Default: the probability of foreground.
 
-        The mean over an object's voxels is the object's confidence. By default the probability of the foreground.
+        The mean over the voxels of an object is the confidence of the object.
+
+        Parameters
+        ----------
+        channels
+            (K, *S), floats in `ranges` or as `stored`.
+
+        Returns
+        -------
+        array
+            (*S) in [0, 1].
         """
         return self.foreground(channels)
 
     def rankings(self, channels: StoredChannels) -> Mapping[str, Channels]:
-        """Other maps (*S), by name, whose means over objects rank these for an average precision."""
+        """Further maps that rank objects for average precision, by their means over objects.
+
+        Parameters
+        ----------
+        channels
+            (K, *S), floats in `ranges` or as `stored`.
+
+        Returns
+        -------
+        dict
+            Maps (*S) by name. Default: none.
+        """
         return {}
 
     @abstractmethod
     def decode(self, channels: StoredChannels, voxel: Voxel) -> Labels:
-        """Channels (K, *S), floats in `ranges` or as `stored` -> instances (*S), 1..N, each face-connected.
+        """Instances of predicted channels.
 
-        A function of each neighbourhood alone: no statistics of the array enter, so a block decodes like the
-        whole, away from its rim.
+        Each voxel depends on its neighbourhood alone: no statistics of the array enter. So a block decodes like the
+        whole image, away from its border.
+
+        Parameters
+        ----------
+        channels
+            (K, *S), floats in `ranges` or as `stored`.
+        voxel
+            Voxel size.
+
+        Returns
+        -------
+        array
+            (*S) int32, ids 1..N, each object face-connected.
         """
 
     @abstractmethod
     def with_threshold(self, threshold: float) -> Self:
-        """The same decoder with another foreground threshold. Raises UserError where it does not fit the rest."""
+        """The same decoder with another foreground threshold.
+
+        Parameters
+        ----------
+        threshold
+            In (0, 1).
+
+        Returns
+        -------
+        Representation
+            A changed copy.
+
+        Raises
+        ------
+        UserError
+            Where the threshold does not fit the other settings.
+        """
 
     def describe(self) -> str:
-        """How instances are written and read back, in the past tense, for the methods section of a paper."""
+        """How instances are encoded and decoded, in the past tense, for the methods section of a paper."""
         return ""
 
     @property
     def stored_dtype(self) -> np.dtype[Any]:
-        """Of channels between the network and the decoder."""
+        """Type of the channels between network and decoder."""
         return np.dtype(np.uint8 if self.eight_bits else np.float32)
 
     def stored(self, channels: NDArray[np.generic]) -> StoredChannels:
-        """Activated channels (K, *S) as they are kept between the network and the decoder."""
+        """Channels as they are stored between network and decoder.
+
+        Parameters
+        ----------
+        channels
+            Activated channels (K, *S).
+
+        Returns
+        -------
+        array
+            (K, *S) uint8 where `eight_bits`, else float32.
+        """
         return to_eight_bits(channels, self.ranges) if self.eight_bits else np.asarray(channels, np.float32)
 
 

@@ -227,24 +227,48 @@ def bcd_watershed(
     seed_thres: int = 32,
     thres_small: int = 256,
 ) -> Unsigned | tuple[Unsigned, Unsigned]:
-    """Instances from predicted foreground, contour and distance maps: CySGAN's post-processing.
-
-    pred: (3, Z, Y, X) or (3, Y, X) with foreground B, contour C and signed distance D, or with four channels, of which
-    the first is the translated image and is not looked at. As uint8, 0 to 255 stand for 0 to 1 and, of D, for -1 to 1;
-    floats have these ranges themselves and are rounded to 8 bits.
+    """Instances from predicted foreground, contour and distance maps: the post-processing of CySGAN.
 
     Foreground is B > thres3 and D > thres5. Seeds are B > thres1, C < thres2 and D > thres4, connected over corners
-    too; those below `seed_thres` voxels are dropped. They flood the foreground over faces, high B first, and
-    objects below `thres_small` voxels are dropped.
+    too; seeds below `seed_thres` voxels are dropped. A watershed grows them over faces, high B first. Objects below
+    `thres_small` voxels are dropped. scikit-image takes these steps, so ties are resolved as there. `BCD.decode` does
+    the same several times as fast.
 
-    Returns labels (*S) of the smallest unsigned dtype, ids with gaps where something was dropped, and with
-    `return_seed` the seeds by the same ids. scikit-image takes these steps, so that its ties come out; the size
-    thresholds mean "at least", as they did before scikit-image 0.26. `BCD.decode` does the same several times as fast.
-    Raises UserError where `pred` has other channels or values.
+    Parameters
+    ----------
+    pred
+        (3, *S): foreground B, contour C and signed distance D; or (4, *S), whose first channel is not used. uint8
+        stands for 0 to 1, and for -1 to 1 of D. Floats have these ranges and are rounded to 8 bits.
+    thres1, thres2, thres3, thres4, thres5
+        Thresholds as above. Defaults: 0.9, 0.2, 0.7, 0.5, -0.1.
+    return_seed
+        Whether the seeds are returned too. Default: False.
+    seed_thres, thres_small
+        Least voxels of a seed and of an object. Defaults: 32, 256.
 
-    >>> import h5py
-    >>> pred = h5py.File("pred.h5")["vol0"][:]  # doctest: +SKIP
-    >>> segm, seed = bcd_watershed(pred[1:], return_seed=True)  # doctest: +SKIP
+    Returns
+    -------
+    segm
+        (*S) with the smallest unsigned type. Ids have gaps where an object was dropped.
+    seed
+        With `return_seed`: the seeds with the same ids.
+
+    Raises
+    ------
+    UserError
+        Where `pred` has other channels or values.
+
+    References
+    ----------
+    Lin et al. 2021 (NucMM), section 4; Lauenburg et al. 2022 (CySGAN), section III-C.
+
+    Examples
+    --------
+    >>> pred = np.zeros((3, 8, 8), np.uint8)
+    >>> pred[0, 2:6, 2:6], pred[2], pred[2, 2:6, 2:6] = 255, 0, 255
+    >>> segm, seed = bcd_watershed(pred, return_seed=True, seed_thres=1, thres_small=1)
+    >>> int((segm > 0).sum()), int(segm.max())
+    (16, 1)
     """
     from skimage.measure import label
     from skimage.segmentation import watershed

@@ -11,13 +11,44 @@ FULLEST = 20  # a density this far beyond what fits is a mistake in its unit, no
 
 
 def draw_labels(prior: Prior, shape: tuple[int, ...], voxel: Voxel, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Synthetic instances: labels 1..n without holes in the numbering, 0 background.
+    """Synthetic label image with objects of a prior.
 
-    shape: (Y, X) or (Z, Y, X) in voxels of size `voxel`. Every object is one face-connected piece, no two overlap.
-    The same prior, shape, voxel and state of `rng` give the same array. Objects are laid largest first, so that
-    what finds no place in a crowd (after `prior.tries`) is small.
-    After AD-GAN, 5.3.2, with positions, rotations (uniform on SO(3)) and counts in physical space.
-    Raises UserError where prior, shape and voxel do not fit each other.
+    Every object is one face-connected component, and no two overlap. Larger objects are placed first; an object that
+    finds no place after `prior.tries` attempts is left out.
+
+    Parameters
+    ----------
+    prior
+        Sizes, shapes and density of the objects.
+    shape
+        (Y, X) or (Z, Y, X) in voxels.
+    voxel
+        Voxel size, in the unit of the prior.
+    rng
+        Random generator. The same state gives the same array.
+
+    Returns
+    -------
+    array
+        Labels 1..n without gaps, 0 is background.
+
+    Raises
+    ------
+    UserError
+        Where prior, shape and voxel size do not fit each other.
+
+    References
+    ----------
+    Yao et al. 2021 (AD-GAN), section 5.3.2 and eq. 8. Here positions, rotations (uniform on SO(3)) and counts are in
+    physical space.
+
+    Examples
+    --------
+    >>> from cytoshift.synth import Prior
+    >>> prior = Prior(diameter=(6, 8), density=(0.002, 0.004))
+    >>> labels = draw_labels(prior, (64, 64), Voxel((1.0, 1.0)), np.random.default_rng(0))
+    >>> labels.shape, bool(labels.max() > 1)
+    ((64, 64), True)
     """
     from .raster import Canvas, Rule, Scene, keep_largest, place_objects
     from .solids import bend_space, fibres, solids

@@ -93,10 +93,34 @@ class Optics(Settings):
 def render(
     labels: NDArray[np.integer], voxel: Voxel, optics: Optics, rng: np.random.Generator
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Image of the labelled objects, uint8 or uint16 by `optics.camera.bits`, of the shape of `labels`.
+    """Microscope image of a label image.
 
-    labels: (Y, X) or (Z, Y, X). The same labels, settings and state of `rng` give the same image.
-    The order is the light's: stain, debris, attenuation with depth, point spread and haze, background, camera.
+    The steps follow the light: stain, debris, attenuation with depth, point spread function and haze, background,
+    camera.
+
+    Parameters
+    ----------
+    labels
+        (Y, X) or (Z, Y, X), 0 is background.
+    voxel
+        Voxel size, in the unit of `optics`.
+    optics
+        Stain, blur, noise and camera.
+    rng
+        Random generator. The same state gives the same image.
+
+    Returns
+    -------
+    array
+        Image of the same shape, uint8 or uint16 by `optics.camera.bits`.
+
+    Examples
+    --------
+    >>> labels = np.zeros((32, 32), np.int32)
+    >>> labels[8:24, 8:24] = 1
+    >>> image = render(labels, Voxel((1.0, 1.0)), Optics(), np.random.default_rng(0))
+    >>> image.shape, bool(image[16, 16] > image[1, 1])
+    ((32, 32), True)
     """
     return record_photons(expose(labels, voxel, optics, rng), optics.camera, rng)
 

@@ -27,14 +27,45 @@ class Crowd(NamedTuple):
 
 
 def draw_pairs(prior: PairPrior, shape: tuple[int, ...], voxel: Voxel, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Synthetic nuclei and Golgi, (2, Z, Y, X): Golgi first, as in `cells.CLASSES`; 0 is background.
+    """Synthetic nuclei and Golgi, each a label image of its own.
 
-    Cells are numbered 1..n. A nucleus and its Golgi have the same number; who is alone leaves it out of the other
-    class (`count_pairs` gives the numbers in both). Within a class every object is one face-connected piece and no two
-    overlap. The same prior, shape, voxel and state of `rng` give the same array. Cells are laid largest nucleus
-    first, so that what finds no place in a crowd (after `prior.tries`) is small.
-    After SS-Seg-CycleGAN, section II.B, with places, all directions and numbers in physical space.
-    Raises UserError where prior, shape and voxel do not fit each other.
+    Cells have the numbers 1..n. A nucleus and its Golgi have the same number. A cell without one of them leaves its
+    number out of that class. Within a class, every object is one face-connected component, and no two overlap. Cells
+    with larger nuclei are placed first.
+
+    Parameters
+    ----------
+    prior
+        Sizes, shapes, distances and density of nuclei and Golgi.
+    shape
+        (Y, X) or (Z, Y, X) in voxels.
+    voxel
+        Voxel size, in the unit of the prior.
+    rng
+        Random generator. The same state gives the same array.
+
+    Returns
+    -------
+    array
+        (2, Z, Y, X): Golgi first, as in `CLASSES`. 0 is background.
+
+    Raises
+    ------
+    UserError
+        Where prior, shape and voxel size do not fit each other.
+
+    References
+    ----------
+    Rosa, Narotamo and Silveira (SS-Seg-CycleGAN), section II.B. Here places, directions and counts are in physical
+    space.
+
+    Examples
+    --------
+    >>> from cytoshift.synth import PAIR_PRIORS
+    >>> voxel = Voxel((1.0, 1.0, 1.0))
+    >>> labels = draw_pairs(PAIR_PRIORS["retina"], (16, 48, 48), voxel, np.random.default_rng(0))
+    >>> labels.shape
+    (2, 16, 48, 48)
     """
     check_prior(prior, shape, voxel, 2 * prior.nucleus.middle)
     crowd = draw_crowd(prior, reach(prior, prior.nucleus.longest, prior.golgi.longest), shape, voxel, rng)
@@ -50,7 +81,35 @@ def draw_pairs(prior: PairPrior, shape: tuple[int, ...], voxel: Voxel, rng: np.r
 def draw_shapes(
     prior: Shapes, library: "Library", shape: tuple[int, ...], voxel: Voxel, rng: np.random.Generator
 ) -> NDArray[np.int32]:
-    """As `draw_pairs`, with nuclei and Golgi out of a library; those that form a pair are drawn together by chance."""
+    """`draw_pairs` with nuclei and Golgi from a library of real shapes. Pairs are combined at random.
+
+    Parameters
+    ----------
+    prior
+        Where the library is, and how dense the cells lie.
+    library
+        The shapes, as `data.shape_library` reads them.
+    shape
+        (Y, X) or (Z, Y, X) in voxels.
+    voxel
+        Voxel size, in the unit of the prior.
+    rng
+        Random generator. The same state gives the same array.
+
+    Returns
+    -------
+    array
+        (2, Z, Y, X), as of `draw_pairs`.
+
+    Raises
+    ------
+    UserError
+        Where prior, shape and voxel size do not fit each other.
+
+    Examples
+    --------
+    >>> draw_shapes(prior, library, (16, 48, 48), voxel, rng)  # doctest: +SKIP
+    """
     check_prior(prior, shape, voxel, 2 * library.nuclei.middle)
     crowd = draw_crowd(prior, reach(prior, library.nuclei.longest, library.golgi.longest), shape, voxel, rng)
     number, bent = len(crowd.has), prior.elastic.amplitude if prior.elastic else 0.0
@@ -60,8 +119,20 @@ def draw_shapes(
 
 
 def count_pairs(labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Numbers of the cells that show both a Golgi and a nucleus. labels: (2, *S) as `draw_pairs` numbers them.
+    """Numbers of the cells that have both a Golgi and a nucleus.
 
+    Parameters
+    ----------
+    labels
+        (2, *S), as `draw_pairs` numbers them.
+
+    Returns
+    -------
+    array
+        Ascending numbers.
+
+    Examples
+    --------
     >>> count_pairs(np.array([[1, 1, 0, 3, 4], [0, 1, 2, 3, 0]])).tolist()
     [1, 3]
     """

@@ -48,11 +48,18 @@ class Population:
 
 @dataclass(frozen=True)
 class Pair:
-    """The same kind of tissue in two modalities.
+    """The same kind of tissue in two modalities. `PAIRS` holds the presets.
 
-    shape: (Z, Y, X), or (Y, X) for single sections out of a slab of `slab` sections. source, target: how each side
-    looks. source_voxel, target_voxel: in um of the tissue, before it swells. swelling: by how much the voxels that
-    the target declares are larger than that; at 1 both sides count in um of the tissue.
+    Parameters
+    ----------
+    shape
+        (Z, Y, X), or (Y, X) for single sections out of a slab of `slab` sections.
+    source, target
+        How each side looks.
+    source_voxel, target_voxel
+        Voxel sizes in um of the tissue before it swells.
+    swelling
+        Factor between the declared voxel size of the target and that of the tissue. 1: no expansion.
     """
 
     summary: str
@@ -69,11 +76,40 @@ class Pair:
 def pair(
     name: str, side: Side, seed: int, shape: tuple[int, ...] | None = None, index: int = 0
 ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.int32], Voxel]:
-    """Image, labels and voxel size of sample `index` of one side of a pair.
+    """A sample of one side of a simulated pair of modalities.
 
-    side: "source" (electron microscopy, uint8) or "target" (expansion microscopy, uint16). The sides draw from
-    streams of their own: different samples of one population. Labels and image do too.
-    Raises UserError for a pair or a side that does not exist or a shape of the wrong number of axes.
+    Both sides show the same kind of tissue, with different samples: each side has random streams of its own.
+
+    Parameters
+    ----------
+    name
+        A preset, such as "em-to-expansion" (`PAIRS`).
+    side
+        "source" (electron microscopy, uint8) or "target" (expansion microscopy, uint16).
+    seed
+        The same seed gives the same sample.
+    shape
+        In voxels. Default: that of the preset.
+    index
+        Number of the sample. Default: 0.
+
+    Returns
+    -------
+    image
+        (Z, Y, X), or (Y, X).
+    labels
+        The same shape, int32, 0 is background.
+    voxel
+        Voxel size.
+
+    Raises
+    ------
+    UserError
+        Where pair or side do not exist or the shape has the wrong number of axes.
+
+    Examples
+    --------
+    >>> image, labels, voxel = pair("em-to-expansion", "target", seed=0)  # doctest: +SKIP
     """
     kind = look_up(name)
     if side not in SIDES:

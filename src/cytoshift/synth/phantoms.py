@@ -15,9 +15,16 @@ from .prior import Fibres, Lognormal, Prior
 
 @dataclass(frozen=True)
 class Phantom:
-    """A kind of specimen under a kind of microscope.
+    """A kind of specimen under a kind of microscope. `PHANTOMS` holds the presets.
 
-    shape: (Y, X) or (Z, Y, X) unless another is asked for; prior and optics in the unit of `voxel`.
+    Parameters
+    ----------
+    shape
+        (Y, X) or (Z, Y, X) in voxels, unless another is requested.
+    voxel
+        Voxel size.
+    prior, optics
+        How labels and image are made, in the unit of `voxel`.
     """
 
     summary: str
@@ -30,10 +37,40 @@ class Phantom:
 def phantom(
     name: str, seed: int, shape: tuple[int, ...] | None = None, index: int = 0
 ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.int32], Voxel]:
-    """Image, labels and voxel size of sample `index` of a preset.
+    """A phantom: a synthetic microscope image with its exact labels.
 
-    Labels and image draw from streams of their own: a change of the optics leaves the truth as it was.
-    Raises UserError for a preset that does not exist or a shape of the wrong number of axes.
+    Labels and image come from random streams of their own, so other optics leave the labels as they are.
+
+    Parameters
+    ----------
+    name
+        A preset, such as "sparse-2d" or "dense-2d" (`PHANTOMS`).
+    seed
+        The same seed gives the same sample.
+    shape
+        In voxels. Default: that of the preset.
+    index
+        Number of the sample. Default: 0.
+
+    Returns
+    -------
+    image
+        (Y, X) or (Z, Y, X), uint8 or uint16.
+    labels
+        The same shape, int32, 0 is background.
+    voxel
+        Voxel size.
+
+    Raises
+    ------
+    UserError
+        Where the preset does not exist or the shape has the wrong number of axes.
+
+    Examples
+    --------
+    >>> image, labels, voxel = phantom("sparse-2d", seed=0, shape=(64, 64))
+    >>> image.shape, labels.dtype.kind
+    ((64, 64), 'i')
     """
     kind = look_up(name)
     if shape is not None and (len(shape) != len(kind.shape) or min(shape) < 8):

@@ -19,10 +19,20 @@ from .prior import Elastic
 
 @dataclass(frozen=True)
 class Stack:
-    """A kind of specimen with a stain for each class, under one microscope.
+    """A kind of specimen with a stain for each class, under one microscope. `STACKS` holds the presets.
 
-    shape: (Z, Y, X) unless another is asked for; prior and optics in the unit of `voxel`. golgi, nuclei: how the
-    channels look. bleed: the share of the other channel's light that each of them shows, in the order of CLASSES.
+    Parameters
+    ----------
+    shape
+        (Z, Y, X) in voxels, unless another is requested.
+    voxel
+        Voxel size.
+    prior
+        How labels are made, in the unit of `voxel`.
+    golgi, nuclei
+        How the channels look.
+    bleed
+        Share of the other channel's light in each channel, in the order of `CLASSES`.
     """
 
     summary: str
@@ -37,11 +47,39 @@ class Stack:
 def stack(
     name: str, seed: int, shape: tuple[int, ...] | None = None, index: int = 0
 ) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.int32], Voxel]:
-    """Image (2, Z, Y, X), labels (2, Z, Y, X) and voxel size of sample `index` of a preset; channels as CLASSES.
+    """A two-channel stack of nuclei and Golgi with its exact labels.
 
-    A nucleus and its Golgi have one number, see `draw_pairs`; slivers at the border are left out. Labels and each
-    channel draw from streams of their own.
-    Raises UserError for a preset that does not exist or a shape of the wrong number of axes.
+    A nucleus and its Golgi have one number (see `draw_pairs`). Slivers at the border are left out. Labels and each
+    channel come from random streams of their own.
+
+    Parameters
+    ----------
+    name
+        A preset, such as "retina" (`STACKS`).
+    seed
+        The same seed gives the same sample.
+    shape
+        In voxels. Default: that of the preset.
+    index
+        Number of the sample. Default: 0.
+
+    Returns
+    -------
+    image
+        (2, Z, Y, X). Channels in the order of `CLASSES`.
+    labels
+        (2, Z, Y, X), int32, 0 is background.
+    voxel
+        Voxel size.
+
+    Raises
+    ------
+    UserError
+        Where the preset does not exist or the shape has the wrong number of axes.
+
+    Examples
+    --------
+    >>> image, labels, voxel = stack("retina", seed=0)  # doctest: +SKIP
     """
     if name not in STACKS:
         raise UserError(f"there is no preset '{name}'; there are {', '.join(STACKS)}")
