@@ -19,6 +19,7 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.lock import OutputBusy, lock_outputs, owner
 from cytoshift.core.signals import StopRequest, defer_signals, explain_stop, handle_signals, requested_signal
 
+pytestmark = pytest.mark.usefixtures("signals_arrive")
 HOLDER = (
     "import sys, time\nfrom cytoshift.core.lock import lock_outputs\nwith lock_outputs(sys.argv[1]):\n"
     "    print('held', flush=True)\n    time.sleep(600)\n"

@@ -42,13 +42,13 @@ def in_a_terminal(code: str) -> tuple[str, str]:
             break
         seen += part
     os.close(leader)
-    out = process.communicate(timeout=60)[0].decode()
+    out = process.communicate(timeout=600)[0].decode()
     assert process.returncode == 0
     return out, seen.decode()
 
 
 def elsewhere(code: str) -> tuple[str, str]:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     return done.stdout, done.stderr
 
 
@@ -74,7 +74,7 @@ def test_quiet_is_quiet(way):
 
 def test_a_result_for_programs_is_one_line_of_json(tmp_path):
     command = [sys.executable, "-m", "cytoshift", "synth", "sparse-2d", "-n", "2", "--shape", "48,48", "--json", "-o"]
-    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=True, timeout=600)
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
     assert told == {"verb": "synth", "preset": "sparse-2d", "number": 2, "seed": 0, "out": str(tmp_path),

@@ -16,6 +16,7 @@ from cytoshift.predict.blockwise import passes
 from cytoshift.predict.outputs import Outputs
 from predicting import nuclei, segmenter
 
+pytestmark = pytest.mark.usefixtures("signals_arrive")
 PIXELS = Voxel((1.0, 1.0))
 
 

@@ -116,7 +116,7 @@ def test_killed_run_continues_to_the_same_weights(images, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*command, str(tmp_path / "whole")], check=True, env=environment)
     process = subprocess.Popen([*command, str(tmp_path / "killed")], env=environment)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not (tmp_path / "killed" / "checkpoints" / "last.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)

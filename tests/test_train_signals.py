@@ -17,6 +17,7 @@ from cytoshift.cli.main import main
 from cytoshift.train import trainer
 from test_train import TINY, same, weights
 
+pytestmark = pytest.mark.usefixtures("signals_arrive")
 STEPS = 6
 NAMES = {"SIGTERM": 143, "SIGHUP": 129, "SIGINT": 130, "SIGUSR1": 138}
 
