@@ -12,9 +12,11 @@ import cytoshift
 from cytoshift.core.progress import Progress, follow_progress
 from cytoshift.model.segmenter import Segmenter as Stored
 from predicting import nuclei, segmenter
+from test_train import TINY
 
 ROOT = Path(__file__).parents[1]
 UM = cytoshift.Voxel((0.5, 0.5), "um")
+SMALL = {"train.batch": 1, "patch": [64, 64], **{f"options.{key}": value for key, value in TINY.items()}}
 
 
 def lines() -> str:
@@ -32,7 +34,7 @@ def test_readme_trains_segments_and_judges_in_ten_lines(tmp_path, monkeypatch, c
     assert len([line for line in lines().splitlines() if line]) <= 10
     assert "steps=650" in lines()
     monkeypatch.chdir(tmp_path)
-    exec(lines().replace("steps=650", "steps=4"), {})
+    exec(lines().replace("steps=650", "steps=4, settings=SMALL"), {"SMALL": SMALL})
     assert "Score(value=" in capsys.readouterr().out
     assert (tmp_path / "labels.tif").exists() and (tmp_path / "runs" / "phantom" / "report.html").exists()
     assert [path.name for path in (tmp_path / "runs" / "phantom-images").glob("*.tif")] == ["0000.tif"]
@@ -131,7 +133,7 @@ def test_labels_of_another_modality_are_lent_as_arrays_or_as_files(tmp_path):
 
 def test_fit_takes_a_file_of_settings_and_a_function_follows_it(tmp_path):
     image, _, voxel = cytoshift.phantom("sparse-2d", 0)
-    run = cytoshift.recipe([image], voxel=voxel, out=tmp_path / "run", steps=3)
+    run = cytoshift.recipe([image], voxel=voxel, out=tmp_path / "run", steps=3, settings=SMALL)
     seen = []
     model = cytoshift.fit(run, tmp_path / "run", progress=lambda *step: seen.append(step))
     assert [(done, total) for stage, done, total in seen if stage.startswith("training")][-1] == (3, 3)
