@@ -21,7 +21,7 @@ settings.load_profile("any machine")
 
 @pytest.fixture
 def signals_arrive():
-    """Under nohup, or in the background of a shell without job control, signals are ignored, and children inherit it."""
+    """Under nohup, or in the background of a plain shell, signals are ignored, and children inherit it."""
     before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in signals.NAMES)}
     deaf = [number for number, action in before.items() if action is signal.SIG_IGN]
     for number in deaf:
