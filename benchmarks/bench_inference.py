@@ -12,7 +12,7 @@ Beside that stands how fast any way could be that does the network's multiplicat
 rate of a product of two large matrices, in this run on this processor.
 
   plain        network(x), 32 bits: 1
-  told         the same with statistics measured before (`predict.norms.PooledNorms`), as tiles of a volume are drawn
+  told         the same with statistics measured before (`nets.norms.with_statistics`), as tiles of a volume are drawn
   autocast     told, under torch.autocast in bfloat16
   folded 32    norms folded into convolutions, channels last (`nets.folded`), 32 bits
   folded bf16  the same in bfloat16: what `cytoshift segment` does
@@ -33,8 +33,8 @@ from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
 from cytoshift.nets.folded import quick
 from cytoshift.nets.formats import computes_bf16
+from cytoshift.nets.norms import MeasuredNorms, with_statistics
 from cytoshift.predict.network import Tiling, multiple, pad_to_step, probabilities
-from cytoshift.predict.norms import PooledNorms
 from cytoshift.predict.pipeline import Options, decode, measure_scale
 from record import Wanted, conclude
 from workload import sizes, volume_of
@@ -57,14 +57,9 @@ def seconds(way: Way, x: torch.Tensor) -> float:
 
 def ways(segmenter: Segmenter, x: torch.Tensor, compiled: bool) -> dict[str, Way]:
     """Each gives logits, but the exported ones, which give activated channels."""
-    network, pooled = segmenter.network, PooledNorms()
-    with pooled:
-        network(x)
-    pooled.freeze()
-
-    def told(image: torch.Tensor) -> torch.Tensor:
-        with pooled:
-            return network(image)
+    network, measured = segmenter.network, MeasuredNorms(segmenter.network)
+    measured.network(x)
+    told = with_statistics(network, measured.statistics)
 
     def cast(image: torch.Tensor) -> torch.Tensor:
         with torch.autocast("cpu", torch.bfloat16):
@@ -72,10 +67,9 @@ def ways(segmenter: Segmenter, x: torch.Tensor, compiled: bool) -> dict[str, Way
 
     out: dict[str, Way] = {"plain": network, "told": told, "autocast": cast}
     for name, dtype in (("folded 32", torch.float32), ("folded bf16", torch.bfloat16)):
-        out[name] = quick(network, dtype, pooled.frozen)
+        out[name] = quick(network, dtype, measured.statistics)
     if compiled:
-        with pooled:
-            made = torch.compile(network)
+        made = torch.compile(told)
 
         def compiled_cast(image: torch.Tensor) -> torch.Tensor:
             with torch.autocast("cpu", torch.bfloat16):

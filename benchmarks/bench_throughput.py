@@ -29,6 +29,7 @@ from cytoshift.cli.inputs import parse_amount
 from cytoshift.data.write import write_image
 from cytoshift.model import Segmenter
 from cytoshift.nets.folded import quick
+from cytoshift.nets.norms import with_statistics
 from cytoshift.predict.network import Tiling, measure
 from record import Wanted, conclude
 from workload import cytoshift, filled, sizes
@@ -38,13 +39,14 @@ def bare(
     segmenter: Segmenter, image: NDArray[np.float32], tile: tuple[int, ...], overlap: int, casts: bool
 ) -> dict[str, float]:
     """Process time of MONAI's windows over a normalised image."""
-    pooled = measure(segmenter, image[None], tile, "auto")
-    folded = quick(segmenter.network, torch.bfloat16, pooled.frozen or ())
+    statistics = measure(segmenter, image[None], tile, "auto")
+    folded = quick(segmenter.network, torch.bfloat16, statistics)
+    known = with_statistics(segmenter.network, statistics)
     x = torch.from_numpy(image)[None, None]
 
     def cast(window: torch.Tensor) -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16), pooled:
-            return segmenter.network(window).float()
+        with torch.autocast("cpu", torch.bfloat16):
+            return known(window).float()
 
     out = {}
     for name, network in (("bare", folded), *([("bare, cast", cast)] if casts else [])):

@@ -8,13 +8,12 @@ from torch import nn
 from cytoshift.core.voxel import Voxel
 from cytoshift.nets.chain import ChainSpec, LookupSpec
 from cytoshift.nets.folded import has_frozen_norms, is_supported, quick
-from cytoshift.nets.nd import conv
-from cytoshift.nets.nd import upsample_linear as plain_finer
+from cytoshift.nets.nd import LAST, conv, upsample_linear
 from cytoshift.nets.network_spec import TranslatorSpec
-from cytoshift.nets.quick import Head, finer, pad_border, round_transposed_weights, round_weights
+from cytoshift.nets.norms import MeasuredNorms, with_statistics
+from cytoshift.nets.quick import Head, pad_border, round_transposed_weights, round_weights
 from cytoshift.nets.resnet import ResNetSpec
 from cytoshift.nets.unet import UNetSpec
-from cytoshift.predict.norms import PooledNorms
 
 FLAT = {"kernels": ((1, 3, 3), (3, 3, 3)), "strides": ((1, 1, 1), (1, 2, 2))}
 CUBE = {"kernels": ((3, 3, 3), (3, 3, 3)), "strides": ((1, 1, 1), (2, 2, 2))}
@@ -73,30 +72,29 @@ def image(spec) -> torch.Tensor:
 @pytest.mark.parametrize("name", SPECS)
 def test_folded_norms_give_what_the_network_gives(name):
     spec = SPECS[name]
-    network, x, pooled = trained(spec), image(spec), PooledNorms()
+    network, x = trained(spec), image(spec)
+    measured = MeasuredNorms(network)
     with torch.inference_mode():
-        with pooled:
-            network(x.flip(-1) * 0.8)  # statistics of another image
-        pooled.freeze()
-        with pooled:
-            wanted = network(x)
-        assert is_supported(network) and has_frozen_norms(network) == (not pooled.frozen)
-        folded = quick(network, torch.float32, pooled.frozen)(x)
+        measured.network(x.flip(-1) * 0.8)  # statistics of another image
+        known = with_statistics(network, measured.statistics)
+        wanted = known(x)
+        assert is_supported(network) and has_frozen_norms(network) == (not measured.statistics)
+        folded = quick(network, torch.float32, measured.statistics)(x)
         assert folded.is_contiguous() and folded.dtype == torch.float32
         torch.testing.assert_close(folded, wanted, atol=2e-4, rtol=2e-4)
-        with torch.autocast("cpu", torch.bfloat16), pooled:
-            cast = network(x).float()
-        short = quick(network, torch.bfloat16, pooled.frozen)(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            cast = known(x).float()
+        short = quick(network, torch.bfloat16, measured.statistics)(x)
         error = (short.sigmoid() - wanted.sigmoid()).abs().mean()
         assert error < 1.2 * (cast.sigmoid() - wanted.sigmoid()).abs().mean() + 1e-3
 
 
 def test_statistics_of_another_network_are_refused():
     network = trained(unet())
-    some = [(torch.zeros(4), torch.ones(4))]
-    with pytest.raises(ValueError, match="statistics of 1 norms, the network has more"):
+    some = {"stem.norm": (torch.zeros(4), torch.ones(4))}
+    with pytest.raises(ValueError, match=r"statistics of 1 norms, down.0.0.norm is not among both"):
         quick(network, torch.float32, some)
-    with pytest.raises(ValueError, match="statistics of 1 norms, the network has fewer"):
+    with pytest.raises(ValueError, match=r"statistics of 1 norms, stem.norm is not among both"):
         quick(trained(translator(frozen=True)), torch.float32, some)
     with pytest.raises(TypeError, match="Linear is no network that is shipped"):
         quick(nn.Linear(1, 1), torch.float32)
@@ -112,11 +110,13 @@ def test_longer_as_torch_pads(mode, widths):
 
 def test_finer_as_between_the_levels_of_a_network():
     for stride in ((1, 2, 2), (2, 2, 2), (2, 1, 2), (2, 2)):
-        x = torch.randn(2, 3, *(4, 6, 5)[: len(stride)])
-        shape = tuple(n * s for n, s in zip(x.shape[2:], stride))
-        torch.testing.assert_close(finer(x, stride), plain_finer(x, stride, shape))
-        skip = torch.randn(2, 3, *shape)
-        torch.testing.assert_close(finer(x, stride, skip), plain_finer(x, stride, shape) + skip)
+        for odd in (0, 1):
+            x = torch.randn(2, 3, *(4, 6, 5)[: len(stride)])
+            shape = tuple(n * s - odd * (s > 1) for n, s in zip(x.shape[2:], stride))
+            wanted = upsample_linear(x, stride, shape)
+            with torch.inference_mode():  # another way for channels that lie side by side
+                found = upsample_linear(x.contiguous(memory_format=LAST[len(stride)]), stride, shape)
+            assert torch.equal(found, wanted)
 
 
 @pytest.mark.parametrize("out", [1, 3])

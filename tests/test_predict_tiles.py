@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,10 +13,10 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
+from cytoshift.nets.norms import MeasuredNorms, with_statistics
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict import network
 from cytoshift.predict.network import Tiling, probabilities
-from cytoshift.predict.norms import PooledNorms
 from cytoshift.predict.tiles import Cover, blend_tiles, fit_tile, place_tiles
 from predicting import nuclei, segmenter, taught
 
@@ -132,15 +131,14 @@ def test_windows_spread_over_all_of_an_image():
 
 def test_pooled_statistics_of_one_whole_are_its_own():
     made, x = segmenter(), torch.randn(1, 1, 32, 48, generator=torch.Generator().manual_seed(0))
-    pooled = PooledNorms()
-    with pooled:
-        first = made.network(x)
-    pooled.freeze()
-    with pooled:
-        again = made.network(x)
+    measured = MeasuredNorms(made.network)
+    first = measured.network(x)
+    again = with_statistics(made.network, measured.statistics)(x)
     torch.testing.assert_close(first, made.network(x), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(again, first, atol=1e-4, rtol=1e-4)
-    assert torch.equal(F.instance_norm(x), torch.instance_norm(x, None, None, None, None, True, 0.1, 1e-5, False))
+    assert torch.equal(
+        torch.nn.functional.instance_norm(x), torch.instance_norm(x, None, None, None, None, True, 0.1, 1e-5, False)
+    )
 
 
 def test_pooled_knows_the_affine_numbers_and_running_statistics_of_torch_layers():
@@ -148,14 +146,15 @@ def test_pooled_knows_the_affine_numbers_and_running_statistics_of_torch_layers(
     affine = torch.nn.InstanceNorm2d(3, affine=True)
     torch.nn.init.constant_(affine.weight, 2.0)
     torch.nn.init.constant_(affine.bias, 5.0)
-    with torch.no_grad(), PooledNorms():
-        out = affine(x)
+    with torch.no_grad():
+        out = MeasuredNorms(torch.nn.Sequential(affine)).network(x)
     np.testing.assert_allclose(out.mean([0, 2, 3]), 5, atol=1e-4)
     np.testing.assert_allclose(out.std([0, 2, 3], correction=0), 2, atol=1e-3)
     tracking = torch.nn.InstanceNorm2d(3, track_running_stats=True).eval()
-    with torch.no_grad(), PooledNorms() as pooled:
-        torch.testing.assert_close(tracking(x), x, atol=1e-4, rtol=1e-4)
-    assert pooled.notes == []
+    measured = MeasuredNorms(torch.nn.Sequential(tracking))
+    with torch.no_grad():
+        torch.testing.assert_close(measured.network(x), x, atol=1e-4, rtol=1e-4)
+    assert measured.statistics == {}
 
 
 def test_a_u_net_of_one_whole_is_what_it_was():
@@ -163,10 +162,10 @@ def test_a_u_net_of_one_whole_is_what_it_was():
     torch.manual_seed(0)
     made = UNetSpec.for_voxel(Voxel((1.0, 1.0)), 1, 3, (8, 16), stem=3).build().eval()
     x = torch.randn(1, 1, 32, 48)
-    with torch.no_grad(), PooledNorms():
-        pooled = made(x)
-    with torch.no_grad(), PooledNorms():
-        torch.testing.assert_close(made(torch.cat([x, x]))[:1], pooled, atol=1e-4, rtol=1e-4)
+    measured = MeasuredNorms(made).network
+    with torch.no_grad():
+        pooled = measured(x)
+        torch.testing.assert_close(measured(torch.cat([x, x]))[:1], pooled, atol=1e-4, rtol=1e-4)
     with torch.no_grad():
         torch.testing.assert_close(pooled, made(x), atol=1e-4, rtol=1e-4)
 

@@ -119,19 +119,19 @@ def make_ways(network: "nn.Module", seen: "Tensor") -> "dict[str, Callable[[], T
     import torch
 
     from ..nets.folded import quick
-    from ..predict.norms import PooledNorms
+    from ..nets.norms import MeasuredNorms, with_statistics
 
-    pooled = PooledNorms()
-    with torch.inference_mode(), pooled:
-        network(seen)
-    pooled.freeze()
+    measured = MeasuredNorms(network)
+    with torch.inference_mode():
+        measured.network(seen)
+        known = with_statistics(network, measured.statistics)
 
     def plain(half: bool) -> Any:
-        with torch.inference_mode(), torch.autocast(seen.device.type, torch.bfloat16, half), pooled:
-            return network(seen).float()
+        with torch.inference_mode(), torch.autocast(seen.device.type, torch.bfloat16, half):
+            return known(seen).float()
 
     def folded(kind: "torch.dtype") -> Any:
-        made = quick(network, kind, pooled.frozen or [])
+        made = quick(network, kind, measured.statistics)
 
         def compute() -> Any:
             with torch.inference_mode():

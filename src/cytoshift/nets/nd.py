@@ -36,6 +36,7 @@ class Conv3d(nn.Conv3d):
 
 CONV: dict[int, Any] = {2: nn.Conv2d, 3: Conv3d}
 CONV_TRANSPOSE: dict[int, Any] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
 
 Axes = tuple[int, ...]  # one number per spatial axis
@@ -106,6 +107,16 @@ def conv(
     return nn.Sequential(Pad(kernel, padding), CONV[ndim](cin, cout, kernel, stride, bias=bias))
 
 
+def relu(x: Tensor) -> Tensor:
+    """ReLU of what nobody else needs; in place where no gradient is asked for."""
+    return F.relu(x, inplace=not torch.is_grad_enabled())
+
+
+def add(x: Tensor, new: Tensor) -> Tensor:
+    """x + new; in the place of `new`, which nobody else needs, where no gradient is asked for."""
+    return x + new if torch.is_grad_enabled() or x.dtype != new.dtype else new.add_(x)
+
+
 def upsample_linear(x: Tensor, stride: Axes, shape: tuple[int, ...]) -> Tensor:
     """Linear interpolation (B, C, *ceil(S / stride)) -> (B, C, *S), S the given shape, strides 1 and 2.
 
@@ -114,12 +125,32 @@ def upsample_linear(x: Tensor, stride: Axes, shape: tuple[int, ...]) -> Tensor:
     is defined, on odd sizes, and faster on a CPU (benchmarks/bench_nets.py has both); on even sizes the last sample is
     repeated.
     """
+    beside = LAST[len(stride)]
+    if not torch.is_grad_enabled() and x.is_contiguous(memory_format=beside) and not any(n % 2 for n in shape):
+        return upsample_beside(x, stride)
     for axis, step in reversed(list(enumerate(stride, 2))):
         if step == 2:
             n = x.shape[axis]
             after = torch.cat([x.narrow(axis, 1, n - 1), x.narrow(axis, n - 1, 1)], axis)
             x = torch.stack([x, torch.lerp(x, after, 0.5)], axis + 1).flatten(axis, axis + 1)
             x = x.narrow(axis, 0, shape[axis - 2])
+    return x
+
+
+def upsample_beside(x: Tensor, stride: Axes) -> Tensor:
+    """`upsample_linear` of channels that lie side by side, without a gradient: each axis by copies of whole slices."""
+    for axis, step in reversed(list(enumerate(stride, 2))):
+        if step == 1:
+            continue
+        n = x.shape[axis]
+        shape = [2 * m if a == axis else m for a, m in enumerate(x.shape)]
+        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=LAST[len(stride)])
+        even, odd = (out.unflatten(axis, (n, 2)).select(axis + 1, i) for i in (0, 1))
+        even.copy_(x)
+        here, after = x.narrow(axis, 0, n - 1), x.narrow(axis, 1, n - 1)
+        torch.lerp(here, after, 0.5, out=odd.narrow(axis, 0, n - 1))
+        odd.narrow(axis, n - 1, 1).copy_(x.narrow(axis, n - 1, 1))
+        x = out
     return x
 
 

@@ -1,9 +1,9 @@
-"""Convolutions for a network that learns no more: each with its norm and its activation in one.
+"""Convolutions for a network that learns no more: each with its norm in one.
 
 With the mean and the variance of a norm known, the norm is a factor and a shift of every channel. They go into the
 weights and the bias of the convolution in front of it, and nothing is left of the norm:
 
-  act(gamma (W x - mean) / sigma + beta)  =  act(W' x + b'),   W' = W gamma / sigma,   b' = beta - mean gamma / sigma
+  gamma (W x - mean) / sigma + beta  =  W' x + b',   W' = W gamma / sigma,   b' = beta - mean gamma / sigma
 
 Channels lie side by side in memory (channels_last), in the number format of the weights, cast once. All of it are
 public operators of torch. A convolution with one output, as the last one of a network, leaves most lanes of the
@@ -16,38 +16,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .nd import Axes, Pad
+from .nd import LAST, Axes, Pad
 
-Statistics = tuple[Tensor, Tensor]  # mean and variance, one number per channel, or per group of channels
-LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 CONVOLVE: dict[int, Any] = {2: F.conv2d, 3: F.conv3d}
 TRANSPOSED: dict[int, Any] = {2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 class Conv(nn.Module):
-    """act(conv(x)): (B, C, *S) -> (B, K, *ceil(S / stride)), channels last.
+    """conv(x): (B, C, *S) -> (B, K, *ceil(S / stride)), channels last, in the number format of the weights.
 
-    layer: a convolution, or `Pad` and a convolution. slope: of the leaky ReLU behind it, 0 of a ReLU, None for none.
+    layer: a convolution, or `Pad` and a convolution.
     """
 
-    def __init__(self, layer: Any, slope: float | None = None):
+    def __init__(self, layer: Any):
         super().__init__()
         parts: list[Any] = list(layer) if isinstance(layer, nn.Sequential) else [None, layer]
         pad, conv = parts
         self.stride: Axes = conv.stride
-        self.ndim, self.slope = len(self.stride), slope
+        self.ndim = len(self.stride)
         self.widths: Axes = pad.widths if isinstance(pad, Pad) else conv.padding
         self.mode: str = pad.mode if isinstance(pad, Pad) else "zeros"
         self.weight: Tensor
         self.bias: Tensor | None
         self.register_buffer("weight", conv.weight.detach().to(torch.float32))
         self.register_buffer("bias", None if conv.bias is None else conv.bias.detach().to(torch.float32))
-
-    def fold(self, factor: Tensor, shift: Tensor) -> "Conv":
-        """This layer, its output times `factor` (K,) plus `shift` (K,). Before it is settled."""
-        self.weight = self.weight * factor.view(-1, *[1] * (self.ndim + 1))
-        self.bias = shift if self.bias is None else self.bias * factor + shift
-        return self
 
     def settle(self, dtype: torch.dtype) -> None:
         """Weights to their format and their place in memory."""
@@ -57,10 +49,11 @@ class Conv(nn.Module):
         self.weight = self.weight.to(dtype, memory_format=LAST[self.ndim])
 
     def forward(self, x: Tensor) -> Tensor:
-        padding: Axes = self.widths
+        x, padding = x.to(self.weight.dtype, memory_format=LAST[self.ndim]), self.widths
         if self.mode != "zeros" and max(padding):
             x, padding = pad_border(x, padding, self.mode), (0,) * self.ndim
-        return leaky_relu(CONVOLVE[self.ndim](x, self.weight, self.bias, self.stride, padding), self.slope)
+        out: Tensor = CONVOLVE[self.ndim](x, self.weight, self.bias, self.stride, padding)
+        return out
 
 
 class Head(Conv):
@@ -95,16 +88,11 @@ class Head(Conv):
 
 
 class TransposedConv(Conv):
-    """act(transposed conv(x))."""
+    """transposed conv(x)."""
 
-    def __init__(self, layer: Any, slope: float | None = None):
-        super().__init__(layer, slope)
+    def __init__(self, layer: Any):
+        super().__init__(layer)
         self.extra: Axes = layer.output_padding
-
-    def fold(self, factor: Tensor, shift: Tensor) -> "Conv":
-        self.weight = self.weight * factor.view(1, -1, *[1] * self.ndim)
-        self.bias = shift if self.bias is None else self.bias * factor + shift
-        return self
 
     def settle(self, dtype: torch.dtype) -> None:
         if dtype == torch.bfloat16:
@@ -113,8 +101,8 @@ class TransposedConv(Conv):
         self.bias = None if self.bias is None else self.bias.to(dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = TRANSPOSED[self.ndim](x, self.weight, self.bias, self.stride, self.widths, self.extra)
-        return leaky_relu(out, self.slope)
+        out: Tensor = TRANSPOSED[self.ndim](x, self.weight, self.bias, self.stride, self.widths, self.extra)
+        return out
 
 
 def round_weights(weight: Tensor) -> Tensor:
@@ -151,13 +139,6 @@ def round_transposed_weights(weight: Tensor, stride: Axes) -> Tensor:
     return done.permute(back).reshape(weight.shape)
 
 
-def leaky_relu(x: Tensor, slope: float | None) -> Tensor:
-    """Leaky ReLU in place."""
-    if slope is None:
-        return x
-    return F.leaky_relu_(x, slope) if slope else F.relu_(x)
-
-
 def pad_border(x: Tensor, widths: Axes, mode: str) -> Tensor:
     """`F.pad` with "zeros", "replicate" or "reflect", axis by axis: some slices after one copy, ten times as fast."""
     size = [n + 2 * w for n, w in zip(x.shape[2:], widths)]
@@ -192,34 +173,9 @@ def fill_ends(x: Tensor, axis: int, width: int, n: int, mode: str) -> None:
         x.select(axis, width + n + i).copy_(x.select(axis, high))
 
 
-def finer(x: Tensor, stride: Axes, skip: Tensor | None = None) -> Tensor:
-    """`nd.finer` of channels that lie side by side, plus `skip`, whose size it takes; even sizes alone."""
-    for axis, step in reversed(list(enumerate(stride, 2))):
-        if step == 1:
-            continue
-        n = x.shape[axis]
-        out = empty_like(x, [2 * m if a == axis else m for a, m in enumerate(x.shape[2:], 2)])
-        even, odd = (out.unflatten(axis, (n, 2)).select(axis + 1, i) for i in (0, 1))
-        even.copy_(x)
-        here, after = x.narrow(axis, 0, n - 1), x.narrow(axis, 1, n - 1)
-        torch.lerp(here, after, 0.5, out=odd.narrow(axis, 0, n - 1))
-        odd.narrow(axis, n - 1, 1).copy_(x.narrow(axis, n - 1, 1))
-        x = out
-    return x if skip is None else x + skip
-
-
 def settle(network: nn.Module, dtype: torch.dtype) -> None:
     """Bring the weights of all its layers into that number format."""
     for module in network.modules():
         if isinstance(module, Conv):
             module.settle(dtype)
     network.eval().requires_grad_(False)
-
-
-def affine(statistics: Statistics, norm: nn.GroupNorm) -> tuple[Tensor, Tensor]:
-    """Factor and shift (C,) of a group norm that uses these numbers (groups,) for mean and variance."""
-    each = norm.num_channels // norm.num_groups
-    mean, var = (s.float().repeat_interleave(each) for s in statistics)
-    factor = (var + norm.eps).rsqrt()
-    factor = factor if norm.weight is None else factor * norm.weight
-    return factor, (-mean * factor if norm.bias is None else norm.bias - mean * factor)

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from ..core.settings import Settings
 from ..core.voxel import Voxel
-from .nd import CONV_TRANSPOSE, INSTANCE_NORM, Axes, add_residual_image, conv, stages, upsample_linear
+from .nd import CONV_TRANSPOSE, INSTANCE_NORM, Axes, add, add_residual_image, conv, stages, upsample_linear
 from .unet import MOST, check_levels, total_stride, widen_kernel
 
-LEVELS = 3
+LEVELS = 3  # the paper: two strided convolutions, and the image itself
 
 
 class ResNetSpec(Settings):
@@ -86,7 +86,7 @@ class Residual(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.net(x)
+        return add(x, self.net(x))
 
 
 class Finer(nn.Module):

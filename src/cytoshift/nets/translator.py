@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from .adain import AdaIN, OwnStatistics, Style
-from .nd import CONV, CONV_TRANSPOSE, reflected_conv
+from .nd import CONV, CONV_TRANSPOSE, add, reflected_conv, relu
 
-IMAGE, MASK = 0, 1
+IMAGE, MASK = 0, 1  # places in the code of a domain
 
 
 class Residual(nn.Module):
@@ -23,8 +23,8 @@ class Residual(nn.Module):
         self.norms = nn.ModuleList(AdaIN(width, frozen) for _ in range(2))
 
     def forward(self, x: Tensor, affine: Iterator[Tensor]) -> Tensor:
-        out = self.norms[0](self.convs[0](x), next(affine)).relu()
-        return x + self.norms[1](self.convs[1](out), next(affine))
+        out = relu(self.norms[0](self.convs[0](x), next(affine)))
+        return add(x, self.norms[1](self.convs[1](out), next(affine)))
 
 
 class Encoder(nn.Module):
@@ -54,7 +54,7 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         affine = self.style(code if self.adaptive else torch.ones_like(code))
         for conv, norm in zip(self.convs, self.norms):
-            x = norm(conv(x), next(affine)).relu()
+            x = relu(norm(conv(x), next(affine)))
         for block in self.blocks:
             x = block(x, affine)
         return x
@@ -86,7 +86,7 @@ class Decoder(nn.Module):
         for block in self.blocks:
             x = block(x, affine)
         for conv, norm in zip(self.convs, self.norms):
-            x = norm(conv(x), next(affine)).relu()
+            x = relu(norm(conv(x), next(affine)))
         return self.head(x)
 
 

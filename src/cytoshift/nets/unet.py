@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from ..core.settings import Settings
 from ..core.voxel import Voxel
-from .nd import CONV, Axes, add_residual_image, conv, stages, upsample_linear
+from .nd import CONV, Axes, add, add_residual_image, conv, stages, upsample_linear
 
 SLOPE = 0.2  # of LeakyReLU
 MOST = 2**14  # channels of anything: a file with a damaged size must not ask for days or all memory
@@ -149,6 +149,8 @@ class Block(nn.Module):
         self.gate: nn.Module | None = None
         if spec.se:
             inner = max(width // spec.se, 1)
+            # A layer and not mean(), so that prediction in tiles can tell it the mean of the whole image.
+            self.pool = nn.AdaptiveAvgPool1d(1)
             self.gate = nn.Sequential(
                 nn.Linear(width, inner, bias=False), nn.LeakyReLU(SLOPE), nn.Linear(inner, width, bias=False),
                 nn.Sigmoid(),
@@ -157,10 +159,9 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = self.convs(x)
         if self.gate is None:
-            out = x + out
+            out = add(x, out)
         else:
-            # A function of its own and not mean(), so that prediction in tiles can tell it the mean of the whole image.
-            gate = self.gate(F.adaptive_avg_pool1d(out.flatten(2), 1).flatten(1))
+            gate = self.gate(self.pool(out.flatten(2)).flatten(1))
             out = torch.addcmul(x, out, gate.view(*gate.shape, *[1] * (x.ndim - 2)))
         return F.leaky_relu(out, SLOPE, inplace=True)
 
@@ -188,7 +189,7 @@ class NonLocal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         ask, key, value = (layer(x).flatten(2).transpose(1, 2) for layer in (self.ask, self.key, self.value))
         seen = attention(ask, key, value).transpose(1, 2)  # from (B, voxels, C / 2)
-        return x + self.norm(self.back(seen.reshape(len(x), -1, *x.shape[2:])))
+        return add(x, self.norm(self.back(seen.reshape(len(x), -1, *x.shape[2:]))))
 
 
 class UNet(nn.Module):
@@ -243,9 +244,9 @@ class UNet(nn.Module):
         x = bottom = features[-1]
         for i in reversed(range(len(self.up))):
             skip = features[i]
-            x = upsample_linear(self.narrow[i](x), self.spec.strides[i + 1], skip.shape[2:]) + skip
+            x = add(skip, upsample_linear(self.narrow[i](x), self.spec.strides[i + 1], skip.shape[2:]))
             if self.spec.plus:
-                x = x + self.upsample_level(self.plus[i](bottom), features, i)
+                x = add(self.upsample_level(self.plus[i](bottom), features, i), x)
             x = self.up[i](x)
         return x, self.head(x)
 

@@ -9,6 +9,7 @@ tiled.margin                                       voxels around a box that the 
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property
 from itertools import combinations, islice
 from typing import Any, Protocol
@@ -23,7 +24,7 @@ from ..core.settings import Settings
 from ..core.threads import THREADS
 from ..model import Segmenter
 from ..nets.folded import has_frozen_norms
-from .norms import PooledNorms
+from ..nets.norms import MeasuredNorms, Statistics
 from .tiles import Cover, fit_tile, place_tiles
 from .ways import Precision, Way, compute, proven_way
 
@@ -81,7 +82,7 @@ class TiledNetwork:
 
     def __init__(
         self, segmenter: Segmenter, image: Boxes, tiling: Tiling, size: tuple[int, ...] | None = None,
-        statistics: PooledNorms | None = None,
+        statistics: Statistics | None = None,
     ) -> None:  # fmt: skip
         self.segmenter, self.image, self.tiling, self.measured = segmenter, image, tiling, statistics
         self.size = largest_tile(segmenter, image.shape[1:], tiling) if size is None else size
@@ -97,9 +98,11 @@ class TiledNetwork:
         return len(self.cover) == 1
 
     @cached_property
-    def statistics(self) -> PooledNorms | None:
-        """Of the norms, for boxes of the image; every caller takes a `fresh` counter of layers of its own."""
-        return self.measured or measure(self.segmenter, self.image, self.size, self.tiling.precision)
+    def statistics(self) -> Statistics:
+        """Of the norms, for boxes of the image."""
+        if self.measured is not None:
+            return self.measured
+        return measure(self.segmenter, self.image, self.size, self.tiling.precision)
 
     @cached_property
     def way(self) -> Way:
@@ -115,7 +118,7 @@ class TiledNetwork:
         """What a tile sees, (C, *T)."""
         return self.image[(slice(None), *self.cover[number].region)]
 
-    def proven(self, statistics: PooledNorms | None) -> Way:
+    def proven(self, statistics: Statistics | None) -> Way:
         return proven_way(self.segmenter, self.image, self.size, self.tiling.precision, statistics).way
 
     def prepare(self) -> None:
@@ -131,8 +134,7 @@ class TiledNetwork:
 
     def predict(self, windows: Sequence[Image]) -> Image:
         """Channels (B, K, *T) of windows (C, *T) of one shape."""
-        own = self.statistics and self.statistics.fresh()
-        return forward(self.segmenter, windows, self.tiling.mirror, self.way, own)
+        return forward(self.segmenter, windows, self.tiling.mirror, self.way, self.statistics)
 
     def blended(self, progress: Progress | None = None) -> Image:
         """Channels (K, *S) of the whole image: its tiles, each blended into the next."""
@@ -167,7 +169,7 @@ def predict_whole(networks: Sequence[TiledNetwork]) -> list[Image]:
     One tile sees all of its image, so norms that are not frozen take its own statistics.
     """
     first = networks[0]
-    own = first.statistics and first.statistics.fresh() if has_frozen_norms(first.segmenter.network) else None
+    own = first.statistics if has_frozen_norms(first.segmenter.network) else None
     windows = [network.window(0) for network in networks]
     return list(forward(first.segmenter, windows, first.tiling.mirror, first.proven(own), own))
 
@@ -200,32 +202,32 @@ def tile_group(segmenter: Segmenter) -> int:
     return 1 if has_frozen_norms(segmenter.network) else WINDOWS
 
 
-def measure(segmenter: Segmenter, image: Boxes, size: tuple[int, ...], precision: Precision) -> PooledNorms:
+def measure(segmenter: Segmenter, image: Boxes, size: tuple[int, ...], precision: Precision) -> Statistics:
     """Statistics of the norms for boxes of an image (C, *S): of the whole of it where it is one tile, else of windows
     as large as its tiles.
 
     Windows of tile size, because near its rim a window is not what the image is. A network that is shipped with its
     statistics needs none.
     """
-    pooled = PooledNorms()
-    if not has_frozen_norms(segmenter.network):
-        space = image.shape[1:]
-        way = proven_way(segmenter, image, size, precision, None).way
-        if size == space:
-            places, together, rounds = iter([tuple(slice(0, n) for n in space)]), 1, 1
-        else:
-            size = tuple(min(t, n) for t, n in zip(size, space))
-            places, together = place_tiles(space, size, multiple(segmenter)), WINDOWS
-            rounds = min(max(round(int(np.prod(space)) / (WINDOWS * int(np.prod(size)))), 1), ROUNDS)
-        for _ in range(rounds):
-            windows = [image[(slice(None), *place)] for place in islice(places, together)]
-            forward(segmenter, windows, False, way, pooled)
-    pooled.freeze()
-    return pooled
+    if has_frozen_norms(segmenter.network):
+        return {}
+    space = image.shape[1:]
+    way = proven_way(segmenter, image, size, precision, None).way
+    if size == space:
+        places, together, rounds = iter([tuple(slice(0, n) for n in space)]), 1, 1
+    else:
+        size = tuple(min(t, n) for t, n in zip(size, space))
+        places, together = place_tiles(space, size, multiple(segmenter)), WINDOWS
+        rounds = min(max(round(int(np.prod(space)) / (WINDOWS * int(np.prod(size)))), 1), ROUNDS)
+    measured = MeasuredNorms(segmenter.network)
+    for _ in range(rounds):
+        windows = [image[(slice(None), *place)] for place in islice(places, together)]
+        forward(replace(segmenter, network=measured.network), windows, False, way, None)
+    return measured.statistics
 
 
 def forward(
-    segmenter: Segmenter, images: Sequence[Image], mirror: bool, way: Way, pooled: PooledNorms | None
+    segmenter: Segmenter, images: Sequence[Image], mirror: bool, way: Way, statistics: Statistics | None
 ) -> NDArray[np.float32]:
     """Images (C, *tile) of one shape through the network together: (B, K, *tile) activated, float32.
 
@@ -234,7 +236,7 @@ def forward(
     device = next(segmenter.network.parameters()).device
 
     def computed(images: Sequence[Image]) -> Image:
-        return compute(segmenter, torch.from_numpy(np.stack(images)).to(device), way, pooled)
+        return compute(segmenter, torch.from_numpy(np.stack(images)).to(device), way, statistics)
 
     if not mirror:
         return computed(images)

@@ -8,7 +8,6 @@ way is tried, and a sentence says so.
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
 from math import prod
@@ -26,8 +25,7 @@ from ..core.threads import torch_threads
 from ..model import Segmenter
 from ..nets.folded import is_supported, quick
 from ..nets.formats import computes_bf16, instructions
-from ..nets.quick import Statistics
-from .norms import PooledNorms
+from ..nets.norms import Statistics, with_statistics
 from .tiles import fit_tile, place_tiles
 
 Precision = Literal["auto", "32", "bf16"]
@@ -38,9 +36,9 @@ PLAIN: Way = "plain 32"
 # windows. Right ways in bfloat16 come to 0.006 (trained networks) to 0.03 (fresh ones), wrong kernels to 0.5 and more.
 TOLERANCE = 0.05
 LEAST_SPREAD = 0.1  # standard deviation that is taken at least: a window may show background alone
-WINDOWS = 3
+WINDOWS = 3  # that are compared
 VOXELS = 2**16  # of all windows; of a large image SHARE of its voxels, so that they reach the size of its tiles
-SHARE = 1 / 512
+SHARE = 1 / 512  # of the voxels of a large image; see VOXELS
 
 Array = Any  # what reads like an array (C, *S)
 
@@ -74,7 +72,7 @@ PROOFS: WeakKeyDictionary[nn.Module, Proofs] = WeakKeyDictionary()
 
 
 def proven_way(
-    segmenter: Segmenter, image: Array, size: tuple[int, ...], precision: Precision, pooled: PooledNorms | None
+    segmenter: Segmenter, image: Array, size: tuple[int, ...], precision: Precision, statistics: Statistics | None
 ) -> Proof:
     """The fastest way that agrees with the plain one; found out once for a network and a precision in a process.
 
@@ -82,7 +80,7 @@ def proven_way(
     ----------
     image : normalised, on the working grid, (C, *S); an array, or what reads boxes like one.
     size : of its tiles, (*T).
-    pooled : statistics of the norms, frozen; None where the network uses those of what it sees.
+    statistics : of the norms that are not shipped with theirs; None where these use those of what they see.
 
     Raises
     ------
@@ -90,9 +88,9 @@ def proven_way(
     """
     network: nn.Module = segmenter.network
     found = PROOFS.setdefault(network, {})
-    key = precision, pooled is not None, str(next(network.parameters()).device)
+    key = precision, statistics is not None, str(next(network.parameters()).device)
     if key not in found:
-        found[key] = prove(segmenter, image, size, precision, pooled)
+        found[key] = prove(segmenter, image, size, precision, statistics)
         if found[key].sentence:
             logging.getLogger(__name__).warning(found[key].sentence)
     return found[key]
@@ -116,20 +114,20 @@ def proof_of(segmenter: Segmenter) -> Proof | None:
 
 
 def prove(
-    segmenter: Segmenter, image: Array, size: tuple[int, ...], precision: Precision, pooled: PooledNorms | None
+    segmenter: Segmenter, image: Array, size: tuple[int, ...], precision: Precision, statistics: Statistics | None
 ) -> Proof:
     """`proven_way`, without a memory."""
     started = time.perf_counter()
     network: nn.Module = segmenter.network
     device = next(network.parameters()).device
-    fast = ways(network, device, precision, pooled is not None)
+    fast = ways(network, device, precision, statistics is not None)
     errors: dict[str, float] = {}
     chosen: Way = PLAIN
     if fast:
         seen = [torch.from_numpy(window[None]).to(device) for window in windows(segmenter, image, size)]
-        wanted = channels(segmenter, seen, PLAIN, pooled)
+        wanted = channels(segmenter, seen, PLAIN, statistics)
         for way in fast:
-            errors[way] = relative_error(channels(segmenter, seen, way, pooled), wanted)
+            errors[way] = relative_error(channels(segmenter, seen, way, statistics), wanted)
             if errors[way] <= TOLERANCE or not all(np.isfinite(one).all() for one in wanted):
                 chosen = way
                 break
@@ -178,10 +176,10 @@ def windows(segmenter: Segmenter, image: Array, size: tuple[int, ...]) -> list[N
 
 
 def channels(
-    segmenter: Segmenter, seen: Sequence[Tensor], way: Way, pooled: PooledNorms | None
+    segmenter: Segmenter, seen: Sequence[Tensor], way: Way, statistics: Statistics | None
 ) -> list[NDArray[np.float32]]:
     """Activated channels of windows, one by one."""
-    return [compute(segmenter, x, way, pooled) for x in seen]
+    return [compute(segmenter, x, way, statistics) for x in seen]
 
 
 def relative_error(found: Sequence[NDArray[np.float32]], wanted: Sequence[NDArray[np.float32]]) -> float:
@@ -194,32 +192,32 @@ def relative_error(found: Sequence[NDArray[np.float32]], wanted: Sequence[NDArra
     return value if np.isfinite(value) else float("inf")
 
 
-def compute(segmenter: Segmenter, x: Tensor, way: Way, pooled: PooledNorms | None) -> NDArray[np.float32]:
+def compute(segmenter: Segmenter, x: Tensor, way: Way, statistics: Statistics | None) -> NDArray[np.float32]:
     """Images (B, C, *S) through the network: activated channels (B, K, *S).
 
-    pooled: statistics for its norms; they are measured where they are not frozen. None: those of the image.
+    statistics: of norms that are not shipped with theirs. None: those of the image.
     """
     network: Any = segmenter.network
     with torch_threads(), torch.inference_mode():
-        if way.startswith("folded"):
-            assert pooled is not None and pooled.frozen is not None, "a folded network knows its statistics"
-            dtype = torch.bfloat16 if way == "folded bf16" else torch.float32
-            logits: Tensor = prepare_network(network, dtype, pooled.frozen)(x)
-        else:
-            with torch.autocast(x.device.type, torch.bfloat16, way == "autocast bf16"), pooled or nullcontext():
-                logits = network(x)
+        if statistics is not None:
+            network = prepare_network(network, way, statistics)
+        with torch.autocast(x.device.type, torch.bfloat16, way == "autocast bf16"):
+            logits: Tensor = network(x)
         return segmenter.representation.activate(logits.float()).cpu().numpy()
 
 
-# Of every network the one that was made of it last, with the list of statistics that it was made of.
-PREPARED: WeakKeyDictionary[nn.Module, tuple[list[Statistics] | None, torch.dtype, nn.Module]] = WeakKeyDictionary()
+# Of every network the one that was made of it last, with the statistics and the way that it was made for.
+PREPARED: WeakKeyDictionary[nn.Module, tuple[Statistics, Way, nn.Module]] = WeakKeyDictionary()
 
 
-def prepare_network(network: nn.Module, dtype: torch.dtype, statistics: list[Statistics]) -> nn.Module:
-    """The network with these statistics folded in, made once for all tiles that share the list."""
-    known, kept, made = PREPARED.get(network, (None, None, network))
-    same = known is statistics or (known is not None and not known and not statistics)  # the network has its own
-    if not same or kept != dtype:
-        made = quick(network, dtype, statistics)
-        PREPARED[network] = statistics, dtype, made
+def prepare_network(network: nn.Module, way: Way, statistics: Statistics) -> nn.Module:
+    """The network with these statistics, made once for all tiles that share them."""
+    known, kept, made = PREPARED.get(network, ({}, None, network))
+    same = known is statistics or (not known and not statistics)  # the network has its own
+    if not same or kept != way:
+        if way.startswith("folded"):
+            made = quick(network, torch.bfloat16 if way == "folded bf16" else torch.float32, statistics)
+        else:
+            made = with_statistics(network, statistics)
+        PREPARED[network] = statistics, way, made
     return made

@@ -13,7 +13,7 @@ from ..core.rng import stream
 from ..data.streams import Images
 from ..nets.adain import AdaIN
 from ..nets.network_spec import NetSpec
-from ..predict.norms import PooledNorms
+from ..nets.norms import MeasuredNorms
 
 VOXELS = 4_000_000  # that go through the network together
 LEAST, MOST = 4, 256  # windows
@@ -36,25 +36,14 @@ def freeze(
     spec: NetSpec, network: nn.Module, x: NDArray[np.float32], cast: Callable[[], AbstractContextManager[Any]]
 ) -> tuple[NetSpec, nn.Module]:
     """The spec and the network with norms that use what they measure on `x` (N, C, *S), all of it as one image."""
-    order: list[tuple[str, str]] = []  # names of mean and variance, layer by layer
-    hooks = []
-    for name, module in network.named_modules():
-        if isinstance(module, AdaIN | nn.InstanceNorm2d | nn.InstanceNorm3d):
-            kept = ("mean", "var") if isinstance(module, AdaIN) else ("running_mean", "running_var")
-            names = (f"{name}.{kept[0]}", f"{name}.{kept[1]}")
-            hooks.append(module.register_forward_hook(lambda _m, _i, _o, names=names: order.append(names)))
-    network.eval()
-    pooled = PooledNorms()
-    with torch.inference_mode(), cast(), pooled:
-        network(torch.from_numpy(x).to(next(network.parameters()).device))
-    for hook in hooks:
-        hook.remove()
-    pooled.freeze()
-    assert pooled.frozen is not None, "it was frozen in the line above"
+    measured = MeasuredNorms(network.eval())
+    with torch.inference_mode(), cast():
+        measured.network(torch.from_numpy(x).to(next(network.parameters()).device))
     frozen = spec.model_copy(update={"frozen": True})
     shipped: Any = frozen.build()
     weights = shipped.state_dict() | network.state_dict()
-    for names, statistics in zip(order, pooled.frozen):
-        weights |= {name: value.clone() for name, value in zip(names, statistics)}
+    for name, statistics in measured.statistics.items():
+        kept = ("mean", "var") if isinstance(network.get_submodule(name), AdaIN) else ("running_mean", "running_var")
+        weights |= {f"{name}.{what}": numbers.clone() for what, numbers in zip(kept, statistics)}
     shipped.load_state_dict(weights)
     return frozen, shipped.eval()

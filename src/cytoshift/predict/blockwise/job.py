@@ -5,7 +5,7 @@ work/
   plan.json            the geometry, the numbers that normalise, the image and how it is opened
   model/               the segmenter, a copy
   intensities/         counts of all voxels by their intensity, which normalise
-  norms.safetensors    statistics of the norms, measured once on the volume
+  statistics.safetensors  statistics of the norms, measured once on the volume
   channels/            (1) Zarr (tiles, K, *tile) uint8: the channels, 0 to 255 for their range, or float32
   labels/              (2) Zarr (classes x blocks, *room) int32: objects of each block, 1..n
   objects/             (2) per class and block a table of the objects
@@ -38,7 +38,7 @@ from ...model.segmenter import ScaleEntry, entry_numbers
 from ...represent import Part, RepresentationSettings
 from ...represent.base import StoredChannels
 from ..network import TiledNetwork, multiple
-from ..norms import PooledNorms
+from ..norms import STATISTICS, load_statistics
 from ..pipeline import Options, Pipeline
 from ..tiles import Cover, blend_tiles, round_sums
 from ..working import Working
@@ -117,7 +117,7 @@ class Job:
     @cached_property
     def pipeline(self) -> Pipeline:
         """The network over the volume, with the tiles of the plan and the statistics that were measured for it."""
-        statistics = PooledNorms.load(self.folder / "norms.safetensors", torch.device(self.plan.device))
+        statistics = load_statistics(self.folder / STATISTICS, torch.device(self.plan.device))
         network = TiledNetwork(self.segmenter, self.working, self.plan.options, self.plan.tile, statistics)
         return Pipeline(self.segmenter, self.working, self.plan.options, network)
 

@@ -34,7 +34,7 @@ from ...model.segmenter import scale_entry
 from ..calibration import expected_extent
 from ..claims import differences
 from ..network import measure, multiple
-from ..norms import writing_safetensors
+from ..norms import STATISTICS, save_statistics, writing_safetensors
 from ..pipeline import Options, refuse_mismatch
 from ..tiles import place_tiles
 from ..working import Working
@@ -136,13 +136,13 @@ def prepare_job(
     }))  # fmt: skip
     there = read_json(work / "asked.json")
     device = next(segmenter.network.parameters()).device
-    if there != asked or not (work / "plan.json").is_file():
+    if there != asked or not all((work / name).is_file() for name in ("plan.json", STATISTICS)):
         discard(work / "asked.json")
         scale = segmenter.scale or measure_scale(segmenter.normalisation, volume, work / "intensities")
         step = multiple(segmenter)
         working = Working(volume, scale, segmenter.voxel, step)
         tile = tile_of(segmenter, working.shape[1:], options, wishes.memory, step)
-        measure(segmenter, working, tile, options.precision).save(work / "norms.safetensors")
+        save_statistics(measure(segmenter, working, tile, options.precision), work / STATISTICS)
         shape = tuple(int(n) for n in volume.shape)
         plan = make_plan(segmenter, shape, volume.voxel, wishes, options, (working.shape[1:], step, tile))
         stored = StoredPlan(
@@ -319,7 +319,7 @@ def pass_inputs(job: Job, name: PassName) -> Sequence[Any]:
     if name != "predict":
         return ()
     asked = read_json(job.folder / "asked.json")
-    return asked["model"], asked["image"], (job.folder / "norms.safetensors").read_bytes()
+    return asked["model"], asked["image"], (job.folder / STATISTICS).read_bytes()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
