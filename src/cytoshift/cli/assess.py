@@ -50,7 +50,6 @@ def assess(
     """
     from ..core.progress import Progress
     from ..data.volumes import image_source, open_volumes
-    from ..methods import ADGAN, CySGAN
     from ..model import Segmenter
     from ..trust.assess import assess as judged
     from ..trust.assess import describe_learnability
@@ -59,7 +58,6 @@ def assess(
     volumes = open_volumes(image_source(list(images), axes, channel, level, voxel, unit, frames))
     given = [("axes", axes), ("channel", channel), ("level", level or None), ("voxel", voxel), ("unit", unit),
              ("frames", frames)]  # fmt: skip
-    flags = [f"--{name}={value}" for name, value in given if value is not None]
     loaded = {
         path: fit_to_sizes(Segmenter.load(path, inputs.choose_device(device)), volumes, quiet=quiet)[0]
         for path in model or []
@@ -71,25 +69,36 @@ def assess(
             progress.begin(f"trying {path}", 1)
             found[path] = judged(one, volumes, seen, progress.update)
     without, why = describe_learnability(seen, len(volumes))
-    method = (ADGAN if without else CySGAN).name
     models = [
         {"model": path, "verdict": one.verdict, "score": one.score and one.score.value, "evidence": one.evidence}
         for path, one in found.items()
     ]
     told = [(f"{path}: {WORDS[one.verdict]}", one.evidence) for path, one in found.items()]
-    code, advice = 0 if without else CODES["train"], new_training_hint(without, images, flags)
     if not found:
         told = [(f"train {'without labels' if without else 'with labels of another modality'}", why)]
-    else:
+    code, advice = advise(found, loaded, without, images, given)
+    words = "\n".join([*(show_assessment(title, evidence) for title, evidence in told), f"next: {advice}"])
+    conclude(
+        as_json, words, verb="assess", code=code, models=models, method=method_for(without), because=why, next=advice
+    )
+    raise typer.Exit(code)
+
+
+def advise(
+    found: "dict[Path, Assessment]", loaded: "dict[Path, Segmenter]", without: bool, images: list[str],
+    given: "Sequence[tuple[str, object]]",
+) -> tuple[int, str]:  # fmt: skip
+    """The exit code, and the next command: with the best model if there is one that helps, or to a new one."""
+    flags = [f"--{name}={value}" for name, value in given if value is not None]
+    code, advice = 0 if without else CODES["train"], new_training_hint(without, images, flags)
+    if found:
         best = min(found, key=lambda path: (CODES[found[path].verdict], -value(found[path])))
         code = CODES[verdict := found[best].verdict]
         if verdict == "use":
             advice = describe_evidence("segment", best, *images, *flags, "-o", "labels")
         elif verdict == "adapt" and (settings := settings_of(best)):
             advice = adaptation_hint(settings, best, loaded[best], images, given)
-    words = "\n".join([*(show_assessment(title, evidence) for title, evidence in told), f"next: {advice}"])
-    conclude(as_json, words, verb="assess", code=code, models=models, method=method, because=why, next=advice)
-    raise typer.Exit(code)
+    return code, advice
 
 
 def measure_images(volumes: "Sequence[Volume]", told: "Told") -> "Measurement | None":
@@ -120,14 +129,19 @@ def describe_evidence(*words: object) -> str:
     return "cytoshift " + shlex.join(map(str, words))
 
 
-def new_training_hint(without: bool, images: list[str], flags: list[str]) -> str:
-    """The way to a new model, without labels or with those of another modality."""
+def method_for(without: bool) -> str:
+    """What learns without labels, or with those of another modality."""
     from ..methods import ADGAN, CySGAN
 
-    method = (ADGAN if without else CySGAN).name
+    return (ADGAN if without else CySGAN).name
+
+
+def new_training_hint(without: bool, images: list[str], flags: list[str]) -> str:
+    """The way to a new model, without labels or with those of another modality."""
     each = [word for image in images for word in ("--images", image)]
     borrowed = "" if without else " --source SOURCE_IMAGES SOURCE_LABELS"
-    return f"{describe_evidence('new', method, *each, *flags)}{borrowed} -o run.yaml && cytoshift train run.yaml"
+    start = describe_evidence("new", method_for(without), *each, *flags)
+    return f"{start}{borrowed} -o run.yaml && cytoshift train run.yaml"
 
 
 def settings_of(model: Path) -> Path | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.float32]
 
 PRESET = "sparse-2d"
-IMAGES = 8
+IMAGES = 8  # that are drawn to learn from and to segment
 SHOWN = 3  # rows of the overview
 SIZE = 256  # pixels of its pictures
 

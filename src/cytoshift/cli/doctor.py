@@ -19,8 +19,8 @@ from . import inputs
 from .console import conclude
 from .doctor_places import free_disk, look_at_places, places_line
 
-COLUMN = 12
-GIB = 2**30
+COLUMN = 12  # characters of the names at the left
+GIB = 2**30  # bytes
 # Where a wheel for another processor, numpy or system shows itself.
 COMPILED = ("torch", "numba", "scipy.ndimage", "skimage.measure", "imagecodecs", "h5py", "zarr")
 

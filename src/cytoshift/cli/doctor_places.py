@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from typing import Any
 
-GIB, MIB = 2**30, 2**20
+GIB, MIB = 2**30, 2**20  # bytes
 LITTLE = 64 * MIB  # bytes of shared memory; docker's default
 
 

@@ -1,5 +1,6 @@
 """cytoshift segment: a trained model over raw images, to labels, a table and a picture."""
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,18 +10,16 @@ import typer
 from ..core.errors import UserError
 from . import blockwise, inputs
 from .console import conclude, report_on, say
+from .segment_results import count_pairs, factor_of, mismatches, picture, summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..data.volumes import ImageSource, Volume
     from ..model import Segmenter
-    from ..predict.calibration import Mismatch
-    from ..predict.outputs import Outputs, Table
+    from ..predict.outputs import Outputs
     from ..predict.pipeline import Options
 
-SHOWN = 8  # images in the overview
-SIZE = 320  # pixels of a picture's longer side
 MISMATCH = 4  # exit code: the labels are there, but objects are of another size by far than those learnt from
 
 Out = Annotated[Path, typer.Option("-o", "--out", help="A .tif or .ome.zarr for one image, or a folder.")]
@@ -290,6 +289,7 @@ def run(
     todo = [volume for volume in outputs.volumes if not outputs.finished(volume)]
     if how.remote:
         outputs.volumes = blockwise.with_absolute_paths(outputs.volumes, source)
+    size = lambda volume: math.prod(volume.shape)
     with Progress("", sum(map(size, todo)), "voxel", quiet) as progress:
         done, finished = 0, 0
         progress.update(0, f"segment {todo[0].name if len(todo) == 1 else f'{len(todo)} images'}" if todo else "")
@@ -323,101 +323,3 @@ def run(
         "table": outputs.table, "picture": outputs.picture, "report": page, "size_factor": factor,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
-
-
-def mismatches(segmenter: "Segmenter", outputs: "Outputs", table: "Table") -> "list[Mismatch]":
-    """Classes whose objects are of another size than those that the model learnt from."""
-    import numpy as np
-
-    from ..predict.calibration import mismatch_of_objects
-
-    out = []
-    for name in outputs.classes:
-        found = table.where("class", name) if name else table
-        diameter = float(np.median(found.numbers("diameter"))) if found.rows else 0.0
-        if one := mismatch_of_objects(segmenter.card, name, diameter, segmenter.voxel.unit):
-            out.append(one)
-    return out
-
-
-def factor_of(found: "list[Mismatch]") -> float:
-    """The largest factor between sizes of objects; says the messages, and is 1 where there are none."""
-    for one in found:
-        say(f"warning: {one.message}", err=True)
-    return max((one.factor for one in found), default=1.0)
-
-
-def size(volume: "Volume") -> int:
-    voxels = 1
-    for n in volume.shape:
-        voxels *= n
-    return voxels
-
-
-def picture(outputs: "Outputs", table: "Table") -> None:
-    """Images beside their outlines and their objects in colours; of many images, some from first to last.
-
-    Of several classes a row for each.
-    """
-    from ..data.volumes import open_labels
-    from ..draw import colour_labels, composite, image_grid, outline, save_png
-
-    count = min(SHOWN, len(outputs.volumes))
-    rows, captions = [], []
-    for volume in (outputs.volumes[i * len(outputs.volumes) // count] for i in range(count)):
-        image = volume.load().reshape(-1, *volume.shape)
-        for number, name in enumerate(outputs.classes):
-            labels = open_labels(outputs.labels(volume, name))[0].load()
-            shown = image[number if len(image) == len(outputs.classes) else 0]
-            rows.append([
-                composite(image, volume.voxel, size=SIZE),
-                outline(shown, labels, voxel=volume.voxel, size=SIZE),
-                colour_labels(labels, volume.voxel, size=SIZE),
-            ])  # fmt: skip
-            found = table.of(volume.name)
-            words = describe_objects(found.where("class", name) if name else found, volume.voxel.unit)
-            captions.append(f"{volume.name}{f', {name}' * bool(name)}: {words}")
-    flat = len(outputs.volumes[0].axes) == 2
-    save_png(outputs.picture, image_grid(rows, ["image" if flat else "middle plane", "outlines", "objects"], captions))
-
-
-def count_pairs(pairs: "Table", objects: "Table") -> list[str]:
-    """How many objects belong to another, and how many of these others have none, one or more, in a line per kind."""
-    from collections import Counter
-
-    lines = []
-    for name, other in dict.fromkeys((row[1], row[3]) for row in pairs.rows):
-        rows = pairs.where("class", name).rows
-        owners = Counter((row[0], row[4]) for row in rows if row[4] != "0")
-        total, single = len(objects.where("class", other).rows), sum(n == 1 for n in owners.values())
-        lines.append(
-            f"{owners.total()} of {len(rows)} {name} belong to one of {total} {other}: {total - len(owners)} {other} "
-            f"with none, {single} with one, {len(owners) - single} with more"
-        )
-    return lines
-
-
-def describe_objects(table: "Table", unit: str) -> str:
-    """How many objects, how large, how sure; of several classes, one after the other."""
-    import numpy as np
-
-    if "class" in table.names and len(names := dict.fromkeys(row[1] for row in table.rows)) > 1:
-        return "; ".join(f"{name}: {describe_objects(table.where('class', name), unit)}" for name in names)
-    if not table.rows:
-        return "0 objects"
-    diameter, confidence = np.median(table.numbers("diameter")), table.numbers("confidence").mean()
-    return f"{len(table.rows)} objects, median diameter {diameter:.3g} {unit}, mean confidence {confidence:.2f}"
-
-
-def summary(volumes: "Sequence[Volume]", todo: list["Volume"], table: "Table", seconds: float) -> str:
-    """The last line: what was found, and what it took."""
-    from ..core.machine import peak_memory
-
-    words = f"{len(volumes)} image{'s' * (len(volumes) > 1)}: {describe_objects(table, volumes[0].voxel.unit)}"
-    if len(todo) < len(volumes):
-        words += f"; {len(volumes) - len(todo)} had been finished before"
-    if not todo:
-        return words
-    rate = sum(size(volume) for volume in todo) / 1e6 / seconds
-    memory = peak_memory()
-    return f"{words}; {seconds:.1f} s, {rate:.3g} Mvoxel/s" + (f", peak memory {memory:.2f} GB" if memory else "")

@@ -1,5 +1,6 @@
 """cytoshift trust: how good a result is, as far as that can be estimated without labels."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,18 +86,17 @@ def run(
     from ..core.progress import Progress
     from ..trust.sampled_boxes import judge_image
     from ..trust.trust_tables import places
-    from .segment import size
 
     truths = {name: by_image(volumes, labels, name) for name, *_ in segmenter.representation.parts()}
     notes = (table := places(Path(labels))[0]).with_name(f"{table.stem}.work")
     out, done = [], 0
-    with Progress("", sum(map(size, volumes)), "voxel", quiet) as progress:
+    with Progress("", sum(math.prod(volume.shape) for volume in volumes), "voxel", quiet) as progress:
         for i, volume in enumerate(volumes):
-            step = lambda part, done=done, volume=volume: progress.update(done + size(volume) * part)
+            step = lambda part, done=done, volume=volume: progress.update(done + math.prod(volume.shape) * part)
             progress.update(done, f"judge {volume.name} ({i + 1} of {len(volumes)})")
             mine = {name: found[i] for name, found in truths.items()}
             out += judge_image(segmenter, volume, mine, boxes, notes / str(i), step)
-            done += size(volume)
+            done += math.prod(volume.shape)
     discard(notes)
     return out
 

@@ -23,7 +23,7 @@ from .step import DivergenceError, advance, backward
 # 0.93 with those of 32 bits; wrong kernels leave none.
 TERMS = 0.05
 LEAST_TERM = 0.02  # a term is taken to be this large at least
-COSINE = 0.5
+COSINE = 0.5  # between the gradients of a player in both precisions, at least
 HALF, WHOLE = "bf16-mixed", "32"
 
 

@@ -4,11 +4,16 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from ..core.atomic import atomic_path
 from ..core.collisions import is_same_path
 from ..core.errors import UserError
 from ..core.lock import lock_outputs
 from ..core.provenance import is_own_result
+from ..core.settings import parse, read_yaml
 from ..data.input_files import refuse_inputs
 from .run_settings import Run
 
@@ -16,6 +21,11 @@ SETTINGS = "run.yaml"
 STAGES = ("translate", "segment")  # runs of their own, of recipes of two stages
 WRITTEN = ("log.jsonl", "facts.json", "report.html", "selection.json", "model", "snapshots", "checkpoints")
 BESIDE = (SETTINGS, "input.png", "source.png", "samples", "tensorboard", "translated", *STAGES)
+# Settings that may change when the same run goes on.
+FREE = {
+    "steps", "max_minutes", "log_every", "samples_every", "checkpoint_every", "workers", "accelerator", "on_failure",
+    "rollbacks", "snapshots", "select",
+}  # fmt: skip
 
 
 @contextmanager
@@ -66,3 +76,25 @@ def refuse_foreign_folder(out: Path) -> None:
     for path in (out / name for name in WRITTEN):
         if path.exists() and not is_own_result(path):
             raise UserError(f"{path} is there already and of no training; choose another `out`, or remove it")
+
+
+def claim_settings(out: Path, run: Run) -> None:
+    """Write run.yaml, or make sure that the one that is there says the same."""
+    path = out / SETTINGS
+    wish = run.model_dump(mode="json")
+    if path.exists():
+        there = parse(Run, read_yaml(path), str(path)).model_dump(mode="json")  # with what it left to the defaults
+        if changed := differences(there, wish):
+            raise UserError(f"{out} holds a run with other settings ({changed[0]}); choose another `out` or remove it")
+        if there == wish:
+            return
+    with atomic_path(path) as beside:
+        beside.write_text(yaml.safe_dump(wish, sort_keys=False))
+
+
+def differences(there: Any, wish: Any, key: str = "") -> list[str]:
+    """Settings that change what is learnt, as "train.lr: 0.0001, asked for 0.0004"."""
+    if isinstance(there, dict) and isinstance(wish, dict):
+        names = [n for n in [*wish, *(set(there) - set(wish))] if not (key == "train." and n in FREE)]
+        return [d for n in names for d in differences(there.get(n), wish.get(n), f"{key}{n}.")]
+    return [] if there == wish else [f"{key[:-1]}: {there}, asked for {wish}"]

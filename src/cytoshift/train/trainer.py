@@ -17,16 +17,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ..core.atomic import atomic_path
 from ..core.errors import UserError
 from ..core.rng import integer
-from ..core.settings import parse, read_yaml
+from ..core.settings import parse
 from ..core.signals import StopRequest, defer_signals, requested_signal
 from ..core.voxel import Voxel
 from ..data.streams import Batches
@@ -39,16 +37,13 @@ from .facts import Facts
 from .log import Log
 from .monitor import Monitor, Symptom
 from .proof import automatic_precision, cast, prove_precision
+from .run_folder import claim_settings, differences
 from .run_settings import Run
 from .shared_memory import check_shared_memory
 from .ship import SnapshotFolder, TrainingResult
 from .step import DivergenceError, Mean, joint, optimizers, rate, train_step
 
 SHEET = 4  # samples that are looked at again and again
-FREE = {
-    "steps", "max_minutes", "log_every", "samples_every", "checkpoint_every", "workers", "accelerator", "on_failure",
-    "rollbacks", "snapshots", "select",
-}  # fmt: skip
 LAST, GOOD = "last.pt", "good.pt"
 # Pictures of networks that know nothing yet are not judged: for a fifth of the training, within these limits of steps.
 EARLY, AT_LEAST, AT_MOST = 0.2, 100, 1000
@@ -397,25 +392,3 @@ def working_voxel(run: Run, volumes: list[Volume]) -> Voxel:
     if len(sizes) > 1:
         raise UserError(f"the images have {len(sizes)} different voxel sizes; set data.voxel to the one to work at")
     return volumes[0].voxel
-
-
-def claim_settings(out: Path, run: Run) -> None:
-    """Write run.yaml, or make sure that the one that is there says the same."""
-    path = out / "run.yaml"
-    wish = run.model_dump(mode="json")
-    if path.exists():
-        there = parse(Run, read_yaml(path), str(path)).model_dump(mode="json")  # with what it left to the defaults
-        if changed := differences(there, wish):
-            raise UserError(f"{out} holds a run with other settings ({changed[0]}); choose another `out` or remove it")
-        if there == wish:
-            return
-    with atomic_path(path) as beside:
-        beside.write_text(yaml.safe_dump(wish, sort_keys=False))
-
-
-def differences(there: Any, wish: Any, key: str = "") -> list[str]:
-    """Settings that change what is learnt, as "train.lr: 0.0001, asked for 0.0004"."""
-    if isinstance(there, dict) and isinstance(wish, dict):
-        names = [n for n in [*wish, *(set(there) - set(wish))] if not (key == "train." and n in FREE)]
-        return [d for n in names for d in differences(there.get(n), wish.get(n), f"{key}{n}.")]
-    return [] if there == wish else [f"{key[:-1]}: {there}, asked for {wish}"]

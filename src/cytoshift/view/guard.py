@@ -43,68 +43,61 @@ class Tickets:
         return known or (len(parts) == 3 and parts[1] == "ticket" and parts[2] in self.open)
 
 
+class Door:
+    """Hands a request on when its first line is there, or answers 404 and forgets the body; tornado's delegate."""
+
+    def __init__(self, inside: Any, connection: Any, guests: list[Tickets]) -> None:
+        self.inside, self.connection, self.guests = inside, connection, guests
+
+    def headers_received(self, start_line: Any, headers: Any) -> Any:
+        if any(known.is_allowed(getattr(start_line, "path", "")) for known in self.guests):
+            return self.inside.headers_received(start_line, headers)
+        self.inside = None
+        return self.refuse()
+
+    def refuse(self) -> None:
+        from tornado.httputil import HTTPHeaders, ResponseStartLine
+
+        nothing = HTTPHeaders({"Content-Length": "0", "Connection": "close"})
+        self.connection.write_headers(ResponseStartLine("HTTP/1.1", 404, "Not Found"), nothing)
+        self.connection.finish()
+
+    def data_received(self, chunk: bytes) -> Any:
+        return self.inside and self.inside.data_received(chunk)
+
+    def finish(self) -> None:
+        if self.inside:
+            self.inside.finish()
+
+    def on_connection_close(self) -> None:
+        if self.inside:
+            self.inside.on_connection_close()
+
+
 def guard_server(server: Any, tickets: Tickets) -> None:
     """Have a running tornado server answer 404 to whatever lacks a token, before it has read a body.
 
     Neuroglancer has one server in a process: of several viewers each lets its own requests in.
     """
-    from tornado.httputil import (
-        HTTPHeaders,
-        HTTPMessageDelegate,
-        HTTPServerConnectionDelegate,
-        RequestStartLine,
-        ResponseStartLine,
-    )  # fmt: skip
+    from tornado.httputil import HTTPServerConnectionDelegate
 
     if (there := getattr(server.request_callback, "guests", None)) is not None:
         there.append(tickets)
         return
 
-    class Refused(HTTPMessageDelegate):
-        """Answers before there is a body, and forgets the body."""
-
-        def __init__(self, connection: Any) -> None:
-            self.connection = connection
-
-        def headers_received(self, start_line: Any, headers: Any) -> None:
-            nothing = HTTPHeaders({"Content-Length": "0", "Connection": "close"})
-            self.connection.write_headers(ResponseStartLine("HTTP/1.1", 404, "Not Found"), nothing)
-            self.connection.finish()
-
-    class Door(HTTPMessageDelegate):
-        """Hands a request on, or refuses it, when its first line is there."""
-
-        def __init__(self, inside: Any, connection: Any) -> None:
-            self.inside, self.connection = inside, connection
-
-        def headers_received(self, start_line: Any, headers: Any) -> Any:
-            path = start_line.path if isinstance(start_line, RequestStartLine) else ""
-            if not any(known.is_allowed(path) for known in guests):
-                self.inside = Refused(self.connection)
-            return self.inside.headers_received(start_line, headers)
-
-        def data_received(self, chunk: bytes) -> Any:
-            return self.inside.data_received(chunk)
-
-        def finish(self) -> None:
-            self.inside.finish()
-
-        def on_connection_close(self) -> None:
-            self.inside.on_connection_close()
-
     class Guard(HTTPServerConnectionDelegate):
-        def __init__(self, application: Any) -> None:
-            self.application = application
+        """The server's application behind doors. guests: whose requests are let in."""
 
-        def start_request(self, server_conn: object, request_conn: Any) -> HTTPMessageDelegate:
-            return Door(self.application.start_request(server_conn, request_conn), request_conn)
+        def __init__(self, application: Any) -> None:
+            self.application, self.guests = application, [tickets]
+
+        def start_request(self, server_conn: object, request_conn: Any) -> Any:
+            return Door(self.application.start_request(server_conn, request_conn), request_conn, self.guests)
 
         def on_close(self, server_conn: object) -> None:
             self.application.on_close(server_conn)
 
-    guests = [tickets]
     server.request_callback = Guard(server.request_callback)
-    server.request_callback.guests = guests
     server.conn_params.max_body_size = BODY
 
 
