@@ -215,3 +215,10 @@ def test_settings_that_the_pages_show_are_settings():
     for name in set(told):
         group, _, key = name.partition(".")
         assert key in (defs[groups[group]]["properties"] if group in groups else every), name
+
+
+def test_every_number_that_decides_results_says_what_it_is():
+    """Its unit, and why it is so large, in a comment: the page of constants shows them."""
+    found = tool("constants").everywhere()
+    assert len(found) > 250 and [f"{one.file}: {one.name}" for one in found if not one.reason] == []
+    assert "`TOLERANCE`" in generated()["constants.md"]

@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import cytoshift
+from cytoshift import represent
 from cytoshift.methods import METHODS
 
 ROOT = Path(__file__).parents[1]
@@ -216,19 +217,69 @@ def strings_of(path: Path) -> list[tuple[int, str]]:
 
 
 def test_the_name_of_a_method_stands_in_its_own_file():
-    """Elsewhere it is `ADGAN.name`. Left out: demos, which are named after the methods that they show."""
+    """Elsewhere it is `ADGAN.name`, in sentences too. Left out: the help of `new`, which is there before the methods
+    are loaded; presets; and demos, which are named after the methods that they show."""
+    words = re.compile(rf"(?<![\w.-])({'|'.join(METHODS)})(?![\w-])")
     found = [
-        f"{path.relative_to(SOURCE)}:{line} {value}"
+        f"{path.relative_to(SOURCE)}: {text}"
         for path in SOURCE.rglob("*.py")
-        if path.parent.name != "methods" and not path.name.startswith("demo")
-        for line, value in strings_of(path)
-        if value in METHODS
+        if path.parent.name != "methods" and not path.name.startswith("demo") and path != SOURCE / "cli" / "new.py"
+        for text in sentences(path)
+        # A group of settings that has the name of the method which reads it.
+        if words.search(text.replace("`randomised`", "").replace("change randomised.", ""))
     ]
     assert not found, "\n".join(found)
     for name, kind in METHODS.items():
         assert [p.stem for p in (SOURCE / "methods").glob("*.py") if name in {s for _, s in strings_of(p)}] == [
             kind.__module__.rpartition(".")[2]
         ]
+
+
+def test_the_help_of_new_names_all_methods():
+    from cytoshift.methods import TWO_STAGES
+
+    (text,) = [value for _, value in strings_of(SOURCE / "cli" / "new.py") if value.startswith("adgan, ")]
+    assert set(re.findall(r"[\w-]+", text)) >= {*METHODS, *TWO_STAGES}
+
+
+def test_what_a_representation_is_nobody_asks_outside_its_room():
+    """A representation says what others want to know of it; no class of it is told apart elsewhere."""
+    kinds = {name for name in dir(represent) if isinstance(kind := getattr(represent, name), type)
+             and issubclass(kind, represent.Representation)}  # fmt: skip
+    found = [
+        f"{path.relative_to(SOURCE)}:{node.lineno} {ast.unparse(node)}"
+        for path in SOURCE.rglob("*.py")
+        if path.parent.name != "represent"
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass", "type"))
+        or isinstance(node, ast.Compare | ast.MatchClass)
+        if kinds & {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+        or kinds & {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+    ]
+    assert len(kinds) > 5 and not found, "\n".join(found)
+
+
+def test_what_a_process_remembers_is_listed_on_the_page_of_the_architecture():
+    """Caches and collections of modules that are filled later on; and nobody reaches into another object's cache."""
+    page = (
+        (ROOT / "docs" / "architecture.md")
+        .read_text()
+        .partition("## State that outlives a call")[2]
+        .partition("## ")[0]
+    )
+    for path in SOURCE.rglob("*.py"):
+        text, tree = path.read_text(), ast.parse(path.read_text())
+        assert "__dict__" not in text, path
+        kept = {
+            node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+            for one in node.decorator_list if re.match(r"(functools\.)?(lru_)?cache\b", ast.unparse(one))
+        } | {
+            ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target) for node in tree.body
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+            and re.fullmatch(r"\{\}|\[\]|(set|dict|list|Weak\w+)(\[.*\])?\(\)", ast.unparse(node.value))
+        }  # fmt: skip
+        if kept:
+            assert str(path.relative_to(SOURCE)) in page, f"{path}: {kept}"
 
 
 def test_rooms_log_what_they_have_to_say_and_print_nothing():

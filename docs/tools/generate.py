@@ -5,6 +5,7 @@ from pathlib import Path
 
 import asides
 import docstrings
+import constants
 import settings
 import verbs
 from cytoshift.methods import KNOWN, METHODS
@@ -16,6 +17,7 @@ def everything() -> dict[str, str]:
     out = {
         "cli.md": verbs.page(),
         "settings.md": settings.page(),
+        "constants.md": constants.page(),
         "parts/trust.md": asides.trust(),
         "parts/python.md": docstrings.python(),
         "building-blocks.md": docstrings.developer(),

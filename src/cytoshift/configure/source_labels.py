@@ -42,9 +42,8 @@ SAME = 1.5  # sizes that differ by less are one size, where both sides are calib
 SHALLOW = 16  # voxels: what these networks can take
 FINER = 2.0  # the target is stretched at most by this
 PLAIN = 0.65  # Dice from which on brightness alone tells objects: the modalities are near to each other
-FEW = (
-    30  # objects; fewer do not show discriminators how a target looks: with 8, CySGAN did far worse than no adaptation
-)
+# Objects; fewer do not show discriminators how a target looks: with 8, CySGAN did far worse than no adaptation.
+FEW = 30
 CROWDED = 3.0  # times as much covered by objects: a source this much emptier has failed, one about as crowded has not
 MEASURED = 2**26  # voxels of a labelled image that are measured
 RING = 3  # voxels around objects that tell what is beside them

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from .blocks import Slices, chunk_boxes
 from .errors import UserError
 
-BINS = 1 << 16
+BINS = 1 << 16  # one for every value of half a key of 32 bits
 PIECE = 1 << 20  # voxels that are counted at once: what is made of them on the way stays in the processor's cache
 BLOCK = 1 << 24  # voxels that are read at once
 SIGN = np.uint32(1 << 31)

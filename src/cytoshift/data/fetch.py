@@ -32,7 +32,7 @@ from ..core.lock import lock_outputs
 from .public_sets import File, Public
 
 PLACE = "CYTOSHIFT_DATA"  # environment: another cache
-BLOCK = 2**18
+BLOCK = 2**18  # bytes that are read at once
 TRIES = 4  # until a connection that breaks off is given up
 TIMEOUT = 60.0  # seconds without a byte
 CHECKSUMS = "checksums.json"

@@ -143,10 +143,10 @@ class Store(LazyArray):
         return found and {key: value for key, value in found.items() if key != "levels"}
 
     def begin(self) -> None:
-        """Throw away what was begun, and start empty."""
+        """Throw away what was begun, and start empty; before anything is read from it or written to it."""
         import zarr
 
-        self.__dict__.pop("finest", None)
+        assert "finest" not in vars(self), "the array that is open would be one that is gone"
         with self.writing():
             discard(self.folder)
             self.folder.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ RGB = NDArray[np.uint8]
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 INKS = ((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (60, 60, 60))
 SIZE, LEFT, TOP, LETTERS = (420, 300), 56, 40, 14  # of the field (w, h); margins; pixels of a letter
-GRAY = (215, 215, 215)
+GRAY = (215, 215, 215)  # of lines and frames
 
 
 def chart(lines: Mapping[str, Sequence[tuple[float, float]]], title: str, across: str, unit: str = "%") -> RGB:

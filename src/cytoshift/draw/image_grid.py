@@ -11,7 +11,7 @@ from ..core.provenance import add_mark
 from .caption import draw_text, wrap_text
 
 RGB = NDArray[np.uint8]
-PAPER = (255, 255, 255)
+PAPER = (255, 255, 255)  # between the pictures
 GAP = 8  # pixels between cells and around them
 LINE = 1.3  # line pitch in multiples of the letter size
 

@@ -12,7 +12,7 @@ from .plane import Kind, plane, resize_nearest, square_pixels
 RGB = NDArray[np.uint8]
 PREDICTED = (255, 176, 0)  # amber
 TRUE = (64, 190, 255)  # sky blue
-AGREED = (255, 255, 255)
+AGREED = (255, 255, 255)  # where both outlines are
 GOLDEN = 0.6180339887  # neighbouring ids land far apart on the colour circle
 CHANNELS = ((1, 0, 1), (0, 1, 0), (1, 0.7, 0), (0.25, 0.75, 1))  # magenta, green, amber, sky blue
 SIZE = 256  # pixels of the longer side of a cell

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Polarity = Literal["bright", "dark"]
-QUANTILES = (5, 25, 50, 75, 95)
+QUANTILES = (5, 25, 50, 75, 95)  # per cent; the ends bound the sizes that masks are drawn with
 Quantiles = dict[int, float]  # percentage -> value
 
 

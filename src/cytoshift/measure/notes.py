@@ -4,10 +4,10 @@ from ..core.voxel import Voxel
 from .measurement import Measurement, Polarity
 
 DOUBT = 0.5  # reasons of confidence below this are named
-FEW = 10
+FEW = 10  # objects; with fewer the quantiles of their sizes say little
 COARSE = 5  # voxels across the median object
 SPREAD = 5  # of the 95 % over the 5 % quantile of diameters
-STRETCHED = 1.5
+STRETCHED = 1.5  # depth over width of the objects by which the voxel size along z is doubted
 
 
 def notes_on(measured: Measurement, voxel: Voxel, vote: Polarity, given: int, enough: bool) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 BUDGET = 10_500_000  # bytes of all pictures of a page: as text a third more, and the page stays below 15 MB
 LONGEST = 1400  # pixels of the longer side of a sheet
-QUALITY = 80
+QUALITY = 80  # of JPEG, of 100
 TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 
 

@@ -9,7 +9,7 @@ from ..core.settings import Settings
 from .prior import Count, Elastic, Positive, Range, Share, form, refuse_descending
 
 CLASSES = ("golgi", "nuclei")  # the order of every array of both
-GOLGI, NUCLEI = 0, 1
+GOLGI, NUCLEI = 0, 1  # places in CLASSES
 
 
 class CellBody(Settings):

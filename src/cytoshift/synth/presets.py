@@ -5,7 +5,7 @@ from .prior import Count, Eccentricity, Elastic, Prior, SemiMajor
 
 # The patches that the counts hold for: 256 x 256 in the code, 64 x 128 x 128 in section 4.2 of the paper.
 PATCH_2D = (256.0, 256.0)
-PATCH_3D = (64.0, 128.0, 128.0)
+PATCH_3D = (64.0, 128.0, 128.0)  # voxels, as above
 
 
 def table9(a: tuple[float, float], n: tuple[int, int], patch: tuple[float, ...]) -> Prior:

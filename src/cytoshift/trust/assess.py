@@ -27,7 +27,7 @@ GOOD, POOR = 0.75, 0.4  # scores: from the one on a model is used, below the oth
 ALIKE = 1.5  # by this factor the median diameter may differ
 CERTAIN = 0.5  # confidence of a measurement that is evidence
 VOXELS = 1_000_000  # of an image that are segmented
-IMAGES = 4
+IMAGES = 4  # that are segmented at most
 LOOKED = 0.9  # share of the voxels below which it is said how many were looked at
 OBJECTS = 30  # from which on images show enough of them to learn from
 
