@@ -8,9 +8,7 @@ import pytest
 from skimage.exposure import match_histograms
 
 from cytoshift.core.errors import UserError
-from cytoshift.core.voxel import Voxel
-from cytoshift.data.histogram import KNOTS, Lookup, apply_lookup, distribution, histogram_lookup
-from cytoshift.data.volumes import Volume
+from cytoshift.data.histogram import KNOTS, Lookup, distribution, histogram_lookup
 
 
 def gamma(shape: float, size: tuple[int, ...], top: float, dtype: type, seed: int) -> np.ndarray:
@@ -74,18 +72,3 @@ def test_flat_images_match_and_broken_ones_are_refused():
         histogram_lookup([np.array([1.0, np.nan])], [flat])
     with pytest.raises(UserError, match="empty"):
         histogram_lookup([flat[:0]], [flat])
-
-
-def test_a_mapped_volume_stays_lazy():
-    class Stored:
-        shape, dtype, reads = (6, 8), np.dtype(np.uint8), 0
-
-        def __getitem__(self, region):
-            self.reads += 1
-            return np.arange(48, dtype=np.uint8).reshape(6, 8)[region]
-
-    stored = Stored()
-    volume = apply_lookup(Volume("a", stored, "yx", Voxel((1, 1)), "here"), Lookup((0.0, 47.0), (0.0, 470.0)))
-    assert stored.reads == 0 and volume.shape == (6, 8) and volume.dtype == np.float32
-    assert np.allclose(volume.array[1:3, 2], [100, 180]) and stored.reads == 1
-    assert np.allclose(volume.load(), np.arange(48).reshape(6, 8) * 10)

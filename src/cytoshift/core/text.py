@@ -21,11 +21,6 @@ def make_printable(text: str) -> str:
     return "".join(c if c in KEPT or unicodedata.category(c) not in UNSAFE else escape_character(c) for c in text)
 
 
-def make_one_line(text: str) -> str:
-    """`make_printable`, on one line."""
-    return make_printable(" ".join(text.split()))
-
-
 def escape_character(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no UTF-8

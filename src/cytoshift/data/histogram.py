@@ -1,7 +1,7 @@
 """Intensities of one domain as if they were the other's: matched histograms of whole volumes, measured once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.normalise import sample_voxels
-from .lazy import LazyArray
-from .volumes import Volume
 
 KNOTS = 1024  # of the table at most; all 256 levels of 8-bit images have their own
 
@@ -78,31 +76,3 @@ def distribution(arrays: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.flo
     rising = np.array(sorted(counts), np.float64)
     cumulative = np.cumsum([counts[value] for value in rising.tolist()])
     return rising, cumulative / cumulative[-1]
-
-
-@dataclass(frozen=True, eq=False)
-class LookupArray(LazyArray):
-    """A lazy array whose intensities go through a table when they are read."""
-
-    array: Any
-    lookup: Lookup
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.array.shape)
-
-    @property
-    def dtype(self) -> np.dtype:
-        return np.dtype(np.float32)
-
-    @property
-    def chunks(self) -> tuple[int, ...] | None:
-        return getattr(self.array, "chunks", None)
-
-    def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
-        return self.lookup(np.asarray(self.array[region]))
-
-
-def apply_lookup(volume: Volume, lookup: Lookup) -> Volume:
-    """The volume as the table shows it; still nothing is read before the array is indexed."""
-    return replace(volume, array=LookupArray(volume.array, lookup), origin=f"{volume.origin}, histogram matched")

@@ -20,7 +20,6 @@ from ..tiles import Cover, fit_tile
 Ints = tuple[int, ...]
 
 BASE = 700e6  # bytes of a process that has loaded torch and a model
-STORED = 12  # bytes per voxel of a block that is linked, written or audited
 LARGEST = 2**27  # voxels that a block reads at most: larger ones spare little and are lost more easily
 REACH = 4  # voxels to each side of a face in which two blocks compare their objects
 DRAWN = 2**24  # voxels of the working grid that one task of pass 1 draws at most
