@@ -26,6 +26,12 @@ def test_the_specs_of_the_project_are_specs_and_name_no_machine(path):
                 assert not Path(one).is_absolute() and ".." not in Path(one).parts
 
 
+def test_a_spec_takes_from_another_what_it_does_not_say():
+    one, other = (read_spec(path) for path in SPECS if path.stem in ("mito", "mito-reverse"))
+    assert {method.name for method in one.methods} == {method.name for method in other.methods}
+    assert one.title != other.title and one.datasets != other.datasets
+
+
 def test_entries_are_told_apart_by_what_they_say():
     spec = parse(Spec, GOOD)
     assert [type(entry) for entry in (*spec.datasets, *spec.methods)] == [

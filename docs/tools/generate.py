@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import asides
-import docstrings
 import constants
+import docstrings
 import settings
 import verbs
 from cytoshift.methods import KNOWN, METHODS

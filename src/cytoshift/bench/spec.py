@@ -311,7 +311,8 @@ class Overview(Settings):
 class Spec(Settings):
     """One table per data set. seeds: of the trainings; what does not train runs once.
 
-    overview: a table of all data sets above them.
+    overview: a table of all data sets above them. A file may name another one beside it, `base: other.yaml`, for what
+        it does not say itself.
     """
 
     title: str
@@ -347,8 +348,14 @@ class Spec(Settings):
 
 
 def read_spec(path: Path) -> Spec:
-    """A checked spec. Raises UserError with the key that does not fit."""
-    return parse(Spec, read_yaml(path), str(path))
+    """A checked spec; `base: other.yaml` takes from a spec beside it what it does not say itself.
+
+    Raises UserError with the key that does not fit.
+    """
+    said = read_yaml(path)
+    if base := said.pop("base", None):
+        said = read_yaml(path.with_name(str(base))) | said
+    return parse(Spec, said, str(path))
 
 
 def choose(spec: Spec, only: list[str]) -> tuple[list[Dataset], list[Contender]]:

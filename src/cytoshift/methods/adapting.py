@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..core.batch import LabelledBatch, UnlabelledPair
 from .backbone import LEAN, Backbone, UNetMethod
-from .base import channels_picture, logits_picture
+from .base import logits_picture
 
 Features = tuple[Tensor, ...]  # (B, widths[i], *S / stride) of every level, finest first
 
@@ -90,8 +90,5 @@ class Adapting(UNetMethod):
     @torch.no_grad()
     def sample_images(self, batch: Any) -> dict[str, Tensor]:
         (x, s), (y, _) = batch
-        return {
-            "source": x, "source segmented": logits_picture(self.represent, self.net(x)),
-            "source truth": channels_picture(self.represent, s),
-            "target": y, "target segmented": logits_picture(self.represent, self.net(y)),
-        }  # fmt: skip
+        pictures = {"target": y, "target segmented": logits_picture(self.represent, self.net(y))}
+        return self.labelled_pictures("source", x, s) | pictures

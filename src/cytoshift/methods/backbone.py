@@ -3,12 +3,12 @@
 from typing import Any
 
 from pydantic import field_validator
-from torch import nn
+from torch import Tensor, nn
 
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from ..nets.unet import UNetSpec
-from .base import Method, Task
+from .base import Method, Task, channels_picture, logits_picture
 
 
 class Backbone(Settings):
@@ -65,3 +65,10 @@ class UNetMethod(Method):
 
     def network(self) -> nn.Module:
         return self.net
+
+    def labelled_pictures(self, name: str, x: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """An image of that name, its segmentation and its truth, for the sheets."""
+        return {
+            name: x, f"{name} segmented": logits_picture(self.represent, self.net(x)),
+            f"{name} truth": channels_picture(self.represent, target),
+        }  # fmt: skip

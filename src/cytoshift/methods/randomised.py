@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..core.batch import SyntheticBatch
 from .backbone import LEAN, Backbone, UNetMethod
-from .base import MonitorSpec, Translation, Update, channels_picture, logits_picture
+from .base import MonitorSpec, Translation, Update
 
 
 class Batch(NamedTuple):
@@ -79,11 +79,7 @@ class Randomised(UNetMethod):
 
     @torch.no_grad()
     def sample_images(self, batch: Batch) -> dict[str, Tensor]:
-        x, s = batch.synthetic
-        return {
-            "synthetic": x, "synthetic segmented": logits_picture(self.represent, self.net(x)),
-            "synthetic truth": channels_picture(self.represent, s),
-        }  # fmt: skip
+        return self.labelled_pictures("synthetic", *batch.synthetic)
 
     def monitor_spec(self) -> MonitorSpec:
         return MonitorSpec((SYNTHETIC,))

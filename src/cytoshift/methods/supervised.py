@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.batch import LabelledBatch
 from .backbone import LEAN, Backbone, UNetMethod
-from .base import SEGMENTED, MonitorSpec, Update, channels_picture, logits_picture
+from .base import SEGMENTED, MonitorSpec, Update
 
 
 class Batch(NamedTuple):
@@ -74,11 +74,7 @@ class Supervised(UNetMethod):
 
     @torch.no_grad()
     def sample_images(self, batch: Batch) -> dict[str, Tensor]:
-        x, s = batch.source
-        return {
-            "source": x, "source segmented": logits_picture(self.represent, self.net(x)),
-            "source truth": channels_picture(self.represent, s),
-        }  # fmt: skip
+        return self.labelled_pictures("source", *batch.source)
 
     def monitor_spec(self) -> MonitorSpec:
         names = self.represent.names

@@ -19,17 +19,13 @@ from ..core.batch import LabelledBatch
 from ..losses.adversarial import discriminator_loss, generator_loss
 from ..losses.basic import dice_loss
 from ..nets.discriminator import DiscriminatorSpec
-from ..nets.unet import UNetSpec
-from .backbone import LEAN, Backbone
+from .backbone import LEAN, Backbone, UNetMethod
 from .base import (
     SEGMENTED,
     AdversarialPair,
-    Method,
     MonitorSpec,
     Task,
     Update,
-    channels_picture,
-    logits_picture,
     stretch_channels,
 )
 
@@ -56,7 +52,7 @@ PAPER = {
 LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "batch": 2, "precision": "auto"}
 
 
-class Vox2Vox(Method):
+class Vox2Vox(UNetMethod):
     """Supervised segmentation with a discriminator of image and mask together. It needs labels.
 
     Parameters
@@ -99,19 +95,11 @@ class Vox2Vox(Method):
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
-        self.options, self.represent = options, task.represent
-        self.net = self.exported_spec().build()
         pair = task.channels + len(task.represent.channels)
         self.discriminator = DiscriminatorSpec.for_voxel(task.voxel, pair, options.discriminator).build()
 
-    def exported_spec(self) -> UNetSpec:
-        return self.options.unet(self.task.voxel, len(self.represent.channels), channels=self.task.channels)
-
     def players(self) -> dict[str, nn.Module]:
         return {"net": self.net, "discriminator": self.discriminator}
-
-    def network(self) -> nn.Module:
-        return self.net
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         lam, (x, target) = self.options, batch.source
@@ -127,11 +115,7 @@ class Vox2Vox(Method):
 
     @torch.no_grad()
     def sample_images(self, batch: Batch) -> dict[str, Tensor]:
-        x, s = batch.source
-        return {
-            "source": x, "source segmented": logits_picture(self.represent, self.net(x)),
-            "source truth": channels_picture(self.represent, s),
-        }  # fmt: skip
+        return self.labelled_pictures("source", *batch.source)
 
     def monitor_spec(self) -> MonitorSpec:
         names = self.represent.names
