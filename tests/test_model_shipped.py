@@ -124,6 +124,7 @@ def test_a_training_starts_from_them(flat, tmp_path):
     wish = settings(survey_images(ImageSource(paths=str(folder / "bright")))).model_dump(mode="json")
     changes = {
         "start": "nuclei-2d",
+        "options.widths": Segmenter.load("nuclei-2d").spec.model_dump()["widths"],
         "train.steps": 1,
         "train.batch": 1,
         "train.lr": 1e-9,

@@ -1,6 +1,6 @@
 """Put a state of a training into the package: python benchmarks/generalist/ship.py RUN nuclei-2d [--step 002000].
 
-Thresholds are tuned on synthetic images that no training has seen, weights become 16 bits, and the card says what the
+Thresholds of the decoder are those of the settings beside this file, weights become 16 bits, and the card says what the
 model learnt from and, where `cytoshift bench benchmarks/specs/generalist.yaml` has left results.json, how it scored.
 """
 
@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from cytoshift.core.settings import parse, read_yaml
-from cytoshift.data.drawn import DrawnImages
 from cytoshift.methods import METHODS
 from cytoshift.model import Segmenter
 from cytoshift.model.shipped import FOLDER
 from cytoshift.train import checkpoint
 from cytoshift.train.run_settings import Run
-from cytoshift.train.tune import tune
 
+HERE = Path(__file__).parent
 DIAMETER = {
-    "nuclei-2d": 16.0,
+    "nuclei-2d": 13.5,
     "nuclei-3d": 15.0,
 }  # voxels that objects are brought to; chosen on phantoms, fluo256/train
 FLAT = ("fluo256", "u2os520", "stained", "hacat", "stardist-2d", "sparse-2d", "dense-2d")  # data sets of 2D images
@@ -48,9 +47,7 @@ def shipped(folder: Path, name: str, step: str | None) -> Segmenter:
     run = parse(Run, read_yaml(folder / "run.yaml"), str(folder))
     model = Segmenter.load(folder / "snapshots" / step if step else folder / "model")
     assert run.randomised is not None, "settings of this method say how images are drawn"
-    unseen = DrawnImages(run.randomised, run.represent, model.voxel, run.patch, run.seed)
-    found = tune(model.network, unseen, run.represent)
-    print(found.sentence(run.represent))
+    represent = parse(Run, read_yaml(HERE / f"{name}.yaml"), name).represent
     settings: dict[str, Any] = run.model_dump(mode="json", exclude_unset=True)
     settings["data"]["images"]["paths"] = "images"
     steps, seconds = checkpoint.load(folder / "checkpoints" / "last.pt", {})
@@ -58,7 +55,7 @@ def shipped(folder: Path, name: str, step: str | None) -> Segmenter:
     card = {
         "method": run.method,
         "title": METHODS[run.method].title,
-        "papers": [*METHODS[run.method].papers, *run.represent.papers],
+        "papers": [*METHODS[run.method].papers, *represent.papers],
         "summary": SUMMARY[name],
         "learnt from": "domain-randomised synthetic images (cytoshift.synth.random_pairs), no real image and no label",
         "training": f"{reached} of {run.train.steps} steps of {run.train.batch} patches of "
@@ -73,9 +70,7 @@ def shipped(folder: Path, name: str, step: str | None) -> Segmenter:
         "objects": model.card["objects"],
         "settings": settings,
     }
-    return replace(
-        model, network=model.network.half(), representation=found.represent, card=card, diameter=DIAMETER[name]
-    )
+    return replace(model, network=model.network.half(), representation=represent, card=card, diameter=DIAMETER[name])
 
 
 def scores(name: str) -> dict[str, dict[str, float]]:

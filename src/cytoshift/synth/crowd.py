@@ -15,6 +15,7 @@ from .fields import noise
 
 Float = NDArray[np.float32]
 BUMPS = 2  # harmonics of each object
+SPINDLES, POPULATIONS = 0.25, 0.25  # share of images with spindles, and with small and large objects
 DENT = 0.3  # of the radius: how far roughness moves the surface outwards at most
 
 
@@ -22,13 +23,15 @@ class Kinds(NamedTuple):
     """Ranges that the objects of one image are drawn from; the image draws its own narrower law from each.
 
     spread: standard deviation of the logarithm of the diameter. elongation: standard deviation of the logarithm of an
-    axis; lobes: amplitude of the harmonics, relative to the radius. bend: displacement of space, and rough: change of
-    the surface, relative to the diameter and the radius. cover: share of the image that the objects would cover if
-    they did not overlap. overlap: share of an object that may lie on others.
+    axis. spindle: how much longer the long axis of spindles is, as a logarithm, where objects are spindles. lobes:
+    amplitude of the harmonics, relative to the radius. bend: displacement of space, and rough: change of the surface,
+    relative to the diameter and the radius. cover: share of the image that the objects would cover if they did not
+    overlap. overlap: share of an object that may lie on others.
     """
 
     spread: tuple[float, float] = (0.03, 0.35)
     elongation: tuple[float, float] = (0.03, 0.4)
+    spindle: tuple[float, float] = (0.15, 0.6)
     lobes: tuple[float, float] = (0.0, 0.22)
     bend: tuple[float, float] = (0.0, 0.1)
     rough: tuple[float, float] = (0.0, 0.12)
@@ -73,8 +76,9 @@ def crowd(
     count = int(cover * room / volume + rng.random())
     centres = positions(count, diameter, extent, margin, flat, rng)
     count = len(centres)
-    radii = diameter / 2 * np.exp(np.clip(rng.normal(0, rng.uniform(*kinds.spread), count), -1, 1))
-    inverse, reach = frames(radii, rng.uniform(*kinds.elongation), flat, rng)
+    radii = diameter / 2 * np.exp(np.clip(logarithms(rng.uniform(*kinds.spread), count, rng), -1, 1))
+    spindle = rng.uniform(*kinds.spindle) if rng.random() < SPINDLES else 0.0
+    inverse, reach = frames(radii, rng.uniform(*kinds.elongation), spindle, flat, rng)
     bumps = harmonics(count, rng.uniform(*kinds.lobes) if rng.random() < 0.5 else 0.0, flat, rng)
     bend = diameter * rng.uniform(*kinds.bend)
     warp = np.zeros((3, *shape), np.float32)
@@ -115,16 +119,32 @@ def positions(
     return np.ascontiguousarray(points[rng.permutation(len(points))])
 
 
+def logarithms(spread: float, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(N,) logarithms of sizes relative to their median: of one population, or of small and large objects together."""
+    values = rng.normal(0, spread, count)
+    if rng.random() < POPULATIONS:
+        apart, share = rng.uniform(0.3, 0.9), rng.uniform(0.2, 0.8)
+        values += np.where(rng.random(count) < share, -apart * (1 - share), apart * share)
+    return values
+
+
 def frames(
-    radii: NDArray[np.float64], elongation: float, flat: bool, rng: np.random.Generator
+    radii: NDArray[np.float64], elongation: float, spindle: float, flat: bool, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Linear maps to the unit ball (N, 3, 3), and the longest semi-axes (N,); volumes are those of the radii."""
+    """Linear maps to the unit ball (N, 3, 3), and the longest semi-axes (N,); volumes are those of the radii.
+
+    Spindles of a plane lie along a common direction, more or less.
+    """
     count = len(radii)
-    axes = np.exp(np.clip(rng.normal(0, elongation, (count, 3)), -0.8, 0.8))
+    logs = rng.normal(0, elongation, (count, 3))
+    logs += spindle * rng.uniform(0.4, 1.3, (count, 1)) * [-1, -1, 1]
+    axes = np.exp(np.clip(logs, -0.9, 0.9))
     turn = np.zeros((count, 3, 3))
     if flat:
         axes[:, 0] = 1
         angle = rng.uniform(0, np.pi, count)
+        if spindle:
+            angle = rng.uniform(0, np.pi) + rng.normal(0, rng.uniform(0.1, 1), count)
         turn[:, 0, 0] = 1
         turn[:, 1, 1] = turn[:, 2, 2] = np.cos(angle)
         turn[:, 1, 2], turn[:, 2, 1] = np.sin(angle), -np.sin(angle)

@@ -169,9 +169,13 @@ def tissue_light(scene: Scene, chances: Chances) -> tuple[Float, float]:
 
 
 def fibres(scene: Scene, light: Float, top: float) -> Float:
-    """Ridges of a smooth field: curved lines in the plane, sheets in space."""
+    """Ridges of a smooth field: curved lines in the plane, sheets in space; of several heights, they lie in bundles."""
     rng = scene.rng
-    ridge = np.exp(-np.square(noise(scene.shape, scene.width(0.4, 2.0), rng) / np.float32(rng.uniform(0.04, 0.2))))
+    field = noise(scene.shape, scene.width(0.4, 2.0), rng)
+    if rng.random() < 0.3:
+        ridge = np.square(np.cos(field * np.float32(rng.uniform(4, 12)))) * np.float32(0.5)
+    else:
+        ridge = np.exp(-np.square(field / np.float32(rng.uniform(0.04, 0.2))))
     gate = np.clip(noise(scene.shape, scene.width(1.0, 4.0), rng) + np.float32(rng.uniform(-0.5, 1.5)), 0, 1)
     return light + np.where(scene.inside, np.float32(0), ridge * gate * np.float32(top * rng.uniform(0.1, 1.0)))
 
@@ -242,10 +246,10 @@ def add_stain(scene: Scene, light: Float, top: float) -> tuple[Float, float]:
     luminance of the light that three colours let through, inverted."""
     rng = scene.rng
     density = light * np.float32(rng.uniform(0.8, 2.5) / max(float(light.max()), 1e-6))
-    other = np.clip(scene.grain(1.0) * np.float32(0.3) + np.float32(0.5), 0, 2) * np.float32(rng.uniform(0, 0.8))
+    other = np.clip(scene.grain(1.0) * np.float32(0.2) + np.float32(0.5), 0, 2) * np.float32(rng.uniform(0, 0.8))
     other = other * ~scene.inside
     through = np.zeros_like(light)
-    for share, nuclear, second in zip((0.3, 0.59, 0.11), rng.uniform(0.2, 1.2, 3), rng.uniform(0, 0.7, 3)):
+    for share, nuclear, second in zip((0.3, 0.59, 0.11), rng.uniform(0.2, 1.2, 3), rng.uniform(0, 0.5, 3)):
         through += np.float32(share) * np.exp(-(density * np.float32(nuclear) + other * np.float32(second)))
     return 1 - through, float(np.ptp(through))
 
@@ -268,7 +272,8 @@ def record_photons(scene: Scene, light: Float, top: float, coarse: float) -> Flo
     """Blurred by a random point spread function that is longer along z, sampled more coarsely, with Poisson and read
     noise, and brought back to the grid. coarse: how often it is sampled more coarsely."""
     rng, deep = scene.rng, scene.shape[0] > 1
-    fine = float(np.exp(rng.uniform(np.log(0.25), np.log(2.2 if not deep else 1.6))))
+    widest = max(2.2, 0.15 * scene.objects.diameter) if not deep else max(1.6, 0.1 * scene.objects.diameter)
+    fine = float(np.exp(rng.uniform(np.log(0.25), np.log(widest))))
     sigma = np.array([fine * rng.uniform(1, 3.5) * deep, fine, fine]) / scene.size
     light = ndimage.gaussian_filter(light, sigma, truncate=2.5)
     factors = np.ones(3)
@@ -281,7 +286,8 @@ def record_photons(scene: Scene, light: Float, top: float, coarse: float) -> Flo
             nodes = max(round(scene.shape[axis] / factor), 1)
             light = along(light, pool_weights(scene.shape[axis], nodes), axis)
     shot, read = seldom(rng, 0.2), seldom(rng, 0.15)
-    sigma_of = np.sqrt(np.float32(shot**2 * top) * np.maximum(light, 0) + np.float32((read * top) ** 2))
+    bright = np.clip(light, 0, np.float32(1.5 * top))  # on a strong background noise would hide every object
+    sigma_of = np.sqrt(np.float32(shot**2 * top) * bright + np.float32((read * top) ** 2))
     light = light + sigma_of * rng.standard_normal(light.shape, dtype=np.float32)
     for axis, n in enumerate(scene.shape):
         if light.shape[axis] != n:

@@ -7,6 +7,7 @@ tried on a part of the images; what the model finds there is measured again.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ NEAR = 1.25  # diameters that differ by less are one; networks have learnt objec
 SAME, MOST_APART = 1.1, 2.0  # factors between the diameters of an image and of all: below, above what is believed
 ROUNDS, FEW = 2, 5  # of measuring what is found, and objects that make a median
 SAMPLE = {2: 384 * 384, 3: 64 * 64 * 64}  # voxels of the network that an image is tried on
-IMAGES = 3  # that are tried
+IMAGES, MANY = 3, 12  # that are tried at least, if there are so many, and at most
 ROOM = 400e6  # bytes of raw images that are kept in memory while they are measured
 
 
@@ -146,14 +147,20 @@ def plausible(seen: Measurement) -> list[float]:
 def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, polarity: Polarity, told: Told) -> Fit:
     """The model at the diameter that images and results agree on.
 
-    Where more than one diameter is plausible the one with the best label-free score on a part of the images is taken.
-    Then the objects that the model finds there are measured: the network tells nuclei from walls and texture, which the
-    measurement of raw images does not. Where they are of another size, the model is fitted to that.
+    The objects that the model finds on a part of the images are measured: the network tells nuclei from walls and
+    texture, which the measurement of raw images does not. Where they have the size that was measured, that is it.
+    Otherwise, and where more than one diameter is plausible, the one with the best label-free score is taken, and the
+    objects that are found with it are measured again.
     """
     sizes, unit = plausible(seen), seen.unit
     parts = sample(volumes, sizes[0] / float(segmenter.diameter or 1))
     words = f"{polarity} objects {sizes[0]:.3g} {unit} across, measured with a confidence of {seen.confidence:.2f}"
     scores: dict[float, float] = {}
+    if len(sizes) > 1 and agrees(
+        found_diameter(fit_segmenter(segmenter, volumes, sizes[0], polarity), parts), sizes[0]
+    ):
+        sizes = sizes[:1]
+        words += ", and so are those that are found"
     for number, size in enumerate(sizes if len(sizes) > 1 else []):
         step = share_of_progress(lambda done: told(0.5 + 0.4 * done), number, len(sizes))
         model = fit_segmenter(segmenter, volumes, size, polarity)
@@ -166,7 +173,7 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
     for _ in range(ROUNDS):
         model = fit_segmenter(segmenter, volumes, size, polarity)
         again = found_diameter(model, parts)
-        if again is None or max(again / size, size / again) <= NEAR:
+        if again is None or agrees(again, size):
             break
         words += f"; at {size:.3g} {unit} the objects found are {again:.3g} {unit} across"
         size = again
@@ -179,6 +186,11 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
     model = fit_segmenter(segmenter, volumes, size, polarity)
     sides = {name: fit_segmenter(segmenter, volumes, one, polarity).voxel.size[-1] for name, one in each.items()}
     return Fit(replace(model, sides=sides), words, size, polarity, scores or None)
+
+
+def agrees(found: float | None, size: float) -> bool:
+    """Whether the objects that were found have the size that the model was fitted to; False where there are few."""
+    return found is not None and max(found / size, size / found) <= NEAR
 
 
 def image_diameters(volumes: Sequence[Volume], seen: Measurement, size: float) -> dict[str, float]:
@@ -197,8 +209,10 @@ def image_diameters(volumes: Sequence[Volume], seen: Measurement, size: float) -
 
 
 def sample(volumes: Sequence[Volume], side: float) -> list[Volume]:
-    """The middle of some images, as large as SAMPLE where the network's voxels have this side."""
-    count = min(len(volumes), IMAGES)
+    """The middle of some images, as large as SAMPLE where the network's voxels have this side; more of small images."""
+    least = min(prod(one.shape) * one.voxel.volume for one in volumes)
+    room = IMAGES * SAMPLE[len(volumes[0].axes)] * side ** len(volumes[0].axes)
+    count = min(len(volumes), max(IMAGES, min(int(room / least), MANY)))
     few = [volumes[i * len(volumes) // count] for i in range(count)]
     voxels = [SAMPLE[len(one.axes)] * side ** len(one.axes) / one.voxel.volume for one in few]
     return [crop_middle(one, max(int(most), 1)) for one, most in zip(few, voxels)]
@@ -223,7 +237,7 @@ def fit_segmenter(segmenter: Segmenter, volumes: Sequence[Volume], diameter: flo
     if represent.smallest is not None:
         represent = represent.model_copy(update={"smallest": represent.smallest * side})
     objects = {
-        name: scale_expectations(one, side, unit).model_dump(mode="json", exclude_none=True)
+        name: scale_expectations(one, diameter, side, unit).model_dump(mode="json", exclude_none=True)
         for name, one in expectations(segmenter.card).items()
     }
     return replace(
@@ -242,14 +256,14 @@ def invert_recipe(recipe: Recipe) -> Recipe:
     return first.model_copy(update={"invert": not first.invert})
 
 
-def scale_expectations(one: ExpectedObjects, side: float, unit: str) -> ExpectedObjects:
-    """What a model expects of objects, where its voxels have this side."""
+def scale_expectations(one: ExpectedObjects, diameter: float, side: float, unit: str) -> ExpectedObjects:
+    """What a model expects of objects, where its voxels have this side and it was fitted to this median diameter."""
 
     def times(values: dict[str, float], factor: float) -> dict[str, float]:
         return {key: value * factor for key, value in values.items()}
 
     return one.model_copy(
         update={
-            "unit": unit, "diameter": times(one.diameter, side), "density": times(one.density, side**-one.ndim),
+            "unit": unit, "diameter": times(one.diameter, diameter / one.diameter["50"]), "density": times(one.density, side**-one.ndim),
         }
     )  # fmt: skip
