@@ -151,8 +151,9 @@ def test_a_block_decodes_like_the_whole(representation):
 @pytest.mark.parametrize("representation", [Semantic(), Ternary(), Semantic(split="components")])
 def test_nothing_and_everything(representation):
     for shape, voxel in (((6, 7), PIXELS), ((4, 6, 7), Voxel((1.0, 1.0, 1.0)))):
-        assert (representation.decode(np.zeros((1, *shape), np.float32), voxel) == 0).all()
-        assert (representation.decode(np.ones((1, *shape), np.float32), voxel) == 1).all()
+        for level, number in ((0.0, 0), (0.3, 0), (1.0, 1)):
+            labels = representation.decode(np.full((1, *shape), level, np.float32), voxel)
+            assert labels.shape == shape and labels.dtype == np.int32 and (labels == number).all()
 
 
 def test_hills_by_eye():

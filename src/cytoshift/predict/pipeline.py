@@ -362,7 +362,7 @@ def finite(channels: NDArray[np.float32]) -> NDArray[np.float32]:
 def decode_filled(represent: Representation, channels: StoredChannels, voxel: Voxel, options: Options) -> Labels:
     """Channels (K, *S) -> all objects (*S), holes filled; what a block can say of objects that its rim cuts."""
     labels = represent.decode(channels, voxel)
-    if options.max_hole == 0:
+    if options.max_hole == 0 or not labels.any():
         return labels
     return fill_holes_in_place(labels, voxel, np.inf if options.max_hole is None else options.max_hole)
 

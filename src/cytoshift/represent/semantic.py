@@ -90,6 +90,8 @@ class Semantic(Representation):
         """
         probability = self.foreground(channels)
         mask = hysteresis(probability > self.threshold, probability > self.sure)
+        if not mask.any():  # most blocks of a sparse volume
+            return np.zeros(mask.shape, np.int32)
         mask = fill_enclosed(mask, self.smallest, voxel)
         if self.split == "components":
             return label_components(mask)[0]

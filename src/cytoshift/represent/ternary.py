@@ -109,8 +109,12 @@ class Ternary(Representation):
         """
         low, high = self.thresholds
         (gray,) = to_floats(channels, self.ranges)
+        if not (above := gray > low).any():  # most blocks of a sparse volume
+            return np.zeros(gray.shape, np.int32)
         level = smooth_channel(gray, voxel)
-        mask = hysteresis(gray > low, level > self.sure)
+        mask = hysteresis(above, level > self.sure)
+        if not mask.any():
+            return np.zeros(gray.shape, np.int32)
         mask = fill_enclosed(mask, self.smallest, voxel)
         markers = self.markers(mask, level > high, voxel)
         falling = np.rint((1 - np.clip(level, 0, 1)) * STEPS).astype(np.int16)
