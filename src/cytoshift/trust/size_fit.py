@@ -264,6 +264,8 @@ def scale_expectations(one: ExpectedObjects, diameter: float, side: float, unit:
 
     return one.model_copy(
         update={
-            "unit": unit, "diameter": times(one.diameter, diameter / one.diameter["50"]), "density": times(one.density, side**-one.ndim),
+            "unit": unit,
+            "diameter": times(one.diameter, diameter / one.diameter["50"]),
+            "density": times(one.density, side**-one.ndim),
         }
-    )  # fmt: skip
+    )
