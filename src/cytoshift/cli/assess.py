@@ -30,7 +30,7 @@ WORDS: "dict[Verdict, str]" = {
 def assess(
     images: inputs.Images,
     model: Annotated[
-        list[Path] | None, typer.Option("--model", "-m", help="Model folder; repeatable. The best one is advised.")
+        list[Path] | None, typer.Option("--model", "-m", help="Model folder; repeatable. The best one is recommended.")
     ] = None,
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
@@ -42,11 +42,11 @@ def assess(
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Say whether a model can be used on these images, should be adapted, or a new one trained: with the evidence and
-    the next command. Without --model: what training suits them.
+    """Say whether to use a model for these images, to adapt it, or to train a new one, with the evidence and the next
+    command. Without --model: which training suits the images.
 
-    Exit codes: 0 use the model (or, without one: learn without labels); 3 adapt it; 4 train a new one (or: labels of
-    another modality are needed); 2 a wish that cannot be met.
+    Exit codes: 0 use the model (or, without one: train without labels); 3 adapt it; 4 train a new one (or: labels of
+    another modality are needed); 2 the request cannot be met.
     """
     from ..core.progress import Progress
     from ..data.volumes import image_source, open_volumes

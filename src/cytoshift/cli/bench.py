@@ -13,14 +13,14 @@ from .console import conclude, say
 def bench(
     spec: Annotated[Path, typer.Argument(help="SPEC.yaml: data sets, methods, seeds; see benchmarks/specs.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the results.")],
-    data: Annotated[Path | None, typer.Option(help="Folder that the spec's paths are relative to.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder to which the paths of the spec are relative.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="A data set or method of the spec; repeatable.")] = None,
-    page: Annotated[Path | None, typer.Option(help="Page of several tables to put this one into.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Cells at a time; each has its share of the cores.")] = 1,
+    page: Annotated[Path | None, typer.Option(help="Page of several tables that this table is added to.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Cells that run at a time; they share the cores.")] = 1,
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Compare methods. Stopped at any moment, the same command goes on; what is finished is not done again."""
+    """Compare methods. The same command continues a benchmark that was stopped; finished cells are kept."""
     from ..bench.paths import refuse_foreign_folder, refuse_places
     from ..bench.runner import bench as run
     from ..bench.spec import read_spec

@@ -23,7 +23,10 @@ def convert(
     channel: inputs.Channel = None,
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
-    labels: Annotated[bool, typer.Option("--labels", help="Object ids: coarser copies are votes, not means.")] = False,
+    labels: Annotated[
+        bool,
+        typer.Option("--labels", help="Object ids: coarser levels hold the most frequent id."),
+    ] = False,
     memory: inputs.Memory = "4GB",
     workers: inputs.Workers = 1,
     ngff: inputs.Ngff = "0.5",
@@ -31,9 +34,9 @@ def convert(
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Write an image of any size as OME-Zarr, with all its axes, its calibration and a pyramid.
+    """Write an image of any size as OME-Zarr, with its axes, its calibration and a pyramid.
 
-    Read and written box by box; stopped by whatever, the same command goes on.
+    It is read and written block by block. The same command continues one that was stopped.
     """
     from ..core.lock import lock_outputs
     from ..core.progress import Progress

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 def data(
     name: Annotated[
-        str | None, typer.Argument(help="Which one, or a family: nucmm, bbbc024; without it, all are listed.")
+        str | None,
+        typer.Argument(help="A data set or a family: nucmm, bbbc024. Without it, all are listed."),
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder for images and labels.")] = None,
-    accept: Annotated[bool, typer.Option("--accept", help="Its licence is known and will be kept.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Accept its licence.")] = False,
     cache: Annotated[
-        Path | None, typer.Option(help="Where archives are kept; default: $CYTOSHIFT_DATA, or the user's cache.")
+        Path | None, typer.Option(help="Folder of the archives; default: $CYTOSHIFT_DATA, or the user's cache.")
     ] = None,
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Get a public data set: download what is missing, check it, and unpack it as images and labels.
+    """Download a public data set, check it, and unpack it as images and labels.
 
-    Its licence is shown first. What broke off goes on where it ended, when the same command is given again; what is in
-    the cache needs no network. Where nobody has published a checksum, that of the first download is kept, and later
-    ones are compared with it.
+    The licence is shown first. The same command continues a download that was stopped. Data in the cache need no
+    network. Where no checksum was published, the checksum of the first download is kept and compared later.
     """
     from ..core.lock import lock_outputs
     from ..core.signals import explain_stop

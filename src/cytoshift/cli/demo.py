@@ -30,16 +30,14 @@ STEPS = {"adgan": 650, "cysgan": 1000}  # of training; the learning rate falls t
 
 def demo(
     method: Annotated[
-        str, typer.Argument(help="adgan: no label at all; cysgan: labels of another modality.")
+        str, typer.Argument(help="adgan: without labels; cysgan: with labels of another modality.")
     ] = "adgan",
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Folder for everything the demo makes; default: demo[-METHOD].")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Of training; default: 650, cysgan 1000.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Output folder; default: demo[-METHOD].")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: 650, cysgan 1000.")] = None,
 ) -> None:
-    """Make images, learn to segment them without their labels, compare with their truth: a picture and a table.
+    """Make images, train without their labels, segment them, and compare with the truth: a picture and a table.
 
-    A second call on the same folder continues: what is there is kept, a training goes on where it stopped.
+    The same command continues a demo that was stopped.
     """
     from .demo_cysgan import demo_cysgan
 

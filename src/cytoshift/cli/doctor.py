@@ -40,7 +40,7 @@ class Findings:
 
 
 def doctor(as_json: inputs.Json = False) -> None:
-    """Look at versions, devices and memory, compute every kind of network; say what is missing and how to get it.
+    """Check versions, devices and memory, and compute every kind of network. Say what is missing and how to get it.
 
     Exits with 1 where Cytoshift cannot work here.
     """

@@ -24,7 +24,7 @@ Paths = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="TRUTH PRED",
-        help="True labels, then predicted ones: a file each, or folders or globs of the same names.",
+        help="True labels, then predicted labels: a file each, or folders or globs with the same names.",
     ),
 ]
 Truth = Annotated[str | None, typer.Option("--truth", help="True labels, instead of the first argument.")]
@@ -36,21 +36,21 @@ Page = Annotated[
 Raws = Annotated[
     str | None, typer.Option(help="The images, for the report's pictures; a file, or a folder of the same names.")
 ]
-WithReport = Annotated[bool, typer.Option("--report/--no-report", help="Whether a report is written.")]
+WithReport = Annotated[bool, typer.Option("--report/--no-report", help="Write a report.")]
 Iou = Annotated[float, typer.Option(help="IoU from which an object counts as found.")]
 Confidence = Annotated[
     list[str] | None,
     inputs.advanced(help="Image (or folder of the same names) whose mean over an object ranks it; repeatable."),
 ]
 MaskAbove = Annotated[
-    float | None, inputs.advanced(help="The truth is a mask: its connected parts above this are objects.")
+    float | None, inputs.advanced(help="The truth is a mask: connected components above this value are objects.")
 ]
-PredMaskAbove = Annotated[float | None, inputs.advanced(help="The same of the predictions.")]
+PredMaskAbove = Annotated[float | None, inputs.advanced(help="The same for the predictions.")]
 WithPairs = Annotated[
     bool,
     typer.Option(
         "--pairs",
-        help="Of several classes: a number that two of them share in the truth is a pair; score these too.",
+        help="Also score pairs. With several classes, a number that two classes share in the truth is a pair.",
     ),
 ]
 
@@ -77,14 +77,14 @@ def evaluate(
 ) -> None:
     """Compare labels with the truth.
 
-    Two folders that hold a folder for each class, as golgi/ and nuclei/, are compared class by class in one table.
+    Two folders with a folder for each class, as golgi/ and nuclei/, are compared class by class in one table.
 
     Prints Dice, precision, recall and IoU of the foreground; precision, recall and F1 of objects; AP (larger objects
-    first), PQ, adapted Rand, VOI and the SEG, DET and OP_csb of the Cell Tracking Challenge. Images of any size are
-    compared, with the numbers that they would have in one piece; the report is left out of those that do not fit.
+    first), PQ, adapted Rand, VOI, and SEG, DET and OP_csb of the Cell Tracking Challenge. Images of any size give the
+    same numbers as in one piece. Images that do not fit into memory are left out of the report.
 
-    Earlier versions took the predictions first. Where only one side was written by 'cytoshift segment', that is the
-    prediction in either order; where that does not tell, --truth and --pred have to.
+    Earlier versions took the predictions first. Labels that 'cytoshift segment' wrote are the prediction in either
+    order. Where this does not decide, --truth and --pred are needed.
     """
     from ..bench.compare import classes
     from ..metrics.matching import refuse_threshold

@@ -21,9 +21,9 @@ def export(
     model: inputs.ModelFolder,
     to: Annotated[Target, typer.Option("--to", help="onnx: the network alone; bioimageio: a package for the zoo.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="A .onnx file; of bioimageio a .zip or a new folder.")],
-    name: Annotated[str | None, typer.Option(help="Of the package; default: Cytoshift and the method.")] = None,
-    author: Annotated[list[str] | None, typer.Option(help="Who trained it; may be given several times.")] = None,
-    licence: Annotated[str, typer.Option(help="Of the weights, an SPDX identifier.")] = "CC-BY-4.0",
+    name: Annotated[str | None, typer.Option(help="Name of the package; default: Cytoshift and the method.")] = None,
+    author: Annotated[list[str] | None, typer.Option(help="Author of the model; repeatable.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the weights, an SPDX identifier.")] = "CC-BY-4.0",
     overwrite: inputs.Overwrite = False,
 ) -> None:
     """Write a model as ONNX, or as a package for the bioimage.io model zoo, with all that a program has to know."""

@@ -11,13 +11,13 @@ from .console import say
 
 
 def import_config(
-    files: Annotated[list[Path], typer.Argument(help="Base.yaml and the files laid over it, in that order.")],
+    files: Annotated[list[Path], typer.Argument(help="Base.yaml and the files that override it, in this order.")],
     voxel: inputs.VoxelSize,
     unit: inputs.Unit = "um",
-    out: Annotated[Path, typer.Option("-o", "--out", help="Where the settings go.")] = Path("run.yaml"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="File of the settings.")] = Path("run.yaml"),
     overwrite: inputs.Overwrite = False,
 ) -> None:
-    """Take over what a configuration asks for, and list what has no counterpart here."""
+    """Convert settings of PyTorch Connectomics, and list those without a counterpart."""
     import yaml
 
     from ..configure.pytc import import_settings

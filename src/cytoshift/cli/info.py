@@ -29,10 +29,10 @@ def info(
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
     labels: Annotated[bool, typer.Option("--labels", help="Read object ids instead of intensities.")] = False,
-    output: Annotated[Path, typer.Option("-o", "--out", help="Where the thumbnail goes.")] = Path("thumbnail.png"),
+    output: Annotated[Path, typer.Option("-o", "--out", help="File of the thumbnail.")] = Path("thumbnail.png"),
     overwrite: inputs.Overwrite = False,
 ) -> None:
-    """Print how images are understood (axes, voxel size, type, channel) and write a thumbnail of them."""
+    """Print how images are read (axes, voxel size, type, channel), and write a thumbnail."""
     from rich.console import Console
 
     from ..core.lock import lock_outputs

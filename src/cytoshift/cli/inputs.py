@@ -35,7 +35,7 @@ Channel = Annotated[str | None, of_images("--channel", help="Number of a channel
 Level = Annotated[int, of_images("--level", help="Level of a pyramid, 0 the finest.")]
 VoxelSize = Annotated[str | None, of_images("--voxel", help="Voxel size: z,y,x or y,x.")]
 Unit = Annotated[str | None, of_images("--unit", help="Unit of the voxel size: um, nm, mm or px.")]
-Frames = Annotated[str | None, of_images("--frames", help="Numbers along time: 0,5,10-20.")]
+Frames = Annotated[str | None, of_images("--frames", help="Numbers of frames along time: 0,5,10-20.")]
 
 # How the work is done.
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")]

@@ -11,7 +11,7 @@ from .console import conclude
 def models(
     name: Annotated[str | None, typer.Argument(help="One of them; default: all.")] = None, as_json: inputs.Json = False
 ) -> None:
-    """List the models that come with the package: what they learnt from, their scores, where they fail."""
+    """List the models of the package: training data, scores, and where they fail."""
     from ..core.errors import UserError
     from ..model.segmenter import read_model_file
     from ..model.shipped import FOLDER, model_names

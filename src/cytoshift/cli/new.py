@@ -27,12 +27,12 @@ Targets = Annotated[
 Source = Annotated[
     tuple[str, str] | None,
     typer.Option(
-        help="Images and labels of another modality whose labels are borrowed; with --channels a folder that holds "
-        "one for each class, or golgi=PATH,nuclei=PATH.",
+        help="Images and labels of another modality. With --channels: a folder with one folder for each class, or "
+        "golgi=PATH,nuclei=PATH.",
         metavar="IMAGES LABELS",
     ),
 ]
-Settings = Annotated[Path, typer.Option("-o", "--out", help="Where the settings go.")]
+Settings = Annotated[Path, typer.Option("-o", "--out", help="File of the settings.")]
 Channels = Annotated[str | None, typer.Option(help="Several classes, each in a channel of its own: golgi=0,nuclei=1.")]
 Cells = Annotated[
     str | None, typer.Option(help="With --channels: draw Golgi and nuclei as in retina or ss-seg-cyclegan.")
@@ -41,15 +41,15 @@ Polarity = Annotated[str, typer.Option(help="Objects are bright, dark, or auto: 
 Preset = Annotated[
     str,
     typer.Option(
-        help="laptop, or the sizes of the paper: paper; of mask_cyclegan also stretched: laptop with the paper's "
-        "contrast, percentiles 95 to 98."
+        help="laptop; paper: the sizes of the paper; stretched (mask_cyclegan): laptop with the contrast of the paper, "
+        "percentiles 95 to 98."
     ),
 ]
 Represent = Annotated[
     str | None,
     typer.Option(
-        help="How instances are written: semantic (split by shape) or ternary (edge and core) masks; for "
-        "borrowed labels and randomised bcd (mask, contour, distance), bc, semantic or ternary."
+        help="How instances are written as channels. Without labels: semantic (split by shape) or ternary (edge and "
+        "core). With source labels and for randomised: bcd (mask, contour, distance), bc, semantic or ternary."
     ),
 ]
 SourceAxes = Annotated[str | None, inputs.of_source(help="Axes of the source, as --axes.")]
@@ -59,7 +59,7 @@ SourceUnit = Annotated[str | None, inputs.of_source(help="Unit of --source-voxel
 SourceFrames = Annotated[str | None, inputs.of_source(help="Frames of the source, as --frames.")]
 SourceMaskAbove = Annotated[
     float | None,
-    inputs.of_source(help="The source's labels are a mask: its connected parts above this are objects."),
+    inputs.of_source(help="The labels of the source are a mask: connected components above this value are objects."),
 ]
 AssumeSameSize = Annotated[
     bool,
@@ -99,7 +99,7 @@ def new(
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Measure raw images and write a commented run.yaml for them, with a picture beside it to check it by."""
+    """Measure raw images, and write a commented run.yaml for them with a preview picture."""
     from ..configure import Requests, configure, open_source, preview
     from ..core.lock import lock_outputs
     from ..core.progress import Progress

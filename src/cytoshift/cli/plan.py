@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def plan(
-    image: Annotated[str | None, typer.Argument(help="An image, of which only the shape is read.")] = None,
+    image: Annotated[str | None, typer.Argument(help="An image. Only its shape is read.")] = None,
     shape: Annotated[str | None, typer.Option(help="Or its shape in voxels, z,y,x or y,x.")] = None,
     axes: inputs.Axes = None,
     workers: inputs.Workers = 1,
@@ -24,9 +24,10 @@ def plan(
         typer.Option(help="NAME=NUMBER, repeatable: card=5e7 voxels/s of the network on a GPU, storage=2e10 bytes/s."),
     ] = None,
 ) -> None:
-    """Say how many blocks, objects, files and hours a volume takes, and what breaks first.
+    """Predict how many blocks, objects, files and hours a volume takes, and what limits it first.
 
-    Arithmetic alone: rates of one core were measured and come with the program, all of them can be set.
+    Nothing is computed but arithmetic. The speeds of one core were measured and come with the program. You can set all
+    of them.
     """
     from ..core.settings import parse
     from ..predict.blockwise.forecast import Rates, forecast, measured_rates

@@ -11,13 +11,13 @@ from .console import conclude
 
 def report(
     folder: Annotated[Path, typer.Argument(help="Run folder of train, folder of segment or bench, or cells.tif.")],
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="FILE.html; default: where the verb puts it.")] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="FILE.html; default: in the folder.")] = None,
     overwrite: inputs.Overwrite = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Write one HTML file about a run or about results, which needs no network and no other file.
+    """Write a run or results as one HTML file, which needs no network and no other file.
 
-    train, segment and bench have written it already; this makes it again, also of a run that is still going.
+    train, segment and bench write it too. This command makes it again, also of a run that is not finished.
     """
     from ..core.collisions import refuse_overlap
     from ..core.errors import UserError

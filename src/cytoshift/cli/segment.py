@@ -25,29 +25,30 @@ MISMATCH = 4  # exit code: the labels are there, but objects are of another size
 Out = Annotated[Path, typer.Option("-o", "--out", help="A .tif or .ome.zarr for one image, or a folder.")]
 Diameter = Annotated[
     float | None,
-    typer.Option(help="Of the objects, in the voxel's unit, for models of the package; default: measured."),
+    typer.Option(help="Diameter of the objects in the voxel's unit, for models of the package; default: measured."),
 ]
 Polarity = Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured; for models of the package.")]
-Threshold = Annotated[float | None, typer.Option(help="Of the foreground, 0 to 1; default: the model's.")]
+Threshold = Annotated[float | None, typer.Option(help="Foreground threshold, 0 to 1; default: the model's.")]
 MinSize = Annotated[
-    float | None, typer.Option(help="Least area or volume in the voxel's unit; default: the model's; 0: all.")
+    float | None,
+    typer.Option(help="Smallest area or volume in the voxel's unit; default: the model's; 0: all."),
 ]
-MaxHole = Annotated[float | None, typer.Option(help="Holes up to this are filled; default: all; 0: none.")]
+MaxHole = Annotated[float | None, typer.Option(help="Largest hole that is filled; default: all are; 0: none.")]
 Reach = Annotated[
-    float | None, inputs.advanced(help="Objects that belong together are not further apart; default: the model's.")
+    float | None, inputs.advanced(help="Largest distance of objects that belong together; default: the model's.")
 ]
 Tile = Annotated[str | None, inputs.advanced(help="Largest tile in voxels, z,y,x or y,x; smaller takes less memory.")]
-Overlap = Annotated[int | None, inputs.advanced(help="Of neighbouring tiles, in voxels.")]
+Overlap = Annotated[int | None, inputs.advanced(help="Overlap of neighbouring tiles, in voxels.")]
 Batch = Annotated[int | None, inputs.advanced(help="Tiles that go through the network together.")]
 Precision = Annotated[str | None, inputs.advanced(help="32, bf16 or auto: bf16 where the hardware has it.")]
 Mirror = Annotated[
-    bool, typer.Option("--mirror", help="Average over mirrored views: truer outlines, 4 (2D) or 8 times the work.")
+    bool, typer.Option("--mirror", help="Average over mirrored views: better outlines, 4 (2D) or 8 times the work.")
 ]
 AnyVoxelSize = Annotated[
     bool,
     inputs.advanced(
         "--any-voxel-size",
-        help="Voxels, or objects, 20 times as large as the model's, or as small, are meant to be.",
+        help="Accept voxels and objects 20 times larger or smaller than those of the training.",
     ),
 ]
 Raw = Annotated[
@@ -61,15 +62,16 @@ Raw = Annotated[
 Memory = Annotated[
     str | None, inputs.large(help="Block by block, with so much memory per process: 4GB. For what does not fit.")
 ]
-Block = Annotated[str | None, inputs.large(help="Voxels of a block, z,y,x or y,x; default: what fits.")]
+Block = Annotated[str | None, inputs.large(help="Block size in voxels, z,y,x or y,x; default: what fits into memory.")]
 Halo = Annotated[
-    str | None, inputs.large(help="Voxels that a block sees beyond itself; default: the model's largest objects.")
+    str | None,
+    inputs.large(help="Overlap of neighbouring blocks in voxels; default: the model's largest objects."),
 ]
 Scheduler = Annotated[
-    str | None, inputs.large(help="Who does the work: serial, threads, a dask scheduler's address, slurm or lsf.")
+    str | None, inputs.large(help="Engine: serial, threads, the address of a dask scheduler, slurm or lsf.")
 ]
 Only = Annotated[str | None, inputs.large(help="One pass of the blocks: predict, decode, link, merge or write.")]
-Keep = Annotated[bool, inputs.large("--keep", help="Keep what the passes leave for each other.")]
+Keep = Annotated[bool, inputs.large("--keep", help="Keep the intermediate files of the passes.")]
 
 
 def segment(
@@ -110,16 +112,17 @@ def segment(
 ) -> None:
     """Segment raw images: instance labels, a table of objects, a picture and a report.
 
-    A model of several classes writes labels for each: OUT/CLASS/NAME.tif, or NAME.CLASS.tif for one file; and where
-    objects of one belong to those of another a table of these pairs.
+    A model of several classes writes labels for each class: OUT/CLASS/NAME.tif, or NAME.CLASS.tif for one file. Where
+    objects of one class belong to those of another, it writes a table of the pairs.
 
-    Stopped, the same command on the same folder goes on with the images that are not finished.
+    The same command continues one that was stopped, with the images or blocks that are missing.
 
-    With --workers or --scheduler, many images are shared as whole images, and a single one that is written as OME-Zarr
-    as blocks. Volumes that do not fit go block by block, in passes: (1) predict, (2) decode, (3) link, (4) merge, (5)
-    write, and (6) audit of the seams; so does any with --memory or --block. Stopped by whatever, the same command goes
-    on with the images or blocks that are missing. Exit code 3 where the audit fails, 4 where
-    objects are 20 times as large as those that the model learnt from, or as small; the labels are kept.
+    With --workers or --scheduler, processes share many images, or the blocks of one image that is written as OME-Zarr.
+    Volumes that do not fit into memory go block by block, and so does any with --memory or --block. The passes are: (1)
+    predict, (2) decode, (3) link, (4) merge, (5) write, (6) audit of the seams between blocks.
+
+    Exit codes: 3 where the audit fails; 4 where objects are 20 times larger or smaller than those of the training. The
+    labels are kept in both cases.
     """
     from ..core.settings import parse
     from ..data.volumes import image_source

@@ -10,11 +10,11 @@ from .console import conclude
 
 
 def select(
-    run: Annotated[Path, typer.Argument(help="Run folder of 'cytoshift train' with train.snapshots=10 or so.")],
+    run: Annotated[Path, typer.Argument(help="Run folder of a training with train.snapshots=10 or so.")],
     images: inputs.Images,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Folder; default: RUN/selected.")] = None,
     thresholds: Annotated[
-        bool, typer.Option("--thresholds", help="Also choose the decoder's thresholds by the score.")
+        bool, typer.Option("--thresholds", help="Also choose the thresholds of the decoder by the score.")
     ] = False,
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
@@ -22,16 +22,16 @@ def select(
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
-    most: Annotated[int, typer.Option(min=1, help="Images that are looked at, evenly over all.")] = 8,
+    most: Annotated[int, typer.Option(min=1, help="Largest number of images that are used, evenly over all.")] = 8,
     device: inputs.Device = "auto",
     overwrite: inputs.Overwrite = False,
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Choose a state of a training by its trust score on raw images; no label is read.
+    """Choose the snapshot of a training with the best trust score on raw images. No label is read.
 
-    A warning light and no judge: where its choice is not the last state, look at both (docs/trust.md says how often
-    which was better). Writes OUT/model and OUT/select.json, with every state's score and criteria.
+    The choice is a hint. Where it is not the last snapshot, look at both (docs/trust.md says how often which was
+    better). Writes OUT/model, and OUT/select.json with the score and criteria of every snapshot.
     """
     from ..core.lock import lock_outputs
     from ..core.progress import Progress

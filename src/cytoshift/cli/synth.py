@@ -27,7 +27,7 @@ def synth(
     out: Annotated[
         Path, typer.Option("-o", "--out", help="Folder for images/, labels/ and contact.png, or a large OUT.ome.zarr.")
     ],
-    number: Annotated[int, typer.Option("--number", "-n", min=1, help="How many samples, of a pair on each side.")] = 4,
+    number: Annotated[int, typer.Option("--number", "-n", min=1, help="Samples; of a pair, on each side.")] = 4,
     seed: Annotated[int, typer.Option(help="The same seed gives the same samples.")] = 0,
     shape: Annotated[str | None, typer.Option(help="Size in voxels, Y,X or Z,Y,X, instead of the preset's.")] = None,
     memory: inputs.Memory = "2GB",
@@ -35,14 +35,14 @@ def synth(
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Make phantoms: microscope-like images with exact instance labels, and a contact sheet of them.
+    """Make phantoms: synthetic microscope images with exact instance labels, and a contact sheet.
 
-    A pair such as em-to-expansion shows one kind of tissue in two modalities; its samples are in source/ and target/.
-    A stack such as retina has a channel for each class, and labels in a folder for each; a number that nuclei and
-    golgi share is a pair.
+    A pair such as em-to-expansion shows one kind of tissue in two modalities; its samples are in source/ and target/. A
+    stack such as retina has a channel for each class, and a folder of labels for each. A number in both nuclei and
+    golgi is a pair.
 
-    OUT.ome.zarr with --shape becomes one image of any size, tiles of phantoms side by side, with its labels in
-    OUT.ome.zarr::labels/truth; stopped, the same command goes on.
+    OUT.ome.zarr with --shape becomes one image of any size, made of tiles of phantoms, with its labels in
+    OUT.ome.zarr::labels/truth. The same command continues one that was stopped.
     """
     from ..core.lock import lock_outputs
     from ..synth import PAIRS, PHANTOMS, STACKS

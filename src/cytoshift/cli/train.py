@@ -12,17 +12,17 @@ from .console import conclude
 def train(
     run: Annotated[Path, typer.Argument(help="The run.yaml, as written by 'cytoshift new'.")],
     overrides: Annotated[
-        list[str] | None, typer.Argument(help="Settings laid over the file: train.steps=500 seed=1 ...")
+        list[str] | None, typer.Argument(help="Settings that replace those of the file: train.steps=500 seed=1 ...")
     ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Run folder; default: the file's name.")] = None,
     max_minutes: Annotated[
         float | None,
-        typer.Option(help="Stop there, counted over restarts; a slow or busy machine then learns less."),
+        typer.Option(help="Stop after this time, restarts included. A slow machine then trains fewer steps."),
     ] = None,
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Train a model, with a report of it. Killed at any moment, the same command goes on from the last checkpoint."""
+    """Train a model and write a report. The same command continues a training that was stopped."""
     from ..core.errors import UserError
     from ..core.lock import OutputBusy
     from ..core.settings import parse, read_yaml

@@ -21,7 +21,7 @@ def translate(
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Draw microscope images from label images (AD-GAN 4.6), or the series of styles between the two (5.5)."""
+    """Translate label images into microscope images (AD-GAN 4.6), or show the styles between the two (5.5)."""
     from ..core.errors import UserError
     from ..core.lock import lock_outputs
     from ..core.progress import Progress

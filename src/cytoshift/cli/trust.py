@@ -28,20 +28,20 @@ def trust(
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
-    boxes: Annotated[int, typer.Option(min=1, help="Most boxes that are judged of a large image.")] = 32,
+    boxes: Annotated[int, typer.Option(min=1, help="Largest number of boxes that are judged in a large image.")] = 32,
     device: inputs.Device = "auto",
     overwrite: inputs.Overwrite = False,
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Judge labels without truth: a score for every image, a confidence for every object.
+    """Judge labels without the truth: a score for every image, a confidence for every object.
 
-    Score 0.8 means: on phantoms, where the truth is known, results like this one had an F1@0.5 of about 0.8. Where
-    nothing like it was calibrated, it says so. Takes seven passes of the network. An image of more than 17 million
-    voxels is judged in boxes spread over it: its score is theirs, and only their objects get a confidence.
+    Score 0.8 means: on phantoms, where the truth is known, similar results had an F1@0.5 of about 0.8. Where no similar
+    result was calibrated, the command says so. It runs the network seven times. An image of more than 17 million voxels
+    is judged in sampled boxes; only the objects in these get a confidence.
 
-    Writes a table of objects and a JSON beside the labels: cells.trust.csv and .json, or report/trust.csv in a folder;
-    where 'cytoshift segment' has left a report of the labels, the score is put into it.
+    Writes a table of objects and a JSON beside the labels: cells.trust.csv and .json, or report/trust.csv in a folder.
+    Where 'cytoshift segment' wrote a report of the labels, the score is added to it.
     """
     from ..core.lock import lock_outputs
     from ..core.provenance import refuse_foreign_files

@@ -27,29 +27,27 @@ def view(
         list[str] | None, typer.Argument(help="Labels of it; default: those inside of an OME-Zarr image.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option("--model", "-m", help="Model folder: what it makes of the image, where one looks.")
+        Path | None, typer.Option("--model", "-m", help="Model folder: segments the region that you look at.")
     ] = None,
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of 127.0.0.1; default: one that is free.")] = 0,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it, or print the address only.")] = True,
-    screenshot: Annotated[
-        Path | None, typer.Option(help="Write FILE.png as a browser without a screen draws it, and stop.")
-    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; default: a free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it, or print the address.")] = True,
+    screenshot: Annotated[Path | None, typer.Option(help="Write FILE.png without a screen, and stop.")] = None,
     device: inputs.Device = "auto",
     overwrite: inputs.Overwrite = False,
 ) -> None:
-    """Look at an image and labels in the browser, plane by plane and in 3D, with neuroglancer.
+    """Show an image and its labels in the browser, plane by plane and in 3D, with neuroglancer.
 
-    Nothing is copied or converted: chunks are read when they are looked at, whatever the size and the format. What
-    'cytoshift trust' and 'segment' have written about the objects is listed beside them and can be searched, as in
-    confidence<0.5. Several images of one size are frames of one. Ctrl-C ends it.
+    Nothing is copied or converted. Data of any size and format are read when you look at them. The objects are listed
+    with what 'cytoshift trust' and 'segment' wrote about them; search them as in confidence<0.5. Several images of one
+    size are frames of one image. Ctrl-C ends the viewer.
 
-    It is served on 127.0.0.1 behind a token, and nothing is loaded from elsewhere. From another machine:
-    ssh -L 8765:127.0.0.1:8765 HOST, there with --port 8765 --no-browser.
+    The viewer runs on 127.0.0.1 behind a token and loads nothing from elsewhere. From another machine: ssh -L
+    8765:127.0.0.1:8765 HOST, and there --port 8765 --no-browser.
     """
     from ..core.lock import lock_outputs
     from ..core.provenance import refuse_foreign_files
