@@ -106,7 +106,7 @@ def test_settings_of_a_run_are_those_that_new_writes(tmp_path):
     assert paths == str(tmp_path / "run-images")
     same = of_array.model_copy(update={"data": of_array.data.model_copy(update={"images": run.data.images})})
     assert same == run
-    with pytest.raises(cytoshift.UserError, match="is there already"):
+    with pytest.raises(cytoshift.UserError, match="already exists"):
         cytoshift.recipe([255 - image], voxel=voxel, out=tmp_path / "run")
     with pytest.raises(
         cytoshift.UserError, match="'stepz' is no option of a run; there are alike, assume_same_size, axes,"
@@ -141,7 +141,7 @@ def test_fit_takes_a_file_of_settings_and_a_function_follows_it(tmp_path):
     assert cytoshift.fit(str(tmp_path / "run.yaml"), tmp_path / "run") == model == tmp_path / "run" / "model"
     with pytest.raises(cytoshift.UserError, match="does not exist"):
         cytoshift.fit("nowhere.yaml")
-    with pytest.raises(cytoshift.UserError, match="where the run goes is not said; pass `out`"):
+    with pytest.raises(cytoshift.UserError, match="no folder for the run was given; pass `out`"):
         cytoshift.fit(run)
 
 

@@ -178,7 +178,7 @@ DAMAGED = [
     Bad("Zarr folder without metadata", text("a.zarr/0", "", images("a.zarr")),
         "{d}/a.zarr has no Zarr metadata (zarr.json or .zgroup or .zarray); copy the folder whole"),
     Bad("empty Zarr group", empty_group,
-        "which array of {d}/a.zarr is meant is not said, it has no array; copy it again"),
+        "{d}/a.zarr needs the name of an array, it has no array; copy it again"),
 ]  # fmt: skip
 
 NUMBERS = [
@@ -204,7 +204,7 @@ NUMBERS = [
                                       images("")),
         "the images differ in their dtypes: {d}/a.npy is uint8, {d}/b.npy is uint16; open them apart"),
     Bad("palette TIFF", tif("a.tif", FLAT, photometric="palette", colormap=np.zeros((3, 256), np.uint16)),
-        "{d}/a.tif stores colours by a palette, its numbers are no intensities; save it as gray or RGB"),
+        "{d}/a.tif stores colours with a palette, so its numbers are not intensities; save it as gray or RGB"),
 ]  # fmt: skip
 
 AXES = [

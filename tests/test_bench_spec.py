@@ -51,7 +51,7 @@ def test_entries_are_told_apart_by_what_they_say():
         ),
         ({"datasets": [{"name": "a", "images": "i"}]}, "'datasets.0.files.labels' is missing; set"),
         ({"datasets": []}, "datasets = []: list should have at least 1 item"),
-        ({"methods": [{"name": "c"}]}, "'methods.0' does not say which one; set methods.0.kind=..."),
+        ({"methods": [{"name": "c"}]}, "'methods.0' does not say its kind; set methods.0.kind=..."),
         ({"methods": [{"name": "c", "kind": "classical", "sgma": 1}]}, "there are kind, name, saddle, sigma, smallest"),
         ({"methods": [{"name": "a", "kind": "classical"}]}, "the name 'a' stands there twice"),
         ({"methods": [{"name": "../a", "kind": "classical"}]}, "a name becomes a folder"),

@@ -15,7 +15,7 @@ def test_a_stage_names_its_command_and_is_not_done_twice(tmp_path, capsys):
     staging.stage("title", ["verb", "-o", "my out"], lambda: calls.append(None), last)
     printed = capsys.readouterr().out
     assert len(calls) == 1 and printed.count("$ cytoshift verb -o 'my out'") == 2
-    assert f"{last} is there already; remove it to have this made again" in printed
+    assert f"{last} already exists; remove it to make it again" in printed
 
 
 @pytest.mark.slow
@@ -37,7 +37,7 @@ def test_the_whole_way_and_again(tmp_path, capsys, monkeypatch):
         assert (out / name).exists()
     demo.demo(out=out, steps=8)
     again = capsys.readouterr().out
-    assert again.count("is there already") == 3 and again.splitlines()[-1] == end
+    assert again.count("already exists") == 3 and again.splitlines()[-1] == end
 
 
 @pytest.mark.slow

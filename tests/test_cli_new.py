@@ -66,7 +66,7 @@ def test_the_preview_stands_beside_it(written):
 
 
 def test_settings_are_not_replaced_by_accident(written, flat):
-    with pytest.raises(UserError, match=r"run.yaml is there already; pass --overwrite"):
+    with pytest.raises(UserError, match=r"run.yaml already exists; pass --overwrite"):
         new("adgan", [str(flat[0])], out=written)
 
 

@@ -75,7 +75,7 @@ def test_what_cannot_be_converted_is_said(tmp_path):
         convert(files, str(tmp_path / "o.ome.zarr"), **more)
     with pytest.raises(UserError, match="choose a name that ends in"):
         convert(files[:1], str(tmp_path / "o.tif"), **more)
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         convert(files[:1], files[1], **more)
     with pytest.raises(UserError, match=r"0.4 and 0.5 are written"):
         convert(files[:1], str(tmp_path / "o.ome.zarr"), ngff="0.3", **more)

@@ -292,7 +292,7 @@ def test_images_and_labels_lie_as_the_other_verbs_take_them(tmp_path):
     said = json.loads((out / "dataset.json").read_text())
     assert said["licence"] == "CC0" and said["archives"][0]["checksum"] == "published" and said["cite"]
     assert not list(tmp_path.rglob("evil*"))
-    with pytest.raises(UserError, match="is there already; choose another `out`"):
+    with pytest.raises(UserError, match="already exists; choose another `out`"):
         unpack_archives(CELLS, [got], out)
 
 
@@ -411,7 +411,7 @@ def test_wishes_that_cannot_be_met(tmp_path):
     for arguments, words in (
         (("nuclei",), "there is no data set 'nuclei'; cytoshift data lists them all"),
         (("bbbc05",), "there is no data set 'bbbc05'; did you mean bbbc050"),
-        (("dsb2018",), "where dsb2018 goes is not said"),
+        (("dsb2018",), "no folder for dsb2018 was given"),
         (("nucexm", "-o", str(tmp_path / "x")), "no open address that we know of; get it from https"),
     ):
         assert words in str(run(*arguments).exception)

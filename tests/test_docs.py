@@ -225,5 +225,7 @@ def test_every_number_that_decides_results_says_what_it_is():
 
 
 def test_lines_of_the_readme_fit_a_terminal():
-    long = [f"{n}: {line}" for n, line in enumerate((ROOT / "README.md").read_text().splitlines(), 1) if len(line) > 120]
+    long = [
+        f"{n}: {line}" for n, line in enumerate((ROOT / "README.md").read_text().splitlines(), 1) if len(line) > 120
+    ]
     assert not long, "\n".join(long)

@@ -127,7 +127,7 @@ def test_one_file_gets_a_name_for_each_class(field, copied):
     names = {path.name for path in (field / "one").iterdir()}
     assert names == {f"cells.{rest}" for rest in (
         "golgi.tif", "nuclei.tif", "objects.csv", "pairs.csv", "overview.png", "report", "report.html")}  # fmt: skip
-    with pytest.raises(UserError, match=r"cells.golgi.tif is there already"):
+    with pytest.raises(UserError, match=r"cells.golgi.tif already exists"):
         run(*words, field / "one" / "cells.tif")
     run(*words, field / "two" / "cells.ome.tif")
     assert (field / "two" / "cells.nuclei.ome.tif").exists()

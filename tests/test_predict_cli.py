@@ -57,7 +57,7 @@ def test_one_image_to_one_file(model, images, tmp_path):
     for words in ("1 image: ", f"{len(found)} objects, median diameter ", " um, mean confidence 0.", "Mvoxel/s",
                   "peak memory", "GB"):  # fmt: skip
         assert words in said
-    with pytest.raises(UserError, match=r"cells.tif is there already; pass --overwrite"):
+    with pytest.raises(UserError, match=r"cells.tif already exists; pass --overwrite"):
         segment(model, images / "field0.tif", "-o", out)
     segment(model, images / "field1.tif", "-o", out, "--overwrite")
     assert rows(tmp_path / "out" / "cells.objects.csv")[0]["image"] == "field1"
@@ -116,7 +116,7 @@ def test_another_request_does_not_mix_with_the_first(model, images, tmp_path):
 def test_what_is_in_the_way_stays(model, images, tmp_path):
     (tmp_path / "out").mkdir()
     tifffile.imwrite(tmp_path / "out" / "field1.tif", np.ones((4, 4), np.uint8))
-    with pytest.raises(UserError, match=r"field1.tif is there already"):
+    with pytest.raises(UserError, match=r"field1.tif already exists"):
         segment(model, images, "-o", tmp_path / "out")
     assert tifffile.imread(tmp_path / "out" / "field1.tif").shape == (4, 4)
     (tmp_path / "file").write_text("")

@@ -62,7 +62,7 @@ def test_blocks_from_the_command_line_are_the_whole(model, tmp_path):
     report = json.loads((tmp_path / "cells.seams.json").read_text())
     assert report["verdict"] == "passed" and report["blocks"]["count"] == 4 and "seam audit: passed" in said
     assert (tmp_path / "cells.overview.png").is_file() and not (tmp_path / "cells.blocks").exists()
-    with pytest.raises(UserError, match=r"cells.ome.zarr is there already"):
+    with pytest.raises(UserError, match=r"cells.ome.zarr already exists"):
         segment(model, image, "-o", out, "--block", "80,90")
 
 
@@ -140,7 +140,7 @@ def test_an_end_between_the_labels_and_the_report_is_made_good(model, tmp_path, 
     for name in names(tmp_path / "whole"):
         if name not in ("cells.report.html", "cells.report/facts.json"):
             assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
-    with pytest.raises(UserError, match="is there already; pass --overwrite"):
+    with pytest.raises(UserError, match="already exists; pass --overwrite"):
         segment(*command[1:])
 
 

@@ -116,7 +116,7 @@ def test_one_image_to_one_file(model, images, tmp_path):
         assert list(stored.attrs["channels"]) == ["image", "foreground", "contour", "distance"]
         assert stored.attrs["element_size_um"].tolist() == [0.5, 0.5]
     assert sorted(file.name for file in path.parent.iterdir()) == ["pred.h5"]
-    with pytest.raises(UserError, match=r"pred.h5 is there already; pass --overwrite to replace it or another place"):
+    with pytest.raises(UserError, match=r"pred.h5 already exists; pass --overwrite to replace it or another place"):
         segment(model, images / "field0.tif", "-o", tmp_path / "b.tif", "--raw", path)
     before = read(path)
     segment(model, images / "field1.tif", "-o", tmp_path / "a.tif", "--raw", path, "--overwrite")
@@ -160,7 +160,7 @@ def test_a_folder_for_many_and_finished_is_what_has_all(model, images, tmp_path,
     assert (raw / "field1.h5").read_bytes() == whole and len(calls) == 8
     assert "; 3 had been finished before" in segment(model, images, "-o", out, "--raw", raw)
     assert "; 3 had been finished before" in segment(model, images, "-o", out) and len(calls) == 8
-    with pytest.raises(UserError, match=r"field0.h5 is there already; pass --overwrite to replace it or another place"):
+    with pytest.raises(UserError, match=r"field0.h5 already exists; pass --overwrite to replace it or another place"):
         segment(model, images, "-o", tmp_path / "other", "--raw", raw, "--threshold", "0.5")
     assert not (tmp_path / "other").exists()
     segment(model, images, "-o", tmp_path / "other", "--raw", raw, "--threshold", "0.5", "--overwrite")
@@ -178,7 +178,7 @@ def test_a_folder_for_many_and_finished_is_what_has_all(model, images, tmp_path,
         ),
         ("in/field0.tif", "a.tif", "x.tif", "raw predictions are HDF5, .*x.tif is neither .* ends in .h5 or a folder"),
         ("in/field0.tif", "a.tif", "taken", "raw predictions are HDF5, .*taken is neither such a file nor a folder"),
-        ("in/field0.tif", "a.tif", "mine.h5", "mine.h5 is there already and holds no raw predictions; pass another"),
+        ("in/field0.tif", "a.tif", "mine.h5", "mine.h5 already exists and holds no raw predictions; pass another"),
         ("in", "out", "out", "labels lie alone in .*out; pass another folder to --raw, such as .*raw"),
         ("in/field0.tif", "out", "out/x.h5", "labels lie alone in .*out; pass another folder"),
     ],

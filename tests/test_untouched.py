@@ -259,7 +259,7 @@ def test_a_file_of_somebody_else_is_replaced_only_where_that_is_asked_for(place,
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"mine")
     before = hashes(place)
-    with pytest.raises(UserError, match=r"is there already|exists"):
+    with pytest.raises(UserError, match=r"already exists|exists"):
         cytoshift(*words)
     assert hashes(place) == before
     if words[0] == "import-config":
@@ -274,7 +274,7 @@ def test_a_training_does_not_begin_among_files_of_somebody_else(place, there):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")
     before = hashes(place)
-    with pytest.raises(UserError, match="is there already and of no training"):
+    with pytest.raises(UserError, match="already exists, and no training wrote it"):
         cytoshift("train", "settings.yaml", "-o", "r")
     assert hashes(place) == before
 
@@ -285,7 +285,7 @@ def test_a_benchmark_does_not_begin_among_files_of_somebody_else(place, there):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")
     before = hashes(place)
-    with pytest.raises(UserError, match="is there already and of no benchmark"):
+    with pytest.raises(UserError, match="already exists, and no benchmark wrote it"):
         cytoshift("bench", "spec.yaml", "-o", "r", "--data", ".")
     assert hashes(place) == before
 
@@ -296,7 +296,7 @@ def test_a_report_replaces_reports_alone(place):
     assert is_own_result(page)
     cytoshift("report", "q")
     page.write_text("<html>mine</html>")
-    with pytest.raises(UserError, match="is there already and not evidently a result of this program"):
+    with pytest.raises(UserError, match="already exists, and it does not look like a result of this program"):
         cytoshift("report", "q")
     assert page.read_text() == "<html>mine</html>"
     cytoshift("report", "q", "--overwrite")
@@ -325,7 +325,7 @@ def test_another_request_does_not_replace_what_one_made(place):
     cytoshift("synth", "sparse-2d", "-n", "1", "--shape", "64,64", "-o", "ph")
     cytoshift("synth", "sparse-2d", "-n", "2", "--shape", "64,64", "-o", "ph")
     before = hashes(place / "ph")
-    with pytest.raises(UserError, match="is there already and of no such command; pass --overwrite"):
+    with pytest.raises(UserError, match="already exists, and this command did not write it; pass --overwrite"):
         cytoshift("synth", "sparse-2d", "-n", "1", "--shape", "64,64", "--seed", "7", "-o", "ph")
     assert hashes(place / "ph") == before
     cytoshift("synth", "sparse-2d", "-n", "1", "--shape", "64,64", "--seed", "7", "-o", "ph", "--overwrite")

@@ -390,7 +390,7 @@ def fit(
     else:
         file, settings = None, run if isinstance(run, Run) else parse(Run, dict(run), "settings")
         if out is None:
-            raise UserError("where the run goes is not said; pass `out`")
+            raise UserError("no folder for the run was given; pass `out`")
         place = Path(out)
     with follow_progress(progress):
         return fit_settings(settings, place, progress is None, file)

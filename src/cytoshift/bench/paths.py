@@ -41,4 +41,4 @@ def refuse_foreign_folder(out: Path) -> None:
     for name in RESULTS:
         path = out / name
         if path.exists() and not provenance.is_own_result(path) and not (path.is_dir() and not any(path.iterdir())):
-            raise UserError(f"{path} is there already and of no benchmark; choose another `out`, or remove it")
+            raise UserError(f"{path} already exists, and no benchmark wrote it; choose another `out`, or remove it")

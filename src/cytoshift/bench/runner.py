@@ -92,7 +92,7 @@ def run_cells(
                         yield wave[number], outcome
             except WorkersDied as error:
                 raise UserError(
-                    "a process that ran a cell was killed, often for want of memory; the same command goes on, "
+                    "a process that ran a cell was killed, often because memory ran out; the same command goes on, "
                     f"with fewer `jobs` than {jobs}"
                 ) from error
 

@@ -151,7 +151,7 @@ class Files(LaterSettings, NamedEntry):
         if not {*self.pairs, *self.pairs.values()} <= set(names):
             raise ValueError(f"pairs names {', '.join({*self.pairs, *self.pairs.values()})}, labels {', '.join(names)}")
         if self.folds and (self.train or self.train_labels or self.frames or self.train_frames):
-            raise ValueError("folds take turns with the images that are there; leave train and frames out")
+            raise ValueError("folds divide the images; leave train and frames out")
         return self
 
 

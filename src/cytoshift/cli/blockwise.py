@@ -91,11 +91,11 @@ def first_too_large(segmenter: "Segmenter", volumes: "list[Volume]", workers: in
 def refuse_options(outputs: "Outputs") -> None:
     """What is for whole images alone."""
     if outputs.raw is not None:
-        raise UserError("raw predictions are written of images in one piece; leave --raw out, or the wishes for blocks")
+        raise UserError("raw predictions need the whole image in one piece; leave out --raw, or the options for blocks")
     if outputs.pairs:
         raise UserError(
-            "which object belongs to which is told of images in one piece; cut the image into parts that fit, or take "
-            "a model of one class"
+            "which objects belong together is computed on whole images only; cut the image into parts that fit into "
+            "memory, or use a model of one class"
         )
     if outputs.single and outputs.file.suffix.lower() != ".zarr":
         raise UserError(

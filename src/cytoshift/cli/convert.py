@@ -54,7 +54,7 @@ def convert(
     wish = image_source(list(image), axes, channel, 0, voxel, unit)
     refuse_inputs([out], [None if labels else wish], labels=[wish if labels else None])
     kind = LabelStore if labels else ImageStore
-    taken = UserError(f"{out} is there already; pass --overwrite to replace it, or choose another name")
+    taken = UserError(f"{out} already exists; pass --overwrite to replace it, or choose another name")
     if Path(out).is_file() and not overwrite:
         raise taken
     place = resolve_target(out, version, labels)[0]
@@ -99,6 +99,6 @@ def process_map(count: int) -> "Iterator[Any]":
             yield pool.map
     except WorkersDied as error:
         raise UserError(
-            "processes died again and again at the same box, as they do where memory ends; pass a smaller --memory or "
+            "processes died repeatedly at the same box, probably because memory ran out; pass a smaller --memory or "
             "fewer --workers, the same command goes on where this one stopped"
         ) from error

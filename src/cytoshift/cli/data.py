@@ -46,7 +46,7 @@ def data(
         return
     chosen = find_sets(name)
     if out is None:
-        raise UserError(f"where {name} goes is not said; pass -o {name}")
+        raise UserError(f"no folder for {name} was given; pass -o {name}")
     if closed := [one for one in chosen if not one.files]:
         raise UserError(f"{closed[0].name} has no open address that we know of; get it from {closed[0].page}")
     if folder is None:

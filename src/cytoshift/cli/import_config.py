@@ -46,4 +46,4 @@ def import_config(
 def refuse_settings(out: Path, overwrite: bool) -> None:
     """Settings are changed by hand, so that nobody's are replaced without being asked."""
     if out.exists() and not overwrite:
-        raise UserError(f"{out} is there already; pass --overwrite to replace it or another -o")
+        raise UserError(f"{out} already exists; pass --overwrite to replace it or another -o")

@@ -33,7 +33,7 @@ def plan(
     from ..predict.blockwise.forecast import Rates, forecast, measured_rates
 
     if (image is None) == (shape is None):
-        raise UserError("the volume is not said; pass an image, or its size by --shape 1000,10000,100000")
+        raise UserError("no volume was given; pass an image, or its size by --shape 1000,10000,100000")
     wanted = inputs.whole_numbers(shape, "--shape", "1000,10000,100000") or shape_of(str(image), axes)
     if len(wanted) not in (2, 3) or min(wanted) < 1:
         raise UserError(f"shape {wanted} is that of no image; write --shape z,y,x or y,x")

@@ -17,7 +17,7 @@ def stage(title: str, words: list[Any], work: Callable[[], Any], done: Path | No
     say(f"\n{title}", bold=True)
     say(f"$ cytoshift {shlex.join(map(str, words))}", fg="cyan")
     if done is not None and done.exists():
-        say(f"{done} is there already; remove it to have this made again")
+        say(f"{done} already exists; remove it to make it again")
     else:
         work()
 

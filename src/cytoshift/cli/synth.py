@@ -50,7 +50,7 @@ def synth(
     wanted = inputs.whole_numbers(shape, "--shape", "48,128,128")
     if out.suffix.lower() == ".zarr":
         if wanted is None:
-            raise UserError(f"{out} becomes one large image, whose size is not said; pass --shape, as in 8192,8192")
+            raise UserError(f"{out} becomes one large image, but no size was given; pass --shape, as in 8192,8192")
         with lock_outputs(out):
             words = write_mosaic(preset, out, seed, wanted, memory, overwrite)
         conclude(as_json, words, verb="synth", preset=preset, seed=seed, shape=list(wanted), out=out)
@@ -136,7 +136,9 @@ def write_mosaic(preset: str, out: Path, seed: int, shape: tuple[int, ...], memo
     request = {"synth": {"preset": preset, "seed": seed, "shape": list(shape)}}
     there = out.exists() and read_kept_note(out).get("synth") == request["synth"]
     if out.exists() and not there and not overwrite:
-        raise UserError(f"{out} is there already and of no such command; pass --overwrite to replace it or another -o")
+        raise UserError(
+            f"{out} already exists, and this command did not write it; pass --overwrite to replace it or another -o"
+        )
     if not there or overwrite:
         image = ImageStore.create(out, shape, mosaic.image.dtype, mosaic.voxel, axes)
         copy_array(mosaic.image, image, f"{preset} (seed {seed})", share)

@@ -133,7 +133,7 @@ def assume_same_size(images: ImageSource, source: SourceSurvey) -> Survey:
     if voxel.unit != source.voxel.unit:
         raise UserError(
             f"the target is in {voxel.unit}, the source in {source.voxel.unit}; declare both voxel sizes in one unit "
-            "to take their objects to be alike"
+            "to assume the same size of their objects"
         )
     seen = Measurement(
         unit=voxel.unit, ndim=voxel.ndim, polarity="dark" if source.dark else "bright", polarity_confidence=1.0,

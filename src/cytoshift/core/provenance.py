@@ -78,7 +78,8 @@ def refuse_foreign_files(paths: Iterable[Path], overwrite: bool) -> None:
     for path in paths:
         if not overwrite and path.exists() and not is_own_result(path):
             raise UserError(
-                f"{path} is there already and not evidently a result of this program; pass `overwrite` to replace it "
+                f"{path} already exists, and it does not look like a result of this program; pass `overwrite` to "
+                "replace it "
                 "or another `out`"
             )
 

@@ -58,7 +58,7 @@ def parse(kind: type[S], data: Any, where: str = "settings") -> S:
         if first["type"] == "missing":
             raise UserError(f"{where}: '{key}' is missing; set {key}=...") from None
         if first["type"] == "union_tag_not_found":
-            raise UserError(f"{where}: '{key}' does not say which one; set {key}.kind=...") from None
+            raise UserError(f"{where}: '{key}' does not say its kind; set {key}.kind=...") from None
         message = " ".join(first["msg"].removeprefix("Value error, ").split())
         got = "" if isinstance(first["input"], dict) else f" = {shorten(repr(first['input']))}"
         raise UserError(f"{where}: {key}{got}: {message[0].lower() + message[1:]}") from None

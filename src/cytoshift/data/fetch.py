@@ -199,7 +199,7 @@ class ResumedDownload:
                     if first and (kind == "text/html" or block.lstrip().lower().startswith(PAGE)):
                         discard_part(part)
                         raise UserError(
-                            f"{url} gave a web page and no archive, as where a login is asked for; open it in a "
+                            f"{url} returned a web page instead of an archive, perhaps a login; open it in a "
                             f"browser, and put the file into {part.parent} under the name {self.name}"
                         )
                     first = False

@@ -32,7 +32,7 @@ def find_files(argument: str) -> FoundFiles:
     if not is_short(path):
         raise UserError(f"{head} has a name that is too long for any file; check the path")
     if not is_text(head):
-        raise UserError(f"{head} is no name in UTF-8, which results could not carry; rename it")
+        raise UserError(f"{head} has a name that is not UTF-8, so results cannot carry it; rename it")
     if path.is_dir() and not is_image(path):
         return FoundFiles(tuple(images_in_folder(path)), part, path.resolve().name)
     if path.exists():
@@ -63,9 +63,11 @@ def refuse_names(files: Iterable[Path]) -> None:
     """Raises UserError for a name that results could not carry, and for a link to nothing."""
     for file in files:
         if not is_text(str(file)):
-            raise UserError(f"{file} is no name in UTF-8, which results could not carry; rename it, or take it out")
+            raise UserError(
+                f"{file} has a name that is not UTF-8, so results cannot carry it; rename it, or take it out"
+            )
         if file.is_symlink() and not file.exists():
-            raise UserError(f"{file} is a link that leads nowhere; take it out, or bring back what it stands for")
+            raise UserError(f"{file} is a link to a file that does not exist; remove the link, or restore the file")
 
 
 def is_text(name: str) -> bool:

@@ -27,7 +27,8 @@ def claim_folder(out: Path, request: dict[str, Any], places: Iterable[Path], ove
         for path in places:
             if path.exists() and not is_own_result(path):
                 raise UserError(
-                    f"{path} is there already and of no such command; pass `overwrite` to replace it or another `out`"
+                    f"{path} already exists, and this command did not write it; pass `overwrite` to replace it or "
+                    "another `out`"
                 )
     if not same:
         write_json(note, wish)

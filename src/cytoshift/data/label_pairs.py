@@ -22,7 +22,7 @@ def match_names(images: list[Volume], truths: list[Volume], what: str) -> Pairs:
     elif (frames := frame_numbers(keys)) and (theirs := frame_numbers(list(by_name))):
         keys, by_name = frames, dict(zip(theirs, truths))
     if missing := next((image.name for key, image in zip(keys, images) if key not in by_name), None):
-        raise UserError(f"{what}: image '{missing}' has no labels of its name; rename the files alike")
+        raise UserError(f"{what}: image '{missing}' has no labels of its name; give both files one name")
     pairs = [(image, by_name[key]) for key, image in zip(keys, images)]
     for image, truth in pairs:
         if image.shape != truth.shape:

@@ -39,7 +39,7 @@ def unpack_archives(data: Public, archives: Sequence[FetchedArchive], out: Path)
     Raises UserError where something is there already, an archive is damaged or holds nothing that is known.
     """
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        raise UserError(f"{out} is there already; choose another `out`, or remove it")
+        raise UserError(f"{out} already exists; choose another `out`, or remove it")
     count: dict[str, int] = defaultdict(int)
     with atomic_path(out) as beside:
         beside.mkdir()

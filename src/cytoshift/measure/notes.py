@@ -32,7 +32,8 @@ def doubt_notes(measured: Measurement, vote: Polarity) -> list[str]:
         )
     if seen["polarity"] < DOUBT:
         notes.append(
-            "bright and dark structures look alike, as in noise: look at the images and declare the polarity yourself"
+            "bright and dark structures look the same, as in noise: look at the images and declare the polarity "
+            "yourself"
         )
     elif vote != measured.polarity:
         notes.append(f"polarity is declared {measured.polarity}, but the compact structures are the {vote} ones")
@@ -66,7 +67,7 @@ def shape_notes(measured: Measurement, voxel: Voxel) -> list[str]:
     notes = []
     low, middle, high = (measured.diameters[q] for q in (5, 50, 95))
     if middle < COARSE * min(voxel.size):
-        notes.append(f"objects are only {middle / min(voxel.size):.1f} voxels wide: shapes cannot be told")
+        notes.append(f"objects are only {middle / min(voxel.size):.1f} voxels wide: their shapes cannot be measured")
     if high > SPREAD * low:
         notes.append(f"sizes differ {high / low:.0f}-fold: are these images of one kind, and free of debris?")
     axial = measured.axial_elongation

@@ -51,7 +51,7 @@ class Claims:
                 f"another `out`"
             )
         elif old and (outputs.single or there is None):
-            there_already = f"{label_name(outputs, old[0])} is there already"
+            there_already = f"{label_name(outputs, old[0])} already exists"
             raise UserError(f"{there_already}; pass `overwrite` to replace it or another `out`")
         else:
             if there is None:
@@ -86,7 +86,7 @@ class Claims:
         if overwrite or self.outputs.single:
             return None
         raise UserError(
-            f"{self.path} is damaged, so what the folder holds is not known; pass `overwrite` or another `out`"
+            f"{self.path} is damaged, so the contents of the folder are not known; pass `overwrite` or another `out`"
         )
 
     def write(self, images: dict[str, str]) -> None:

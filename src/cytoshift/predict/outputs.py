@@ -237,7 +237,7 @@ def refuse_names(paths: Iterable[Path]) -> None:
         try:
             length = len(claimed_folder(path).name.encode())
         except UnicodeEncodeError:
-            raise UserError(f"{path} is no name in UTF-8; choose another `out`") from None
+            raise UserError(f"{path} is not a UTF-8 name; choose another `out`") from None
         if length + ROOM > LONGEST:
             raise UserError(
                 f"{path} has a name of {length} bytes, and files have {LONGEST}, of which {ROOM} are needed while they "

@@ -80,9 +80,9 @@ class RawFiles:
             return
         words = made_by(path)
         if words is None:
-            raise UserError(f"{path} is there already and holds no raw predictions; pass another place to `raw`")
+            raise UserError(f"{path} already exists and holds no raw predictions; pass another place to `raw`")
         if not overwrite and (anew or words != self.words(volume)):
-            raise UserError(f"{path} is there already; pass `overwrite` to replace it or another place to `raw`")
+            raise UserError(f"{path} already exists; pass `overwrite` to replace it or another place to `raw`")
 
     def path(self, volume: Volume) -> Path:
         return self.where if self.single else self.where / f"{volume.name}.h5"

@@ -70,7 +70,7 @@ def mask_stream(run: Run, working: Voxel) -> SyntheticMasks:
 def synthetic_stream(run: Run, working: Voxel) -> DrawnImages:
     if run.randomised is None:
         raise UserError(
-            f"method '{run.method}' learns from synthetic images, and the settings do not say how they are drawn; "
+            f"method '{run.method}' learns from synthetic images, but the settings do not describe them; "
             f"'cytoshift new {run.method}' writes `randomised`"
         )
     return DrawnImages(run.randomised, run.represent, working, run.patch, run.seed, run.data.augment)

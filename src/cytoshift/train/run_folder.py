@@ -75,7 +75,7 @@ def refuse_foreign_folder(out: Path) -> None:
         return
     for path in (out / name for name in WRITTEN):
         if path.exists() and not is_own_result(path):
-            raise UserError(f"{path} is there already and of no training; choose another `out`, or remove it")
+            raise UserError(f"{path} already exists, and no training wrote it; choose another `out`, or remove it")
 
 
 def claim_settings(out: Path, run: Run) -> None:

@@ -196,7 +196,7 @@ class Run(Settings):
                 there = ", ".join(names) or "none, as represent is of one class"
                 raise ValueError(f"{word} has the classes {', '.join(by_name)}, represent has {there}")
         if sum(given is not None for given in (self.prior, self.priors, self.cells)) > 1:
-            raise ValueError("prior, priors and cells say twice how masks are drawn; leave one of them")
+            raise ValueError("prior, priors and cells all describe the synthetic masks; keep one of them")
         if self.cells and (not names or not set(names) <= set(CLASSES)):
             raise ValueError(f"cells draws {' and '.join(CLASSES)}, represent has {', '.join(names) or 'no classes'}")
         if several and (self.prior or isinstance(given["source.labels"], ImageSource)):

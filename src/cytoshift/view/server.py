@@ -107,7 +107,7 @@ class Server:
         binary = browser or next(filter(None, map(shutil.which, BROWSERS)), None)
         if binary is None:
             raise UserError(
-                f"a picture is asked for, which a browser draws, and none of {', '.join(BROWSERS)} is on the path; "
+                f"a screenshot needs a browser, and none of {', '.join(BROWSERS)} is on the path; "
                 "install Chromium, or leave `screenshot` out"
             )
         with self.viewer.config_state.txn() as shown:
@@ -134,7 +134,7 @@ class Server:
                 process.wait()
         if not found:
             raise UserError(
-                f"{binary} has drawn nothing for {PATIENCE:.0f} s; leave `screenshot` out to see why in a browser"
+                f"{binary} showed nothing for {PATIENCE:.0f} s; leave `screenshot` out to see why in a browser"
             )
         with atomic_path(path) as beside:
             beside.write_bytes(add_mark(answers[0].image))

@@ -94,7 +94,7 @@ def collection(path: Path, place: str, group: Any, level: int, labels: bool) -> 
         return [plain_array(path, f"{place}{separator}{arrays[0]}", group[arrays[0]])]
     stock = ", ".join(arrays[:20]) or "no array"
     cure = f"write {place}{separator}{arrays[0]}" if arrays else "copy it again"
-    raise UserError(f"which array of {place} is meant is not said, it has {stock}; {cure}")
+    raise UserError(f"{place} needs the name of an array, it has {stock}; {cure}")
 
 
 def fields_of(said: dict[str, Any]) -> list[str]:

@@ -92,7 +92,9 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
         )
     plain = series.kind not in ("imagej", "ome")
     if plain and not labels and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-        raise UserError(f"{path} stores colours by a palette, its numbers are no intensities; save it as gray or RGB")
+        raise UserError(
+            f"{path} stores colours with a palette, so its numbers are not intensities; save it as gray or RGB"
+        )
     refuse_colours(path, page, labels)
     chosen = series.levels[level]
     refuse_empty_promises(path, chosen.keyframe)

@@ -88,7 +88,7 @@ def segment_blockwise(
         begin_job(work)
         job, before = prepare_job(segmenter, volume, outputs, work, engine, wishes, options, source)
         if before:
-            say(f"settings have changed ({before}): what they decide about starts afresh")
+            say(f"settings have changed ({before}): passes that depend on them start again")
         for sentence in job.plan.sentences(wishes.memory, expected_extent(segmenter, volume.voxel)[1]):
             say(sentence)
         key = ""
