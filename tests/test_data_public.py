@@ -178,7 +178,9 @@ def test_a_part_of_another_version_is_not_put_behind_what_is_there(server, tmp_p
 @pytest.mark.parametrize("known", [True, False])
 def test_a_web_page_is_no_archive(server, tmp_path, body, kind, known):
     server.content, server.kind = body, kind
-    with pytest.raises(UserError, match=r"gave a web page and no archive.* put the file into .* the name data.zip"):
+    with pytest.raises(
+        UserError, match=r"returned a web page instead of an archive.* put the file into .* the name data.zip"
+    ):
         fetch_archive(file_of(server, known), tmp_path, quiet)
     assert list(tmp_path.iterdir()) == []
     server.content, server.kind = CONTENT, ""

@@ -254,7 +254,11 @@ ROWS = [
     Row("a name that clears the screen", folder("a\x1b[2J.tif"), "info {d}/in", 0, r"a\x1b[2J"),
     Row("a name in brackets", folder("[bold]x.tif"), "info {d}/in", 0, "[bold]x"),
     Row(
-        "a name that is no UTF-8", bytes_of_a_name, "segment {m} {d}/in -o {d}/out", 2, r"a\xff.tif is no name in UTF-8"
+        "a name that is no UTF-8",
+        bytes_of_a_name,
+        "segment {m} {d}/in -o {d}/out",
+        2,
+        r"a\xff.tif has a name that is not UTF-8",
     ),
     Row(
         "a name too long for results",
@@ -294,7 +298,9 @@ ROWS = [
         "which are never loaded; pass Cellpose's masks as PNG or TIFF",
     ),
     Row("masks beside images", with_masks, "info {d}/in", 2, "take out a_cp_masks, which looks like a mask"),
-    Row("a broken link", link, "info {d}/in", 2, "{d}/in/b.tif is a link that leads nowhere; take it out"),
+    Row(
+        "a broken link", link, "info {d}/in", 2, "{d}/in/b.tif is a link to a file that does not exist; remove the link"
+    ),
     # files/13-small
     Row(
         "one value",

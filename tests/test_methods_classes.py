@@ -262,7 +262,7 @@ def test_both_classes_are_learnt_from_a_folder_for_each(stacks, tmp_path, method
         ({"priors": {"golgi": PRIORS["golgi"]}}, "priors has the classes golgi, represent has golgi, nuclei"),
         ({"prior": PRIORS["golgi"]}, "prior is of one class, represent has golgi, nuclei"),
         ({"priors": PRIORS, "tune": True}, "tune finds thresholds of one class"),
-        ({"priors": PRIORS, "cells": CELLS}, "prior, priors and cells say twice how masks are drawn"),
+        ({"priors": PRIORS, "cells": CELLS}, "prior, priors and cells all describe the synthetic masks"),
         ({"cells": CELLS, "represent": {"kind": "semantic"}}, "cells draws golgi and nuclei, represent has no classes"),
         ({"priors": PRIORS, "represent": {"kind": "semantic"}}, "priors has the classes golgi, nuclei, .* none"),
     ],

@@ -101,7 +101,7 @@ def test_frames_of_a_series_go_block_by_block_into_a_folder(model, tmp_path):
     (["--block", "8,8,8"], "block 8,8,8 asked for, the image has 2 axes"),
     (["--memory", "700MB", "--block", "512,512"], r"a memory of 0\.7 GB asked for, a block of 60 x 70 voxels"),
     (["--only", "finish", "--block", "64,64"], "pass 'finish' is not known; --only takes predict, decode"),
-    (["--block", "64,64", "--raw", "raw.h5"], "raw predictions are written of images in one piece"),
+    (["--block", "64,64", "--raw", "raw.h5"], "raw predictions need the whole image in one piece"),
     (["--scheduler", "tcp://127.0.0.1:9", "--block", "64,64"], "no dask scheduler answers"),
 ])  # fmt: skip
 def test_wishes_that_cannot_be_met(model, tmp_path, words, sentence, monkeypatch):

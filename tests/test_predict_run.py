@@ -13,6 +13,13 @@ from cytoshift.represent import Semantic
 from predicting import nuclei, segmenter, volume
 
 
+class Record(list):
+    """What a network has seen; copies of the network write into the same list."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
 class Bright(torch.nn.Module):
     """A network by eye: what is brighter than the middle of the range is an object. Remembers what it saw."""
 
@@ -21,7 +28,7 @@ class Bright(torch.nn.Module):
     def __init__(self):
         super().__init__()
         self.gain = torch.nn.Parameter(torch.tensor(20.0), requires_grad=False)
-        self.seen = []
+        self.seen = Record()
 
     def forward(self, x):
         self.seen.append(x)

@@ -72,7 +72,7 @@ def test_a_training_in_3d_learns_from_synthetic_images_and_tunes_on_others(tmp_p
 
 def test_a_method_without_randomised_says_what_is_missing(flat, tmp_path):
     run = settings(survey_images(ImageSource(paths=str(flat)))).model_dump(mode="json")
-    with pytest.raises(UserError, match="do not say how they are drawn"):
+    with pytest.raises(UserError, match="the settings do not describe them"):
         fit(parse(Run, overlay_settings(run, TINY | {"randomised": None}), "tiny"), tmp_path / "run", quiet=True)
 
 

@@ -38,7 +38,7 @@ from ...model.segmenter import ScaleEntry, entry_numbers
 from ...represent import Part, RepresentationSettings
 from ...represent.base import StoredChannels
 from ..network import TiledNetwork, multiple
-from ..norms import STATISTICS, load_statistics
+from ..norm_statistics import STATISTICS, load_statistics
 from ..pipeline import Options, Pipeline
 from ..tiles import Cover, blend_tiles, round_sums
 from ..working import Working

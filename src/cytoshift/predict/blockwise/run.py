@@ -34,7 +34,7 @@ from ...model.segmenter import scale_entry
 from ..calibration import expected_extent
 from ..claims import differences
 from ..network import measure, multiple
-from ..norms import STATISTICS, save_statistics, writing_safetensors
+from ..norm_statistics import STATISTICS, save_statistics, writing_safetensors
 from ..pipeline import Options, refuse_mismatch
 from ..tiles import place_tiles
 from ..working import Working
