@@ -62,6 +62,10 @@ cytoshift doctor
 # Where something is missing or too small that the command names, ending in a sentence: that is right as well.
 ALLOWED = (r"pip install '[a-z]+\[[a-z]+\]'|pip install 'cytoshift\[[a-z]+\]'", r"/dev/shm has [0-9.e+]+ MB free")
 
+AFTER = (  # headings of README, whose commands need what "Your images" has left
+    "How good is it, without labels?", "Look at the result", "Volumes that do not fit into memory", "Public data sets",
+)  # fmt: skip
+
 
 def sections() -> dict[str, list[str]]:
     """Commands of each block of README that has some, under the block's heading."""
@@ -88,8 +92,9 @@ def main() -> int:
     (first / "phantoms" / "images").rename(first / "images")
     for name in ("images", "truth"):
         (first / name / "sparse-2d_000.tif").rename(first / name / "cells.tif")
+    walk.all("one", blocks.pop("Labels at once"))
     walk.all("one", [*blocks.pop("Your images"), "cytoshift convert images/cells.tif brain.ome.zarr"])
-    for heading in ("How good is it, without labels?", "Look at it", "Volumes that do not fit", "Public data sets"):
+    for heading in AFTER:
         walk.all("one", blocks.pop(heading))
     (first / "Base.yaml").write_text(BASE)
     (first / "BCD.yaml").write_text(BCD)
