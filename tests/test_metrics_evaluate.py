@@ -1,6 +1,7 @@
 """`cytoshift evaluate` on files."""
 
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -168,7 +169,7 @@ def said(*words):
     return result.stdout, result.stderr
 
 
-def test_the_truth_comes_first_and_is_never_exchanged_in_silence(folders, tmp_path):
+def test_the_truth_comes_first_and_is_never_exchanged_in_silence(folders, tmp_path, monkeypatch):
     """Precision and recall of PRED are 1 and 1/2: exchanged, they would show."""
     pred, truth = (f"{folder}/a.tif" for folder in folders)
     right = {"object_precision": 1.0, "object_recall": 0.5}
@@ -185,6 +186,8 @@ def test_the_truth_comes_first_and_is_never_exchanged_in_silence(folders, tmp_pa
     account.mkdir()
     (account / "facts.json").write_text(json.dumps({"kind": "segment"}))
     assert numbers(truth, pred) == (right, "")
+    monkeypatch.chdir(tmp_path)  # as README writes it
+    assert "Dice" in said(*(f"{Path(one).name}/" for one in reversed(folders)), "--no-report")[0]
     found, warned = numbers(pred, truth)
     assert found == right and f"write: cytoshift evaluate {truth} {pred}" in warned
     assert "one truth and one prediction are compared" in said(truth)[1]

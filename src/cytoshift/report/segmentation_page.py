@@ -1,6 +1,6 @@
 """The page of a call of `segment`, from the folder of its account (predict/account.py)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -210,5 +210,7 @@ def stage_times(facts: Mapping[str, Any]) -> Time | None:
 
 def account_of(folder: Path) -> Path | None:
     """The account of a folder of results, or of the folder that lies beside a single file; None where there is none."""
-    places: Sequence[Path] = (folder, folder / "report", folder.with_name(f"{folder.stem.removesuffix('.ome')}.report"))
+    places = [folder, folder / "report"]
+    if folder.name:  # "." has none that a report could stand beside
+        places.append(folder.with_name(f"{folder.stem.removesuffix('.ome')}.report"))
     return next((place for place in places if is_segmentation(place)), None)
