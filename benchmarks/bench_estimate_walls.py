@@ -54,7 +54,8 @@ def main() -> None:
             seen = estimate([volumes[0].load()], [VOXEL], "bright")
             row |= {"estimate": seen.whole_diameters[50], "confidence": seen.confidence}
             if model is not None:
-                row["fit"] = fit(model, volumes, polarity="bright").diameter or 0.0
+                fitted = fit(model, volumes, polarity="bright")
+                row["fit"] = fitted.found or fitted.diameter or 0.0
         except UserError as error:
             print(f"{number}: {error}")
             row |= {"estimate": 0.0, "confidence": 0.0, "fit": 0.0}

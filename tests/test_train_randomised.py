@@ -18,6 +18,7 @@ from cytoshift.predict.pipeline import predict
 from cytoshift.synth.phantoms import phantom
 from cytoshift.train.fit import fit
 from cytoshift.train.run_settings import Run
+from cytoshift.trust import size_fit
 from cytoshift.trust.size_fit import AROUND, fit_segmenter, plausible
 from cytoshift.trust.size_fit import fit as to_images
 
@@ -141,6 +142,17 @@ def test_images_with_objects_of_other_sizes_have_a_voxel_size_of_their_own(model
     together = [predict(found.segmenter, one).labels for one in volumes[:2]]
     alone = [predict(found.segmenter.for_image(one.name), one).labels for one in volumes[:2]]
     assert all(np.array_equal(a, b) for a, b in zip(together, alone))
+
+
+def test_objects_that_had_been_several_in_one_are_looked_at_again(model, flat, monkeypatch):
+    size = survey_images(ImageSource(paths=str(flat))).measured.whole_diameters[50]
+    seen = lambda fitted, parts: size / 2 if fitted.voxel.size[0] * 20 < 0.8 * size else size
+    monkeypatch.setattr(size_fit, "found_diameter", seen)
+    found = to_images(model, open_volumes(ImageSource(paths=str(flat))))
+    assert found.diameter == pytest.approx(size / 2) and found.found == pytest.approx(size / 2)
+    assert "looked at more closely" in found.sentence
+    monkeypatch.setattr(size_fit, "found_diameter", lambda fitted, parts: size)
+    assert to_images(model, open_volumes(ImageSource(paths=str(flat)))).diameter == pytest.approx(size)
 
 
 def test_images_of_one_size_share_it(model, flat):

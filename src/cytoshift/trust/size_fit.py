@@ -33,6 +33,9 @@ FINER = 3.0  # voxels of the images are divided by so much at most: beyond, noth
 NEAR = 1.25  # diameters that differ by less are one; networks have learnt objects of many sizes
 SAME, MOST_APART = 1.1, 2.0  # factors between the diameters of an image and of all: below, above what is believed
 ROUNDS, FEW = 2, 5  # of measuring what is found, and objects that make a median
+# Seen 1 / AROUND as large, objects are 0.8 to 1.05 of those before as a rule, and 0.56 to 0.68 where those had been
+# several in one (14 synthetic volumes with walls of benchmarks/bench_estimate_walls.py).
+MERGED = 0.72
 SAMPLE = {2: 384 * 384, 3: 64 * 64 * 64}  # voxels of the network that an image is tried on
 IMAGES, MANY = 3, 12  # that are tried at least, if there are so many, and at most
 ROOM = 400e6  # bytes of raw images that are kept in memory while they are measured
@@ -43,7 +46,8 @@ class Fit:
     """segmenter: one that works on these images, like any other. sentence: how it was fitted, for a person.
 
     diameter: of the objects, in the images' unit; None where the model was for one size already. tried: the scores of
-    the diameters that were tried, by diameter. Where images have objects of different sizes, `segmenter.sides` has the
+    the diameters that were tried, by diameter. found: median diameter of the objects that the model finds in a part of
+    the images; the best estimate of their size. Where images have objects of different sizes, `segmenter.sides` has the
     voxel size of each image.
     """
 
@@ -52,6 +56,7 @@ class Fit:
     diameter: float | None = None
     polarity: Polarity | None = None
     tried: dict[float, float] | None = None
+    found: float | None = None
 
     def numbers(self) -> dict[str, Any]:
         """What decides about results, as JSON values."""
@@ -150,7 +155,8 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
     The objects that the model finds on a part of the images are measured: the network tells nuclei from walls and
     texture, which the measurement of raw images does not. Where they have the size that was measured, that is it.
     Otherwise, and where more than one diameter is plausible, the one with the best label-free score is taken, and the
-    objects that are found with it are measured again.
+    objects that are found with it are measured again. Last, the model looks more closely: where it then finds much
+    smaller objects, those before had been several in one.
     """
     sizes, unit = plausible(seen), seen.unit
     parts = sample(volumes, sizes[0] / float(segmenter.diameter or 1))
@@ -177,6 +183,11 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
             break
         words += f"; at {size:.3g} {unit} the objects found are {again:.3g} {unit} across"
         size = again
+    closer = found_diameter(fit_segmenter(segmenter, volumes, size / AROUND, polarity), parts)
+    if again is not None and closer is not None and closer < MERGED * again:
+        words += f"; looked at more closely, the objects are {closer:.3g} {unit} across"
+        size = closer
+        again = found_diameter(fit_segmenter(segmenter, volumes, size, polarity), parts)
     if size != sizes[0]:
         words += f"; {size:.3g} {unit} is taken"
     each = image_diameters(volumes, seen, size)
@@ -185,7 +196,9 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
         words += f"; from {low:.3g} to {high:.3g} {unit} from image to image"
     model = fit_segmenter(segmenter, volumes, size, polarity)
     sides = {name: fit_segmenter(segmenter, volumes, one, polarity).voxel.size[-1] for name, one in each.items()}
-    return Fit(replace(model, sides=sides), words, size, polarity, scores or None)
+    if again is not None:
+        words += f"; those that are found are {again:.3g} {unit} across"
+    return Fit(replace(model, sides=sides), words, size, polarity, scores or None, again)
 
 
 def agrees(found: float | None, size: float) -> bool:
