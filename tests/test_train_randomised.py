@@ -144,15 +144,18 @@ def test_images_with_objects_of_other_sizes_have_a_voxel_size_of_their_own(model
     assert all(np.array_equal(a, b) for a, b in zip(together, alone))
 
 
-def test_objects_that_had_been_several_in_one_are_looked_at_again(model, flat, monkeypatch):
-    size = survey_images(ImageSource(paths=str(flat))).measured.whole_diameters[50]
+def test_objects_of_volumes_that_had_been_several_in_one_are_looked_at_again(model, flat, monkeypatch):
+    volumes = open_volumes(ImageSource(paths=str(flat)))
+    measured = survey_images(ImageSource(paths=str(flat))).measured
+    size = measured.whole_diameters[50]
     seen = lambda fitted, parts: size / 2 if fitted.voxel.size[0] * 20 < 0.8 * size else size
     monkeypatch.setattr(size_fit, "found_diameter", seen)
-    found = to_images(model, open_volumes(ImageSource(paths=str(flat))))
-    assert found.diameter == pytest.approx(size / 2) and found.found == pytest.approx(size / 2)
-    assert "looked at more closely" in found.sentence
-    monkeypatch.setattr(size_fit, "found_diameter", lambda fitted, parts: size)
-    assert to_images(model, open_volumes(ImageSource(paths=str(flat)))).diameter == pytest.approx(size)
+    sure = replace(measured, confidence=0.9, evidence=measured.evidence | {"characteristic_diameter": size})
+    sure = replace(sure, elongation=sure.elongation | {50: 1.0})
+    closer = size_fit.best(model, volumes, replace(sure, ndim=3), "bright", lambda share: None)
+    assert closer.diameter == pytest.approx(size / 2) and closer.found == pytest.approx(size / 2)
+    assert "looked at more closely" in closer.sentence
+    assert size_fit.best(model, volumes, sure, "bright", lambda share: None).diameter == pytest.approx(size)
 
 
 def test_images_of_one_size_share_it(model, flat):

@@ -155,8 +155,8 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
     The objects that the model finds on a part of the images are measured: the network tells nuclei from walls and
     texture, which the measurement of raw images does not. Where they have the size that was measured, that is it.
     Otherwise, and where more than one diameter is plausible, the one with the best label-free score is taken, and the
-    objects that are found with it are measured again. Last, the model looks more closely: where it then finds much
-    smaller objects, those before had been several in one.
+    objects that are found with it are measured again. Last, in volumes, the model looks more closely: where it then
+    finds much smaller objects, those before had been several in one.
     """
     sizes, unit = plausible(seen), seen.unit
     parts = sample(volumes, sizes[0] / float(segmenter.diameter or 1))
@@ -183,7 +183,8 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
             break
         words += f"; at {size:.3g} {unit} the objects found are {again:.3g} {unit} across"
         size = again
-    closer = found_diameter(fit_segmenter(segmenter, volumes, size / AROUND, polarity), parts)
+    volumetric = seen.ndim == 3  # in 2D nothing is gained by it
+    closer = found_diameter(fit_segmenter(segmenter, volumes, size / AROUND, polarity), parts) if volumetric else None
     if again is not None and closer is not None and closer < MERGED * again:
         words += f"; looked at more closely, the objects are {closer:.3g} {unit} across"
         size = closer
