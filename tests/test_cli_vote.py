@@ -57,6 +57,21 @@ def test_the_same_command_has_nothing_to_do_and_another_is_refused(folders, tmp_
     assert run(*folders, "-o", tmp_path / "out", "--least", "0.9", "--overwrite")[0] == 0
 
 
+def test_labels_that_were_made_anew_are_another_request(folders, tmp_path):
+    assert run(*folders, "-o", tmp_path / "out")[0] == 0
+    _, labels, voxel = phantom("dense-2d", 9, (120, 120))
+    write_labels(folders[0] / "one.tif", labels, voxel, "yx")
+    code, said = run(*folders, "-o", tmp_path / "out")
+    assert code and "another request" in said
+
+
+def test_images_without_an_object_are_labels_too(tmp_path):
+    for name in "ab":
+        write_labels(tmp_path / name / "one.tif", np.zeros((20, 20), np.uint8), VOXEL, "yx")
+    code, said = run(tmp_path / "a", tmp_path / "b", "-o", tmp_path / "out")
+    assert code == 0 and "0 objects" in said
+
+
 def test_box_by_box_gives_the_same_objects(folders, tmp_path, monkeypatch):
     assert run(*folders, "-o", tmp_path / "whole")[0] == 0
     monkeypatch.setattr(voting, "WHOLE", 1000)

@@ -1,7 +1,7 @@
 """`cytoshift vote`: labels on which several label images of the same field agree, and a vote for each object."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from .console import conclude
 
 if TYPE_CHECKING:
     from ..data.volumes import Volume
+    from ..predict.outputs import Outputs
 
 Labels = Annotated[
     list[str],
@@ -44,17 +45,10 @@ def vote(
     The vote of an object is the mean overlap (IoU) with the other labels, from 0 to 1. The table of objects has it as
     the confidence. Volumes larger than memory are read and written box by box, as OME-Zarr.
     """
-    from math import prod
-
-    import numpy as np
-
     from ..core.lock import lock_outputs
     from ..core.progress import Progress
     from ..core.signals import explain_stop
-    from ..data.input_files import refuse_inputs
-    from ..data.volumes import ImageSource
-    from ..predict.outputs import Outputs, is_single
-    from ..predict.voting import WHOLE, vote_image
+    from ..predict.voting import vote_image
     from .convert import process_map
     from .segment import describe_kept
 
@@ -65,14 +59,7 @@ def vote(
         raise UserError(f"{len(labels)} voters and --groups {groups} given; pass one number for each voter")
     voters = open_voters(labels, axes)
     volumes = [each[0] for each in voters]
-    large = any(prod(volume.shape) > WHOLE for volume in volumes)
-    if large and is_single(out) and ".zarr" not in str(out):
-        raise UserError(
-            f"{volumes[0].name} is written box by box, as OME-Zarr; pass {out.with_suffix('')}.ome.zarr to -o"
-        )
-    request = {"voters": labels, "least": least, "groups": groups}
-    outputs = Outputs(out, volumes, request, suffix=".ome.zarr" if large else ".tif")
-    refuse_inputs(outputs.written(), [], labels=[ImageSource(paths=one) for one in labels], filled=outputs.folders)
+    outputs = outputs_of(out, voters, labels, {"voters": labels, "least": least, "groups": groups})
     with lock_outputs(*outputs.locks), explain_stop(lambda: describe_kept(outputs)), process_map(workers) as run:
         outputs.claim(overwrite)
         todo = [number for number, volume in enumerate(volumes) if not outputs.finished(volume)]
@@ -83,7 +70,7 @@ def vote(
         table = outputs.join()
         outputs.complete()
     votes = table.numbers("confidence")
-    mean = float(np.mean(votes)) if votes.size else 0.0
+    mean = float(votes.mean()) if votes.size else 0.0
     words = (
         f"{len(volumes)} image{'s' * (len(volumes) > 1)} of {len(labels)} voters: {votes.size} objects, mean vote "
         f"{mean:.2f}; labels in {out}, objects with their votes in {outputs.table}"
@@ -92,6 +79,33 @@ def vote(
         as_json, words, verb="vote", voters=labels, images=len(volumes), objects=int(votes.size), mean_vote=mean,
         labels=out, table=outputs.table,
     )  # fmt: skip
+
+
+def outputs_of(
+    out: Path, voters: "list[list[Volume]]", labels: list[str], request: "dict[str, Any]"
+) -> "Outputs":  # fmt: skip
+    """Where results go. Voters that have changed since are another request, whatever their names.
+
+    Raises UserError where results would go to what is read, and for a large volume that is to be a TIFF.
+    """
+    from math import prod
+
+    from ..data.input_files import refuse_inputs
+    from ..data.resumable_statistics import fingerprint
+    from ..data.volumes import ImageSource
+    from ..predict.outputs import Outputs, is_single
+    from ..predict.voting import WHOLE
+
+    volumes = [each[0] for each in voters]
+    large = any(prod(volume.shape) > WHOLE for volume in volumes)
+    if large and is_single(out) and ".zarr" not in str(out):
+        raise UserError(
+            f"{volumes[0].name} is written box by box, as OME-Zarr; pass {out.with_suffix('')}.ome.zarr to -o"
+        )
+    content = {each[0].name: [fingerprint(one.array) for one in each] for each in voters}
+    outputs = Outputs(out, volumes, request | {"content": content}, suffix=".ome.zarr" if large else ".tif")
+    refuse_inputs(outputs.written(), [], labels=[ImageSource(paths=one) for one in labels], filled=outputs.folders)
+    return outputs
 
 
 def open_voters(labels: list[str], axes: str | None) -> "list[list[Volume]]":

@@ -26,19 +26,16 @@ FREE = 0.7  # share of an object that objects with higher votes must have left f
 class Election:
     """Which objects were taken.
 
-    votes: (N,) of the objects 1..N, the highest first. voters: (N,) the voter that each was taken from. ids, numbers:
-    of each voter, its ids in ascending order and the object of the result that each belongs to, 0 for none. weights:
-    (V,) of the voters. agreed: (N,) the weights of all voters that agree on an object. left: (M,) votes of objects that
-    were not taken because their votes were too low.
+    votes: (N,) of the objects 1..N, the highest first. ids, numbers: of each voter, its ids in ascending order and the
+    object of the result that each belongs to, 0 for none. weights: (V,) of the voters. agreed: (N,) the weights of all
+    voters that agree on an object.
     """
 
     votes: NDArray[np.float64]
-    voters: NDArray[np.int64]
     ids: tuple[NDArray[np.uint64], ...]
     numbers: tuple[NDArray[np.int32], ...]
     weights: NDArray[np.float64]
     agreed: NDArray[np.float64]
-    left: NDArray[np.float64]
 
     def paint(self, blocks: Sequence[NDArray[np.generic]]) -> NDArray[np.int32]:
         """The labels of a box.
@@ -166,28 +163,23 @@ def take(
     index = np.concatenate([np.arange(one.size) for one in ids])
     vote = np.concatenate(votes).round(9)
     order = np.lexsort((index, voter, -vote))
-    taken, left = list[int](), list[float]()
-    agreed = list[float]()
+    taken, agreed = list[int](), list[float]()
     for at in order:
         i, one = int(voter[at]), int(index[at])
-        if numbers[i][one] or held[i][one] > (1 - FREE) * sizes[i][one]:
-            continue
         if vote[at] < least:
-            left.append(float(vote[at]))
+            break
+        if numbers[i][one] or held[i][one] > (1 - FREE) * sizes[i][one]:
             continue
         taken.append(int(at))
         numbers[i][one] = len(taken)
         agreed.append(float(weights[i]))
-        held[i][one] = np.inf
         for j, other, voxels in neighbours[i][one]:
             held[j][other] += voxels
             union = sizes[i][one] + sizes[j][other] - voxels
             if voxels > AGREE * union and not numbers[j][other]:
                 numbers[j][other] = len(taken)
                 agreed[-1] += float(weights[j])
-    return Election(
-        vote[taken], voter[taken].astype(np.int64), ids, tuple(numbers), weights, np.array(agreed), np.array(left)
-    )
+    return Election(vote[taken], ids, tuple(numbers), weights, np.array(agreed))
 
 
 def sizes_of(tables: dict[tuple[int, int], Overlap], voter: int) -> NDArray[np.int64]:
