@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from cytoshift.core.errors import UserError
+from cytoshift.core.provenance import carries_mark, request_mark
 from cytoshift.core.voxel import Voxel
 from cytoshift.data import write
 from cytoshift.data.pyramid import block_mean, block_mode, build_pyramid
@@ -79,6 +80,26 @@ def test_above_four_gigabytes_it_is_bigtiff(tmp_path, monkeypatch):
         with tifffile.TiffFile(tmp_path / "a.tif") as file:
             assert file.is_bigtiff
         assert (again.load() == labels).all() and again.voxel == UM3
+
+
+@pytest.mark.parametrize("top", [255, 2**32 - 1, 2**60])
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("name, ngff", [
+    ("a.tif", "0.5"), ("a.ome.tif", "0.5"), ("a.ome.zarr", "0.4"), ("a.ome.zarr", "0.5"),
+    ("image.ome.zarr::labels/a", "0.5"),
+])  # fmt: skip
+def test_labels_carry_the_mark_of_their_request_and_of_no_other(tmp_path, monkeypatch, name, ngff, top, big):
+    monkeypatch.setattr(write, "CLASSIC", 10 if big else write.CLASSIC)
+    labels = np.random.default_rng(0).integers(0, 200, (300, 310)).astype(np.uint64)
+    labels[3, 4] = top
+    write_image(tmp_path / "image.ome.zarr", labels.astype(np.uint16), UM2, "yx")
+    mark, other = request_mark({"model": "a", "options": {"size": 3}}), request_mark({"model": "b"})
+    write_labels(f"{tmp_path}/{name}", labels, UM2, "yx", ngff, mark=mark)
+    place = tmp_path / name.replace("::", "/")
+    assert carries_mark(place, mark) and not carries_mark(place, other)
+    assert (open_labels(f"{tmp_path}/{name}")[0].load() == labels).all()
+    write_labels(f"{tmp_path}/{name}", labels, UM2, "yx", ngff)
+    assert not carries_mark(place, mark) and not carries_mark(tmp_path / "none", mark)
 
 
 @pytest.mark.parametrize(("ngff", "zarr_format"), [("0.4", 2), ("0.5", 3)])

@@ -17,7 +17,7 @@ from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_labels
-from cytoshift.data.write import write_image
+from cytoshift.data.write import write_image, write_labels
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.represent import Ternary
@@ -142,6 +142,49 @@ def test_an_end_between_the_labels_and_the_report_is_made_good(model, tmp_path, 
             assert (tmp_path / "parts" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
     with pytest.raises(UserError, match="already exists; pass --overwrite"):
         segment(*command[1:])
+
+
+@pytest.mark.parametrize("words, labels, last", [
+    (["--block", "80,90", "--precision", "32"], "cells.ome.zarr", "blockwise.finish"),
+    ([], "cells.tif", "outputs.write_labels"),
+    (["--block", "80,90", "--precision", "32"], "out/a.ome.zarr", "blockwise.finish"),
+    ([], "out/a.tif", "outputs.write_labels"),
+], ids=["blocks", "whole", "blocks in a folder", "in a folder"])  # fmt: skip
+def test_labels_of_others_at_the_place_of_a_stopped_command_are_not_its_own(
+    model, tmp_path, monkeypatch, words, labels, last
+):
+    """Killed before its labels have their name; another program writes there; refused, or replaced when it is asked."""
+    image = write_image(tmp_path / "a.tif", nuclei((150, 170), 90, 1)[0], PIXELS, "yx")
+    out = lambda place: place / "out" if "/" in labels else place / labels
+    segment(model, image, "-o", out(tmp_path / "whole"), *words)
+    here = tmp_path / "parts"
+    with monkeypatch.context() as patched:
+        patched.setattr(f"cytoshift.predict.{last}", lambda *_, **__: os._exit(9))
+        if not (child := os.fork()):
+            CliRunner().invoke(app, ["segment", str(model), str(image), "-o", str(out(here)), *words])
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9, "as if it had been killed there"
+    theirs = np.kron(np.arange(12).reshape(3, 4), np.ones((50, 42), np.uint8)).astype(np.uint8)
+    write_labels(here / labels, theirs, PIXELS, "yx")
+    before = contents(here)
+    with pytest.raises(UserError, match=f"{labels} is not what this command writes there.* pass --overwrite"):
+        segment(model, image, "-o", out(here), *words)
+    assert contents(here) == before, "neither their labels nor what was begun is touched"
+    said = segment(model, image, "-o", out(here), *words, "--overwrite")
+    assert "were finished before" in said or "--block" not in words, "what was begun is gone on with"
+    timed = ("report.html", "facts.json")
+    same = lambda folder: {name: made for name, made in contents(folder).items() if not name.endswith(timed)}
+    assert same(here) == same(tmp_path / "whole")
+    if "/" in labels:
+        write_labels(here / labels, theirs, PIXELS, "yx")
+        segment(model, image, "-o", out(here), *words)
+        assert (open_labels(here / labels)[0].load() == theirs).all(), "corrected by hand, once everything was finished"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file but the locks."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".lock"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 class Command:

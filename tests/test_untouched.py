@@ -341,10 +341,10 @@ def test_results_stand_until_their_successors_are_whole(place, monkeypatch):
     for more in (["--overwrite"], []):
         with monkeypatch.context() as patched:
 
-            def stopping(path, *rest):
+            def stopping(path, *rest, **named):
                 if path.name == "b.tif":
                     raise KeyboardInterrupt
-                return write(path, *rest)
+                return write(path, *rest, **named)
 
             patched.setattr("cytoshift.predict.outputs.write_labels", stopping)
             result = CliRunner().invoke(app, ["segment", M, "images", "-o", "q", "--threshold", "0.4", "--overwrite"])

@@ -176,7 +176,7 @@ def segment_one(
         write_seams(outputs.seams(volume), job, audits, found)
         for warning in filter(None, (one.warning(job.plan.halo) for one in found)):
             log.say(warning)
-        finish(job, *engine)
+        finish(job, *engine, mark=outputs.claims.mark)
     return found, audits
 
 

@@ -5,9 +5,13 @@
     table     CSV whose first column is "image"
     numbers   JSON with all the names of one of KINDS
 
+Labels carry the mark of the request that they were made by: a TIFF as its software, an OME-Zarr among its attributes.
+So a command that goes on after a kill tells its own labels from those that another program has put there meanwhile.
+
 Labels, images, archives, models and settings are never replaced without being asked, whoever made them.
 """
 
+import hashlib
 import json
 import logging
 import struct
@@ -23,6 +27,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MARK = b"Software\0" + SOFTWARE.encode()
 GENERATOR = '<meta name="generator" content="Cytoshift'
 HEAD = 4096  # bytes in which a mark stands
+ATTRIBUTES = ("zarr.json", ".zattrs")  # of a Zarr group
 LARGEST = 2**28  # bytes of a JSON that is looked into
 KINDS: tuple[set[str], ...] = (
     {"pred", "truth", "iou", "reading"},  # evaluate
@@ -51,6 +56,25 @@ def is_marked(path: Path) -> bool:
     except OSError:
         return False
     return head.startswith(SIGNATURE) and b"tEXt" + MARK in head
+
+
+def request_mark(request: dict[str, Any]) -> str:
+    """What labels of a request carry; request: JSON."""
+    digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
+    return f"{SOFTWARE} request {digest[:16]}"
+
+
+def carries_mark(labels: Path, mark: str) -> bool:
+    """Whether labels, a TIFF or the folder of an OME-Zarr, carry the mark of a request."""
+    try:
+        if labels.is_dir():
+            return any(
+                mark.encode() in (labels / name).read_bytes() for name in ATTRIBUTES if (labels / name).is_file()
+            )
+        with labels.open("rb") as file:
+            return mark.encode() in file.read(HEAD)
+    except OSError:
+        return False
 
 
 def is_own_result(path: Path) -> bool:

@@ -76,6 +76,12 @@ def describe_levels(
         group.attrs["software"] = SOFTWARE
 
 
+def keep_notes(group: Any, notes: dict[str, Any]) -> None:
+    """Add JSON of our own to the attributes of a group, as `cytoshift`."""
+    kept: Any = group.attrs.asdict().get("cytoshift", {})
+    group.attrs["cytoshift"] = {**kept, **notes}
+
+
 def name_channels(group: Any, names: tuple[str, ...], dtype: np.dtype) -> None:
     """Names along c, where NGFF keeps them: with a colour each, and the range of the dtype to be shown."""
     low, high = (0.0, 1.0) if dtype.kind == "f" else (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))

@@ -28,7 +28,16 @@ from ..core.blocks import Slices
 from ..core.errors import UserError
 from ..core.voxel import Voxel
 from .lazy import LazyArray, complete_index
-from .multiscale import Ngff, chunks_of, create_level, describe_levels, list_labels, name_channels, place_inside
+from .multiscale import (
+    Ngff,
+    chunks_of,
+    create_level,
+    describe_levels,
+    keep_notes,
+    list_labels,
+    name_channels,
+    place_inside,
+)
 from .picture import name_stem
 from .pyramid import block_mean, block_mode, plan_levels
 
@@ -235,8 +244,7 @@ class Store(LazyArray):
             if channels:
                 name_channels(group, channels, self.dtype)
             if notes:
-                kept: Any = group.attrs.asdict().get("cytoshift", {})
-                group.attrs["cytoshift"] = {**kept, **notes}
+                keep_notes(group, notes)
             remove_unfinished_chunks(self.folder)
             if self.image:
                 list_labels(self.image, self.path.name, self.ngff)

@@ -10,7 +10,7 @@ from ..core.atomic import atomic_path
 from ..core.errors import UserError
 from ..core.voxel import MICROMETRE, Voxel
 from ..labels.dtypes import smallest_dtype
-from .multiscale import Ngff, chunks_of, create_level, describe_levels, list_labels, place_inside
+from .multiscale import Ngff, chunks_of, create_level, describe_levels, keep_notes, list_labels, place_inside
 from .picture import name_stem
 from .pyramid import build_pyramid
 
@@ -18,7 +18,9 @@ CLASSIC = 2**32 - 2**25  # bytes of pixels that fit into a TIFF with 32-bit offs
 IMAGEJ = (np.uint8, np.uint16, np.float32)  # what ImageJ's own TIFFs hold
 
 
-def write_labels(path: Path, labels: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5") -> Path:
+def write_labels(
+    path: Path, labels: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5", mark: str | None = None
+) -> Path:
     """Write a label image with its calibration. The file is written whole or not at all.
 
     Parameters
@@ -36,6 +38,8 @@ def write_labels(path: Path, labels: NDArray[np.generic], voxel: Voxel, axes: st
     ngff
         Version of OME-Zarr, "0.5" (Zarr v3) or "0.4" (Zarr v2). Labels inside an image take that of the image.
         Default: "0.5".
+    mark
+        What the labels are known by: the software of a TIFF, an attribute of an OME-Zarr.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def write_labels(path: Path, labels: NDArray[np.generic], voxel: Voxel, axes: st
     if labels.min() < 0:
         raise UserError(f"labels hold {labels.min()}, object ids start at 0; renumber them")
     return write_array(
-        Path(path), labels.astype(smallest_dtype(int(labels.max())), copy=False), voxel, axes, ngff, True
+        Path(path), labels.astype(smallest_dtype(int(labels.max())), copy=False), voxel, axes, ngff, True, mark
     )
 
 
@@ -113,29 +117,34 @@ def check_array(array: NDArray[np.generic], voxel: Voxel, axes: str, what: str) 
         raise UserError(f"{what} of shape {array.shape} hold nothing to write; check the step before")
 
 
-def write_array(path: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff, labels: bool) -> Path:
+def write_array(
+    path: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff, labels: bool, mark: str | None = None
+) -> Path:
     head, inside, part = str(path).partition("::")
     suffix = Path(head).suffix.lower()
     if inside and labels:
-        return write_into(Path(head), part, array, voxel, axes)
+        return write_into(Path(head), part, array, voxel, axes, mark)
     if suffix in (".tif", ".tiff") and not inside:
         with atomic_path(path) as temporary:
-            write_tiff(temporary, array, voxel, axes, ome=Path(path.stem).suffix.lower() == ".ome")
+            write_tiff(temporary, array, voxel, axes, Path(path.stem).suffix.lower() == ".ome", mark)
     elif suffix == ".zarr" and not inside:
         with atomic_path(path) as temporary:
-            write_ngff(temporary, array, voxel, axes, ngff, labels, name_stem(path))
+            write_ngff(temporary, array, voxel, axes, ngff, labels, name_stem(path), mark)
     else:
         raise UserError(f"{path} cannot be written as '{suffix}'; choose .tif, .ome.tif or .ome.zarr")
     return path
 
 
-def write_tiff(path: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ome: bool) -> None:
+def write_tiff(
+    path: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ome: bool, mark: str | None = None
+) -> None:
     """ImageJ's own TIFF where it can hold the array, or else OME-TIFF, or else (64-bit ids) tifffile's JSON."""
     import tifffile
 
     physical = voxel.unit == MICROMETRE
     big = array.nbytes > CLASSIC
     common: dict[str, Any] = {"photometric": "minisblack", "compression": "zlib"}
+    common |= {"software": mark} if mark else {}
     metadata: dict[str, Any] = {"axes": axes.upper()}
     if array.dtype.itemsize == 8:  # neither ImageJ nor OME knows 64-bit integers
         metadata |= {"voxel": list(voxel.size), "unit": voxel.unit}
@@ -152,8 +161,9 @@ def write_tiff(path: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, 
 
 
 def write_ngff(
-    folder: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff, labels: bool, name: str
-) -> None:
+    folder: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff, labels: bool, name: str,
+    mark: str | None = None,
+) -> None:  # fmt: skip
     """A multiscale image in a new folder."""
     import zarr
 
@@ -163,12 +173,14 @@ def write_ngff(
         stored = create_level(group, number, level.shape, level.dtype, axes, chunks_of(level.shape, voxel.ndim))
         stored[...] = level
     describe_levels(group, [factors for _, factors in levels], voxel, axes, labels, name)
+    if mark:
+        keep_notes(group, {"request": mark})
 
 
-def write_into(image: Path, part: str, labels: NDArray[np.generic], voxel: Voxel, axes: str) -> Path:
+def write_into(image: Path, part: str, labels: NDArray[np.generic], voxel: Voxel, axes: str, mark: str | None) -> Path:
     """Labels of an OME-Zarr image, where NGFF keeps them: image/labels/<name>."""
     place, ngff = place_inside(image, part)
     with atomic_path(place) as temporary:
-        write_ngff(temporary, labels, voxel, axes, ngff, True, place.name)
+        write_ngff(temporary, labels, voxel, axes, ngff, True, place.name, mark)
     list_labels(image, place.name, ngff)
     return place

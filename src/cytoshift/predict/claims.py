@@ -2,6 +2,8 @@
 
 OUT/report/request.json of a folder, as long as it stands; .cells.request.json of a single file cells.tif, until all
 that belongs to it is there: labels, tables, pictures and the report. So a command that was killed in between is known.
+Until then, labels count as its own where they carry the mark of the request; those that another program has put there
+do not. What is in a folder once everything was finished may be corrected by hand.
 """
 
 import json
@@ -10,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.atomic import atomic_path, discard
 from ..core.errors import UserError
-from ..core.provenance import refuse_foreign_files
+from ..core.provenance import carries_mark, refuse_foreign_files, request_mark
 from ..data.store import is_finished
 
 if TYPE_CHECKING:
     from .outputs import Outputs
 
 REPLACES = "replaces"  # of the request: labels of an earlier one, which stand until their successors are whole
+FINISHED = "finished"  # likewise: labels that were there when everything was, whoever has changed them since
 
 
 class Claims:
@@ -29,7 +32,9 @@ class Claims:
         self.path = outputs.out / "report" / "request.json"
         if outputs.single:
             self.path = (place := outputs.beside("request.json")).with_name(f".{place.name}")
+        self.mark = request_mark(self.content)
         self.replaces: dict[str, int] = {}
+        self.finished: set[str] = set()
 
     def make(self, overwrite: bool) -> None:
         """Take the place, or go on in it. Raises UserError where results of another request are there."""
@@ -39,10 +44,18 @@ class Claims:
         labels = [claimed_folder(path) for path in outputs.labelled()]
         images, old = self.images, [path for path in labels if path.exists()]
         if there is not None and self.continued(overwrite):
-            self.replaces = there.get(REPLACES, {})
+            self.replaces, self.finished = there[REPLACES], set(map(str, there[FINISHED]))
             images = there["images"] | images
+            foreign = [path for path in old if not self.knows(path)]
+            if foreign and not overwrite:
+                raise UserError(
+                    f"{label_name(outputs, foreign[0])} is not what this command writes there, another program has put "
+                    "or changed it; pass `overwrite` to replace it when its successor is whole, or another `out`"
+                )
+            self.replaces |= {self.name(path): change_time(path) for path in foreign}
             for path in old:
-                is_finished(path)
+                if path not in foreign:
+                    is_finished(path)
         elif overwrite:
             self.replaces = {self.name(path): change_time(path) for path in old}
         elif old and changed and not outputs.single:
@@ -66,7 +79,7 @@ class Claims:
         there = self.read(overwrite)
         if there is None or self.changed(there):
             return False
-        return self.outputs.single or not overwrite or REPLACES in there
+        return self.outputs.single or not overwrite or bool(there[REPLACES])
 
     def changed(self, there: dict[str, Any]) -> list[str]:
         """What is another in the request that is there; images that it has not are new ones."""
@@ -81,8 +94,11 @@ class Claims:
             there = json.loads(self.path.read_text())
         except (json.JSONDecodeError, UnicodeDecodeError):
             there = None
-        if isinstance(there, dict) and isinstance(there.get("images"), dict):
-            return there
+        kinds = {"images": dict, REPLACES: dict, FINISHED: list}
+        if isinstance(there, dict):
+            there = {REPLACES: {}, FINISHED: []} | there
+            if all(isinstance(there.get(key), kind) for key, kind in kinds.items()):
+                return there
         if overwrite or self.outputs.single:
             return None
         raise UserError(
@@ -92,13 +108,19 @@ class Claims:
     def write(self, images: dict[str, str]) -> None:
         self.images = images
         old = {REPLACES: self.replaces} if self.replaces else {}
+        done = {FINISHED: sorted(self.finished)} if self.finished else {}
         with atomic_path(self.path) as beside:
-            beside.write_text(json.dumps(self.content | {"images": images} | old, indent=1))
+            beside.write_text(json.dumps(self.content | {"images": images} | old | done, indent=1))
 
     def holds(self, labels: Path) -> bool:
         """Whether these labels are there and not those of an earlier request."""
         path = claimed_folder(labels)
         return path.exists() and self.replaces.get(self.name(path)) != change_time(path)
+
+    def knows(self, path: Path) -> bool:
+        """Whether what stands at the place of labels is of this request, or stood there before its first call."""
+        name = self.name(path)
+        return name in self.finished or self.replaces.get(name) == change_time(path) or carries_mark(path, self.mark)
 
     def name(self, path: Path) -> str:
         """Of labels, in the request."""
@@ -107,8 +129,10 @@ class Claims:
     def complete(self) -> None:
         if self.outputs.single:
             discard(self.path)
-        elif self.replaces:
-            self.replaces = {}
+            return
+        finished = self.finished | {self.name(claimed_folder(path)) for path in self.outputs.labelled()}
+        if self.replaces or finished != self.finished:
+            self.replaces, self.finished = {}, finished
             self.write(self.images)
 
 

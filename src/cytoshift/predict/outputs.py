@@ -185,7 +185,8 @@ class Outputs:
         if self.raw is not None and prediction.raw is not None:
             self.raw.write(volume, prediction.raw)
         for name, found in prediction.classes.items():
-            write_labels(self.labels(volume, name), found.labels, volume.voxel, volume.axes)
+            place = self.labels(volume, name)
+            write_labels(place, found.labels, volume.voxel, volume.axes, mark=self.claims.mark)
 
     def join(self, what: str = "objects") -> "Table":
         """All images' rows in one table, written and returned. what: "objects" or "pairs"."""

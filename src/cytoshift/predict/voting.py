@@ -91,7 +91,7 @@ def vote_image(
     table = join_objects(parts, volume.voxel)
     found = Instances(np.zeros((0,) * len(volume.shape), np.int32), table, votes_of(election, table))
     write_rows(outputs.part(volume), volume.name, Prediction({"": found}, {}, {}))
-    store.finish(run)
+    store.finish(run, {"request": outputs.claims.mark})
     return table
 
 

@@ -238,8 +238,9 @@ def audit_classes(job: Job) -> list[Audit]:
         raise UserError(mend(job, error)) from error
 
 
-def finish(job: Job, engine: Engine, keep: bool = False) -> list[Path]:
-    """Coarser levels, and the labels get their names; the folder of the job is removed, unless it is to be kept."""
+def finish(job: Job, engine: Engine, keep: bool = False, mark: str | None = None) -> list[Path]:
+    """Coarser levels, and the labels get their names, with the mark of their request; the folder of the job is removed,
+    unless it is to be kept."""
     with lock_outputs(job.folder):
         out = []
         for path in job.plan.outputs:
@@ -249,7 +250,7 @@ def finish(job: Job, engine: Engine, keep: bool = False) -> list[Path]:
                 (level,) = function.args
                 return engine(partial(coarsen_box, path, level), range(sum(1 for _ in regions)))
 
-            out.append(store.finish(everywhere))  # it only waits for the end
+            out.append(store.finish(everywhere, {"request": mark} if mark else None))  # it only waits for the end
     JOBS.pop(str(job.folder), None)
     if not keep:
         discard(job.folder)
