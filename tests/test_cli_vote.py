@@ -65,6 +65,33 @@ def test_labels_that_were_made_anew_are_another_request(folders, tmp_path):
     assert code and "another request" in said
 
 
+def test_a_mask_among_the_voters_is_named_and_its_parts_vote(folders, tmp_path):
+    for image in ("one", "two"):
+        mask = np.where(open_labels(str(folders[0] / f"{image}.tif"))[0].load() > 0, 255, 0)
+        write_labels(tmp_path / "mask" / f"{image}.tif", mask, VOXEL, "yx")
+    code, said = run(*folders[:2], tmp_path / "mask", "-o", tmp_path / "out")
+    assert code == 0 and "it looks like a mask" in said and "pass --mask-above 3=0 to make its parts objects" in said
+    code, declared = run(*folders[:2], tmp_path / "mask", "-o", tmp_path / "own", "--mask-above", "3=0")
+    assert code == 0 and "looks like a mask" not in declared
+    votes = [float(words.partition("mean vote ")[2].partition(";")[0]) for words in (said, declared)]
+    assert votes[1] > votes[0]
+    code, said = run(*folders[:2], tmp_path / "mask", "-o", tmp_path / "own")
+    assert code and "another request (mask_above was ['3=0'], now the default)" in said
+
+
+@pytest.mark.parametrize("word", ["0", "4=0", "0=0", "x=1", "3=much", "=", "3=nan", "3=inf"])
+def test_a_mask_that_is_no_voter_is_refused(folders, tmp_path, word):
+    code, said = run(*folders, "-o", tmp_path / "out", "--mask-above", word)
+    assert code and f"--mask-above {word} given, it takes the number of a voter, 1 to 3, and a value" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mask_that_does_not_fit_into_the_memory_is_refused(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr("cytoshift.cli.vote.PART", 10**6)
+    code, said = run(*folders, "-o", tmp_path / "out", "--mask-above", "1=0", "--memory", "2GB")
+    assert code and "is a mask whose parts are found in one piece, which takes 14.4 GB; pass --memory 15GB" in said
+
+
 def test_images_without_an_object_are_labels_too(tmp_path):
     for name in "ab":
         write_labels(tmp_path / name / "one.tif", np.zeros((20, 20), np.uint8), VOXEL, "yx")

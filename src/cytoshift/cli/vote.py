@@ -1,5 +1,6 @@
 """`cytoshift vote`: labels on which several label images of the same field agree, and a vote for each object."""
 
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,11 +8,13 @@ import typer
 
 from ..core.errors import UserError
 from . import inputs
-from .console import conclude
+from .console import conclude, say
 
 if TYPE_CHECKING:
     from ..data.volumes import Volume
     from ..predict.outputs import Outputs
+
+PART = 16  # bytes of memory for each voxel of a mask whose connected parts are found
 
 Labels = Annotated[
     list[str],
@@ -26,6 +29,13 @@ Groups = Annotated[
     str | None,
     typer.Option(help="Voters that share one voice, by numbers: 1,1,2 where the first two come from one network."),
 ]
+MaskAbove = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A voter that is a mask: its number and the value above which connected parts are objects, such as 3=0. "
+        "May be repeated.",
+    ),
+]
 
 
 def vote(
@@ -33,6 +43,7 @@ def vote(
     out: Out,
     least: Least = None,
     groups: Groups = None,
+    mask_above: MaskAbove = None,
     axes: inputs.Axes = None,
     memory: inputs.Memory = "4GB",
     workers: inputs.Workers = 1,
@@ -48,6 +59,7 @@ def vote(
     from ..core.lock import lock_outputs
     from ..core.progress import Progress
     from ..core.signals import explain_stop
+    from ..data.label_pairs import connected_objects
     from ..predict.voting import vote_image
     from .convert import process_map
     from .segment import describe_kept
@@ -57,16 +69,21 @@ def vote(
         raise UserError(f"{len(labels)} label image given, a vote takes two or more; pass several of the same image")
     if shares is not None and len(shares) != len(labels):
         raise UserError(f"{len(labels)} voters and --groups {groups} given; pass one number for each voter")
+    masks = read_masks(mask_above or [], len(labels))
     voters = open_voters(labels, axes)
+    refuse_large_masks(voters, masks, inputs.memory_budget(memory))
     volumes = [each[0] for each in voters]
-    outputs = outputs_of(out, voters, labels, {"voters": labels, "least": least, "groups": groups})
+    request = {"voters": labels, "least": least, "groups": groups, "mask_above": mask_above}
+    outputs = outputs_of(out, voters, labels, request)
+    warn_of_masks(voters, masks)
     with lock_outputs(*outputs.locks), explain_stop(lambda: describe_kept(outputs)), process_map(workers) as run:
         outputs.claim(overwrite)
         todo = [number for number, volume in enumerate(volumes) if not outputs.finished(volume)]
         with Progress("vote", len(volumes), "image", quiet) as progress:
             for done, number in enumerate(todo):
                 progress.update(len(volumes) - len(todo) + done, f"vote on {volumes[number].name}")
-                vote_image(outputs, volumes[number], voters[number], least, shares, inputs.memory_budget(memory), run)
+                each = [connected_objects(one, masks.get(place)) for place, one in enumerate(voters[number])]
+                vote_image(outputs, volumes[number], each, least, shares, inputs.memory_budget(memory), run)
         table = outputs.join()
         outputs.complete()
     votes = table.numbers("confidence")
@@ -79,6 +96,51 @@ def vote(
         as_json, words, verb="vote", voters=labels, images=len(volumes), objects=int(votes.size), mean_vote=mean,
         labels=out, table=outputs.table,
     )  # fmt: skip
+
+
+def read_masks(words: list[str], count: int) -> dict[int, float]:
+    """Of voters that are masks, by their places from 0, the value above which parts are objects.
+
+    >>> read_masks(["3=0"], 3)
+    {2: 0.0}
+    """
+    found = dict[int, float]()
+    for word in words:
+        number, _, value = word.partition("=")
+        try:
+            place, above = int(number), float(value)
+        except ValueError:
+            place, above = 0, 0.0
+        if not 1 <= place <= count or not isfinite(above):
+            raise UserError(
+                f"--mask-above {word} given, it takes the number of a voter, 1 to {count}, and a value; write "
+                "--mask-above 1=0"
+            )
+        found[place - 1] = above
+    return found
+
+
+def refuse_large_masks(voters: "list[list[Volume]]", masks: dict[int, float], memory: float) -> None:
+    """Raises UserError for a mask whose parts are not found within the memory: they are found in one piece."""
+    from math import prod
+
+    for each in voters:
+        for place in masks:
+            if (takes := prod(each[place].shape) * PART) > memory:
+                raise UserError(
+                    f"{each[place].origin} is a mask whose parts are found in one piece, which takes {takes / 1e9:.1f} "
+                    f"GB; pass `memory={takes / 1e9 + 0.5:.0f}GB`, or labels of it"
+                )
+
+
+def warn_of_masks(voters: "list[list[Volume]]", masks: dict[int, float]) -> None:
+    """Say which voters look like masks and were not declared as ones."""
+    from ..data.label_checks import check_labels
+
+    for place in range(len(voters[0])):
+        if place not in masks:
+            for sentence in check_labels([each[place] for each in voters], f"mask_above={place + 1}"):
+                say(f"warning: {sentence}", err=True)
 
 
 def outputs_of(
