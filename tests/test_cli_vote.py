@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
@@ -77,6 +78,36 @@ def test_a_mask_among_the_voters_is_named_and_its_parts_vote(folders, tmp_path):
     assert votes[1] > votes[0]
     code, said = run(*folders[:2], tmp_path / "mask", "-o", tmp_path / "own")
     assert code and "another request (mask_above was ['3=0'], now the default)" in said
+
+
+def test_an_image_among_the_voters_is_named(folders, tmp_path):
+    noise = np.random.default_rng(0).integers(90, 900, (120, 120)).astype(np.uint16)
+    write_labels(tmp_path / "raw" / "one.tif", noise, VOXEL, "yx")
+    code, said = run(folders[0] / "one.tif", tmp_path / "raw" / "one.tif", "-o", tmp_path / "out")
+    assert code == 0 and "it looks like an image and not like labels" in said and "--mask-above" not in said
+
+
+def test_labels_without_a_voxel_size_are_told_one(tmp_path):
+    """A stack of another program that says nothing of its axes."""
+    labels = np.zeros((6, 40, 44), np.uint8)
+    labels[1:5, 4:20, 5:20] = 1
+    for name in "ab":
+        tifffile.imwrite(tmp_path / f"{name}.tif", labels, photometric="minisblack")
+    words = (tmp_path / "a.tif", tmp_path / "b.tif", "-o", tmp_path / "o.tif", "--axes", "zyx")
+    code, said = run(*words)
+    assert code and "is not in its metadata; pass --voxel 2,1,1 --unit px" in said
+    assert run(*words, "--voxel", "2,1,1", "--unit", "px")[0] == 0
+    assert open_labels(tmp_path / "o.tif")[0].voxel == Voxel((2.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("name", ["o.tif", "o.ome.zarr"])
+def test_a_file_in_the_place_of_a_folder_is_said_before_the_work(folders, tmp_path, monkeypatch, name):
+    """With --overwrite, and a folder in the place of a file likewise."""
+    monkeypatch.setattr(voting, "elect", None)
+    place = tmp_path / name
+    place.mkdir() if name.endswith(".tif") else place.write_text("mine")
+    code, said = run(folders[0] / "one.tif", folders[1] / "one.tif", "-o", place, "--overwrite")
+    assert code and "is to be written there; remove it, or choose another output with -o" in said and place.exists()
 
 
 @pytest.mark.parametrize("word", ["0", "4=0", "0=0", "x=1", "3=much", "=", "3=nan", "3=inf"])

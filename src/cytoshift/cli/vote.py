@@ -45,6 +45,8 @@ def vote(
     groups: Groups = None,
     mask_above: MaskAbove = None,
     axes: inputs.Axes = None,
+    voxel: inputs.VoxelSize = None,
+    unit: inputs.Unit = None,
     memory: inputs.Memory = "4GB",
     workers: inputs.Workers = 1,
     overwrite: inputs.Overwrite = False,
@@ -70,7 +72,7 @@ def vote(
     if shares is not None and len(shares) != len(labels):
         raise UserError(f"{len(labels)} voters and --groups {groups} given; pass one number for each voter")
     masks = read_masks(mask_above or [], len(labels))
-    voters = open_voters(labels, axes)
+    voters = open_voters(labels, axes, voxel, unit)
     refuse_large_masks(voters, masks, inputs.memory_budget(memory))
     volumes = [each[0] for each in voters]
     request = {"voters": labels, "least": least, "groups": groups, "mask_above": mask_above}
@@ -170,11 +172,11 @@ def outputs_of(
     return outputs
 
 
-def open_voters(labels: list[str], axes: str | None) -> "list[list[Volume]]":
+def open_voters(labels: list[str], axes: str | None, voxel: str | None, unit: str | None) -> "list[list[Volume]]":
     """Of each image, the labels of all voters. Raises UserError where a voter has none of an image."""
-    from ..data.volumes import ImageSource, open_labels
+    from ..data.volumes import image_source, open_labels
 
-    found = [open_labels(ImageSource(paths=one, axes=axes)) for one in labels]
+    found = [open_labels(image_source(one, axes, voxel=voxel, unit=unit)) for one in labels]
     if all(len(each) == 1 for each in found):
         return [[each[0] for each in found]]
     named = [{volume.name: volume for volume in each} for each in found]

@@ -49,6 +49,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
 
 
+def refuse_other_kind(path: Path, folder: bool) -> None:
+    """Raises UserError where a file stands in the place of a folder that is to be written, or a folder in a file's."""
+    if path.exists() and path.is_dir() != folder:
+        there, wish = ("file", "folder") if folder else ("folder", "file")
+        raise UserError(
+            f"{path} is a {there}, and a {wish} is to be written there; remove it, or choose another output with `out`"
+        )
+
+
 def swap(temporary: Path, path: Path) -> None:
     """Give a finished file or folder the name `path`, in place of what stood there; no file takes a folder's place."""
     if path.is_dir() and temporary.is_dir():

@@ -12,6 +12,7 @@ from .volumes import Volume
 VOXELS = 2**23  # of an image that are looked at, in its middle
 IMAGES = 16  # of many that are looked at
 PARTS = 4  # connected parts for each number, from which on numbers are no objects
+MASKED = 64  # numbers that a mask may have, of its classes; an image has more
 FIELD = 0.5  # share of an image that no object covers
 
 
@@ -51,6 +52,11 @@ def check_label_image(labels: NDArray[np.generic], setting: str) -> tuple[str, s
         )
     parts = int(label(labels, background=0).max())
     single = objects == 1 and parts >= (2 if ids[-1] == 255 else 3)
+    if objects > MASKED and parts >= PARTS * objects:
+        return "image", (
+            f"has {objects} numbers in {parts} separate parts: it looks like an image and not like labels; pass "
+            "labels, with one number for each object"
+        )
     if single or parts >= PARTS * objects:
         numbers = "one number" if objects == 1 else f"{objects} numbers"
         listed = f" ({', '.join(map(str, ids[ids > 0][:4].tolist()))})" if objects <= 4 else ""

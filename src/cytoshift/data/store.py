@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ..core.atomic import atomic_path, clean_up_one, discard, swap
+from ..core.atomic import atomic_path, clean_up_one, discard, refuse_other_kind, swap
 from ..core.blocks import Slices
 from ..core.errors import UserError
 from ..core.voxel import Voxel
@@ -88,6 +88,7 @@ class Store(LazyArray):
         Raises UserError for places, shapes and axes that cannot be written.
         """
         place, image, ngff = resolve_target(path, ngff, cls.labels)
+        refuse_other_kind(place, folder=True)
         shape, dtype = tuple(int(n) for n in shape), np.dtype(dtype)
         refuse_unwritable(place, shape, dtype, voxel, axes, cls.labels)
         chunks = tuple(min(c, n) for c, n in zip(chunks, shape)) if chunks else chunks_of(shape, voxel.ndim)

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.atomic import atomic_path, discard
+from ..core.atomic import atomic_path, discard, refuse_other_kind
 from ..core.errors import UserError
 from ..core.provenance import carries_mark, refuse_foreign_files, request_mark
 from ..data.store import is_finished
@@ -39,6 +39,8 @@ class Claims:
     def make(self, overwrite: bool) -> None:
         """Take the place, or go on in it. Raises UserError where results of another request are there."""
         outputs = self.outputs
+        for path in outputs.labelled():
+            refuse_other_kind(claimed_folder(path), "::" in str(path) or path.suffix.lower() == ".zarr")
         there = self.read(overwrite)
         changed = [] if there is None else self.changed(there)
         labels = [claimed_folder(path) for path in outputs.labelled()]
