@@ -12,6 +12,7 @@ from scipy import ndimage
 from skimage.morphology import h_maxima
 
 from cytoshift.core.voxel import Voxel
+from cytoshift.measure import contrast
 from cytoshift.measure.ellipse import merge_ellipses, moments
 from cytoshift.measure.grid import bin_image, binned_voxel, factors_for, sample_boxes
 from cytoshift.measure.light import background, remove_hot_pixels, remove_trend
@@ -282,3 +283,16 @@ def test_weighted_quantiles_stand_for_the_middle_of_their_weight():
     assert quantiles([1, 2, 3], np.array([1, 1, 1]))[50] == 2
     assert quantiles([1, 2], np.array([1000, 1]))[50] == pytest.approx(1, abs=0.01)
     assert quantiles([]) == {}
+
+
+@pytest.mark.parametrize("shape, size", [((40, 50), (1.0, 1.0)), ((20, 30, 31), (2.0, 0.7, 0.7))])
+def test_nearest_objects_are_the_same_in_slabs(monkeypatch, shape, size):
+    rng = np.random.default_rng(0)
+    for density in (0.002, 0.02, 0.2):
+        names = np.where(rng.random(shape) < density, rng.integers(1, 9, shape), 0).astype(np.int32)
+        for reach in (1.5, 3.0, 7.2):
+            whole = contrast.nearest_object(names, Voxel(size), reach)
+            for slab in (1, 200, 700):
+                with monkeypatch.context() as patched:
+                    patched.setattr(contrast, "SLAB", slab)
+                    assert (contrast.nearest_object(names, Voxel(size), reach) == whole).all()

@@ -96,7 +96,7 @@ def name_channels(group: Any, names: tuple[str, ...], dtype: np.dtype) -> None:
 def place_inside(image: Path, part: str) -> tuple[Path, Ngff]:
     """Where `image.ome.zarr::labels/nuclei` keeps its labels, and the version of the format that the image has."""
     folder, _, name = part.strip("/").rpartition("/")
-    if folder != "labels" or not name:
+    if folder != "labels" or name in ("", ".", ".."):
         raise UserError(
             f"labels cannot be written to '{part}' of {image}; name a place like {image.name}::labels/nuclei"
         )

@@ -1,6 +1,7 @@
 """How objects stand out from what is around them: inside against a ring, and the outline against the inside."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from ..labels.ids import compact_labels
 from ..labels.objects import equivalent_diameter
 
 RING = 0.2  # of the median diameter: how far the ring around an object reaches, at least two voxels
+SLAB = 2**22  # voxels of a large image in which nearest objects are looked for at once
 SMOOTH = 1.0  # voxels of the finest axis, before slopes are taken
 
 
@@ -46,10 +48,22 @@ def contrast(image: NDArray[np.floating], labels: NDArray[np.generic], voxel: Vo
 
 
 def nearest_object(names: NDArray[np.int32], voxel: Voxel, reach: float) -> NDArray[np.int32]:
-    """Background (*S) within reach of an object carries the number of the nearest one; 0 elsewhere and inside."""
-    away, places = ndimage.distance_transform_edt(names == 0, sampling=voxel.size, return_indices=True)
-    owner: NDArray[np.int32] = names[tuple(places)]
-    owner[(away > reach) | (names > 0)] = 0
+    """Background (*S) within reach of an object carries the number of the nearest one; 0 elsewhere and inside.
+
+    A large image is taken in slabs, between which a signal is heard.
+    """
+    owner = np.zeros_like(names)
+    halo = int(reach / voxel.size[0]) + 1
+    rows = max(SLAB // prod(names.shape[1:]), halo)
+    for start in range(0, len(names), rows):
+        first = max(start - halo, 0)
+        part = names[first : start + rows + halo]
+        if not part.any():
+            continue
+        away, places = ndimage.distance_transform_edt(part == 0, sampling=voxel.size, return_indices=True)
+        found = part[tuple(places)]
+        found[(away > reach) | (part > 0)] = 0
+        owner[start : start + rows] = found[start - first :][:rows]
     return owner
 
 
