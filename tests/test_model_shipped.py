@@ -66,6 +66,29 @@ def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
     assert fingerprint("nuclei-2d") != fingerprint(FOLDER / "nuclei-2d")  # weights in 32 bits
     with pytest.raises(UserError, match="nuclei-2d, nuclei-3d"):
         Segmenter.load("nuclei-4d")
+    (tmp_path / "nuclei-2d" / "weights.safetensors").unlink()
+    assert str(model_folder("nuclei-2d")) == "nuclei-2d", "what is left of a model is not replaced by another one"
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_is_no_model_does_not_hide_one_of_that_name(flat, tmp_path, monkeypatch, kind):
+    """Labels that were written to a folder of the name of the model, and notes that somebody took."""
+    monkeypatch.chdir(tmp_path)
+    image = sorted((flat[0] / "bright").iterdir())[0]
+    if kind == "folder":
+        (tmp_path / "nuclei-2d").mkdir()
+    else:
+        (tmp_path / "nuclei-2d").write_text("mine")
+    out = "nuclei-2d" if kind == "folder" else "o"
+    result = CliRunner().invoke(app, ["segment", "nuclei-2d", str(image), "-o", out, "--diameter", "12"])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("wish", ["nan", "inf", "0", "-3"])
+def test_a_diameter_is_a_positive_number(flat, tmp_path, wish):
+    image = sorted((flat[0] / "bright").iterdir())[0]
+    with pytest.raises(UserError, match="it is the median diameter of the objects, a positive number in the unit"):
+        run("segment", "nuclei-2d", image, "-o", tmp_path / "o", "--diameter", wish)
 
 
 def test_labels_at_once_bright_and_dark(flat, tmp_path):

@@ -29,8 +29,9 @@ def export(
     """Write a model as ONNX, or as a package for the bioimage.io model zoo, with all that a program has to know."""
     from ..core.collisions import refuse_overlap
     from ..core.lock import lock_outputs
+    from ..model.shipped import model_folder
 
-    refuse_overlap([out], [model])
+    refuse_overlap([out], [model_folder(model)])
     if to == Target.onnx and out.suffix != ".onnx":
         raise UserError(f"{out} is to be an ONNX file; give it the ending .onnx")
     if to == Target.bioimageio and out.suffix not in ("", ".zip"):

@@ -209,9 +209,10 @@ def write_results(
     from ..core.lock import lock_outputs
     from ..core.signals import explain_stop
     from ..data.input_files import refuse_inputs
+    from ..model.shipped import model_folder
     from ..predict.account import account_folder
 
-    refuse_inputs(outputs.written(), [source], [model], filled=outputs.folders)
+    refuse_inputs(outputs.written(), [source], [model_folder(model)], filled=outputs.folders)
     with lock_outputs(*outputs.locks), explain_stop(lambda: describe_kept(outputs)):
         outputs.claim(overwrite)
         if fitted:
@@ -262,12 +263,13 @@ def refuse_places(out: Path, raw: Path | None, source: "ImageSource", model: Pat
     """Raises UserError where results would go to what is read, as far as names of files tell before one is opened."""
     from ..data.input_files import files_of, refuse_inputs
     from ..data.picture import name_stem
+    from ..model.shipped import model_folder
     from ..predict.outputs import is_single
 
     single = is_single(out)
     names = [f"{name_stem(path)}{suffix}" for path in files_of(source, False) for suffix in (".tif", ".ome.zarr")]
     places = [out] if single else [out / name for name in names]
-    refuse_inputs([*places, raw], [source], [model], filled=[] if single else [out])
+    refuse_inputs([*places, raw], [source], [model_folder(model)], filled=[] if single else [out])
 
 
 def describe_kept(outputs: "Outputs") -> str:

@@ -48,6 +48,7 @@ def trust(
     from ..data.input_files import refuse_inputs
     from ..data.volumes import image_source, open_volumes
     from ..model import Segmenter
+    from ..model.shipped import model_folder
     from ..report import write_report
     from ..report.segmentation_page import account_of
     from ..trust.score import mean_score, weakest_criterion
@@ -55,7 +56,7 @@ def trust(
     from .segment import fit_to_sizes
 
     source = image_source(list(images), axes, channel, level, voxel, unit, frames)
-    refuse_inputs(places(Path(labels)), [source], [model], labels=[labels])
+    refuse_inputs(places(Path(labels)), [source], [model_folder(model)], labels=[labels])
     with lock_outputs(labels):
         refuse_foreign_files(places(Path(labels)), overwrite)
         segmenter = Segmenter.load(model, inputs.choose_device(device))

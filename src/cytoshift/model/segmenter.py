@@ -22,10 +22,9 @@ from ..core.settings import Settings, parse, shorten
 from ..core.voxel import Voxel
 from ..nets.network_spec import NetSpec
 from ..represent import RepresentationSettings
-from .shipped import model_folder, model_names
+from .shipped import JSON, WEIGHTS, model_folder, model_names
 
 FORMAT = 1  # of model.json; raised when an older reader would misread it
-JSON, WEIGHTS = "model.json", "weights.safetensors"
 LONGEST = 2**26  # bytes of a model.json; ours are some ten thousand
 HEAVIEST = 2**33  # bytes of weights; ours are some million
 STRANGERS = f"{JSON} and {WEIGHTS} are not of one model; copy the model folder again"

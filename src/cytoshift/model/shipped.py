@@ -3,7 +3,7 @@
 from pathlib import Path
 
 FOLDER = Path(__file__).with_name("shipped")
-JSON = "model.json"
+JSON, WEIGHTS = "model.json", "weights.safetensors"
 
 
 def model_names() -> tuple[str, ...]:
@@ -16,8 +16,8 @@ def model_names() -> tuple[str, ...]:
 
 
 def model_folder(model: Path | str) -> Path:
-    """The folder of a model: the path itself, or that of a shipped model of this name where there is no such path."""
+    """The folder of a model: the path itself, or that of a shipped model of this name where no model lies there."""
     path = Path(model)
-    if not path.exists() and str(model) in model_names():
+    if str(model) in model_names() and not any((path / name).exists() for name in (JSON, WEIGHTS)):
         return FOLDER / str(model)
     return path

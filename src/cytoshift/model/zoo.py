@@ -29,7 +29,8 @@ from .export import (
     save_onnx,
     size_multiple,
 )
-from .segmenter import JSON, WEIGHTS, Segmenter
+from .segmenter import Segmenter
+from .shipped import JSON, WEIGHTS
 
 SIDE = {2: 16, 3: 8}  # multiples along each axis of the test image, at most
 LONGEST = {2: 128, 3: 32}  # voxels of it, unless the network needs more

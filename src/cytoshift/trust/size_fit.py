@@ -7,7 +7,7 @@ tried on a part of the images; what the model finds there is measured again.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import prod
+from math import inf, prod
 from typing import Any
 
 import numpy as np
@@ -96,6 +96,11 @@ def fit(
         Where the model is for one size and a diameter or polarity is given, where axes or channels do not fit, and
         where nothing in the images can be measured.
     """
+    if diameter is not None and not 0 < diameter < inf:
+        raise UserError(
+            f"`diameter={diameter:g}` given; it is the median diameter of the objects, a positive number in the unit "
+            "of the voxel size"
+        )
     if segmenter.diameter is None:
         if diameter is not None or polarity != "auto":
             raise UserError(
