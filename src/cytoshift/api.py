@@ -76,6 +76,7 @@ class RecipeOptions(ImageOptions, total=False):
     source_unit: str | None
     source_frames: str | Sequence[int] | None
     source_mask_above: float | None
+    source_ignore_id: int | None
     polarity: Literal["auto", "bright", "dark"]
     preset: str
     represent: str | None

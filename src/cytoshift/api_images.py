@@ -74,7 +74,7 @@ def source_labels(options: "RecipeOptions", out: Path) -> LabelledSource:
     if not isinstance(labels, str | Path | Mapping):
         place = files(labels, said, out, "source-labels", labels=True).paths
     classes = tuple(options.get("channels") or ())
-    return open_source(theirs, place, options.get("source_mask_above"), classes)
+    return open_source(theirs, place, options.get("source_mask_above"), classes, options.get("source_ignore_id"))
 
 
 def files(

@@ -61,6 +61,10 @@ SourceMaskAbove = Annotated[
     float | None,
     inputs.of_source(help="The labels of the source are a mask: connected components above this value are objects."),
 ]
+SourceIgnoreId = Annotated[
+    int | None,
+    inputs.of_source(min=1, help="Number of voxels of the source's labels that are neither an object nor background."),
+]
 AssumeSameSize = Annotated[
     bool,
     inputs.of_source(
@@ -93,6 +97,7 @@ def new(
     source_unit: SourceUnit = None,
     source_frames: SourceFrames = None,
     source_mask_above: SourceMaskAbove = None,
+    source_ignore_id: SourceIgnoreId = None,
     assume_same_size: AssumeSameSize = False,
     alike: Alike = False,
     overwrite: inputs.Overwrite = False,
@@ -120,7 +125,7 @@ def new(
     lender = None
     if source is not None:
         theirs = image_source(source[0], source_axes, source_channel, 0, source_voxel, source_unit, source_frames)
-        lender = open_source(theirs, places or source[1], source_mask_above, tuple(numbers or ()))
+        lender = open_source(theirs, places or source[1], source_mask_above, tuple(numbers or ()), source_ignore_id)
     with Progress("measuring", 1, quiet=quiet) as progress:
         made = configure(method, target, lender, asked, lambda done, total: progress.update(done / total))
     drawn = preview(made.run)

@@ -109,11 +109,15 @@ def settings(
 
 
 def survey_source_classes(
-    images: ImageSource, labels: Labels, channels: dict[str, int], mask_above: float | None = None
+    images: ImageSource,
+    labels: Labels,
+    channels: dict[str, int],
+    mask_above: float | None = None,
+    ignore_id: int | None = None,
 ) -> dict[str, SourceSurvey]:
     """Labelled images of several classes and what the labels of each say; see borrow.lent."""
     return {
-        name: survey_source(images.model_copy(update={"channel": number}), labels[name], mask_above)
+        name: survey_source(images.model_copy(update={"channel": number}), labels[name], mask_above, ignore_id)
         for name, number in channels.items()
     }
 

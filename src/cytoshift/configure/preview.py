@@ -118,7 +118,7 @@ def preview_source(run: Run, volumes: list[Volume], working: Voxel) -> Picture:
     rows = []
     for i in range(SHOWN):
         image, encoded = lender.sample(i)
-        channels, other = np.asarray(encoded), target.sample(i)[0]
+        channels, other = np.nan_to_num(encoded, nan=0.0), target.sample(i)[0]
         if several:
             mask = run.represent.foreground(channels)
             seen, found, there = (

@@ -60,11 +60,14 @@ class LabelledSource:
         Of one class, or of several by their names.
     mask_above
         Labels are a mask, whose connected parts above this value are objects. None: a number for each object.
+    ignore_id
+        Number of voxels that are neither an object nor background. None: there are none.
     """
 
     images: ImageSource
     labels: ImageSource | dict[str, ImageSource]
     mask_above: float | None = None
+    ignore_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,9 @@ class RunConfiguration:
 
 
 def open_source(
-    images: ImageSource, labels: Labels, mask_above: float | None = None, names: tuple[str, ...] = ()
-) -> LabelledSource:
+    images: ImageSource, labels: Labels, mask_above: float | None = None, names: tuple[str, ...] = (),
+    ignore_id: int | None = None,
+) -> LabelledSource:  # fmt: skip
     """Images and the places of their labels, which share axes, voxel size and frames.
 
     Parameters
@@ -97,7 +101,7 @@ def open_source(
         The source's images; what is declared of them holds for the labels too, but for channels.
     labels
         A file, folder or glob; of several classes a folder that holds one for each, or their places by name.
-    mask_above
+    mask_above, ignore_id
         See `LabelledSource`.
     names
         Of the classes, where there are several.
@@ -116,7 +120,7 @@ def open_source(
     if not names:
         if not isinstance(labels, str | Path):
             raise UserError(f"labels of {', '.join(labels)} are given and no channels of them; pass `channels`")
-        return LabelledSource(images, of(labels), mask_above)
+        return LabelledSource(images, of(labels), mask_above, ignore_id)
     numbers = images.channel if isinstance(images.channel, tuple) else (images.channel,)
     if images.channel is not None and (len(numbers) != len(names) or "luminance" in numbers):
         raise UserError(
@@ -133,7 +137,7 @@ def open_source(
             f"the source does not say where the labels of {', '.join(names)} are; give a folder that holds one for "
             f"each, or {','.join(f'{name}=PATH' for name in names)}"
         )
-    return LabelledSource(images, {name: of(labels[name]) for name in names}, mask_above)
+    return LabelledSource(images, {name: of(labels[name]) for name in names}, mask_above, ignore_id)
 
 
 def configure(
@@ -244,7 +248,7 @@ def configure_source(
 ) -> RunConfiguration:  # fmt: skip
     """A method that learns from labels of other images."""
     assert isinstance(source.labels, ImageSource), "of one class"
-    stock = source_labels.survey_source(source.images, source.labels, source.mask_above)
+    stock = source_labels.survey_source(source.images, source.labels, source.mask_above, source.ignore_id)
     if asked.assume_same_size:
         survey = source_labels.assume_same_size(target, stock)
     else:
@@ -266,7 +270,7 @@ def configure_source_classes(
     numbers = asked.channels.values() if given is None else given if isinstance(given, tuple) else (given,)
     theirs = dict(zip(asked.channels, numbers))
     images = source.images.model_copy(update={"channel": None})
-    stock = class_settings.survey_source_classes(images, source.labels, theirs, source.mask_above)
+    stock = class_settings.survey_source_classes(images, source.labels, theirs, source.mask_above, source.ignore_id)
     run = class_settings.settings_from_class_source(
         target, asked.channels, stock, asked.preset, method=method, represent=represent
     )

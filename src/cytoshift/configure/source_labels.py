@@ -19,7 +19,7 @@ from ..core.settings import parse
 from ..core.voxel import MICROMETRE, Voxel
 from ..data.corrupt import LAPTOP, LAPTOP_2D, PAPER, PAPER_2D
 from ..data.label_checks import check_labels
-from ..data.label_pairs import connected_objects, match_names
+from ..data.label_pairs import Pairs, connected_objects, known_labels, match_names
 from ..data.volumes import ImageSource, Volume, box_volume, open_labels, open_volumes
 from ..labels.filters import touches_border
 from ..labels.ids import compact_labels
@@ -56,6 +56,7 @@ class SourceSurvey:
     diameters: of whole objects, in the unit of `voxel`. mask_above: the labels are a mask, objects its connected parts
     above this value. alone: how well brightness alone tells objects: Dice of what is beyond Otsu's threshold, on the
     objects' side of it. share: of the field that objects cover. doubts: sentences on labels that look like masks.
+    ignore_id: of voxels that are neither an object nor background.
     """
 
     images: ImageSource
@@ -68,6 +69,7 @@ class SourceSurvey:
     mask_above: float | None = None
     share: float = 0.0
     doubts: tuple[str, ...] = ()
+    ignore_id: int | None = None
 
     @property
     def diameter(self) -> float:
@@ -88,12 +90,14 @@ def learns_from_source(method: str) -> bool:
     return method in TWO_STAGES or (known is not None and "source" in known.batch.__annotations__)
 
 
-def survey_source(images: ImageSource, labels: ImageSource, mask_above: float | None = None) -> SourceSurvey:
+def survey_source(
+    images: ImageSource, labels: ImageSource, mask_above: float | None = None, ignore_id: int | None = None
+) -> SourceSurvey:
     """Open labelled images and measure their objects. Raises UserError where they do not pair or hold no object."""
     pairs = match_names(open_volumes(images), open_labels(labels), "source")
     whole, every, contrast, found, cover = [], [], [], [], []
     for image, truth in (crop_middles(pair) for pair in pairs):
-        array = connected_objects(truth, mask_above).load()
+        array = known_labels(connected_objects(truth, mask_above, ignore_id), ignore_id).load()
         numbered = compact_labels(array)
         cover.append(float((array != 0).mean()))
         if not len(numbered.ids):
@@ -110,8 +114,13 @@ def survey_source(images: ImageSource, labels: ImageSource, mask_above: float | 
     return SourceSurvey(
         images, labels, pairs[0][0].voxel, len(every), quantiles(whole or every), dark,
         float(np.median([one[dark] for one in found])), mask_above, float(np.mean(cover)),
-        tuple(check_labels([truth for _, truth in pairs], "source_mask_above")) if mask_above is None else (),
+        label_doubts(pairs, ignore_id) if mask_above is None else (), ignore_id,
     )  # fmt: skip
+
+
+def label_doubts(pairs: Pairs, ignore_id: int | None) -> tuple[str, ...]:
+    """Sentences on labels that look like masks."""
+    return tuple(check_labels([known_labels(truth, ignore_id) for _, truth in pairs], "source_mask_above"))
 
 
 def crop_middles(pair: tuple[Volume, Volume]) -> tuple[Volume, Volume]:
@@ -253,6 +262,7 @@ def settings_from_source(
                 "match_foreground": False,
                 "match_levels": far and ndim == 3 and bool(modality_gap_settings(method, name)),
                 **({} if source.mask_above is None else {"mask_above": source.mask_above}),
+                **({} if source.ignore_id is None else {"ignore_id": source.ignore_id}),
             },
             "patch": patch(survey, working, aim.patch, SHALLOW),
             "represent": {"kind": represent, "smallest": round_digits(SMALLEST * survey.measured.whole_diameters[5])},

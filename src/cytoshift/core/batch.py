@@ -11,7 +11,7 @@ class LabelledBatch(NamedTuple):
     """Images of one domain with their ground truth."""
 
     image: "Tensor"  # (B, C, *S) float32, normalised
-    target: "Tensor"  # (B, K, *S) float32, channels of the representation
+    target: "Tensor"  # (B, K, *S) float32, channels of the representation; NaN where nothing is known
 
 
 class UnlabelledBatch(NamedTuple):

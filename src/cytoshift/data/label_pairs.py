@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..core.errors import UserError
+from ..labels.ignored import split_ignored
 from .volumes import Volume, crop_volume
 
 Pairs = list[tuple[Volume, Volume]]
@@ -41,13 +42,27 @@ def frame_numbers(names: Sequence[str]) -> list[str] | None:
     return [n for _, _, n in split] if one_file and all(t and n.isdigit() for _, t, n in split) else None
 
 
-def connected_objects(mask: Volume, above: float | None) -> Volume:
-    """The connected parts (corners touch) of what lies above a value, as labels. Without one, labels as they are."""
+def connected_objects(mask: Volume, above: float | None, ignore_id: int | None = None) -> Volume:
+    """The connected parts (corners touch) of what lies above a value, as labels. Without one, labels as they are.
+
+    Voxels with the `ignore_id` are no part, and keep it.
+    """
     if above is None:
         return mask
     from skimage.measure import label
 
-    return replace(mask, array=np.asarray(label(np.greater(mask.load(), above)), np.int32))
+    values = mask.load()
+    if ignore_id is None:
+        return replace(mask, array=np.asarray(label(np.greater(values, above)), np.int32))
+    ignored = values == ignore_id
+    parts = np.asarray(label(np.greater(values, above) & ~ignored), np.uint32)
+    parts += parts >= ignore_id
+    return replace(mask, array=np.where(ignored, np.uint32(ignore_id), parts))
+
+
+def known_labels(labels: Volume, ignore_id: int | None) -> Volume:
+    """Labels with background in place of ignored voxels, for those who measure objects."""
+    return labels if ignore_id is None else replace(labels, array=split_ignored(labels.load(), ignore_id)[0])
 
 
 def take_portion(pairs: Pairs, part: float) -> Pairs:

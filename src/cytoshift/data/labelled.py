@@ -21,7 +21,9 @@ from ..core.errors import UserError
 from ..core.normalise import Recipe, recipes
 from ..core.rng import stream
 from ..core.voxel import Voxel
+from ..labels.ignored import split_ignored
 from ..represent import Representation
+from ..represent.partial import hide_unknown
 from .augment import Augment, SamplingGrid, change_gamma, lay_steps, sample_pose, sample_warp
 from .channel_axis import map_channels
 from .corrupt import Corrupt, sample_corruptions, sample_gray
@@ -126,7 +128,8 @@ class LabelledPairs(ImagePairs):
 
     labels: one volume per image, on the same grid; of several classes these come first, (K, *S). Both are brought to
     the working voxel size patch by patch, labels smoothly where they grow. A volume may be without any object; patches
-    with few are drawn again, mostly.
+    with few are drawn again, mostly. ignore_id: of voxels that are neither an object nor background; an object ends
+    where they begin, and their target is NaN.
     """
 
     kind: ClassVar[type] = LabelledPair
@@ -134,6 +137,7 @@ class LabelledPairs(ImagePairs):
     def __init__(
         self, volumes: list[Volume], labels: list[Volume], normalise: Recipe, working: Voxel,
         patch: tuple[int, ...], seed: int, augment: Augment | None, corrupt: Corrupt | None, represent: Representation,
+        ignore_id: int | None = None,
     ):  # fmt: skip
         if len(volumes) != len(labels):
             raise UserError(f"there are {len(volumes)} images and {len(labels)} label images; list them in pairs")
@@ -147,7 +151,7 @@ class LabelledPairs(ImagePairs):
                 raise UserError(f"labels {truth.name} are {truth.dtype}, ids are whole numbers; save them as uint16")
         super().__init__(volumes, normalise, working, patch, seed, augment, corrupt)
         self.labels = load_small(labels)
-        self.represent = represent
+        self.represent, self.ignore_id = represent, ignore_id
         self.covered: NDArray[np.float64] | None = None  # shares that patches are chosen to be covered by
         self.halo = tuple(math.ceil(n * HALO) for n in patch)
         self.inside: Any = (..., *(slice(h, -h) for h in self.halo))  # of the halo
@@ -159,8 +163,15 @@ class LabelledPairs(ImagePairs):
         image = self.look(which, corner, grid.inner(self.halo))
         pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
         corrupted, clean = self.pair(pose(image), index)
-        target = self.represent.encode(pose(labels), self.working)[self.inside]
+        known, ignored = self.split(pose(labels))
+        target = self.represent.encode(known, self.working)[self.inside]
+        if ignored is not None:
+            target = hide_unknown(target, ignored[self.inside], self.represent)
         return corrupted, np.ascontiguousarray(target), clean
+
+    def split(self, labels: NDArray) -> tuple[NDArray, NDArray[np.bool_] | None]:
+        """Labels without ignored voxels, and these."""
+        return split_ignored(labels, self.ignore_id)
 
     def place(self, grid: SamplingGrid, rng: np.random.Generator) -> Place:
         """Any volume, and a corner in it from which the patch shows objects, mostly."""
@@ -168,7 +179,7 @@ class LabelledPairs(ImagePairs):
         for _ in range(DRAWS):
             corner = self.corner(which, rng)
             labels = self.look_up(which, corner, grid)
-            if not particular or float((labels[self.inside] > 0).mean()) >= FEW:
+            if not particular or float((self.split(labels[self.inside])[0] > 0).mean()) >= FEW:
                 break
         return which, corner, labels
 
@@ -187,9 +198,8 @@ class LabelledPairs(ImagePairs):
     def cover(self, which: int, corner: tuple[int, ...]) -> float:
         """Share of a patch that objects cover."""
         size = tuple(max(round(n * r), 1) for n, r in zip(self.patch, self.ratio(which)))
-        return float(
-            (map_channels(lambda one: crop_reflected(one, corner, size), self.labels[which], len(size)) > 0).mean()
-        )
+        labels = map_channels(lambda one: crop_reflected(one, corner, size), self.labels[which], len(size))
+        return float((self.split(labels)[0] > 0).mean())
 
     def look_up(self, which: int, corner: tuple[int, ...], grid: SamplingGrid) -> NDArray:
         """The labels at the places of the grid."""

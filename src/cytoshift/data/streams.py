@@ -161,20 +161,24 @@ def draw_classes(priors: Mapping[str, Prior]) -> Drawer:
 
 
 class Batches(Dataset):
-    """Batch number `step` of a method: `size` samples of every domain its Batch names.
+    """Batch number `step` of a method: `size` samples of every domain its Batch names, or a number for each.
 
     Of `world` processes, number `rank` takes its share of one joint batch, so that two processes see together
     what one would see alone with twice the batch.
     """
 
-    def __init__(self, kind: type, domains: dict[str, Domain], size: int, rank: int = 0, world: int = 1):
-        self.kind, self.domains, self.size, self.rank, self.world = kind, domains, size, rank, world
+    def __init__(
+        self, kind: type, domains: dict[str, Domain], size: int | Mapping[str, int], rank: int = 0, world: int = 1
+    ):  # fmt: skip
+        self.kind, self.domains, self.rank, self.world = kind, domains, rank, world
+        self.sizes = dict.fromkeys(domains, size) if isinstance(size, int) else size
 
     def __getitem__(self, step: int) -> Any:
-        first = (step * self.world + self.rank) * self.size
         parts = {}
         for name, domain in self.domains.items():
-            samples = [domain.sample(first + i) for i in range(self.size)]
+            size = self.sizes[name]
+            first = (step * self.world + self.rank) * size
+            samples = [domain.sample(first + i) for i in range(size)]
             parts[name] = domain.kind(*(torch.from_numpy(np.stack(field)) for field in zip(*samples)))
         return self.kind(**parts)
 

@@ -67,8 +67,8 @@ class UNetMethod(Method):
         return self.net
 
     def labelled_pictures(self, name: str, x: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """An image of that name, its segmentation and its truth, for the sheets."""
+        """An image of that name, its segmentation and its truth, for the sheets; what is not known looks empty."""
         return {
             name: x, f"{name} segmented": logits_picture(self.represent, self.net(x)),
-            f"{name} truth": channels_picture(self.represent, target),
+            f"{name} truth": channels_picture(self.represent, target.nan_to_num(nan=0.0)),
         }  # fmt: skip

@@ -204,6 +204,7 @@ class Method(nn.Module):
         dict[str, dict[str, Any]]
     ] = {}  # by preset: options that change where modalities are far apart
     supports_classes: ClassVar[bool] = False  # takes images of several channels, and several classes
+    supports_ignored: ClassVar[bool] = False  # takes targets that are NaN where nothing is known
 
     def __init__(self, task: Task, options: Any, seed: int = 0):
         super().__init__()
@@ -226,7 +227,8 @@ class Method(nn.Module):
         Parameters
         ----------
         batch
-            Of the type `batch`: tensors (B, C, *S) in [-1, 1], and targets (B, K, *S).
+            Of the type `batch`: tensors (B, C, *S) in [-1, 1], and targets (B, K, *S), with NaN where nothing is known
+            if the method `supports_ignored`.
         progress
             Fraction of the training that is done, 0 to 1.
 
@@ -245,6 +247,21 @@ class Method(nn.Module):
         Module
             Always the same live module. Its weights are replaced by their running mean where that is exported.
         """
+
+    def batch_sizes(self, size: int) -> dict[str, int]:
+        """Samples of each domain in a batch.
+
+        Parameters
+        ----------
+        size
+            `train.batch`.
+
+        Returns
+        -------
+        dict
+            A number for each field of `batch`. Default: `size` of each.
+        """
+        return dict.fromkeys(self.batch.__annotations__, size)
 
     def source_domain_network(self) -> nn.Module:
         """The network for images of the source domain. Thresholds are tuned with it on the labels of the source.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..core.batch import LabelledBatch
+from ..represent.partial import known_loss
 from .backbone import LEAN, Backbone, UNetMethod
 from .base import SEGMENTED, MonitorSpec, Update
 
@@ -60,7 +61,7 @@ class Supervised(UNetMethod):
     name: ClassVar = "supervised"
     title: ClassVar = "a U-Net trained with supervision"
     papers: ClassVar = ("ronneberger2015unet",)
-    batch, settings, supports_classes = Batch, Options, True
+    batch, settings, supports_classes, supports_ignored = Batch, Options, True, True
     presets: ClassVar = {
         "paper-2d": {"options": {}, "patch": (256, 256), "train": PAPER},
         "paper-3d": {"options": {}, "patch": (16, 128, 128), "train": PAPER},
@@ -70,7 +71,7 @@ class Supervised(UNetMethod):
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         x, s = batch.source
-        yield self.update("net", segment=self.represent.loss(self.net(x), s))
+        yield self.update("net", segment=known_loss(self.represent, self.net(x), s))
 
     @torch.no_grad()
     def sample_images(self, batch: Batch) -> dict[str, Tensor]:

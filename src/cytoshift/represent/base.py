@@ -159,12 +159,12 @@ class Representation(Settings):
 
     @abstractmethod
     def loss(self, logits: "Tensor", target: "Tensor") -> "Tensor":
-        """Supervised loss.
+        """Supervised loss. It looks at each voxel by itself, so that it can be taken of some of them (`known_loss`).
 
         Parameters
         ----------
         logits
-            (B, K, *S).
+            (B, K, *S), of one axis or more.
         target
             Encoded labels (B, K, *S).
 

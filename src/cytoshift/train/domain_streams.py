@@ -1,6 +1,7 @@
 """What a method eats, from the settings of a run: the fields of its batch say which domains there are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from ..core.batch import (
@@ -22,6 +23,7 @@ from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
 from ..data.shape_library import Drawer, drawer
 from ..data.streams import BiasFieldImages, Domain, Images, SyntheticMasks, draw_classes, foreground_shares
 from ..data.volumes import ImageSource, Volume, open_labels, open_volumes, stack_channels
+from ..methods import METHODS
 from ..synth import CLASSES, draw_labels, draw_pair
 from .run_settings import Run, Source
 
@@ -31,6 +33,7 @@ def domain_streams(run: Run, batch: type, volumes: list[Volume], working: Voxel)
 
     Raises UserError where the settings lack what a field is made from.
     """
+    volumes = fit_sides(volumes, working, run.data.sides)
     ways: dict[type, Callable[[str], Domain]] = {
         UnlabelledBatch: lambda name: (
             plain_source(run, volumes, working) if name == "source" else image_stream(run, volumes, working)
@@ -43,6 +46,17 @@ def domain_streams(run: Run, batch: type, volumes: list[Volume], working: Voxel)
         LabelledPair: lambda name: labelled_stream(run, LabelledPairs, volumes, working),
     }
     return {name: ways[kind](name) for name, kind in batch.__annotations__.items()}
+
+
+def fit_sides(volumes: list[Volume], working: Voxel, sides: Mapping[str, float]) -> list[Volume]:
+    """Volumes that are read at the side of the networks' voxels which is given for them, as if they were as much finer
+    or coarser."""
+
+    def of(volume: Volume) -> Volume:
+        factor = working.size[-1] / sides.get(volume.name, working.size[-1])
+        return replace(volume, voxel=Voxel(tuple(size * factor for size in volume.voxel.size), volume.voxel.unit))
+
+    return [of(one) if one.name in sides else one for one in volumes]
 
 
 def image_stream(run: Run, volumes: list[Volume], working: Voxel) -> Images:
@@ -92,6 +106,7 @@ def mask_drawer(run: Run) -> Drawer | None:
 def labelled_stream(run: Run, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel) -> LabelledPairs:
     """The source has a stream of its own: what happens to its images does not happen to those of the target."""
     source = source_volumes(run)
+    refuse_ignored(run, source)
     found, _ = split_source(run)
     if source.match_levels and found[0][0].channels > 1:
         raise UserError("source.match_levels matches images of one channel, these have several; set it to false")
@@ -101,15 +116,26 @@ def labelled_stream(run: Run, kind: type[LabelledPairs], volumes: list[Volume], 
     return made
 
 
+def refuse_ignored(run: Run, source: Source) -> None:
+    """Raises UserError where labels have ignored voxels, and the method uses labels in ways that need all of them."""
+    if source.ignore_id is not None and not METHODS[run.method].supports_ignored:
+        able = ", ".join(name for name, one in METHODS.items() if one.supports_ignored)
+        raise UserError(
+            f"method '{run.method}' needs labels of every voxel, and source.ignore_id={source.ignore_id} leaves some "
+            f"out; set it to null, or take {able}"
+        )
+
+
 def stream_of_pairs(
     run: Run, found: Pairs, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel
 ) -> LabelledPairs:  # fmt: skip
     """A stream of labelled source images, read as the networks see them."""
     source = source_volumes(run)
     photographs, truths = [image for image, _ in found], [truth for _, truth in found]
+    working_there = source_voxel(source, photographs, len(run.patch))
     made = kind(
-        photographs, truths, source.normalise, source_voxel(source, photographs, len(run.patch)), run.patch,
-        integer(run.seed, "source"), source.augment, source.corrupt, run.represent,
+        fit_sides(photographs, working_there, source.sides), truths, source.normalise, working_there, run.patch,
+        integer(run.seed, "source"), source.augment, source.corrupt, run.represent, source.ignore_id,
     )  # fmt: skip
     if source.match_levels:
         match_source_levels(made, image_stream(run, volumes, working))
@@ -152,7 +178,7 @@ def source_pairs(source: Source, names: tuple[str, ...] = ()) -> Pairs:
 
 def labelled_images(images: list[Volume], labels: ImageSource, source: Source, what: str) -> Pairs:
     return [
-        (image, connected_objects(truth, source.mask_above))
+        (image, connected_objects(truth, source.mask_above, source.ignore_id))
         for image, truth in match_names(images, open_labels(labels), what)
     ]
 

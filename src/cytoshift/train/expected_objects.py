@@ -9,6 +9,7 @@ from ..core.normalise import Recipe, measure
 from ..core.rng import stream
 from ..core.voxel import Voxel
 from ..data.channel_axis import split_channels
+from ..data.label_pairs import known_labels
 from ..data.volumes import Volume
 from ..measure.contrast import contrast
 from ..measure.shapes import ExpectedObjects, ObjectShapes, shapes
@@ -56,7 +57,8 @@ def of_source(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[str, Exp
     for image, truth in take_evenly(pairs, IMAGES):
         ratio = [w / v for w, v in zip(working.size, lent.size)]
         voxel = Voxel(tuple(s * r for s, r in zip(image.voxel.size, ratio)), working.unit)
-        raw, labels = crop_middle(image.array, voxel.ndim), crop_middle(truth.array, voxel.ndim)
+        raw = crop_middle(image.array, voxel.ndim)
+        labels = crop_middle(known_labels(truth, source.ignore_id).array, voxel.ndim)
         shown = normalise_raw(source.normalise, raw, voxel.ndim)
         for number, (name, one) in enumerate(zip(names, labels.reshape(-1, *labels.shape[-voxel.ndim :]))):
             seen[name].append(shapes(one, voxel))

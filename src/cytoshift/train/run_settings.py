@@ -35,13 +35,15 @@ class Data(Settings):
     """images: what the model is for, and what it learns from without labels.
 
     normalise: of images of several channels a list with an entry for each, or one for all. voxel: size the networks
-    work at, in the images' unit (None: as the images are). corrupt: how images are spoilt for methods that learn to
-    restore them.
+    work at, in the images' unit (None: as the images are). sides: of images with objects of other sizes, by their
+    names, the side of the networks' voxels there; the model keeps them. corrupt: how images are spoilt for methods
+    that learn to restore them.
     """
 
     images: ImageSource
     normalise: Recipe = Normalisation()
     voxel: tuple[float, ...] | None = None
+    sides: dict[str, Annotated[float, Field(gt=0)]] = {}
     augment: Augment = Augment()
     corrupt: Corrupt = Corrupt()
 
@@ -55,14 +57,15 @@ class Data(Settings):
 class Source(Settings):
     """Images of another modality whose labels are borrowed, image by image in the order of their names.
 
-    labels: of several classes {golgi: {paths: labels/golgi}, nuclei: {paths: labels/nuclei}}, by their names.
-    voxel: what of it, in its own unit, becomes one voxel the networks work at (None: its own voxel), so that its
-    objects come out as large as those of `data`. normalise: `invert` where one side has dark objects, the other
-    bright ones; of several channels as in `data`. match_foreground: patches are chosen to have as much
-    foreground as those of `data`. match_levels: intensities of the source become those of `data`. mask_above: labels
-    are a mask, objects are its connected components above this value. fraction: of the labelled images that the
-    training uses, the same images for every seed (data.label_pairs.take_portion). held_out: fraction of these that the
-    training does not see; `train.select` chooses a snapshot by them.
+    labels: of several classes {golgi: {paths: labels/golgi}, nuclei: {paths: labels/nuclei}}, by their names. voxel:
+    what of it, in its own unit, becomes one voxel the networks work at (None: its own voxel), so that its objects come
+    out as large as those of `data`. sides: as in `data`. normalise: `invert` where one side has dark objects, the other
+    bright ones; of several channels as in `data`. match_foreground: patches are chosen to have as much foreground as
+    those of `data`. match_levels: intensities of the source become those of `data`. mask_above: labels are a mask,
+    objects are its connected components above this value. fraction: of the labelled images that the training uses, the
+    same images for every seed (data.label_pairs.take_portion). held_out: fraction of these that the training does not
+    see; `train.select` chooses a snapshot by them. ignore_id: voxels of the labels with this number are neither an
+    object nor background; nothing is learnt from them, and nothing is scored there.
     """
 
     renamed: ClassVar[dict[str, str]] = {
@@ -73,11 +76,13 @@ class Source(Settings):
     labels: LabelSource
     normalise: Recipe = Normalisation()
     voxel: tuple[float, ...] | None = None
+    sides: dict[str, Annotated[float, Field(gt=0)]] = {}
     augment: Augment = Augment()
     corrupt: Corrupt = Corrupt()
     match_foreground: bool = False
     match_levels: bool = False
     mask_above: float | None = None
+    ignore_id: int | None = Field(None, ge=1, lt=2**32)
     fraction: float = Field(1.0, gt=0, le=1)
     held_out: float = Field(0.0, ge=0, lt=1)
 
@@ -176,7 +181,7 @@ class Run(Settings):
     represent: RepresentationSettings
     tune: bool = False  # thresholds of `represent`, after the training, on labels of the source or synthetic images
     options: dict[str, Any] = {}  # of the method; checked by its own Options
-    start: str | None = None  # folder of a trained model to begin from, with the same network
+    start: str | None = None  # folder or name of a model to begin from; options that are left out are those of it
     train: Train = Train()
 
     @field_validator("method")

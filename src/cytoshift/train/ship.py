@@ -118,7 +118,7 @@ def save(
     scale = measure(normalise, raws) if is_dataset_wide(normalise) else None
     Segmenter(
         spec=spec, network=network, normalisation=normalise, scale=scale, voxel=learnt.working,
-        axes=volumes[0].axes, representation=represent, card=card(run, learnt) | (more or {}),
+        axes=volumes[0].axes, representation=represent, card=card(run, learnt) | (more or {}), sides=run.data.sides,
     ).save(model)  # fmt: skip
 
 

@@ -30,14 +30,13 @@ from ..core.errors import UserError
 from ..core.rng import stream
 from ..data.augment import change_gamma
 from ..data.streams import Images, SyntheticMasks
-from ..labels.overlap import overlap
 from ..methods import TWO_STAGES
 from ..metrics.evaluation import report
 from ..model import Segmenter
 from .domain_streams import held_out_source, image_stream
 from .run_settings import Run
 from .ship import SnapshotFolder, TrainingResult
-from .tune import predict_source
+from .tune import known_overlap, predict_source
 
 MARGIN = 0.02  # of the source's Dice: seeds differ by as much
 WINDOWS, MASKS = 16, 64  # of the target, and synthetic masks, that are looked at
@@ -173,5 +172,5 @@ def source_dice(network: nn.Module, run: Run, learnt: TrainingResult) -> float |
     for channels, truth in predict_source(network, kept, run.represent):
         found = run.represent.decode(channels, learnt.working)
         pairs = zip(truth, found) if run.represent.names else [(truth, found)]
-        scores.append(np.mean([report(overlap(true, one)).dice for true, one in pairs]))
+        scores.append(np.mean([report(known_overlap(true, one, kept.ignore_id)).dice for true, one in pairs]))
     return float(np.mean(scores))

@@ -30,7 +30,9 @@ from ..core.voxel import Voxel
 from ..data.streams import Batches
 from ..data.volumes import Volume, open_volumes
 from ..methods import METHODS, Method, Task
+from ..methods.backbone import Backbone
 from ..model import Segmenter
+from ..nets.unet import UNetSpec
 from . import checkpoint
 from .domain_streams import domain_streams
 from .facts import Facts
@@ -72,8 +74,9 @@ class Trainer:
             load_start_weights(settings, self.method)
             streams = domain_streams(settings, self.method.batch, self.volumes, self.working)
         self.batches = Batches(
-            self.method.batch, streams, self.train.batch, self.fabric.global_rank, self.fabric.world_size
-        )
+            self.method.batch, streams, self.method.batch_sizes(self.train.batch), self.fabric.global_rank,
+            self.fabric.world_size,
+        )  # fmt: skip
         check_shared_memory(self.batches, self.train.workers)
         if main:
             claim_settings(self.out, settings)
@@ -303,8 +306,9 @@ class Trainer:
         return again
 
     def begin_anew(self, attempt: int) -> None:
-        """As before the first step, with weights drawn anew."""
+        """As before the first step, with weights drawn anew, or those of the model that the run starts from."""
         fresh = self.build(attempt)
+        load_start_weights(self.settings, fresh)
         self.method.load_state_dict(fresh.state_dict())
         self.mean.load_state_dict(Mean(fresh.network(), self.train.ema).state_dict())
         self.monitor.load_state_dict({})
@@ -357,10 +361,18 @@ def build(run: Run, working: Voxel, channels: int = 1, attempt: int = 0) -> Meth
         raise UserError(f"{run.method} takes images of one channel, these have {channels}; choose one, or take {able}")
     if run.represent.names and not kind.supports_classes:
         raise UserError(f"{run.method} segments one class, represent has several; represent one, or take {able}")
-    options = parse(kind.settings, run.options, "options")
+    options = parse(kind.settings, start_sizes(run) | run.options, "options")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer(run.seed, "weights", *[attempt] * (attempt > 0)))
         return kind(Task(working, run.represent, channels), options, integer(run.seed, "pool"))
+
+
+def start_sizes(run: Run) -> dict[str, Any]:
+    """Options of the network that the run starts from, for those that the settings leave out."""
+    if run.start is None or not issubclass(METHODS[run.method].settings, Backbone):
+        return {}
+    spec = Segmenter.load(run.start).spec
+    return {name: getattr(spec, name) for name in Backbone.model_fields} if isinstance(spec, UNetSpec) else {}
 
 
 def load_start_weights(run: Run, method: Method) -> None:

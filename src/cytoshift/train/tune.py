@@ -16,7 +16,8 @@ from ..core.voxel import Voxel
 from ..data.drawn import DrawnImages
 from ..data.labelled import LabelledPairs
 from ..data.resample import resample, resample_labels, working_shape
-from ..labels.overlap import overlap
+from ..labels.ignored import keep_known, split_ignored
+from ..labels.overlap import Overlap, overlap
 from ..metrics.evaluation import report
 from ..represent import RepresentationSettings
 from ..represent.threshold_search import BETTER, search_thresholds, settings_of
@@ -55,7 +56,8 @@ def tune(network: nn.Module, source: LabelledPairs | DrawnImages, represent: Rep
         drawn = rehearse_drawn(network, source, represent)
     else:
         drawn = predict_source(network, source, represent)
-    score = lambda candidate: mean_quality(candidate, drawn, source.working)
+    ignore_id = None if isinstance(source, DrawnImages) else source.ignore_id
+    score = lambda candidate: mean_quality(candidate, drawn, source.working, ignore_id)
     best, before = represent, score(represent)
     after = before
     for start in (represent, most_lenient(represent)):
@@ -103,6 +105,14 @@ def crop_middle(source: LabelledPairs, which: int, voxels: float) -> Drawn:
     return image, resample_labels(np.asarray(source.labels[which][place]), shape)
 
 
-def mean_quality(represent: RepresentationSettings, drawn: list[Drawn], voxel: Voxel) -> float:
-    reports = [report(overlap(truth, represent.decode(channels, voxel))) for channels, truth in drawn]
+def known_overlap(truth: NDArray[np.generic], found: NDArray[np.generic], ignore_id: int | None) -> Overlap:
+    """Truth and prediction (*S) as far as the truth is known."""
+    known, ignored = split_ignored(truth, ignore_id)
+    return overlap(known, keep_known(found, ignored))
+
+
+def mean_quality(
+    represent: RepresentationSettings, drawn: list[Drawn], voxel: Voxel, ignore_id: int | None = None
+) -> float:  # fmt: skip
+    reports = [report(known_overlap(truth, represent.decode(channels, voxel), ignore_id)) for channels, truth in drawn]
     return float(np.mean([one.as_dict()["pq"] for one in reports]))
