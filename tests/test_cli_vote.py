@@ -11,6 +11,7 @@ from cytoshift.cli.main import app
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_labels
 from cytoshift.data.write import write_labels
+from cytoshift.labels.pseudo import IGNORED
 from cytoshift.predict import voting
 from cytoshift.synth.phantoms import phantom
 
@@ -162,3 +163,30 @@ def test_what_does_not_fit_is_said(folders, tmp_path):
     assert code and (folders[0] / "one.tif").exists()
     write_labels(folders[1] / "one.tif", np.ones((5, 5), np.uint8), VOXEL, "yx")
     assert "shape" in run(folders[0], folders[1], *out)[1] and not (tmp_path / "out" / "one.tif").exists()
+
+
+def test_labels_to_train_with_are_written_beside(folders, tmp_path, monkeypatch):
+    out, taught = tmp_path / "out", tmp_path / "pseudo"
+    assert run(*folders, "-o", out)[0] == 0
+    assert run(*folders, "-o", out, "--pseudo-labels", taught)[0] == 0
+    labels = {name: open_labels(str(taught / f"{name}.tif"))[0] for name in ("one", "two")}
+    voters = [open_labels(str(folder / "one.tif"))[0].load() for folder in folders]
+    one = labels["one"].load()
+    assert labels["one"].voxel == open_labels(str(folders[0] / "one.tif"))[0].voxel
+    assert 0 < (one == IGNORED).mean() < 0.5
+    for voter in voters:  # background lies away from all that anybody has
+        assert not voter[one == 0].any()
+    assert np.isin(np.unique(one), [0, IGNORED, *range(1, 1 + one[one < IGNORED].max())]).all()
+    before = (taught / "one.tif").stat().st_mtime_ns
+    (taught / "two.tif").unlink()
+    code, said = run(*folders, "-o", out, "--pseudo-labels", taught)
+    assert code == 0, said
+    assert (taught / "one.tif").stat().st_mtime_ns == before and (taught / "two.tif").exists()
+    monkeypatch.setattr(voting, "WHOLE", 1000)
+    monkeypatch.setattr(voting, "BOX", 2000)
+    boxes = tmp_path / "boxes"
+    code, said = run(*folders, "-o", tmp_path / "boxed", "--pseudo-labels", boxes, "--memory", "1GB")
+    assert code == 0, said
+    assert np.array_equal(open_labels(str(boxes / "one.ome.zarr"))[0].load(), one)
+    for place in (out, tmp_path / "one.tif"):
+        assert "no folder of its own" in run(*folders, "-o", out, "--pseudo-labels", place)[1]

@@ -11,6 +11,7 @@ from . import inputs
 from .console import conclude, say
 
 if TYPE_CHECKING:
+    from ..data.copy import Run
     from ..data.volumes import Volume
     from ..predict.outputs import Outputs
 
@@ -37,6 +38,14 @@ MaskAbove = Annotated[
     ),
 ]
 
+PseudoLabels = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for labels to train with, too: objects with a vote of 0.6 or more; 65535 where the voters differ, "
+        "for --source-ignore-id of 'cytoshift new'."
+    ),
+]
+
 
 def vote(
     labels: Labels,
@@ -44,6 +53,7 @@ def vote(
     least: Least = None,
     groups: Groups = None,
     mask_above: MaskAbove = None,
+    pseudo_labels: PseudoLabels = None,
     axes: inputs.Axes = None,
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
@@ -62,7 +72,6 @@ def vote(
     from ..core.progress import Progress
     from ..core.signals import explain_stop
     from ..data.label_pairs import connected_objects
-    from ..predict.voting import vote_image
     from .convert import process_map
     from .segment import describe_kept
 
@@ -75,19 +84,27 @@ def vote(
     voters = open_voters(labels, axes, voxel, unit)
     refuse_large_masks(voters, masks, inputs.memory_budget(memory))
     volumes = [each[0] for each in voters]
-    request = {"voters": labels, "least": least, "groups": groups, "mask_above": mask_above}
-    outputs = outputs_of(out, voters, labels, request)
+    request = {"groups": groups, "mask_above": mask_above}
+    outputs = outputs_of(out, voters, labels, request | {"voters": labels, "least": least})
+    taught = pseudo_outputs(pseudo_labels, outputs, voters, labels, request)
+    both = [one for one in (outputs, taught) if one]
     warn_of_masks(voters, masks)
-    with lock_outputs(*outputs.locks), explain_stop(lambda: describe_kept(outputs)), process_map(workers) as run:
-        outputs.claim(overwrite)
-        todo = [number for number, volume in enumerate(volumes) if not outputs.finished(volume)]
+    with (
+        lock_outputs(*(place for one in both for place in one.locks)),
+        explain_stop(lambda: describe_kept(outputs)),
+        process_map(workers) as run,
+    ):
+        for one in both:
+            one.claim(overwrite)
+        todo = [number for number, volume in enumerate(volumes) if not all(one.finished(volume) for one in both)]
         with Progress("vote", len(volumes), "image", quiet) as progress:
             for done, number in enumerate(todo):
                 progress.update(len(volumes) - len(todo) + done, f"vote on {volumes[number].name}")
                 each = [connected_objects(one, masks.get(place)) for place, one in enumerate(voters[number])]
-                vote_image(outputs, volumes[number], each, least, shares, inputs.memory_budget(memory), run)
+                write(outputs, taught, volumes[number], each, least, shares, inputs.memory_budget(memory), run)
         table = outputs.join()
-        outputs.complete()
+        for one in both:
+            one.complete()
     votes = table.numbers("confidence")
     mean = float(votes.mean()) if votes.size else 0.0
     words = (
@@ -143,6 +160,36 @@ def warn_of_masks(voters: "list[list[Volume]]", masks: dict[int, float]) -> None
         if place not in masks:
             for sentence in check_labels([each[place] for each in voters], f"mask_above={place + 1}"):
                 say(f"warning: {sentence}", err=True)
+
+
+def write(
+    outputs: "Outputs", taught: "Outputs | None", volume: "Volume", voters: "list[Volume]", least: float | None,
+    groups: tuple[int, ...] | None, memory: float, run: "Run",
+) -> None:  # fmt: skip
+    """What is missing of an image: labels, and labels to train with."""
+    from ..predict.voting import vote_image, write_pseudo_labels
+
+    if not outputs.finished(volume):
+        vote_image(outputs, volume, voters, least, groups, memory, run)
+    if taught and not taught.finished(volume):
+        arrays = [one.array for one in voters]
+        mark = taught.claims.mark
+        write_pseudo_labels(taught.labels(volume), volume, arrays, groups, memory=memory, run=run, mark=mark)
+
+
+def pseudo_outputs(
+    folder: Path | None, outputs: "Outputs", voters: "list[list[Volume]]", labels: list[str],
+    request: "dict[str, Any]",
+) -> "Outputs | None":  # fmt: skip
+    """Where labels to train with go, if they are wanted. Raises UserError where it is no folder of their own."""
+    if folder is None:
+        return None
+    from ..core.collisions import is_same_path
+    from ..predict.outputs import is_single
+
+    if is_single(folder) or is_same_path(folder, outputs.out):
+        raise UserError(f"--pseudo-labels {folder} is no folder of its own; pass another one, such as pseudo/")
+    return outputs_of(folder, voters, labels, request | {"pseudo_labels_of": labels})
 
 
 def outputs_of(

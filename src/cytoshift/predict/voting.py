@@ -1,8 +1,9 @@
 """Labels of images by a vote of label images (labels.vote): whole images, and volumes larger than memory by boxes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,9 @@ from ..data.copy import Run, copy_array
 from ..data.lazy import LazyArray
 from ..data.store import LabelStore
 from ..data.volumes import Volume
+from ..data.write import write_labels
 from ..labels.objects import Objects, join_objects, objects
+from ..labels.pseudo import IGNORED, MARGIN, SURE, pseudo_labels
 from ..labels.vote import Election, elect
 from .outputs import Outputs, write_rows
 from .pipeline import Instances, Prediction
@@ -38,8 +41,105 @@ class VotedArray(LazyArray):
     def dtype(self) -> np.dtype[Any]:
         return np.dtype(np.int32)
 
-    def fetch(self, region: Slices) -> NDArray[np.int32]:
+    def fetch(self, region: Slices) -> NDArray[np.generic]:
         return self.election.paint([np.asarray(one[region]) for one in self.voters])
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoLabelArray(VotedArray):
+    """Labels to train with (labels.pseudo), painted where they are sliced."""
+
+    margin: int = MARGIN
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.uint32)
+
+    def fetch(self, region: Slices) -> NDArray[np.generic]:
+        starts = [max(side.start - self.margin, 0) for side in region]
+        wide = tuple(slice(a, min(side.stop + self.margin, n)) for a, side, n in zip(starts, region, self.shape))
+        inside = tuple(slice(side.start - a, side.stop - a) for a, side in zip(starts, region))
+        return pseudo_labels(self.election, [np.asarray(one[wide]) for one in self.voters], self.margin)[inside]
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """What was written. objects: their number. ignored: share of the voxels that nothing is learnt from."""
+
+    place: Path
+    objects: int
+    ignored: float
+
+
+def write_pseudo_labels(
+    place: Path, volume: Volume, voters: Sequence[Any], groups: Sequence[int] | None = None, *, sure: float = SURE,
+    margin: int = MARGIN, memory: float = 4e9, run: Run = map, mark: str | None = None,
+) -> PseudoLabels:  # fmt: skip
+    """Write labels of an image to train a network with, from label images of it that vote.
+
+    Objects whose vote is high keep their numbers; background is where no voter has anything. All other voxels are
+    `labels.pseudo.IGNORED`, the `ignore_id` of the training.
+
+    Parameters
+    ----------
+    place
+        File of the labels: .tif; .ome.zarr for a volume larger than memory, which is written box by box.
+    volume
+        Names the image and has its axes and voxel size.
+    voters
+        Two or more label images (*S) of it: arrays, or what gives boxes of them.
+    groups
+        As of `labels.vote.elect`.
+    sure
+        Least vote of an object.
+    margin
+        Voxels around the objects of all voters that are no background.
+    memory
+        Bytes that are used at a time.
+    run
+        What runs a function over boxes.
+    mark
+        Of the request that the labels are of, see `predict.claims`.
+
+    Returns
+    -------
+    PseudoLabels
+        How much there is to learn from.
+
+    Raises
+    ------
+    UserError
+        As `labels.vote.elect`, and where the place cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cytoshift.core.voxel import Voxel
+    >>> square = np.zeros((16, 16), np.uint8)
+    >>> square[4:8, 4:8] = 1
+    >>> image = Volume("a", square, "yx", Voxel((1.0, 1.0)), "made here")
+    >>> write_pseudo_labels(Path(tempfile.mkdtemp()) / "a.tif", image, [square, square]).objects
+    1
+    """
+    painted = PseudoLabelArray(elect(voters, sure, groups, memory), tuple(voters), margin)
+    whole = tuple(slice(0, n) for n in painted.shape)
+    objects_kept = painted.election.votes.size
+    if prod(painted.shape) <= WHOLE:
+        labels = painted.fetch(whole)
+        write_labels(place, labels, volume.voxel, volume.axes, mark=mark)
+        return PseudoLabels(place, objects_kept, float((labels == IGNORED).mean()))
+    store = LabelStore.create(place, painted.shape, painted.dtype, volume.voxel, volume.axes)
+    copy_array(painted, store, volume.origin, memory, run)
+    ignored = sum(int((store[box] == IGNORED).sum()) for box in slabs(painted.shape))
+    store.finish(run, {"request": mark})
+    return PseudoLabels(place, objects_kept, ignored / prod(painted.shape))
+
+
+def slabs(shape: tuple[int, ...]) -> Iterator[Slices]:
+    """Boxes that go over an image along its first axis."""
+    rows = max(1, BOX // prod(shape[1:]))
+    for start in range(0, shape[0], rows):
+        yield (slice(start, min(start + rows, shape[0])), *(slice(0, n) for n in shape[1:]))
 
 
 def vote_image(
@@ -76,18 +176,14 @@ def vote_image(
     painted = VotedArray(election, tuple(one.array for one in voters))
     whole = tuple(slice(0, n) for n in volume.shape)
     if prod(volume.shape) <= WHOLE:
-        labels = painted.fetch(whole)
+        labels = election.paint([np.asarray(one.array[whole]) for one in voters])
         table = objects(labels, volume.voxel)
         outputs.write(volume, Prediction({"": Instances(labels, table, votes_of(election, table))}, {}, {}))
         return table
     place = outputs.labels(volume)
     store = LabelStore.create(place, volume.shape, np.dtype(np.uint32), volume.voxel, volume.axes)
     copy_array(painted, store, volume.origin, memory, run)
-    rows = max(1, BOX // prod(volume.shape[1:]))
-    parts = []
-    for start in range(0, volume.shape[0], rows):
-        box = (slice(start, min(start + rows, volume.shape[0])), *whole[1:])
-        parts.append((objects(store[box], volume.voxel), tuple(side.start for side in box)))
+    parts = [(objects(store[box], volume.voxel), tuple(side.start for side in box)) for box in slabs(volume.shape)]
     table = join_objects(parts, volume.voxel)
     found = Instances(np.zeros((0,) * len(volume.shape), np.int32), table, votes_of(election, table))
     write_rows(outputs.part(volume), volume.name, Prediction({"": found}, {}, {}))
