@@ -154,6 +154,14 @@ GOLDEN = {
     ("randomised", 3): {
         "net/segment": 3.28184,
     },
+    ("selftrain", 2): {
+        "net/segment": 3.06292,
+        "net/rehearse": 0.999731,
+    },
+    ("selftrain", 3): {
+        "net/segment": 3.13355,
+        "net/rehearse": 1.02053,
+    },
     ("cysgan", 2): {
         "generators/cycle_x": 0.630122,
         "generators/cycle_y": 0.639233,

@@ -33,6 +33,7 @@ SMALL = {
     "mean_teacher": LEAN,
     "mask_cyclegan": {"width": 4, "blocks": 1, "stem": 3, "discriminator": (4, 4), "pool": 8},
     "vox2vox": LEAN | {"discriminator": (4, 4)},
+    "selftrain": LEAN,
 }
 STEM = {("adgan", 3): {"stem": 3}}  # with 7 x 7 x 7 voxels two steps in 64 bits take 16 seconds
 DRAWN = ("adgan", "mask_cyclegan", "randomised")  # learn from masks, or images, that are drawn

@@ -80,6 +80,7 @@ class RecipeOptions(ImageOptions, total=False):
     polarity: Literal["auto", "bright", "dark"]
     preset: str
     represent: str | None
+    start: str | None
     channels: dict[str, int] | None
     cells: str | None
     assume_same_size: bool

@@ -18,7 +18,7 @@ Method = Annotated[
     str,
     typer.Argument(
         help="adgan, randomised, mask_cyclegan; or with --source: cysgan, feature, mmd, coral, dann, ynet, "
-        "mean_teacher, supervised, vox2vox, cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
+        "mean_teacher, supervised, selftrain, vox2vox, cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
     ),
 ]
 Targets = Annotated[
@@ -51,6 +51,9 @@ Represent = Annotated[
         help="How instances are written as channels. Without labels: semantic (split by shape) or ternary (edge and "
         "core). With source labels and for randomised: bcd (mask, contour, distance), bc, semantic or ternary."
     ),
+]
+Start = Annotated[
+    str | None, typer.Option(help="selftrain: the model that goes on; by default nuclei-2d or nuclei-3d.")
 ]
 SourceAxes = Annotated[str | None, inputs.of_source(help="Axes of the source, as --axes.")]
 SourceChannel = Annotated[str | None, inputs.of_source(help="Channel of the source's images, as --channel.")]
@@ -91,6 +94,7 @@ def new(
     polarity: Polarity = "auto",
     preset: Preset = "laptop",
     represent: Represent = None,
+    start: Start = None,
     source_axes: SourceAxes = None,
     source_channel: SourceChannel = None,
     source_voxel: SourceVoxel = None,
@@ -121,7 +125,9 @@ def new(
         refuse_written(out, picture, overwrite)
     numbers = None if channels is None else channels_by_class(channels)
     same = {"alike": True} if alike else {"assume_same_size": assume_same_size}
-    asked = Requests(polarity=polarity, preset=preset, represent=represent, channels=numbers, cells=cells, **same)
+    asked = Requests(
+        polarity=polarity, preset=preset, represent=represent, start=start, channels=numbers, cells=cells, **same
+    )
     lender = None
     if source is not None:
         theirs = image_source(source[0], source_axes, source_channel, 0, source_voxel, source_unit, source_frames)

@@ -7,10 +7,13 @@ from typing import Any, ClassVar, Literal
 
 from ..core.errors import UserError
 from ..core.settings import Settings
-from ..data.volumes import ImageSource
+from ..data.volumes import ImageSource, open_volumes
+from ..labels.pseudo import IGNORED
 from ..methods import KNOWN, METHODS, CySGAN
+from ..model import Segmenter
 from ..train.run_settings import Run
-from . import class_settings, randomise, recipe, source_labels
+from ..trust.size_fit import fit
+from . import class_settings, randomise, recipe, self_training, source_labels
 
 POLARITIES = ("auto", "bright", "dark")
 DRAWN = ("ternary", "semantic")  # representations of masks that are drawn
@@ -30,6 +33,8 @@ class Requests(Settings):
         "laptop", or "paper" for the sizes of the paper; some methods have more.
     represent
         How instances are written as channels. Default: "semantic" of masks that are drawn, "bcd" of labels.
+    start
+        Folder or name of the model that goes on, for methods that start from one. Default: that of the package.
     channels
         Several classes, each in a channel of its own: {"golgi": 0, "nuclei": 1}.
     cells
@@ -43,6 +48,7 @@ class Requests(Settings):
     polarity: str = "auto"
     preset: str = "laptop"
     represent: str | None = None
+    start: str | None = None
     channels: dict[str, int] | None = None
     cells: str | None = None
     assume_same_size: bool = False
@@ -174,6 +180,8 @@ def configure(
     represent: Any = asked.represent or ("bcd" if whole else "semantic")
     if represent not in known:
         raise unknown_value("represent", represent, known)
+    if method == self_training.METHOD and source is not None:
+        return configure_selftraining(target, source, asked, progress)
     if source is not None:
         ways = configure_source_classes if asked.channels else configure_source
         return ways(method, target, source, asked, represent, progress)
@@ -276,6 +284,24 @@ def configure_source_classes(
     )
     sentence = "\n".join(f"{name}: {one.sentence()}" for name, one in stock.items())
     return RunConfiguration(run, class_settings.to_commented_source_yaml(run, stock), sentence)
+
+
+def configure_selftraining(
+    target: ImageSource, source: LabelledSource, asked: Requests, progress: recipe.Told | None
+) -> RunConfiguration:
+    """A trained model, fitted to the images, that goes on with labels of them."""
+    assert isinstance(source.labels, ImageSource), "of one class"
+    volumes = open_volumes(target)
+    start = asked.start or f"nuclei-{volumes[0].voxel.ndim}d"
+    model = Segmenter.load(start)
+    polarity = asked.polarity if model.diameter is not None else "auto"
+    told = (lambda share: progress(round(100 * share), 100)) if progress else (lambda share: None)
+    fitted = fit(model, volumes, polarity=polarity, told=told)
+    ignore_id = IGNORED if source.ignore_id is None else source.ignore_id
+    stock = source_labels.survey_source(source.images, source.labels, source.mask_above, ignore_id)
+    run = self_training.settings(fitted.segmenter, start, target, stock, preset=asked.preset)
+    words = [fitted.sentence or f"{start} as it is", stock.sentence(), *(f"note: {note}" for note in stock.doubts)]
+    return RunConfiguration(run, self_training.to_commented_yaml(run, stock), "; ".join(words))
 
 
 def polarity_literal(asked: Requests) -> Any:

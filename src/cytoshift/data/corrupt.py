@@ -41,6 +41,9 @@ class Corrupt(Settings):
         gray: contrast times 1 +- `contrast`, brightness +- `brightness`, then raised to 2 ** +-`gamma`.
     The image alone suffers
         cut_noise: a box of `noise_size` along each axis with uniform noise of +-`noise`.
+        cut_out: `cut_out_count` boxes, each half as large as `cut_out_size` along an axis up to as large, show the mean
+            of the image.
+        blur: a Gaussian with a standard deviation from `blur_width`.
         cut_blur: a box of `blur_size` with sections in coarse pixels, whose side is from `blur_range`.
         motion_blur: `motion_depth` of the sections smeared along y or x over `motion_length`.
         missing_parts: each section with chance `parts_chance`, never two in a row, loses a band of `parts_width`
@@ -80,10 +83,15 @@ class Corrupt(Settings):
     missing_parts: Chance = 0.0
     parts_chance: Chance = 0.9
     parts_width: Part = 97 / 129
+    cut_out: Chance = 0.0
+    cut_out_count: int = Field(3, ge=1)
+    cut_out_size: Part = 0.25
+    blur: Chance = 0.0
+    blur_width: tuple[Part, Part] = (0.5 / 129, 1.5 / 129)
 
     @model_validator(mode="after")
     def ordered(self) -> Self:
-        for low, high in (self.rescale_range, self.blur_range):
+        for low, high in (self.rescale_range, self.blur_range, self.blur_width):
             if not 0 < low <= high:
                 raise ValueError(f"a range goes from a number above 0 up to another, {low:g} to {high:g} does not")
         return self
@@ -176,6 +184,31 @@ class CutBlur:
 
 
 @dataclass(frozen=True)
+class CutOut:
+    """Boxes that show the mean of the image and nothing else."""
+
+    boxes: tuple[tuple[slice, ...], ...]
+
+    def __call__(self, image: Image) -> Image:
+        out = image.copy()
+        for box in self.boxes:
+            out[box] = image.mean()
+        return out
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Out of focus, alike along all axes; `width` is the standard deviation in voxels."""
+
+    width: float
+
+    def __call__(self, image: Image) -> Image:
+        from scipy.ndimage import gaussian_filter
+
+        return np.asarray(gaussian_filter(image, self.width, mode="nearest"), np.float32)
+
+
+@dataclass(frozen=True)
 class MotionBlur:
     """Sections during whose exposure the stage moved by `length` voxels along y (-2) or x (-1)."""
 
@@ -247,6 +280,11 @@ def sample_cut_blur(corrupt: Corrupt, patch: tuple[int, ...], rng: np.random.Gen
     return CutBlur(box, max(round(rng.uniform(*corrupt.blur_range) * min(patch[-2:])), 2))
 
 
+def sample_cut_out(corrupt: Corrupt, patch: tuple[int, ...], rng: np.random.Generator) -> CutOut:
+    sizes = corrupt.cut_out_size * rng.uniform(0.5, 1, corrupt.cut_out_count)
+    return CutOut(tuple(sample_box(float(size), patch, rng) for size in sizes))
+
+
 def sample_motion_blur(corrupt: Corrupt, patch: tuple[int, ...], rng: np.random.Generator) -> MotionBlur:
     depth = patch[0] if len(patch) == 3 else 1
     count = max(round(corrupt.motion_depth * depth), 1)
@@ -292,4 +330,8 @@ def sample_corruptions(corrupt: Corrupt, patch: tuple[int, ...], rng: np.random.
         drawn.append(sample_motion_blur(corrupt, patch, rng))
     if rng.random() < corrupt.missing_parts:
         drawn.append(sample_missing_parts(corrupt, patch, rng))
+    if rng.random() < corrupt.cut_out:
+        drawn.append(sample_cut_out(corrupt, patch, rng))
+    if rng.random() < corrupt.blur:
+        drawn.append(Blur(float(rng.uniform(*corrupt.blur_width) * min(patch[-2:]))))
     return tuple(drawn)

@@ -11,6 +11,7 @@ from .mask_cyclegan import MaskCycleGAN
 from .mean_teacher import MeanTeacher
 from .mmd import MMD
 from .randomised import Randomised
+from .selftrain import SelfTrain
 from .supervised import Supervised
 from .two_stages import TWO_STAGES, TwoStages
 from .vox2vox import Vox2Vox
@@ -20,7 +21,7 @@ METHODS: dict[str, type[Method]] = {
     kind.name: kind
     for kind in (
         ADGAN, CySGAN, Supervised, Randomised, CycleGAN, Feature, MMD, CORAL, DANN, YNet, MeanTeacher, MaskCycleGAN,
-        Vox2Vox,
+        Vox2Vox, SelfTrain,
     )
 }  # fmt: skip
 KNOWN: dict[str, type[Method] | TwoStages] = {**METHODS, **TWO_STAGES}  # what settings may name
