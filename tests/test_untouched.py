@@ -290,6 +290,19 @@ def test_a_benchmark_does_not_begin_among_files_of_somebody_else(place, there):
     assert hashes(place) == before
 
 
+def test_a_folder_of_other_files_is_not_replaced_by_one_result(place):
+    """Asked for or not: a package for the zoo and a model are folders that are replaced as a whole."""
+    (place / "x.onnx").mkdir()
+    before = hashes(place)
+    for words in (("bioimageio", "-o", "labels"), ("bioimageio", "-o", "link"), ("onnx", "-o", "x.onnx")):
+        with pytest.raises(UserError, match="is a folder"):
+            cytoshift("export", M, "--to", *words, "--overwrite")
+    with pytest.raises(UserError, match="labels is a folder of other files and would be replaced as a whole"):
+        Segmenter.load(M).save("labels")
+    assert hashes(place) == before
+    assert Segmenter.load(M).save("run/model").is_dir()
+
+
 def test_a_report_replaces_reports_alone(place):
     cytoshift("segment", M, "images", "-o", "q")
     page = place / "q" / "report" / "report.html"

@@ -27,6 +27,7 @@ def export(
     overwrite: inputs.Overwrite = False,
 ) -> None:
     """Write a model as ONNX, or as a package for the bioimage.io model zoo, with all that a program has to know."""
+    from ..core.atomic import refuse_other_kind
     from ..core.collisions import refuse_overlap
     from ..core.lock import lock_outputs
     from ..model.shipped import model_folder
@@ -44,6 +45,7 @@ def export(
     with lock_outputs(out):
         if out.exists() and not overwrite:
             raise UserError(f"{out} exists; choose another -o or pass --overwrite")
+        refuse_other_kind(out, folder=out.suffix == "")
         segmenter = Segmenter.load(model)
         segmenter = replace(segmenter, card=dict(complete_card(segmenter.card)))
         if to == Target.onnx:

@@ -58,6 +58,15 @@ def refuse_other_kind(path: Path, folder: bool) -> None:
         )
 
 
+def refuse_other_contents(folder: Path, marks: tuple[str, ...]) -> None:
+    """Raises UserError where a folder that is to be replaced as a whole holds something, and none of the files by which
+    such a folder is known."""
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in marks):
+        raise UserError(
+            f"{folder} is a folder of other files and would be replaced as a whole; choose another output with `out`"
+        )
+
+
 def swap(temporary: Path, path: Path) -> None:
     """Give a finished file or folder the name `path`, in place of what stood there; no file takes a folder's place."""
     if path.is_dir() and temporary.is_dir():

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .. import __version__
-from ..core.atomic import atomic_path
+from ..core.atomic import atomic_path, refuse_other_contents
 from ..core.errors import UserError
 from ..core.normalise import Recipe, Scale, Scales, is_dataset_wide
 from ..core.settings import Settings, parse, shorten
@@ -135,11 +135,12 @@ class Segmenter:
         return replace(self, voxel=voxel, representation=represent, sides={})
 
     def save(self, folder: Path) -> Path:
-        """Write the folder, whole or not at all; one that is there is replaced. Returns it.
+        """Write the folder, whole or not at all; a model that is there is replaced. Returns it.
 
-        Raises UserError where it cannot be written.
+        Raises UserError where it cannot be written, and where the folder holds anything but a model.
         """
         folder = Path(folder)
+        refuse_other_contents(folder, (JSON, WEIGHTS))
         content = ModelFile(
             cytoshift=__version__,
             axes="zyx" if self.axes == "zyx" else "yx",

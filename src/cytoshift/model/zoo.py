@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..core.atomic import atomic_path
+from ..core.atomic import atomic_path, refuse_other_contents
 from ..core.errors import UserError
 from ..core.papers import field, library, paper_link, short_citation
 from ..core.voxel import MICROMETRE
@@ -32,6 +32,7 @@ from .export import (
 from .segmenter import Segmenter
 from .shipped import JSON, WEIGHTS
 
+PACKAGE = ("rdf.yaml", "bioimageio.yaml")  # what a package is known by
 SIDE = {2: 16, 3: 8}  # multiples along each axis of the test image, at most
 LONGEST = {2: 128, 3: 32}  # voxels of it, unless the network needs more
 BIOIMAGE = {"text": "The BioImage Model Zoo, Ouyang et al. 2022", "doi": "10.1101/2022.06.07.495102"}
@@ -42,9 +43,10 @@ def save_zoo(segmenter: Segmenter, path: Path, name: str, authors: list[str], li
 
     name: of the model, for people. authors: names. licence: an SPDX identifier, of the weights.
     Raises UserError where `onnx`, `onnxruntime` or `bioimageio.core` is not installed, where a normalisation cannot be
-    said in the zoo's words, and for what bioimageio.spec refuses.
+    said in the zoo's words, for what bioimageio.spec refuses, and where the folder holds anything but a package.
     """
     require_modules("onnx", "onnxruntime", "bioimageio.spec")
+    refuse_other_contents(path, PACKAGE)
     from bioimageio.spec import save_bioimageio_package, save_bioimageio_package_as_folder
     from bioimageio.spec.model.v0_5 import ModelDescr
     from pydantic import ValidationError
