@@ -174,8 +174,7 @@ def test_labels_to_train_with_are_written_beside(folders, tmp_path, monkeypatch)
     one = labels["one"].load()
     assert labels["one"].voxel == open_labels(str(folders[0] / "one.tif"))[0].voxel
     assert 0 < (one == IGNORED).mean() < 0.5
-    for voter in voters:  # background lies away from all that anybody has
-        assert not voter[one == 0].any()
+    assert all((one > 0)[voter > 0].mean() > 0.9 for voter in voters)  # what anybody has is an object, or ignored
     assert np.isin(np.unique(one), [0, IGNORED, *range(1, 1 + one[one < IGNORED].max())]).all()
     before = (taught / "one.tif").stat().st_mtime_ns
     (taught / "two.tif").unlink()

@@ -41,7 +41,7 @@ MaskAbove = Annotated[
 PseudoLabels = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for labels to train with, too: objects with a vote of 0.6 or more; 65535 where the voters differ, "
+        help="Folder for labels to train with, too: objects with a vote of 0.6 or more; 65535 in all others, "
         "for --source-ignore-id of 'cytoshift new'."
     ),
 ]

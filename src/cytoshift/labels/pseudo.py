@@ -1,7 +1,9 @@
 """Labels to train a network with, from an election: what the voters are sure of, and the rest left out.
 
-An object with a high vote is right nine times out of ten, and where no voter has anything there is background. What
-lies between, such as the rims on which voters differ and objects that few of them have, is ignored.
+An object with a high vote is right nine times out of ten. Its outline is that of the majority, and what lies around it
+is background. Ignored are the objects that few voters have, and a margin around them. Rims of agreed objects are not:
+where they were, 70 to 98 % of what was ignored was background, and networks that were free there drew objects that were
+9 % (dense-2d) and 20 % (fluo256/train) too large.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from .vote import Election
 
 IGNORED = 65535  # id of voxels that nothing is learnt from; objects have all other numbers
 SURE = 0.6  # least vote of an object: above it, 90 % of the objects of fluorescence images are right
-MARGIN = 2  # voxels around what any voter has, within which nothing is called background
+MARGIN = 2  # voxels around objects with a low vote, within which nothing is called background
 
 
 def pseudo_labels(
@@ -29,7 +31,7 @@ def pseudo_labels(
         The same box (*S) of each voter. Background is only right in voxels farther than `margin` from the box's faces,
         except at the faces of the image.
     margin
-        Voxels around the objects of all voters that are no background.
+        Voxels around objects that were not taken which are no background.
 
     Returns
     -------
@@ -39,14 +41,16 @@ def pseudo_labels(
     Examples
     --------
     >>> from .vote import elect
-    >>> voters = [np.array([3, 3, 3, 0, 0, 0, 0, 0]), np.array([1, 1, 0, 0, 0, 0, 0, 0])]
+    >>> voters = [np.array([3, 3, 3, 0, 0, 0, 7, 0]), np.array([1, 1, 0, 0, 0, 0, 0, 0])]
     >>> pseudo_labels(elect(voters, SURE), voters, 1).tolist()
-    [1, 1, 1, 65535, 0, 0, 0, 0]
+    [1, 1, 1, 0, 0, 65535, 65535, 65535]
     """
     labels = election.paint(blocks).astype(np.uint32)
     labels += labels >= IGNORED
-    occupied = np.logical_or.reduce([np.asarray(block) != 0 for block in blocks])
-    return np.where(labels > 0, labels, np.where(dilate(occupied, margin), np.uint32(IGNORED), np.uint32(0)))
+    doubtful = np.zeros(labels.shape, bool)
+    for voter, block in enumerate(np.asarray(one) for one in blocks):
+        doubtful |= (block != 0) & (election.objects_of(voter, block) == 0)
+    return np.where(labels > 0, labels, np.where(dilate(doubtful, margin), np.uint32(IGNORED), np.uint32(0)))
 
 
 def dilate(mask: NDArray[np.bool_], margin: int) -> NDArray[np.bool_]:

@@ -2,8 +2,8 @@
 
     L = L_seg(f(v(x)), s) + lambda L_seg(f(z), t)
 
-x are images, s their pseudo-labels (labels/pseudo.py): objects that most voters have, background where none has
-anything, and nothing where they differ. v(x) is the student's view: other intensities, noise, blur and cut-outs, so
+x are images, s their pseudo-labels (labels/pseudo.py): objects that most voters have, background, and nothing in
+objects that few of them have. v(x) is the student's view: other intensities, noise, blur and cut-outs, so
 that the network has to find by what surrounds a voxel what the teachers found by its brightness. z and t are images and
 labels by domain-randomised synthesis, by which it keeps what it knew (rehearsal).
 

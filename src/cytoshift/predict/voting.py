@@ -77,8 +77,8 @@ def write_pseudo_labels(
 ) -> PseudoLabels:  # fmt: skip
     """Write labels of an image to train a network with, from label images of it that vote.
 
-    Objects whose vote is high keep their numbers; background is where no voter has anything. All other voxels are
-    `labels.pseudo.IGNORED`, the `ignore_id` of the training.
+    Objects whose vote is high keep their numbers. Those whose vote is low, and a margin around them, are
+    `labels.pseudo.IGNORED`, the `ignore_id` of the training. All else is background.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def write_pseudo_labels(
     sure
         Least vote of an object.
     margin
-        Voxels around the objects of all voters that are no background.
+        Voxels around objects with a lower vote that are no background.
     memory
         Bytes that are used at a time.
     run
