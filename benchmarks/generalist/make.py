@@ -1,7 +1,8 @@
 """Make a model of the package from nothing but its settings: python benchmarks/generalist/make.py nuclei-2d -o RUN.
 
 Images of the kind that it learns from are written to RUN.images, so that a person can look at them; the training draws
-its own. `--set train.steps=100` changes settings.
+its own. `--set train.steps=100` changes settings. Where settings have a part `first`, a first training with these
+changes is done in RUN.first, and the training starts from its model.
 """
 
 import argparse
@@ -47,10 +48,14 @@ def main() -> None:
     threads.THREADS = asked.threads
     images = asked.out.with_name(f"{asked.out.name}.images")
     changes = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in asked.set)}
-    settings = overlay_settings(read_yaml(HERE / f"{asked.name}.yaml"), changes | {"data.images.paths": str(images)})
-    run = parse(Run, settings, asked.name)
-    written(run, images)
-    print(fit(run, asked.out))
+    settings = read_yaml(HERE / f"{asked.name}.yaml")
+    first = settings.pop("first", {})
+    settings = overlay_settings(settings, changes | {"data.images.paths": str(images)})
+    written(parse(Run, settings, asked.name), images)
+    if first:
+        before = parse(Run, overlay_settings(settings, first | changes), asked.name)
+        settings["start"] = str(fit(before, asked.out.with_name(f"{asked.out.name}.first")))
+    print(fit(parse(Run, settings, asked.name), asked.out))
 
 
 if __name__ == "__main__":

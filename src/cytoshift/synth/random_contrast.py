@@ -23,7 +23,9 @@ class Chances(NamedTuple):
     """How often each of these is seen in an image, 0 to 1.
 
     tissue: objects on a strong background of the same order of intensity; else bright objects on an even one. walls:
-    thin sheets and membranes brighter than objects. dark: objects are darker than what is around them.
+    thin sheets and membranes brighter than objects. dark: objects are darker than what is around them. dim: intensities
+    of objects are spread over an order of magnitude. `faintest` and `noise` are no chances: the lowest intensity of an
+    object relative to the brightest, and a factor of the camera's noise.
     """
 
     tissue: float = 0.4
@@ -38,6 +40,9 @@ class Chances(NamedTuple):
     stain: float = 0.5
     blocks: float = 0.1
     coarse: float = 0.5
+    dim: float = 0.3
+    faintest: float = 0.1
+    noise: float = 1.0
 
 
 class Scene(NamedTuple):
@@ -101,23 +106,24 @@ def paint_objects(objects: Crowd, size: NDArray[np.float64], chances: Chances, r
     if rng.random() < chances.dark:
         light, top = float(light.max()) * np.float32(1.05) - light, float(light.max())
     light = shade_light(scene, light)
-    light = record_photons(scene, light, top, chances.coarse)
+    light = record_photons(scene, light, top, chances)
     image = expose(scene, light, top)
     return jpeg(scene, image) if rng.random() < chances.blocks else image
 
 
-def levels(scene: Scene, base: float, top: float, dimmest: float) -> NDArray[np.float32]:
+def levels(scene: Scene, base: float, top: float, dimmest: float, chances: Chances) -> NDArray[np.float32]:
     """Intensities of all objects, (N,), between `dimmest` of `top` and `top` above `base`: of one kind, of two or
     three, or spread over an order of magnitude, as dim objects lie beside bright ones."""
     rng, count = scene.rng, int(scene.objects.labels.max(initial=0))
-    way = rng.choice(3, p=(0.4, 0.3, 0.3))
+    rest = (1 - chances.dim) / 0.7
+    way = rng.choice(3, p=(0.4 * rest, 0.3 * rest, chances.dim))
     if way == 0:
         part = 1 - rng.uniform(0, 0.5) * rng.random(count)
     elif way == 1:
         modes = np.exp(-rng.uniform(0, 1.6, 3))
         part = modes[rng.integers(rng.integers(2, 4), size=count)] * np.exp(rng.normal(0, 0.12, count))
     else:
-        part = np.exp(-rng.uniform(0.7, 2.2) * rng.random(count))
+        part = np.exp(-rng.uniform(0.7, 2.2 + np.log(0.1 / chances.faintest)) * rng.random(count))
     return (base + top * np.clip(part, dimmest, 1.3)).astype(np.float32)
 
 
@@ -143,7 +149,7 @@ def culture_light(scene: Scene, chances: Chances) -> tuple[Float, float]:
     """Bright objects on a darker, smooth background; returns the light, and how far objects reach above it."""
     rng = scene.rng
     base, top = rng.uniform(0.0, 0.3), float(np.exp(rng.uniform(np.log(0.15), np.log(1.5))))
-    table = np.concatenate([[0], levels(scene, 0, top, 0.1)]).astype(np.float32)
+    table = np.concatenate([[0], levels(scene, 0, top, chances.faintest, chances)]).astype(np.float32)
     light = np.float32(base) + table[scene.objects.labels] * interior(scene, chances)
     rough = seldom(rng, 0.15) * min(top, 0.6)
     return light + ~scene.inside * np.float32(rough) * scene.grain(), top
@@ -164,7 +170,7 @@ def tissue_light(scene: Scene, chances: Chances) -> tuple[Float, float]:
     if rng.random() < 0.35:
         lumen = noise(scene.shape, scene.width(1.0, 4.0), rng) > rng.uniform(0.7, 1.8)
         ground = np.where(lumen, np.float32(base * rng.uniform(0, 0.6)), ground)
-    table = np.concatenate([[0], levels(scene, base, top, 0.4)]).astype(np.float32)
+    table = np.concatenate([[0], levels(scene, base, top, 0.4, chances)]).astype(np.float32)
     return np.where(inside, table[scene.objects.labels] * interior(scene, chances), ground), top
 
 
@@ -268,16 +274,16 @@ def shade_light(scene: Scene, light: Float) -> Float:
     return light
 
 
-def record_photons(scene: Scene, light: Float, top: float, coarse: float) -> Float:
+def record_photons(scene: Scene, light: Float, top: float, chances: Chances) -> Float:
     """Blurred by a random point spread function that is longer along z, sampled more coarsely, with Poisson and read
-    noise, and brought back to the grid. coarse: how often it is sampled more coarsely."""
+    noise, and brought back to the grid."""
     rng, deep = scene.rng, scene.shape[0] > 1
     widest = max(2.2, 0.15 * scene.objects.diameter) if not deep else max(1.6, 0.1 * scene.objects.diameter)
     fine = float(np.exp(rng.uniform(np.log(0.25), np.log(widest))))
     sigma = np.array([fine * rng.uniform(1, 3.5) * deep, fine, fine]) / scene.size
     light = ndimage.gaussian_filter(light, sigma, truncate=2.5)
     factors = np.ones(3)
-    if rng.random() < coarse:
+    if rng.random() < chances.coarse:
         plane = rng.uniform(1, 2) if rng.random() < (0.3 if deep else 0.6) else 1.0
         factors[1:] = plane
         factors[0] = max(plane, rng.uniform(1, 5) / scene.size[0]) if deep else 1.0
@@ -285,7 +291,7 @@ def record_photons(scene: Scene, light: Float, top: float, coarse: float) -> Flo
         if factor > 1:
             nodes = max(round(scene.shape[axis] / factor), 1)
             light = along(light, pool_weights(scene.shape[axis], nodes), axis)
-    shot, read = seldom(rng, 0.2), seldom(rng, 0.15)
+    shot, read = seldom(rng, 0.2 * chances.noise), seldom(rng, 0.15 * chances.noise)
     bright = np.clip(light, 0, np.float32(1.5 * top))  # on a strong background noise would hide every object
     sigma_of = np.sqrt(np.float32(shot**2 * top) * bright + np.float32((read * top) ** 2))
     light = light + sigma_of * rng.standard_normal(light.shape, dtype=np.float32)

@@ -27,6 +27,8 @@ class Randomised(Settings):
         shown. cover: share of an image that objects would cover if none overlapped, smallest and largest.
     elongation: how much longer than wide objects of an image typically are at most, as a logarithm (0.4: 1 : 1.8, and
         one of twenty 1 : 3).
+    dim: share of the images whose objects differ in intensity by an order of magnitude. faintest: intensity of the
+        faintest object relative to the brightest one. noise: factor of the camera's noise.
     """
 
     diameter: Range
@@ -36,6 +38,9 @@ class Randomised(Settings):
     coarse: Share = 0.5
     cover: tuple[Positive, Positive] = (0.03, 1.3)
     elongation: float = Field(0.4, ge=0.05, le=0.8)
+    dim: Share = 0.3
+    faintest: float = Field(0.1, ge=0.02, le=0.5)
+    noise: float = Field(1.0, ge=0, le=4)
 
     @field_validator("diameter")
     @classmethod
@@ -94,6 +99,9 @@ def draw_pair(
     diameter = math.exp(rng.uniform(*np.log(law.diameter))) / finest
     kinds = Kinds(elongation=(0.03, law.elongation), cover=law.cover)
     objects = crowd(kinds, diameter, grid, size, rng)
-    chances = Chances(tissue=law.tissue, walls=law.walls, dark=law.dark, coarse=law.coarse)
+    chances = Chances(
+        tissue=law.tissue, walls=law.walls, dark=law.dark, coarse=law.coarse,
+        dim=law.dim, faintest=law.faintest, noise=law.noise,
+    )  # fmt: skip
     image = paint_objects(objects, size, chances, rng)
     return image.reshape(shape), objects.labels.reshape(shape)
