@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .api import segment as segment
     from .api import train as train
     from .api import trust as trust
+    from .api_run import run as run
     from .core.errors import UserError as UserError
     from .core.voxel import Voxel as Voxel
     from .data.volumes import ImageSource as ImageSource
@@ -36,7 +37,7 @@ HOMES = {
     "ImageSource": "data.volumes", "Run": "train.run_settings", "Segmenter": "api", "UserError": "core.errors",
     "Volume": "data.volumes", "Voxel": "core.voxel", "bcd_watershed": "represent.bcd", "estimate": "measure.estimate",
     "evaluate": "api", "fit": "api", "load": "api", "open_labels": "data.volumes", "open_volumes": "data.volumes",
-    "phantom": "synth.phantoms", "recipe": "api", "segment": "api", "train": "api", "trust": "api",
+    "phantom": "synth.phantoms", "recipe": "api", "run": "api_run", "segment": "api", "train": "api", "trust": "api",
     "write_image": "data.write", "write_labels": "data.write",
 }  # fmt: skip
 

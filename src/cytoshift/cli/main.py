@@ -29,6 +29,7 @@ from .models import models
 from .new import new
 from .plan import plan
 from .report import report
+from .run import run
 from .segment import segment
 from .select import select
 from .synth import synth
@@ -80,7 +81,7 @@ def cytoshift(
 
 # In the order of a first day.
 GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Start here": (demo, data, doctor),
+    "Start here": (run, demo, data, doctor),
     "Look": (info, view),
     "Train": (new, train, select, synth, import_config),
     "Segment": (models, assess, segment, translate),

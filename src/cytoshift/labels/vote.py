@@ -28,7 +28,8 @@ class Election:
 
     votes: (N,) of the objects 1..N, the highest first. ids, numbers: of each voter, its ids in ascending order and the
     object of the result that each belongs to, 0 for none. weights: (V,) of the voters. agreed: (N,) the weights of all
-    voters that agree on an object.
+    voters that agree on an object. left: (M,) votes of the objects that would have been taken next, had the least vote
+    been 0.
     """
 
     votes: NDArray[np.float64]
@@ -36,6 +37,7 @@ class Election:
     numbers: tuple[NDArray[np.int32], ...]
     weights: NDArray[np.float64]
     agreed: NDArray[np.float64]
+    left: NDArray[np.float64]
 
     def paint(self, blocks: Sequence[NDArray[np.generic]]) -> NDArray[np.int32]:
         """The labels of a box.
@@ -166,8 +168,6 @@ def take(
     taken, agreed = list[int](), list[float]()
     for at in order:
         i, one = int(voter[at]), int(index[at])
-        if vote[at] < least:
-            break
         if numbers[i][one] or held[i][one] > (1 - FREE) * sizes[i][one]:
             continue
         taken.append(int(at))
@@ -179,7 +179,10 @@ def take(
             if voxels > AGREE * union and not numbers[j][other]:
                 numbers[j][other] = len(taken)
                 agreed[-1] += float(weights[j])
-    return Election(vote[taken], ids, tuple(numbers), weights, np.array(agreed))
+    count = int((vote[taken] >= least).sum())  # the others come last
+    numbers = [np.where(one <= count, one, 0) for one in numbers]
+    kept, left = np.split(vote[taken], [count])
+    return Election(kept, ids, tuple(numbers), weights, np.array(agreed[:count]), left)
 
 
 def sizes_of(tables: dict[tuple[int, int], Overlap], voter: int) -> NDArray[np.int64]:

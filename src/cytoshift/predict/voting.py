@@ -1,6 +1,6 @@
 """Labels of images by a vote of label images (labels.vote): whole images, and volumes larger than memory by boxes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -24,6 +24,8 @@ from .pipeline import Instances, Prediction
 
 WHOLE = 2**26  # voxels of an image that is painted in one piece
 BOX = 2**22  # voxels of a box whose objects are measured at once
+
+Confidence = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +146,9 @@ def slabs(shape: tuple[int, ...]) -> Iterator[Slices]:
 
 def vote_image(
     outputs: Outputs, volume: Volume, voters: Sequence[Volume], least: float | None, groups: Sequence[int] | None,
-    memory: float, run: Run = map,
-) -> Objects:  # fmt: skip
-    """Write the labels of one image, and the table of its objects with their votes; the objects.
+    memory: float, run: Run = map, confidence: Confidence = lambda votes: votes,
+) -> Election:  # fmt: skip
+    """Write the labels of one image, and the table of its objects with their votes; the election.
 
     Parameters
     ----------
@@ -160,6 +162,8 @@ def vote_image(
         As of `labels.vote.elect`.
     memory
         Bytes that are used at a time.
+    confidence
+        Function from votes (N,) to the confidence that the table has; the vote itself by default.
 
     Raises
     ------
@@ -178,17 +182,18 @@ def vote_image(
     if prod(volume.shape) <= WHOLE:
         labels = election.paint([np.asarray(one.array[whole]) for one in voters])
         table = objects(labels, volume.voxel)
-        outputs.write(volume, Prediction({"": Instances(labels, table, votes_of(election, table))}, {}, {}))
-        return table
+        sure = confidence(votes_of(election, table))
+        outputs.write(volume, Prediction({"": Instances(labels, table, sure)}, {}, {}))
+        return election
     place = outputs.labels(volume)
     store = LabelStore.create(place, volume.shape, np.dtype(np.uint32), volume.voxel, volume.axes)
     copy_array(painted, store, volume.origin, memory, run)
     parts = [(objects(store[box], volume.voxel), tuple(side.start for side in box)) for box in slabs(volume.shape)]
     table = join_objects(parts, volume.voxel)
-    found = Instances(np.zeros((0,) * len(volume.shape), np.int32), table, votes_of(election, table))
+    found = Instances(np.zeros((0,) * len(volume.shape), np.int32), table, confidence(votes_of(election, table)))
     write_rows(outputs.part(volume), volume.name, Prediction({"": found}, {}, {}))
     store.finish(run, {"request": outputs.claims.mark})
-    return table
+    return election
 
 
 def votes_of(election: Election, table: Objects) -> NDArray[np.float64]:

@@ -1,0 +1,326 @@
+"""From raw images to labels without any label, in stages. Each stage leaves labels that are better than those before.
+
+    ensemble = Ensemble(out, volumes, model, wishes)
+    ensemble.claim(overwrite)
+    found = ensemble.label_at_once(engine)       voters that answer at once, and a vote over them
+    found = ensemble.improve(engine)    a network that learns from the vote on these images votes, too
+
+What is on disk, in OUT:
+
+    labels/       the best labels so far, as `segment` writes them: NAME.tif, report/objects.csv ...
+    voters/NAME/  the labels of each voter
+    training/     of the network that learns from the vote: labels/, run/
+    model/        the network that fits these images best, for more of their kind
+    run.json      what was measured and decided: the same command goes on with it
+
+A stage that was stopped goes on where it was; one that is finished is not done again.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..configure.self_training import selftraining_run
+from ..core.atomic import discard
+from ..core.errors import UserError
+from ..core.json_files import read_json, write_json
+from ..core.progress import follow_progress
+from ..core.settings import Settings, parse
+from ..data.volumes import ImageSource, Volume, open_labels
+from ..labels.pseudo import IGNORED
+from ..model import Segmenter, fingerprint
+from ..model.shipped import model_folder
+from ..predict.account import Account
+from ..predict.blockwise.engine import Engine
+from ..predict.claims import differences
+from ..predict.outputs import Outputs, Table
+from ..predict.pipeline import Options
+from ..predict.voting import vote_image, write_pseudo_labels
+from ..train.fit import fit as fit_run
+from ..train.run_settings import Run
+from ..trust.size_fit import fit
+from .expected_f1 import calibration
+from .voters import Measurements, NetworkVoter, Voter, voters
+
+JSON = "run.json"
+FIRST, FINAL = "first", "final"
+FEWEST = 10  # objects on which voters agree, below which nothing is learnt
+TIMED = (3, 9)  # steps of two short trainings whose difference is their speed
+LEAST_STEPS = 50  # of a training; fewer change nothing that can be seen
+Told = Callable[[str, float], None]  # what is being done, and which share of it is done
+
+
+class Request(Settings):
+    """What decides about the results.
+
+    model: digest of the network. diameter, polarity: where they are given. budget: seconds for the training on these
+    images; None: STEPS steps, whatever they take. seed: of that training.
+    """
+
+    model: str
+    diameter: float | None = None
+    polarity: str = "auto"
+    budget: float | None = None
+    seed: int = 0
+
+
+class Decisions(Settings):
+    """run.json. images: where each image comes from. stages: finished ones, with what they found."""
+
+    request: Request
+    images: dict[str, str]
+    measured: Measurements | None = None
+    steps: int | None = None
+    stages: dict[str, dict[str, Any]] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class StageResult:
+    """The labels after a stage. f1: what is expected of each image, by name. agreement: of each voter, the mean F1@0.5
+    of its labels against the vote. seconds: that the stage took."""
+
+    stage: str
+    outputs: Outputs
+    table: Table
+    f1: dict[str, float]
+    seconds: float
+    voters: list[str] = field(default_factory=list)
+
+    @property
+    def score(self) -> float:
+        """Mean of the images."""
+        return float(np.mean(list(self.f1.values())))
+
+
+class Ensemble:
+    """One call on some images of one kind; `claim` first.
+
+    Parameters
+    ----------
+    out : folder of the results.
+    volumes, source : images with the same axes and unit, one channel; and how they are opened.
+    model, name : network that labels objects of any size.
+    request : what decides about the results.
+    memory : bytes that may be used while label images are compared.
+    """
+
+    def __init__(
+        self, out: Path, volumes: Sequence[Volume], source: ImageSource, model: Segmenter, name: str, request: Request,
+        memory: float = 2e9,
+    ) -> None:  # fmt: skip
+        self.out, self.volumes, self.source, self.memory = Path(out), list(volumes), source, memory
+        self.model, self.name = model, name
+        self.device = str(next(model.network.parameters()).device)
+        self.decided = Decisions(request=request, images={one.name: one.origin for one in volumes})
+        self.labels = Outputs(self.out / "labels", self.volumes, {"ensemble": request.model_dump(mode="json")})
+
+    def claim(self, overwrite: bool) -> None:
+        """Go on with what is there, or begin. Raises UserError where results of something else are there."""
+        path = self.out / JSON
+        there = read_json(path)
+        if not path.exists():
+            self.refuse_others()
+        elif there:
+            before = parse(Decisions, there, str(path))
+            changed = differences(
+                {"images": before.images} | before.request.model_dump(),
+                {"images": self.decided.images} | self.decided.request.model_dump(),
+            )  # fmt: skip
+            if not changed and not overwrite:
+                self.decided = before
+                return
+            if not overwrite:
+                raise UserError(
+                    f"{self.out} holds results of another request ({changed[0]}); pass `overwrite` to replace them or "
+                    "another `out`"
+                )
+        elif not overwrite:
+            raise UserError(f"{path} is damaged; pass `overwrite` to begin anew, or another `out`")
+        for name in ("voters", "training", "model"):
+            discard(self.out / name)
+        self.save()
+
+    def refuse_others(self) -> None:
+        """Raises UserError where files of somebody else lie where results go."""
+        for name in ("labels", "voters", "training", "model"):
+            if (self.out / name).exists():
+                raise UserError(
+                    f"{self.out / name} already exists and is no result of this command; pass another `out`"
+                )
+
+    def save(self) -> None:
+        self.out.mkdir(parents=True, exist_ok=True)
+        write_json(self.out / JSON, self.decided.model_dump(mode="json"))
+
+    def decide(self, **changes: Any) -> None:
+        self.decided = self.decided.model_copy(update=changes)
+        self.save()
+
+    def measure(self, told: Told) -> Measurements:
+        """Size and polarity of the objects; once."""
+        if self.decided.measured is None:
+            request = self.decided.request
+            step = lambda done: told("measuring", done)
+            found = fit(self.model, self.volumes, request.diameter, request.polarity, step)
+            self.decide(measured=Measurements.of(found))
+        assert self.decided.measured is not None, "it was measured just now"
+        return self.decided.measured
+
+    def places(self, voter: Voter) -> Outputs:
+        """Where the labels of a voter go."""
+        return Outputs(self.out / "voters" / voter.name, self.volumes, voter.request)
+
+    def label(self, voter: Voter, engine: Engine, told: Told) -> Outputs:
+        """The labels of a voter for all images; those that are there stay."""
+        outputs = self.places(voter)
+        outputs.claim(overwrite=False)
+        voter.write(outputs, engine, lambda done: told(f"labels by {voter.name}", done))
+        outputs.complete()
+        return outputs
+
+    def label_at_once(self, engine: Engine, told: Told = lambda *_: None) -> StageResult:
+        """The vote of the voters that answer at once."""
+        started = time.perf_counter()
+        self.measure(told)
+        return self.take_vote(FIRST, engine, told, started)
+
+    def every(self, stage: str) -> list[Voter]:
+        """The voters of a stage."""
+        assert self.decided.measured is not None, "a stage begins with measuring"
+        every = voters(self.model, self.decided.request.model, self.volumes, self.decided.measured)
+        if stage == FINAL and self.trained.exists():
+            every.append(NetworkVoter("trained", Segmenter.load(self.trained, self.device), fingerprint(self.trained)))
+        return every
+
+    def improve(self, engine: Engine, told: Told = lambda *_: None) -> StageResult:
+        """The vote of the same voters and of a network that has learnt these images from their vote."""
+        started = time.perf_counter()
+        if FINAL not in self.decided.stages and not self.trained.exists():
+            self.teach(told)
+        return self.take_vote(FINAL, engine, told, started)
+
+    @property
+    def trained(self) -> Path:
+        """The model that has learnt these images."""
+        return self.out / "training" / "run" / "model"
+
+    def teach(self, told: Told) -> None:
+        """Train on the vote. Without enough objects on which voters agree there is nothing to learn, and no model."""
+        folder, every = self.out / "training", self.every(FIRST)
+        for number, volume in enumerate(self.volumes):
+            told("labels to learn from", number / len(self.volumes))
+            place = folder / "labels" / f"{volume.name}.tif"
+            if not place.exists():
+                arrays = [open_labels(self.places(one).labels(volume))[0].array for one in every]
+                write_pseudo_labels(place, volume, arrays, memory=self.memory)
+        if sum(count_sure(folder / "labels" / f"{one.name}.tif") for one in self.volumes) < FEWEST:
+            return
+        assert self.decided.measured is not None, "the first stage has measured it"
+        fitted = self.decided.measured.fitted(self.model, self.volumes)
+        labels = ImageSource(paths=str(folder / "labels"))
+        run = selftraining_run(fitted, self.name, self.source, labels, seed=self.decided.request.seed)
+        if self.decided.steps is None:
+            told("speed of the training", 0.0)
+            self.decide(steps=self.count_steps(run))
+        with follow_progress(lambda _, done, total: told("training on the vote", done / total)):
+            fit_run(with_steps(run, self.decided.steps or run.train.steps), folder / "run", quiet=True)
+
+    def count_steps(self, run: Run) -> int:
+        """Steps of the training: those of the preset, or as many as fit into the budget, to two digits."""
+        budget = self.decided.request.budget
+        if budget is None:
+            return run.train.steps
+        seconds = []
+        with tempfile.TemporaryDirectory() as folder, follow_progress(lambda *_: None):
+            for steps in TIMED:
+                began = time.perf_counter()
+                fit_run(with_steps(run, steps), Path(folder) / str(steps), quiet=True)
+                seconds.append(time.perf_counter() - began)
+        each = max(seconds[1] - seconds[0], 1e-3) / (TIMED[1] - TIMED[0])
+        return max(round_down(budget / each), LEAST_STEPS)
+
+    def take_vote(self, stage: str, engine: Engine, told: Told, started: float) -> StageResult:
+        """The labels on which the voters of a stage agree."""
+        every = self.every(stage)
+        names = [one.name for one in every]
+        if stage in self.decided.stages:
+            done = self.decided.stages[stage]
+            return StageResult(stage, self.labels, Table.read(self.labels.table), done["f1"], done["seconds"], names)
+        places = [self.label(one, engine, told) for one in every]
+        outputs = Outputs(self.labels.out, self.volumes, self.labels.request | {"stage": stage, "voters": names})
+        outputs.claim(overwrite=True)
+        curve, f1 = calibration(), dict[str, float]()
+        for number, volume in enumerate(self.volumes):
+            told("vote", number / len(self.volumes))
+            found = [open_labels(place.labels(volume))[0] for place in places]
+            election = vote_image(outputs, volume, found, None, None, self.memory, confidence=curve.confidence)
+            f1[volume.name] = curve.f1(election)
+        table = outputs.join()
+        outputs.complete()
+        self.labels = outputs
+        seconds = time.perf_counter() - started
+        self.decide(stages=self.decided.stages | {stage: {"f1": f1, "seconds": seconds, "voters": names}})
+        return StageResult(stage, outputs, table, f1, seconds, names)
+
+    def written(self) -> list[Path]:
+        """All that is written, and folders that are replaced as a whole."""
+        return [*self.labels.written(), *(self.out / name for name in ("voters", "training", "model", JSON))]
+
+    def describe_kept(self) -> str:
+        """What there is where the command was stopped."""
+        there = f"the {self.last} result is in {self.labels.out}" if self.decided.stages else "there is no result yet"
+        return f"{there}, the same command goes on"
+
+    def finish(self, seconds: float) -> None:
+        """The model that fits these images best, and what the report of the labels reads."""
+        assert self.decided.measured is not None, "a stage has measured it"
+        best = self.decided.measured.fitted(self.model, self.volumes)
+        if self.trained.exists():
+            best = Segmenter.load(self.trained)
+        if not (self.out / "model").exists():
+            best.save(self.out / "model")
+        account = Account(self.labels, best, Options())
+        account.images({})
+        account.end(seconds)
+
+    @property
+    def last(self) -> str:
+        """The last stage that is finished."""
+        return FINAL if FINAL in self.decided.stages else FIRST
+
+
+def count_sure(place: Path) -> int:
+    """Objects in labels to learn from."""
+    ids = np.unique(open_labels(place)[0].load())
+    return int(((ids > 0) & (ids != IGNORED)).sum())
+
+
+def with_steps(run: Run, steps: int) -> Run:
+    return run.model_copy(update={"train": run.train.model_copy(update={"steps": steps})})
+
+
+def round_down(number: float) -> int:
+    """To two digits.
+
+    >>> round_down(1287.3), round_down(7.9)
+    (1200, 7)
+    """
+    unit = 10 ** max(int(np.log10(max(number, 1))) - 1, 0)
+    return int(number // unit * unit)
+
+
+def open_ensemble(
+    out: Path, volumes: Sequence[Volume], source: ImageSource, model: str | Path, diameter: float | None = None,
+    polarity: str = "auto", budget: float | None = None, seed: int = 0, device: str = "cpu",
+) -> Ensemble:  # fmt: skip
+    """An ensemble of a model by its name. Raises UserError where it is for one size only."""
+    network = Segmenter.load(model_folder(model), device)
+    if network.diameter is None:
+        raise UserError(f"{model} was trained for one size of objects; pass a model of the package, as nuclei-2d")
+    request = Request(model=fingerprint(model), diameter=diameter, polarity=polarity, budget=budget, seed=seed)
+    return Ensemble(out, volumes, source, network, str(model), request)

@@ -1,0 +1,88 @@
+"""Images that do not fit into memory: ways are compared on boxes of them, and the best one labels all by blocks.
+
+paths = write_boxes(volumes, out / "sample" / "images")    boxes with much to see, as images of their own
+ensemble of these boxes, in stages                          as for any images
+voter = best_network(ensemble, found)                       whose labels are closest to the vote
+"""
+
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from ..core.blocks import BlockGrid, Slices
+from ..core.json_files import read_json, write_json
+from ..data.volumes import Volume, box_volume, open_labels
+from ..data.write import write_image
+from ..labels.overlap import overlap
+from ..metrics.evaluation import report
+from ..predict.voting import WHOLE
+from .ensemble import Ensemble, StageResult
+from .voters import NetworkVoter
+
+SIDES = {2: (1024, 1024), 3: (64, 160, 160)}  # voxels of a box
+MOST, LOOKED_AT = 6, 64  # boxes that are kept, and that are looked at
+CONTRAST = (0.5, 99.8)  # percentiles whose distance says how much is to be seen in a box
+BOXES = "boxes.json"
+
+
+def is_large(volumes: Sequence[Volume]) -> bool:
+    """Whether some image has more voxels than are labelled in several ways in one piece."""
+    return any(prod(volume.shape) > WHOLE for volume in volumes)
+
+
+def write_boxes(volumes: Sequence[Volume], folder: Path) -> list[Path]:
+    """Boxes of images as files; those that are there stay. Of evenly drawn ones the richest in contrast are kept."""
+    found = read_json(folder / BOXES).get("boxes")
+    if found is None:
+        chosen = choose_boxes(volumes)
+        found = [
+            {"image": number, "start": [side.start for side in box], "stop": [side.stop for side in box]}
+            for number, box in chosen
+        ]
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for one in found:
+        volume = volumes[one["image"]]
+        box = tuple(slice(a, b) for a, b in zip(one["start"], one["stop"]))
+        paths.append(folder / f"{volume.name}-{'-'.join(map(str, one['start']))}.tif")
+        if not paths[-1].exists():
+            part = box_volume(volume, box)
+            write_image(paths[-1], part.load(), part.voxel, part.axes)
+    write_json(folder / BOXES, {"boxes": found})
+    return paths
+
+
+def choose_boxes(volumes: Sequence[Volume]) -> list[tuple[int, Slices]]:
+    """Image and place of each box, in their order."""
+    rng = np.random.default_rng(0)
+    every = []
+    for number, volume in enumerate(volumes):
+        sides = tuple(min(n, s) for n, s in zip(volume.shape, SIDES[len(volume.axes)]))
+        grid = BlockGrid(volume.shape, sides, (0,) * len(sides))
+        whole = [block.write for block in grid if all(s.stop - s.start == n for s, n in zip(block.write, sides))]
+        every += [(number, box) for box in whole]
+    few = sorted(rng.choice(len(every), min(LOOKED_AT, len(every)), replace=False).tolist())
+    seen = []
+    for at in few:
+        number, box = every[at]
+        low, high = np.percentile(np.asarray(box_volume(volumes[number], box).load(), np.float32), CONTRAST)
+        seen.append((-float(high - low), at))
+    return [every[at] for at in sorted(at for _, at in sorted(seen)[:MOST])]
+
+
+def best_network(ensemble: Ensemble, found: StageResult) -> tuple[NetworkVoter, dict[str, float]]:
+    """The network whose labels are closest to the vote, and the F1@0.5 of each against the vote, by name."""
+    scores = dict[str, float]()
+    networks = [one for one in ensemble.every(found.stage) if isinstance(one, NetworkVoter)]
+    for voter in networks:
+        hits, every = 0.0, 0
+        for volume in ensemble.volumes:
+            truth = open_labels(found.outputs.labels(volume))[0].load()
+            mine = open_labels(ensemble.places(voter).labels(volume))[0].load()
+            one = report(overlap(truth, mine))
+            hits += one.f1_50 * prod(volume.shape)
+            every += prod(volume.shape)
+        scores[voter.name] = hits / every
+    return max(networks, key=lambda one: scores[one.name]), scores

@@ -1,0 +1,142 @@
+"""Voters: independent ways to label images of which nothing is known.
+
+Two of them are classical pipelines, the others a network of the package that looks for objects of the measured size, of
+smaller and of larger ones. Each writes label images of its own; a vote is taken over them (ensemble.py).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bench.classical import Classical, classical
+from ..core.settings import Settings
+from ..data.volumes import Volume
+from ..labels.objects import objects
+from ..measure.measurement import Polarity
+from ..model import Segmenter
+from ..predict.account import account_folder
+from ..predict.blockwise.engine import Engine
+from ..predict.images import segment_images
+from ..predict.outputs import Outputs
+from ..predict.pipeline import Instances, Options, Prediction, predict
+from ..trust.size_fit import Fit, fit_segmenter
+
+FACTORS = (1.0, 0.75, 1.33)  # of the measured diameter, for which networks look
+Told = Callable[[float], None]  # hears which share of the work is done
+
+
+class Measurements(Settings):
+    """What is known of the objects in the images, see `trust.size_fit.Fit`.
+
+    diameter: median equivalent diameter in the images' unit. sides: voxel sizes of the network by image, where images
+    differ. words: how this was found.
+    """
+
+    diameter: float
+    polarity: Polarity
+    sides: dict[str, float] = {}
+    words: str = ""
+
+    @classmethod
+    def of(cls, found: Fit) -> "Measurements":
+        assert found.diameter is not None and found.polarity is not None, "models of the package are fitted"
+        sides = dict(found.segmenter.sides)
+        return cls(diameter=found.diameter, polarity=found.polarity, sides=sides, words=found.sentence)
+
+    def fitted(self, model: Segmenter, volumes: Sequence[Volume], factor: float = 1.0) -> Segmenter:
+        """A model of the package made to look for objects of `factor` times the measured diameter."""
+        fitted = fit_segmenter(model, volumes, factor * self.diameter, self.polarity)
+        return replace(fitted, sides={name: factor * side for name, side in self.sides.items()})
+
+
+class Voter(Protocol):
+    """A way to label images. name: of its folder. request: what decides about its labels, as JSON values."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def request(self) -> dict[str, Any]: ...
+
+    def labels(self, volume: Volume) -> NDArray[np.int32]:
+        """(*S) of an image in memory."""
+        ...
+
+    def write(self, outputs: Outputs, engine: Engine, told: Told) -> None:
+        """The labels of all images that are not finished."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkVoter:
+    """A network that works on these images. digest: of its weights."""
+
+    name: str
+    segmenter: Segmenter
+    digest: str
+
+    @property
+    def request(self) -> dict[str, Any]:
+        sides = {"sides": dict(self.segmenter.sides)} if self.segmenter.sides else {}
+        return {"model": self.digest, "voxel": list(self.segmenter.voxel.size), **sides}
+
+    def labels(self, volume: Volume) -> NDArray[np.int32]:
+        return predict(self.segmenter, volume).labels
+
+    def write(self, outputs: Outputs, engine: Engine, told: Told) -> None:
+        count = len(outputs.volumes)
+        done = sum(map(outputs.finished, outputs.volumes))
+        model = account_folder(outputs) / "model"
+        if not engine.here and not (model / "model.json").exists():
+            self.segmenter.save(model)  # workers of other processes load it
+        for finished in segment_images(self.segmenter, model, outputs, Options(), engine):
+            done += len(finished)
+            told(done / count)
+
+
+@dataclass(frozen=True)
+class ClassicalVoter:
+    """Threshold, distance transform, watershed."""
+
+    name: str
+    options: Classical
+    dark: bool
+
+    @property
+    def request(self) -> dict[str, Any]:
+        return {"classical": self.options.model_dump(mode="json"), "dark": self.dark}
+
+    def labels(self, volume: Volume) -> NDArray[np.int32]:
+        return classical(volume.load(), volume.voxel, self.options, self.dark)
+
+    def write(self, outputs: Outputs, engine: Engine, told: Told) -> None:
+        missing = [outputs.of([volume]) for volume in outputs.volumes if not outputs.finished(volume)]
+        count = len(outputs.volumes)
+        for number, _ in enumerate(engine(partial(write_labels_of, self), missing), count - len(missing) + 1):
+            told(number / count)
+
+
+def write_labels_of(voter: ClassicalVoter, outputs: Outputs) -> None:
+    """The labels of one image, here or in another process."""
+    (volume,) = outputs.volumes
+    labels = voter.labels(volume)
+    table = objects(labels, volume.voxel)
+    outputs.write(volume, Prediction({"": Instances(labels, table, np.ones(len(table.ids)))}, {}, {}))
+
+
+def voters(model: Segmenter, digest: str, volumes: Sequence[Volume], measured: Measurements) -> list[Voter]:
+    """All that answer at once, the network at the measured size first."""
+    out: list[Voter] = []
+    for factor in FACTORS:
+        name = "network" if factor == 1 else f"network-size-{factor:g}"
+        out.append(NetworkVoter(name, measured.fitted(model, volumes, factor), digest))
+    dark = measured.polarity == "dark"
+    return [
+        *out,
+        ClassicalVoter("otsu", Classical(), dark),
+        ClassicalVoter("local-threshold", Classical(threshold="local"), dark),
+    ]

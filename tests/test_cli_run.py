@@ -1,0 +1,154 @@
+"""`cytoshift run`: labels from nothing, in stages, that can be stopped at any time."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cytoshift.cli.main import app
+from cytoshift.data.volumes import open_labels
+from cytoshift.data.write import write_image
+from cytoshift.ensemble import Calibration, Measurements, calibration, ensemble, large, voters
+from cytoshift.ensemble.voters import ClassicalVoter
+from cytoshift.labels.vote import elect
+from cytoshift.metrics.evaluation import evaluate
+from cytoshift.synth.phantoms import phantom
+
+
+def run(*words):
+    result = CliRunner().invoke(app, ["run", *(str(word) for word in words)])
+    return result.exit_code, result.output + str(result.exception or "")
+
+
+def told(output):
+    return json.loads(next(line for line in output.splitlines() if line.startswith("{")))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    for seed in (1, 2):
+        image, _, voxel = phantom("sparse-2d", seed, (128, 128))
+        write_image(folder / f"{seed}.tif", image, voxel, "yx")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first(images, tmp_path_factory):
+    """A finished first stage: folder, and what the command said."""
+    out = tmp_path_factory.mktemp("run") / "out"
+    code, said = run(images, "-o", out, "--budget", "0", "--json")
+    assert code == 0, said
+    return out, said
+
+
+def test_the_first_result_has_labels_table_report_and_model(first, images):
+    out, said = first
+    result = told(said)
+    assert result["stage"] == "first" and 0.5 < result["expected_f1"] <= 1
+    for name in ("labels/1.tif", "labels/2.tif", "labels/report/report.html", "labels/report/overview.png",
+                 "model/model.json", "voters/otsu/1.tif", "voters/network/2.tif"):  # fmt: skip
+        assert (out / name).exists(), name
+    table = (out / "labels" / "report" / "objects.csv").read_text().splitlines()
+    assert len(table) == 1 + result["objects"] and table[0].endswith("confidence")
+    _, truth, _ = phantom("sparse-2d", 1, (128, 128))
+    assert evaluate(truth, open_labels(str(out / "labels" / "1.tif"))[0].load()).f1_50 > 0.8
+    assert "first result after" in said and any("cytoshift vote" in line for line in result["commands"])
+
+
+def test_the_single_commands_give_the_same_labels(first, tmp_path):
+    out, said = first
+    words = told(said)["commands"][-1].split()
+    words[words.index("-o") + 1] = str(tmp_path / "voted")
+    assert CliRunner().invoke(app, words[1:]).exit_code == 0
+    for name in ("1.tif", "2.tif"):
+        again, before = (open_labels(str(place / name))[0].load() for place in (tmp_path / "voted", out / "labels"))
+        assert np.array_equal(again, before)
+
+
+def test_the_same_command_goes_on_and_another_one_is_refused(first, images, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(first[0], out)
+    labels = {name: (out / "labels" / name).read_bytes() for name in ("1.tif", "2.tif")}
+    decided = json.loads((out / "run.json").read_text())
+    decided["stages"] = {}  # as if it had been stopped in the vote
+    (out / "run.json").write_text(json.dumps(decided))
+    (out / "voters" / "otsu" / "2.tif").unlink()
+    (out / "labels" / "2.tif").unlink()
+    code, said = run(images, "-o", out, "--budget", "0")
+    assert code == 0, said
+    assert labels == {name: (out / "labels" / name).read_bytes() for name in labels}
+    code, said = run(images, "-o", out, "--budget", "0", "--polarity", "dark")
+    assert code and "another request" in said and "polarity" in said
+    assert run(images, "-o", out, "--budget", "0", "--diameter", "9", "--overwrite")[0] == 0
+    assert json.loads((out / "run.json").read_text())["measured"]["diameter"] == 9
+
+
+def test_files_of_the_user_stay(images, tmp_path):
+    (tmp_path / "out" / "labels").mkdir(parents=True)
+    (tmp_path / "out" / "labels" / "1.tif").write_bytes(b"mine")
+    code, said = run(images, "-o", tmp_path / "out", "--budget", "0")
+    assert code and "no result of this command" in said
+    assert (tmp_path / "out" / "labels" / "1.tif").read_bytes() == b"mine"
+    before = {path.name: path.read_bytes() for path in images.iterdir()}
+    code, said = run(images, "-o", images, "--budget", "0")
+    assert code and before == {path.name: path.read_bytes() for path in images.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "words, sentence",
+    [(("--budget", "soon"), "--budget soon is no time"), (("--budget", "-3"), "is no time"),
+     (("--model", "nuclei-3d"), "works on 'zyx' images"), (("--model", "nobody"), "nobody"),
+     (("--polarity", "grey"), "polarity")],
+)  # fmt: skip
+def test_bad_wishes_end_in_a_sentence(images, tmp_path, words, sentence):
+    code, said = run(images, "-o", tmp_path / "out", *words)
+    assert code and sentence in said and "Traceback" not in said
+
+
+def test_large_images_are_labelled_by_blocks(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(large, "WHOLE", 1000)
+    monkeypatch.setitem(large.SIDES, 2, (96, 96))
+    code, said = run(images, "-o", tmp_path / "out", "--budget", "0", "--json")
+    assert code == 0, said
+    assert "labels all" in said and (tmp_path / "out" / "sample" / "labels").is_dir()
+    found = open_labels(str(tmp_path / "out" / "labels" / "1.ome.zarr"))[0].load()
+    _, truth, _ = phantom("sparse-2d", 1, (128, 128))
+    assert evaluate(truth, found).f1_50 > 0.8
+
+
+def test_voters_share_the_measured_size(images):
+    from cytoshift.data.volumes import open_volumes
+    from cytoshift.model import Segmenter
+    from cytoshift.model.shipped import model_folder
+
+    volumes = open_volumes(str(images))
+    measured = Measurements(diameter=10.0, polarity="dark", sides={"1": 0.5})
+    every = voters(Segmenter.load(model_folder("nuclei-2d")), "x", volumes, measured)
+    assert len({one.name for one in every}) == len(every) == 5
+    plain, _, larger = every[:3]
+    assert larger.segmenter.voxel.size[0] == pytest.approx(1.33 * plain.segmenter.voxel.size[0])
+    assert larger.segmenter.sides["1"] == pytest.approx(1.33 * 0.5)
+    assert all(one.dark for one in every if isinstance(one, ClassicalVoter))
+
+
+def test_expected_f1_counts_what_is_wrong_and_what_is_missed():
+    curve = Calibration(votes=(0, 1), right=(0, 1), hidden=1, left=1, unseen=0)
+    one = np.array([[1, 1, 0, 2, 2], [1, 1, 0, 2, 2]])
+    assert curve.f1(elect([one, one])) == 1
+    other = np.where(one == 2, 0, one)
+    found = elect([one, other, other], least=0.5)
+    assert len(found.votes) == len(found.left) == 1
+    assert curve.f1(found) == pytest.approx(2 / 3)
+    nothing = np.zeros_like(one)
+    assert curve.f1(elect([nothing, nothing])) == 1
+    assert (np.diff(calibration().right) >= 0).all()
+
+
+def test_a_stage_is_not_done_twice(first, images, monkeypatch, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(first[0], out)
+    monkeypatch.setattr(ensemble, "vote_image", lambda *_, **__: pytest.fail("it was finished"))
+    assert run(images, "-o", out, "--budget", "0")[0] == 0
