@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cytoshift.bench.classical import Classical, classical
+from cytoshift.predict.classical import Classical, classical
 from cytoshift.core.voxel import Voxel
 from cytoshift.metrics.evaluation import evaluate
 from cytoshift.synth.phantoms import phantom

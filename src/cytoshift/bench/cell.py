@@ -33,18 +33,30 @@ from ..core.atomic import atomic_path
 from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
 from ..data.channel_axis import split_channels
-from ..data.volumes import Volume, open_volumes
+from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
+from ..ensemble import open_ensemble
 from ..measure.shapes import ObjectShapes, shapes
 from ..model import Segmenter
+from ..predict.blockwise.engine import engine
+from ..predict.classical import classical
+from ..predict.outputs import Table
 from ..predict.pipeline import Options, predict
 from ..train import checkpoint
 from ..train.fit import fit
 from ..train.run_settings import Run
 from ..trust.size_fit import fit as to_images
-from .classical import classical
 from .datasets import Material, short_digest
 from .scoring import FoundObjects, Segment, object_scores, score_dataset
-from .spec import ClassicalBaseline, Contender, Dataset, ExistingModel, Files, FinetunedMethod, TrainedMethod
+from .spec import (
+    ClassicalBaseline,
+    Contender,
+    Dataset,
+    ExistingModel,
+    Files,
+    FinetunedMethod,
+    RunWithoutLabels,
+    TrainedMethod,
+)
 
 
 @dataclass(frozen=True)
@@ -168,6 +180,8 @@ def prepare_segment(
     if isinstance(contender, ExistingModel):
         return segment_with_fit(contender, here), {}
     folder = cell.folder(out, material.files)
+    if isinstance(contender, RunWithoutLabels):
+        return run_without_labels(contender, here, folder / "run"), {}
     if isinstance(contender, FinetunedMethod):
         run = finetuning_settings(cell, contender, material, out, quiet)
     else:
@@ -193,6 +207,39 @@ def segment_with_fit(contender: ExistingModel, here: Material) -> Segment:
         return known[0](image)
 
     return way if segmenter.diameter is not None else segment_with(contender, segmenter)
+
+
+def run_without_labels(contender: RunWithoutLabels, here: Material, folder: Path) -> Segment:
+    """How `cytoshift run` labels the images of a data set, all of them with the first, so that this counts into the
+    time."""
+    known: dict[str, FoundObjects] = {}
+
+    def way(image: Volume) -> FoundObjects:
+        if not known:
+            known.update(label_by_run(contender, here, folder))
+        return known[image.name]
+
+    return way
+
+
+def label_by_run(contender: RunWithoutLabels, here: Material, folder: Path) -> dict[str, FoundObjects]:
+    """What a run finds in each image, by name."""
+    images, data = [pair.image for pair in here.pairs], here.dataset
+    said = {name: getattr(data, name, None) for name in ("axes", "channel", "voxel", "unit")}
+    source = ImageSource(paths=[one.origin for one in images], **{k: v for k, v in said.items() if v is not None})
+    name = f"nuclei-{len(images[0].axes)}d"
+    ensemble = open_ensemble(folder, images, source, name, polarity=data.polarity, steps=contender.steps)
+    with engine(None, 1) as each:
+        ensemble.claim(overwrite=False)
+        found = ensemble.label_at_once(each)
+        if contender.steps != 0:
+            found = ensemble.improve(each)
+    out = {}
+    for image in images:
+        labels = open_labels(found.outputs.labels(image))[0].load()
+        sure = Table.read(found.outputs.part(image)).numbers("confidence")
+        out[image.name] = FoundObjects({"": labels}, {}, {"": {"mask": sure}})
+    return out
 
 
 def true_diameter(here: Material) -> float:

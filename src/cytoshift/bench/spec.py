@@ -10,8 +10,8 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_serialize
 from ..core.errors import UserError
 from ..core.settings import Settings, parse, read_yaml
 from ..methods import ADGAN
+from ..predict.classical import Classical
 from ..train.run_settings import known_method
-from .classical import Classical
 
 Paths = str | list[str]
 ByClass = Annotated[
@@ -273,6 +273,16 @@ class ExistingModel(NamedEntry):
     segment: dict[str, Any] = {}
 
 
+class RunWithoutLabels(NamedEntry):
+    """All of `cytoshift run`, by a model of the package.
+
+    steps: of the training on the images; 0: the first result, None: those that the command takes.
+    """
+
+    kind: Literal["run"]
+    steps: int | None = Field(None, ge=0)
+
+
 KINDS = {"preset": "phantoms", "pair": "simulated", "stack": "stacks"}
 Dataset = Annotated[
     Annotated[Files, Tag("files")]
@@ -281,7 +291,9 @@ Dataset = Annotated[
     | Annotated[Stacks, Tag("stacks")],
     Discriminator(lambda value: next((kind for key, kind in KINDS.items() if has_value(value, key)), "files")),
 ]
-Contender = Annotated[ClassicalBaseline | TrainedMethod | FinetunedMethod | ExistingModel, Field(discriminator="kind")]
+Contender = Annotated[
+    ClassicalBaseline | TrainedMethod | FinetunedMethod | ExistingModel | RunWithoutLabels, Field(discriminator="kind")
+]
 
 
 def has_value(value: Any, key: str) -> bool:

@@ -99,12 +99,12 @@ def demo_adgan(out: Path, steps: int) -> None:
 
 def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:
     """Draw OUT/overview.png; return the mean scores of the classical pipeline on the same images."""
-    from ..bench.classical import classical
     from ..core.settings import parse, read_yaml
     from ..data.volumes import open_labels, open_volumes
     from ..draw import image_grid, outline, save_png, thumbnail
     from ..metrics.evaluation import evaluate, mean_report
     from ..model import Segmenter
+    from ..predict.classical import classical
     from ..train.run_settings import Run
 
     run, segmenter = parse(Run, read_yaml(out / "run.yaml")), Segmenter.load(out / "run" / "model")

@@ -59,13 +59,14 @@ class Request(Settings):
     """What decides about the results.
 
     model: digest of the network. diameter, polarity: where they are given. budget: seconds for the training on these
-    images; None: STEPS steps, whatever they take. seed: of that training.
+    images. steps: of the training, where there is no budget; None: those of its preset. seed: of that training.
     """
 
     model: str
     diameter: float | None = None
     polarity: str = "auto"
     budget: float | None = None
+    steps: int | None = None
     seed: int = 0
 
 
@@ -232,9 +233,9 @@ class Ensemble:
 
     def count_steps(self, run: Run) -> int:
         """Steps of the training: those of the preset, or as many as fit into the budget, to two digits."""
-        budget = self.decided.request.budget
-        if budget is None:
-            return run.train.steps
+        request = self.decided.request
+        if (budget := request.budget) is None:
+            return request.steps or run.train.steps
         seconds = []
         with tempfile.TemporaryDirectory() as folder, follow_progress(lambda *_: None):
             for steps in TIMED:
@@ -316,11 +317,13 @@ def round_down(number: float) -> int:
 
 def open_ensemble(
     out: Path, volumes: Sequence[Volume], source: ImageSource, model: str | Path, diameter: float | None = None,
-    polarity: str = "auto", budget: float | None = None, seed: int = 0, device: str = "cpu",
+    polarity: str = "auto", budget: float | None = None, seed: int = 0, device: str = "cpu", steps: int | None = None,
 ) -> Ensemble:  # fmt: skip
     """An ensemble of a model by its name. Raises UserError where it is for one size only."""
     network = Segmenter.load(model_folder(model), device)
     if network.diameter is None:
         raise UserError(f"{model} was trained for one size of objects; pass a model of the package, as nuclei-2d")
-    request = Request(model=fingerprint(model), diameter=diameter, polarity=polarity, budget=budget, seed=seed)
+    request = Request(
+        model=fingerprint(model), diameter=diameter, polarity=polarity, budget=budget, steps=steps, seed=seed
+    )  # fmt: skip
     return Ensemble(out, volumes, source, network, str(model), request)

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bench.classical import Classical, classical
 from ..core.settings import Settings
 from ..data.volumes import Volume
 from ..labels.objects import objects
@@ -20,6 +19,7 @@ from ..measure.measurement import Polarity
 from ..model import Segmenter
 from ..predict.account import account_folder
 from ..predict.blockwise.engine import Engine
+from ..predict.classical import Classical, classical
 from ..predict.images import segment_images
 from ..predict.outputs import Outputs
 from ..predict.pipeline import Instances, Options, Prediction, predict

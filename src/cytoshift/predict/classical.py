@@ -1,4 +1,4 @@
-"""The floor of every table: blur, threshold, distance transform, watershed. Nothing is learnt."""
+"""Classical segmentation: blur, threshold, distance transform, watershed. Nothing is learnt: the floor of tables."""
 
 from typing import Literal
 
