@@ -49,6 +49,7 @@ from .voters import Measurements, NetworkVoter, Voter, voters
 
 JSON = "run.json"
 FIRST, FINAL = "first", "final"
+AGREED = 0.85  # expected F1@0.5 from which on a student was no better than its teachers (fluo256/train, phantoms)
 FEWEST = 10  # objects on which voters agree, below which nothing is learnt
 TIMED = (3, 9)  # steps of two short trainings whose difference is their speed
 LEAST_STEPS = 50  # of a training; fewer change nothing that can be seen
@@ -199,11 +200,21 @@ class Ensemble:
         return every
 
     def improve(self, engine: Engine, told: Told = lambda *_: None) -> StageResult:
-        """The vote of the same voters and of a network that has learnt these images from their vote."""
-        started = time.perf_counter()
+        """The vote of the same voters and of a network that has learnt these images from their vote.
+
+        Where the voters agree, such a network adds nothing: without a budget or steps of its own, the first result is
+        the final one.
+        """
+        request, started = self.decided.request, time.perf_counter()
+        if request.budget is None and request.steps is None and self.agreed():
+            return self.take_vote(FIRST, engine, told, started)
         if FINAL not in self.decided.stages and not self.trained.exists():
             self.teach(told)
         return self.take_vote(FINAL, engine, told, started)
+
+    def agreed(self) -> bool:
+        """Whether the first result is expected to be so good that a training is not worth its time."""
+        return float(np.mean(list(self.decided.stages[FIRST]["f1"].values()))) >= AGREED
 
     @property
     def trained(self) -> Path:
