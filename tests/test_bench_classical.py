@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cytoshift.predict.classical import Classical, classical
 from cytoshift.core.voxel import Voxel
 from cytoshift.metrics.evaluation import evaluate
+from cytoshift.predict.classical import Classical, classical
 from cytoshift.synth.phantoms import phantom
 
 SQUARE = Voxel((1.0, 1.0))

@@ -236,7 +236,7 @@ def label_by_run(contender: RunWithoutLabels, here: Material, folder: Path) -> d
             found = ensemble.improve(each)
     out = {}
     for image in images:
-        labels = open_labels(found.outputs.labels(image))[0].load()
+        labels = open_labels(found.outputs.labels(image))[0].load().astype(np.int32)
         sure = Table.read(found.outputs.part(image)).numbers("confidence")
         out[image.name] = FoundObjects({"": labels}, {}, {"": {"mask": sure}})
     return out

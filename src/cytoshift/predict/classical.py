@@ -54,7 +54,7 @@ def classical(
         smooth -= ndimage.gaussian_filter(smooth, [options.window * finest / s for s in voxel.size])
     if smooth.min() == smooth.max():
         return np.zeros(image.shape, np.int32)
-    mask = ndimage.binary_fill_holes(smooth > threshold_otsu(smooth))
+    mask = ndimage.binary_fill_holes(smooth > threshold_otsu(smooth))  # type: ignore[no-untyped-call]
     # The same blur rounds the distance map off, so that a rough outline does not cut its object in two.
     distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask, sampling=voxel.size), blur)
     labels = peaks(distance.astype(np.float32), mask, options.saddle, LOWEST * finest)
