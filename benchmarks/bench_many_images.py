@@ -1,15 +1,21 @@
 """Many small images: what one costs beside its network, and how much sooner two processes are done.
 
     OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/bench_many_images.py MODEL [--images 10000] [--side 128]
-        [--workers 1 2] [--room DIR] [--json FILE]
+        [--workers 1 2] [--dask 2] [--kill] [--room DIR] [--json FILE]
 
 Fields of a mosaic of phantoms, one TIFF each, by `cytoshift segment --workers N`. CPU seconds per image are those of
 all images less those of a tenth of them, so that the start of the program and the report do not count; the network's
 share is measured in this process on groups of the same size. Wall times mean something on a machine with as many idle
-cores as workers, CPU seconds on any. Fails where labels differ in a byte.
+cores as workers, CPU seconds on any. With --dask, all images once more by a local dask cluster of so many processes;
+with --kill, once more by two processes, one of which is killed when a third of the labels are there. Fails where labels
+differ in a byte.
 """
 
 import argparse
+import os
+import resource
+import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -38,18 +44,67 @@ def network_seconds(segmenter: Segmenter, side: int) -> float:
     return best
 
 
+def by_dask(count: int, *words: object) -> tuple[float, float]:
+    """Wall and CPU seconds of `cytoshift WORDS` by a local cluster of so many processes, the cluster included."""
+    from distributed import LocalCluster
+
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    with LocalCluster(n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        cytoshift(*words, "--scheduler", cluster.scheduler_address)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - started, cpu
+
+
+def workers_of(process: int) -> list[int]:
+    """Processes that this one has started for its tasks."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            words = (path / "cmdline").read_bytes()
+        except (OSError, IndexError):
+            continue
+        if parent == process and b"spawn_main" in words:
+            found.append(int(path.name))
+    return sorted(found)
+
+
+def with_kill(labels: int, *words: object) -> tuple[float, float]:
+    """Wall and CPU seconds of `cytoshift WORDS OUT` by two processes, one of which is killed once so many are there."""
+    out, killed = Path(str(words[-1])), list[int]()
+
+    def kill_one(process: subprocess.Popen[str]) -> None:
+        while process.poll() is None and not killed:
+            if len(list(out.glob("*.tif"))) >= labels and (workers := workers_of(process.pid)):
+                os.kill(workers[0], signal.SIGKILL)
+                killed.append(workers[0])
+            time.sleep(0.1)
+
+    spent = cytoshift(*words, "--workers", 2, watch=kill_one)
+    if not killed:
+        raise RuntimeError("the command ended before one of its workers could be killed; take more images")
+    return spent.wall, spent.cpu
+
+
+def labels_in(out: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in out.glob("*.tif")}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--dask", type=int, default=0, metavar="N", help="also by a local cluster of N processes")
+    parser.add_argument("--kill", action="store_true", help="also by two processes, one of which is killed")
     parser.add_argument("--room", help="where files go")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
     segmenter, side = Segmenter.load(args.model), args.side
-    rows, seen = [], []
+    rows, seen, extra = [], [], dict[str, dict[str, float]]()
     with tempfile.TemporaryDirectory(dir=args.room) as name:
         room = Path(name)
         field = filled(None, segmenter, (side * 10, side * 10))
@@ -69,10 +124,21 @@ def main() -> None:
                 {"workers": workers, "wall": wall, "cpu": each, "faster": rows[0]["wall"] / wall if rows else 1.0}
             )
             print(f"  {workers} workers: {wall * 1e3:.1f} ms and {each * 1e3:.1f} ms of CPU per image", flush=True)
-            seen.append({path.name: path.read_bytes() for path in out.glob("*.tif")})
+            seen.append(labels_in(out))
+        command = ("segment", args.model, room / "few", room / "rest", "--quiet", "-o")
+        for name in ["dask"] * bool(args.dask) + ["killed"] * args.kill:
+            out = room / name
+            if name == "dask":
+                wall, cpu = by_dask(args.dask, *command, out)
+            else:
+                wall, cpu = with_kill(args.images // 3, *command, out)
+            extra[name] = {"wall": wall / args.images, "cpu": cpu / args.images}
+            print(f"  {name}, with its start: {wall / args.images * 1e3:.1f} ms and {cpu / args.images * 1e3:.1f} ms "
+                  "of CPU per image", flush=True)  # fmt: skip
+            seen.append(labels_in(out))
     network = network_seconds(segmenter, side)
     print(f"  network alone: {network * 1e3:.1f} ms of CPU per image")
-    numbers = {"images": args.images, "side": side, "rows": rows, "network": network}
+    numbers = {"images": args.images, "side": side, "rows": rows, "network": network} | extra
     conclude(args.json, numbers, [
         Wanted("runs whose labels differ in a byte", sum(one != seen[0] for one in seen), most=0),
         Wanted("ms of CPU per image beside the network", 1e3 * (rows[0]["cpu"] - network), most=10),

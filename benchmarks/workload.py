@@ -4,7 +4,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 import numpy as np
@@ -52,12 +54,18 @@ class Spent(NamedTuple):
     code: int
 
 
-def cytoshift(*words: object, fine: tuple[int, ...] = (0,)) -> Spent:
-    """`cytoshift WORDS` in a process of its own. Raises RuntimeError for an exit code that is not `fine`."""
+def cytoshift(
+    *words: object, fine: tuple[int, ...] = (0,), watch: Callable[[subprocess.Popen[str]], None] = lambda _: None
+) -> Spent:
+    """`cytoshift WORDS` in a process of its own, which `watch` gets in a thread beside it.
+
+    Raises RuntimeError for an exit code that is not `fine`.
+    """
     started = time.perf_counter()
     command = [sys.executable, "-m", "cytoshift.cli.main", *map(str, words)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
+    Thread(target=watch, args=(process,), daemon=True).start()
     said = process.stderr.read()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
