@@ -77,7 +77,7 @@ def test_what_an_array_does_not_say_is_asked_for(model, tmp_path):
     image, _ = nuclei((60, 72), 8, 0)
     with pytest.raises(cytoshift.UserError, match=r"works at .* um per voxel, image has .* px"):
         model.segment(image)
-    with pytest.raises(cytoshift.UserError, match=r"each axis has one; pass `voxel=\(0.5, 0.5\)`"):
+    with pytest.raises(cytoshift.UserError, match=r"each axis needs one; pass `voxel=\(0.5, 0.5\)`"):
         model.segment(image, voxel=0.5, unit="um")
     with pytest.raises(cytoshift.UserError, match=r"axes of image \(3, 60, 72\) are not in its metadata; pass `axes`"):
         model.segment(np.stack([image] * 3), voxel=UM)
@@ -109,12 +109,12 @@ def test_settings_of_a_run_are_those_that_new_writes(tmp_path):
     with pytest.raises(cytoshift.UserError, match="already exists"):
         cytoshift.recipe([255 - image], voxel=voxel, out=tmp_path / "run")
     with pytest.raises(
-        cytoshift.UserError, match="'stepz' is no option of a run; there are alike, assume_same_size, axes,"
+        cytoshift.UserError, match="'stepz' is not an option of a run; the options are alike, assume_same_size, axes,"
     ):
         cytoshift.recipe(path, stepz=7)
     with pytest.raises(cytoshift.UserError, match="some images are paths and some are arrays"):
         cytoshift.recipe([image, str(path)])
-    with pytest.raises(cytoshift.UserError, match="borrows labels, and none are given; pass `source`"):
+    with pytest.raises(cytoshift.UserError, match="learns from labelled images, but none are given; pass `source`"):
         cytoshift.recipe(path, "cysgan")
 
 
@@ -167,7 +167,7 @@ def test_labels_are_judged_without_truth(model):
     assert 0 <= judged.score.low <= judged.score.value <= judged.score.high <= 1
     assert len(judged.confidence) == len(judged.ids) == truth.max()
     assert seen[-1][0] == "judge image" and seen[-1][2] == 1
-    with pytest.raises(cytoshift.UserError, match="class 'golgi' asked for"):
+    with pytest.raises(cytoshift.UserError, match="no class 'golgi'"):
         cytoshift.trust(truth, image, model, name="golgi", voxel=UM)
 
 

@@ -127,7 +127,7 @@ def test_an_overview_has_a_column_for_each_method_and_the_paper_beside_it():
     text = markdown(spec, {"table": rows, "cells": cells, "machine": machine}, {}, {})
     assert "|  | ft | mmd |" in text and "| a |  | 45.7 |" in text and "| paper | 28.7 |  |" in text
     wrong = {"published": [{"name": "paper", "dataset": "a", "numbers": {"dann": 1}}]}
-    with pytest.raises(UserError, match="overview names 'dann', the methods are ft, mmd"):
+    with pytest.raises(UserError, match="overview names 'dann', but the methods are ft, mmd"):
         parse(Spec, spec.model_dump(mode="json") | {"overview": wrong})
 
 
@@ -135,7 +135,7 @@ def test_an_overview_has_a_column_for_each_method_and_the_paper_beside_it():
     ("changes", "sentence"),
     [
         ({"channel": 0}, "labels have the classes golgi, nuclei; give channel a list with a number for each"),
-        ({"train_labels": "x"}, "labels and train_labels have other classes"),
+        ({"train_labels": "x"}, "labels and train_labels have different classes"),
         ({"pairs": {"golgi": "cells"}}, "pairs names"),
         ({"folds": 3, "train": "x"}, "leave train and frames out"),
     ],

@@ -57,17 +57,19 @@ def test_pairs_are_scored_where_the_truth_has_them(folders):
 
 
 def test_wishes_that_do_not_fit_are_one_sentence(folders):
-    with pytest.raises(UserError, match="hold no folders of classes; pass those above them"):
+    with pytest.raises(UserError, match="hold none; pass the folders above them"):
         run(folders / "pred" / "golgi", folders / "truth" / "golgi", "--pairs")
     with pytest.raises(UserError, match="--confidence is for objects of one class"):
         run(folders / "pred", folders / "truth", "--confidence", "x.tif")
     table = folders / "pred" / "report" / "pairs.csv"
     table.write_text("image,class\na,golgi\n")
-    with pytest.raises(UserError, match="is no table of pairs as 'cytoshift segment' writes it"):
+    with pytest.raises(UserError, match="is not a table of pairs that 'cytoshift segment' wrote"):
         run(folders / "pred", folders / "truth", "--pairs")
     table.unlink()
-    with pytest.raises(UserError, match=r"pairs.csv is not there; pass the folder that 'cytoshift segment' wrote"):
+    with pytest.raises(
+        UserError, match=r"pairs.csv, which does not exist; pass the folder that 'cytoshift segment' wrote"
+    ):
         run(folders / "pred", folders / "truth", "--pairs")
     (folders / "truth" / "axons").mkdir()
-    with pytest.raises(UserError, match=r"holds the class axons, .* golgi, nuclei alone"):
+    with pytest.raises(UserError, match=r"has labels of the class 'axons', but .* has only golgi, nuclei"):
         run(folders / "pred", folders / "truth")

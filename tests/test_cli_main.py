@@ -36,7 +36,11 @@ def os_error(code: int) -> OSError:
 @pytest.mark.parametrize(
     ("failure", "code", "sentence"),
     [
-        (UserError("axis 'z' asked for, image has 'cyx'; pass `axes`"), 2, "axis 'z' asked for, image has 'cyx'"),
+        (
+            UserError("axis 'z' was requested, but the image has 'cyx'; pass `axes`"),
+            2,
+            "axis 'z' was requested, but the image has 'cyx'",
+        ),
         (KeyboardInterrupt(), 130, "stopped by Ctrl-C"),
         (MemoryError(), 1, "the memory of this machine ran out"),
         (

@@ -73,10 +73,10 @@ def test_settings_are_not_replaced_by_accident(written, flat):
 @pytest.mark.parametrize(
     ("wish", "sentence"),
     [
-        ({"method": "adgun"}, r"method 'adgun' asked for, there are adgan"),
-        ({"preset": "paper-3d"}, r"preset 'paper-3d' asked for, adgan has paper-2d, laptop-2d for 2D images"),
-        ({"polarity": "white"}, r"`polarity=white` asked for, there are auto, bright, dark"),
-        ({"represent": "bcd"}, r"`represent=bcd` asked for, there are ternary, semantic"),
+        ({"method": "adgun"}, r"no method 'adgun' that segments, there are adgan"),
+        ({"preset": "paper-3d"}, r"adgan has no preset 'paper-3d' for 2D images, it has paper-2d, laptop-2d"),
+        ({"polarity": "white"}, r"`polarity=white` does not exist here, there are auto, bright, dark"),
+        ({"represent": "bcd"}, r"`represent=bcd` does not exist here, there are ternary, semantic"),
         ({"images": ["nowhere"]}, r"nowhere"),
     ],
 )
@@ -151,11 +151,13 @@ def test_a_survey_says_what_it_saw(flat):
 
 def test_borrowed_labels_need_a_method_that_borrows(flat, tmp_path):
     where, out = str(flat[0]), tmp_path / "run.yaml"
-    with pytest.raises(UserError, match="method 'cysgan' borrows labels, and none are given; pass `source`"):
+    with pytest.raises(
+        UserError, match="method 'cysgan' learns from labelled images, but none are given; pass `source`"
+    ):
         new("cysgan", [where], out=out)
     with pytest.raises(UserError, match="method 'adgan' learns without labels; leave out `source`"):
         new("adgan", [where], source=(where, where), out=out)
-    with pytest.raises(UserError, match="method 'unet' asked for, there are adgan, cysgan"):
+    with pytest.raises(UserError, match="no method 'unet' that segments, there are adgan, cysgan"):
         new("unet", [where], out=out)
     assert not out.exists()
 

@@ -88,9 +88,9 @@ def test_a_preset_has_the_contrast_of_the_paper_alone(images, tmp_path):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("mask_cyclegan", "--channels", "golgi"), "is no list of classes and channels; write for example golgi=0,"),
-        (("mask_cyclegan", "--channels", "a=0,a=1"), "is no list of classes and channels"),
-        (("mask_cyclegan", "--channels", "a=0,b=7"), "channel 7 asked for"),
+        (("mask_cyclegan", "--channels", "golgi"), "is not a list of classes and channels; write for example golgi=0,"),
+        (("mask_cyclegan", "--channels", "a=0,a=1"), "is not a list of classes and channels"),
+        (("mask_cyclegan", "--channels", "a=0,b=7"), "has no channel 7"),
         (("mask_cyclegan", "--channels", "a=0", "--channel", "1"), "leave one of them out"),
         (("mask_cyclegan", "--channel", "0", "--cells", "retina"), "pass --channels golgi=0,nuclei=1"),
         (("mask_cyclegan", "--channels", "golgi=1,nuclei=0", "--cells", "liver"), "there are retina, ss-seg-cyclegan"),
@@ -119,7 +119,7 @@ def test_pairs_of_cells_bring_their_own_sizes_and_weights(tmp_path):
     assert 1.5 < run.represent.weights["golgi"] <= 3.5 and run.represent.weights["nuclei"] == 1
     golgi, nuclei = run.data.normalise[1], run.data.normalise[0]
     assert 95 < golgi.low < 99 < golgi.high < 100 and 75 < nuclei.low < 93 < nuclei.high < 99.5
-    with pytest.raises(UserError, match="draws golgi and nuclei, not cells, golgi; name channels so"):
+    with pytest.raises(UserError, match="draws golgi and nuclei, not cells, golgi; use these names for the channels"):
         new("mask_cyclegan", *images, "--channels", "cells=1,golgi=0", "--cells", "retina", "-o", tmp_path / "b.yaml")
     CliRunner().invoke(app, ["info", str(tmp_path / "a.tif"), "--channel", "0,1", "-o", str(tmp_path / "t.png")],
                        catch_exceptions=False)  # fmt: skip
@@ -154,11 +154,13 @@ def test_labels_of_several_classes_teach(stacks, tmp_path, labels):
 def test_labels_that_are_not_there_are_one_sentence(stacks, tmp_path):
     images = stacks / "images"
     words = ("--target", images, "--channels", "golgi=0,axons=1", "-o", tmp_path / "run.yaml")
-    with pytest.raises(UserError, match="holds no folder axons; put the labels of each class into one of its name"):
+    with pytest.raises(
+        UserError, match="has no folder 'axons'; put the labels of each class into a folder of its name"
+    ):
         new("supervised", "--source", images, stacks / "labels", *words)
     with pytest.raises(UserError, match="does not say where the labels of golgi, axons are; give a folder that holds"):
         new("supervised", "--source", images, "golgi=x", *words)
-    with pytest.raises(UserError, match="--source-channel 0 is no number for each of golgi, axons"):
+    with pytest.raises(UserError, match="--source-channel 0 does not have one number for each of golgi, axons"):
         new("supervised", "--source", images, stacks / "labels", *words, "--source-channel", "0")
 
 

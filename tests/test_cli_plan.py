@@ -48,7 +48,7 @@ def test_an_image_in_2d_and_wishes_that_cannot_be_met(tmp_path):
     assert "1.2e+05 voxels" in said(str(tmp_path / "a.tif"))
     for arguments, words in (
         ({}, "no volume was given"),
-        ({"shape": "1,2,3,4"}, "is that of no image"),
+        ({"shape": "1,2,3,4"}, "no image has the shape"),
         ({"shape": "9,9", "rate": ["card"]}, "is not NAME=NUMBER"),
         ({"shape": "9,9", "rate": ["cards=3"]}, "'cards' is not a setting"),
         ({"shape": "9,9", "rate": ["card=-1"]}, "card = -1"),

@@ -168,7 +168,9 @@ def test_presets_are_settings(preset):
 def test_what_cannot_be_is_refused():
     for preset in (PAPER_2D, LAPTOP_2D):
         assert preset.fits(2, Normalisation()) is preset
-    with pytest.raises(UserError, match="misalign moves sections against each other, the images are 2D; set it to 0"):
+    with pytest.raises(
+        UserError, match="misalign moves sections against each other, but the images are 2D; set it to 0"
+    ):
         PAPER.fits(2, Normalisation())
     with pytest.raises(UserError, match="gray needs intensities between two ends, zscore has none"):
         PAPER.fits(3, Normalisation(kind="zscore"))

@@ -62,7 +62,7 @@ def test_what_is_no_part_is_one_sentence(wish, sentence):
 
 
 def test_a_crop_along_an_axis_that_is_not_there_is_refused(stack):
-    with pytest.raises(UserError, match=r"crop along z asked for, .* has the axes yx"):
+    with pytest.raises(UserError, match=r"cannot crop along z, .* has the axes yx"):
         open_volumes(source(stack[0] / "raw.tif", crop={"z": [0, 0.5]}))
 
 

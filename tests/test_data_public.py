@@ -191,7 +191,7 @@ def test_a_web_page_is_no_archive(server, tmp_path, body, kind, known):
 def test_no_checksum_is_kept_of_an_archive_that_is_not_whole(server, tmp_path, content):
     """Cut short where the server does not say how long it is, or changed on the way."""
     server.content, server.length = content, False
-    with pytest.raises(UserError, match=r"gave no whole archive \(.*\), and none of it is kept"):
+    with pytest.raises(UserError, match=r"did not send a complete archive \(.*\), so none of it is kept"):
         fetch_archive(file_of(server, known=False), tmp_path, quiet)
     assert list(tmp_path.iterdir()) == []
     server.content = CONTENT
@@ -200,7 +200,7 @@ def test_no_checksum_is_kept_of_an_archive_that_is_not_whole(server, tmp_path, c
 
 def test_a_file_that_was_put_there_by_hand_is_looked_into_and_stays(server, tmp_path):
     (tmp_path / "data.zip").write_bytes(b"<html>")
-    with pytest.raises(UserError, match=r"data.zip is no whole archive .*; remove it or put another there"):
+    with pytest.raises(UserError, match=r"data.zip is not a complete archive .*; remove it or put another there"):
         fetch_archive(file_of(server, known=False), tmp_path, quiet)
     assert [path.name for path in tmp_path.iterdir()] == ["data.zip"]
 
@@ -227,7 +227,7 @@ def test_without_a_published_checksum_the_first_one_counts(server, tmp_path):
 
 
 def test_what_is_not_there_and_who_is_not_there(server, tmp_path):
-    with pytest.raises(UserError, match=r"cannot be had: 404 .*; the page of the data set may know"):
+    with pytest.raises(UserError, match=r"cannot be downloaded: 404 .*; the page of the data set may know"):
         fetch_archive(File(server.url.replace("data", "none"), "data.zip"), tmp_path, quiet)
     server.shutdown()
     server.server_close()
@@ -414,7 +414,7 @@ def test_wishes_that_cannot_be_met(tmp_path):
         (("nuclei",), "there is no data set 'nuclei'; cytoshift data lists them all"),
         (("bbbc05",), "there is no data set 'bbbc05'; did you mean bbbc050"),
         (("dsb2018",), "no folder for dsb2018 was given"),
-        (("nucexm", "-o", str(tmp_path / "x")), "no open address that we know of; get it from https"),
+        (("nucexm", "-o", str(tmp_path / "x")), "no address from which it can be downloaded; get it from https"),
     ):
         assert words in str(run(*arguments).exception)
 
@@ -431,7 +431,7 @@ def test_without_a_home_sets_are_listed_and_a_download_asks_for_a_place(tmp_path
     assert result.exit_code == 0 and "archives are kept in the folder that --cache names" in " ".join(
         result.output.split()
     )
-    with pytest.raises(UserError, match="no home directory to keep what is downloaded in; pass --cache FOLDER"):
+    with pytest.raises(UserError, match="no home directory for downloaded files; pass --cache FOLDER"):
         CliRunner().invoke(app, ["data", "dsb2018", "-o", str(tmp_path / "o"), "--accept"], catch_exceptions=False)
     monkeypatch.setenv(fetch.PLACE, str(tmp_path))
     assert fetch.cache_folder() == tmp_path

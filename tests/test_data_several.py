@@ -69,7 +69,7 @@ def test_a_crop_is_one_of_all_channels(files):
 @pytest.mark.parametrize(
     ("channel", "words"),
     [
-        ("0,3", "channel 3 asked for of .*pass `channel` with one of 0, 1, 2"),
+        ("0,3", "has no channel 3; .*pass `channel` with one of 0, 1, 2"),
         ("0,x", "channel 'x' is not a whole number"),
         ("1,1", "channels are different numbers"),
     ],
@@ -100,7 +100,7 @@ def test_each_channel_has_its_own_stretch():
     assert 0.94 < (drawn == -1).mean() < 0.96
     one = measure((STRETCH, Normalisation(kind="minmax")), [list(image)])
     assert one.each[0] == scale.each[0] and one.each[1].offset == 2497.5
-    with pytest.raises(UserError, match="normalise is given for 2 channels, the images have 1"):
+    with pytest.raises(UserError, match="normalise is given for 2 channels, but the images have 1"):
         measure((STRETCH, STRETCH), [[image[0]]])
 
 

@@ -95,7 +95,7 @@ def test_vendor_format(make, tmp_path):
     pytest.importorskip(f"bioio_{make.__name__}")
     path = tmp_path / f"a.{make.__name__}"
     make(path)
-    with pytest.raises(UserError, match="has 2 channels, one is needed; pass `channel` with one of 0 DAPI, 1 GFP"):
+    with pytest.raises(UserError, match="has 2 channels, but one is needed; pass `channel` with one of 0 DAPI, 1 GFP"):
         open_volumes(path)
     (volume,) = open_volumes(image_source(path, channel=1))
     assert (volume.name, volume.axes, volume.dtype, volume.voxel) == ("a", "zyx", np.uint16, VOXEL)

@@ -159,7 +159,7 @@ def test_weights_in_eight_bits_are_named(model):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"voxel": {"size": [1e-300, 1e-300], "unit": "um"}}, "is no size of a voxel"),
+        ({"voxel": {"size": [1e-300, 1e-300], "unit": "um"}}, "cannot be the size of a voxel"),
         ({"scale": [{"offset": 0, "gain": 1, "clip": [-1, 1]}] * 1000}, "contradicts itself"),
         ({"representation": {"kind": "ternary", "smallest": 1e300}}, "smallest = 1e[+]?300"),
     ],
@@ -419,7 +419,7 @@ def test_a_command_line_is_safe_as_a_whole(tmp_path):
 
 def test_the_size_of_a_voxel_has_bounds():
     for size in (1e-300, 1e300):
-        with pytest.raises(UserError, match="is no size of a voxel"):
+        with pytest.raises(UserError, match="cannot be the size of a voxel"):
             Voxel((size, size), "um")
 
 
@@ -427,7 +427,7 @@ def test_the_size_of_a_voxel_has_bounds():
 def test_a_table_that_is_none_is_a_sentence(content, tmp_path):
     path = tmp_path / "objects.csv"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(UserError, match=r"is no table as 'cytoshift segment' writes it"):
+    with pytest.raises(UserError, match=r"is not a table that 'cytoshift segment' wrote"):
         Table.read(path)
 
 
@@ -478,7 +478,7 @@ def test_objects_twenty_times_off_are_asked_for(blocks, tmp_path):
     code, said = segmented(10.0)
     assert code == 0 and "warning" in said and "times apart" in said
     code, said = segmented(60.0)
-    assert code == 4 and "objects are 20 times as large" in said and "--any-voxel-size" in said
+    assert code == 4 and "objects are 20 or more times larger or smaller" in said and "--any-voxel-size" in said
     assert segmented(60.0, "--any-voxel-size")[0] == 0
 
 

@@ -191,15 +191,15 @@ ROWS = [
         tif("a.tif", **inch(1 / 96)),
         "segment {um} {d}/a.tif -o {d}/o.tif",
         2,
-        "voxels of a are 264.583 x 264.583 um, the model works at 0.65 x 0.65 um, 407 times apart; pass the true size "
-        "by --voxel and --unit, or --any-voxel-size if both are right",
+        "voxels of a are 264.583 x 264.583 um, but the model works at 0.65 x 0.65 um, 407 times apart; pass the true "
+        "size by --voxel and --unit, or --any-voxel-size if both are right",
     ),
     Row(
         "seven times off",
         tif("a.tif"),
         "segment {um} {d}/a.tif -o {d}/o.tif --voxel 0.09,0.09 --unit um",
         0,
-        "warning: voxels of a are 0.09 x 0.09 um, the model works at 0.65 x 0.65 um, 7.22 times apart",
+        "warning: voxels of a are 0.09 x 0.09 um, but the model works at 0.65 x 0.65 um, 7.22 times apart",
     ),
     Row("inches of OME", ome(ONE, 0.001, "in"), "info {d}/a.ome.tif", 0, "25.4 x 25.4 um"),
     Row("picometres of OME", ome(ONE, 650_000, "pm"), "info {d}/a.ome.tif", 0, "0.65 x 0.65 um"),
@@ -228,7 +228,7 @@ ROWS = [
         n5,
         "info {d}/a.n5",
         2,
-        "{d}/a.n5 is N5, which is not read; save it as OME-Zarr or TIFF, for example from Fiji",
+        "{d}/a.n5 is N5, which cannot be read; save it as OME-Zarr or TIFF, for example from Fiji",
     ),
     Row(
         "a channel by its name",
@@ -246,7 +246,7 @@ ROWS = [
             lambda d, suffix=suffix: (d / f"a{suffix}").write_bytes(b"\0" * 400),
             f"info {{d}}/a{suffix}",
             2,
-            f"has the suffix '{Path('a' + suffix).suffix}', read are",
+            f"has the suffix '{Path('a' + suffix).suffix}', but only",
         )
         for suffix in (".nii.gz", ".mrc", ".lsm", ".dcm", ".npz", ".webp", ".bmp", ".ome.zarr.zip")
     ),

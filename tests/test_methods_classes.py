@@ -259,11 +259,14 @@ def test_both_classes_are_learnt_from_a_folder_for_each(stacks, tmp_path, method
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"priors": {"golgi": PRIORS["golgi"]}}, "priors has the classes golgi, represent has golgi, nuclei"),
-        ({"prior": PRIORS["golgi"]}, "prior is of one class, represent has golgi, nuclei"),
+        ({"priors": {"golgi": PRIORS["golgi"]}}, "priors has the classes golgi, but represent has golgi, nuclei"),
+        ({"prior": PRIORS["golgi"]}, "prior is of one class, but represent has golgi, nuclei"),
         ({"priors": PRIORS, "tune": True}, "tune finds thresholds of one class"),
         ({"priors": PRIORS, "cells": CELLS}, "prior, priors and cells all describe the synthetic masks"),
-        ({"cells": CELLS, "represent": {"kind": "semantic"}}, "cells draws golgi and nuclei, represent has no classes"),
+        (
+            {"cells": CELLS, "represent": {"kind": "semantic"}},
+            "cells draws golgi and nuclei, but represent has no classes",
+        ),
         ({"priors": PRIORS, "represent": {"kind": "semantic"}}, "priors has the classes golgi, nuclei, .* none"),
     ],
 )
@@ -278,11 +281,11 @@ def test_methods_of_one_channel_or_class_say_so(stacks, tmp_path):
         fit(parse(Run, settings(stacks, "adgan", **one)), tmp_path / "a", quiet=True)
     alone = settings(stacks, "adgan", priors=PRIORS, options={}, patch=(24, 24, 24))
     alone["data"] = {"images": {"paths": str(stacks / "images"), "channel": 0}}
-    with pytest.raises(UserError, match=r"adgan segments one class, represent has several"):
+    with pytest.raises(UserError, match=r"adgan segments one class, but represent has several"):
         fit(parse(Run, alone), tmp_path / "a", quiet=True)
     short = settings(stacks, priors=PRIORS)
     short["data"] = short["data"] | {"normalise": [{"low": 50}]}
     fit(parse(Run, short | {"train": short["train"] | {"steps": 1}}), tmp_path / "b", quiet=True)  # one for all
     short["data"]["normalise"] = [{"low": 50}] * 3
-    with pytest.raises(UserError, match="normalise is given for 3 channels, the images have 2"):
+    with pytest.raises(UserError, match="normalise is given for 3 channels, but the images have 2"):
         fit(parse(Run, short), tmp_path / "c", quiet=True)

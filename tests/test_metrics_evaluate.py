@@ -110,7 +110,7 @@ def test_by_blocks_the_numbers_are_the_same(tmp_path, monkeypatch):
 
 def test_what_does_not_fit_is_said(tmp_path, monkeypatch):
     path = save(tmp_path / "a.tif", TRUTH)
-    for memory, words in (("100MB", "the program alone takes 0.4 GB"), ("lots", "is no amount of memory")):
+    for memory, words in (("100MB", "the program alone takes 0.4 GB"), ("lots", "is not an amount of memory")):
         with pytest.raises(UserError, match=words):
             compared(path, path, memory=memory)
     tifffile.imwrite(tmp_path / "b.tif", TRUTH, compression="zlib", rowsperstrip=8)
@@ -144,7 +144,7 @@ def test_lonely_names(folders, tmp_path):
 
 def test_what_does_not_fit(tmp_path):
     pred, truth = save(tmp_path / "p.tif", PRED[:5]), save(tmp_path / "t.tif", TRUTH)
-    with pytest.raises(UserError, match=r"p.tif has shape \(5, 8\), .*t.tif \(8, 8\)"):
+    with pytest.raises(UserError, match=r"p.tif has the shape \(5, 8\), but .*t.tif has the shape \(8, 8\)"):
         compared(pred, truth)
     with pytest.raises(UserError, match="whole numbers"):
         compared(save(tmp_path / "f.tif", TRUTH.astype(np.float32)), truth)
@@ -152,7 +152,7 @@ def test_what_does_not_fit(tmp_path):
         compared(str(tmp_path / "nothing.tif"), truth)
     with pytest.raises(UserError, match="threshold"):
         compared(truth, truth, iou=1.5)
-    with pytest.raises(UserError, match="`confidence` 'voxel_count'"):
+    with pytest.raises(UserError, match="the score name 'voxel_count' of `confidence`"):
         compared(truth, truth, confidence=[save(tmp_path / "voxel_count.tif", TRUTH)])
     frames = save(tmp_path / "frames.tif", TRUTH)
     tifffile.imwrite(frames, np.stack([TRUTH, TRUTH]), imagej=True, metadata={"axes": "TYX"})

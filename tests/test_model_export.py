@@ -201,8 +201,10 @@ def test_the_verb_says_what_it_wrote_and_what_does_not_fit(tmp_path):
     assert "images 'yx' of 0.5 x 0.25 um per voxel, from 8 x 8 voxels on in steps of 2, 2" in said and out.is_file()
     assert "exists; choose another -o or pass --overwrite" in run(folder, "--to", "onnx", "-o", out)
     assert "nuclei.onnx" in run(folder, "--to", "onnx", "-o", out, "--overwrite")
-    assert "give it the ending .onnx" in run(folder, "--to", "onnx", "-o", tmp_path / "nuclei.zip")
-    assert "give it the ending .zip, or none" in run(folder, "--to", "bioimageio", "-o", tmp_path / "nuclei.rdf")
+    assert "the name of an ONNX file ends in .onnx" in run(folder, "--to", "onnx", "-o", tmp_path / "nuclei.zip")
+    assert "the name of a package ends in .zip, or has no ending" in run(
+        folder, "--to", "bioimageio", "-o", tmp_path / "nuclei.rdf"
+    )
 
 
 def test_what_is_not_installed_is_named_in_one_sentence(tmp_path, monkeypatch):

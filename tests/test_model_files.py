@@ -112,7 +112,7 @@ def test_what_is_missing_or_damaged_is_said_in_one_sentence(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"format": 2}, "has the format 2, cytoshift .* reads 1; install the version that wrote it"),
+        ({"format": 2}, "has the format 2, but cytoshift .* reads 1; install the version that wrote it"),
         ({"format": GONE}, "has the format None"),
         ({"network": {"kind": "oracle"}}, "network.*'oracle'"),
         ({"representation": {"kind": "oracle"}}, "representation"),

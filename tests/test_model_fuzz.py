@@ -267,5 +267,5 @@ def test_a_damaged_checkpoint_is_a_sentence(tmp_path, data):
     with contextlib.suppress(UserError):  # bytes between the parts of the file say nothing
         assert checkpoint.load(path, {"net": net}) == (1, 0.5)
     path.write_bytes(data.draw(st.binary(max_size=100)))
-    with pytest.raises(UserError, match="is no file that a training wrote"):
+    with pytest.raises(UserError, match="is not a file that a training wrote"):
         checkpoint.load(path, {"net": net})

@@ -116,7 +116,7 @@ def test_what_is_given_overrules(flat, tmp_path):
     )
     code, said = run(*words)
     assert code == 0 and "dark objects 12 um across, as given" in said
-    with pytest.raises(UserError, match="available are auto, bright, dark"):
+    with pytest.raises(UserError, match="there are auto, bright, dark"):
         run(*words[:-1], "pale")
 
 
@@ -138,7 +138,7 @@ def test_the_other_verbs_know_them(flat, tmp_path):
     assert code == 0 and all(f"{name}: " in said for name in NAMES)
     code, said = run("models", "nuclei-3d", "--json")
     assert list(json.loads(said)["models"]) == ["nuclei-3d"]
-    with pytest.raises(UserError, match="available are nuclei-2d"):
+    with pytest.raises(UserError, match="there are nuclei-2d"):
         run("models", "cells")
 
 

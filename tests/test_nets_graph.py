@@ -32,5 +32,5 @@ def test_a_graph_gives_what_the_network_gives(name):
 
 
 def test_what_is_no_network_of_ours_is_refused():
-    with pytest.raises(TypeError, match="Linear is no network that is shipped"):
+    with pytest.raises(TypeError, match="Linear is not a network of a model folder"):
         write_network(Graph(2), torch.nn.Linear(1, 1), "x")

@@ -96,7 +96,7 @@ def test_statistics_of_another_network_are_refused():
         quick(network, torch.float32, some)
     with pytest.raises(ValueError, match=r"statistics of 1 norms, stem.norm is not among both"):
         quick(trained(translator(frozen=True)), torch.float32, some)
-    with pytest.raises(TypeError, match="Linear is no network that is shipped"):
+    with pytest.raises(TypeError, match="Linear is not a network of a model folder"):
         quick(nn.Linear(1, 1), torch.float32)
 
 

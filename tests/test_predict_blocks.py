@@ -198,7 +198,7 @@ def test_passes_one_by_one_and_out_of_turn(phantom, tmp_path):
     made, volume, _ = phantom
     call = (made, volume, {"": tmp_path / "out.ome.zarr"}, tmp_path / "work", Serial(), WISHES, PLAIN)
     with pytest.raises(
-        UserError, match=r"\(3\) link asked for, \(1\) predict is finished for 0 of 1 blocks; run `only`"
+        UserError, match=r"\(3\) link cannot start, \(1\) predict is finished for only 0 of 1 blocks; run `only`"
     ):
         segment_blockwise(*call, only="link")
     for name in ("predict", "decode", "link", "merge", "write"):

@@ -148,8 +148,8 @@ def test_a_model_of_one_class_writes_as_before(field, copied):
             ("--channel", "0"),
             r"takes images of 2 channels, a was opened with 1; pass --channel with 2 numbers .* as 0,1",
         ),
-        (("--channel", "0,1,2"), "channel 2 asked for"),
-        ((), "sees 2 channels at once and is told none; .* as --channel 0,1"),
+        (("--channel", "0,1,2"), "has no channel 2"),
+        ((), "needs 2 channels, but none are named; .* as --channel 0,1"),
     ],
 )
 def test_wrong_channels_are_one_sentence(field, copied, words, sentence):

@@ -96,10 +96,10 @@ def test_frames_of_a_series_go_block_by_block_into_a_folder(model, tmp_path):
 
 
 @pytest.mark.parametrize("words, sentence", [
-    (["--memory", "much"], "--memory much is no amount of memory"),
-    (["--block", "a,b"], "--block a,b is no list of whole numbers"),
-    (["--block", "8,8,8"], "block 8,8,8 asked for, the image has 2 axes"),
-    (["--memory", "700MB", "--block", "512,512"], r"a memory of 0\.7 GB asked for, a block of 60 x 70 voxels"),
+    (["--memory", "much"], "--memory much is not an amount of memory"),
+    (["--block", "a,b"], "--block a,b is not a list of whole numbers"),
+    (["--block", "8,8,8"], "block 8,8,8 does not fit an image of 2 axes"),
+    (["--memory", "700MB", "--block", "512,512"], r"a memory of 0\.7 GB is not enough: a block of 60 x 70 voxels"),
     (["--only", "finish", "--block", "64,64"], "pass 'finish' is not known; --only takes predict, decode"),
     (["--block", "64,64", "--raw", "raw.h5"], "raw predictions need the whole image in one piece"),
     (["--scheduler", "tcp://127.0.0.1:9", "--block", "64,64"], "no dask scheduler answers"),

@@ -179,8 +179,8 @@ def test_a_folder_for_many_and_finished_is_what_has_all(model, images, tmp_path,
         ("in/field0.tif", "a.tif", "x.tif", "raw predictions are HDF5, .*x.tif is neither .* ends in .h5 or a folder"),
         ("in/field0.tif", "a.tif", "taken", "raw predictions are HDF5, .*taken is neither such a file nor a folder"),
         ("in/field0.tif", "a.tif", "mine.h5", "mine.h5 already exists and holds no raw predictions; pass another"),
-        ("in", "out", "out", "labels lie alone in .*out; pass another folder to --raw, such as .*raw"),
-        ("in/field0.tif", "out", "out/x.h5", "labels lie alone in .*out; pass another folder"),
+        ("in", "out", "out", "out is for labels only; pass another folder to --raw, such as .*raw"),
+        ("in/field0.tif", "out", "out/x.h5", "out is for labels only; pass another folder"),
     ],
 )
 def test_wishes_that_cannot_be_met(model, images, tmp_path, which, out, raw, sentence):

@@ -153,5 +153,5 @@ def test_images_that_do_not_fit_the_model_are_refused():
 def test_a_network_without_numbers_is_noticed():
     made = by_eye()
     made.network.gain.fill_(float("nan"))
-    with pytest.raises(UserError, match="no numbers; try `precision=32`"):
+    with pytest.raises(UserError, match="NaN or infinite values; try `precision=32`"):
         segment(made, volume(squares()))

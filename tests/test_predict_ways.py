@@ -104,7 +104,9 @@ def test_where_every_fast_way_is_wrong_the_plain_one_is_left(has_bf16, monkeypat
 
 def test_a_wrong_precision_asked_for_by_name_is_an_error(monkeypatch):
     monkeypatch.setattr(quick, "CONVOLVE", off(1.1, torch.bfloat16))
-    with pytest.raises(UserError, match=r"precision bf16 asked for, on this processor .* choose the precision 32 or"):
+    with pytest.raises(
+        UserError, match=r"precision bf16 is too coarse on this processor .* choose the precision 32 or"
+    ):
         probabilities(frozen(), image(), Tiling(precision="bf16"))
 
 

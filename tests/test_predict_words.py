@@ -42,7 +42,7 @@ BLOCKS = ("--precision", "32", "--block", "10,24,24", "--tile", "16,24,24")
 def test_passes_one_by_one_end_in_the_labels_of_all_at_once(scene, tmp_path):
     segment(*scene, "-o", tmp_path / "whole.ome.zarr", *BLOCKS)
     out = tmp_path / "parts.ome.zarr"
-    with pytest.raises(UserError, match=r"\(3\) link asked for, \(1\) predict is finished for 0 of \d+ blocks"):
+    with pytest.raises(UserError, match=r"\(3\) link cannot start, \(1\) predict is finished for only 0 of \d+ blocks"):
         segment(*scene, "-o", out, *BLOCKS, "--only", "link")
     for name in ("predict", "decode", "link", "merge"):
         said = segment(*scene, "-o", out, *BLOCKS, "--only", name)

@@ -97,7 +97,7 @@ def test_a_stack_has_a_slider_and_a_single_file_its_page_beside_it(tmp_path):
     assert [frame.get("hidden", "shown") for frame in frames].count("shown") == 1
     assert cytoshift("report", tmp_path / "cells.tif", "-o", tmp_path / "b.html").startswith("report in ")
     assert checked((tmp_path / "b.html").read_text())
-    with pytest.raises(UserError, match=r"b is asked for, a report is an HTML file; pass -o .*b\.html"):
+    with pytest.raises(UserError, match=r"a report is an HTML file, but .*b has another ending; pass -o .*b\.html"):
         cytoshift("report", tmp_path / "cells.tif", "-o", tmp_path / "b")
 
 
@@ -140,12 +140,12 @@ def test_evaluate_writes_a_page_with_the_worst_objects(tmp_path):
     said = cytoshift(*words, "--images", tmp_path / "images", "--quiet")
     assert "report in" in said and "Dice" in said
     assert "No image was given" not in checked((tmp_path / "page.html").read_text()).text
-    with pytest.raises(UserError, match=r"a report is an HTML file; pass -o .*page\.html"):
+    with pytest.raises(UserError, match=r"a report is an HTML file, but .* has another ending; pass -o .*page\.html"):
         cytoshift(*words[:5], "-o", tmp_path / "page")
-    with pytest.raises(UserError, match=r"takes each image whole, some .* GB here"):
+    with pytest.raises(UserError, match=r"reads each image whole, which takes some .* GB here"):
         cytoshift(*words[:5], "-o", tmp_path / "large.html", "--memory", "0.4000001GB")
     assert not (tmp_path / "large.html").exists()
-    with pytest.raises(UserError, match="-o and --images are of the report"):
+    with pytest.raises(UserError, match="-o and --images need the report"):
         cytoshift(*words[:5], "--images", tmp_path / "images", "--no-report")
 
 

@@ -82,8 +82,8 @@ def test_a_threshold_is_that_of_all_classes_and_settings_come_back():
     [
         ({"classes": {}}, "at least 1 item"),
         ({"classes": {"gol/gi": {"kind": "semantic"}}}, "letters, digits, - and _ alone"),
-        ({"weights": {"golgy": 2.0}}, "weights names 'golgy', the classes are golgi, nuclei"),
-        ({"belongs": {"golgi": "nucleus"}, "reach": 1.0}, "belongs names 'nucleus', the classes are golgi, nuclei"),
+        ({"weights": {"golgy": 2.0}}, "weights names 'golgy', but the classes are golgi, nuclei"),
+        ({"belongs": {"golgi": "nucleus"}, "reach": 1.0}, "belongs names 'nucleus', but the classes are golgi, nuclei"),
         ({"belongs": {"golgi": "golgi"}, "reach": 1.0}, "'golgi' belongs to itself"),
         ({"belongs": {"golgi": "nuclei"}}, "belongs needs a reach"),
         ({"classes": {"golgi": {"kind": "classes"}}}, "golgi"),

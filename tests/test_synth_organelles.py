@@ -312,7 +312,7 @@ def test_speed():
 @pytest.mark.parametrize(
     ("change", "shape", "voxel", "words"),
     [
-        ({}, (10, 10), Voxel((1, 1)), "in 3D only, give z, y and x"),
+        ({}, (10, 10), Voxel((1, 1)), "in 3D only, not in .*; give z, y and x"),
         ({}, (10, 10, 10), Voxel((1, 1)), "in 3D only"),
         ({"unit": "um"}, (10, 10, 10), CUBE, "declare the voxel size"),
         ({"unit": "px"}, (10, 10, 10), Voxel((1, 1, 1), "um"), "in um"),
@@ -362,5 +362,5 @@ def test_libraries_that_are_none(tmp_path):
         open_library(Shapes(path=str(tmp_path / "one.npy"), density=(0, 1)))
     with pytest.raises(UserError, match=r"no shapes of golgi.*golgi\.\.\.; there are nuclei_0"):
         opened(nuclei_0=ball(2))
-    with pytest.raises(UserError, match=r"'golgi_0' \(4, 4\) float64 is no binary shape in 3D"):
+    with pytest.raises(UserError, match=r"'golgi_0' \(4, 4\) float64 is not a binary shape in 3D"):
         opened(nuclei_0=ball(2), golgi_0=np.ones((4, 4)))

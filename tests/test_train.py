@@ -131,7 +131,7 @@ def test_killed_run_continues_to_the_same_weights(images, tmp_path):
 
 def test_other_settings_in_the_same_folder_are_refused(images, tmp_path):
     fit(settings(images, steps=2), tmp_path / "run", quiet=True)
-    with pytest.raises(UserError, match=r"holds a run with other settings \(train.lr: 0.0004, asked for 0.01\)"):
+    with pytest.raises(UserError, match=r"holds a run with other settings \(train.lr: 0.0004 there, 0.01 requested\)"):
         fit(settings(images, steps=2, lr=0.01), tmp_path / "run", quiet=True)
 
 
@@ -217,7 +217,7 @@ def test_a_step_in_bfloat16_proves_itself_first(images, tmp_path, monkeypatch, c
     fit(settings(images, steps=2, precision="32"), tmp_path / "whole", quiet=True)
     weights = [(tmp_path / name / "model" / "weights.safetensors").read_bytes() for name in ("wrong", "whole")]
     assert weights[0] == weights[1]
-    with pytest.raises(UserError, match="precision bf16-mixed asked for, a step in bfloat16 is wrong on this"):
+    with pytest.raises(UserError, match="precision bf16-mixed cannot be used: a step in bfloat16 is wrong on this"):
         fit(settings(images, steps=2, precision="bf16-mixed"), tmp_path / "named", quiet=True)
     assert not list((tmp_path / "named").rglob("*.pt"))
 

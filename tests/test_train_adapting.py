@@ -142,8 +142,8 @@ def test_finetuning_begins_where_the_first_training_ended(sides, tmp_path):
 def test_another_network_is_no_start(sides, tmp_path):
     first = fit(settings(sides, "coral"), tmp_path / "first", quiet=True)
     for changes, words in (
-        ({"options": UNET | {"widths": (8, 16)}}, r"widths: \[8, 8\], asked for \[8, 16\]"),
-        ({"represent": {"kind": "ternary"}}, r"channels: \['foreground'\], asked for \['core and edge'\]"),
+        ({"options": UNET | {"widths": (8, 16)}}, r"widths: \[8, 8\] there, \[8, 16\] requested"),
+        ({"represent": {"kind": "ternary"}}, r"channels: \['foreground'\] there, \['core and edge'\] requested"),
     ):
         run = settings(sides, "supervised", start=str(first), **changes)
         with pytest.raises(UserError, match=rf"start: .* holds another network \({words}\); take the options"):

@@ -183,7 +183,7 @@ def test_what_lends_labels_and_what_does_not():
 
 def test_settings_that_lack_a_side_say_so(known, tmp_path):
     run = settings(known, "cysgan").model_copy(update={"source": None})
-    with pytest.raises(UserError, match="method 'cysgan' borrows labels, and the settings have no source"):
+    with pytest.raises(UserError, match="method 'cysgan' borrows labels, but the settings have no source"):
         fit(run, tmp_path / "a", quiet=True)
     run = settings(known, "cysgan").model_copy(update={"method": "adgan", "options": {}})
     with pytest.raises(UserError, match="learns from synthetic masks, and the settings have no prior"):
@@ -192,7 +192,7 @@ def test_settings_that_lack_a_side_say_so(known, tmp_path):
 
 def test_a_translator_alone_is_no_segmenter(known, tmp_path):
     run = settings(known, "cyclegan-xy").model_copy(update={"method": "cyclegan", "options": GAN})
-    with pytest.raises(UserError, match="cyclegan translates and segments nothing; take cyclegan-xy"):
+    with pytest.raises(UserError, match="cyclegan only translates and cannot segment; take cyclegan-xy"):
         fit(run, tmp_path / "a", quiet=True)
 
 

@@ -63,8 +63,8 @@ def test_what_is_switched_off_stays_off(tmp_path):
 @pytest.mark.parametrize(
     ("extra", "sentence"),
     [
-        ({"MODEL": {"TARGET_OPT": ["2"]}}, "MODEL.TARGET_OPT ['2'] asked for, there are mask, contour and distance"),
-        ({"DATASET": {"LABEL_NAME": ""}}, "DATASET.LABEL_NAME asked for"),
+        ({"MODEL": {"TARGET_OPT": ["2"]}}, "MODEL.TARGET_OPT is ['2'], but only mask, contour and distance are known"),
+        ({"DATASET": {"LABEL_NAME": ""}}, "DATASET.LABEL_NAME is needed"),
         ({"AUGMENTOR": {"ELASTIC": {"SKIP": ["recon_image"]}}}, "AUGMENTOR.ELASTIC skips recon_image"),
         ({"AUGMENTOR": {"ELASTIC": {"P": 2}}}, "AUGMENTOR: elastic = 2"),
     ],
@@ -79,6 +79,6 @@ def test_the_verb_writes_and_lists(tmp_path):
     out = tmp_path / "run.yaml"
     words = ["import-config", *map(str, files(tmp_path, BASE, BCD)), "--voxel", "2.5,1.3,1.3", "-o", str(out)]
     result = CliRunner().invoke(app, words)
-    assert result.exit_code == 0 and "not taken over: SYSTEM.NUM_GPUS = 2: say it as train.devices" in result.output
+    assert result.exit_code == 0 and "not taken over: SYSTEM.NUM_GPUS = 2: give it as train.devices" in result.output
     assert parse(Run, read_yaml(out)).method == "cysgan" and out.read_text().startswith("# not taken over: ")
     assert isinstance(CliRunner().invoke(app, words).exception, UserError)

@@ -154,7 +154,7 @@ def test_objects_of_volumes_that_had_been_several_in_one_are_looked_at_again(mod
     sure = replace(sure, elongation=sure.elongation | {50: 1.0})
     closer = size_fit.best(model, volumes, replace(sure, ndim=3), "bright", lambda share: None)
     assert closer.diameter == pytest.approx(size / 2) and closer.found == pytest.approx(size / 2)
-    assert "looked at more closely" in closer.sentence
+    assert "a closer look finds objects" in closer.sentence
     assert size_fit.best(model, volumes, sure, "bright", lambda share: None).diameter == pytest.approx(size)
 
 

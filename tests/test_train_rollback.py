@@ -67,7 +67,9 @@ def test_it_goes_back_and_on_with_other_samples_and_half_the_rate(images, tmp_pa
     assert first.startswith(
         "warning at step 5: divergence: generators/reconstruct: the loss is not a number any more; lower"
     )
-    assert second.startswith("back to the state of step 4, the last good one, on with other samples and a learning ")
+    assert second.startswith(
+        "back to the state of step 4, the last good one, continued with other samples and a learning "
+    )
     assert second.endswith("rate of 0.0002 (1 of 3)")
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["good.pt", "last.pt"]
 

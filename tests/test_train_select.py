@@ -99,7 +99,7 @@ def test_a_run_ships_the_state_that_the_rule_chooses(sections, tmp_path):
 
 
 def test_nothing_to_select_from_is_one_sentence(sections):
-    with pytest.raises(UserError, match="select is rule, and snapshots = 0 leaves no choice; set it to 5 or more"):
+    with pytest.raises(UserError, match="select is rule, but snapshots = 0 leaves no choice; set it to 5 or more"):
         settings(sections, select="rule")
 
 

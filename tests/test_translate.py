@@ -53,5 +53,5 @@ def test_command_writes_images_and_a_sheet(tmp_path):
     (image,) = open_volumes(tmp_path / "out" / "a.tif")
     assert image.load().shape == (21, 21)
     assert (tmp_path / "out" / "styles.png").stat().st_size > 0
-    with pytest.raises(UserError, match="a series has a beginning and an end; pass 2 or more"):
+    with pytest.raises(UserError, match="a series has at least a beginning and an end; pass 2 or more"):
         translate(tmp_path / "model", str(tmp_path / "a.tif"), tmp_path / "out", steps=1)

@@ -29,7 +29,7 @@ from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.represent import Ternary
 
 PIXELS = Voxel((1.0, 1.0))
-SAME = "which is the same|no input is written to"
+SAME = "it is the same as|no input is written to"
 
 
 def cytoshift(*words) -> str:
@@ -441,7 +441,7 @@ def test_pictures_that_verbs_leave_are_no_images(tmp_path, caplog):
     assert [volume.name for volume in open_volumes(str(tmp_path))] == ["a"]
     assert find_files(str(drawn)).files == (drawn,), "named by itself, it is meant"
     (tmp_path / "a.png").unlink()
-    with pytest.raises(UserError, match=r"holds no image but run.png, which this program drew"):
+    with pytest.raises(UserError, match=r"holds only run.png, which this program drew"):
         find_files(str(tmp_path))
 
 

@@ -89,5 +89,5 @@ def test_the_verb_asks_for_one_image(tmp_path):
 
     for name in "ab":
         write_image(tmp_path / f"{name}.tif", np.zeros((8, 8), np.uint8), Voxel((1.0, 1.0)), "yx")
-    with pytest.raises(UserError, match="2 images are given; name one"):
+    with pytest.raises(UserError, match="but 2 are given; name one"):
         model_layers(tmp_path, "cpu", image_source(str(tmp_path)))

@@ -304,7 +304,7 @@ def recipe(
     out = Path(out)
     if strangers := [name for name in options if name not in RecipeOptions.__annotations__]:
         known = ", ".join(sorted(RecipeOptions.__annotations__))
-        raise UserError(f"'{strangers[0]}' is no option of a run; there are {known}")
+        raise UserError(f"'{strangers[0]}' is not an option of a run; the options are {known}")
     said = {name: value for name, value in options.items() if name in ImageOptions.__annotations__}
     target = files(images, cast(ImageOptions, said), out, "images")
     asked = {name: options[name] for name in (*Requests.model_fields, *Requests.renamed) if name in options}  # type: ignore[literal-required]
@@ -488,11 +488,13 @@ def trust(
     volume = single(image, options, segmenter.axes)
     names = [one for one, *_ in segmenter.representation.parts()]
     if name not in names:
-        raise UserError(f"class '{name}' asked for, the model has {', '.join(names)}; pass `name`")
+        raise UserError(f"the model has no class '{name}', it has {', '.join(names)}; pass one of them as `name`")
     array = ids(labels)
     each = array if names != [""] else array[None]
     if len(each) != len(names):
-        raise UserError(f"the model has {len(names)} classes, the labels are {array.shape}; pass one array for each")
+        raise UserError(
+            f"{len(names)} classes need as many label arrays, not the shape {array.shape}; stack one for each"
+        )
     found = {one: Volume(volume.name, mine, volume.axes, volume.voxel, "labels") for one, mine in zip(names, each)}
     with follow_progress(progress) as told:
         step = (lambda done: None) if told is None else lambda done: told(f"judge {volume.name}", done, 1.0)

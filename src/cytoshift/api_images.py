@@ -31,7 +31,7 @@ def source_of(paths: Sequence[str | Path] | str | Path, said: "ImageOptions") ->
     if isinstance(voxel, Voxel):
         plain |= {"voxel": voxel.size, "unit": voxel.unit}
     elif isinstance(voxel, int | float):
-        raise UserError(f"voxel size {voxel} asked for, each axis has one; pass `voxel=({voxel}, {voxel})`")
+        raise UserError(f"voxel size {voxel} is one number, but each axis needs one; pass `voxel=({voxel}, {voxel})`")
     plain["paths"] = str(paths) if isinstance(paths, str | Path) else [str(one) for one in paths]
     return parse(ImageSource, plain, "image options")
 
@@ -109,6 +109,6 @@ def ids(labels: Image) -> NDArray[Any]:
     if isinstance(labels, str | Path):
         found = open_labels(image_source(labels))
         if len(found) > 1:
-            raise UserError(f"{labels} holds {len(found)} images, one is compared; pass one, or loop over open_labels")
+            raise UserError(f"{labels} holds {len(found)} images, but one is compared; pass one, or use open_labels")
         return found[0].load()
     return labels.load() if isinstance(labels, Volume) else np.asarray(labels)

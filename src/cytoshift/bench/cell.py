@@ -127,7 +127,7 @@ def choose_settings(cell: Cell, material: Material, out: Path, quiet: bool) -> C
     if not isinstance(contender, TrainedMethod) or not contender.candidates:
         return contender
     if len(cell.fold) != 1:
-        raise UserError(f"'{contender.name}' chooses among settings, which takes a data set with folds; set folds")
+        raise UserError(f"'{contender.name}' chooses among settings, which needs a data set with folds; set folds")
     tried = [
         contender.model_copy(update={"candidates": [], "settings": contender.settings | more})
         for more in contender.candidates

@@ -44,7 +44,9 @@ def classes(pred: Path, truth: Path) -> list[str]:
     mine, wanted = ({p.name for p in folder.iterdir() if p.is_dir()} - {"report"} for folder in (pred, truth))
     if mine & wanted and (missing := sorted(wanted - mine)):
         there = ", ".join(sorted(mine & wanted))
-        raise UserError(f"{truth} holds the class {missing[0]}, {pred} {there} alone; evaluate these one by one")
+        raise UserError(
+            f"{truth} has labels of the class '{missing[0]}', but {pred} has only {there}; evaluate these one by one"
+        )
     return sorted(mine & wanted)
 
 
@@ -67,7 +69,9 @@ def pair_files(preds: list[Volume], truths: list[Volume], pred: str, truth: str)
     """
     if find_files(pred).name is None and find_files(truth).name is None:
         if len(preds) != len(truths):
-            raise UserError(f"{pred} holds {len(preds)} images, {truth} {len(truths)}; give files of the same frames")
+            raise UserError(
+                f"{pred} holds {len(preds)} images, but {truth} holds {len(truths)}; give files of the same frames"
+            )
         pairs = list(zip(preds, truths))
     else:
         partners = {volume.name: volume for volume in truths}
@@ -76,8 +80,8 @@ def pair_files(preds: list[Volume], truths: list[Volume], pred: str, truth: str)
     for one, other in pairs:
         if tuple(one.array.shape) != tuple(other.array.shape):
             raise UserError(
-                f"{one.origin} has shape {tuple(one.array.shape)}, {other.origin} {tuple(other.array.shape)};"
-                " compare images of one grid of voxels"
+                f"{one.origin} has the shape {tuple(one.array.shape)}, but {other.origin} has the shape "
+                f"{tuple(other.array.shape)}; compare images of one grid of voxels"
             )
     return pairs
 
@@ -99,7 +103,7 @@ def name_maps(confidence: Sequence[str]) -> dict[str, str]:
     for name in names:
         if names.count(name) > 1 or name == VOXEL_COUNT:
             raise UserError(
-                f"`confidence` '{name}' is taken already; rename the file or folder, its name is the score's"
+                f"the score name '{name}' of `confidence` is used already; rename the file or folder that it comes from"
             )
     return dict(zip(names, confidence))
 
@@ -111,8 +115,8 @@ def connected_parts(mask: Volume, above: float | None, memory: float) -> Volume:
     """
     if above is not None and (need := prod(mask.array.shape) * EACH) > memory:
         raise UserError(
-            f"the parts of {mask.origin} are to be objects, which takes {need / 1e9:.3g} GB; pass a larger `memory`, "
-            "or labels with a number for each object"
+            f"finding the connected parts of {mask.origin} needs {need / 1e9:.3g} GB; pass a larger `memory`, or "
+            "labels with a number for each object"
         )
     return connected_objects(mask, above)
 
@@ -184,7 +188,7 @@ def pairings(pred: Path, found: dict[str, Pairs], iou: float, memory: float) -> 
             each.append(pairing(members, owners, said, iou))
         out[member, owner] = sum_pairings(each)
     if not out:
-        raise UserError(f"`pairs` asked for, the pairs in {pred / 'report'} are of other classes; leave it out")
+        raise UserError(f"the pairs in {pred / 'report'} are of other classes than the labels; leave `pairs` out")
     return out
 
 
@@ -192,7 +196,8 @@ def read_pairs(path: Path) -> list[dict[str, str]]:
     """Rows of the table that `cytoshift segment` has written. Raises UserError where it is not there, or damaged."""
     if not path.exists():
         raise UserError(
-            f"`pairs` asked for, and {path} is not there; pass the folder that 'cytoshift segment' wrote, or drop it"
+            f"`pairs` needs {path}, which does not exist; pass the folder that 'cytoshift segment' wrote, or leave "
+            "`pairs` out"
         )
     with path.open(newline="", encoding="utf-8") as file:
         table = [
@@ -200,5 +205,5 @@ def read_pairs(path: Path) -> list[dict[str, str]]:
         ]
     ids = [row.get(name) or "" for row in table for name in ("id", "other_id")]
     if any(not row.keys() >= COLUMNS for row in table) or not all(word.isdigit() for word in ids):
-        raise UserError(f"{path} is no table of pairs as 'cytoshift segment' writes it; segment again")
+        raise UserError(f"{path} is not a table of pairs that 'cytoshift segment' wrote; segment again")
     return table

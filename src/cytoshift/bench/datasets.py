@@ -122,8 +122,7 @@ class Material:
         if labels == "target" and self.train_labels is not None:
             return LabelledFiles(self.train, self.train_labels, self.where.mask_above)
         raise UserError(
-            f"data set '{self.dataset.name}' has no labels of the {labels} to learn from; give it a source, or "
-            "train_labels"
+            f"data set '{self.dataset.name}' has no {labels} labels to learn from; give it a source, or train_labels"
         )
 
 

@@ -77,7 +77,7 @@ def refuse_missing_classes(found: FoundObjects, classes: tuple[str, ...], materi
     if missing := next((name for name in classes if name not in found.labels), None):
         there = ", ".join(filter(None, found.labels)) or "a single one"
         raise UserError(
-            f"data set '{material.dataset.name}' asks for the class {missing}, the method segments {there}; give it "
+            f"data set '{material.dataset.name}' needs the class {missing}, but the method segments {there}; give it "
             "settings or a model of these classes"
         )
     if classes == ("",) and "" not in found.labels:

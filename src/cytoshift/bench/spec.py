@@ -147,9 +147,13 @@ class Files(LaterSettings, NamedEntry):
             raise ValueError(f"labels have the classes {', '.join(names)}; give channel a list with a number for each")
         told = tuple(self.train_labels) if isinstance(self.train_labels, dict) else ("",)
         if self.train_labels is not None and set(told) != set(names):
-            raise ValueError(f"labels and train_labels have other classes: {', '.join(names)} and {', '.join(told)}")
+            raise ValueError(
+                f"labels and train_labels have different classes: {', '.join(names)} and {', '.join(told)}"
+            )
         if not {*self.pairs, *self.pairs.values()} <= set(names):
-            raise ValueError(f"pairs names {', '.join({*self.pairs, *self.pairs.values()})}, labels {', '.join(names)}")
+            raise ValueError(
+                f"pairs names {', '.join({*self.pairs, *self.pairs.values()})}, but labels {', '.join(names)}"
+            )
         if self.folds and (self.train or self.train_labels or self.frames or self.train_frames):
             raise ValueError("folds divide the images; leave train and frames out")
         return self
@@ -338,7 +342,7 @@ class Spec(Settings):
     def names_differ(self) -> "Spec":
         names = [entry.name for entry in [*self.datasets, *self.methods]]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"the name '{twice}' stands there twice; give every data set and method its own")
+            raise ValueError(f"the name '{twice}' is used twice; give every data set and method its own")
         return self
 
     @model_validator(mode="after")
@@ -346,7 +350,9 @@ class Spec(Settings):
         there = [method.name for method in self.methods if isinstance(method, TrainedMethod)]
         for method in self.methods:
             if isinstance(method, FinetunedMethod) and method.after not in there:
-                raise ValueError(f"'{method.name}' goes on after '{method.after}'; there are {', '.join(there)}")
+                raise ValueError(
+                    f"'{method.name}' continues '{method.after}', which is not there; there are {', '.join(there)}"
+                )
         return self
 
     @model_validator(mode="after")
@@ -355,7 +361,7 @@ class Spec(Settings):
             wished = [*(self.overview.methods or []), *(name for p in self.overview.published for name in p.numbers)]
             there = [method.name for method in self.methods]
             if stranger := next((name for name in wished if name not in there), None):
-                raise ValueError(f"overview names '{stranger}', the methods are {', '.join(there)}")
+                raise ValueError(f"overview names '{stranger}', but the methods are {', '.join(there)}")
         return self
 
 
@@ -374,7 +380,7 @@ def choose(spec: Spec, only: list[str]) -> tuple[list[Dataset], list[Contender]]
     """Data sets and methods that `only` names; of the kind that no name belongs to, all."""
     every = [entry.name for entry in [*spec.datasets, *spec.methods]]
     if strange := next((name for name in only if name not in every), None):
-        raise UserError(f"`only={strange}` asked for, the spec has {', '.join(every)}; pass one of them")
+        raise UserError(f"`only={strange}` is not in the spec, which has {', '.join(every)}; pass one of them")
     datasets = [d for d in spec.datasets if d.name in only]
     methods = [m for m in spec.methods if m.name in only]
     return datasets or spec.datasets, methods or spec.methods

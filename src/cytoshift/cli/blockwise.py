@@ -94,7 +94,7 @@ def refuse_options(outputs: "Outputs") -> None:
         raise UserError("raw predictions need the whole image in one piece; leave out --raw, or the options for blocks")
     if outputs.pairs:
         raise UserError(
-            "which objects belong together is computed on whole images only; cut the image into parts that fit into "
+            "objects that belong together are found in whole images only; cut the image into parts that fit into "
             "memory, or use a model of one class"
         )
     if outputs.single and outputs.file.suffix.lower() != ".zarr":

@@ -50,7 +50,7 @@ def convert(
 
     version: Version = "0.4" if ngff == "0.4" else "0.5"
     if ngff not in NGFF:
-        raise UserError(f"version {ngff} asked for, {' and '.join(NGFF)} are written; choose one of these")
+        raise UserError(f"version {ngff} of OME-Zarr cannot be written, only {' and '.join(NGFF)}; choose one of these")
     wish = image_source(list(image), axes, channel, 0, voxel, unit)
     refuse_inputs([out], [None if labels else wish], labels=[wish if labels else None])
     kind = LabelStore if labels else ImageStore

@@ -48,11 +48,11 @@ def data(
     if out is None:
         raise UserError(f"no folder for {name} was given; pass -o {name}")
     if closed := [one for one in chosen if not one.files]:
-        raise UserError(f"{closed[0].name} has no open address that we know of; get it from {closed[0].page}")
-    if folder is None:
         raise UserError(
-            f"there is no home directory to keep what is downloaded in; pass --cache FOLDER, or set {fetch.PLACE}"
+            f"{closed[0].name} has no address from which it can be downloaded; get it from {closed[0].page}"
         )
+    if folder is None:
+        raise UserError(f"there is no home directory for downloaded files; pass --cache FOLDER, or set {fetch.PLACE}")
     for one in chosen:
         show(one, as_json)
     ask_agreement(name, accept)
@@ -124,7 +124,7 @@ def ask_agreement(name: str, accept: bool) -> None:
     if accept:
         return
     if not sys.stdin.isatty():
-        raise UserError(f"the licence of {name} is to be accepted; pass --accept when you have read it")
+        raise UserError(f"the licence of {name} must be accepted first; read it, then pass --accept")
     if not typer.confirm("Download it under these terms?"):
         raise UserError(f"{name} is not downloaded, as its licence is not accepted")
 

@@ -43,7 +43,7 @@ def demo(
 
     ways = {"adgan": demo_adgan, "cysgan": demo_cysgan}
     if method not in ways:
-        raise UserError(f"there is no demo of '{method}', there are {', '.join(ways)}; pass one of them")
+        raise UserError(f"there is no demo of '{method}', only of {', '.join(ways)}; pass one of them")
     folder = Path("demo" if method == "adgan" else f"demo-{method}") if out is None else out
     ways[method](folder, STEPS[method] if steps is None else steps)
 

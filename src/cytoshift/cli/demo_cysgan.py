@@ -22,7 +22,7 @@ def demo_cysgan(out: Path, steps: int) -> None:
 
     data = out / "data"
     stage(
-        "a pair of modalities: electron microscopy with labels, expansion microscopy with none that are used",
+        "a pair of modalities: electron microscopy with labels, expansion microscopy without",
         ["synth", PAIR, "-n", IMAGES, "-o", data],
         lambda: synth.synth(PAIR, data, IMAGES),
         data / "contact.png",
@@ -95,6 +95,6 @@ def overview(out: Path, scores: dict[str, Any]) -> None:
         captions.append(["", target.name, *(numbers(of[name][target.name]) for name in WAYS)])
     titles = ["source with its labels", "target", *WAYS.values()]
     heading = (
-        "Labels borrowed from the source; none of the target's was seen. Prediction amber, truth blue, both white."
+        "Learnt from labels of the source, without labels of the target. Prediction amber, truth blue, both white."
     )
     save_png(out / "overview.png", image_grid(rows, titles=titles, captions=captions, heading=heading))

@@ -91,7 +91,7 @@ def evaluate(
 
     refuse_threshold(iou)
     if not report and (out or images):
-        raise UserError("-o and --images are of the report, and --no-report leaves it out; pass one or the other")
+        raise UserError("-o and --images need the report, but --no-report leaves it out; pass one or the other")
     given, json_file, as_json = without_old_json(paths or [], json_file, as_json)
     true, predicted = resolve_sides(given, truth, pred)
     names = classes(Path(predicted), Path(true))
@@ -106,7 +106,9 @@ def evaluate(
         compare_classes(predicted, true, names, how, pairs, outcome._replace(pages=pages))
         return
     if pairs:
-        raise UserError(f"--pairs asked for, {predicted} and {true} hold no folders of classes; pass those above them")
+        raise UserError(
+            f"--pairs needs folders of classes, but {predicted} and {true} hold none; pass the folders above them"
+        )
     pages = {"": place(predicted, out)} if report else {}
     compare_single(
         predicted, true, (mask_above, pred_mask_above), images, confidence or [], how, outcome._replace(pages=pages)
@@ -157,9 +159,9 @@ def resolve_sides(paths: Sequence[str], truth: str | None, pred: str | None) -> 
         return second, first
     both = "both were" if ours[0] else "neither was"
     raise UserError(
-        f"which of {first} and {second} is the truth? Earlier versions took it last, this one takes it first, and "
-        f"{both} written by 'cytoshift segment', which would tell; pass --truth {first} --pred {second}, or the other "
-        "way round"
+        f"which of {first} and {second} is the truth? Earlier versions took it last, this version takes it first, and "
+        f"{both} written by 'cytoshift segment', so the files do not tell; pass --truth {first} --pred {second}, or "
+        f"the other way round"
     )
 
 

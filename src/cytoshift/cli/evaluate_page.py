@@ -22,7 +22,9 @@ def place(pred: str, out: Path | None, name: str = "") -> Path:
     """
     if out is not None:
         if out.suffix.lower() not in PAGES:
-            raise UserError(f"-o {out} asked for, a report is an HTML file; pass -o {out.with_suffix('.html')}")
+            raise UserError(
+                f"a report is an HTML file, but {out} has another ending; pass -o {out.with_suffix('.html')}"
+            )
         return out.with_stem(f"{out.stem}-{name}") if name else out
     from ..data.find import find_files
 
@@ -61,8 +63,8 @@ def room(pairs: "Sequence[tuple[Volume, Volume]]", left: float, asked: bool) -> 
     if largest <= left:
         return True
     words = (
-        f"a report takes each image whole, some {largest / 1e9:.1f} GB here, and --memory leaves {left / 1e9:.1f} GB "
-        "for it; pass a larger --memory, or --no-report: the numbers need no more than it"
+        f"a report reads each image whole, which takes some {largest / 1e9:.1f} GB here, but --memory leaves "
+        f"{left / 1e9:.1f} GB for it; pass a larger --memory, or --no-report, as the numbers need less"
     )
     if asked:
         raise UserError(words)

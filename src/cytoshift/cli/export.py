@@ -34,9 +34,11 @@ def export(
 
     refuse_overlap([out], [model_folder(model)])
     if to == Target.onnx and out.suffix != ".onnx":
-        raise UserError(f"{out} is to be an ONNX file; give it the ending .onnx")
+        raise UserError(f"the name of an ONNX file ends in .onnx, but {out} does not; choose another -o")
     if to == Target.bioimageio and out.suffix not in ("", ".zip"):
-        raise UserError(f"{out} is to be a package; give it the ending .zip, or none for a folder")
+        raise UserError(
+            f"the name of a package ends in .zip, or has no ending for a folder, but this is {out}; choose another -o"
+        )
     from ..model import Segmenter
     from ..model.export import describe_model, save_onnx
     from ..model.zoo import save_zoo

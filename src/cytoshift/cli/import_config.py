@@ -32,7 +32,9 @@ def import_config(
         refuse_settings(out, overwrite)
     size = image_source("", "zyx", None, 0, voxel, unit, None).voxel
     if size is None or len(size) != 3:
-        raise UserError(f"voxel size {voxel} asked for, volumes have three axes; pass it as z,y,x")
+        raise UserError(
+            f"voxel size {voxel} does not have three numbers, but volumes have three axes; pass it as z,y,x"
+        )
     run, left = import_settings(files, Voxel(size, unit or "um"))
     text = yaml.safe_dump(run.model_dump(mode="json", exclude_unset=True), sort_keys=False, width=110)
     with lock_outputs(out), atomic_path(out) as beside:

@@ -60,7 +60,7 @@ def whole_numbers(words: str | None, flag: str, example: str = "64,128,128") -> 
     try:
         return tuple(int(word) for word in words.replace("x", ",").split(","))
     except ValueError:
-        raise UserError(f"{flag} {words} is no list of whole numbers; write for example {flag} {example}") from None
+        raise UserError(f"{flag} {words} is not a list of whole numbers; write for example {flag} {example}") from None
 
 
 def parse_amount(words: str) -> float:
@@ -74,7 +74,7 @@ def parse_amount(words: str) -> float:
     try:
         return float(number) * UNITS[unit]
     except (ValueError, KeyError):
-        raise UserError(f"--memory {words} is no amount of memory; write for example --memory 4GB") from None
+        raise UserError(f"--memory {words} is not an amount of memory; write for example --memory 4GB") from None
 
 
 def choose_device(device: str) -> "torch.device":
@@ -91,7 +91,7 @@ def choose_device(device: str) -> "torch.device":
     if found is None or found.type not in ("cpu", "cuda"):
         raise UserError(f"device '{device}' is not known; pass cpu, cuda, cuda:1 or auto")
     if found.type == "cuda" and (found.index or 0) >= cards:
-        raise UserError(f"device '{device}' asked for, this machine has {cards} CUDA cards; pass --device cpu")
+        raise UserError(f"there is no device '{device}', this machine has {cards} CUDA cards; pass --device cpu")
     return found
 
 
@@ -99,5 +99,7 @@ def memory_budget(words: str) -> float:
     """Bytes that are left for images and tables. Raises UserError where the program alone takes more."""
     memory = parse_amount(words)
     if memory <= BASE:
-        raise UserError(f"a memory of {words} asked for, the program alone takes {BASE / 1e9:g} GB; pass a larger one")
+        raise UserError(
+            f"a memory of {words} is not enough, the program alone takes {BASE / 1e9:g} GB; pass a larger one"
+        )
     return memory - BASE

@@ -17,7 +17,9 @@ def models(
     from ..model.shipped import FOLDER, model_names
 
     if name is not None and name not in model_names():
-        raise UserError(f"model '{name}' requested, available are {', '.join(model_names())}; pass one of them")
+        raise UserError(
+            f"there is no model '{name}' in the package, there are {', '.join(model_names())}; pass one of them"
+        )
     cards: dict[str, Any] = {}
     for one in [name] if name else model_names():
         content = read_model_file(FOLDER / one)

@@ -157,7 +157,7 @@ def channels_by_class(words: str) -> dict[str, int]:
     """ "golgi=0,nuclei=1" as numbers by name."""
     found = labels_by_class(words)
     if not found or not all(number.isdigit() for number in found.values()):
-        raise UserError(f"--channels {words} is no list of classes and channels; write for example golgi=0,nuclei=1")
+        raise UserError(f"--channels {words} is not a list of classes and channels; write for example golgi=0,nuclei=1")
     return {name: int(number) for name, number in found.items()}
 
 

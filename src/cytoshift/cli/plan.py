@@ -36,7 +36,7 @@ def plan(
         raise UserError("no volume was given; pass an image, or its size by --shape 1000,10000,100000")
     wanted = inputs.whole_numbers(shape, "--shape", "1000,10000,100000") or shape_of(str(image), axes)
     if len(wanted) not in (2, 3) or min(wanted) < 1:
-        raise UserError(f"shape {wanted} is that of no image; write --shape z,y,x or y,x")
+        raise UserError(f"no image has the shape {wanted}; write --shape z,y,x or y,x")
     known, where = measured_rates()
     said = dict(pair(word) for word in rate or [])
     rates = parse(Rates, known | said, "--rate")

@@ -27,7 +27,7 @@ def report(
     from ..report.page import page_path
 
     if out is not None and out.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"{out} is asked for, a report is an HTML file; pass -o {out.with_suffix('.html')}")
+        raise UserError(f"a report is an HTML file, but {out} has another ending; pass -o {out.with_suffix('.html')}")
     page = out or page_path(folder)
     refuse_overlap([page], [folder] if folder.is_file() else [])
     with lock_outputs(page):

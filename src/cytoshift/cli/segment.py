@@ -154,8 +154,8 @@ def load_for(source: "ImageSource", model: Path, device: str) -> "Segmenter":
     if source.channel is None and segmenter.spec.channels > 1:
         numbers = ",".join(map(str, range(segmenter.spec.channels)))
         raise UserError(
-            f"{model} sees {segmenter.spec.channels} channels at once and is told none; pass their numbers in the "
-            f"order of the training, as --channel {numbers}"
+            f"{model} needs {segmenter.spec.channels} channels, but none are named; pass their numbers in the order "
+            f"of the training, as --channel {numbers}"
         )
     return segmenter
 
@@ -235,8 +235,8 @@ def end(result: dict[str, Any], any_voxel_size: bool) -> None:
         raise typer.Exit(blockwise.FAILED)
     if result.get("size_factor", 1.0) >= ABSURD and not any_voxel_size:
         say(
-            f"cytoshift: objects are {ABSURD:.0f} times as large as those that the model learnt from, or as small, or "
-            "more; labels are kept, pass the true voxel size by --voxel and --unit, or --any-voxel-size if it is so",
+            f"cytoshift: objects are {ABSURD:.0f} or more times larger or smaller than those that the model learnt "
+            "from; labels are kept, pass the true voxel size by --voxel and --unit, or --any-voxel-size if it is right",
             fg="red", err=True,
         )  # fmt: skip
         raise typer.Exit(MISMATCH)

@@ -34,7 +34,7 @@ def translate(
     from ..predict.translate import draw_styles
 
     if steps < 2:
-        raise UserError(f"--steps {steps} asked for, a series has a beginning and an end; pass 2 or more")
+        raise UserError(f"--steps {steps} is not enough, a series has at least a beginning and an end; pass 2 or more")
     source = image_source(labels, axes=axes, voxel=voxel, unit=unit)
     refuse_inputs([out / "styles.png"], files=[model], labels=[source], filled=[out])
     segmenter = Segmenter.load(model)

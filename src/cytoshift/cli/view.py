@@ -56,7 +56,9 @@ def view(
     from ..view.server import Server
 
     if screenshot is not None and screenshot.suffix.lower() != ".png":
-        raise UserError(f"{screenshot} is asked for, a screenshot is a PNG file; pass {screenshot.with_suffix('.png')}")
+        raise UserError(
+            f"a screenshot is a PNG file, but {screenshot} has another ending; pass {screenshot.with_suffix('.png')}"
+        )
     source = image_source(image, axes, channel, 0, voxel, unit, frames)
     refuse_inputs([screenshot], [source], [model], labels=labels or [])
     if screenshot is not None:
@@ -162,14 +164,16 @@ def model_layers(model: Path, device: str, source: "ImageSource") -> "list[Layer
 
     found = open_pyramid(source)
     if len(found) > 1:
-        raise UserError(f"a model is asked for and {len(found)} images are given; name one of them, or one of --frames")
+        raise UserError(
+            f"a model is shown on one image, but {len(found)} are given; name one of them, or one of --frames"
+        )
     volume = found[0].volume
     rough = next((level for level in reversed(found[0].levels) if level.array.size >= ROUGH), found[0].levels[0])
     segmenter, _ = fit_to_sizes(Segmenter.load(model, inputs.choose_device(device)), [volume])
     live = LiveSegmentation(segmenter, volume, replace(volume, array=rough.array))
     if not live.whole and live.segmenter.scale is None and rough is not found[0].levels[0]:
         shape = " x ".join(map(str, rough.array.shape))
-        say(f"{model} sees intensities as those of a coarse copy, {shape}; 'segment' measures all voxels")
+        say(f"{model} normalises by a coarse copy of the image, {shape}; 'segment' measures all voxels")
     out = []
     for name, labels in live.classes.items():
         shown = replace(volume, array=labels)

@@ -178,9 +178,11 @@ def join_runs(runs: dict[str, Run], known: dict[str, ClassSizes], **given: Any) 
 
 def classes_of_prior(cells: str, names: tuple[str, ...]) -> PairPrior:
     if cells not in PAIR_PRIORS:
-        raise UserError(f"cells '{cells}' asked for, there are {', '.join(PAIR_PRIORS)}; pass one of them")
+        raise UserError(f"there are no cells '{cells}', only {', '.join(PAIR_PRIORS)}; pass one of them")
     if not set(names) <= set(CLASSES):
-        raise UserError(f"cells '{cells}' draws {' and '.join(CLASSES)}, not {', '.join(names)}; name channels so")
+        raise UserError(
+            f"cells '{cells}' draws {' and '.join(CLASSES)}, not {', '.join(names)}; use these names for the channels"
+        )
     return PAIR_PRIORS[cells]
 
 
@@ -257,25 +259,25 @@ def comments(run: Run, surveys: dict[str, Survey]) -> dict[str, tuple[str, ...]]
         run.cells is not None,
     )
     return {
-        "seed": ("Another number is another training.",),
+        "seed": ("Another number gives another training.",),
         "data": (
             f"The images, and how they are read. channel: of {', '.join(names)}, in this order.",
             f"normalise: of each channel; these percentiles of each image become -1 and 1; objects are dark: {dark}."
-            + (" They follow from the share that the cells cover: of what lies between little is left." * drawn),
-            "voxel: the size that is learnt at, where it is not that of the images.",
+            + (" They follow from the share that the cells cover: little remains of what lies between." * drawn),
+            "voxel: the voxel size of the training, where it is not that of the images.",
             "augment: patches are mirrored and turned; bias_field: a slowly varying brightness, in octaves.",
         ),
-        "patch": ("What the networks see at once, in voxels.",),
+        "patch": ("Size of what the networks see at once, in voxels.",),
         "priors": (
             "How synthetic masks of each class are drawn, measured in its channel; the preview beside this file shows "
-            "some. Objects of one class know nothing of those of another.",
+            "some. Each class is drawn without regard to the others.",
         ),
         "cells": ("How synthetic Golgi and nuclei are drawn; the preview beside this file shows some. Not measured.",),
         "represent": (
             "How the networks see a mask, class by class. smallest: equivalent diameter of the smallest object.",
             "weights: of the classes in the losses, more for what covers less; the paper has 3.5 for Golgi.",
             *(
-                ["belongs: each of the one to the nearest of the other, surfaces not further apart than reach."]
+                ["belongs: each object to the nearest of the other class, within reach from surface to surface."]
                 if run.represent.pairs
                 else []
             ),
@@ -283,7 +285,7 @@ def comments(run: Run, surveys: dict[str, Survey]) -> dict[str, tuple[str, ...]]
         "options": (
             "Of the method: widths of the networks. To add: the paper's weights (cycle, identity, adversarial).",
         ),
-        "train": ("How long, in steps, and how fast; the learning rate falls to their end, on any machine.",),
+        "train": ("Number of steps and learning rate, which falls until the last step.",),
     }
 
 
@@ -295,12 +297,12 @@ def to_commented_source_yaml(run: Run, stock: dict[str, SourceSurvey]) -> str:
             "The images that the model is for. Objects are taken to be as large and as dark as in the source.",
             f"channel: of {', '.join(stock)}, in this order. normalise: of each; objects are dark: {dark}.",
         ),
-        "source": ("Images and the labels of each class.", "voxel: of it that becomes one voxel the networks work at."),
+        "source": ("Images and the labels of each class.", "voxel: the size that becomes one voxel of the networks."),
         "represent": (
             "How the networks see a mask, class by class. smallest: equivalent diameter of the smallest object.",
             "weights: of the classes in the losses, more for what covers less.",
         ),
-        "train": ("How long, in steps, and how fast; the learning rate falls to their end, on any machine.",),
+        "train": ("Number of steps and learning rate, which falls until the last step.",),
     }
     parts = [comment(*(f"{name}: {one.sentence()}." for name, one in stock.items()))]
     for key, value in run.model_dump(mode="json", exclude_unset=True).items():

@@ -24,26 +24,26 @@ REASONS = {
     "AUGMENTOR.": "this part of it is fixed",
     "DATASET.DISTRIBUTED": "data are read lazily in every process",
     "DATASET.MATCH_ACT": "images are in [-1, 1] always",
-    "DATASET.OUTPUT_PATH": "say it as the run folder of 'cytoshift train'",
+    "DATASET.OUTPUT_PATH": "give it as the run folder of 'cytoshift train'",
     "DATASET.PAD_SIZE": "images are continued by reflection as far as needed",
     "DATASET.REJECT_SAMPLING": "labelled patches with less than 0.35 % of objects are drawn again with chance 0.9",
-    "INFERENCE.INPUT_SIZE": "say it as the tile of 'cytoshift segment'",
-    "INFERENCE.STRIDE": "say it as the overlap of 'cytoshift segment'",
-    "INFERENCE.SAMPLES_PER_BATCH": "say it as the batch of 'cytoshift segment'",
-    "INFERENCE.AUG": "say it as mirroring to 'cytoshift segment'",
-    "INFERENCE.": "say images and output to 'cytoshift segment'",
+    "INFERENCE.INPUT_SIZE": "give it as the tile of 'cytoshift segment'",
+    "INFERENCE.STRIDE": "give it as the overlap of 'cytoshift segment'",
+    "INFERENCE.SAMPLES_PER_BATCH": "give it as the batch of 'cytoshift segment'",
+    "INFERENCE.AUG": "give it as mirroring to 'cytoshift segment'",
+    "INFERENCE.": "give images and output to 'cytoshift segment'",
     "MODEL.LOSS_OPTION": "the losses of the representation are these",
     "MODEL.OUT": "follows from the representation",
     "MODEL.WEIGHT_OPT": "mask and contour are balanced in every batch",
     "MODEL.OUTPUT_ACT": "follows from the representation",
     "MODEL.OUTPUT_SIZE": "is the size of the patch",
-    "MODEL.MIXED_PRECESION": "say it as train.precision",
+    "MODEL.MIXED_PRECESION": "give it as train.precision",
     "MODEL.": "the network is unet_plus_3d with residual_se blocks and group norm",
-    "MONITOR.": "say it as train.log_every and train.samples_every",
+    "MONITOR.": "give it as train.log_every and train.samples_every",
     "SOLVER.NAME": "AdamW takes its place",
     "SOLVER.LR_SCHEDULER_NAME": "the rate rises over train.warm_up steps, then falls as a cosine",
-    "SOLVER.ITERATION_SAVE": "say it as train.checkpoint_every",
-    "SYSTEM.": "say it as train.devices and train.workers",
+    "SOLVER.ITERATION_SAVE": "give it as train.checkpoint_every",
+    "SYSTEM.": "give it as train.devices and train.workers",
 }
 PART = lambda value, patch: value / (patch[-1] + 1)  # lengths are parts of 129 pixels for a patch of 128
 DEPTH = lambda value, patch: value / (patch[0] + 1)
@@ -103,8 +103,8 @@ def import_settings(paths: list[Path], voxel: Voxel) -> tuple[Run, list[str]]:
     missing = [n for n in ("DATASET.IMAGE_NAME", "DATASET.LABEL_NAME", "NEW_DOMAIN.IMAGE_NAME") if not given.take(n)]
     if missing:
         raise UserError(
-            f"{missing[0]} asked for, {paths[-1].name} and the files before it have {', '.join(merged) or 'nothing'}; "
-            "give the base and the method's file of CySGAN"
+            f"{missing[0]} is needed, but {paths[-1].name} and the files before it have only "
+            f"{', '.join(merged) or 'nothing'}; give the base and the method's file of CySGAN"
         )
     folder = str(given.take("DATASET.INPUT_PATH", "")).rstrip("/")
     where = lambda name: f"{folder}/{given.take(name)}" if folder else str(given.take(name))
@@ -139,7 +139,7 @@ def representation(given: Leaves) -> dict[str, Any]:
     kinds = {("0", "4", "5"): "bcd", ("0", "4"): "bc"}
     kind = kinds.get(tuple(target.partition("-")[0] for target in targets))
     if kind is None:
-        raise UserError(f"MODEL.TARGET_OPT {targets} asked for, there are mask, contour and distance "
+        raise UserError(f"MODEL.TARGET_OPT is {targets}, but only mask, contour and distance are known "
                         "('0', '4-..', '5-..'); write other targets into 'represent' of run.yaml")  # fmt: skip
     weights = given.take("MODEL.LOSS_WEIGHT", [[1.0, 0.5], [1.0, 0.5], [5.0]])
     out: dict[str, Any] = {"kind": kind, "dice": weights[0][1] if len(weights[0]) > 1 else 0.0}
@@ -183,8 +183,10 @@ def corruptions(given: Leaves, patch: tuple[int, ...]) -> Corrupt:
         if not given.take(f"AUGMENTOR.{theirs}.ENABLED", True):
             changed[parts["P"][0]] = 0.0
         if "recon_image" in given.take(f"AUGMENTOR.{theirs}.SKIP", []) and theirs not in CLEAN:
-            raise UserError(f"AUGMENTOR.{theirs} skips recon_image, here it is common to image and clean image; "
-                            f"of {', '.join(CLEAN)} the clean image is spared")  # fmt: skip
+            raise UserError(
+                f"AUGMENTOR.{theirs} skips recon_image, but here it changes image and clean image alike; leave SKIP "
+                f"out, only {' and '.join(CLEAN)} can spare the clean image"
+            )
     return parse(Corrupt, PAPER.model_dump() | changed, "AUGMENTOR")
 
 

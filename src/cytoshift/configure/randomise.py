@@ -87,8 +87,8 @@ def to_commented_yaml(run: Run, survey: Survey) -> str:
     words = comments(run, survey) | {
         Randomised.name: (
             "How synthetic images are drawn; the preview beside this file shows some.",
-            f"diameter: medians of the images' objects ({unit}), as far as the quartiles seen and a little beyond; "
-            "cover: of the field, around what is covered; elongation: as seen.",
+            f"diameter: range of the median diameter of an image ({unit}), the measured quartiles and a little more; "
+            "cover: share of the field that is covered, around the measured one; elongation: as measured.",
             "To add: the share of images with objects in tissue, with walls and streaks brighter than objects, with "
             "coarse sampling, with objects darker than their surroundings (tissue, walls, coarse, dark).",
         ),

@@ -121,7 +121,7 @@ def settings(
     if not survey.measured.objects:
         raise UserError(
             f"no {survey.measured.polarity} objects stand out in {survey.volumes[0].origin} and the "
-            f"{len(survey.volumes) - 1} other images; look at them, or declare the other `polarity`"
+            f"{len(survey.volumes) - 1} other images; look at the images, or declare the other `polarity`"
         )
     ndim = survey.volumes[0].voxel.ndim
     name = preset_name(method, preset, ndim)
@@ -168,12 +168,14 @@ def settings(
 def preset_name(method: str, wish: str, ndim: int) -> str:
     """The preset for images of so many dimensions: "laptop" is "laptop-2d" or "laptop-3d"."""
     if method not in METHODS:
-        raise UserError(f"method '{method}' asked for, there are {', '.join(METHODS)}; pass one of them")
+        raise UserError(f"there is no method '{method}', there are {', '.join(METHODS)}; pass one of them")
     fitting = [name for name in METHODS[method].presets if name in AIMS and name.endswith(f"-{ndim}d")]
     found = next((name for name in fitting if wish in (name, name.removesuffix(f"-{ndim}d"))), None)
     if found is None:
         there = ", ".join(fitting)
-        raise UserError(f"preset '{wish}' asked for, {method} has {there} for {ndim}D images; pass `preset`")
+        raise UserError(
+            f"{method} has no preset '{wish}' for {ndim}D images, it has {there}; pass one of them as `preset`"
+        )
     return found
 
 
@@ -343,16 +345,18 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
     polarity = "declared" if survey.declared else f"measured, confidence {seen.polarity_confidence:.2f}"
     ternary = run.represent.kind == "ternary"
     return {
-        "seed": ("Another number is another training.",),
+        "seed": ("Another number gives another training.",),
         "data": (
             "The images, and how they are read.",
             f"normalise: these percentiles of each image become -1 and 1; objects are {seen.polarity} ({polarity}); "
             "gamma below 1 lifts dim objects beside bright ones.",
-            f"voxel: the images are learnt from {at}: the median object is {median / step:.0f} voxels across.",
+            f"voxel: the training takes the images {at}: the median object is {median / step:.0f} voxels across.",
             "augment: patches are mirrored and turned; gamma: their contrast varies by 2 to the power of +- so much; "
             "bias_field: a slowly varying brightness, in octaves, so that brightness does not end up as size.",
         ),
-        "patch": (f"What the networks see at once, in voxels: {shortest:.1f} median objects along its shortest side.",),
+        "patch": (
+            f"Size of what the networks see at once, in voxels: {shortest:.1f} median objects along the shortest.",
+        ),
         "prior": (
             "How synthetic masks are drawn; the preview beside this file shows some.",
             f"diameter: median ({unit}) and sigma (standard deviation of the logarithm) of the whole objects seen; "
@@ -372,7 +376,7 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
             "Of the method: widths of the networks. To add: the paper's weights (reconstruct, cycle, content, "
             "adversarial) and its ablations (aligned, adaptive_encoder).",
         ),
-        "train": ("How long, in steps, and how fast; the learning rate falls to their end, on any machine.",),
+        "train": ("Number of steps and learning rate, which falls until the last step.",),
     }
 
 

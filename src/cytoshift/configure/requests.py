@@ -125,19 +125,21 @@ def open_source(
 
     if not names:
         if not isinstance(labels, str | Path):
-            raise UserError(f"labels of {', '.join(labels)} are given and no channels of them; pass `channels`")
+            raise UserError(f"labels of {', '.join(labels)} are given, but not their channels; pass `channels`")
         return LabelledSource(images, of(labels), mask_above, ignore_id)
     numbers = images.channel if isinstance(images.channel, tuple) else (images.channel,)
     if images.channel is not None and (len(numbers) != len(names) or "luminance" in numbers):
         raise UserError(
-            f"`source_channel={','.join(map(str, numbers))}` is no number for each of {', '.join(names)}; write for "
-            "example 0,1, in the order of `channels`"
+            f"`source_channel={','.join(map(str, numbers))}` does not have one number for each of {', '.join(names)}; "
+            "write for example 0,1, in the order of `channels`"
         )
     if isinstance(labels, str | Path):
         folder = Path(labels)
         labels = {path.name: path for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else {}
         if folder.is_dir() and (missing := next((name for name in names if name not in labels), None)):
-            raise UserError(f"{folder} holds no folder {missing}; put the labels of each class into one of its name")
+            raise UserError(
+                f"{folder} has no folder '{missing}'; put the labels of each class into a folder of its name"
+            )
     if not set(names) <= set(labels):
         raise UserError(
             f"the source does not say where the labels of {', '.join(names)} are; give a folder that holds one for "
@@ -194,10 +196,10 @@ def refuse_misfits(method: str, target: ImageSource, source: LabelledSource | No
     """Raises UserError where method, images and requests do not go together."""
     if method not in KNOWN or not KNOWN[method].segments:
         there = ", ".join(name for name, kind in KNOWN.items() if kind.segments)
-        raise UserError(f"method '{method}' asked for, there are {there}; pass one of them")
+        raise UserError(f"there is no method '{method}' that segments, there are {there}; pass one of them")
     if source_labels.learns_from_source(method) and source is None:
         raise UserError(
-            f"method '{method}' borrows labels, and none are given; pass `source` with images and their labels"
+            f"method '{method}' learns from labelled images, but none are given; pass `source` with images and labels"
         )
     if source is not None and not source_labels.learns_from_source(method):
         raise UserError(f"method '{method}' learns without labels; leave out `source`, or take {CySGAN.name}")
@@ -206,7 +208,7 @@ def refuse_misfits(method: str, target: ImageSource, source: LabelledSource | No
     if asked.channels is None:
         if asked.cells is not None:
             raise UserError(
-                "`cells` draws several classes, and `channels` names none; pass `channels=golgi=0,nuclei=1`"
+                "`cells` draws several classes, but `channels` names none; pass `channels=golgi=0,nuclei=1`"
             )
         return
     if method not in METHODS or not METHODS[method].supports_classes:
@@ -217,7 +219,7 @@ def refuse_misfits(method: str, target: ImageSource, source: LabelledSource | No
 
 
 def unknown_value(setting: str, value: str, known: tuple[str, ...]) -> UserError:
-    return UserError(f"`{setting}={value}` asked for, there are {', '.join(known)}; pass one of them")
+    return UserError(f"`{setting}={value}` does not exist here, there are {', '.join(known)}; pass one of them")
 
 
 def configure_masks(

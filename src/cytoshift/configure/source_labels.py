@@ -141,8 +141,8 @@ def assume_same_size(images: ImageSource, source: SourceSurvey) -> Survey:
     voxel = volumes[0].voxel
     if voxel.unit != source.voxel.unit:
         raise UserError(
-            f"the target is in {voxel.unit}, the source in {source.voxel.unit}; declare both voxel sizes in one unit "
-            "to assume the same size of their objects"
+            f"the target is in {voxel.unit}, but the source is in {source.voxel.unit}; declare both voxel sizes in "
+            f"one unit to assume the same size of their objects"
         )
     seen = Measurement(
         unit=voxel.unit, ndim=voxel.ndim, polarity="dark" if source.dark else "bright", polarity_confidence=1.0,
@@ -188,9 +188,8 @@ def add_source_notes(survey: Survey, source: SourceSurvey, method: str) -> Surve
     if not 1 / CROWDED < ratio < CROWDED:
         notes.append(
             f"objects cover {100 * source.share:.2g} % of the source and {100 * seen.foreground:.2g} % of the target, "
-            "and a game of discriminators evens that out by adding or dropping some; take a source that is as "
-            "crowded, or "
-            "set source.match_foreground=true"
+            "and discriminators make the two alike by adding or dropping objects; take a source that is as crowded, "
+            "or set source.match_foreground=true"
         )
     return replace(survey, measured=replace(seen, notes=(*seen.notes, *notes)))
 
@@ -229,7 +228,7 @@ def settings_from_source(
     ndim = survey.volumes[0].voxel.ndim
     if source.voxel.ndim != ndim:
         raise UserError(
-            f"the source is {source.voxel.ndim}D and the target {ndim}D; give slices of both, or volumes of both"
+            f"the source is {source.voxel.ndim}D, but the target is {ndim}D; give slices of both, or volumes of both"
         )
     name = preset if preset.endswith("d") else f"{preset}-{ndim}d"
     far = source.alone < PLAIN
@@ -297,11 +296,11 @@ def modality_gap_settings(method: str, name: str) -> dict[str, Any]:
 def choose_preset(method: str, name: str) -> dict[str, Any]:
     """The named preset; "tuned" is CySGAN's alone, its rivals then take the paper's."""
     if method not in METHODS:
-        raise UserError(f"method '{method}' asked for, there are {', '.join(KNOWN)}; pass one of them")
+        raise UserError(f"there is no method '{method}', there are {', '.join(KNOWN)}; pass one of them")
     known = METHODS[method].presets
     found = known.get(name) or known.get(name.replace("tuned", "paper"))
     if found is None:
-        raise UserError(f"preset '{name}' asked for, {method} has {', '.join(known)}; pass `preset`")
+        raise UserError(f"{method} has no preset '{name}', it has {', '.join(known)}; pass one of them as `preset`")
     return {"options": dict(found["options"]), "train": dict(found["train"])}
 
 
@@ -332,15 +331,15 @@ def to_commented_yaml(run: Run, survey: Survey, source: SourceSurvey) -> str:
         "data": (
             "The target: what the model is for. Its labels are not known.",
             f"invert: its objects are {survey.measured.polarity}; networks see bright ones.",
-            f"voxel: the size the networks work at; the median object is {across:.0f} voxels across.",
-            "corrupt: how images are spoilt; the cycle has to restore them.",
+            f"voxel: the voxel size of the networks; the median object is {across:.0f} voxels across.",
+            "corrupt: EM artefacts that are added to images; the cycle has to remove them.",
         ),
         "source": (
-            "What lends its labels.",
+            "The source data set, whose labels are used.",
             f"invert: its objects are {'dark' if source.dark else 'bright'} (measured with its labels).",
-            "voxel: what becomes one voxel the networks work at, so that its objects are as large as the target's.",
+            "voxel: the size that becomes one voxel of the networks, so that its objects are as large as the target's.",
             "match_foreground: patches are chosen to be covered by objects as much as those of the target seem to be.",
-            "match_levels: intensities are led to the distribution of the target's, where the two are far apart.",
+            "match_levels: intensities get the distribution of the target's, where the two differ much.",
         ),
         "represent": (
             "How instances are written and read.",

@@ -36,13 +36,13 @@ def refuse_overlap(
         image = path_identity(head) if inside else None
         here = path_identity(place)
         if here is not None and here in read:
-            raise UserError(f"{output} is to be written and {read[here]} is read, which is the same; {CURE}")
+            raise UserError(f"cannot write {output}: it is the same as {read[here]}, which is read; {CURE}")
         if whole and here is not None and here in above:
-            raise UserError(f"{output} is to be written as a whole and holds {above[here]}, which is read; {CURE}")
+            raise UserError(f"cannot write {output} as a whole: it holds {above[here]}, which is read; {CURE}")
         for folder in place.parents:
             one = path_identity(folder)
             if one is not None and one in read and one != image:
-                raise UserError(f"{output} is to be written and lies in {read[one]}, which is read; {CURE}")
+                raise UserError(f"cannot write {output}: it lies in {read[one]}, which is read; {CURE}")
 
 
 CURE = "no input is written to, choose another output"

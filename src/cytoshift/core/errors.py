@@ -18,10 +18,10 @@ class UserError(ValueError):
 
     Examples
     --------
-    >>> raise UserError("axis 'z' asked for, image has 'cyx'; pass `axes`")
+    >>> raise UserError("axis 'z' was requested, but the image has 'cyx'; pass `axes`")
     Traceback (most recent call last):
     ...
-    cytoshift.core.errors.UserError: axis 'z' asked for, image has 'cyx'; pass `axes`
+    cytoshift.core.errors.UserError: axis 'z' was requested, but the image has 'cyx'; pass `axes`
     """
 
     def __init__(self, sentence: object = "") -> None:

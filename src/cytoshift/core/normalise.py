@@ -62,7 +62,9 @@ class Normalisation(Settings):
         if self.low >= self.high:
             raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
         if self.kind == "zscore" and self.gamma != 1:
-            raise ValueError("gamma bends intensities between two ends, zscore has none; use percentile or minmax")
+            raise ValueError(
+                "gamma needs intensities between two ends, which zscore does not have; use percentile or minmax"
+            )
         return self
 
     def measure(self, volumes: Iterable[Sliceable], engine: Engine | None = None) -> Scale:
@@ -114,7 +116,7 @@ def is_dataset_wide(recipe: Recipe) -> bool:
     """Whether numbers are those of a data set. Raises ValueError where one channel's are, and another's are not."""
     found = {one.per for one in recipes(recipe)}
     if len(found) > 1:
-        raise ValueError("channels are normalised per image and per data set; set the same `per` for all")
+        raise ValueError("some channels are normalised per image and some per data set; set the same `per` for all")
     return found == {"dataset"}
 
 
@@ -128,7 +130,8 @@ def measure(recipe: Recipe, volumes: Sequence[Sequence[Sliceable]], engine: Engi
     each, count = recipes(recipe), len(volumes[0])
     if len(each) not in (1, count):
         raise UserError(
-            f"normalise is given for {len(each)} channels, the images have {count}; give one for each, or one for all"
+            f"normalise is given for {len(each)} channels, but the images have {count}; give one for each, or one for "
+            f"all"
         )
     each = each * count if len(each) == 1 else each
     found = tuple(

@@ -104,7 +104,7 @@ def read_yaml(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
         at = "" if line is None else f" at line {line + 1}"
         raise UserError(f"{path} is not valid YAML{at}; compare it with one written by 'cytoshift new'") from None
     if not isinstance(data, dict):
-        raise UserError(f"{path} holds no mapping of settings; compare it with one written by 'cytoshift new'")
+        raise UserError(f"{path} does not hold settings; compare it with one written by 'cytoshift new'")
     for override in overrides or []:
         key, equals, value = override.partition("=")
         if not equals:

@@ -55,8 +55,8 @@ class Voxel:
             raise UserError(f"voxel size {self.size} needs two or three positive numbers, (z, y, x) or (y, x)")
         if not all(SMALLEST <= s <= LARGEST for s in self.size):
             raise UserError(
-                f"voxel size {self.size} {self.unit} is no size of a voxel; declare one between {SMALLEST:g} and "
-                f"{LARGEST:g}"
+                f"voxel size {self.size} {self.unit} cannot be the size of a voxel; declare one between {SMALLEST:g} "
+                f"and {LARGEST:g}"
             )
 
     @classmethod

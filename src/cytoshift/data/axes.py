@@ -39,7 +39,7 @@ def resolve_axes(picture: Picture, declared: str | None) -> str:
     if samples and "s" not in declared and len(others) == len(declared):
         return "".join("s" if i in samples else a for i, a in enumerate(place_axes(declared, others, len(shape))))
     raise UserError(
-        f"axes '{declared}' name {len(declared)}, but {picture.origin} has {len(long)}, of "
+        f"axes '{declared}' name {len(declared)} axes, but {picture.origin} has {len(long)}, of "
         f"{describe_axes(axes, shape)}; "
         f"pass `axes` with {len(long)} letters"
     )
@@ -89,7 +89,7 @@ def choose_channel(picture: Picture, axes: str, channel: int | str | None) -> tu
     """The axis to take a channel from ("" where there is none) and its number, None for the luminance of RGB."""
     length = dict(zip(axes, picture.array.shape))
     if length.get("c", 1) > 1 and length.get("s", 1) > 1:
-        raise UserError(f"{picture.origin} has {length['c']} channels of colours; save its channels as gray images")
+        raise UserError(f"{picture.origin} has {length['c']} channels in colours; save its channels as gray images")
     axis = "c" if length.get("c", 1) > 1 else "s" if "s" in length else "c" if "c" in length else ""
     colours = picture.colours if axis == "s" else ()
     count = len(colours) or length.get(axis, 1)
@@ -97,16 +97,17 @@ def choose_channel(picture: Picture, axes: str, channel: int | str | None) -> tu
         # Whoever declares three samples of a colour (and not channels) has said that they are red, green and blue.
         if axis == "s" and count == 3 and (colours or UNKNOWN in picture.axes):
             return axis, None
-        raise UserError(f"luminance asked for, but {picture.origin} is not RGB; {list_channels(picture, axis, count)}")
+        raise UserError(f"only RGB has luminance, {picture.origin} is not RGB; {list_channels(picture, axis, count)}")
     if channel is None and count == 1:
         return axis, 0
     if channel is None and len(colours) == 3:
         cure = "pass `channel=luminance`, or `channel=0`, 1 or 2 for red, green or blue"
-        raise UserError(f"{picture.origin} is RGB, one channel is needed; {cure}")
+        raise UserError(f"{picture.origin} is RGB, but one channel is needed; {cure}")
     if channel is None:
-        raise UserError(f"{picture.origin} has {count} channels, one is needed; {list_channels(picture, axis, count)}")
+        stock = list_channels(picture, axis, count)
+        raise UserError(f"{picture.origin} has {count} channels, but one is needed; {stock}")
     if not 0 <= int(channel) < count:
-        raise UserError(f"channel {channel} asked for of {picture.origin}; {list_channels(picture, axis, count)}")
+        raise UserError(f"{picture.origin} has no channel {channel}; {list_channels(picture, axis, count)}")
     return axis, int(channel)
 
 
@@ -126,7 +127,7 @@ def choose_frames(picture: Picture, count: int, frames: tuple[int, ...] | None) 
     for frame in frames:
         if not 0 <= frame < count:
             raise UserError(
-                f"frame {frame} asked for, {picture.origin} has {count}; pass `frames` of {number_range(count)}"
+                f"{picture.origin} has no frame {frame}, it has {count}; pass `frames` of {number_range(count)}"
             )
     return list(frames)
 
@@ -141,9 +142,8 @@ def voxel_size(
         if len(declared) != len(axes):
             want = "2,1,1" if len(axes) == 3 else "1,1"
             raise UserError(
-                f"voxel size {join_numbers(declared)} has {len(declared)} numbers, {picture.origin} has the axes "
-                f"{axes}; "
-                f"pass {len(axes)}, for example `voxel` {want}"
+                f"voxel size {join_numbers(declared)} has {len(declared)} numbers, but {picture.origin} has the "
+                f"axes {axes}; pass {len(axes)}, for example `voxel` {want}"
             )
         return Voxel.of(declared, unit)
     extents = [picture.extents.get(a) for a in axes]
@@ -176,8 +176,8 @@ def same_unit(sizes: tuple[float, ...], units: list[str], origin: str) -> Voxel:
         return Voxel(tuple(round(s * UNITS[u.strip().lower()], 12) for s, u in zip(sizes, units)), "um")
     except (UserError, KeyError):
         raise UserError(
-            f"voxel size {join_numbers(sizes)} of {origin} is in {', '.join(dict.fromkeys(units))}, which is no "
-            "unit of length; pass `voxel` and `unit`"
+            f"voxel size {join_numbers(sizes)} of {origin} is in {', '.join(dict.fromkeys(units))}, which is not "
+            "a unit of length; pass `voxel` and `unit`"
         ) from None
 
 

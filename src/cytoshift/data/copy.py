@@ -33,8 +33,8 @@ def copy_array(
     voxels = int(memory / SHARE / max(np.dtype(array.dtype).itemsize, 1))
     if voxels < np.prod(store.unit):
         raise UserError(
-            f"{store.path} is written in pieces of {' x '.join(map(str, store.unit))} voxels, for which "
-            f"{memory / 1e9:.3g} GB do not suffice; allow more by `memory`"
+            f"{store.path} is written in pieces of {' x '.join(map(str, store.unit))} voxels, and "
+            f"{memory / 1e9:.3g} GB are not enough for one; allow more by `memory`"
         )
     places = list(chunk_boxes(store.shape, store.unit, voxels))
     told = json.dumps([fingerprint(array), len(places)])

@@ -100,7 +100,7 @@ class Corrupt(Settings):
         """Itself. Raises UserError for what images of so many axes, normalised like that, cannot be shown."""
         for name in ("misalign", "missing_sections"):
             if ndim == 2 and getattr(self, name) > 0:
-                raise UserError(f"corrupt.{name} moves sections against each other, the images are 2D; set it to 0")
+                raise UserError(f"corrupt.{name} moves sections against each other, but the images are 2D; set it to 0")
         for name in ("gray", "cut_noise"):
             if normalise.kind == "zscore" and getattr(self, name) > 0:
                 raise UserError(f"corrupt.{name} needs intensities between two ends, zscore has none; set it to 0 "

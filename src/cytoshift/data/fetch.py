@@ -90,7 +90,9 @@ def fetch_archive(file: File, folder: Path, told: Told) -> FetchedArchive:
         folder.mkdir(parents=True, exist_ok=True)
         with lock_outputs(folder / file.name):
             if not wanted and (folder / file.name).exists() and (reason := archive_damage(folder / file.name)):
-                raise UserError(f"{folder / file.name} is no whole archive ({reason}); remove it or put another there")
+                raise UserError(
+                    f"{folder / file.name} is not a complete archive ({reason}); remove it or put another there"
+                )
             there = pooch.retrieve(
                 file.url, f"sha256:{wanted}" if wanted else None, file.name, folder,
                 downloader=ResumedDownload(file.name, told, bool(wanted)),
@@ -109,8 +111,8 @@ def fetch_archive(file: File, folder: Path, told: Told) -> FetchedArchive:
             raise
         source = "published" if file.sha256 else f"of the first download, in {folder / CHECKSUMS}"
         raise UserError(
-            f"{file.url} is not the file that is meant: its checksum is not the one {source}; give the command again, "
-            "and if it stays so, ask those who publish it"
+            f"{file.url} is another file than expected: its checksum is not the one {source}; give the command again, "
+            "and if that does not help, ask those who publish it"
         ) from error
     return FetchedArchive(Path(there), found, file.sha256 is not None)
 
@@ -121,7 +123,7 @@ def explain_failure(error: OSError, file: File, folder: Path) -> str:
     rest = f"; {kept / 1e6:.3g} MB of it are kept, the same command goes on from there" if kept else ""
     if isinstance(error, urllib.error.HTTPError):
         cure = "the page of the data set may know where it has gone" if error.code in (404, 410) else "try again later"
-        return f"{file.url} cannot be had: {error.code} {error.reason}; {cure}{rest}"
+        return f"{file.url} cannot be downloaded: {error.code} {error.reason}; {cure}{rest}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk of {folder} is full; free some space or choose another `cache`{rest}"
     if isinstance(error, urllib.error.URLError | TimeoutError | ConnectionError):
@@ -157,8 +159,8 @@ class ResumedDownload:
         if not self.checked and (reason := archive_damage(part, self.name)):
             discard_part(part)
             raise UserError(
-                f"{url} gave no whole archive ({reason}), and none of it is kept; give the command again, and if it "
-                "stays so, ask those who publish it"
+                f"{url} did not send a complete archive ({reason}), so none of it is kept; give the command again, "
+                "and if that does not help, ask those who publish it"
             )
         part.replace(output_file)
         discard(part.with_name(f"{part.name}.json"))

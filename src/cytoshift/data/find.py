@@ -44,7 +44,7 @@ def find_files(argument: str) -> FoundFiles:
     refuse_names(files)
     if not files:
         what = f"is an image ({', '.join(SUFFIXES)})" if matches else "is there"
-        raise UserError(f"nothing that matches {head} {what}; check the pattern")
+        raise UserError(f"no file that matches {head} {what}; check the pattern")
     return FoundFiles(files, part, set_name(files))
 
 
@@ -105,16 +105,16 @@ def images_in_folder(folder: Path) -> list[Path]:
         return files
     if pictures:
         raise UserError(
-            f"{folder} holds no image but {pictures[0].name}, which this program drew; pass the folder that the images "
-            "lie in"
+            f"{folder} holds only {pictures[0].name}, which this program drew, and no image; pass the folder of the "
+            "images"
         )
     if folder.suffix.lower() == ".n5" or any(entry.name == "attributes.json" for entry in entries):
-        raise UserError(f"{folder} is N5, which is not read; save it as OME-Zarr or TIFF, for example from Fiji")
+        raise UserError(f"{folder} is N5, which cannot be read; save it as OME-Zarr or TIFF, for example from Fiji")
     folders = sorted(entry.name for entry in entries if entry.is_dir())
     if folders:
-        raise UserError(f"{folder} holds no image, but the folders {', '.join(folders[:5])}; pass one of these")
+        raise UserError(f"{folder} holds no image, only the folders {', '.join(folders[:5])}; pass one of these")
     what = "is empty" if not entries else f"holds no image ({', '.join(SUFFIXES)})"
-    raise UserError(f"{folder} {what}; pass the folder that the images lie in")
+    raise UserError(f"{folder} {what}; pass the folder of the images")
 
 
 def drop_own_pictures(paths: Iterable[Path]) -> list[Path]:

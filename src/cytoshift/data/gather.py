@@ -47,7 +47,7 @@ def gather_image(source: ImageSource, labels: bool = False) -> GatheredImage:
     alike = {(volume.array.shape, volume.voxel) for volume in volumes}
     if len(volumes) > 1 and (not series or len(alike) > 1):
         raise UserError(
-            f"{len(volumes)} images are there, {volumes[0].origin} and {volumes[1].origin} among them; convert them "
+            f"{len(volumes)} images were found, {volumes[0].origin} and {volumes[1].origin} among them; convert them "
             "one by one, or pass `axes` if they are the slices (zyx) or frames (tyx) of one"
         )
     one = volumes[0]

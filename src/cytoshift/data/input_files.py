@@ -37,8 +37,8 @@ def refuse_inputs(
         for folder in places:
             if listed is not None and is_same_path(folder, listed):
                 raise UserError(
-                    f"{folder} is to be written and {argument} is read, which is the same folder; choose another "
-                    "output, labels among images would be read as images"
+                    f"cannot write into {folder}: it is the folder of {argument}, which is read; choose another "
+                    f"output, as labels among images would be read as images"
                 )
 
 

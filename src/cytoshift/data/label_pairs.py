@@ -27,7 +27,7 @@ def match_names(images: list[Volume], truths: list[Volume], what: str) -> Pairs:
     pairs = [(image, by_name[key]) for key, image in zip(keys, images)]
     for image, truth in pairs:
         if image.shape != truth.shape:
-            raise UserError(f"{what}: {image.origin} is {image.shape}, its labels are {truth.shape}")
+            raise UserError(f"{what}: {image.origin} has the shape {image.shape}, but its labels {truth.shape}")
     return pairs
 
 

@@ -144,11 +144,13 @@ class LabelledPairs(ImagePairs):
         for image, truth in zip(volumes, labels):
             if image.shape != truth.shape:
                 raise UserError(
-                    f"{image.name} has the shape {image.shape}, its labels {truth.name} {truth.shape}; "
+                    f"{image.name} has the shape {image.shape}, but its labels {truth.name} {truth.shape}; "
                     "pair images with labels of the same grid"
                 )
             if truth.dtype.kind not in "uib":
-                raise UserError(f"labels {truth.name} are {truth.dtype}, ids are whole numbers; save them as uint16")
+                raise UserError(
+                    f"labels {truth.name} are {truth.dtype}, but ids are whole numbers; save them as uint16"
+                )
         super().__init__(volumes, normalise, working, patch, seed, augment, corrupt)
         self.labels = load_small(labels)
         self.represent, self.ignore_id = represent, ignore_id

@@ -183,7 +183,7 @@ def refuse_pieces(array: Any, origin: str, memory: float, allow: str = "or allow
         words = " x ".join(str(n) for n in sizes if n > 1)
         raise UserError(
             f"{origin} is stored in pieces of {words} voxels, {held / 1e9:.3g} GB each, which can only be read whole; "
-            f"write it in small ones first, by 'cytoshift convert' with `memory={memory_needed(held)}GB`"
+            f"write it in smaller ones first, by 'cytoshift convert' with `memory={memory_needed(held)}GB`"
             + f", {allow}"
             * bool(allow)
         )

@@ -126,7 +126,7 @@ def apply_orientation(picture: Picture, orientation: int) -> Picture:
         return picture
     if not {"y", "x"} <= set(picture.axes):
         raise UserError(
-            f"{picture.origin} is to be turned by its orientation {orientation}, and its axes are not known; save it "
+            f"{picture.origin} must be turned by its orientation {orientation}, but its axes are not known; save it "
             "upright"
         )
     transposed, *mirrored = turn

@@ -56,7 +56,8 @@ def read_masks(path: Path, axes: str) -> dict[str, list[NDArray[np.bool_]]]:
             array = file[key]
             if array.ndim != 3 or array.dtype.kind not in "biu" or not array.any():
                 raise UserError(
-                    f"{path}: '{key}' {array.shape} {array.dtype} is no binary shape in 3D or is empty; leave it out"
+                    f"{path}: '{key}' {array.shape} {array.dtype} is not a binary shape in 3D, or is empty; leave it "
+                    f"out"
                 )
             masks[name].append(array.transpose(order) > 0)
         for name, prefix in PREFIX.items():

@@ -109,7 +109,7 @@ class Store(LazyArray):
         place, _, _ = resolve_target(path, "0.5", cls.labels)
         said = read_note(part_folder(place))
         if said is None or said["labels"] != cls.labels:
-            raise UserError(f"nothing that could be continued was begun at {place}; start it again")
+            raise UserError(f"there is nothing at {place} that could be continued; start again")
         voxel = Voxel(tuple(said["voxel"]), said["unit"])
         shards = tuple(said["shards"]) if said["shards"] else None
         image = Path(said["image"]) if said["image"] else None
@@ -336,7 +336,7 @@ def refuse_unwritable(
         raise UserError(f"{place} of shape {shape} holds nothing to write; check the step before")
     if dtype.kind not in ("u" if labels else "uif"):
         stock = "uint8 to uint64" if labels else "integers and floats"
-        raise UserError(f"{place} cannot be written as {dtype}, it holds {stock}; choose one of these")
+        raise UserError(f"{place} cannot be written as {dtype}, only as {stock}; choose one of these")
 
 
 def remove_unfinished_chunks(folder: Path) -> None:

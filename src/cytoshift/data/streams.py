@@ -57,7 +57,7 @@ class Images:
     ):  # fmt: skip
         if any(v.voxel.unit != working.unit for v in volumes):
             raise UserError(
-                f"working voxel size is in {working.unit}, {volumes[0].name} is in {volumes[0].voxel.unit}; "
+                f"working voxel size is in {working.unit}, but {volumes[0].name} in {volumes[0].voxel.unit}; "
                 "declare the images' voxel size and unit"
             )
         self.arrays = load_small(volumes)

@@ -102,7 +102,7 @@ def extract_members(data: Public, path: Path, out: Path) -> Iterator[str]:
     except (RuntimeError, NotImplementedError) as error:  # encrypted, or compressed in a way of its own
         raise UserError(
             f"{path} cannot be unpacked ({error}); it is not the archive that is meant, remove it and give the command "
-            "again, and if it stays so, ask those who publish it"
+            "again, and if that does not help, ask those who publish it"
         ) from error
 
 

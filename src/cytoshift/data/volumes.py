@@ -123,9 +123,9 @@ class ImageSource(Settings):
         axes = value.lower()
         strangers = [a for a in axes if a not in AXES]
         if strangers:
-            raise ValueError(f"'{strangers[0]}' is no axis; use letters of {AXES}, for example zyx")
+            raise ValueError(f"'{strangers[0]}' is not an axis; use letters of {AXES}, for example zyx")
         if len(set(axes)) != len(axes):
-            raise ValueError("a letter stands there twice; every axis has one of its own, for example zyx")
+            raise ValueError("a letter is used twice; every axis has its own letter, for example zyx")
         if not {"y", "x"} <= set(axes):
             raise ValueError("an image needs y and x; write for example zyx")
         return axes
@@ -316,7 +316,8 @@ def stack_channels(volumes: list[Volume], words: str) -> Volume:
     first = volumes[0]
     if odd := next((one for one in volumes if one.shape != first.shape), None):
         raise UserError(
-            f"{first.origin} has the shape {first.shape}, {odd.origin} {odd.shape}; channels need one grid of voxels"
+            f"{first.origin} has the shape {first.shape}, but {odd.origin} {odd.shape}; channels need one grid of "
+            f"voxels"
         )
     return replace(first, array=StackedArray(tuple(one.array for one in volumes)), origin=f"{first.origin}, {words}")
 
@@ -366,7 +367,7 @@ def volumes_of_array(picture: Picture, source: ImageSource, labels: bool) -> lis
     axes = resolve_axes(picture, source.axes)
     spatial: Literal["yx", "zyx"] = "zyx" if "z" in axes else "yx"
     if not {"y", "x"} <= set(axes):
-        raise UserError(f"{picture.origin} has the axes '{axes}', an image needs y and x; pass `axes`")
+        raise UserError(f"{picture.origin} has the axes '{axes}', but an image needs y and x; pass `axes`")
     if labels and "s" in axes and len(picture.colours) > 1:
         raise UserError(f"labels in {picture.origin} are RGB colours; save the object ids as one gray channel")
     assert not isinstance(source.channel, tuple), "several channels are opened one by one"
@@ -399,7 +400,7 @@ def stack_slices(name: str, slices: list[Volume], source: ImageSource, first: Pi
     """2D files as the slices of one stack."""
     for image in slices:
         if image.axes != "yx":
-            raise UserError(f"{image.origin} is no 2D image, axes '{source.axes}' stack 2D files; leave `axes` out")
+            raise UserError(f"{image.origin} is not 2D, but axes '{source.axes}' stack 2D files; leave `axes` out")
         for what in ("shape", "dtype"):
             if getattr(image, what) != getattr(slices[0], what):
                 pair = f"{slices[0].origin} has {getattr(slices[0], what)}, {image.origin} {getattr(image, what)}"
@@ -415,7 +416,7 @@ def crop_volume(volume: Volume, crop: Mapping[Any, tuple[float, float]]) -> Volu
     if not crop:
         return volume
     if stranger := next((axis for axis in crop if axis not in volume.axes), None):
-        raise UserError(f"crop along {stranger} asked for, {volume.origin} has the axes {volume.axes}; leave it out")
+        raise UserError(f"cannot crop along {stranger}, {volume.origin} has the axes {volume.axes}; leave it out")
     region = []
     for axis, n in zip(volume.axes, volume.shape):
         first, last = (round(part * n) for part in crop.get(axis, (0.0, 1.0)))
@@ -445,14 +446,16 @@ def check_numbers(picture: Picture, labels: bool) -> None:
     if 0 in picture.array.shape:
         raise UserError(f"{origin} is empty, its shape is {picture.array.shape}; save it again")
     if len(picture.array.shape) < 2:
-        raise UserError(f"{origin} has the shape {picture.array.shape}, an image needs y and x; pass another array")
+        raise UserError(f"{origin} has the shape {picture.array.shape}, but an image needs y and x; pass another array")
     if labels and dtype.kind not in "uib":
-        raise UserError(f"labels in {origin} are {dtype}, object ids are whole numbers; save them as uint16 or uint32")
+        raise UserError(
+            f"labels in {origin} are {dtype}, but object ids are whole numbers; save them as uint16 or uint32"
+        )
     if labels:
         return
     if dtype.kind == "b":
-        raise UserError(f"{origin} holds true and false only, an image has intensities; save it as uint8 if it is one")
+        raise UserError(f"{origin} holds only true and false and no intensities; save it as uint8 if it is an image")
     if dtype.kind == "c":
         raise UserError(f"{origin} holds complex numbers; save their magnitude as float32")
     if dtype.kind not in "uif":
-        raise UserError(f"{origin} has the dtype {dtype}, which is no intensity; save it as integers or float32")
+        raise UserError(f"{origin} has the dtype {dtype}, which has no intensities; save it as integers or float32")

@@ -61,9 +61,9 @@ def write_labels(
     labels = np.asarray(labels)
     check_array(labels, voxel, axes, "labels")
     if labels.dtype.kind not in "uib":
-        raise UserError(f"labels are {labels.dtype}, object ids are whole numbers; round them to an integer dtype")
+        raise UserError(f"labels are {labels.dtype}, but object ids are whole numbers; round them to an integer dtype")
     if labels.min() < 0:
-        raise UserError(f"labels hold {labels.min()}, object ids start at 0; renumber them")
+        raise UserError(f"labels hold {labels.min()}, but object ids start at 0; renumber them")
     return write_array(
         Path(path), labels.astype(smallest_dtype(int(labels.max())), copy=False), voxel, axes, ngff, True, mark
     )
@@ -105,7 +105,9 @@ def write_image(path: Path, image: NDArray[np.generic], voxel: Voxel, axes: str,
     image = np.asarray(image)
     check_array(image, voxel, axes, "image")
     if image.dtype.newbyteorder("=") not in IMAGEJ:
-        raise UserError(f"image is {image.dtype}, written are uint8, uint16 and float32; convert it to one of these")
+        raise UserError(
+            f"image is {image.dtype}, but only uint8, uint16 and float32 are written; convert it to one of these"
+        )
     return write_array(Path(path), image, voxel, axes, ngff, False)
 
 

@@ -89,4 +89,6 @@ def fill_up_to(labels: NDArray[L], limit: float) -> NDArray[L]:
 def refuse_other_axes(labels: NDArray[np.generic], voxel: Voxel) -> None:
     """Raises UserError where the voxel size has another number of axes than the image."""
     if labels.ndim != voxel.ndim:
-        raise UserError(f"voxel size {voxel} has {voxel.ndim} axes, the label image {labels.ndim}; give one per axis")
+        raise UserError(
+            f"voxel size {voxel} has {voxel.ndim} axes, but the label image {labels.ndim}; give one per axis"
+        )

@@ -148,7 +148,9 @@ def common_chunks(*images: SliceableLabels) -> tuple[int, ...] | None:
 def refuse_shapes(truth: tuple[int, ...], pred: tuple[int, ...]) -> None:
     """Raises UserError where they differ."""
     if tuple(truth) != tuple(pred):
-        raise UserError(f"the prediction has shape {pred}, the truth {truth}; compare labels on one grid of voxels")
+        raise UserError(
+            f"the prediction has the shape {pred}, but the truth {truth}; compare labels on one grid of voxels"
+        )
 
 
 def sum_tables(tables: Iterable[Overlap]) -> Overlap:

@@ -128,7 +128,8 @@ def check_images(images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel],
     for number, (image, voxel) in enumerate(zip(images, voxels)):
         if image.ndim != voxel.ndim:
             raise UserError(
-                f"image {number} has shape {image.shape}, its voxel {voxel.ndim} axes; pick one channel and one frame"
+                f"image {number} has the shape {image.shape}, but its voxel size has {voxel.ndim} axes; pick one "
+                f"channel and one frame"
             )
         if min(image.shape[-2:]) < SMALLEST_SIDE:
             raise UserError(

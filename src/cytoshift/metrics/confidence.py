@@ -133,4 +133,4 @@ def sum_over_objects(values: NDArray[np.generic], labels: NDArray[np.generic]) -
 
 def refuse_shapes(values: tuple[int, ...], labels: tuple[int, ...]) -> None:
     if tuple(values) != tuple(labels):
-        raise UserError(f"the confidence map has the shape {values}, the labels {labels}; both must be equal")
+        raise UserError(f"the confidence map has the shape {values}, but the labels {labels}; both must be equal")

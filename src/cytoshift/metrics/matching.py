@@ -156,7 +156,7 @@ def panoptic(table: Overlap, threshold: float = 0.5) -> Panoptic:
 def refuse_threshold(threshold: float) -> None:
     """Raises UserError where it is not in (0, 1]."""
     if not 0 < threshold <= 1:
-        raise UserError(f"an IoU threshold of {threshold:g} is not in (0, 1]; 0.5 is the usual one")
+        raise UserError(f"an IoU threshold must be above 0 and at most 1, {threshold:g} is not; 0.5 is the usual one")
 
 
 def first_of_each(pairs: Pairs) -> NDArray[np.int64]:

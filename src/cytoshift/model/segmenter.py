@@ -234,7 +234,7 @@ def read_model_file(folder: Path) -> ModelFile:
     if not path.is_file():
         inner = folder / "model"
         cure = f"pass {inner}" if (inner / JSON).is_file() else "pass the folder 'model' of a finished run"
-        raise UserError(f"{folder} is no model, it holds no {JSON}; {cure}")
+        raise UserError(f"{folder} is not a model folder, it holds no {JSON}; {cure}")
     if path.stat().st_size > LONGEST:
         raise UserError(
             f"{path} has {path.stat().st_size / 1e9:.3g} GB, a model's has less than {LONGEST / 1e9:.1g}; it "
@@ -249,7 +249,7 @@ def read_model_file(folder: Path) -> ModelFile:
     version = data.get("format")
     if version != FORMAT:
         raise UserError(
-            f"{path} has the format {shorten(repr(version))}, cytoshift {__version__} reads {FORMAT}; install the "
+            f"{path} has the format {shorten(repr(version))}, but cytoshift {__version__} reads {FORMAT}; install the "
             f"version that wrote it ({shorten(str(data.get('cytoshift', 'not named')))})"
         )
     return parse(ModelFile, data, str(path))

@@ -33,7 +33,7 @@ def quick(network: nn.Module, dtype: torch.dtype, statistics: Statistics | None 
     statistics are those of other norms.
     """
     if not is_supported(network):
-        raise TypeError(f"{type(network).__name__} is no network that is shipped")
+        raise TypeError(f"{type(network).__name__} is not a network of a model folder")
     with torch.no_grad():
         made = with_statistics(network, statistics or {})
         parts = list(made.modules())

@@ -132,7 +132,7 @@ def write_network(graph: Graph, network: nn.Module, x: str) -> str:
             else write_network(graph, network.first, x)
         )
         return write_network(graph, network.segment, graph.op("Tanh", first) if network.translates else first)
-    raise TypeError(f"{type(network).__name__} is no network that is shipped")
+    raise TypeError(f"{type(network).__name__} is not a network of a model folder")
 
 
 def unet(g: Graph, network: UNet, image: str) -> str:

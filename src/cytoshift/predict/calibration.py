@@ -36,7 +36,7 @@ def refuse_voxels(segmenter: Segmenter, volume: Volume) -> None:
     factor = voxel_ratio(segmenter, volume.voxel)
     if factor >= ABSURD:
         raise UserError(
-            f"voxels of {volume.name} are {volume.voxel}, the model works at {segmenter.voxel}, {factor:.3g} times "
+            f"voxels of {volume.name} are {volume.voxel}, but the model works at {segmenter.voxel}, {factor:.3g} times "
             "apart; pass the true size by `voxel` and `unit`, or `any_voxel_size` if both are right"
         )
 
@@ -47,7 +47,7 @@ def odd_voxels(segmenter: Segmenter, volume: Volume) -> str | None:
     if factor < ODD:
         return None
     return (
-        f"warning: voxels of {volume.name} are {volume.voxel}, the model works at {segmenter.voxel}, {factor:.3g} "
+        f"warning: voxels of {volume.name} are {volume.voxel}, but the model works at {segmenter.voxel}, {factor:.3g} "
         "times apart; check the size, and pass the true one by `voxel` and `unit`"
     )
 
@@ -89,7 +89,7 @@ def mismatch_of_objects(card: Mapping[str, Any], name: str, diameter: float, uni
     whose = f"objects of {name}" if name else "objects"
     return Mismatch(
         factor,
-        f"{whose} have a median diameter of {diameter:.3g} {unit}, the model learnt from {learnt:.3g} {unit}, "
+        f"{whose} have a median diameter of {diameter:.3g} {unit}, but the model learnt from {learnt:.3g} {unit}, "
         f"{factor:.3g} times apart; check the voxel size, or train a model on images like these",
     )
 

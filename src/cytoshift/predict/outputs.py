@@ -70,7 +70,7 @@ class Outputs:
         if self.single and len(volumes) > 1:
             raise UserError(f"{len(volumes)} images do not fit into the one file {out}; pass a folder to `out`")
         if not self.single and self.out.is_file():
-            raise UserError(f"{out} is a file that labels do not fit into; pass a folder, .tif or .ome.zarr to `out`")
+            raise UserError(f"labels cannot be written to a file like {out}; pass a folder, .tif or .ome.zarr to `out`")
         self.request, self.where = request, raw
         self.claims = Claims(self, request)
         self.raw = None if raw is None else self.raw_files(raw, request)
@@ -85,7 +85,7 @@ class Outputs:
     def raw_files(self, where: Path, request: dict[str, Any]) -> RawFiles:
         found = RawFiles(where, self.volumes, request)
         if not self.single and found.path(self.volumes[0]).parent.resolve() == self.out.resolve():
-            raise UserError(f"labels lie alone in {self.out}; pass another folder to `raw`, such as {self.out / 'raw'}")
+            raise UserError(f"{self.out} is for labels only; pass another folder to `raw`, such as {self.out / 'raw'}")
         return found
 
     def claim(self, overwrite: bool) -> None:
@@ -211,7 +211,7 @@ class Table:
         except (csv.Error, ValueError):  # no UTF-8, no row, zeros between the words
             names, rows = [], []
         if not names or any(len(row) != len(names) for row in rows):
-            raise UserError(f"{path} is no table as 'cytoshift segment' writes it; remove it, and segment again")
+            raise UserError(f"{path} is not a table that 'cytoshift segment' wrote; remove it, and segment again")
         return cls(names, rows)
 
     def write(self, path: Path) -> None:

@@ -298,7 +298,7 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
         flat = len(volume.axes) > len(segmenter.axes)
         cure = "segment its slices as 2D images" if flat else "pass `axes` if its slices are to make one stack"
         raise UserError(
-            f"the model works on '{segmenter.axes}' images, {volume.name} has the axes '{volume.axes}'; {cure}, or "
+            f"the model works on '{segmenter.axes}' images, but {volume.name} has the axes '{volume.axes}'; {cure}, or "
             f"train a model on images like it"
         )
     if volume.voxel.unit != segmenter.voxel.unit:
@@ -307,7 +307,7 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
         lengths = f"pass its voxel size, as in `voxel` {ones} `unit=um`"
         cure = pixels if segmenter.voxel.unit == PIXEL else lengths
         raise UserError(
-            f"the model works at {segmenter.voxel} per voxel, {volume.name} has {volume.voxel}, and the one cannot be "
+            f"the model works at {segmenter.voxel} per voxel, but {volume.name} has {volume.voxel}, and one cannot be "
             f"turned into the other; {cure}"
         )
     if segmenter.spec.channels != volume.channels:
@@ -324,11 +324,11 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
     if not options.any_voxel_size:
         refuse_voxels(segmenter, volume)
     if options.reach is not None and not segmenter.representation.pairs:
-        raise UserError("reach asked for, but no objects of this model belong to others; leave `reach` out")
+        raise UserError("`reach` has no use here, as no objects of this model belong to others; leave it out")
     if options.tile is not None and (len(options.tile) != len(volume.axes) or min(options.tile) < 1):
         raise UserError(
-            f"tile {','.join(map(str, options.tile))} asked for, {volume.name} has the axes '{volume.axes}'; give one "
-            f"positive size per axis"
+            f"tile {','.join(map(str, options.tile))} does not fit {volume.name} with the axes '{volume.axes}'; give "
+            f"one positive size per axis"
         )
     decoder(segmenter, options)
 
@@ -355,7 +355,7 @@ def clip_ranges(scale: Scale | Scales) -> list[tuple[float, float]]:
 def finite(channels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Raises UserError where a network gives NaN or infinite values."""
     if not np.isfinite(channels).all():
-        raise UserError("the network gives values that are no numbers; try `precision=32`, or train the model again")
+        raise UserError("the network gives NaN or infinite values; try `precision=32`, or train the model again")
     return channels
 
 

@@ -70,8 +70,8 @@ class RawFiles:
             )
         if not self.single and (self.where.suffix or self.where.exists()) and not self.where.is_dir():
             raise UserError(
-                f"raw predictions are HDF5, {self.where} is neither such a file nor a folder; pass a name that ends in "
-                f".h5 or a folder to `raw`"
+                f"raw predictions are HDF5, but {self.where} is neither such a file nor a folder; pass a name that "
+                f"ends in .h5 or a folder to `raw`"
             )
 
     def refuse_strangers(self, volume: Volume, anew: bool, overwrite: bool) -> None:

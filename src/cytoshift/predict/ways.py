@@ -133,7 +133,7 @@ def prove(
                 break
             if precision == "bf16" and way.endswith("bf16"):
                 raise UserError(
-                    f"precision bf16 asked for, on this processor ({processor()}, {instructions()}) its channels "
+                    f"precision bf16 is too coarse on this processor ({processor()}, {instructions()}): its channels "
                     f"differ from those of 32 bits by {errors[way]:.2g} of their standard deviation, {TOLERANCE} is "
                     "allowed; choose the precision 32 or auto"
                 )

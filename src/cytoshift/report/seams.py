@@ -49,4 +49,4 @@ def describe_blocks(blocks: Mapping[str, Any]) -> str:
     if "count" not in blocks:
         return ""
     size, halo = (" × ".join(map(str, blocks.get(key, ()))) for key in ("size", "halo"))
-    return f"{blocks['count']:,} blocks of {size} voxels, each of which saw {halo} voxels beyond itself"
+    return f"{blocks['count']:,} blocks of {size} voxels, each of which was read with {halo} voxels around it"

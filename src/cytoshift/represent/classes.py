@@ -52,7 +52,7 @@ class Classes(Representation):
             ("weights", self.weights), ("belongs", self.belongs), ("belongs", dict.fromkeys(self.belongs.values())),
         ):  # fmt: skip
             if stranger := next((name for name in names if name not in self.classes), None):
-                raise ValueError(f"{word} names '{stranger}', the classes are {', '.join(self.classes)}")
+                raise ValueError(f"{word} names '{stranger}', but the classes are {', '.join(self.classes)}")
         if own := next((name for name, other in self.belongs.items() if name == other), None):
             raise ValueError(f"belongs says that '{own}' belongs to itself; name another class")
         if self.belongs and self.reach is None:

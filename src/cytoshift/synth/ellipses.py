@@ -77,15 +77,15 @@ def draw_labels(prior: Prior, shape: tuple[int, ...], voxel: Voxel, rng: np.rand
 def check_prior(prior: Prior, shape: tuple[int, ...], voxel: Voxel) -> None:
     """One sentence for each way in which a prior does not fit the image."""
     if len(shape) != voxel.ndim or min(shape) < 1:
-        raise UserError(f"masks of shape {shape} asked for voxels of {voxel}; give one positive size per axis")
+        raise UserError(f"masks of shape {shape} do not fit voxels of {voxel}; give one positive size per axis")
     if prior.unit and prior.unit != voxel.unit:
         raise UserError(
-            f"the prior counts in {prior.unit}, the voxels are {voxel}; "
+            f"the prior counts in {prior.unit}, but the voxels are {voxel}; "
             + ("declare the voxel size" if voxel.unit == PIXEL else "give diameters and densities in um")
         )
     if isinstance(prior.density, Count) and len(prior.density.patch) != voxel.ndim:
         raise UserError(
-            f"the prior counts objects per {len(prior.density.patch)}D patch, the image is {voxel.ndim}D; "
+            f"the prior counts objects per {len(prior.density.patch)}D patch, but the image is {voxel.ndim}D; "
             f"set density.patch to {voxel.ndim} numbers"
         )
     if (largest := 2 * largest_radius(prior)) < min(voxel.size):

@@ -41,7 +41,7 @@ class Mosaic:
         usual = look_up(preset).shape
         if len(shape) != len(usual) or any(n < t for n, t in zip(shape, usual)):
             raise UserError(
-                f"shape {shape} asked for, a mosaic of the {len(usual)}D preset '{preset}' has at least {usual} "
+                f"shape {shape} is too small, a mosaic of the {len(usual)}D preset '{preset}' has at least {usual} "
                 "voxels; pass a larger `shape`, or write single images to a folder"
             )
         return cls(preset, seed, shape, tuple(n + n // 6 + 1 for n in usual))

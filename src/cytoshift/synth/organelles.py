@@ -144,16 +144,16 @@ def check_prior(prior: Cells, shape: tuple[int, ...], voxel: Voxel, diameter: fl
     """One sentence for each way in which a prior does not fit the volume."""
     if len(shape) != 3 or voxel.ndim != 3 or min(shape) < 1:
         raise UserError(
-            f"nuclei and Golgi of shape {shape} asked for voxels of {voxel}; they are drawn in 3D only, give z, y and x"
+            f"nuclei and Golgi are drawn in 3D only, not in the shape {shape} with voxels of {voxel}; give z, y and x"
         )
     if prior.unit and prior.unit != voxel.unit:
         raise UserError(
-            f"the prior counts in {prior.unit}, the voxels are {voxel}; "
+            f"the prior counts in {prior.unit}, but the voxels are {voxel}; "
             + ("declare the voxel size" if voxel.unit == PIXEL else "give sizes and densities in um")
         )
     if isinstance(prior.density, Count) and len(prior.density.patch) != 3:
         raise UserError(
-            f"the prior counts cells per {len(prior.density.patch)}D patch, the volume is 3D; "
+            f"the prior counts cells per {len(prior.density.patch)}D patch, but the volume is 3D; "
             "set density.patch to 3 numbers"
         )
     if diameter < min(voxel.size):

@@ -86,7 +86,7 @@ def draw_pair(
     ((64, 64), dtype('float32'), dtype('int32'))
     """
     if len(shape) != voxel.ndim:
-        raise UserError(f"images of shape {shape} requested for voxels of {voxel}; give one size per axis")
+        raise UserError(f"images of shape {shape} do not fit voxels of {voxel}; give one size per axis")
     finest = min(voxel.size)
     if law.diameter[0] < 2 * finest:
         raise UserError(

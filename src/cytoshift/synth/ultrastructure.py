@@ -94,7 +94,7 @@ class Ultrastructure(Settings):
         if labels.ndim != voxel.ndim:
             raise UserError(f"labels of shape {labels.shape} do not fit voxels of {voxel}; give one size per axis")
         if voxel.unit == PIXEL:
-            raise UserError(f"ultrastructure has its sizes in um, the voxels are {voxel}; declare the voxel size")
+            raise UserError(f"ultrastructure has its sizes in um, but the voxels are {voxel}; declare the voxel size")
         flat = labels.ndim == 2
         size = np.array([1.0, *voxel.size] if flat else voxel.size, dtype=np.float64)
         solid = labels[None] if flat else labels

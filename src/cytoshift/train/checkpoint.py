@@ -65,7 +65,7 @@ def refuse_damaged(path: Path) -> None:
             bad = ZipFile(file).testzip()
         except (BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError, struct.error, zlib.error):
             raise UserError(
-                f"checkpoint {path} is no file that a training wrote, or only a part of one; {cure}"
+                f"checkpoint {path} is not a file that a training wrote, or only a part of one; {cure}"
             ) from None
     if bad is not None:
         raise UserError(f"checkpoint {path} does not hold what was written ({bad}); {cure}")

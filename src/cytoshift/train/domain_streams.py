@@ -109,7 +109,7 @@ def labelled_stream(run: Run, kind: type[LabelledPairs], volumes: list[Volume], 
     refuse_ignored(run, source)
     found, _ = split_source(run)
     if source.match_levels and found[0][0].channels > 1:
-        raise UserError("source.match_levels matches images of one channel, these have several; set it to false")
+        raise UserError("source.match_levels matches images of one channel, but these have several; set it to false")
     made = stream_of_pairs(run, found, kind, volumes, working)
     if source.match_foreground:
         made.covered = foreground_shares(image_stream(run, volumes, working))
@@ -196,7 +196,7 @@ def plain_source(run: Run, targets: list[Volume], working: Voxel) -> Images:
 def source_volumes(run: Run) -> Source:
     if run.source is None:
         raise UserError(
-            f"method '{run.method}' borrows labels, and the settings have no source; 'cytoshift new' writes one, told "
+            f"method '{run.method}' borrows labels, but the settings have no source; 'cytoshift new' writes one, told "
             "of the source's images and labels"
         )
     return run.source
@@ -206,7 +206,9 @@ def source_voxel(source: Source, volumes: list[Volume], ndim: int) -> Voxel:
     """What of the source becomes one voxel the networks work at."""
     own = volumes[0].voxel
     if own.ndim != ndim:
-        raise UserError(f"patch has {ndim} axes, the source {volumes[0].name} is '{volumes[0].axes}'; both must agree")
+        raise UserError(
+            f"patch has {ndim} axes, but the source {volumes[0].name} is '{volumes[0].axes}'; both must agree"
+        )
     if source.voxel is not None:
         if len(source.voxel) != ndim:
             raise UserError(f"source.voxel {source.voxel} needs one size for each axis of '{volumes[0].axes}'")

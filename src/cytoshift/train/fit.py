@@ -31,7 +31,7 @@ def fit(run: Run, out: Path, quiet: bool = False, settings: Path | None = None) 
     method = KNOWN[run.method]
     if not method.segments:
         whole = " or ".join(one.name for one in TWO_STAGES.values() if one.translator is method)
-        raise UserError(f"{run.method} translates and segments nothing; take {whole}")
+        raise UserError(f"{run.method} only translates and cannot segment; take {whole}")
     with claim_run(run, out, settings):
         return train_in_folder(run, out, quiet)
 

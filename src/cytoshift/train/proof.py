@@ -88,14 +88,14 @@ def prove_precision(method: Method, batch: Any, precision: str, device: torch.de
     if right:
         return Proof(HALF, term, cosine, seconds, *known)
     fault = (
-        f"a loss term differs from that of 32 bits by {term:.2g} of itself, {TERMS} is allowed, gradients have a "
-        f"cosine of {cosine:.2g}, {COSINE} at least is asked for"
+        f"a loss term differs from that of 32 bits by {term:.2g} of itself, where {TERMS} is allowed; gradients "
+        f"have a cosine of {cosine:.2g}, where {COSINE} is the least allowed"
         if term is not None
-        else "a loss term is not a number, in 32 bits all of them are"
+        else "a loss term is NaN or infinite, in 32 bits all terms are finite"
     )
     found = f"a step in bfloat16 is wrong on this processor ({', '.join(filter(None, known))}): {fault}"
     if precision == HALF:
-        raise UserError(f"precision {HALF} asked for, {found}; set train.precision to 32 or auto")
+        raise UserError(f"precision {HALF} cannot be used: {found}; set train.precision to 32 or auto")
     return Proof(WHOLE, term, cosine, seconds, *known, f"{found}; this training computes in 32 bits, slower")
 
 

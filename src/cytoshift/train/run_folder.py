@@ -93,8 +93,8 @@ def claim_settings(out: Path, run: Run) -> None:
 
 
 def differences(there: Any, wish: Any, key: str = "") -> list[str]:
-    """Settings that change what is learnt, as "train.lr: 0.0001, asked for 0.0004"."""
+    """Settings that change what is learnt, as "train.lr: 0.0001 there, 0.0004 requested"."""
     if isinstance(there, dict) and isinstance(wish, dict):
         names = [n for n in [*wish, *(set(there) - set(wish))] if not (key == "train." and n in FREE)]
         return [d for n in names for d in differences(there.get(n), wish.get(n), f"{key}{n}.")]
-    return [] if there == wish else [f"{key[:-1]}: {there}, asked for {wish}"]
+    return [] if there == wish else [f"{key[:-1]}: {there} there, {wish} requested"]

@@ -156,7 +156,7 @@ class Train(Settings):
     def something_to_select(self) -> "Train":
         if self.select != "last" and self.snapshots < 2:
             raise ValueError(
-                f"select is {self.select}, and snapshots = {self.snapshots} leaves no choice; set it to 5 or more"
+                f"select is {self.select}, but snapshots = {self.snapshots} leaves no choice; set it to 5 or more"
             )
         return self
 
@@ -194,19 +194,23 @@ class Run(Settings):
         names = self.represent.names
         several = bool(names)
         if several and self.tune:
-            raise ValueError("tune finds thresholds of one class, represent has several; set tune to false")
+            raise ValueError("tune finds thresholds of one class, but represent has several; set tune to false")
         given = {"priors": self.priors, "source.labels": self.source.labels if self.source else None}
         for word, by_name in given.items():
             if isinstance(by_name, dict) and set(by_name) != set(names):
                 there = ", ".join(names) or "none, as represent is of one class"
-                raise ValueError(f"{word} has the classes {', '.join(by_name)}, represent has {there}")
+                raise ValueError(f"{word} has the classes {', '.join(by_name)}, but represent has {there}")
         if sum(given is not None for given in (self.prior, self.priors, self.cells)) > 1:
             raise ValueError("prior, priors and cells all describe the synthetic masks; keep one of them")
         if self.cells and (not names or not set(names) <= set(CLASSES)):
-            raise ValueError(f"cells draws {' and '.join(CLASSES)}, represent has {', '.join(names) or 'no classes'}")
+            raise ValueError(
+                f"cells draws {' and '.join(CLASSES)}, but represent has {', '.join(names) or 'no classes'}"
+            )
         if several and (self.prior or isinstance(given["source.labels"], ImageSource)):
             word = "prior" if self.prior else "source.labels"
-            raise ValueError(f"{word} is of one class, represent has {', '.join(names)}; give one for each by its name")
+            raise ValueError(
+                f"{word} is of one class, but represent has {', '.join(names)}; give one for each by its name"
+            )
         return self
 
     @model_validator(mode="after")

@@ -68,7 +68,7 @@ def select_snapshot(run: Run, learnt: TrainingResult, shelf: SnapshotFolder, mod
     models = shelf.models()
     if len(models) < 2:
         raise UserError(
-            f"train.select is {run.train.select}, and {shelf.folder} holds {len(models)} snapshots to choose from; set "
+            f"train.select is {run.train.select}, but {shelf.folder} holds {len(models)} snapshots to choose from; set "
             "train.snapshots to 5 or more"
         )
     windows, share = target_windows(run, learnt), expected_cover(learnt)

@@ -89,8 +89,8 @@ def find_saturation(discriminator: float, tie: float, fool: float, highest: floa
     generator's fooling term above 0.8 of what it is when every fake is told. A game of weight 0 is not played."""
     if highest > 0 and discriminator < TIE * tie and fool > LOST * highest:
         return (
-            f"the discriminator has won (its loss is {discriminator:.3g} where {tie:g} is a tie, "
-            f"to fool it costs {fool:.3g}, and {highest:.3g} where every fake is told)"
+            f"the discriminator is saturated (its loss is {discriminator:.3g}, where {tie:g} is a tie; the loss of the "
+            f"generator is {fool:.3g}, where {highest:.3g} means that every fake is recognised)"
         )
     return None
 

@@ -87,7 +87,9 @@ class Trainer:
         self.optimizers = optimizers(self.method.players(), self.train)
         if unknown := next((name for name in self.train.lr_multipliers if name not in self.optimizers), None):
             there = ", ".join(self.optimizers)
-            raise UserError(f"train.lr_multipliers names '{unknown}', {settings.method} has {there}; take one of these")
+            raise UserError(
+                f"train.lr_multipliers names '{unknown}', but {settings.method} has {there}; take one of these"
+            )
         self.mean, self.monitor = Mean(self.method.network(), self.train.ema), Monitor(self.method.monitor_spec())
         self.step, elapsed = self.restore(LAST)
         self.began, self.marked, self.kept = time.monotonic() - elapsed, (self.step, elapsed), self.step
@@ -129,8 +131,8 @@ class Trainer:
             progress = self.progress(self.step)
             if progress >= 1:
                 log.say(
-                    f"stopped after {train.max_minutes:g} minutes, at step {self.step} of {train.steps}: expect "
-                    "less than of all steps; train.steps instead gives the same on any machine"
+                    f"stopped after {train.max_minutes:g} minutes, at step {self.step} of {train.steps}: expect a "
+                    "worse model than after all steps; set train.steps instead for the same result on any machine"
                 )
                 break
             if passes_mark(before, progress, train.snapshots):
@@ -295,7 +297,7 @@ class Trainer:
         origin = f"the state of step {self.step}, the last good one" if there else "the beginning, with other weights"
         if again:
             gentler = f" and a learning rate of {train.lr * 0.5**halvings:g}" if halvings else ""
-            words = f"back to {origin}, on with other samples{gentler} ({rollbacks} of {train.rollbacks})"
+            words = f"back to {origin}, continued with other samples{gentler} ({rollbacks} of {train.rollbacks})"
         else:
             words = monitor.ended = f"stopped at step {at} for {failure.key}; the model is {origin}"
         log.rewind(self.step)
@@ -358,9 +360,11 @@ def build(run: Run, working: Voxel, channels: int = 1, attempt: int = 0) -> Meth
     kind = METHODS[run.method]
     able = ", ".join(name for name, one in METHODS.items() if one.supports_classes)
     if channels > 1 and not kind.supports_classes:
-        raise UserError(f"{run.method} takes images of one channel, these have {channels}; choose one, or take {able}")
+        raise UserError(
+            f"{run.method} takes images of one channel, but these have {channels}; choose one, or take {able}"
+        )
     if run.represent.names and not kind.supports_classes:
-        raise UserError(f"{run.method} segments one class, represent has several; represent one, or take {able}")
+        raise UserError(f"{run.method} segments one class, but represent has several; represent one, or take {able}")
     options = parse(kind.settings, start_sizes(run) | run.options, "options")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer(run.seed, "weights", *[attempt] * (attempt > 0)))
@@ -395,7 +399,9 @@ def working_voxel(run: Run, volumes: list[Volume]) -> Voxel:
     """The size the networks work at: as declared, or that of the images where they all share one."""
     ndim = volumes[0].voxel.ndim
     if len(run.patch) != ndim:
-        raise UserError(f"patch {run.patch} has {len(run.patch)} axes, the images are '{volumes[0].axes}'; set patch")
+        raise UserError(
+            f"patch {run.patch} has {len(run.patch)} axes, but the images are '{volumes[0].axes}'; set patch"
+        )
     if run.data.voxel is not None:
         if len(run.data.voxel) != ndim:
             raise UserError(f"data.voxel {run.data.voxel} needs one size for each axis of '{volumes[0].axes}'")

@@ -58,9 +58,7 @@ def assess(
     evidence = [f"score of its result on {describe_parts(parts)}: {score.sentence()}"]
     expected = expectations(segmenter.card)
     if not expected:
-        evidence.append(
-            "the model's card does not tell what objects it has learnt from; it comes from an older version"
-        )
+        evidence.append("the model's card does not say what objects it has learnt from; it comes from an older version")
     opposite, ratio = False, None
     if seen is not None and len(expected) == 1:
         opposite, words = polarity(segmenter, seen)
@@ -82,7 +80,7 @@ def polarity(segmenter: Segmenter, seen: Measurement) -> tuple[bool, str]:
     wanted = "dark" if dark else "bright"
     opposite = seen.polarity != wanted and seen.polarity_confidence >= CERTAIN
     words = f"objects of the images look {seen.polarity} (confidence {seen.polarity_confidence:.2f})"
-    return opposite, f"{words}, the model takes {wanted} ones"
+    return opposite, f"{words}, but the model takes {wanted} ones"
 
 
 def sizes(seen: Measurement, expected: ExpectedObjects) -> tuple[float | None, str]:
@@ -90,10 +88,10 @@ def sizes(seen: Measurement, expected: ExpectedObjects) -> tuple[float | None, s
     if expected.unit != seen.unit:
         return None, f"the images are in {seen.unit}, the model in {expected.unit}: sizes cannot be compared"
     mine, theirs = seen.whole_diameters[50], expected.diameter["50"]
-    share = f"{100 * seen.foreground:.0f} % of the field, learnt from {100 * expected.foreground['50']:.0f} %"
+    share = f"{100 * seen.foreground:.0f} % of the field, and {100 * expected.foreground['50']:.0f} % in the training"
     words = (
         f"their median diameter is {mine:.3g} {seen.unit} (confidence of the measurement {seen.confidence:.2f}), "
-        f"learnt from {theirs:.3g} ({expected.origin}); they cover {share}"
+        f"in the training {theirs:.3g} ({expected.origin}); they cover {share}"
     )
     return (mine / theirs if seen.confidence >= CERTAIN else None), words
 
@@ -108,9 +106,13 @@ def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
     for number, (values, known) in enumerate(zip(raw, learnt)):
         low, high = np.percentile(values, (0.5, 99.8))
         which = f" of channel {number}" * (len(learnt) > 1)
-        fixed = "" if segmenter.scale is None else "; the model normalises by the latter, so they ought to be alike"
+        fixed = (
+            ""
+            if segmenter.scale is None
+            else "; the model normalises by those of the training, so both should be alike"
+        )
         out.append(
-            f"intensities{which} reach from {low:.4g} to {high:.4g}, learnt from {known['0.5']:.4g} to "
+            f"intensities{which} reach from {low:.4g} to {high:.4g}, in the training from {known['0.5']:.4g} to "
             f"{known['99.8']:.4g}{fixed}"
         )
     return out
@@ -154,7 +156,7 @@ def describe_learnability(seen: Measurement | None, count: int) -> tuple[bool, l
     why += [f"{note}" for note in seen.notes]
     if seen.confidence < CERTAIN:
         least = min(("polarity", "signal", "agreement", "number"), key=lambda name: seen.evidence[name])
-        why.append(f"what weighs against learning without labels is the {least} ({seen.evidence[least]:.2f} of 1)")
+        why.append(f"the weakest point for learning without labels is the {least} ({seen.evidence[least]:.2f} of 1)")
         return False, why
     if seen.objects < OBJECTS:
         why.append(f"{seen.objects} objects are few to learn from; give more images of the kind if there are any")

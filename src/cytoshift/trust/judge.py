@@ -143,8 +143,8 @@ def refuse_other_labels(segmenter: Segmenter, volume: Volume, labels: Mapping[st
         if shape != volume.shape:
             there = "none" if shape is None else f"of the shape {shape}"
             raise UserError(
-                f"{volume.name} has the shape {volume.shape}, its labels{f' of {name}' * bool(name)} are {there}; pass "
-                "labels of this very image"
+                f"{volume.name} has the shape {volume.shape}, but its labels{f' of {name}' * bool(name)} are {there}; "
+                f"pass labels of this very image"
             )
 
 

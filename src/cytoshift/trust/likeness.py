@@ -35,8 +35,8 @@ def same_unit(expected: ExpectedObjects, unit: str) -> None:
     """Raises UserError where lengths cannot be compared."""
     if expected.unit != unit:
         raise UserError(
-            f"the model expects objects in {expected.unit}, the image is in {unit}; declare its voxel size (`voxel`, "
-            "`unit`)"
+            f"the model expects objects in {expected.unit}, but the image is in {unit}; declare its voxel size "
+            f"(`voxel`, `unit`)"
         )
 
 

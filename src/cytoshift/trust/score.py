@@ -26,7 +26,7 @@ AGAINST = {
     "light": "other objects are found in another light",
     "scale": "other objects are found at another scale",
     "overlap": "outlines move where the image changes a little",
-    "sure": "the network hesitates in much of the foreground",
+    "sure": "the network is unsure in much of the foreground",
     "size": "objects are of other sizes than those learnt from",
     "elongation": "objects are longer or rounder than those learnt from",
     "solidity": "objects are more ragged than those learnt from, or grown together",

@@ -109,7 +109,7 @@ def fit(
             )
         return Fit(segmenter)
     if polarity not in POLARITIES:
-        raise UserError(f"`polarity={polarity}` requested, available are {', '.join(POLARITIES)}; pass one of them")
+        raise UserError(f"`polarity={polarity}` does not exist, there are {', '.join(POLARITIES)}; pass one of them")
     refuse_others(segmenter, volumes)
     given: Polarity | None = "bright" if polarity == "bright" else "dark" if polarity == "dark" else None
     seen = None if diameter is not None and given else measure_objects(volumes, diameter, given, told)
@@ -171,7 +171,7 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
         found_diameter(fit_segmenter(segmenter, volumes, sizes[0], polarity), parts), sizes[0]
     ):
         sizes = sizes[:1]
-        words += ", and so are those that are found"
+        words += ", and the model finds objects of this size"
     for number, size in enumerate(sizes if len(sizes) > 1 else []):
         step = share_of_progress(lambda done: told(0.5 + 0.4 * done), number, len(sizes))
         model = fit_segmenter(segmenter, volumes, size, polarity)
@@ -191,7 +191,7 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
     volumetric = seen.ndim == 3  # in 2D nothing is gained by it
     closer = found_diameter(fit_segmenter(segmenter, volumes, size / AROUND, polarity), parts) if volumetric else None
     if again is not None and closer is not None and closer < MERGED * again:
-        words += f"; looked at more closely, the objects are {closer:.3g} {unit} across"
+        words += f"; a closer look finds objects {closer:.3g} {unit} across"
         size = closer
         again = found_diameter(fit_segmenter(segmenter, volumes, size, polarity), parts)
     if size != sizes[0]:
@@ -203,7 +203,7 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
     model = fit_segmenter(segmenter, volumes, size, polarity)
     sides = {name: fit_segmenter(segmenter, volumes, one, polarity).voxel.size[-1] for name, one in each.items()}
     if again is not None:
-        words += f"; those that are found are {again:.3g} {unit} across"
+        words += f"; the objects found are {again:.3g} {unit} across"
     return Fit(replace(model, sides=sides), words, size, polarity, scores or None, again)
 
 

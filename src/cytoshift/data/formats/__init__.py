@@ -50,11 +50,11 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
         from . import png_jpeg
 
         if part is not None:
-            raise UserError(f"'{part}' asked for, but {path} holds one image only; leave '::{part}' out")
+            raise UserError(f"{path} has no part '{part}', it holds one image; leave '::{part}' out")
         refuse_level(path, level)
         return [png_jpeg.open_npy(path) if suffix in NUMPY else png_jpeg.open_png_jpeg(path, labels)]
     raise UserError(
-        f"{path} has the suffix '{suffix}', read are {', '.join(SUFFIXES)}; convert it, for example to TIFF"
+        f"{path} has the suffix '{suffix}', but only {', '.join(SUFFIXES)} can be read; convert it, for example to TIFF"
     )
 
 
@@ -79,7 +79,7 @@ def limit_concurrency(array: Any) -> Iterator[None]:
 def refuse_level(path: Path, level: int) -> None:
     """Refuse a pyramid level of a format that has none."""
     if level != 0:
-        raise UserError(f"level {level} asked for, but {path} is no pyramid; leave `level` out")
+        raise UserError(f"{path} has no level {level}, it is not a pyramid; leave `level` out")
 
 
 def number_range(count: int) -> str:
@@ -92,5 +92,5 @@ def select_series(path: Path, part: str | None, count: int, what: str) -> list[i
     if part is None:
         return list(range(count))
     if not part.isdecimal() or int(part) >= count:
-        raise UserError(f"{what} '{part}' asked for, {path} has {count}; write {path.name}::{number_range(count)}")
+        raise UserError(f"{path} has no {what} '{part}', it has {count}; write {path.name}::{number_range(count)}")
     return [int(part)]

@@ -42,10 +42,10 @@ def pictures(path: Path, part: str | None, level: int) -> list[Picture]:
         stock = ", ".join(keys[:20]) + f" and {len(keys) - 20} more" * (len(keys) > 20) or "no dataset"
         if part is None and len(keys) != 1:
             cure = f"write {path.name}::{largest_image(file, keys)}" if keys else "save an array into it"
-            raise UserError(f"{path} needs the name of a dataset, it has {stock}; {cure}")
+            raise UserError(f"one dataset of {path} must be named, it has {stock}; {cure}")
         key = keys[0] if part is None else part.strip("/")
         if key not in keys:
-            raise UserError(f"dataset '{key}' asked for, {path} has {stock}; write one of these behind '::'")
+            raise UserError(f"{path} has no dataset '{key}', it has {stock}; write one of these behind '::'")
         dataset = file[key]
         axes, extents, units = metadata(dataset)
         array: StoredArray = Hdf5Array(path, key, dataset.shape, dataset.dtype, dataset.chunks)

@@ -57,7 +57,7 @@ def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Pic
             keys = [] if isinstance(root, zarr.Array) else list_paths(root)
             if part.strip("/") not in keys:
                 stock = ", ".join(keys[:20]) or "nothing below it"
-                raise UserError(f"'{part}' asked for, {path} has {stock}; write one of these behind '::'")
+                raise UserError(f"{path} has no '{part}', it has {stock}; write one of these behind '::'")
             root = root[part.strip("/")]
         if isinstance(root, zarr.Array):
             refuse_level(path, level)
@@ -94,7 +94,7 @@ def collection(path: Path, place: str, group: Any, level: int, labels: bool) -> 
         return [plain_array(path, f"{place}{separator}{arrays[0]}", group[arrays[0]])]
     stock = ", ".join(arrays[:20]) or "no array"
     cure = f"write {place}{separator}{arrays[0]}" if arrays else "copy it again"
-    raise UserError(f"{place} needs the name of an array, it has {stock}; {cure}")
+    raise UserError(f"one array of {place} must be named, it has {stock}; {cure}")
 
 
 def fields_of(said: dict[str, Any]) -> list[str]:
@@ -109,7 +109,8 @@ def multiscale(path: Path, place: str, group: Any, level: int, suffix: str = "")
     image = said["multiscales"][0]
     levels = image["datasets"]
     if not 0 <= level < len(levels):
-        raise UserError(f"level {level} asked for, {place} has {len(levels)}; pass `level` {number_range(len(levels))}")
+        stock = number_range(len(levels))
+        raise UserError(f"{place} has no level {level}, it has {len(levels)}; pass `level` {stock}")
     array = group[levels[level]["path"]]
     stored_axes = image.get("axes", [])
     names = [axis if isinstance(axis, str) else axis["name"] for axis in stored_axes]

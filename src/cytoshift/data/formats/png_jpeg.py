@@ -61,14 +61,14 @@ def open_png_jpeg(path: Path, labels: bool) -> Picture:
     from PIL import Image, UnidentifiedImageError
 
     if labels and path.suffix.lower() != ".png":
-        raise UserError(f"labels in {path} went through JPEG, which changes numbers; save them as PNG or TIFF")
+        raise UserError(f"labels in {path} were saved as JPEG, which changes numbers; save them as PNG or TIFF")
     with explain_read_errors(path):
         try:
             with Image.open(path) as image:
                 mode, (width, height) = image.mode, image.size
                 orientation = orientation_of(path, image)
         except UnidentifiedImageError:
-            raise UserError(f"{path} is no PNG or JPEG inside; copy or save it again") from None
+            raise UserError(f"{path} does not hold a PNG or JPEG image; copy or save it again") from None
         except Image.DecompressionBombError:
             raise UserError(f"{path} is too large for a PNG or JPEG; save it as tiled TIFF or OME-Zarr") from None
         header = path.read_bytes()[:26]

@@ -88,7 +88,7 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
     page = series.keyframe
     if not 0 <= level < len(series.levels):
         raise UserError(
-            f"level {level} asked for, {path} has {len(series.levels)}; pass `level` {number_range(len(series.levels))}"
+            f"{path} has no level {level}, it has {len(series.levels)}; pass `level` {number_range(len(series.levels))}"
         )
     plain = series.kind not in ("imagej", "ome")
     if plain and not labels and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
@@ -150,7 +150,8 @@ def refuse_colours(path: Path, page: tifffile.TiffPage, labels: bool) -> None:
         raise UserError(f"{path} holds {name} colours, {page.samplesperpixel} numbers a pixel; save it as gray or RGB")
     if page.dtype is None:
         raise UserError(
-            f"{path} stores {bits_of(page)} bits per sample, which no number has; it is damaged, copy or save it again"
+            f"{path} stores {bits_of(page)} bits per sample, which is not possible; it is damaged, copy or save it "
+            f"again"
         )
 
 
@@ -159,8 +160,8 @@ def refuse_empty_promises(path: Path, page: tifffile.TiffPage) -> None:
     count, known = prod(page.chunked), len(page.dataoffsets)
     if count > max(known, 1):
         raise UserError(
-            f"{path} declares {count} tiles or strips, and has the places of {known}; it is damaged, copy or save it "
-            "again"
+            f"{path} declares {count} tiles or strips, but has the places of only {known}; it is damaged, copy or "
+            f"save it again"
         )
     piece, most = prod(page.chunks) * np.dtype(page.dtype).itemsize, max(page.databytecounts, default=0)
     ratio = RATIOS.get(int(page.compression))

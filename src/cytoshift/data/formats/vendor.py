@@ -66,7 +66,9 @@ def open_reader(path: Path) -> Any:
     try:
         return reader(path, **PLANES.get(kind, {}))
     except exceptions.UnsupportedFileFormatError as error:
-        raise UserError(f"{path} is no {kind.upper()} file inside, or is cut short; copy or save it again") from error
+        raise UserError(
+            f"{path} does not hold a {kind.upper()} image, or is cut short; copy or save it again"
+        ) from error
 
 
 def calibrated_nd2(path: Path) -> str:

@@ -21,7 +21,7 @@ CLUSTERS = {"slurm": "SLURMCluster", "lsf": "LSFCluster"}
 ANSWER = 30  # seconds that a scheduler has to answer
 STARTED = 600  # seconds that a batch system has for the first worker
 NO_MEMORY = (
-    "workers died again and again at the same task, as they do where memory ends; pass a smaller `memory` or fewer "
+    "workers died repeatedly at the same task, probably because memory ran out; pass a smaller `memory` or fewer "
     "`workers`, the same command goes on where this one stopped"
 )
 

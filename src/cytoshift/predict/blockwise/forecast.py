@@ -142,8 +142,8 @@ def limits(made: Forecast, memory: float) -> tuple[str, ...]:
     """Sentences about what gives way before the machines do, those with the largest excess first."""
     slow = [stage for stage in made.stages if stage.bound not in ("computing", "one process")]
     found = [
-        (made.chunk_files / 1e8, f"{made.chunk_files:.2g} files of chunks: more than most file systems bear in one "
-                                 f"folder tree; with a shard per block they are {made.shard_files:.2g}"),
+        (made.chunk_files / 1e8, f"{made.chunk_files:.2g} files of chunks: more than most file systems can handle "
+                                 f"in one folder tree; with a shard per block they are {made.shard_files:.2g}"),
         (made.memory / memory, f"{made.memory / 1e9:.3g} GB in the process that gives out the work and merges; "
                                "cut the volume into parts"),
         (made.objects / 2**32, f"{made.objects:.2g} objects: ids of 64 bits, which few viewers show"),

@@ -136,7 +136,7 @@ def make_plan(
     need = prod(min(b + 2 * h, n) for b, h, n in zip(block, halo, shape))
     if need > budget:
         raise UserError(
-            f"a memory of {wishes.memory / 1e9:.3g} GB asked for, a block of {shape_text(block)} voxels with its halo "
+            f"a memory of {wishes.memory / 1e9:.3g} GB is not enough: a block of {shape_text(block)} voxels with halo "
             f"{shape_text(halo)} needs {(BASE + need * bytes_each) / 1e9:.3g} GB; pass a larger `memory` or a smaller "
             f"`block`"
         )
@@ -166,7 +166,7 @@ def refuse_options(wishes: BlockOptions, axes: int) -> None:
         least = 1 if name == "block" else 0
         if sizes is not None and (len(sizes) != axes or min(sizes) < least):
             raise UserError(
-                f"{name} {','.join(map(str, sizes))} asked for, the image has {axes} axes; give one size per axis, as "
+                f"{name} {','.join(map(str, sizes))} does not fit an image of {axes} axes; give one size per axis, as "
                 f"{','.join(['256'] * axes if least else ['32'] * axes)}"
             )
 

@@ -102,7 +102,7 @@ def segment_blockwise(
                     raise UserError(mend(job, error)) from error
             elif PASSES.index(name) < PASSES.index(only) and len(ledger.done) < len(numbers_of(name, job)):
                 raise UserError(
-                    f"{pass_title(only)} asked for, {pass_title(name)} is finished for {len(ledger.done)} of "
+                    f"{pass_title(only)} cannot start, {pass_title(name)} is finished for only {len(ledger.done)} of "
                     f"{len(numbers_of(name, job))} blocks; run `only` {name} first, or leave `only` out"
                 )
             if name == only != "write":
