@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.model import Segmenter
-from cytoshift.nets.folded import quick
+from cytoshift.nets.folded import fold
 from cytoshift.nets.formats import computes_bf16
 from cytoshift.nets.norms import MeasuredNorms, with_statistics
 from cytoshift.predict.network import Tiling, multiple, pad_to_step, probabilities
@@ -67,7 +67,7 @@ def ways(segmenter: Segmenter, x: torch.Tensor, compiled: bool) -> dict[str, Way
 
     out: dict[str, Way] = {"plain": network, "told": told, "autocast": cast}
     for name, dtype in (("folded 32", torch.float32), ("folded bf16", torch.bfloat16)):
-        out[name] = quick(network, dtype, measured.statistics)
+        out[name] = fold(network, dtype, measured.statistics)
     if compiled:
         made = torch.compile(told)
 

@@ -58,7 +58,7 @@ def images(folder: Path) -> dict[str, float]:
     (volume,) = open_volumes(path)
     read = timed(volume.load)
     return {
-        "objects": float(mosaic.before[-1]) / float(np.prod([c * t for c, t in zip(mosaic.counts, mosaic.tile)])),
+        "objects": float(mosaic.last_ids[-1]) / float(np.prod([c * t for c, t in zip(mosaic.counts, mosaic.tile)])),
         "image_bytes": size(path) / voxels,
         "copy": voxels / spent,
         "read": voxels / read,

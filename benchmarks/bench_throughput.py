@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from cytoshift.cli.inputs import parse_amount
 from cytoshift.data.write import write_image
 from cytoshift.model import Segmenter
-from cytoshift.nets.folded import quick
+from cytoshift.nets.folded import fold
 from cytoshift.nets.norms import with_statistics
 from cytoshift.predict.network import Tiling, measure
 from record import Wanted, conclude
@@ -40,7 +40,7 @@ def bare(
 ) -> dict[str, float]:
     """Process time of MONAI's windows over a normalised image."""
     statistics = measure(segmenter, image[None], tile, "auto")
-    folded = quick(segmenter.network, torch.bfloat16, statistics)
+    folded = fold(segmenter.network, torch.bfloat16, statistics)
     known = with_statistics(segmenter.network, statistics)
     x = torch.from_numpy(image)[None, None]
 

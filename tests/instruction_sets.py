@@ -30,7 +30,8 @@ def main() -> None:
     print(json.dumps({
         "instructions": instructions(), "way": proof_of(made).way, "dice": float(both),
         "networks": [
-            {"kind": one.kind, "ndim": one.ndim, "wrong": one.wrong, "predicts": one.predicts, "trains": one.trains}
+            {"kind": one.kind, "ndim": one.ndim, "wrong": one.wrong_ways,
+             "predicts": one.predicts, "trains": one.trains}
             for one in networks("cpu")
         ],
     }))  # fmt: skip

@@ -76,7 +76,7 @@ def same_objects(one: np.ndarray, other: np.ndarray) -> bool:
 def encoded(made, labels: np.ndarray, volume: Volume) -> tuple[np.ndarray, np.ndarray]:
     """The channels of a perfect network in 8 bits (K, *S), and what they are in one piece (*S)."""
     represent = made.representation
-    eight = represent.stored(represent.encode(labels, volume.voxel))
+    eight = represent.to_stored(represent.encode(labels, volume.voxel))
     return eight, decode(represent, eight, volume.voxel, PLAIN)
 
 

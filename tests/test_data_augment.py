@@ -116,7 +116,7 @@ def test_missing_parts_show_the_mean_of_their_section():
     assert np.array_equal(out[0], image[0])
     assert np.allclose(out[1, :, 8:13], image[1].mean())
     assert np.array_equal(out[1, :, :8], image[1, :, :8]) and np.array_equal(out[1, :, 13:], image[1, :, 13:])
-    slanted = Band(0, (0, 0), (20, 20), half=1.5).inside((20, 20))
+    slanted = Band(0, (0, 0), (20, 20), half=1.5).mask((20, 20))
     assert np.array_equal(slanted, np.abs(np.subtract.outer(np.arange(20), np.arange(20))) <= 2)
 
 
@@ -191,7 +191,7 @@ def test_a_plain_grid_takes_the_patch_as_it_is(patch):
     wide = SamplingGrid.identity(patch, (2,) * len(patch))
     assert wide.reach() == (first, tuple(n + 2 for n in patch))
     assert np.array_equal(wide.take(window, first), window)
-    assert np.array_equal(wide.inner((2,) * len(patch)).take(window, first), window[inside])
+    assert np.array_equal(wide.without_halo((2,) * len(patch)).take(window, first), window[inside])
 
 
 def test_sections_shift_alone_or_with_all_behind_them():
@@ -217,7 +217,7 @@ def test_lost_sections_are_skipped():
     window = texture(10, 5, 5)
     grid = MissingSections((1, 3))(SamplingGrid.identity((4, 5, 5), (2, 0, 0)))
     assert grid.sections.tolist() == [-2, -1, 0, 2, 4, 5, 6, 7]
-    assert np.array_equal(grid.inner((2, 0, 0)).take(window, (-2, 0, 0)), window[[2, 4, 6, 7]])
+    assert np.array_equal(grid.without_halo((2, 0, 0)).take(window, (-2, 0, 0)), window[[2, 4, 6, 7]])
 
 
 def test_rescale_makes_objects_larger_about_the_centre():

@@ -143,7 +143,7 @@ def test_objects_of_a_mosaic_are_whole_and_have_one_id_each():
 
     mosaic, labels = MOSAICS["sparse-2d"], WHOLES["sparse-2d"][1]
     ids = np.unique(labels[labels > 0])
-    assert ids.size > 60 and ids.max() <= mosaic.before[-1]
+    assert ids.size > 60 and ids.max() <= mosaic.last_ids[-1]
     assert all(label(labels == i)[1] == 1 for i in ids[::7])
     crossed = labels[:, mosaic.tile[1] - 1] * labels[:, mosaic.tile[1]]
     assert not crossed.any()

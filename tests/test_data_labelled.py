@@ -264,7 +264,7 @@ def test_cut_reflects_as_often_as_needed():
 @pytest.mark.parametrize("shape", [(9, 20, 31), (18, 40, 70), (20, 15, 20), (5, 7, 12)])
 def test_axis_by_axis_is_resample(shape):
     image = np.random.default_rng(0).random((9, 20, 31), np.float32)
-    axes = [ResampledAxis.whole(old, new) for old, new in zip(image.shape, shape)]
+    axes = [ResampledAxis.to_length(old, new) for old, new in zip(image.shape, shape)]
     inside = tuple(slice(n // 3, n - n // 3) for n in shape)  # the ends are continued otherwise
     assert np.allclose(image_at(image, axes)[inside], resample(image, shape)[inside], atol=2e-3)
     assert np.allclose(image_at(image[0], axes[1:])[inside[1:]], resample(image[0], shape[1:])[inside[1:]], atol=2e-3)

@@ -168,7 +168,7 @@ def test_goes_on_with_the_same_and_begins_with_another(tmp_path):
     first[:20] = np.ones((20, 50), np.uint8)
     again = make(chunks=(20, 50))
     assert again.continued and again[...].sum() == 1000 and pickle.loads(pickle.dumps(again))[19, 3] == 1
-    assert LabelStore.reopen(tmp_path / "a.zarr").said == first.said
+    assert LabelStore.reopen(tmp_path / "a.zarr").description == first.description
     other = make("uint16", chunks=(20, 50))
     assert not other.continued and other[...].sum() == 0
     (part_folder(tmp_path / "a.zarr") / NOTE).write_text("{")  # a note that was cut short

@@ -246,12 +246,12 @@ def test_forward_is_decode_of_encode():
 def test_only_some_channels_are_the_same_channels():
     net = unet(SLAB, out=4, residual_image=True)
     x = picture(1, 1, 4, 8, 8)
-    segment = net.only([1, 2, 3])
+    segment = net.keep_channels([1, 2, 3])
     torch.testing.assert_close(segment(x), net(x)[:, 1:])
     assert segment.spec == UNetSpec.model_validate(net.spec.model_dump() | {"out": 3, "residual_image": False})
-    torch.testing.assert_close(net.only((0, 3))(x), net(x)[:, [0, 3]])
+    torch.testing.assert_close(net.keep_channels((0, 3))(x), net(x)[:, [0, 3]])
     with pytest.raises(ValueError, match="needs to stay first"):
-        net.only([1, 0])
+        net.keep_channels([1, 0])
     with torch.no_grad():
         for weight in segment.parameters():
             weight.zero_()

@@ -7,7 +7,7 @@ from torch import nn
 
 from cytoshift.core.voxel import Voxel
 from cytoshift.nets.chain import ChainSpec, LookupSpec
-from cytoshift.nets.folded import has_frozen_norms, is_supported, quick
+from cytoshift.nets.folded import fold, has_frozen_norms, is_supported
 from cytoshift.nets.nd import LAST, conv, upsample_linear
 from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.nets.norms import MeasuredNorms, with_statistics
@@ -79,12 +79,12 @@ def test_folded_norms_give_what_the_network_gives(name):
         known = with_statistics(network, measured.statistics)
         wanted = known(x)
         assert is_supported(network) and has_frozen_norms(network) == (not measured.statistics)
-        folded = quick(network, torch.float32, measured.statistics)(x)
+        folded = fold(network, torch.float32, measured.statistics)(x)
         assert folded.is_contiguous() and folded.dtype == torch.float32
         torch.testing.assert_close(folded, wanted, atol=2e-4, rtol=2e-4)
         with torch.autocast("cpu", torch.bfloat16):
             cast = known(x).float()
-        short = quick(network, torch.bfloat16, measured.statistics)(x)
+        short = fold(network, torch.bfloat16, measured.statistics)(x)
         error = (short.sigmoid() - wanted.sigmoid()).abs().mean()
         assert error < 1.2 * (cast.sigmoid() - wanted.sigmoid()).abs().mean() + 1e-3
 
@@ -93,11 +93,11 @@ def test_statistics_of_another_network_are_refused():
     network = trained(unet())
     some = {"stem.norm": (torch.zeros(4), torch.ones(4))}
     with pytest.raises(ValueError, match=r"statistics of 1 norms, down.0.0.norm is not among both"):
-        quick(network, torch.float32, some)
+        fold(network, torch.float32, some)
     with pytest.raises(ValueError, match=r"statistics of 1 norms, stem.norm is not among both"):
-        quick(trained(translator(frozen=True)), torch.float32, some)
+        fold(trained(translator(frozen=True)), torch.float32, some)
     with pytest.raises(TypeError, match="Linear is not a network of a model folder"):
-        quick(nn.Linear(1, 1), torch.float32)
+        fold(nn.Linear(1, 1), torch.float32)
 
 
 @pytest.mark.parametrize("mode", ["replicate", "reflect"])

@@ -104,10 +104,10 @@ def test_boxes_of_the_working_grid_are_those_of_the_whole(size):
         box = (slice(0, 1), *region)
         assert np.abs(working[box] - whole[box]).mean() <= 2e-3, "the outermost half voxel is interpolated otherwise"
     own = (slice(17, 40), slice(60, 83))
-    room = working.needed(own)
+    room = working.needed_region(own)
     inner = whole[(slice(None), *room)]
-    back = resample(whole[0, : working.inside[0], : working.inside[1]], image.shape)
-    assert np.abs(working.back(inner, room, own)[0] - back[own]).mean() <= 2e-3
+    back = resample(whole[0, : working.extent[0], : working.extent[1]], image.shape)
+    assert np.abs(working.to_volume_grid(inner, room, own)[0] - back[own]).mean() <= 2e-3
 
 
 class Counted:
@@ -133,9 +133,9 @@ def test_tiles_that_share_an_image_read_it_once_and_see_the_same(size, channels,
     boxes = [(slice(0, 24), slice(0, 32)), (slice(16, height), slice(0, 32)), (slice(16, height), slice(24, width))]
     apart = [working[(slice(0, channels), *box)] for box in boxes]
     array.read = 0
-    held = working.held(boxes)
+    held = working.read_boxes(boxes)
     for box, wanted in zip(boxes, apart):
         np.testing.assert_array_equal(held[(slice(0, channels), *box)], wanted)
     assert array.read == 1
     monkeypatch.setattr("cytoshift.predict.working.HELD", 1000)
-    assert working.held(boxes) is working, "more than may be kept"
+    assert working.read_boxes(boxes) is working, "more than may be kept"

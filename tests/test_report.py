@@ -175,7 +175,7 @@ def test_a_log_of_any_state_is_read(tmp_path):
     assert read_log(log).rows == []
     log.write_text('{"step": 1, "a/b": NaN, "a/c": 2}\nnoise\n[1]\n{"note": "hello"}\n{"step": 2, "a/c": 3}\n{"st')
     found = read_log(log)
-    assert found.last == 2 and found.notes == ["hello"] and found.rows[0] == {"step": 1, "a/c": 2}
+    assert found.last_step == 2 and found.notes == ["hello"] and found.rows[0] == {"step": 1, "a/c": 2}
     assert list(found.curves()) == ["a"]
 
 
@@ -190,7 +190,7 @@ def test_quantiles_become_a_histogram():
     told = {"origin": "masks", "objects": 9, "unit": "um", "diameter": {"25": 0.5, "50": 1.0, "75": 1.5}}
     even = training_sizes({"objects": {"": told}})[""]
     assert even.share_per_bin([0.0, 1.0, 2.0, 3.0]) == pytest.approx([0.5, 0.5, 0.0])
-    assert even.quantile(0.25) == 0.5 and even.quantile(2) == 1.5 and even.most == 1.5
+    assert even.quantile(0.25) == 0.5 and even.quantile(2) == 1.5 and even.largest == 1.5
     same = TrainingSizes("masks", 3, "um", ((0.05, 4.0), (0.5, 4.0), (0.95, 4.0)))
     assert sum(same.share_per_bin([0.0, 3.0, 6.0])) == 1.0 and same.quantile(0.5) == 4.0
     assert training_sizes({}) == {}

@@ -19,7 +19,7 @@ from cytoshift.synth.phantoms import phantom
 from cytoshift.train.fit import fit
 from cytoshift.train.run_settings import Run
 from cytoshift.trust import size_fit
-from cytoshift.trust.size_fit import AROUND, fit_segmenter, plausible
+from cytoshift.trust.size_fit import AROUND, fit_segmenter, plausible_sizes
 from cytoshift.trust.size_fit import fit as to_images
 
 TINY = {"options.widths": [8, 8], "train.steps": 3, "train.batch": 1, "train.precision": "32", "tune": False}
@@ -152,10 +152,10 @@ def test_objects_of_volumes_that_had_been_several_in_one_are_looked_at_again(mod
     monkeypatch.setattr(size_fit, "found_diameter", seen)
     sure = replace(measured, confidence=0.9, evidence=measured.evidence | {"characteristic_diameter": size})
     sure = replace(sure, elongation=sure.elongation | {50: 1.0})
-    closer = size_fit.best(model, volumes, replace(sure, ndim=3), "bright", lambda share: None)
+    closer = size_fit.choose_size(model, volumes, replace(sure, ndim=3), "bright", lambda share: None)
     assert closer.diameter == pytest.approx(size / 2) and closer.found == pytest.approx(size / 2)
     assert "a closer look finds objects" in closer.sentence
-    assert size_fit.best(model, volumes, sure, "bright", lambda share: None).diameter == pytest.approx(size)
+    assert size_fit.choose_size(model, volumes, sure, "bright", lambda share: None).diameter == pytest.approx(size)
 
 
 def test_images_of_one_size_share_it(model, flat):
@@ -168,10 +168,10 @@ def test_an_unsure_measurement_has_more_than_one_diameter(flat):
     seen = survey_images(ImageSource(paths=str(flat))).measured
     size = seen.whole_diameters[50]
     sure = replace(seen, confidence=0.9, evidence=seen.evidence | {"characteristic_diameter": size})
-    assert plausible(sure) == [size]
-    assert plausible(replace(sure, confidence=0.1)) == pytest.approx([size, size / AROUND, size * AROUND])
+    assert plausible_sizes(sure) == [size]
+    assert plausible_sizes(replace(sure, confidence=0.1)) == pytest.approx([size, size / AROUND, size * AROUND])
     apart = replace(sure, evidence=sure.evidence | {"characteristic_diameter": 2 * size})
-    assert len(plausible(apart)) == 3
+    assert len(plausible_sizes(apart)) == 3
     pieces = seen.elongation | {50: 2.0}
-    assert len(plausible(replace(sure, elongation=pieces))) == 1
-    assert len(plausible(replace(sure, elongation=pieces, ndim=3))) == 3  # pieces of walls between cells
+    assert len(plausible_sizes(replace(sure, elongation=pieces))) == 1
+    assert len(plausible_sizes(replace(sure, elongation=pieces, ndim=3))) == 3  # pieces of walls between cells

@@ -72,7 +72,7 @@ def test_what_does_not_fit_the_other_thresholds_is_not_tried():
 
 @pytest.mark.parametrize("represent", [BCD(), Semantic(), Ternary(), Affinity(offsets=((1, 0), (0, 1)))])
 def test_tunable_thresholds_are_settings_of_the_decoder(represent):
-    for knob, values in represent.tunable.items():
+    for knob, values in represent.tunable_thresholds.items():
         assert getattr(represent, knob) in values, "the default is among them"
 
 

@@ -66,7 +66,7 @@ def test_views_come_back_to_the_image():
         for view in group:
             seen = view.image(image, 2, (-1.0, 1.0))
             assert seen.shape == image.shape and abs(seen).max() <= 1
-            assert (view.back(view.image(image, 2, (-1.0, 1.0))[None])[0] == image).all() == (view.gain == 1)
+            assert (view.undo(view.image(image, 2, (-1.0, 1.0))[None])[0] == image).all() == (view.gain == 1)
     assert View(zoom=2.0).voxel(SQUARE) == Voxel((2.0, 2.0), PIXEL)
 
 
@@ -143,7 +143,7 @@ def test_fit_finds_a_map_that_made_the_numbers():
     way = fit_map(("a", "b"), given, truth, np.ones(400))
     assert way(given) == pytest.approx(truth, abs=0.05)
     assert way.weights[1] == pytest.approx(0, abs=0.3)
-    assert way.outside({"a": -1.0, "b": 0.5}) == (f"a -1.00 below {way.low[0]:.2f}",)
+    assert way.out_of_range({"a": -1.0, "b": 0.5}) == (f"a -1.00 below {way.low[0]:.2f}",)
 
 
 def test_shipped_calibration_is_a_sane_one():

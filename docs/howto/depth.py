@@ -11,7 +11,7 @@ from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..labels.ids import relabel
 from .base import Channels, Labels, Link, Representation, StoredChannels, label_components, to_floats
-from .distance import deepest, distances
+from .distance import distances, largest_depths
 from .watershed import grow
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Depth(Representation):
         """(*S) -> (2, *S): 1 inside of objects; distance to the own surface over the largest one there."""
         numbered = relabel(labels)
         away = distances(numbered, voxel)
-        most = deepest(numbered.ravel(), away.ravel(), int(numbered.max(initial=0)))[numbered]
+        most = largest_depths(numbered.ravel(), away.ravel(), int(numbered.max(initial=0)))[numbered]
         depth = np.divide(away, most, out=np.zeros_like(away), where=(numbered > 0) & np.isfinite(most))
         return np.stack([numbered > 0, depth]).astype(np.float32)
 

@@ -98,7 +98,7 @@ def functions_of(room: str) -> list[tuple[str, Any]]:
 
 def exported() -> list[tuple[str, Any]]:
     """The names that `cytoshift` exports."""
-    return [(f"cytoshift.{name}", cytoshift.offered(name)) for name in cytoshift.__all__ if name != "__version__"]
+    return [(f"cytoshift.{name}", cytoshift.fetch_public(name)) for name in cytoshift.__all__ if name != "__version__"]
 
 
 def blocks() -> dict[str, list[tuple[str, Any]]]:

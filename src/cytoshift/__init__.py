@@ -45,7 +45,7 @@ __all__ = ["__version__", *HOMES]
 
 if not TYPE_CHECKING:  # a type checker that saw these would take any name for one that exists
 
-    def offered(name):
+    def fetch_public(name):
         """What a name of the API stands for."""
         from importlib import import_module
 
@@ -54,13 +54,13 @@ if not TYPE_CHECKING:  # a type checker that saw these would take any name for o
     def __getattr__(name):
         if name not in HOMES:
             raise AttributeError(f"module '{__name__}' has no attribute '{name}'; there are {', '.join(__all__)}")
-        return offered(name)
+        return fetch_public(name)
 
     class Room(ModuleType):
         """A package of the name of a function, as `train`: it is imported as a package and called as a function."""
 
         def __call__(self, *args, **options):
-            return offered(self.__name__.rpartition(".")[2])(*args, **options)
+            return fetch_public(self.__name__.rpartition(".")[2])(*args, **options)
 
     class Package(ModuleType):
         """This package. Python puts a package inside of it, once imported, in the place of a function of its name."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .api_images import Image, files, ids, single, source_labels
+from .api_images import Image, files, ids, open_single, source_labels
 from .configure import Requests, configure
 from .configure.recipe import overlay_settings
 from .core.errors import UserError
@@ -179,7 +179,7 @@ class Segmenter(Stored):
         dtype('int32')
         """
         said, asked = split_options(options)
-        volume = single(image, said, self.axes)
+        volume = open_single(image, said, self.axes)
         model = to_images(self, [volume], asked.pop("diameter", None), asked.pop("polarity", "auto")).segmenter
         with follow_progress(progress) as told:
             step = None if told is None else lambda done, total: told(f"segment {volume.name}", done, total)
@@ -485,7 +485,7 @@ def trust(
     0.83
     """
     segmenter = Stored.load(model) if isinstance(model, str | Path) else model
-    volume = single(image, options, segmenter.axes)
+    volume = open_single(image, options, segmenter.axes)
     names = [one for one, *_ in segmenter.representation.parts()]
     if name not in names:
         raise UserError(f"the model has no class '{name}', it has {', '.join(names)}; pass one of them as `name`")

@@ -53,7 +53,7 @@ def volumes(
     return of_array(array, name, source, labels)
 
 
-def single(image: Image, said: "ImageOptions", axes: str | None = None, labels: bool = False) -> Volume:
+def open_single(image: Image, said: "ImageOptions", axes: str | None = None, labels: bool = False) -> Volume:
     """The one volume of an image."""
     found = volumes(image, said, axes, labels=labels)
     if len(found) > 1:

@@ -38,7 +38,7 @@ from ..ensemble import open_ensemble
 from ..measure.shapes import ObjectShapes, shapes
 from ..model import Segmenter
 from ..predict.blockwise.engine import engine
-from ..predict.classical import classical
+from ..predict.classical import segment_classically
 from ..predict.outputs import Table
 from ..predict.pipeline import Options, predict
 from ..train import checkpoint
@@ -258,7 +258,8 @@ def run_classical(contender: ClassicalBaseline, dark: dict[str, bool], image: Vo
     """The classical pipeline, each class in its channel."""
     channels = zip(dark.items(), split_channels(image.array, len(image.axes)))
     return FoundObjects({
-        name: classical(np.asarray(one[...]), image.voxel, contender, inverted) for (name, inverted), one in channels
+        name: segment_classically(np.asarray(one[...]), image.voxel, contender, inverted)
+        for (name, inverted), one in channels
     })  # fmt: skip
 
 
@@ -268,8 +269,8 @@ def dark_classes(here: Material) -> dict[str, bool]:
     if polarity != "auto":
         return dict.fromkeys(here.classes, polarity == "dark")
     if here.classes == ("",):
-        return {"": survey_images(here.train).dark}
-    return {name: survey.dark for name, survey in several.look(here.train, here.channels).items()}
+        return {"": survey_images(here.train).is_dark}
+    return {name: survey.is_dark for name, survey in several.look(here.train, here.channels).items()}
 
 
 def training_settings(cell: Cell, contender: TrainedMethod, material: Material, path: Path) -> Run:

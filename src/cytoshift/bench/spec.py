@@ -239,7 +239,7 @@ class TrainedMethod(LaterSettings, NamedEntry):
 
     @field_validator("method")
     @classmethod
-    def known(cls, value: str) -> str:
+    def check_names(cls, value: str) -> str:
         return known_method(value)
 
     settings: dict[str, Any] = {}

@@ -40,18 +40,18 @@ class Blockwise:
     ngff: str
 
     @property
-    def shared(self) -> bool:
+    def is_shared(self) -> bool:
         """Whether somebody wants the work to be shared."""
         return bool(self.scheduler) or self.workers > 1
 
-    def asked(self, images: int, out: Path) -> bool:
+    def is_requested(self, images: int, out: Path) -> bool:
         """Whether somebody wants blocks, whatever the size of the images: a single one is shared in blocks, where they
         can be written, and several are shared image by image."""
-        single = self.shared and images == 1 and not str(out).lower().endswith((".tif", ".tiff"))
+        single = self.is_shared and images == 1 and not str(out).lower().endswith((".tif", ".tiff"))
         return bool(self.block or self.halo or self.memory or self.only) or single
 
     @property
-    def remote(self) -> bool:
+    def is_remote(self) -> bool:
         """Whether workers may be on other machines, with another current folder."""
         return self.scheduler not in (None, "serial", "threads")
 
@@ -117,12 +117,12 @@ def run(
     from ..predict.calibration import mismatch_of_objects
 
     wishes, only, started = how.wishes(), how.one_pass(), time.perf_counter()
-    source = source.model_copy(update={"paths": absolute(source.paths)})
+    source = source.model_copy(update={"paths": make_absolute(source.paths)})
     account = Account(outputs, segmenter, options)
     lines, failed, factor = [], False, 1.0
     with engine(how.scheduler, how.workers) as each:
         for volume in outputs.volumes:
-            if outputs.finished(volume):
+            if outputs.is_finished(volume):
                 if not how.keep:
                     clear_job(outputs.work(volume))
                 failed = failed or read_json(outputs.seams(volume)).get("verdict") == "failed"
@@ -180,7 +180,7 @@ def segment_one(
     return found, audits
 
 
-def absolute(paths: str | list[str]) -> str | list[str]:
+def make_absolute(paths: str | list[str]) -> str | list[str]:
     """As workers elsewhere find them; what stands behind '::' names something inside of a file."""
     if isinstance(paths, list):
         return [str(Path(path).absolute()) for path in paths]
@@ -193,7 +193,7 @@ def with_absolute_paths(volumes: "Sequence[Volume]", source: "ImageSource") -> "
 
     from ..data.volumes import open_volumes
 
-    there = open_volumes(source.model_copy(update={"paths": absolute(source.paths)}))
+    there = open_volumes(source.model_copy(update={"paths": make_absolute(source.paths)}))
     return [replace(far, name=near.name, origin=near.origin) for near, far in zip(volumes, there)]
 
 

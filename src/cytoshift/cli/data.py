@@ -101,12 +101,12 @@ def fetch_sets(chosen: "Public", folder: Path, quiet: bool) -> "list[FetchedArch
     for file in chosen.files:
         with Progress(file.name, file.size or 0, "B", quiet) as progress:
 
-            def told(have: int, total: int, progress: Progress = progress) -> None:
+            def show_progress(have: int, total: int, progress: Progress = progress) -> None:
                 if total != progress.total:
                     progress.begin(progress.stage, total, have)
                 progress.update(have)
 
-            archives.append(fetch_archive(file, folder, told))
+            archives.append(fetch_archive(file, folder, show_progress))
     return archives
 
 

@@ -104,7 +104,7 @@ def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:
     from ..draw import image_grid, outline, save_png, thumbnail
     from ..metrics.evaluation import evaluate, mean_report
     from ..model import Segmenter
-    from ..predict.classical import classical
+    from ..predict.classical import segment_classically
     from ..train.run_settings import Run
 
     run, segmenter = parse(Run, read_yaml(out / "run.yaml")), Segmenter.load(out / "run" / "model")
@@ -113,7 +113,7 @@ def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:
     rows, captions, reports = [], [], []
     for index, volume in enumerate(open_volumes(out / "data" / "images")):
         image, truth = volume.load(), truths[volume.name].load()
-        floor = classical(image, volume.voxel)
+        floor = segment_classically(image, volume.voxel)
         reports.append(evaluate(truth, floor))
         if index < SHOWN:
             drawn, seen = masks(run, segmenter, volume, index)

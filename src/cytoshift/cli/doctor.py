@@ -153,12 +153,12 @@ def look_at_networks(findings: Findings) -> None:
             where = f"the {one.kind} in {one.ndim}D on {device}"
             if one.predicts is None or one.trains is None:
                 findings.problems.append(
-                    f"{where} is wrong by every way ({', '.join(one.wrong)}); install another torch"
+                    f"{where} is wrong by every way ({', '.join(one.wrong_ways)}); install another torch"
                 )
-            elif one.wrong:
+            elif one.wrong_ways:
                 findings.advice.append(
-                    f"{where} is wrong by {', '.join(one.wrong)}; it is computed by '{one.predicts}' and trained in "
-                    f"{one.trains}"
+                    f"{where} is wrong by {', '.join(one.wrong_ways)}; it is computed by '{one.predicts}' and "
+                    f"trained in {one.trains}"
                 )
 
 
@@ -191,7 +191,7 @@ def network_line(tried: Any) -> str:
     """What each way comes to, and what will be used."""
     ways = ", ".join(f"{way} {error:.0e} in {tried.milliseconds[way]:.1f} ms" for way, error in tried.errors.items())
     gradients = ", ".join(f"{name} {cosine:.3f}" for name, cosine in tried.cosines.items())
-    right = typer.style("right", fg="green") if not tried.wrong else typer.style("WRONG", fg="red")
+    right = typer.style("right", fg="green") if not tried.wrong_ways else typer.style("WRONG", fg="red")
     return (
         f"{right} on {tried.device}: predicts by {tried.predicts}, trains in {tried.trains}; errors {ways}; gradients "
         f"{gradients}"

@@ -41,7 +41,7 @@ class NetworkTrial:
     trains: str | None
 
     @property
-    def wrong(self) -> list[str]:
+    def wrong_ways(self) -> list[str]:
         """The ways and precisions that are wrong, whether they would be used or not."""
         from ..predict.ways import TOLERANCE
 
@@ -82,7 +82,7 @@ def try_network(method: "type[Method]", ndim: int, device: str) -> NetworkTrial:
                 started = time.perf_counter()
                 compute().cpu()
                 best = min(best, time.perf_counter() - started)
-            errors[way], milliseconds[way] = relative(found.cpu().double(), truth), 1000 * best
+            errors[way], milliseconds[way] = relative_error(found.cpu().double(), truth), 1000 * best
         cosines = {name: cosine(gradient_of(network, seen, half), gradient) for name, half in TRAINS.items()}
     wished = [*ways(network, there, "auto", True), "plain 32"]
     predicts = next((way for way in wished if errors[way] <= TOLERANCE), None)
@@ -118,7 +118,7 @@ def make_ways(network: "nn.Module", seen: "Tensor") -> "dict[str, Callable[[], T
     """The ways, as functions without arguments."""
     import torch
 
-    from ..nets.folded import quick
+    from ..nets.folded import fold
     from ..nets.norms import MeasuredNorms, with_statistics
 
     measured = MeasuredNorms(network)
@@ -130,8 +130,8 @@ def make_ways(network: "nn.Module", seen: "Tensor") -> "dict[str, Callable[[], T
         with torch.inference_mode(), torch.autocast(seen.device.type, torch.bfloat16, half):
             return known(seen).float()
 
-    def folded(kind: "torch.dtype") -> Any:
-        made = quick(network, kind, measured.statistics)
+    def fold_way(kind: "torch.dtype") -> Any:
+        made = fold(network, kind, measured.statistics)
 
         def compute() -> Any:
             with torch.inference_mode():
@@ -140,7 +140,7 @@ def make_ways(network: "nn.Module", seen: "Tensor") -> "dict[str, Callable[[], T
         return compute
 
     return {
-        "folded bf16": folded(torch.bfloat16), "folded 32": folded(torch.float32),
+        "folded bf16": fold_way(torch.bfloat16), "folded 32": fold_way(torch.float32),
         "autocast bf16": lambda: plain(True), "plain 32": lambda: plain(False),
     }  # fmt: skip
 
@@ -167,7 +167,7 @@ def gradient_of(network: "nn.Module", seen: "Tensor", half: bool = False) -> "Te
     return torch.cat([p.grad.flatten().cpu().double() for p in network.parameters() if p.grad is not None])
 
 
-def relative(found: "Tensor", truth: "Tensor") -> float:
+def relative_error(found: "Tensor", truth: "Tensor") -> float:
     """Rms difference over the standard deviation of the truth, largest over the channels (1, K, *S)."""
     axes = [0, *range(2, truth.ndim)]
     return float(((found - truth).square().mean(axes).sqrt() / truth.std(axes)).max())

@@ -190,7 +190,7 @@ class Comparison(NamedTuple):
         preds, truths = (open_any(open_labels, image_source(path, self.axes, self.channel)) for path in (pred, truth))
         return pair_files(preds, truths, pred, truth)
 
-    def beside(self, pairs: "Pairs", pred: str, path: str) -> "Pairs":
+    def files_beside(self, pairs: "Pairs", pred: str, path: str) -> "Pairs":
         """Prediction and another image of the same name, for each pair."""
         from ..bench.compare import open_any, pair_files
         from ..data.volumes import image_source, open_volumes
@@ -245,10 +245,10 @@ def compare_single(
         (connected_parts(one, above[1], how.memory), connected_parts(other, above[0], how.memory))
         for one, other in labels
     ]
-    maps = {name: how.beside(pairs, pred, path) for name, path in name_maps(confidence).items()}
+    maps = {name: how.files_beside(pairs, pred, path) for name, path in name_maps(confidence).items()}
     raws: Sequence[Any] = [None] * len(pairs)
     if images is not None:
-        raws = [raw for _, raw in how.beside(pairs, pred, images)]
+        raws = [raw for _, raw in how.files_beside(pairs, pred, images)]
     pages = outcome.pages if outcome.pages and room(pairs, how.memory, outcome.asked) else {}
     result = summary(pred, truth, *how(pairs, maps))
     if not outcome.as_json:

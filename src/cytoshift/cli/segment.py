@@ -139,7 +139,7 @@ def segment(
     segmenter = load_for(source, model, device)
     segmenter, volumes, fit = open_fitted(segmenter, source, diameter, polarity, options, quiet)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
-    blocks = how.asked(len(volumes), out) or blockwise.first_too_large(segmenter, volumes, workers) is not None
+    blocks = how.is_requested(len(volumes), out) or blockwise.first_too_large(segmenter, volumes, workers) is not None
     outputs = outputs_of(segmenter, model, volumes, options, out, raw, blocks, fit)
     words, result = write_results(segmenter, model, outputs, options, how, source, blocks, bool(fit), overwrite, quiet)
     conclude(as_json, "\n".join(words), verb="segment", **result)
@@ -212,7 +212,7 @@ def write_results(
     from ..model.shipped import model_folder
     from ..predict.account import account_folder
 
-    refuse_inputs(outputs.written(), [source], [model_folder(model)], filled=outputs.folders)
+    refuse_inputs(outputs.written_paths(), [source], [model_folder(model)], filled=outputs.folders)
     with lock_outputs(*outputs.locks), explain_stop(lambda: describe_kept(outputs)):
         outputs.claim(overwrite)
         if fitted:
@@ -274,7 +274,7 @@ def refuse_places(out: Path, raw: Path | None, source: "ImageSource", model: Pat
 
 def describe_kept(outputs: "Outputs") -> str:
     """What there is where the command was stopped."""
-    count, every = sum(map(outputs.finished, outputs.volumes)), len(outputs.volumes)
+    count, every = sum(map(outputs.is_finished, outputs.volumes)), len(outputs.volumes)
     return f"{count} of {every} images {'is' if count == 1 else 'are'} finished, the same command goes on"
 
 
@@ -291,8 +291,8 @@ def run(
 
     account = Account(outputs, segmenter, options)
     started = time.perf_counter()
-    todo = [volume for volume in outputs.volumes if not outputs.finished(volume)]
-    if how.remote:
+    todo = [volume for volume in outputs.volumes if not outputs.is_finished(volume)]
+    if how.is_remote:
         outputs.volumes = blockwise.with_absolute_paths(outputs.volumes, source)
     size = lambda volume: math.prod(volume.shape)
     with Progress("", sum(map(size, todo)), "voxel", quiet) as progress:
@@ -317,7 +317,7 @@ def run(
     pairs = []
     if outputs.pairs:
         pairs = count_pairs(outputs.join("pairs"), table)
-        also += f", pairs in {outputs.whole('pairs')}"
+        also += f", pairs in {outputs.joint_path('pairs')}"
     words = [
         summary(outputs.volumes, todo, table, time.perf_counter() - started),
         *pairs,

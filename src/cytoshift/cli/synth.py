@@ -149,7 +149,7 @@ def write_mosaic(preset: str, out: Path, seed: int, shape: tuple[int, ...], memo
         copy_array(mosaic.labels, truth, f"{preset} (seed {seed})", share)
         truth.finish()
     words = " x ".join(map(str, shape))
-    return f"{out}: {words} voxels of {mosaic.voxel}, up to {mosaic.before[-1]} objects in {out}::labels/truth"
+    return f"{out}: {words} voxels of {mosaic.voxel}, up to {mosaic.last_ids[-1]} objects in {out}::labels/truth"
 
 
 def stacks(

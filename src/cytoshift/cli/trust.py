@@ -66,7 +66,7 @@ def trust(
         table, scores = write(judged, Path(labels), str(model))
         page = write_report(place) if (place := account_of(Path(labels.partition("::")[0]))) else None
     total, many = mean_score([one.score for one in judged]), len(judged) > 1
-    words = [one.sentence(one.score.short() if many else one.score.sentence()) for one in judged]
+    words = [one.sentence(one.score.short_sentence() if many else one.score.sentence()) for one in judged]
     if many:
         words.append(f"all of them: {total.sentence()}")
     if against := weakest_criterion([one.criteria for one in judged]):

@@ -171,14 +171,14 @@ def model_layers(model: Path, device: str, source: "ImageSource") -> "list[Layer
     rough = next((level for level in reversed(found[0].levels) if level.array.size >= ROUGH), found[0].levels[0])
     segmenter, _ = fit_to_sizes(Segmenter.load(model, inputs.choose_device(device)), [volume])
     live = LiveSegmentation(segmenter, volume, replace(volume, array=rough.array))
-    if not live.whole and live.segmenter.scale is None and rough is not found[0].levels[0]:
+    if not live.is_whole and live.segmenter.scale is None and rough is not found[0].levels[0]:
         shape = " x ".join(map(str, rough.array.shape))
         say(f"{model} normalises by a coarse copy of the image, {shape}; 'segment' measures all voxels")
     out = []
     for name, labels in live.classes.items():
         shown = replace(volume, array=labels)
         first = PyramidVolume(shown, (CoarseLevel(labels, (1.0,) * len(volume.axes)),))
-        if live.whole:
+        if live.is_whole:
             first = add_strided_levels(first)
         else:  # a far view does not set the network to work on all that it shows
             seen = LiveClass(live, labels.number, seen=True)

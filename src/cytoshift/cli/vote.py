@@ -96,7 +96,7 @@ def vote(
     ):
         for one in both:
             one.claim(overwrite)
-        todo = [number for number, volume in enumerate(volumes) if not all(one.finished(volume) for one in both)]
+        todo = [number for number, volume in enumerate(volumes) if not all(one.is_finished(volume) for one in both)]
         with Progress("vote", len(volumes), "image", quiet) as progress:
             for done, number in enumerate(todo):
                 progress.update(len(volumes) - len(todo) + done, f"vote on {volumes[number].name}")
@@ -215,7 +215,9 @@ def outputs_of(
         )
     content = {each[0].name: [fingerprint(one.array) for one in each] for each in voters}
     outputs = Outputs(out, volumes, request | {"content": content}, suffix=".ome.zarr" if large else ".tif")
-    refuse_inputs(outputs.written(), [], labels=[ImageSource(paths=one) for one in labels], filled=outputs.folders)
+    refuse_inputs(
+        outputs.written_paths(), [], labels=[ImageSource(paths=one) for one in labels], filled=outputs.folders
+    )
     return outputs
 
 

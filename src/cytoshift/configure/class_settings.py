@@ -255,7 +255,7 @@ def to_commented_yaml(run: Run, surveys: dict[str, Survey]) -> str:
 def comments(run: Run, surveys: dict[str, Survey]) -> dict[str, tuple[str, ...]]:
     names = list(surveys)
     dark, drawn = (
-        ", ".join(name for name, survey in surveys.items() if survey.dark) or "of no class",
+        ", ".join(name for name, survey in surveys.items() if survey.is_dark) or "of no class",
         run.cells is not None,
     )
     return {

@@ -85,7 +85,7 @@ class Leaves:
         self.asked.add(name)
         return self.values.get(name, default)
 
-    def left(self) -> list[str]:
+    def unused(self) -> list[str]:
         """The names of those that nobody asked for, with their values and what to do about them."""
         return [f"{name} = {value}: {reason(name)}" for name, value in self.values.items() if name not in self.asked]
 
@@ -130,7 +130,7 @@ def import_settings(paths: list[Path], voxel: Voxel) -> tuple[Run, list[str]]:
         },
         "the imported settings",
     )
-    return run, given.left()
+    return run, given.unused()
 
 
 def representation(given: Leaves) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def settings(survey: Survey, preset: str = "laptop", *, represent: Written = "bc
             "seed": seed,
             "data": {
                 "images": survey.source.model_dump(mode="json", exclude_defaults=True),
-                "normalise": {"kind": "percentile", "low": 0.5, "high": 99.8, "invert": survey.dark},
+                "normalise": {"kind": "percentile", "low": 0.5, "high": 99.8, "invert": survey.is_dark},
                 "voxel": None if own == {working} else working.size,
                 "augment": {"flips": True, "rotations": True},
             },

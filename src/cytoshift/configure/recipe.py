@@ -72,7 +72,7 @@ class Survey:
     words: str | None = None  # where its numbers are not what was measured
 
     @property
-    def dark(self) -> bool:
+    def is_dark(self) -> bool:
         return self.measured.polarity == "dark"
 
     def sentence(self) -> str:
@@ -145,7 +145,7 @@ def settings(
                     "low": 0.5,
                     "high": 99.8,
                     "gamma": 1.0,
-                    "invert": survey.dark,
+                    "invert": survey.is_dark,
                     **fixed.get("normalise", {}),
                 },
                 "voxel": None if own == {working} else working.size,

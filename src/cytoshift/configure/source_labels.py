@@ -248,7 +248,7 @@ def settings_from_source(
             "seed": seed,
             "data": {
                 "images": survey.source.model_dump(mode="json", exclude_defaults=True),
-                "normalise": normalise | {"invert": survey.dark},
+                "normalise": normalise | {"invert": survey.is_dark},
                 "voxel": None if own == {working} else working.size,
                 "corrupt": corrupt,
             },

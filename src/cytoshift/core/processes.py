@@ -98,7 +98,7 @@ class Workers:
                     self.give(work, *task)
                 if not given:
                     return
-                for worker in self.ready():
+                for worker in self.wait_for_results():
                     number = worker.number
                     assert number is not None, "only workers amid a task are waited for"
                     try:
@@ -118,7 +118,7 @@ class Workers:
         finally:
             self.dismiss([worker for worker in self.workers if worker.number is not None])
 
-    def ready(self) -> list[Worker]:
+    def wait_for_results(self) -> list[Worker]:
         """Workers that have an answer or are dead, once there is one."""
         pipes = {worker.pipe: worker for worker in self.workers if worker.number is not None}
         return [pipes[pipe] for pipe in wait(list(pipes)) if isinstance(pipe, Connection)]

@@ -136,7 +136,7 @@ class Progress:
         self.console.print(make_printable(text), highlight=False, soft_wrap=True, markup=False)
 
     @property
-    def live(self) -> bool:
+    def is_live(self) -> bool:
         """Whether every update is seen: on a bar, or by a function."""
         return self.bar is not None or self.follower is not None
 

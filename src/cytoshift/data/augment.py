@@ -116,7 +116,7 @@ class SamplingGrid:
         motions[:, 0, 0] = motions[:, 1, 1] = 1
         return cls(z, motions, plane, ((deep[1] - 1) / 2, (deep[2] - 1) / 2), len(patch))
 
-    def inner(self, halo: tuple[int, ...]) -> "SamplingGrid":
+    def without_halo(self, halo: tuple[int, ...]) -> "SamplingGrid":
         """Without so many voxels along each axis and side."""
         z, y, x = (slice(h, -h or None) for h in (0,) * (3 - self.ndim) + halo)
         return replace(self, sections=self.sections[z], motions=self.motions[z], plane=self.plane[:, y, x])

@@ -43,7 +43,7 @@ def copy_array(
     before = copied_boxes(file, key)
     if before is None and store.continued:
         store.begin()
-    with store.writing():
+    with store.explain_write_errors():
         with atomic_path(file) as temporary:
             temporary.write_text(f"{key}\n{before or 0}\n")
         with file.open("a") as done:

@@ -90,7 +90,7 @@ class Corrupt(Settings):
     blur_width: tuple[Part, Part] = (0.5 / 129, 1.5 / 129)
 
     @model_validator(mode="after")
-    def ordered(self) -> Self:
+    def check_order(self) -> Self:
         for low, high in (self.rescale_range, self.blur_range, self.blur_width):
             if not 0 < low <= high:
                 raise ValueError(f"a range goes from a number above 0 up to another, {low:g} to {high:g} does not")
@@ -235,7 +235,7 @@ class Band:
     stop: tuple[float, float]
     half: float
 
-    def inside(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         (y0, x0), (y1, x1) = self.start, self.stop
         length = math.hypot(y1 - y0, x1 - x0)
         y = (np.arange(shape[0], dtype=np.float32) - np.float32(y0)) * np.float32((x1 - x0) / length)
@@ -254,7 +254,7 @@ class MissingParts:
         stack = as_sections(out)
         for band in self.bands:
             section = stack[band.section]
-            section[band.inside(section.shape)] = section.mean()
+            section[band.mask(section.shape)] = section.mean()
         return out
 
 

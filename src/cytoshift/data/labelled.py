@@ -162,7 +162,7 @@ class LabelledPairs(ImagePairs):
         grid = self.grid(index, self.halo)
         rng = stream(self.seed, "pairs", index, "window")
         which, corner, labels = self.place(grid, rng) if self.covered is None else self.choose_by_cover(grid, rng)
-        image = self.look(which, corner, grid.inner(self.halo))
+        image = self.look(which, corner, grid.without_halo(self.halo))
         pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
         corrupted, clean = self.pair(pose(image), index)
         known, ignored = self.split(pose(labels))

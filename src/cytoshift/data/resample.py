@@ -43,11 +43,11 @@ class ResampledAxis:
     ratio: float
 
     @classmethod
-    def whole(cls, old: int, new: int) -> "ResampledAxis":
+    def to_length(cls, old: int, new: int) -> "ResampledAxis":
         """`new` voxels over the extent of `old` ones."""
         return cls((np.arange(new) + 0.5) * old / new - 0.5, old / new)
 
-    def same(self, old: int) -> bool:
+    def is_identity(self, old: int) -> bool:
         return len(self.places) == old and bool((self.places == np.arange(old)).all())
 
     def weights(self, old: int) -> NDArray[np.float32]:
@@ -84,7 +84,7 @@ def image_at(window: NDArray[np.float32], axes: list[ResampledAxis]) -> NDArray[
     faster, and the places need not begin at the window's corner."""
     out = window
     for number, (axis, old) in enumerate(zip(axes, window.shape)):
-        if not axis.same(old):
+        if not axis.is_identity(old):
             flat = out.reshape(int(np.prod(out.shape[:number])), old, int(np.prod(out.shape[number + 1 :])))
             product = flat[..., 0] @ axis.weights(old).T if flat.shape[2] == 1 else axis.weights(old) @ flat
             out = product.reshape(*out.shape[:number], len(axis.places), *out.shape[number + 1 :])
@@ -93,7 +93,7 @@ def image_at(window: NDArray[np.float32], axes: list[ResampledAxis]) -> NDArray[
 
 def resample_labels(labels: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
     """labels (*S) -> (shape), ids and dtype as they were; smoothly where they grow, see `labels_at`."""
-    return labels_at(labels, [ResampledAxis.whole(old, new) for old, new in zip(labels.shape, shape)])
+    return labels_at(labels, [ResampledAxis.to_length(old, new) for old, new in zip(labels.shape, shape)])
 
 
 def labels_at(window: NDArray[np.generic], axes: list[ResampledAxis]) -> NDArray[np.generic]:
@@ -106,10 +106,10 @@ def labels_at(window: NDArray[np.generic], axes: list[ResampledAxis]) -> NDArray
     """
     kind = np.uint8 if window.dtype == bool else window.dtype.newbyteorder("=")
     native = np.ascontiguousarray(window, dtype=kind)
-    if all(axis.same(old) for axis, old in zip(axes, native.shape)):
+    if all(axis.is_identity(old) for axis, old in zip(axes, native.shape)):
         return native
     flat = native.ndim == 2
-    stack, deep = (native[None], [ResampledAxis.whole(1, 1), *axes]) if flat else (native, axes)
+    stack, deep = (native[None], [ResampledAxis.to_length(1, 1), *axes]) if flat else (native, axes)
     (zi, zw), (yi, yw), (xi, xw) = (axis.ballot(old) for axis, old in zip(deep, stack.shape))
     steps = stack.take(zi[:, 1], 0).take(yi[:, 1], 1).take(xi[:, 1], 2)
     if all(axis.ratio >= 1 for axis in axes):

@@ -98,7 +98,7 @@ class Store(LazyArray):
                 "leave them out or choose other sizes"
             )
         store = cls(place, shape, dtype.name, voxel, axes, ngff, chunks, shards, image)
-        if store.note() == store.said:
+        if store.note() == store.description:
             return replace(store, continued=True)
         store.begin()
         return store
@@ -139,7 +139,7 @@ class Store(LazyArray):
         return part_folder(self.path)
 
     @property
-    def said(self) -> dict[str, Any]:
+    def description(self) -> dict[str, Any]:
         """What tells this store from another; JSON."""
         return {
             "labels": self.labels, "shape": list(self.whole), "dtype": self.kind, "voxel": list(self.voxel.size),
@@ -157,7 +157,7 @@ class Store(LazyArray):
         import zarr
 
         assert "finest" not in vars(self), "the array that is open would be one that is gone"
-        with self.writing():
+        with self.explain_write_errors():
             discard(self.folder)
             self.folder.parent.mkdir(parents=True, exist_ok=True)
             group = zarr.create_group(self.folder, zarr_format=2 if self.ngff == "0.4" else 3)
@@ -167,17 +167,17 @@ class Store(LazyArray):
     def write_note(self, levels: int) -> None:
         """levels: how many are complete, the finest counted as one."""
         with atomic_path(self.folder / NOTE) as temporary:
-            temporary.write_text(json.dumps({**self.said, "levels": levels}))
+            temporary.write_text(json.dumps({**self.description, "levels": levels}))
 
     @cached_property
-    def finest(self) -> Any:
+    def finest_level(self) -> Any:
         """The Zarr array that is written."""
         import zarr
 
         return zarr.open_array(self.folder / "0", mode="r+")
 
     def fetch(self, region: Slices) -> NDArray[np.generic]:
-        return np.asarray(self.finest[region])
+        return np.asarray(self.finest_level[region])
 
     def __setitem__(self, region: Any, block: NDArray[np.generic]) -> None:
         """Write a box that no other process writes to. Raises ValueError where it does not end at `unit`."""
@@ -185,8 +185,8 @@ class Store(LazyArray):
         for axis, (at, n, unit) in enumerate(zip(box, self.shape, self.unit)):
             if at.step != 1 or at.start % unit or (at.stop % unit and at.stop != n):
                 raise ValueError(f"axis {axis} is written from {at.start} to {at.stop}, not in multiples of {unit}")
-        with self.writing():
-            self.finest[box] = block
+        with self.explain_write_errors():
+            self.finest_level[box] = block
 
     def regions(self, level: int = 0) -> Iterator[Slices]:
         """The boxes of `unit` voxels that cover a level."""
@@ -215,7 +215,7 @@ class Store(LazyArray):
 
         steps, fine = self.levels[level].steps, self.levels[level - 1].shape
         wanted = tuple(slice(r.start * s, min(r.stop * s, n)) for r, s, n in zip(region, steps, fine))
-        with self.writing():
+        with self.explain_write_errors():
             block = np.asarray(zarr.open_array(self.folder / str(level - 1), mode="r")[wanted])
             if block.any():
                 coarse = (block_mode if self.labels else block_mean)(block, steps)
@@ -229,7 +229,7 @@ class Store(LazyArray):
         """
         import zarr
 
-        with self.writing():
+        with self.explain_write_errors():
             group = zarr.open_group(self.folder, mode="r+")
             said = read_note(self.folder) or {}
             for number in range(said.get("levels", 1), len(self.levels)):
@@ -257,7 +257,7 @@ class Store(LazyArray):
         return self.path
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def explain_write_errors(self) -> Iterator[None]:
         """A full disk, a quota or a folder that is read-only becomes one sentence."""
         try:
             yield

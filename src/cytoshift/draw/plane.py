@@ -24,7 +24,9 @@ def plane(volume: NDArray[np.generic], kind: Kind = "middle", axis: int = 0) -> 
     return np.asarray(volume.max(axis=axis) if kind == "max" else volume.take(volume.shape[axis] // 2, axis=axis))
 
 
-def orthogonal(volume: NDArray[np.generic], voxel: Voxel, kind: Kind = "middle", gap: int = 2) -> NDArray[np.generic]:
+def orthogonal_views(
+    volume: NDArray[np.generic], voxel: Voxel, kind: Kind = "middle", gap: int = 2
+) -> NDArray[np.generic]:
     """The (Y, X) view above, the (Z, X) view beneath it, as one 2D array with square pixels.
 
     The `gap` lines in between hold the highest value, a bright rule in an image (0 in integer labels would be

@@ -19,7 +19,7 @@ from ..measure.measurement import Polarity
 from ..model import Segmenter
 from ..predict.account import account_folder
 from ..predict.blockwise.engine import Engine
-from ..predict.classical import Classical, classical
+from ..predict.classical import Classical, segment_classically
 from ..predict.images import segment_images
 from ..predict.outputs import Outputs
 from ..predict.pipeline import Instances, Options, Prediction, predict
@@ -111,7 +111,7 @@ class ClassicalVoter:
         return {"classical": self.options.model_dump(mode="json"), "dark": self.dark}
 
     def labels(self, volume: Volume) -> NDArray[np.int32]:
-        return classical(volume.load(), volume.voxel, self.options, self.dark)
+        return segment_classically(volume.load(), volume.voxel, self.options, self.dark)
 
     def write(self, outputs: Outputs, engine: Engine, told: Told) -> None:
         missing = [outputs.of([volume]) for volume in outputs.volumes if not outputs.finished(volume)]

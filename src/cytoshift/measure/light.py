@@ -41,7 +41,7 @@ def remove_trend(image: NDArray[np.float32]) -> NDArray[np.float32]:
     factors = [max(1, n // COARSE) for n in image.shape]
     coarse = bin_image(image, factors)
     axes = [((np.arange(n // f) + 0.5) * f) / n * 2 - 1 for n, f in zip(image.shape, factors)]
-    terms = quadratic(axes)
+    terms = quadratic_terms(axes)
     matrix = np.stack([np.broadcast_to(term, coarse.shape).ravel() for term in terms], axis=1)
     values = coarse.ravel().astype(float)
     weight = np.ones(len(values))
@@ -55,12 +55,12 @@ def remove_trend(image: NDArray[np.float32]) -> NDArray[np.float32]:
             break  # most of the image is the surface already
         weight = np.maximum(1 - (residual / scale) ** 2, 0) ** 2
     surface = image.astype(np.float32)
-    for term, k in zip(quadratic([(np.arange(n) + 0.5) / n * 2 - 1 for n in image.shape]), factor):
+    for term, k in zip(quadratic_terms([(np.arange(n) + 0.5) / n * 2 - 1 for n in image.shape]), factor):
         surface -= (k * term).astype(np.float32)
     return surface
 
 
-def quadratic(axes: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+def quadratic_terms(axes: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
     """The monomials 1, x_i, x_i x_j of the coordinates, each ready to broadcast to the whole grid."""
     x = list(np.meshgrid(*axes, indexing="ij", sparse=True))
     pairs = [x[i] * x[j] for i in range(len(x)) for j in range(i, len(x))]

@@ -277,7 +277,7 @@ class Generator(nn.Module):
         super().__init__()
         both = spec.build()
         self.residual = spec.residual_image
-        self.segment = both.only(range(1, spec.out))
+        self.segment = both.keep_channels(range(1, spec.out))
         self.draw = nn.ParameterList(p.detach()[:1].clone() for p in both.head.parameters())
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -183,7 +183,7 @@ class TrainingWidget(Container):  # type: ignore[misc, type-arg, unused-ignore]
         self.job = TrainingJob(volume_of(self.image.value), Path(self.folder.value), int(self.steps.value))
         self.worker: Any = thread_worker(self.job.watch)()
         self.worker.yielded.connect(self.show_run)
-        self.worker.finished.connect(self.ready)
+        self.worker.finished.connect(self.open_model)
         self.start.enabled, self.end.enabled = False, True
         self.worker.start()
 
@@ -191,7 +191,7 @@ class TrainingWidget(Container):  # type: ignore[misc, type-arg, unused-ignore]
         if self.job is not None:
             self.job.stop()
 
-    def ready(self) -> None:
+    def open_model(self) -> None:
         self.start.enabled, self.end.enabled = True, False
 
     def show_run(self, shown: RunState) -> None:

@@ -1,6 +1,6 @@
 """The shipped networks where they only predict: same inputs, same outputs, several times as fast on a CPU.
 
-`quick` builds such a network from a trained one whose norms have their statistics, because it was shipped with them or
+fold builds such a network from a trained one whose norms have their statistics, because it was shipped with them or
 because they were measured over a volume: the norms, and the gates of squeeze and excitation, are folded into the
 convolutions (`nets.quick`). What leads through the network stays that of its class. Exact up to rounding.
 """
@@ -25,7 +25,7 @@ from .unet import Block, UNet
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
-def quick(network: nn.Module, dtype: torch.dtype, statistics: Statistics | None = None) -> "Quick":
+def fold(network: nn.Module, dtype: torch.dtype, statistics: Statistics | None = None) -> "FoldedNetwork":
     """A copy that computes in `dtype` and gives 32 bits, (B, C, *S) -> (B, K, *S), S multiples of `multiple`.
 
     statistics: of the norms that are not shipped with their own, as `MeasuredNorms` has them.
@@ -46,7 +46,7 @@ def quick(network: nn.Module, dtype: torch.dtype, statistics: Statistics | None 
                 fold_gate(block)
         replace_convolutions(made)
         settle(made, dtype)
-    return Quick(made)
+    return FoldedNetwork(made)
 
 
 def is_supported(network: nn.Module) -> bool:
@@ -58,7 +58,7 @@ def has_frozen_norms(network: nn.Module) -> bool:
     return is_supported(network) and not any(looks_at_image(module) for module in network.modules())
 
 
-class Quick(nn.Module):
+class FoldedNetwork(nn.Module):
     """(B, C, *S) float32 -> (B, K, *S) float32."""
 
     def __init__(self, body: nn.Module):

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from .adain import EPS, AdaIN
 from .chain import Chain, Lookup
 from .nd import Axes, Pad
-from .resnet import Finer, ResNetGenerator
 from .resnet import Residual as ResNetResidual
+from .resnet import ResNetGenerator, Upsample
 from .translator import IMAGE, MASK, Translator
 from .unet import SLOPE, Block, ConvNorm, NonLocal, UNet
 
@@ -58,10 +58,10 @@ class Graph:
         """(C,) as it is multiplied with or added to (B, C, *S)."""
         return self.weight(torch.as_tensor(values).reshape(1, -1, *[1] * self.ndim))
 
-    def scaled(self, x: str, factor: Any, shift: Any) -> str:
+    def scale_and_shift(self, x: str, factor: Any, shift: Any) -> str:
         return self.op("Add", self.op("Mul", x, self.per_channel(factor)), self.per_channel(shift))
 
-    def active(self, x: str, slope: float | None) -> str:
+    def activation(self, x: str, slope: float | None) -> str:
         if slope is None:
             return x
         return self.op("LeakyRelu", x, alpha=slope) if slope else self.op("Relu", x)
@@ -92,19 +92,19 @@ class Graph:
             "Reshape", self.op("InstanceNormalization", flat, *ones, epsilon=norm.eps), self.op("Shape", x)
         )
         weight = torch.ones(count) if norm.weight is None else norm.weight
-        return self.scaled(normal, weight, torch.zeros(count) if norm.bias is None else norm.bias)
+        return self.scale_and_shift(normal, weight, torch.zeros(count) if norm.bias is None else norm.bias)
 
     def instance_norm(self, x: str, factor: Tensor, shift: Tensor) -> str:
         return self.op("InstanceNormalization", x, self.weight(factor), self.weight(shift), epsilon=EPS)
 
-    def finer(self, x: str, stride: Axes) -> str:
+    def upsample(self, x: str, stride: Axes) -> str:
         """`nd.finer` to `stride` times the size: sample i lies on i * stride."""
         if max(stride) == 1:
             return x
         scales = self.weight(np.array([1, 1, *stride], np.float32))
         return self.op("Resize", x, "", scales, mode="linear", coordinate_transformation_mode="asymmetric")
 
-    def changed(self, image: str, out: str, channels: int) -> str:
+    def add_image(self, image: str, out: str, channels: int) -> str:
         """`nd.changed`."""
         start, at, end = self.weight([0]), self.weight([channels]), self.weight([2**31])
         axis = self.weight([1])
@@ -145,19 +145,19 @@ def unet(g: Graph, network: UNet, image: str) -> str:
     x = bottom = features[-1]
     strides = network.spec.strides
     for i in reversed(range(len(network.up))):
-        x = g.op("Add", g.finer(conv_norm(g, network.narrow[i], x), strides[i + 1]), features[i])
+        x = g.op("Add", g.upsample(conv_norm(g, network.narrow[i], x), strides[i + 1]), features[i])
         if network.spec.plus:
             lifted = conv_norm(g, network.plus[i], bottom)
             for stride in reversed(strides[i + 1 :]):
-                lifted = g.finer(lifted, stride)
+                lifted = g.upsample(lifted, stride)
             x = g.op("Add", x, lifted)
         x = level(g, network.up[i], x)
     out = g.conv(x, network.head)
-    return g.changed(image, out, 1) if network.spec.residual_image else out
+    return g.add_image(image, out, 1) if network.spec.residual_image else out
 
 
 def conv_norm(g: Graph, layer: Any, x: str) -> str:
-    return g.active(g.group_norm(g.conv(x, layer.conv), layer.norm), SLOPE if layer.active else None)
+    return g.activation(g.group_norm(g.conv(x, layer.conv), layer.norm), SLOPE if layer.active else None)
 
 
 def level(g: Graph, parts: Any, x: str) -> str:
@@ -177,7 +177,7 @@ def block(g: Graph, layer: Block, x: str) -> str:
         first, last = (g.weight(gate[i].weight.reshape(*gate[i].weight.shape, *point)) for i in (0, 2))
         mean = g.op("LeakyRelu", g.op("Conv", mean, first), alpha=SLOPE)
         out = g.op("Mul", out, g.op("Sigmoid", g.op("Conv", mean, last)))
-    return g.active(g.op("Add", x, out), SLOPE)
+    return g.activation(g.op("Add", x, out), SLOPE)
 
 
 def attention(g: Graph, layer: NonLocal, x: str) -> str:
@@ -217,14 +217,14 @@ def write_adain(g: Graph, x: str, norm: AdaIN, affine: Tensor) -> str:
     if not norm.frozen:
         return g.instance_norm(x, 1 + scale, shift)
     factor = (1 + scale) * (norm.var + EPS).rsqrt()
-    return g.scaled(x, factor, shift - norm.mean * factor)
+    return g.scale_and_shift(x, factor, shift - norm.mean * factor)
 
 
 def resnet(g: Graph, network: ResNetGenerator, image: str) -> str:
     net: Any = network.net
     out = g.conv(sequence(g, list(net.body), image), net.head)
     if network.spec.residual_image:
-        out = g.changed(image, out, network.spec.channels)
+        out = g.add_image(image, out, network.spec.channels)
     return g.op("Mul", out, g.weight(np.float32(2))) if network.spec.mask else out
 
 
@@ -236,8 +236,8 @@ def sequence(g: Graph, parts: list[Any], x: str) -> str:
             x = g.op("Relu", x)
         elif isinstance(part, nn.InstanceNorm2d | nn.InstanceNorm3d):
             x = plain_norm(g, part, x)
-        elif isinstance(part, nn.Sequential) and isinstance(part[0], Finer):
-            x = g.conv(g.finer(x, part[0].stride), part[1])
+        elif isinstance(part, nn.Sequential) and isinstance(part[0], Upsample):
+            x = g.conv(g.upsample(x, part[0].stride), part[1])
         else:
             x = g.conv(x, part)
     return x
@@ -247,7 +247,7 @@ def plain_norm(g: Graph, norm: Any, x: str) -> str:
     if not norm.track_running_stats:
         return g.instance_norm(x, torch.ones(norm.num_features), torch.zeros(norm.num_features))
     factor = (norm.running_var + norm.eps).rsqrt()
-    return g.scaled(x, factor, -norm.running_mean * factor)
+    return g.scale_and_shift(x, factor, -norm.running_mean * factor)
 
 
 def lookup(g: Graph, table: Lookup, x: str) -> str:

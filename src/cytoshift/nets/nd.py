@@ -23,14 +23,18 @@ class Conv3d(nn.Conv3d):
         padding = self.padding
         if any(padding) and max(self.stride) == 1:
             x, padding = F.pad(x, [n for width in reversed(padding) for n in (width, width)]), (0, 0, 0)
-        beside = self.few and x.device.type == "cpu" and (torch.is_autocast_enabled("cpu") or x.dtype == torch.bfloat16)
+        beside = (
+            self.has_few_channels
+            and x.device.type == "cpu"
+            and (torch.is_autocast_enabled("cpu") or x.dtype == torch.bfloat16)
+        )
         if beside:
             x = x.contiguous(memory_format=torch.channels_last_3d)
         out = F.conv3d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
         return out.contiguous() if beside else out  # norms are slow on such channels
 
     @property
-    def few(self) -> bool:
+    def has_few_channels(self) -> bool:
         return self.in_channels > 1 and min(self.in_channels, self.out_channels) < 16
 
 

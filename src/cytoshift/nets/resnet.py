@@ -89,7 +89,7 @@ class Residual(nn.Module):
         return add(x, self.net(x))
 
 
-class Finer(nn.Module):
+class Upsample(nn.Module):
     """Linear interpolation to `stride` times the size."""
 
     def __init__(self, stride: Axes):
@@ -100,10 +100,10 @@ class Finer(nn.Module):
         return upsample_linear(x, self.stride, tuple(n * step for n, step in zip(x.shape[2:], self.stride)))
 
 
-def upward(cin: int, cout: int, kernel: Axes, stride: Axes, up: int | str) -> nn.Module:
+def upsampling(cin: int, cout: int, kernel: Axes, stride: Axes, up: int | str) -> nn.Module:
     """(B, cin, *S) -> (B, cout, *S * stride)."""
     if up == "linear":
-        return nn.Sequential(Finer(stride), conv(cin, cout, kernel, padding="reflect"))
+        return nn.Sequential(Upsample(stride), conv(cin, cout, kernel, padding="reflect"))
     taps = tuple(int(up) if step == 2 else k for k, step in zip(kernel, stride))
     padding = tuple((k - 1) // 2 for k in taps)
     extra = tuple(int(step == 2 and k == 3) for k, step in zip(taps, stride))
@@ -120,15 +120,15 @@ class ResNetGenerator(nn.Module):
         wide = widen_kernel(spec.kernels[0], spec.stem)
         norm, levels = partial(INSTANCE_NORM[spec.ndim], track_running_stats=spec.frozen), range(1, LEVELS)
 
-        def active(layer: nn.Module, width: int) -> list[nn.Module]:
+        def activated_layers(layer: nn.Module, width: int) -> list[nn.Module]:
             return [layer, norm(width), nn.ReLU(inplace=True)]
 
-        layers = active(conv(spec.channels, widths[0], wide, padding="reflect"), widths[0])
+        layers = activated_layers(conv(spec.channels, widths[0], wide, padding="reflect"), widths[0])
         for i, (cin, cout) in zip(levels, pairwise(widths)):
-            layers += active(conv(cin, cout, spec.kernels[i], spec.strides[i], "zeros"), cout)
+            layers += activated_layers(conv(cin, cout, spec.kernels[i], spec.strides[i], "zeros"), cout)
         layers += [Residual(widths[-1], spec.kernels[-1], norm) for _ in range(spec.blocks)]
         for i, (cin, cout) in zip(reversed(levels), pairwise(reversed(widths))):
-            layers += active(upward(cin, cout, spec.kernels[i], spec.strides[i], spec.up), cout)
+            layers += activated_layers(upsampling(cin, cout, spec.kernels[i], spec.strides[i], spec.up), cout)
         head = conv(widths[0], spec.out, wide, padding="reflect", bias=True)
         self.net = nn.Sequential(OrderedDict(body=nn.Sequential(*layers), head=head))
         if spec.residual_image:

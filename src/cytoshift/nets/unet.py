@@ -260,7 +260,7 @@ class UNet(nn.Module):
         out = self.decode(self.encode(x))[1]
         return add_residual_image(x, out) if self.spec.residual_image else out
 
-    def only(self, channels: Sequence[int]) -> "UNet":
+    def keep_channels(self, channels: Sequence[int]) -> "UNet":
         """A network of its own that gives these output channels, in this order; its `spec` says what it is.
 
         Raises ValueError where the image of a `residual_image` network would not come first.

@@ -28,7 +28,7 @@ SPARED = 20  # facts are written whenever one in so many of the images is new in
 
 def account_folder(outputs: Outputs) -> Path:
     """Folder of the account."""
-    return outputs.beside("report") if outputs.single else outputs.out / "report"
+    return outputs.path_beside("report") if outputs.single else outputs.out / "report"
 
 
 class Account:
@@ -38,7 +38,7 @@ class Account:
         self.outputs, self.segmenter, self.path, self.unsaved = outputs, segmenter, account_folder(outputs) / FACTS, 0
         there = read_json(self.path)
         seconds = there.get("seconds", {})
-        finished = {v.name for v in outputs.volumes if v.name in seconds and outputs.finished(v)}
+        finished = {v.name for v in outputs.volumes if v.name in seconds and outputs.is_finished(v)}
         self.content: dict[str, Any] = {
             "kind": "segment", "started": now(), "versions": versions(), "machine": machine(),
             "options": options.model_dump(mode="json", exclude_none=True), "model": describe_model(segmenter, options),
@@ -48,7 +48,7 @@ class Account:
 
     def images(self, seconds: Mapping[Volume, Mapping[str, float]]) -> None:
         """Some images are finished; seconds: of the stages of each. What was said of other labels holds no longer."""
-        for path in (table := self.outputs.whole("trust"), table.with_suffix(".json")):
+        for path in (table := self.outputs.joint_path("trust"), table.with_suffix(".json")):
             if is_own_result(path):
                 discard(path)
         self.content["seconds"] |= {volume.name: dict(each) for volume, each in seconds.items()}

@@ -31,7 +31,7 @@ class Claims:
         self.content: dict[str, Any] = json.loads(json.dumps(request))  # as it will be read again: tuples become lists
         self.path = outputs.out / "report" / "request.json"
         if outputs.single:
-            self.path = (place := outputs.beside("request.json")).with_name(f".{place.name}")
+            self.path = (place := outputs.path_beside("request.json")).with_name(f".{place.name}")
         self.mark = request_mark(self.content)
         self.replaces: dict[str, int] = {}
         self.finished: set[str] = set()
@@ -39,13 +39,13 @@ class Claims:
     def make(self, overwrite: bool) -> None:
         """Take the place, or go on in it. Raises UserError where results of another request are there."""
         outputs = self.outputs
-        for path in outputs.labelled():
+        for path in outputs.label_paths():
             refuse_other_kind(claimed_folder(path), "::" in str(path) or path.suffix.lower() == ".zarr")
         there = self.read(overwrite)
-        changed = [] if there is None else self.changed(there)
-        labels = [claimed_folder(path) for path in outputs.labelled()]
+        changed = [] if there is None else self.list_changes(there)
+        labels = [claimed_folder(path) for path in outputs.label_paths()]
         images, old = self.images, [path for path in labels if path.exists()]
-        if there is not None and self.continued(overwrite):
+        if there is not None and self.is_continued(overwrite):
             self.replaces, self.finished = there[REPLACES], set(map(str, there[FINISHED]))
             images = there["images"] | images
             foreign = [path for path in old if not self.knows(path)]
@@ -70,20 +70,20 @@ class Claims:
             raise UserError(f"{there_already}; pass `overwrite` to replace it or another `out`")
         else:
             if there is None:
-                beside = [path for path in outputs.written() if path not in labels and not path.is_dir()]
+                beside = [path for path in outputs.written_paths() if path not in labels and not path.is_dir()]
                 own = outputs.raw is not None and [outputs.raw.path(volume) for volume in outputs.volumes]
                 refuse_foreign_files([path for path in beside if not own or path not in own], overwrite)
             images = images if there is None or outputs.single else there["images"] | images
         self.write(images)
 
-    def continued(self, overwrite: bool) -> bool:
+    def is_continued(self, overwrite: bool) -> bool:
         """Whether a call of this request was stopped here; of a folder, or has ended."""
         there = self.read(overwrite)
-        if there is None or self.changed(there):
+        if there is None or self.list_changes(there):
             return False
         return self.outputs.single or not overwrite or bool(there[REPLACES])
 
-    def changed(self, there: dict[str, Any]) -> list[str]:
+    def list_changes(self, there: dict[str, Any]) -> list[str]:
         """What is another in the request that is there; images that it has not are new ones."""
         known = {name: there["images"].get(name, origin) for name, origin in self.images.items()}
         return differences({**there, "images": known}, self.content | {"images": self.images})
@@ -132,7 +132,7 @@ class Claims:
         if self.outputs.single:
             discard(self.path)
             return
-        finished = self.finished | {self.name(claimed_folder(path)) for path in self.outputs.labelled()}
+        finished = self.finished | {self.name(claimed_folder(path)) for path in self.outputs.label_paths()}
         if self.replaces or finished != self.finished:
             self.replaces, self.finished = {}, finished
             self.write(self.images)
@@ -145,7 +145,7 @@ def change_time(path: Path) -> int:
 
 def label_name(outputs: "Outputs", place: Path) -> Path:
     """Labels as the user names them."""
-    return next(path for path in outputs.labelled() if claimed_folder(path) == place)
+    return next(path for path in outputs.label_paths() if claimed_folder(path) == place)
 
 
 def claimed_folder(path: Path) -> Path:

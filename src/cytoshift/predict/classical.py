@@ -35,7 +35,7 @@ class Classical(Settings):
     smallest: float = Field(5.0, ge=0)
 
 
-def classical(
+def segment_classically(
     image: NDArray[np.generic], voxel: Voxel, options: Classical | None = None, dark: bool = False
 ) -> NDArray[np.int32]:
     """Image (*S) of any real dtype, 2D or 3D -> labels (*S), 1..N. dark: objects are darker than what is around them.

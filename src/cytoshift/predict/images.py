@@ -58,7 +58,7 @@ def group_all(segmenter: Segmenter, outputs: Outputs) -> list[Group]:
 
 
 def group_images(outputs: Outputs, volumes: Sequence[Volume]) -> Group:
-    missing = frozenset(volume.name for volume in volumes if not outputs.finished(volume))
+    missing = frozenset(volume.name for volume in volumes if not outputs.is_finished(volume))
     return Group(outputs.of(volumes), missing)
 
 
@@ -115,5 +115,5 @@ def proofs_of(segmenter: Segmenter, volume: Volume, options: Options) -> Proofs:
     """Which ways to compute the network agree with the plain one, found out on one image for all workers."""
     raw, segmenter = volume.load(), segmenter.for_image(volume.name)
     image = measure_scale(segmenter, volume, raw)(raw)
-    Pipeline.of_image(segmenter, image, volume.voxel, options).tiled().prove()
+    Pipeline.of_image(segmenter, image, volume.voxel, options).tile_image().prove()
     return proofs(segmenter)

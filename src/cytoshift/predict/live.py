@@ -51,12 +51,12 @@ class LiveSegmentation:
         self.blocks: OrderedDict[int, list[bytes]] = OrderedDict()
 
     @property
-    def whole(self) -> bool:
+    def is_whole(self) -> bool:
         return prod(self.volume.shape) <= WHOLE
 
     @cached_property
     def grid(self) -> BlockGrid:
-        if self.whole:
+        if self.is_whole:
             return BlockGrid(self.volume.shape, self.volume.shape, (0,) * len(self.volume.shape))
         objects, _ = expected_extent(self.segmenter, self.volume.voxel)
         return BlockGrid(self.volume.shape, CHUNK[len(self.volume.shape)], tuple(n + CONTEXT for n in objects))
@@ -83,15 +83,15 @@ class LiveSegmentation:
             if number not in self.blocks:
                 if not draw:
                     return None
-                self.blocks[number] = [zlib.compress(found.tobytes(), 1) for found in self.found(number)]
+                self.blocks[number] = [zlib.compress(found.tobytes(), 1) for found in self.ids_in_block(number)]
                 if len(self.blocks) > KEPT:
                     self.blocks.popitem(last=False)
             packed = self.blocks[number]
         return [np.frombuffer(zlib.decompress(one), np.uint64).reshape(shape) for one in packed]
 
-    def found(self, number: int) -> list[Ids]:
+    def ids_in_block(self, number: int) -> list[Ids]:
         """Predict and decode a block."""
-        if self.whole:
+        if self.is_whole:
             prediction = predict(self.segmenter, self.volume, self.options)
             return [one.labels.astype(np.uint64) for one in prediction.classes.values()]
         block, pipeline = self.grid[number], self.pipeline

@@ -1,7 +1,7 @@
 """A network over an image of any size: whole where it fits, in overlapping tiles that agree where it does not.
 
 tiled = TiledNetwork(segmenter, image, tiling)    image (C, *S): normalised, on the working grid, padded
-tiled.blended()                                    (K, *S): all tiles, each blended into the next
+tiled.blend()                                    (K, *S): all tiles, each blended into the next
 tiled.predict([window, ...])                       (B, K, *T): the network over windows (C, *T) of the image
 tiled.margin                                       voxels around a box that the network has to see
 """
@@ -93,7 +93,7 @@ class TiledNetwork:
         return Cover(self.image.shape[1:], self.size, self.tiling.overlap, multiple(self.segmenter))
 
     @property
-    def whole(self) -> bool:
+    def is_one_tile(self) -> bool:
         """Whether the image goes through as one tile."""
         return len(self.cover) == 1
 
@@ -107,7 +107,7 @@ class TiledNetwork:
     @cached_property
     def way(self) -> Way:
         """The way to compute the network in this process, on this processor."""
-        return self.proven(self.statistics)
+        return self.choose_way(self.statistics)
 
     @cached_property
     def margin(self) -> tuple[int, ...]:
@@ -118,7 +118,7 @@ class TiledNetwork:
         """What a tile sees, (C, *T)."""
         return self.image[(slice(None), *self.cover[number].region)]
 
-    def proven(self, statistics: Statistics | None) -> Way:
+    def choose_way(self, statistics: Statistics | None) -> Way:
         return proven_way(self.segmenter, self.image, self.size, self.tiling.precision, statistics).way
 
     def prepare(self) -> None:
@@ -126,9 +126,9 @@ class TiledNetwork:
         assert self.way, "a way to compute is always found"
 
     def prove(self) -> None:
-        """Find out which way to compute the network is right, as `blended` would."""
-        if self.whole and not has_frozen_norms(self.segmenter.network):
-            self.proven(None)
+        """Find out which way to compute the network is right, as `blend` would."""
+        if self.is_one_tile and not has_frozen_norms(self.segmenter.network):
+            self.choose_way(None)
         else:
             self.prepare()
 
@@ -136,10 +136,10 @@ class TiledNetwork:
         """Channels (B, K, *T) of windows (C, *T) of one shape."""
         return forward(self.segmenter, windows, self.tiling.mirror, self.way, self.statistics)
 
-    def blended(self, progress: Progress | None = None) -> Image:
+    def blend(self, progress: Progress | None = None) -> Image:
         """Channels (K, *S) of the whole image: its tiles, each blended into the next."""
         cover, batch = self.cover, self.tiling.batch
-        if self.whole:
+        if self.is_one_tile:
             (out,) = predict_whole([self])
             if progress is not None:
                 progress(1, 1)
@@ -171,14 +171,14 @@ def predict_whole(networks: Sequence[TiledNetwork]) -> list[Image]:
     first = networks[0]
     own = first.statistics if has_frozen_norms(first.segmenter.network) else None
     windows = [network.window(0) for network in networks]
-    return list(forward(first.segmenter, windows, first.tiling.mirror, first.proven(own), own))
+    return list(forward(first.segmenter, windows, first.tiling.mirror, first.choose_way(own), own))
 
 
 def probabilities(segmenter: Segmenter, image: Image, tiling: Tiling, progress: Progress | None = None) -> Image:
     """Normalised image (*S) or (C, *S) on the working grid, of any size -> activated channels (K, *S)."""
     step = multiple(segmenter)
     space = image.shape[-len(step) :]
-    out = TiledNetwork(segmenter, pad_to_step(image.reshape(-1, *space), step), tiling).blended(progress)
+    out = TiledNetwork(segmenter, pad_to_step(image.reshape(-1, *space), step), tiling).blend(progress)
     return out[(slice(None), *(slice(n) for n in space))]
 
 
@@ -235,16 +235,16 @@ def forward(
     """
     device = next(segmenter.network.parameters()).device
 
-    def computed(images: Sequence[Image]) -> Image:
+    def compute_once(images: Sequence[Image]) -> Image:
         return compute(segmenter, torch.from_numpy(np.stack(images)).to(device), way, statistics)
 
     if not mirror:
-        return computed(images)
+        return compute_once(images)
     space = range(1, images[0].ndim)
     mirrorings = [axes for n in range(len(space) + 1) for axes in combinations(space, n)]
     total: Image = np.zeros(1, dtype=np.float32)
     for axes in mirrorings:
-        turned = computed([np.ascontiguousarray(np.flip(image, axes)) for image in images])
+        turned = compute_once([np.ascontiguousarray(np.flip(image, axes)) for image in images])
         total = total + np.flip(turned, tuple(axis + 1 for axis in axes))
     return np.asarray(total / len(mirrorings), dtype=np.float32)
 

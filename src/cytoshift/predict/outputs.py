@@ -75,7 +75,7 @@ class Outputs:
         self.claims = Claims(self, request)
         self.raw = None if raw is None else self.raw_files(raw, request)
         beside = [path for volume in volumes for path in self.beside_labels(volume)]
-        refuse_names([self.file, *self.labelled(), *beside])
+        refuse_names([self.file, *self.label_paths(), *beside])
 
     def of(self, volumes: Sequence[Volume]) -> "Outputs":
         """The places of some of the images, wherever a process works."""
@@ -95,18 +95,20 @@ class Outputs:
         Raises UserError where anything else is there.
         """
         if self.single:
-            clean_up(self.beside("report"))
+            clean_up(self.path_beside("report"))
         if self.raw is not None:
-            self.raw.claim(self.single and not self.claims.continued(overwrite), overwrite)
+            self.raw.claim(self.single and not self.claims.is_continued(overwrite), overwrite)
         self.claims.make(overwrite)
 
-    def written(self) -> list[Path]:
+    def written_paths(self) -> list[Path]:
         """All that is written, and folders that are replaced or removed as a whole."""
         raw = [] if self.raw is None else [self.raw.path(volume) for volume in self.volumes]
         if not self.single:
-            return [*self.labelled(), *raw, self.out / "report"]
-        beside = [self.beside(name) for name in ("objects.csv", "pairs.csv", "overview.png", "seams.json", "blocks")]
-        return [*self.labelled(), *raw, *beside, self.beside("report"), self.beside("report.html")]
+            return [*self.label_paths(), *raw, self.out / "report"]
+        beside = [
+            self.path_beside(name) for name in ("objects.csv", "pairs.csv", "overview.png", "seams.json", "blocks")
+        ]
+        return [*self.label_paths(), *raw, *beside, self.path_beside("report"), self.path_beside("report.html")]
 
     @property
     def folders(self) -> list[Path]:
@@ -118,7 +120,7 @@ class Outputs:
     def locks(self) -> list[Path]:
         return [self.file if self.single else self.out, *([] if self.raw is None else [self.raw.where])]
 
-    def labelled(self) -> list[Path]:
+    def label_paths(self) -> list[Path]:
         """Labels as they are named, of all images and classes."""
         return [self.labels(volume, name) for volume in self.volumes for name in self.classes]
 
@@ -138,9 +140,9 @@ class Outputs:
         stem, ome = self.out.stem.removesuffix(".ome"), ".ome" * self.out.stem.endswith(".ome")
         return self.out.with_name(f"{stem}.{name}{ome}{self.out.suffix}")
 
-    def finished(self, volume: Volume) -> bool:
+    def is_finished(self, volume: Volume) -> bool:
         """Whether all that was asked for of an image is there, of this request."""
-        if self.raw is not None and not self.raw.finished(volume):
+        if self.raw is not None and not self.raw.is_finished(volume):
             return False
         return all(self.claims.holds(self.labels(volume, name)) for name in self.classes)
 
@@ -152,29 +154,29 @@ class Outputs:
 
     @property
     def picture(self) -> Path:
-        return self.beside("overview.png") if self.single else self.out / "report" / "overview.png"
+        return self.path_beside("overview.png") if self.single else self.out / "report" / "overview.png"
 
     @property
     def table(self) -> Path:
-        return self.whole("objects")
+        return self.joint_path("objects")
 
     def work(self, volume: Volume) -> Path:
         """The folder of blockwise work on an image, until it is finished."""
-        return self.beside("blocks") if self.single else self.out / "report" / "blocks" / volume.name
+        return self.path_beside("blocks") if self.single else self.out / "report" / "blocks" / volume.name
 
     def seams(self, volume: Volume) -> Path:
         """The report on what faces of blocks have left."""
-        return self.beside("seams.json") if self.single else self.out / "report" / "seams" / f"{volume.name}.json"
+        return self.path_beside("seams.json") if self.single else self.out / "report" / "seams" / f"{volume.name}.json"
 
     def part(self, volume: Volume, what: str = "objects") -> Path:
         """The rows of one image; of a single image they are the table. what: "objects" or "pairs"."""
-        return self.whole(what) if self.single else self.out / "report" / what / f"{volume.name}.csv"
+        return self.joint_path(what) if self.single else self.out / "report" / what / f"{volume.name}.csv"
 
-    def whole(self, what: str) -> Path:
+    def joint_path(self, what: str) -> Path:
         """The table of all images."""
-        return self.beside(f"{what}.csv") if self.single else self.out / "report" / f"{what}.csv"
+        return self.path_beside(f"{what}.csv") if self.single else self.out / "report" / f"{what}.csv"
 
-    def beside(self, name: str) -> Path:
+    def path_beside(self, name: str) -> Path:
         return self.file.with_name(f"{self.file.stem.removesuffix('.ome')}.{name}")
 
     def write(self, volume: Volume, prediction: Prediction) -> None:
@@ -193,7 +195,7 @@ class Outputs:
         tables = [Table.read(self.part(volume, what)) for volume in self.volumes]
         joined = Table(tables[0].names, [row for table in tables for row in table.rows])
         if not self.single:
-            joined.write(self.whole(what))
+            joined.write(self.joint_path(what))
         return joined
 
 

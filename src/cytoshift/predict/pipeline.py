@@ -115,7 +115,7 @@ class Pipeline:
     def __init__(
         self, segmenter: Segmenter, grid: InMemory | Working, options: Options, network: TiledNetwork | None = None
     ) -> None:
-        self.segmenter, self.grid, self.options, self.voxel = segmenter, grid, options, grid.own
+        self.segmenter, self.grid, self.options, self.voxel = segmenter, grid, options, grid.volume_voxel
         self._network = network
 
     @classmethod
@@ -131,10 +131,10 @@ class Pipeline:
     @cached_property
     def network(self) -> TiledNetwork:
         """Over all of the image; its boxes share tiles, statistics and the way to compute."""
-        return self._network or self.tiled()
+        return self._network or self.tile_image()
 
-    def tiled(self) -> TiledNetwork:
-        image = self.grid.padded() if isinstance(self.grid, InMemory) else self.grid
+    def tile_image(self) -> TiledNetwork:
+        image = self.grid.pad() if isinstance(self.grid, InMemory) else self.grid
         return TiledNetwork(self.segmenter, image, self.options)
 
     @cached_property
@@ -165,26 +165,26 @@ class Pipeline:
         UserError : where the network gives NaN or infinite values.
         """
         space = self.grid.space if box is None else tuple(side.stop - side.start for side in box)
-        if self.grid.constant:  # nothing to see, but a network that divides by its variance sees something
+        if self.grid.is_constant:  # nothing to see, but a network that divides by its variance sees something
             return np.zeros((len(self.represent.channels), *space), dtype=np.float32)
         if isinstance(self.grid, InMemory):
             assert box is None, "an image in memory goes through as one box"
-            return self.grid.back(finite(self.tiled().blended(progress)))
+            return self.grid.to_volume_grid(refuse_nonfinite(self.tile_image().blend(progress)))
         box = tuple(slice(0, n) for n in space) if box is None else box
-        room = self.grid.needed(box)
+        room = self.grid.needed_region(box)
         seen = widen_box(room, self.network.margin, self.grid.step, self.grid.shape[1:])
         (channels,) = self.windows([seen])
         inner = np.ascontiguousarray(channels[(slice(None), *relative_region(room, seen))])
-        return self.grid.back(inner, room, box)
+        return self.grid.to_volume_grid(inner, room, box)
 
     def windows(self, regions: Sequence[Slices], grid: Working | None = None) -> NDArray[np.float32]:
         """Channels (B, K, *T) of regions of one shape of the working grid; `grid`: one that has them in memory."""
         assert isinstance(self.grid, Working), "an image in memory goes through as one box"
         grid = grid or self.grid
-        if grid.constant:
+        if grid.is_constant:
             shape = tuple(side.stop - side.start for side in regions[0])
             return np.zeros((len(regions), len(self.represent.channels), *shape), dtype=np.float32)
-        return finite(self.network.predict([grid[(slice(None), *region)] for region in regions]))
+        return refuse_nonfinite(self.network.predict([grid[(slice(None), *region)] for region in regions]))
 
     def instances(self, channels: StoredChannels) -> dict[str, Instances]:
         """Channels (K, *S) -> the objects of each class, by name."""
@@ -270,9 +270,9 @@ def channels_together(pipelines: Sequence[Pipeline], progress: Progress | None =
         return [pipelines[0].channels(progress=progress)]
     out: dict[int, NDArray[np.float32]] = {}
     alike: dict[tuple[int, ...], list[int]] = {}
-    tiled = [None if pipeline.grid.constant else pipeline.tiled() for pipeline in pipelines]
+    tiled = [None if pipeline.grid.is_constant else pipeline.tile_image() for pipeline in pipelines]
     for number, (pipeline, network) in enumerate(zip(pipelines, tiled)):
-        if network is None or not network.whole:
+        if network is None or not network.is_one_tile:
             out[number] = pipeline.channels()
         else:
             alike.setdefault(tuple(network.image.shape), []).append(number)
@@ -280,7 +280,7 @@ def channels_together(pipelines: Sequence[Pipeline], progress: Progress | None =
         for number, channels in zip(numbers, predict_whole([one for n in numbers if (one := tiled[n])])):
             grid = pipelines[number].grid
             assert isinstance(grid, InMemory), "the images of a group are in memory"
-            out[number] = grid.back(finite(channels))
+            out[number] = grid.to_volume_grid(refuse_nonfinite(channels))
     return [out[number] for number in range(len(pipelines))]
 
 
@@ -352,7 +352,7 @@ def clip_ranges(scale: Scale | Scales) -> list[tuple[float, float]]:
     return [one.clip for one in scale.each] if isinstance(scale, Scales) else [scale.clip]
 
 
-def finite(channels: NDArray[np.float32]) -> NDArray[np.float32]:
+def refuse_nonfinite(channels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Raises UserError where a network gives NaN or infinite values."""
     if not np.isfinite(channels).all():
         raise UserError("the network gives NaN or infinite values; try `precision=32`, or train the model again")

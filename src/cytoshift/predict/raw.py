@@ -57,7 +57,7 @@ class RawFiles:
         for volume in self.volumes:
             self.refuse_strangers(volume, anew, overwrite)
 
-    def finished(self, volume: Volume) -> bool:
+    def is_finished(self, volume: Volume) -> bool:
         """Whether the file of an image is there, and of this request."""
         path = self.path(volume)
         return path.exists() and made_by(path) == self.words(volume)

@@ -23,7 +23,7 @@ from ..core.errors import UserError
 from ..core.machine import processor
 from ..core.threads import torch_threads
 from ..model import Segmenter
-from ..nets.folded import is_supported, quick
+from ..nets.folded import fold, is_supported
 from ..nets.formats import computes_bf16, instructions
 from ..nets.norms import Statistics, with_statistics
 from .tiles import fit_tile, place_tiles
@@ -216,7 +216,7 @@ def prepare_network(network: nn.Module, way: Way, statistics: Statistics) -> nn.
     same = known is statistics or (not known and not statistics)  # the network has its own
     if not same or kept != way:
         if way.startswith("folded"):
-            made = quick(network, torch.bfloat16 if way == "folded bf16" else torch.float32, statistics)
+            made = fold(network, torch.bfloat16 if way == "folded bf16" else torch.float32, statistics)
         else:
             made = with_statistics(network, statistics)
         PREPARED[network] = statistics, way, made

@@ -27,37 +27,37 @@ FAR = 4  # standard deviations of the Gaussian that shrinking takes
 class InMemory:
     """A normalised image (*S) or (C, *S), and the array (C, *T) that the network sees of it.
 
-    own: voxel size of the image. voxel: of the working grid. step: what the network's input is a multiple of.
+    volume_voxel: voxel size of the image. voxel: of the working grid. step: what the network's input is a multiple of.
     """
 
     image: NDArray[np.float32]
-    own: Voxel
+    volume_voxel: Voxel
     voxel: Voxel
     step: tuple[int, ...]
 
     @cached_property
     def space(self) -> tuple[int, ...]:
         """The image's own grid, (*S)."""
-        return self.image.shape[-self.own.ndim :]
+        return self.image.shape[-self.volume_voxel.ndim :]
 
     @cached_property
-    def inside(self) -> tuple[int, ...]:
+    def extent(self) -> tuple[int, ...]:
         """The working grid without padding."""
-        return working_shape(self.space, self.own, self.voxel)
+        return working_shape(self.space, self.volume_voxel, self.voxel)
 
-    def padded(self) -> NDArray[np.float32]:
+    def pad(self) -> NDArray[np.float32]:
         """With channels and padding, (C, *T)."""
-        return pad_to_step(resample(self.image, self.inside).reshape(-1, *self.inside), self.step)
+        return pad_to_step(resample(self.image, self.extent).reshape(-1, *self.extent), self.step)
 
     @cached_property
-    def constant(self) -> bool:
+    def is_constant(self) -> bool:
         """Whether there is nothing to see."""
         return bool(self.image.min() == self.image.max())
 
-    def back(self, channels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def to_volume_grid(self, channels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Channels (K, *T) -> (K, *S) on the image's own grid, in the range that they had."""
-        inside = channels[(slice(None), *(slice(n) for n in self.inside))]
-        if self.inside == self.space:
+        inside = channels[(slice(None), *(slice(n) for n in self.extent))]
+        if self.extent == self.space:
             return inside
         return np.stack([np.clip(resample(c, self.space), c.min(), c.max()) for c in inside])
 
@@ -75,7 +75,7 @@ class Working:
     step: tuple[int, ...]
 
     @property
-    def own(self) -> Voxel:
+    def volume_voxel(self) -> Voxel:
         return self.volume.voxel
 
     @property
@@ -83,13 +83,13 @@ class Working:
         return self.volume.shape
 
     @property
-    def constant(self) -> bool:
+    def is_constant(self) -> bool:
         """Whether there is nothing to see in all of the volume."""
         scales = self.scale.each if isinstance(self.scale, Scales) else (self.scale,)
         return all(scale.gain == 0 for scale in scales)
 
     @cached_property
-    def inside(self) -> tuple[int, ...]:
+    def extent(self) -> tuple[int, ...]:
         """The working grid without padding, (*S)."""
         return working_shape(self.volume.shape, self.volume.voxel, self.voxel)
 
@@ -98,24 +98,24 @@ class Working:
         """With channels and padding, (C, *S)."""
         return (
             self.volume.channels,
-            *round_up(tuple(max(n, LEAST * m) for n, m in zip(self.inside, self.step)), self.step),
+            *round_up(tuple(max(n, LEAST * m) for n, m in zip(self.extent, self.step)), self.step),
         )
 
     @cached_property
     def ratios(self) -> tuple[float, ...]:
         """Voxels of the volume in one of the working grid."""
-        return tuple(own / new for own, new in zip(self.volume.shape, self.inside))
+        return tuple(own / new for own, new in zip(self.volume.shape, self.extent))
 
     def source(self, box: Slices) -> list[tuple[slice, ResampledAxis]]:
         """Of each axis what a box (*T) reads of the volume, and where its voxels lie in that."""
         out = []
-        for side, inside, ratio, n in zip(box, self.inside, self.ratios, self.volume.shape):
+        for side, inside, ratio, n in zip(box, self.extent, self.ratios, self.volume.shape):
             places = centres(slice(side.start, min(side.stop, inside)), ratio)
             room = surrounding_voxels(places, ratio, n)
             out.append((room, ResampledAxis(places - room.start, ratio)))
         return out
 
-    def held(self, boxes: Sequence[Slices]) -> "Working":
+    def read_boxes(self, boxes: Sequence[Slices]) -> "Working":
         """The same, with what some boxes (*T) read of the volume in memory: where they overlap, chunks are read once.
 
         Where that is more than HELD bytes, each box reads for itself.
@@ -139,17 +139,17 @@ class Working:
             )
         image = self.scale(raw).reshape(-1, *raw.shape[-len(own) :])
         drawn = np.stack([image_at(np.ascontiguousarray(channel), list(axes)) for channel in image])
-        padding = [(0, 0), *((0, s.stop - min(s.stop, n)) for s, n in zip(region[1:], self.inside))]
+        padding = [(0, 0), *((0, s.stop - min(s.stop, n)) for s, n in zip(region[1:], self.extent))]
         return np.pad(drawn, padding, mode="reflect") if any(after for _, after in padding) else drawn
 
-    def needed(self, own: Slices) -> Slices:
+    def needed_region(self, own: Slices) -> Slices:
         """The box of the working grid that a box of the volume is interpolated from."""
         out = []
-        for box, ratio, n in zip(own, self.ratios, self.inside):
+        for box, ratio, n in zip(own, self.ratios, self.extent):
             out.append(surrounding_voxels(centres(box, 1 / ratio), 1 / ratio, n))
         return tuple(out)
 
-    def back(self, channels: NDArray[np.float32], room: Slices, own: Slices) -> NDArray[np.float32]:
+    def to_volume_grid(self, channels: NDArray[np.float32], room: Slices, own: Slices) -> NDArray[np.float32]:
         """Channels (K, *room) of the working grid -> (K, *own) of the volume's own."""
         axes = []
         for box, at, ratio in zip(own, room, self.ratios):

@@ -120,8 +120,10 @@ def training_viewers(folder: Path, album: Album) -> list[dict[str, Any]]:
         title = " · ".join([*parts[:2], *parts[3:-1]])
         small = album.left > LEAST
         found.append({
-            "title": title, "last": told.last, "said": told.said(), "players": told.curves(),
-            "samples": album.sheet(sheets[-1], f"Samples of {title} at step {told.last}") if sheets and small else None,
+            "title": title, "last": told.last_step, "said": told.sentences(), "players": told.curves(),
+            "samples": (
+                album.sheet(sheets[-1], f"Samples of {title} at step {told.last_step}") if sheets and small else None
+            ),
         })  # fmt: skip
     return found
 

@@ -30,10 +30,10 @@ class TrainingLog:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def last(self) -> int:
+    def last_step(self) -> int:
         return int(self.rows[-1]["step"]) if self.rows else 0
 
-    def said(self) -> list[LogSentence]:
+    def sentences(self) -> list[LogSentence]:
         """Every sentence once."""
         plain = [(AT.sub("", note), AT.match(note)) for note in self.notes]
         count = Counter(text for text, _ in plain)

@@ -51,7 +51,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
     return {
         "kind": "Training",
         "title": folder.resolve().name,
-        "lead": lead(bool(model), title_of(about), logs[-1].last, wished, card.get("ended", "")),
+        "lead": lead(bool(model), title_of(about), logs[-1].last_step, wished, card.get("ended", "")),
         "figures": figures(first.facts, logs, settings, stages),
         "precision": facts["computed"].get("sentence", ""),
         "inputs": [
@@ -68,9 +68,9 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
         "stages": [
             {
                 "title": stage.title,
-                "said": log.said(),
+                "said": log.sentences(),
                 "players": log.curves(),
-                "last": log.last,
+                "last": log.last_step,
                 "samples": samples(stage, album),
             }
             for stage, log in zip(stages, logs)
@@ -84,7 +84,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
         "versions": flatten_settings(first.facts.get("versions", {})),
         "settings": flatten_settings({**settings, "represent": represent}),
         "methods": methods_text.training_text(
-            about, {**settings, "represent": represent}, facts, training_sizes(card), logs[-1].last
+            about, {**settings, "represent": represent}, facts, training_sizes(card), logs[-1].last_step
         ),
         "papers": copy_entries(keys_of(about, represent)),
     }
@@ -127,13 +127,13 @@ def lead(finished: bool, method: str, step: int, steps: int, ended: str) -> str:
 def figures(facts: dict[str, Any], logs: Sequence[Any], settings: dict[str, Any], stages: Sequence[Stage]) -> Any:
     """The few numbers at the top."""
     sessions = [s for stage in stages for s in stage.facts.get("sessions", [])]
-    rows = [("steps", f"{sum(log.last for log in logs):,}")]
+    rows = [("steps", f"{sum(log.last_step for log in logs):,}")]
     if count := facts.get("images", {}).get("count"):
         rows.append(("images" if count > 1 else "image", f"{count:,}"))
     if sessions:
         rows.append(("of training", format_time(sum(sum(s.get("seconds", {}).values()) for s in sessions))))
         rows.append(("peak memory", f"{max(s.get('memory_gb') or 0 for s in sessions):.2g} GB"))
-    warnings = sum(one.warning for log in logs for one in log.said())
+    warnings = sum(one.warning for log in logs for one in log.sentences())
     return [*rows, ("warnings" if warnings != 1 else "warning", str(warnings))]
 
 
@@ -157,7 +157,7 @@ def samples(stage: Stage, album: Album) -> Viewer | None:
 
 def prior_row(name: str, one: TrainingSizes) -> dict[str, Any]:
     """The sizes that a network learns from."""
-    high = one.most * 1.05 or 1.0
+    high = one.largest * 1.05 or 1.0
     edges = [high * i / 32 for i in range(33)]
     middle = format_number(one.quantile(0.5))
     return {

@@ -55,7 +55,7 @@ class TrainingSizes:
         return self.points[-1][1]
 
     @property
-    def most(self) -> float:
+    def largest(self) -> float:
         """The largest that is told of."""
         return self.points[-1][1]
 

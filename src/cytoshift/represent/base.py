@@ -101,7 +101,7 @@ class Representation(Settings):
         """Rule that joins the objects of neighbouring blocks."""
 
     @property
-    def tunable(self) -> Mapping[str, tuple[float, ...]]:
+    def tunable_thresholds(self) -> Mapping[str, tuple[float, ...]]:
         """Tunable thresholds of the decoder with the values to try, the most lenient first."""
         return {}
 
@@ -181,7 +181,7 @@ class Representation(Settings):
         Parameters
         ----------
         channels
-            (K, *S), floats in `ranges` or as `stored`.
+            (K, *S), floats in `ranges` or as `to_stored`.
 
         Returns
         -------
@@ -197,7 +197,7 @@ class Representation(Settings):
         Parameters
         ----------
         channels
-            (K, *S), floats in `ranges` or as `stored`.
+            (K, *S), floats in `ranges` or as `to_stored`.
 
         Returns
         -------
@@ -212,7 +212,7 @@ class Representation(Settings):
         Parameters
         ----------
         channels
-            (K, *S), floats in `ranges` or as `stored`.
+            (K, *S), floats in `ranges` or as `to_stored`.
 
         Returns
         -------
@@ -231,7 +231,7 @@ class Representation(Settings):
         Parameters
         ----------
         channels
-            (K, *S), floats in `ranges` or as `stored`.
+            (K, *S), floats in `ranges` or as `to_stored`.
         voxel
             Voxel size.
 
@@ -270,7 +270,7 @@ class Representation(Settings):
         """Type of the channels between network and decoder."""
         return np.dtype(np.uint8 if self.eight_bits else np.float32)
 
-    def stored(self, channels: NDArray[np.generic]) -> StoredChannels:
+    def to_stored(self, channels: NDArray[np.generic]) -> StoredChannels:
         """Channels as they are stored between network and decoder.
 
         Parameters

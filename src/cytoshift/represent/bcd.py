@@ -26,7 +26,7 @@ from .base import (
     to_eight_bits,
     to_floats,
 )  # fmt: skip
-from .distance import deepest, distances
+from .distance import distances, largest_depths
 from .frame import State
 from .quantised_watershed import Mask, Unsigned, compact_ids, flood_levels, mark_seeds
 from .signed_distance import signed_distance
@@ -75,7 +75,7 @@ class ContourRepresentation(Representation):
     papers: ClassVar[tuple[str, ...]] = ("lin2021nucmm",)
 
     @model_validator(mode="after")
-    def ordered(self) -> Self:
+    def check_order(self) -> Self:
         if self.seed_foreground < self.threshold:
             low, high = f"seed_foreground = {self.seed_foreground:g}", f"threshold = {self.threshold:g}"
             raise ValueError(f"{low} must not be below {high}")
@@ -102,7 +102,7 @@ class ContourRepresentation(Representation):
         if self.contour == "volume":
             depth = distances(labels, voxel) if depth is None else depth
             found &= (labels == 0) | (
-                depth < deepest(labels.ravel(), depth.ravel(), int(labels.max(initial=0)))[labels]
+                depth < largest_depths(labels.ravel(), depth.ravel(), int(labels.max(initial=0)))[labels]
             )
         return found
 

@@ -40,14 +40,14 @@ class Classes(Representation):
 
     @field_validator("classes")
     @classmethod
-    def named(cls, classes: dict[str, Single]) -> dict[str, Single]:
+    def check_class_names(cls, classes: dict[str, Single]) -> dict[str, Single]:
         for name in classes:
             if not name.replace("-", "").replace("_", "").isalnum():
                 raise ValueError(f"the class '{name}' names files, so it takes letters, digits, - and _ alone")
         return classes
 
     @model_validator(mode="after")
-    def known(self) -> Self:
+    def check_names(self) -> Self:
         for word, names in (
             ("weights", self.weights), ("belongs", self.belongs), ("belongs", dict.fromkeys(self.belongs.values())),
         ):  # fmt: skip

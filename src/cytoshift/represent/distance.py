@@ -50,7 +50,7 @@ def envelope(labels: NDArray[np.integer], squared: NDArray[np.float32], step: fl
                 else:
                     for i in range(first, last):
                         height[i] = squared[o, i, k]
-                    count = lower(height, vertex, start, first, last, step)
+                    count = lower_envelope(height, vertex, start, first, last, step)
                     lowest = 0
                     for i in range(first, last):
                         best = np.inf
@@ -68,7 +68,7 @@ def envelope(labels: NDArray[np.integer], squared: NDArray[np.float32], step: fl
 
 
 @njit
-def lower(
+def lower_envelope(
     height: NDArray[np.float64],
     vertex: NDArray[np.int64],
     start: NDArray[np.float64],
@@ -96,7 +96,7 @@ def lower(
 
 
 @njit
-def deepest(labels: NDArray[np.integer], depth: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+def largest_depths(labels: NDArray[np.integer], depth: NDArray[np.float32], count: int) -> NDArray[np.float32]:
     """Largest depth of each object: (count + 1,) float32, index = label; labels and depth are flat."""
     out = np.zeros(count + 1, np.float32)
     for i in range(labels.size):

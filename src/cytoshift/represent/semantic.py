@@ -54,7 +54,7 @@ class Semantic(Representation):
     }  # fmt: skip
 
     @model_validator(mode="after")
-    def ordered(self) -> Self:
+    def check_order(self) -> Self:
         if self.sure < self.threshold:
             raise ValueError(f"sure = {self.sure:g} must not be below threshold = {self.threshold:g}")
         return self

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ..core.compiled import njit
 from ..core.voxel import Voxel
-from .distance import deepest, distances, lower
+from .distance import distances, largest_depths, lower_envelope
 
 
 def signed_distance(labels: NDArray[np.int32], voxel: Voxel) -> NDArray[np.float32]:
@@ -17,7 +17,7 @@ def signed_distance(labels: NDArray[np.int32], voxel: Voxel) -> NDArray[np.float
     away than an object is deep the background is -1. Nothing is known beyond the border of the array: it is no surface.
     """
     inside = distances(labels, voxel)
-    depth = deepest(labels.ravel(), inside.ravel(), int(labels.max(initial=0)))
+    depth = largest_depths(labels.ravel(), inside.ravel(), int(labels.max(initial=0)))
     owner = labels.copy()
     squared = np.where(labels > 0, np.float32(0), np.float32(np.inf))
     for axis in reversed(range(labels.ndim)):
@@ -45,7 +45,7 @@ def nearest_object(owner: NDArray[np.int32], squared: NDArray[np.float32], step:
             for i in range(n):
                 height[i] = squared[o, i, k]
                 whose[i] = owner[o, i, k]
-            count = lower(height, vertex, start, 0, n, step)
+            count = lower_envelope(height, vertex, start, 0, n, step)
             place = 0
             for i in range(n if count > 0 else 0):
                 if height[i] == 0.0:

@@ -26,7 +26,7 @@ from .base import (
     smooth_channel,
     to_floats,
 )  # fmt: skip
-from .distance import deepest, distances
+from .distance import distances, largest_depths
 from .watershed import grow
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Ternary(Representation):
     tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {"sure": (0.35, 0.5, 0.65)}
 
     @model_validator(mode="after")
-    def ordered(self) -> Self:
+    def check_order(self) -> Self:
         low, high = self.thresholds
         if not 0 < low < high < 1:
             raise ValueError(f"thresholds {low:g} and {high:g} must rise and lie between 0 and 1")
@@ -75,7 +75,7 @@ class Ternary(Representation):
         """(*S) -> (1, *S): 0, 127/255 and 1."""
         numbered = relabel(labels)
         depth = distances(numbered, voxel)
-        largest = deepest(numbered.ravel(), depth.ravel(), int(numbered.max(initial=0)))
+        largest = largest_depths(numbered.ravel(), depth.ravel(), int(numbered.max(initial=0)))
         limit = largest / 2
         if self.edge != "half":  # depths are taken to voxel centres, the surface is half a voxel nearer
             limit = np.minimum(limit, np.float32(self.edge + min(voxel.size) / 2))

@@ -17,7 +17,7 @@ def search_thresholds(here: Any, score: Callable[[Any], float], better: float = 
     """
     reached = score(here)
     for _ in range(ROUNDS):
-        for name, values in here.tunable.items():
+        for name, values in here.tunable_thresholds.items():
             for value in values:
                 candidate = with_value(here, name, value)
                 if candidate is not None and (found := score(candidate)) > reached + better:

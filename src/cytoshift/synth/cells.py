@@ -27,7 +27,7 @@ class CellBody(Settings):
 
     @field_validator("semi_axes")
     @classmethod
-    def positive(cls, value: tuple[Range, ...]) -> tuple[Range, ...]:
+    def check_positive(cls, value: tuple[Range, ...]) -> tuple[Range, ...]:
         return tuple(refuse_descending(axis, above=0) for axis in value)
 
     @property
@@ -51,7 +51,7 @@ class Gap(Settings):
 
     @field_validator("gap")
     @classmethod
-    def ordered(cls, value: Range) -> Range:
+    def check_order(cls, value: Range) -> Range:
         if not value[0] <= value[1]:
             raise ValueError("needs low <= high; below 0, one reaches into the other")
         return value
@@ -126,7 +126,7 @@ class Cells(Settings):
 
     @field_validator("distance")
     @classmethod
-    def ordered(cls, value: Any) -> Any:
+    def check_order(cls, value: Any) -> Any:
         if isinstance(value, tuple) and not 0 <= value[0] <= value[1]:
             raise ValueError("needs 0 <= low <= high")
         return value
@@ -170,12 +170,12 @@ class Shapes(Cells):
 
     @field_validator("axes")
     @classmethod
-    def spatial(cls, value: str) -> str:
+    def check_axes(cls, value: str) -> str:
         if sorted(value) != ["x", "y", "z"]:
             raise ValueError("the axes are z, y and x in the order of the arrays, such as zyx")
         return value
 
     @field_validator("scale")
     @classmethod
-    def positive(cls, value: Range) -> Range:
+    def check_positive(cls, value: Range) -> Range:
         return refuse_descending(value, above=0)

@@ -90,7 +90,7 @@ def crowd(
     overlap = rng.uniform(*kinds.overlap)
     stretch = (1 + DENT) / (1 - np.abs(bumps[:, :, 0]).sum(axis=1))
     settle((labels, depth), (warp, rough), (centres, inverse, reach * stretch + 2 * bend, bumps), size, overlap)
-    return Crowd(whole(labels, max(8, int(0.08 * volume / np.prod(size)))), depth, centres / size - 0.5, diameter)
+    return Crowd(remove_cut(labels, max(8, int(0.08 * volume / np.prod(size)))), depth, centres / size - 0.5, diameter)
 
 
 def positions(
@@ -225,7 +225,7 @@ def shape_function(space: Any, objects: Any, size: Any, i: int, z: int, y: int, 
     return radius * factor + rough[z, y, x]
 
 
-def whole(labels: NDArray[np.int32], least: int) -> NDArray[np.int32]:
+def remove_cut(labels: NDArray[np.int32], least: int) -> NDArray[np.int32]:
     """The largest piece of each object, numbered 1..N; objects of fewer than `least` voxels are left out."""
     from scipy.ndimage import find_objects, label
 

@@ -28,7 +28,7 @@ def noise(shape: Sequence[int], cell: NDArray[np.float64], rng: np.random.Genera
     gain = 1.0
     for axis, one in enumerate(weights):
         if one is not None:
-            field = along(field, one, axis)
+            field = apply_along(field, one, axis)
             gain /= LEFT**0.5
     return field * np.float32(gain)
 
@@ -45,7 +45,7 @@ def octaves(
     return np.asarray(total / np.float32(np.sqrt(np.sum(np.square(weights)))), np.float32)
 
 
-def along(field: Float, matrix: Float, axis: int) -> Float:
+def apply_along(field: Float, matrix: Float, axis: int) -> Float:
     """A matrix (n, m) applied along an axis of m nodes."""
     return np.ascontiguousarray(np.moveaxis(np.tensordot(matrix, field, axes=(1, axis)), 0, axis))
 

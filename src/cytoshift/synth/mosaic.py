@@ -74,7 +74,7 @@ class Mosaic:
         return rng.integers(DRAWN, size=places), rng.integers(2 ** len(self.shape), size=places)
 
     @cached_property
-    def before(self) -> NDArray[np.int64]:
+    def last_ids(self) -> NDArray[np.int64]:
         """Objects of the tiles before each place: what is added to its ids."""
         objects = np.array([labels.max(initial=0) for _, labels in self.tiles])[self.layout[0]]
         return np.concatenate([[0], np.cumsum(objects)])
@@ -86,7 +86,7 @@ class Mosaic:
     @property
     def labels(self) -> "MosaicLayer":
         """Ids 1, 2 ...; of tiles that the end cuts, those outside do not occur."""
-        return MosaicLayer(self, 1, np.min_scalar_type(int(self.before[-1])))
+        return MosaicLayer(self, 1, np.min_scalar_type(int(self.last_ids[-1])))
 
     def box(self, layer: int, region: Slices, dtype: np.dtype[Any]) -> NDArray[np.generic]:
         """A box of the image (layer 0) or of the labels (1)."""
@@ -103,7 +103,7 @@ class Mosaic:
                 slice(i.start + c - r.start, i.stop + c - r.start) for i, c, r in zip(inside, corner, region)
             )
             part = tile[inside]
-            out[target] = part if layer == 0 else np.where(part > 0, part + self.before[place], 0)
+            out[target] = part if layer == 0 else np.where(part > 0, part + self.last_ids[place], 0)
         return out
 
 

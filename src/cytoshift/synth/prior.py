@@ -44,7 +44,7 @@ class SemiMajor(Settings):
 
     @field_validator("semi_major")
     @classmethod
-    def positive(cls, value: Range) -> Range:
+    def check_positive(cls, value: Range) -> Range:
         return refuse_descending(value, above=0)
 
 
@@ -72,7 +72,7 @@ class Count(Settings):
 
     @field_validator("objects")
     @classmethod
-    def ordered(cls, value: tuple[int, int]) -> tuple[int, int]:
+    def check_order(cls, value: tuple[int, int]) -> tuple[int, int]:
         if not 0 <= value[0] <= value[1]:
             raise ValueError("needs 0 <= low <= high")
         return value
@@ -193,7 +193,7 @@ class Prior(Settings):
 
     @field_validator("diameter")
     @classmethod
-    def sized(cls, value: Any) -> Any:
+    def check_size(cls, value: Any) -> Any:
         return refuse_descending(value, above=0) if isinstance(value, tuple) else value
 
     @model_validator(mode="after")

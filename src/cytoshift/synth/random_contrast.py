@@ -13,7 +13,7 @@ from scipy import ndimage
 from scipy.fft import dctn, idctn
 
 from .crowd import Crowd, Kinds, crowd
-from .fields import along, blob, linear, noise, octaves, pool_weights
+from .fields import apply_along, blob, linear, noise, octaves, pool_weights
 
 Float = NDArray[np.float32]
 BLOCK = 8  # pixels of a side of a JPEG block
@@ -58,7 +58,7 @@ class Scene(NamedTuple):
         return z, y, x
 
     @property
-    def inside(self) -> NDArray[np.bool_]:
+    def object_mask(self) -> NDArray[np.bool_]:
         return self.objects.labels > 0
 
     def width(self, low: float, high: float) -> NDArray[np.float64]:
@@ -131,7 +131,7 @@ def interior(scene: Scene, chances: Chances) -> Float:
     """What the inside of objects multiplies the light by: texture, a bright centre or rim, dark nucleoli."""
     rng, depth = scene.rng, scene.objects.depth
     factor = 1 + np.float32(rng.uniform(0, 0.35)) * scene.grain()
-    centre = np.where(scene.inside, 1 - depth, np.float32(0))
+    centre = np.where(scene.object_mask, 1 - depth, np.float32(0))
     if rng.random() < chances.profile:
         factor = factor * (1 + np.float32(rng.uniform(-0.7, 0.7)) * (centre - np.float32(0.4)))
     if rng.random() < chances.nucleoli:
@@ -140,7 +140,7 @@ def interior(scene: Scene, chances: Chances) -> Float:
     return np.asarray(np.maximum(factor, 0.15), np.float32)
 
 
-def seldom(rng: np.random.Generator, most: float) -> float:
+def rarely_large(rng: np.random.Generator, most: float) -> float:
     """A number up to `most` that is small as a rule: its median is an eighth of that."""
     return float(most * rng.random() ** 3)
 
@@ -151,13 +151,13 @@ def culture_light(scene: Scene, chances: Chances) -> tuple[Float, float]:
     base, top = rng.uniform(0.0, 0.3), float(np.exp(rng.uniform(np.log(0.15), np.log(1.5))))
     table = np.concatenate([[0], levels(scene, 0, top, chances.faintest, chances)]).astype(np.float32)
     light = np.float32(base) + table[scene.objects.labels] * interior(scene, chances)
-    rough = seldom(rng, 0.15) * min(top, 0.6)
-    return light + ~scene.inside * np.float32(rough) * scene.grain(), top
+    rough = rarely_large(rng, 0.15) * min(top, 0.6)
+    return light + ~scene.object_mask * np.float32(rough) * scene.grain(), top
 
 
 def tissue_light(scene: Scene, chances: Chances) -> tuple[Float, float]:
     """Objects in tissue: regions of several levels, a texture as strong as objects, cytoplasm around them, holes."""
-    rng, inside = scene.rng, scene.inside
+    rng, inside = scene.rng, scene.object_mask
     base, top = rng.uniform(0.15, 0.5), rng.uniform(0.1, 0.6)
     ground = np.full(scene.shape, base, np.float32)
     for _ in range(int(rng.integers(0, 4))):
@@ -166,7 +166,7 @@ def tissue_light(scene: Scene, chances: Chances) -> tuple[Float, float]:
     if rng.random() < 0.5:
         ring = ndimage.gaussian_filter(inside.astype(np.float32), scene.width(0.1, 0.35), truncate=2.5)
         ground = ground + np.float32(rng.uniform(-0.3, 0.5) * top) * np.minimum(ring / rng.uniform(0.15, 0.6), 1)
-    ground = ground + np.float32((0.02 + seldom(rng, 0.3)) * top) * scene.grain()
+    ground = ground + np.float32((0.02 + rarely_large(rng, 0.3)) * top) * scene.grain()
     if rng.random() < 0.35:
         lumen = noise(scene.shape, scene.width(1.0, 4.0), rng) > rng.uniform(0.7, 1.8)
         ground = np.where(lumen, np.float32(base * rng.uniform(0, 0.6)), ground)
@@ -183,12 +183,12 @@ def fibres(scene: Scene, light: Float, top: float) -> Float:
     else:
         ridge = np.exp(-np.square(field / np.float32(rng.uniform(0.04, 0.2))))
     gate = np.clip(noise(scene.shape, scene.width(1.0, 4.0), rng) + np.float32(rng.uniform(-0.5, 1.5)), 0, 1)
-    return light + np.where(scene.inside, np.float32(0), ridge * gate * np.float32(top * rng.uniform(0.1, 1.0)))
+    return light + np.where(scene.object_mask, np.float32(0), ridge * gate * np.float32(top * rng.uniform(0.1, 1.0)))
 
 
 def walls(scene: Scene, light: Float, top: float) -> Float:
     """Thin, broken walls, brighter than objects or dimmer: between neighbouring cells, or straight through."""
-    rng, outside = scene.rng, ~scene.inside
+    rng, outside = scene.rng, ~scene.object_mask
     width = rng.uniform(0.6, max(0.9, 0.08 * scene.objects.diameter))
     if rng.random() < 0.6 and len(scene.objects.centres) > 2:
         gap = boundary_distance(scene)
@@ -219,7 +219,7 @@ def boundary_distance(scene: Scene) -> Float:
     gap = (near[..., 1] - near[..., 0]).astype(np.float32)
     for axis, n in enumerate(scene.shape):
         if n > 1:
-            gap = along(gap, linear(n, gap.shape[axis]), axis)
+            gap = apply_along(gap, linear(n, gap.shape[axis]), axis)
     return gap
 
 
@@ -253,7 +253,7 @@ def add_stain(scene: Scene, light: Float, top: float) -> tuple[Float, float]:
     rng = scene.rng
     density = light * np.float32(rng.uniform(0.8, 2.5) / max(float(light.max()), 1e-6))
     other = np.clip(scene.grain(1.0) * np.float32(0.2) + np.float32(0.5), 0, 2) * np.float32(rng.uniform(0, 0.8))
-    other = other * ~scene.inside
+    other = other * ~scene.object_mask
     through = np.zeros_like(light)
     for share, nuclear, second in zip((0.3, 0.59, 0.11), rng.uniform(0.2, 1.2, 3), rng.uniform(0, 0.5, 3)):
         through += np.float32(share) * np.exp(-(density * np.float32(nuclear) + other * np.float32(second)))
@@ -267,7 +267,7 @@ def shade_light(scene: Scene, light: Float) -> Float:
         light = light * np.exp(noise(scene.shape, np.maximum(extent * rng.uniform(0.4, 1.2), 2), rng) * np.float32(0.3))
     if rng.random() < 0.4:
         added = noise(scene.shape, np.maximum(extent * rng.uniform(0.3, 1), 2), rng)
-        light = np.maximum(light + added * np.float32(seldom(rng, 0.3) * light.mean()), 0)
+        light = np.maximum(light + added * np.float32(rarely_large(rng, 0.3) * light.mean()), 0)
     if scene.shape[0] > 1 and rng.random() < 0.5:
         fall = np.exp(-np.linspace(0, rng.uniform(0, 1.5), scene.shape[0], dtype=np.float32))
         light = light * (fall if rng.random() < 0.5 else fall[::-1])[:, None, None]
@@ -290,14 +290,14 @@ def record_photons(scene: Scene, light: Float, top: float, chances: Chances) -> 
     for axis, factor in enumerate(factors):
         if factor > 1:
             nodes = max(round(scene.shape[axis] / factor), 1)
-            light = along(light, pool_weights(scene.shape[axis], nodes), axis)
-    shot, read = seldom(rng, 0.2 * chances.noise), seldom(rng, 0.15 * chances.noise)
+            light = apply_along(light, pool_weights(scene.shape[axis], nodes), axis)
+    shot, read = rarely_large(rng, 0.2 * chances.noise), rarely_large(rng, 0.15 * chances.noise)
     bright = np.clip(light, 0, np.float32(1.5 * top))  # on a strong background noise would hide every object
     sigma_of = np.sqrt(np.float32(shot**2 * top) * bright + np.float32((read * top) ** 2))
     light = light + sigma_of * rng.standard_normal(light.shape, dtype=np.float32)
     for axis, n in enumerate(scene.shape):
         if light.shape[axis] != n:
-            light = along(light, linear(n, light.shape[axis]), axis)
+            light = apply_along(light, linear(n, light.shape[axis]), axis)
     if rng.random() < 0.25:  # as after somebody's filter, or a resampling
         light = ndimage.gaussian_filter(light, rng.uniform(0.3, 1.0) / scene.size * [deep, 1, 1], truncate=2.5)
     return np.asarray(light, np.float32)

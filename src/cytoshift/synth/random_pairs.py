@@ -44,11 +44,11 @@ class Randomised(Settings):
 
     @field_validator("diameter")
     @classmethod
-    def sized(cls, value: Range) -> Range:
+    def check_size(cls, value: Range) -> Range:
         return refuse_descending(value, above=0)
 
     @model_validator(mode="after")
-    def ordered(self) -> "Randomised":
+    def check_order(self) -> "Randomised":
         if self.cover[0] > self.cover[1]:
             raise ValueError("cover needs low <= high")
         return self

@@ -49,7 +49,7 @@ class Log:
         if self.events:
             self.events.add(step, numbers)
         speed = f"{voxels_per_second / 1e6:.2f} Mvoxel/s"
-        if self.progress.live:
+        if self.progress.is_live:
             self.progress.update(step, f"training, step {step} of {self.steps}", speed)
         else:
             terms = " ".join(f"{k.split('/')[-1]} {v:.3g}" for k, v in numbers.items() if "/" in k)

@@ -186,7 +186,7 @@ class Run(Settings):
 
     @field_validator("method")
     @classmethod
-    def known(cls, value: str) -> str:
+    def check_names(cls, value: str) -> str:
         return known_method(value)
 
     @model_validator(mode="after")

@@ -63,7 +63,7 @@ def histogram_yx(run: Run, out: Path, quiet: bool = False) -> Shipped:
 def prepend_network(first: NetSpec | LookupSpec, weights: dict[str, Tensor]) -> Finish:
     """A network is shipped behind another one, whose weights are these."""
 
-    def chained(learnt: TrainingResult, run: Run) -> tuple[NetSpec, nn.Module]:
+    def chain_networks(learnt: TrainingResult, run: Run) -> tuple[NetSpec, nn.Module]:
         spec, network = export_network(learnt, run)
         both = ChainSpec(first=first, segment=spec)
         chain = both.build()
@@ -71,7 +71,7 @@ def prepend_network(first: NetSpec | LookupSpec, weights: dict[str, Tensor]) -> 
         chain.segment.load_state_dict(network.state_dict())
         return both, chain
 
-    return chained
+    return chain_networks
 
 
 STAGES: dict[str, Callable[[Run, Path, bool], Shipped]] = {

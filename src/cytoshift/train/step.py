@@ -87,7 +87,7 @@ def share_gradients(player: nn.Module) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
-def joint(terms: dict[str, Tensor]) -> dict[str, float]:
+def mean_terms(terms: dict[str, Tensor]) -> dict[str, float]:
     """Loss terms of the joint batch: their means over processes, all of which must ask at the same step."""
     means = torch.stack([value.float() for value in terms.values()])
     if dist.is_initialized() and dist.get_world_size() > 1:

@@ -42,7 +42,7 @@ def find_empty_masks(inputs: Samples, masks: Samples, like: Samples) -> str | No
     """Objects vanished: less than a twentieth is left of the foreground (voxels above 0) that masks ought to have, and
     of what is bright in the input, as some samples are emptier than others."""
     found, expected = share(masks), share(like)
-    if found < FEW * min(expected, float((inputs > halfway(inputs)).mean())):
+    if found < FEW * min(expected, float((inputs > middle_level(inputs)).mean())):
         return f"objects vanish: {found:.2%} of the masks is foreground, {expected:.1%} expected"
     return None
 
@@ -58,7 +58,7 @@ def find_full_masks(inputs: Samples, masks: Samples, like: Samples, expected: fl
     found, usual = share(masks), share(like)
     if 1 - found < 0.1 * (1 - usual):
         return f"background became objects: {found:.1%} of the masks is foreground, {usual:.1%} expected"
-    bright = float((inputs > halfway(inputs)).mean())
+    bright = float((inputs > middle_level(inputs)).mean())
     if found > max(MANY * usual, 2 * bright):
         return f"objects are invented: {found:.1%} of the masks is foreground, {usual:.1%} expected"
     agree = agreement(inputs, masks)
@@ -125,8 +125,8 @@ def share(masks: Samples) -> float:
 def contrast(inputs: Samples, outputs: Samples, like: Samples) -> float:
     """How much brighter the outputs are where the inputs are bright, as a part of how much brighter bright voxels are
     among `like`; 0 where inputs or `like` are constant."""
-    usual = contrast_step(like, like > halfway(like))
-    return contrast_step(outputs, inputs > halfway(inputs)) / usual if usual > 0 else 0.0
+    usual = contrast_step(like, like > middle_level(like))
+    return contrast_step(outputs, inputs > middle_level(inputs)) / usual if usual > 0 else 0.0
 
 
 def contrast_step(values: Samples, inside: NDArray[np.bool_]) -> float:
@@ -136,7 +136,7 @@ def contrast_step(values: Samples, inside: NDArray[np.bool_]) -> float:
     return float(values[inside].mean() - values[~inside].mean())
 
 
-def halfway(values: Samples) -> float:
+def middle_level(values: Samples) -> float:
     """Otsu's threshold."""
     from skimage.filters import threshold_otsu
 

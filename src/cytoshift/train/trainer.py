@@ -43,7 +43,7 @@ from .run_folder import claim_settings, differences
 from .run_settings import Run
 from .shared_memory import check_shared_memory
 from .ship import SnapshotFolder, TrainingResult
-from .step import DivergenceError, Mean, joint, optimizers, rate, train_step
+from .step import DivergenceError, Mean, mean_terms, optimizers, rate, train_step
 
 SHEET = 4  # samples that are looked at again and again
 LAST, GOOD = "last.pt", "good.pt"
@@ -144,7 +144,7 @@ class Trainer:
                     terms = train_step(self.method, self.optimizers, batch, progress, self.learnt.cast)
             except DivergenceError as error:
                 if train.on_failure == "warn":
-                    raise UserError(self.diverged(error.term)) from None
+                    raise UserError(self.describe_divergence(error.term)) from None
                 broken = Symptom("divergence", error.term, "the loss is not a number any more")
                 log.say(f"warning at step {self.step}: {broken.sentence}")
                 return broken
@@ -216,7 +216,7 @@ class Trainer:
 
     def row(self, terms: dict[str, Tensor], lr: float, log: Log) -> dict[str, float]:
         """Loss terms of the joint batch, and how fast it goes."""
-        numbers, elapsed = joint(terms), time.monotonic() - self.began
+        numbers, elapsed = mean_terms(terms), time.monotonic() - self.began
         seconds = (elapsed - self.marked[1]) / max(self.step - self.marked[0], 1)
         self.marked = (self.step, elapsed)
         voxels = self.train.batch * self.fabric.world_size * math.prod(self.settings.patch)
@@ -320,7 +320,7 @@ class Trainer:
     def build(self, attempt: int = 0) -> Method:
         return build(self.settings, self.working, self.volumes[0].channels, attempt)
 
-    def diverged(self, term: str) -> str:
+    def describe_divergence(self, term: str) -> str:
         cure = "train.precision=32" if self.precision != "32" else f"train.lr={self.train.lr / 2:g}"
         return (
             f"loss term {term} is not a number at step {self.step}; {self.folder / LAST} is intact, go on in another "

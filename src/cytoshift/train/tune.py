@@ -2,7 +2,7 @@
 
 The network sees the source as it will see the target (Method.source_domain_network): of CySGAN, drawn in the target's
 look. The truth of the target is never asked for. What is tuned, and between which values, the representation says
-(`tunable`).
+(`tunable_thresholds`).
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,9 @@ class TunedThresholds:
 
     def sentence(self, former: RepresentationSettings) -> str:
         old, new = settings_of(former), settings_of(self.represent)
-        changed = ", ".join(f"{k} {old[k]:g} -> {new[k]:g}" for k in self.represent.tunable if old[k] != new[k])
+        changed = ", ".join(
+            f"{k} {old[k]:g} -> {new[k]:g}" for k in self.represent.tunable_thresholds if old[k] != new[k]
+        )
         return (
             f"thresholds tuned on the source: {changed or 'all kept'}; PQ there {self.before:.3f} -> {self.after:.3f}"
         )
@@ -69,7 +71,7 @@ def tune(network: nn.Module, source: LabelledPairs | DrawnImages, represent: Rep
 
 def most_lenient(represent: RepresentationSettings) -> RepresentationSettings:
     """Every threshold at the value that asks least of the network, which comes first."""
-    values = {name: values[0] for name, values in represent.tunable.items()}
+    values = {name: values[0] for name, values in represent.tunable_thresholds.items()}
     return parse(type(represent), settings_of(represent) | values, "lenient thresholds")
 
 

@@ -90,13 +90,13 @@ def predict_views(
     image, clip = scale(raw), clip_ranges(scale)[0]
     views = [View(), *(view for group in VIEWS.values() for view in group)]
 
-    def drawn(number: int, view: View) -> Image:
+    def view_channels(number: int, view: View) -> Image:
         seen = view.image(image, len(volume.axes), clip)
         step = lambda done, total: told((number + done / total) / len(views))
         pipeline = Pipeline.of_image(segmenter, seen, view.voxel(volume.voxel), options)
-        return view.back(pipeline.channels(progress=step))
+        return view.undo(pipeline.channels(progress=step))
 
-    first, *others = (drawn(number, view) for number, view in enumerate(views))
+    first, *others = (view_channels(number, view) for number, view in enumerate(views))
     rest = iter(others)
     return ViewPredictions(image, first, {name: [next(rest) for _ in group] for name, group in VIEWS.items()})
 

@@ -57,7 +57,7 @@ def judge_image(
         mine = {name: np.asarray(one.array[box.read]) for name, one in labels.items()}
         seen = predict_views(segmenter, part, scale=scale, told=share_of_progress(told, number, len(chosen)))
         for name, one in judge(segmenter, part, mine, seen).items():
-            out[name].append(JudgedLabels.of(part, name, one).within(box))
+            out[name].append(JudgedLabels.of(part, name, one).crop(box))
     return [join_boxes(volume, name, each) for name, each in out.items()]
 
 

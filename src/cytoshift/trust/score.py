@@ -55,7 +55,7 @@ class Map(Settings):
         inside = np.clip(given, 0, self.high)
         return np.asarray(1 / (1 + np.exp(-(self.offset + inside @ np.array(self.weights)))))
 
-    def outside(self, given: Mapping[str, float]) -> tuple[str, ...]:
+    def out_of_range(self, given: Mapping[str, float]) -> tuple[str, ...]:
         """The criteria that are lower than anything calibrated, in words."""
         return tuple(
             f"{name} {given[name]:.2f} below {low:.2f}"
@@ -82,7 +82,7 @@ class Score:
     high: float
     outside: tuple[str, ...] = ()
 
-    def short(self) -> str:
+    def short_sentence(self) -> str:
         """For a line of a list."""
         if self.outside:
             return f"no statement ({', '.join(self.outside)})"
@@ -122,7 +122,7 @@ def score(criteria: Mapping[str, float], objects: int, calibration: Calibration 
     value = float(way(np.array([[given[name] for name in way.criteria]]))[0])
     low, high = (float(np.clip(value + shift, 0, 1)) for shift in way.spread)
     few = (f"only {objects} object{'s' * (objects > 1)}",) if objects < FEWEST else ()
-    return Score(value, low, high, few + way.outside(given))
+    return Score(value, low, high, few + way.out_of_range(given))
 
 
 def weakest_criterion(images: Sequence[Mapping[str, float]]) -> str | None:

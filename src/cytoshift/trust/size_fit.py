@@ -118,7 +118,7 @@ def fit(
         words = f"{side} objects {diameter:.3g} {volumes[0].voxel.unit} across, as given"
         return Fit(fit_segmenter(segmenter, volumes, diameter, side), words, diameter, side)
     assert seen is not None, "what is not given was measured"
-    return best(segmenter, volumes, seen, side, told)
+    return choose_size(segmenter, volumes, seen, side, told)
 
 
 def measure_objects(
@@ -144,7 +144,7 @@ def refuse_others(segmenter: Segmenter, volumes: Sequence[Volume]) -> None:
             )
 
 
-def plausible(seen: Measurement) -> list[float]:
+def plausible_sizes(seen: Measurement) -> list[float]:
     """Diameters that are worth a try, the most plausible first."""
     outlined, characteristic = seen.whole_diameters[50], seen.evidence["characteristic_diameter"]
     apart = max(outlined / characteristic, characteristic / outlined) if characteristic else 1.0
@@ -154,7 +154,9 @@ def plausible(seen: Measurement) -> list[float]:
     return [outlined, outlined / AROUND, outlined * AROUND]
 
 
-def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, polarity: Polarity, told: Told) -> Fit:
+def choose_size(
+    segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, polarity: Polarity, told: Told
+) -> Fit:
     """The model at the diameter that images and results agree on.
 
     The objects that the model finds on a part of the images are measured: the network tells nuclei from walls and
@@ -163,7 +165,7 @@ def best(segmenter: Segmenter, volumes: Sequence[Volume], seen: Measurement, pol
     objects that are found with it are measured again. Last, in volumes, the model looks more closely: where it then
     finds much smaller objects, those before had been several in one.
     """
-    sizes, unit = plausible(seen), seen.unit
+    sizes, unit = plausible_sizes(seen), seen.unit
     parts = sample(volumes, sizes[0] / float(segmenter.diameter or 1))
     words = f"{polarity} objects {sizes[0]:.3g} {unit} across, measured with a confidence of {seen.confidence:.2f}"
     scores: dict[float, float] = {}

@@ -103,7 +103,7 @@ def select(
     candidates = [replace(one, others=agreement_with_others(i, candidates)) for i, one in enumerate(candidates)]
     best = max(reversed(candidates), key=lambda one: one.score.value)
     model = Segmenter.load(best.path, device)
-    if not decode or not model.representation.tunable:
+    if not decode or not model.representation.tunable_thresholds:
         return Choice(best, candidates, model, best.score, {})
     return tune_thresholds(best, candidates, model, volumes)
 
@@ -142,14 +142,14 @@ def tune_thresholds(
     """The best state with the thresholds that give it the best score; what the network draws is drawn once."""
     seen: list[ViewPredictions] = [predict_views(model, volume) for volume in volumes]
 
-    def reached(represent: Any) -> Score:
+    def score_of(represent: Any) -> Score:
         decoder = replace(model, representation=represent)
         return total_score([judge(decoder, volume, seen=one, redraw=False) for volume, one in zip(volumes, seen)])
 
-    chosen, _ = search_thresholds(model.representation, lambda represent: reached(represent).value, GAIN)
+    chosen, _ = search_thresholds(model.representation, lambda represent: score_of(represent).value, GAIN)
     before, after = model.representation.model_dump(), chosen.model_dump()
-    moved = {name: (before[name], after[name]) for name in chosen.tunable if before[name] != after[name]}
-    return Choice(best, candidates, replace(model, representation=chosen), reached(chosen), moved)
+    moved = {name: (before[name], after[name]) for name in chosen.tunable_thresholds if before[name] != after[name]}
+    return Choice(best, candidates, replace(model, representation=chosen), score_of(chosen), moved)
 
 
 def write(choice: Choice, out: Path) -> Path:

@@ -69,7 +69,7 @@ class JudgedLabels:
         """Of the image that was looked at."""
         return self.voxels / prod(self.volume.shape)
 
-    def within(self, box: Block) -> "JudgedLabels":
+    def crop(self, box: Block) -> "JudgedLabels":
         """What is of a box, from what was found where it reads: places are the image's, one row of blocks is it."""
         low, high = (np.array([getattr(side, end) for side in box.write]) for end in ("start", "stop"))
         place = self.place + [side.start for side in box.read]

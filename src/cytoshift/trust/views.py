@@ -33,7 +33,7 @@ class View:
         """What the network is to take the voxels for, so that objects seem so many times as large."""
         return Voxel(tuple(s * self.zoom for s in voxel.size), voxel.unit)
 
-    def back(self, channels: Image) -> Image:
+    def undo(self, channels: Image) -> Image:
         """Channels (K, *S) drawn of the view, as of the image itself."""
         return np.ascontiguousarray(np.flip(channels, self.flip))
 

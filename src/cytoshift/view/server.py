@@ -117,11 +117,11 @@ class Server:
             now.selected_layer.visible = False
         arrived, answers = threading.Event(), list[Any]()
 
-        def answered(answer: Any) -> None:
+        def keep_answer(answer: Any) -> None:
             answers.append(answer.screenshot)
             arrived.set()
 
-        self.viewer.async_screenshot(answered)
+        self.viewer.async_screenshot(keep_answer)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
             window = f"--window-size={size[0]},{size[1]}"
             start = write_redirect(Path(profile), self.url)

@@ -53,7 +53,7 @@ class TiffArray:
                 return np.array(whole[region])
             if all(s.indices(n) == (0, n, 1) for s, n in zip(region, self.shape)):
                 return series.asarray(level=self.level, squeeze=False)
-            array = self.chunked(series)
+            array = self.as_zarr(series)
             with limit_concurrency(array):
                 return np.asarray(array[region])
 
@@ -61,14 +61,14 @@ class TiffArray:
     def chunks(self) -> tuple[int, ...] | None:
         with open_tiff(self.path) as file:
             series = file.series[self.series]
-            return None if self.is_mappable(series) else tuple(self.chunked(series).chunks)
+            return None if self.is_mappable(series) else tuple(self.as_zarr(series).chunks)
 
     def is_mappable(self, series: tifffile.TiffPageSeries) -> bool:
         """Whether the voxels lie in the file as they would in memory."""
         page = series.levels[self.level].keyframe
         return bool(page.is_memmappable and self.level == 0 and series.dataoffset is not None)
 
-    def chunked(self, series: tifffile.TiffPageSeries) -> zarr.Array:
+    def as_zarr(self, series: tifffile.TiffPageSeries) -> zarr.Array:
         """The series by its tiles. Strips are many and small: small pages are one chunk, of large ones each strip."""
         page = series.levels[self.level].keyframe
         mode = "strile" if page.is_tiled or page.nbytes > PAGE else "page"

@@ -27,14 +27,14 @@ class VendorArray:
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         with explain_read_errors(self.path):
-            return np.asarray(self.lazy()[region].compute(scheduler="synchronous"))
+            return np.asarray(self.dask_array()[region].compute(scheduler="synchronous"))
 
     @property
     def chunks(self) -> tuple[int, ...]:
         with explain_read_errors(self.path):
-            return tuple(map(int, self.lazy().chunksize))
+            return tuple(map(int, self.dask_array().chunksize))
 
-    def lazy(self) -> Any:
+    def dask_array(self) -> Any:
         """dask's view of the scene, by the planes that its reader takes out of the file."""
         reader = open_reader(self.path)
         reader.set_scene(self.scene)

@@ -136,10 +136,10 @@ class Job:
     def stored_channels(self, channels: slice, region: Slices) -> StoredChannels:
         """Some channels (K, *region) on the volume's grid: tiles laid over each other, in their order, whatever the
         region."""
-        if self.working.inside == self.plan.shape:
+        if self.working.extent == self.plan.shape:
             return self.blend_tiles(channels, region, self.represent.stored_dtype)
-        room = self.working.needed(region)
-        back = self.working.back(self.blend_tiles(channels, room, np.dtype(np.float32)), room, region)
+        room = self.working.needed_region(region)
+        back = self.working.to_volume_grid(self.blend_tiles(channels, room, np.dtype(np.float32)), room, region)
         return np.asarray(round_sums(back.ravel()).reshape(back.shape)) if self.represent.eight_bits else back
 
     def blend_tiles(self, channels: slice, room: Slices, kind: np.dtype[Any]) -> NDArray[Any]:
@@ -165,7 +165,7 @@ class Job:
         """Of the volume, what is kept of the labels of a block."""
         return self.grid.grow(block.write, self.plan.reach)
 
-    def stored(self, part: int, number: int, region: Slices) -> NDArray[np.int32]:
+    def read_labels(self, part: int, number: int, region: Slices) -> NDArray[np.int32]:
         """Labels of a block in a region of the volume that lies in its room."""
         block = self.grid[number]
         inside = relative_region(region, self.room(block))

@@ -32,7 +32,7 @@ def links(job: Job, part: int, rule: Link, number: int) -> NDArray[np.uint64]:
     mine = owned_labels(job, part, number)
     for other in grid.later_neighbours(number):
         slab = grid.interface(grid[number], grid[other], reach)
-        pairs = RULES[rule](job.stored(part, number, slab), job.stored(part, other, slab))
+        pairs = RULES[rule](job.read_labels(part, number, slab), job.read_labels(part, other, slab))
         theirs = owned_labels(job, part, other)
         pairs = pairs[np.isin(pairs[:, 0], mine) & np.isin(pairs[:, 1], theirs)]
         found.append(np.stack([name_of(number, pairs[:, 0]), name_of(other, pairs[:, 1])], axis=1))

@@ -81,11 +81,11 @@ def damaged_as_error(job: Job) -> Iterator[None]:
 def predict(job: Job, number: int) -> None:
     """(1) The channels of a group of tiles."""
     todo, batch = job.tiles_of(number), job.plan.options.batch
-    grid = job.working.held([job.cover[tile].region for tile in todo])
+    grid = job.working.read_boxes([job.cover[tile].region for tile in todo])
     for first in range(0, len(todo), batch):
         group = todo[first : first + batch]
         for tile, channels in zip(group, job.pipeline.windows([job.cover[one].region for one in group], grid)):
-            job.channels[tile] = job.represent.stored(channels)
+            job.channels[tile] = job.represent.to_stored(channels)
 
 
 def decode(job: Job, number: int) -> None:
@@ -126,7 +126,7 @@ def write(job: Job, number: int) -> None:
     block = job.grid[number]
     for place, store in enumerate(job.stores):
         names = load(job.file("merged", place, number)).astype(store.dtype)
-        store[block.write] = names[job.stored(place, number, block.write)]
+        store[block.write] = names[job.read_labels(place, number, block.write)]
 
 
 def audit(job: Job, number: int) -> None:
