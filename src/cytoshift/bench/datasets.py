@@ -58,7 +58,7 @@ class LabelledFiles:
 
     @property
     def single_class(self) -> ImageSource:
-        """Of the one class that there is."""
+        """The ids of the only class."""
         return self.by_class[""]
 
 

@@ -47,7 +47,7 @@ def name_flags(sentence: str) -> str:
 
 
 class Messages(logging.Handler):
-    """What the rooms have to say, on stderr: sentences as they are, warnings with the name of the program."""
+    """Prints the messages of all rooms on stderr: sentences as they are, warnings with the name of the program."""
 
     def emit(self, record: logging.LogRecord) -> None:
         warned = "cytoshift: " * (record.levelno >= logging.WARNING)

@@ -57,7 +57,7 @@ def refuse_places(
 def room(pairs: "Sequence[tuple[Volume, Volume]]", left: float, asked: bool) -> bool:
     """Whether a report, which takes images whole, fits into so many bytes.
 
-    Where it does not, that is said, and a UserError where it was `asked` for.
+    If it does not fit, a message says so; if it was `asked` for, this is a UserError.
     """
     largest = max(WHOLE * (one.array.nbytes + other.array.nbytes) for one, other in pairs)
     if largest <= left:

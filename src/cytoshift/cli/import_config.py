@@ -46,6 +46,6 @@ def import_config(
 
 
 def refuse_settings(out: Path, overwrite: bool) -> None:
-    """Settings are changed by hand, so that nobody's are replaced without being asked."""
+    """People change settings by hand, so a file is replaced only with --overwrite."""
     if out.exists() and not overwrite:
         raise UserError(f"{out} already exists; pass --overwrite to replace it or another -o")

@@ -273,7 +273,7 @@ def refuse_places(out: Path, raw: Path | None, source: "ImageSource", model: Pat
 
 
 def describe_kept(outputs: "Outputs") -> str:
-    """What there is where the command was stopped."""
+    """Says how many images are finished when the command is stopped."""
     count, every = sum(map(outputs.is_finished, outputs.volumes)), len(outputs.volumes)
     return f"{count} of {every} images {'is' if count == 1 else 'are'} finished, the same command goes on"
 

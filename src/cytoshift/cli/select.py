@@ -1,4 +1,4 @@
-"""cytoshift select: of the states of a training the one that is best on raw images, without a label."""
+"""cytoshift select: chooses the state of a training that is best on raw images, without labels."""
 
 from pathlib import Path
 from typing import Annotated

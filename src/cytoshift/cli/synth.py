@@ -192,7 +192,7 @@ def sample_name(preset: str, index: int, number: int) -> str:
 def views(
     image: "NDArray[np.uint8] | NDArray[np.uint16]", labels: "NDArray[np.int32]", voxel: "Voxel"
 ) -> "list[NDArray[np.uint8] | None]":
-    """One row of the contact sheet."""
+    """One row of the contact sheet (a page of small pictures)."""
     from ..core.voxel import Voxel
     from ..draw import colour_labels, outline, plane, thumbnail
 

@@ -63,7 +63,7 @@ COARSE = 3.0  # a coarse z is stretched at most by this
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What is known of a set of images before anything was learnt."""
+    """Measurements of a set of images, before any training."""
 
     source: ImageSource
     volumes: list[Volume]

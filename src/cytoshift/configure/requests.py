@@ -23,7 +23,7 @@ Labels = str | Path | Mapping[str, str | Path]  # files of one class, or of seve
 
 
 class Requests(Settings):
-    """What is asked of a run besides its method and its images.
+    """What the user wants of a run, besides its method and its images.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def configure(
     requests
         See `Requests`.
     progress
-        Is told how many images are measured, and of how many.
+        Is called with the number of measured images and that of all.
 
     Raises
     ------

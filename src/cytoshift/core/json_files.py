@@ -23,8 +23,8 @@ def write_json(path: Path, content: Any) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A mapping from a file; empty where there is none, or none that can be read: what is told of a result is not
-    worth its failure."""
+    """A mapping from a file; empty if there is none, or none that can be read, as a result must not fail because of the
+    notes beside it."""
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):

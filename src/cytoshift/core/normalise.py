@@ -38,7 +38,7 @@ class Scale:
 
 
 class Normalisation(Settings):
-    """How raw intensities are brought to the range the networks see.
+    """How raw intensities are scaled to the range of the networks.
 
     kind: percentile (low..high percentile -> [-1, 1]), minmax (-> [-1, 1]), range (the intensities low..high ->
         [-1, 1]: nothing is measured) or zscore (clipped at +-`reach` sigma).

@@ -1,4 +1,4 @@
-"""Random streams by name: what one part draws never depends on how much another part has drawn."""
+"""Random streams by name: the numbers of one part never depend on how many numbers another part has drawn."""
 
 import hashlib
 

@@ -107,7 +107,7 @@ def defer_signals(quiet: bool = False) -> Iterator[None]:
 
 @contextmanager
 def explain_stop(words: Callable[[], str]) -> Iterator[None]:
-    """What a command says of its results when it is stopped."""
+    """The sentence about kept results that a command prints when it is stopped."""
     try:
         yield
     except StopRequest as stop:

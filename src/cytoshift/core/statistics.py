@@ -40,7 +40,7 @@ class Sliceable(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class PartialStatistics:
-    """What is known of some voxels; parts of different voxels add up."""
+    """Counts of some voxels; parts of different voxels add up."""
 
     counts: NDArray[np.int64]  # (bins that are looked into, BINS)
     moments: NDArray[np.float64]  # (3,): number, mean and sum of squared differences to it

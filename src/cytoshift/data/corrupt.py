@@ -1,4 +1,4 @@
-"""What goes wrong between a specimen and its image, and how often a network is shown it.
+"""Artefacts of electron microscopy, and how often a network sees each of them.
 
 A corruption is a frozen set of sampled numbers; called with an image it gives a new one, the same one every time. The
 recipe is that of PyTorch Connectomics, which CySGAN was trained with (III-D2): parts are missing, moved, noisy or

@@ -87,7 +87,7 @@ def set_name(files: tuple[Path, ...]) -> str:
 
 
 def is_image(path: Path) -> bool:
-    """A file with a suffix that can be read, or a Zarr folder; hidden files are nobody's images."""
+    """A file with a suffix that can be read, or a Zarr folder; hidden files are not images."""
     if path.name.startswith(".") or path.name.endswith(BYPRODUCTS):
         return False
     if path.is_dir():

@@ -127,5 +127,5 @@ def read_ngff(group: Any) -> dict[str, Any]:
 
 
 def add_ngff(group: Any, metadata: dict[str, Any]) -> None:
-    """Add to what NGFF says of a group; what stood under the same keys is replaced."""
+    """Add to what NGFF says of a group; values of the same keys are replaced."""
     group.attrs.update(metadata if version_of(group) == "0.4" else {"ome": {**read_ngff(group), **metadata}})

@@ -1,4 +1,4 @@
-"""What a file says of one array in it, before the user has declared anything about it."""
+"""The metadata that a file has for one of its arrays, before the user has declared anything."""
 
 import struct
 import unicodedata

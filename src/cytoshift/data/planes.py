@@ -15,7 +15,7 @@ LONGEST = 2048  # voxels read along each axis of a plane
 def plane_of(volume: Volume, z: int | None = None) -> tuple[NDArray[np.generic], Voxel]:
     """One plane (Y, X), or (C, Y, X) of several channels, and the size of its pixels; nothing else is read.
 
-    z: its number; None: the middle one. Of an image longer than LONGEST every so manieth voxel is read.
+    z: its number; None: the middle one. In an image longer than LONGEST, voxels are read at equal distances.
     """
     step = max(-(-max(volume.shape[-2:]) // LONGEST), 1)
     here = () if volume.axes == "yx" else (volume.shape[0] // 2 if z is None else z,)

@@ -52,7 +52,7 @@ def build_pyramid(
 
 
 def block_mode(labels: NDArray[np.generic], steps: tuple[int, ...]) -> NDArray[np.generic]:
-    """The most frequent id of every block of `steps` voxels; of ids that are equally frequent, the first in C order.
+    """The most frequent id of every block of `steps` voxels; if several are equally frequent, the first one in C order.
 
     Steps along axes before the last three are 1.
 

@@ -77,7 +77,7 @@ class CountingEngine:
         return total
 
     def key(self, look: StatisticsPass, arrays: Sequence[Sliceable], count: int) -> str:
-        """What has to be the same for a pass to go on."""
+        """A pass continues only if this is the same."""
         return json.dumps([self.origin, look.wide, look.bins, count, *(fingerprint(array) for array in arrays)])
 
 

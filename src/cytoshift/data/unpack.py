@@ -140,7 +140,7 @@ def read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
 
 
 def member_target(data: Public, member: str) -> str | None:
-    """Where a member of an archive goes; None for those that nobody needs."""
+    """Where a member of an archive goes; None for members that are not needed."""
     for rule in data.rules:
         if found := re.fullmatch(rule.match, member):
             name = found.expand(rule.to)
@@ -154,7 +154,7 @@ def is_converted(data: Public, member: str) -> bool:
 
 
 def convert_member(data: Public, member: str, content: bytes) -> bytes:
-    """What has to be another than it is stored."""
+    """Files that must be changed when they are unpacked."""
     if data.flip and re.fullmatch(data.flip, member):
         return flip_y(content)
     if data.grey and re.fullmatch(data.grey, member):

@@ -67,7 +67,7 @@ def fill_holes(labels: NDArray[L], voxel: Voxel, max_size: float = np.inf, per_s
 
 
 def fill_holes_in_place(labels: NDArray[np.integer], voxel: Voxel, max_size: float = np.inf) -> NDArray[np.int32]:
-    """`fill_holes` of labels that nobody else holds: in place, where they are of 32 bits and lie in C order."""
+    """`fill_holes` of labels that may be changed in place: in place, where they are of 32 bits and lie in C order."""
     refuse_other_axes(labels, voxel)
     own = np.ascontiguousarray(labels, dtype=np.int32)
     if own.size:

@@ -27,7 +27,7 @@ class Batch(NamedTuple):
 
 
 class Levels(Backbone):
-    """How much the features of each level of the encoder are brought together.
+    """How much the features of each level of the encoder are aligned.
 
     lambdas: a weight per level, finest first; a zero switches a level off, (0, 0, 1) leaves the bottleneck alone. None:
     `bottleneck` at the bottleneck, half as much with every level towards the image.

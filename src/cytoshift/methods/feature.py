@@ -1,5 +1,5 @@
-"""Feature-level adaptation after Tsai et al. (2018), as CySGAN's authors set it up: what the U-Net sees and says of the
-unlabelled domain shall look like what it sees and says of the labelled one.
+"""Feature-level adaptation after Tsai et al. (2018), as CySGAN's authors set it up: features and outputs of the U-Net
+for the unlabelled domain should look like those for the labelled one.
 
     z_x, s_x = f(x)     z_y, s_y = f(y)       z at the bottleneck and at the last level of the decoder
 

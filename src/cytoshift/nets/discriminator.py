@@ -12,7 +12,7 @@ from .unet import widen_kernel
 
 
 class DiscriminatorSpec(Settings):
-    """What a discriminator is built from: `for_voxel` derives it, `cysgan` and `patchgan` are those of the papers.
+    """The description of a discriminator: `for_voxel` derives it, `cysgan` and `patchgan` are those of the papers.
 
     widths, kernels, strides: per layer; kernels and strides have one number per axis. last: kernel of the layer that
         scores. norm_first: instance norm in the first layer too, which takes away how bright an image is.

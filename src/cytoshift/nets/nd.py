@@ -112,12 +112,12 @@ def conv(
 
 
 def relu(x: Tensor) -> Tensor:
-    """ReLU of what nobody else needs; in place where no gradient is asked for."""
+    """ReLU of a tensor that is not needed afterwards; in place where no gradient is asked for."""
     return F.relu(x, inplace=not torch.is_grad_enabled())
 
 
 def add(x: Tensor, new: Tensor) -> Tensor:
-    """x + new; in the place of `new`, which nobody else needs, where no gradient is asked for."""
+    """x + new; in place of `new`, which is not needed afterwards, if no gradient is computed."""
     return x + new if torch.is_grad_enabled() or x.dtype != new.dtype else new.add_(x)
 
 

@@ -1,4 +1,4 @@
-"""What a shipped network is built from: frozen data, so that a model file needs no training code."""
+"""The description from which an exported network is built: frozen data, so that a model file needs no training code."""
 
 from typing import Annotated, Literal
 

@@ -2,7 +2,7 @@
 
 Instance norm centres and scales every feature by the mean and variance of what it sees. Of a volume in tiles it sees
 one tile: a dim object in a tile of dim ones comes out bright, and in an empty tile the noise is scaled up until it
-looks like objects. So it is told the statistics, in two passes:
+looks like objects. So it gets the statistics, in two passes:
 
   (1) measure   windows spread over the volume go through the network together, as a batch; every norm pools its mean
                 and variance over the batch, uses them, and notes them (`MeasuredNorms`)

@@ -24,7 +24,7 @@ LEVELS = 3  # the paper: two strided convolutions, and the image itself
 
 
 class ResNetSpec(Settings):
-    """What a ResNet generator is built from; `for_voxel` derives kernels and strides. The paper: 9 blocks or 6.
+    """The description of a ResNet generator; `for_voxel` derives kernels and strides. The paper: 9 blocks or 6.
 
     width: of the finest of the three levels; kernels, strides: per level, one number per axis. stem: kernel of the
         first and last convolution.

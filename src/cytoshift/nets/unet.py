@@ -37,7 +37,7 @@ Width = Annotated[int, Field(ge=1, le=MOST)]
 
 
 class UNetSpec(Settings):
-    """What a U-Net is built from; `for_voxel` derives kernels and strides. The paper: `cysgan`.
+    """The description of a U-Net; `for_voxel` derives kernels and strides. The paper: `cysgan`.
 
     channels, out: of the input and the output. widths, kernels, strides: per level, finest first; kernels and strides
         have one number per axis. stem: kernel of the first and last convolution, along the axes that level 0 convolves.

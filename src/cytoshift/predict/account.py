@@ -102,7 +102,7 @@ def dump_recipe(recipe: Any) -> Any:
 def count_objects(table: Path, most: int = MOST) -> tuple[Objects, dict[str, int]]:
     """Rows of a table of objects by image and class, and how many there are of each class.
 
-    Of more than `most` every so manieth is taken: a table may be larger than memory.
+    If there are more than `most`, evenly spaced ones are taken: a table may be larger than memory.
     """
     with table.open(newline="", encoding="utf-8") as file:
         step = max(-(-(sum(1 for _ in file) - 1) // most), 1)

@@ -42,7 +42,7 @@ def refuse_voxels(segmenter: Segmenter, volume: Volume) -> None:
 
 
 def odd_voxels(segmenter: Segmenter, volume: Volume) -> str | None:
-    """What is to be said of voxels that are ODD times as large or small as those of the model."""
+    """A warning about voxels that are ODD times as large or small as those of the model."""
     factor = voxel_ratio(segmenter, volume.voxel)
     if factor < ODD:
         return None

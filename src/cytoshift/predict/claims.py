@@ -1,4 +1,4 @@
-"""Whose results lie at a place, and which of them are of the request at hand.
+"""To which request the results at a place belong, and which of them are finished.
 
 OUT/report/request.json of a folder, as long as it stands; .cells.request.json of a single file cells.tif, until all
 that belongs to it is there: labels, tables, pictures and the report. So a command that was killed in between is known.

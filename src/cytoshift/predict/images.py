@@ -33,7 +33,7 @@ class Group:
 
 
 class SharedRequest(Settings):
-    """What all groups of a request share, and a worker of another process has to know."""
+    """Everything that all groups of a request share and that a worker of another process needs."""
 
     model: Path
     device: str

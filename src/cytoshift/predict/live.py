@@ -77,7 +77,7 @@ class LiveSegmentation:
         return Pipeline.of_volume(self.segmenter, self.volume, self.scale, self.options)
 
     def block(self, number: int, draw: bool = True) -> list[Ids] | None:
-        """Labels of each class in a write region; None where nobody has looked and nothing is to be drawn."""
+        """Labels of each class in a write region; None if the block is not there and should not be computed now."""
         shape = extent(self.grid[number].write)
         with self.lock:
             if number not in self.blocks:

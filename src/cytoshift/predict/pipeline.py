@@ -49,7 +49,7 @@ Labels = NDArray[np.int32]
 
 
 class Options(Tiling):
-    """Wishes of one call; what is not wished for is the model's.
+    """Options of one call; the default of each is the model's value.
 
     threshold: of the foreground, in (0, 1). min_size: objects with less area (2D) or volume (3D) are left out, in
     unit ** ndim of the voxel size; by default those smaller than the model's smallest, and of those that the edge
@@ -287,7 +287,7 @@ def channels_together(pipelines: Sequence[Pipeline], progress: Progress | None =
 def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> None:
     """Raises UserError where axes, unit or channels of the volume are not those that the model works with.
 
-    So do wishes that do not fit: all that can be known before any work is done.
+    So do options that do not fit: all that can be known before any work is done.
     """
     if segmenter.diameter is not None:
         raise UserError(

@@ -53,7 +53,7 @@ class TrainingLog:
 
 
 def read_log(path: Path) -> TrainingLog:
-    """What can be read of a log, also of one that is being written."""
+    """Reads a log, also one that is still being written."""
     found = TrainingLog()
     if not path.exists():
         return found

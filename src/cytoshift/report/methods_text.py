@@ -1,4 +1,4 @@
-"""A methods paragraph to paste into a paper. Every number in it is the run's; what a run does not say is left out."""
+"""A methods paragraph to paste into a paper. All numbers are those of the run; unknown facts are left out."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -56,7 +56,7 @@ class TrainingSizes:
 
     @property
     def largest(self) -> float:
-        """The largest that is told of."""
+        """The largest known diameter."""
         return self.points[-1][1]
 
 

@@ -16,7 +16,7 @@ LISTED = 60  # images in the table
 
 
 def trust_section(account: Path) -> dict[str, Any] | None:
-    """What the template shows of an account's results; None where nobody has asked."""
+    """What the template shows of an account's results; None if `trust` was not run."""
     single = account.suffix == ".report"
     told = read_json(account.with_suffix(".trust.json") if single else account / "trust.json")
     images = told.get("images", [])

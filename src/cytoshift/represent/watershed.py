@@ -116,7 +116,7 @@ def merge_basins(
     saddle: float,
     lowest: float,
 ) -> NDArray[np.int32]:
-    """What each hill is called in the end, (N + 1,): `meeting` lists the voxels where hills meet, highest first.
+    """The final number of each basin, (N + 1,): `meeting` lists the voxels where hills meet, highest first.
 
     peak: heights of the tops. Of two hills that become one the higher one's number stays.
     """

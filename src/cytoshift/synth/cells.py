@@ -61,7 +61,7 @@ class Layers(Settings):
     """Cells lie in layers across y, as in the retina; in between they are rare.
 
     spacing: from the middle of a layer to that of the next. thickness: two standard deviations of a layer's profile.
-    between: density half way, as a share of that in the middle of a layer. Where the first lies is left to chance.
+    between: density half way, as a share of that in the middle of a layer. The position of the first is random.
     """
 
     spacing: Positive
@@ -157,7 +157,7 @@ class Shapes(Cells):
     """Cells with nuclei and Golgi out of a library: masks that somebody has cut out of images.
 
     path: an npz file whose arrays are called nuclei... and golgi... (any case), each one binary object.
-    axes: what their axes are, such as yxz. voxel: of the library, (z, y, x) in the unit of the volumes drawn.
+    axes: the order of their axes, such as yxz. voxel: of the library, (z, y, x) in the unit of the volumes drawn.
     scale: by how much every object is enlarged, uniform in a range. Objects are turned and mirrored at random, the
     nuclei's long axes within `tilt`.
     """

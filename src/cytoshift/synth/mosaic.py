@@ -52,7 +52,7 @@ class Mosaic:
 
     @cached_property
     def tiles(self) -> list[tuple[NDArray[np.generic], NDArray[np.int32]]]:
-        """Images and labels of the tiles; even light, so that tiles end where nobody sees it."""
+        """Images and labels of the tiles; even light, so that the borders of tiles are not visible."""
         kind = look_up(self.preset)
         pairs: list[tuple[NDArray[np.generic], NDArray[np.int32]]] = []
         prior = kind.prior.model_copy(update={"border": "inside"})

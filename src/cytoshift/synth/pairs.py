@@ -173,7 +173,7 @@ def smooth_landscape(
 
 
 def without_slivers(labels: NDArray[np.int32], view: tuple[Any, ...], prior: Prior, pixel: Voxel) -> NDArray[np.int32]:
-    """Labels (Z, Y, X) less the nuclei of which the view shows next to nothing: nobody could tell what they are.
+    """Labels (Z, Y, X) less the nuclei of which the view shows next to nothing: they could not be recognised.
 
     pixel: (y, x) where the view is one section, (z, y, x) where it is a volume.
     """

@@ -157,7 +157,7 @@ Density = Annotated[
 
 
 class Prior(Settings):
-    """How synthetic masks are drawn. Lengths are in `unit`, which is the unit of the voxels drawn for.
+    """Settings of synthetic masks. Lengths are in `unit`, which is the unit of the voxels drawn for.
 
     diameter: equivalent diameter (of the disc or ball of the same size): a range (uniform), a lognormal, or the
         longest semi-axis.

@@ -19,7 +19,7 @@ from .random_contrast import Chances, paint_objects
 
 
 class Randomised(Settings):
-    """How images with labels are drawn.
+    """Settings of synthetic images with labels.
 
     diameter: smallest and largest median equivalent diameter of an image's objects, in the unit of the voxels.
     tissue, walls, dark, coarse: share of the images with objects in tissue of the same order of intensity, with walls

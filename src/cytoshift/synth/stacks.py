@@ -96,7 +96,7 @@ def stack(
 
 
 def without_slivers(labels: NDArray[np.int32], kind: Stack) -> NDArray[np.int32]:
-    """Labels less the objects of which the border leaves next to nothing: nobody could tell what they are."""
+    """Labels less the objects of which the border leaves next to nothing: they could not be recognised."""
     kept = np.empty_like(labels)
     for mask, out, body in zip(labels, kept, (kind.prior.golgi, kind.prior.nucleus)):
         ids, counts = sizes(mask)

@@ -203,7 +203,7 @@ def source_volumes(run: Run) -> Source:
 
 
 def source_voxel(source: Source, volumes: list[Volume], ndim: int) -> Voxel:
-    """What of the source becomes one voxel the networks work at."""
+    """The size in the source that becomes one voxel of the networks."""
     own = volumes[0].voxel
     if own.ndim != ndim:
         raise UserError(

@@ -12,7 +12,7 @@ from ..predict.network import Tiling, probabilities
 
 
 class ReadRepresentation(Protocol):
-    """How what a network gives is read."""
+    """How the output of a network is read."""
 
     def activate(self, logits: Tensor) -> Tensor: ...
 

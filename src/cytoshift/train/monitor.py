@@ -102,7 +102,7 @@ class Monitor:
 
 
 def check_translation(drawing: Translation, pictures: dict[str, Samples]) -> list[Symptom]:
-    """What is wrong with one picture of a sheet, or with each of its channels where they have names."""
+    """Failures in one picture of a sheet, or in each of its channels if they have names."""
     if not {drawing.picture, drawing.of, drawing.like} <= pictures.keys():
         return []
     count = len(drawing.names)

@@ -1,4 +1,4 @@
-"""Which of the states on the way is shipped, where no label of the target says it.
+"""Chooses which snapshot is exported, without labels of the target.
 
 The rule (`train.select: rule`), of the snapshots of a training:
 
@@ -116,7 +116,7 @@ def target_windows(run: Run, learnt: TrainingResult) -> Channels:
 
 
 def foreground(model: Segmenter, windows: Channels) -> Channels:
-    """How likely each voxel is part of an object of each class, (N, K, *S)."""
+    """The probability that each voxel is part of an object of each class, (N, K, *S)."""
     network, device = model.network.eval(), next(model.network.parameters()).device
     drawn = []
     with torch.inference_mode():

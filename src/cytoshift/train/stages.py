@@ -61,7 +61,7 @@ def histogram_yx(run: Run, out: Path, quiet: bool = False) -> Shipped:
 
 
 def prepend_network(first: NetSpec | LookupSpec, weights: dict[str, Tensor]) -> Finish:
-    """A network is shipped behind another one, whose weights are these."""
+    """A function that exports a network behind `first`, which has these weights."""
 
     def chain_networks(learnt: TrainingResult, run: Run) -> tuple[NetSpec, nn.Module]:
         spec, network = export_network(learnt, run)

@@ -97,7 +97,7 @@ def mean_terms(terms: dict[str, Tensor]) -> dict[str, float]:
 
 
 class Mean(nn.Module):
-    """Running mean of a network's weights (EMA): what is shipped, because a GAN's last step is a random one.
+    """Running mean of a network's weights (EMA): these weights are exported, because the last step of a GAN is random.
 
     The mean is young at first: at step s its decay is at most s / (s + 10).
     """

@@ -85,8 +85,9 @@ def find_invented(inputs: Samples, outputs: Samples, like: Samples) -> str | Non
 
 
 def find_saturation(discriminator: float, tie: float, fool: float, highest: float) -> str | None:
-    """A discriminator that is always right, and so teaches nothing: its loss is below a tenth of that at a tie, and the
-    generator's fooling term above 0.8 of what it is when every fake is told. A game of weight 0 is not played."""
+    """A discriminator that is always right, so that the generator learns nothing from it: its loss is below a tenth of
+    that at a tie, and the generator's loss is above 0.8 of its value when every fake is recognised. A term with the
+    weight 0 is not examined."""
     if highest > 0 and discriminator < TIE * tie and fool > LOST * highest:
         return (
             f"the discriminator is saturated (its loss is {discriminator:.3g}, where {tie:g} is a tie; the loss of the "

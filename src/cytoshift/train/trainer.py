@@ -224,7 +224,7 @@ class Trainer:
         return numbers
 
     def sheet(self, samples: Any, log: Log) -> dict[str, NDArray[np.float32]]:
-        """Pictures of the shipped weights."""
+        """Sample images of the weights that would be exported."""
         self.mean.swap(self.method.network())
         with self.learnt.cast(), torch.no_grad():
             pictures = self.method.sample_images(samples)
@@ -233,7 +233,7 @@ class Trainer:
         return {name: value.float().cpu().numpy() for name, value in pictures.items()}
 
     def snapshot(self) -> None:
-        """A model of the weights that would be shipped now."""
+        """A model with the weights that would be exported now."""
         if self.shelf and self.fabric.is_global_zero:
             self.mean.swap(self.method.network())
             self.shelf.take(self.learnt, self.step)

@@ -1,8 +1,8 @@
-"""After a training that borrowed labels: the decoder's thresholds, tuned on the labelled source.
+"""After a training with source labels: the thresholds of the decoder, tuned on the labelled source.
 
-The network sees the source as it will see the target (Method.source_domain_network): of CySGAN, drawn in the target's
-look. The truth of the target is never asked for. What is tuned, and between which values, the representation says
-(`tunable_thresholds`).
+The network sees the source as it will see the target (Method.source_domain_network): with CySGAN, translated into the
+look of the target. The truth of the target is never read. The representation says which thresholds are tuned, and
+between which values (`tunable_thresholds`).
 """
 
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def predict_source(network: nn.Module, source: LabelledPairs, represent: Represe
 
 
 def rehearse_drawn(network: nn.Module, source: DrawnImages, represent: RepresentationSettings) -> list[Drawn]:
-    """What the network gives of synthetic images that no training has seen, and their truth."""
+    """The outputs of the network for synthetic images that no training has seen, and their truth."""
     drawer = VolumePredictor(network, "zyx"[-len(source.patch) :], represent)
     count = min(max(VOXELS // int(np.prod(source.shape)), 1), SYNTHETIC)
     pairs = (source.pair(UNSEEN + i) for i in range(count))

@@ -67,7 +67,7 @@ class ClassCriteria:
 
 @dataclass(frozen=True, eq=False)
 class ViewPredictions:
-    """What the model draws of an image and of its views, before anything is decoded."""
+    """The channels of an image and of its views, before they are decoded."""
 
     image: Image  # normalised, (*S) or (C, *S)
     channels: Image  # (K, *S)

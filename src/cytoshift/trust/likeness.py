@@ -1,4 +1,4 @@
-"""How far the objects of a result are from those that the model has learnt from."""
+"""Compares the objects of a result with those that the model has learnt from."""
 
 from collections.abc import Mapping
 

@@ -278,7 +278,7 @@ def invert_recipe(recipe: Recipe) -> Recipe:
 
 
 def scale_expectations(one: ExpectedObjects, diameter: float, side: float, unit: str) -> ExpectedObjects:
-    """What a model expects of objects, where its voxels have this side and it was fitted to this median diameter."""
+    """The objects that a model expects if its voxels have this side and it was fitted to this median diameter."""
 
     def times(values: dict[str, float], factor: float) -> dict[str, float]:
         return {key: value * factor for key, value in values.items()}

@@ -1,4 +1,4 @@
-"""What was judged, beside the labels: a table of objects for people and viewers, and the score of every image.
+"""Writes the results of `trust` beside the labels: a table of objects for people and viewers, and the scores of images.
 
     cells.tif        cells.trust.csv    cells.trust.json       of one file
     OUT/*.tif        OUT/report/trust.csv    OUT/report/trust.json    of a folder as `cytoshift segment` writes it

@@ -30,7 +30,7 @@ class View:
         return np.ascontiguousarray(seen, dtype=np.float32)
 
     def voxel(self, voxel: Voxel) -> Voxel:
-        """What the network is to take the voxels for, so that objects seem so many times as large."""
+        """The voxel size that makes objects look so many times as large to the network."""
         return Voxel(tuple(s * self.zoom for s in voxel.size), voxel.unit)
 
     def undo(self, channels: Image) -> Image:

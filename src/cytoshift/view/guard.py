@@ -1,4 +1,4 @@
-"""Who is served, and what is told of it: nothing without the token, no large bodies, no token in a log.
+"""Decides which requests the viewer answers: none without the token, none with a large body; no token is logged.
 
 Tornado comes with neuroglancer, an extra: so it is imported inside of functions.
 """
@@ -102,7 +102,7 @@ def guard_server(server: Any, tickets: Tickets) -> None:
 
 
 class TokenFilter(logging.Filter):
-    """The token does not stand in what is logged."""
+    """The token is not logged."""
 
     def __init__(self, token: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What is known of the objects of a label image: its tables, as properties of ids.
+"""The properties of the objects of a label image: its tables, as properties of ids.
 
 Looked for where `cytoshift trust` and `cytoshift segment` write them, and in the metadata of labels in OME-Zarr:
 
@@ -72,7 +72,7 @@ class PropertyArray(LazyArray):
 
 
 def properties(labels: str, name: str, origin: str) -> Properties | None:
-    """Of the label image `name` that a path leads to; None where nobody has written any, or for too many objects.
+    """Of the label image `name` that a path leads to; None if there are none, or for too many objects.
 
     origin: of the volume; it says which labels of an OME-Zarr image were taken.
     """

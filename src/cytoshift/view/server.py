@@ -36,7 +36,7 @@ PATIENCE = 300.0  # seconds that a picture may take
 class Server:
     """Layers behind an address, from `with` on until its end.
 
-    port: 0 for one that is free. say: is told a sentence when something cannot be read.
+    port: 0 for one that is free. say: is called with a sentence when something cannot be read.
     Raises UserError where neuroglancer is not installed or the port is taken.
     """
 
