@@ -6,8 +6,9 @@ should predict from an augmented image what its teacher predicts from the clean 
 The teacher is the running mean of the student's weights. E_o, E_b: means over the voxels where the teacher is sure of
 an object or of background, by its first channel, which in every representation tells the two apart. They count alike
 (French et al. balance classes for the same reason): with rare objects the background is learnt first, and a mean over
-both would teach background everywhere. But each mean is over no fewer than `SHARE` of all voxels, so that few sure ones do
-not count for many. w rises from exp(-5) to 1 over the first part of the training: at first the teacher knows nothing.
+both would teach background everywhere. But each mean is over no fewer than `SHARE` of all voxels, so that few sure ones
+do not count for many. w rises from exp(-5) to 1 over the first part of the training: at first the teacher knows
+nothing.
 
 The exported network is the student's running mean, which the loop keeps for every method (`train.ema`). With the same
 decay it is the teacher; so `players` do not own the teacher's weights, which only that mean changes.

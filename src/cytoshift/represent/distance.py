@@ -11,7 +11,7 @@ def distances(labels: NDArray[np.integer] | NDArray[np.bool_], voxel: Voxel) -> 
     """Distance from each object voxel to the nearest voxel that is not of the same object.
 
     labels: (*S) integers or a mask, 0 is background; objects may touch and are not confused. Returns (*S) float32
-    in the unit of `voxel`, 0 in the background. Beyond the border of the array nothing is known, so the border is not an
+    in the unit of `voxel`, 0 in the background. Beyond the border of the array nothing is known, so the border is no
     edge: an object cut by the border is deepest there, and one that fills the array is infinitely deep.
 
     Exact: one pass of lower envelopes of parabolas per axis (Felzenszwalb and Huttenlocher 2012), within runs of

@@ -104,8 +104,8 @@ def load_calibration() -> Calibration:
 
 
 def summary(criteria: Mapping[str, float]) -> dict[str, float]:
-    """The inputs of the calibration, from the criteria of `judge`: stable, overlap, sure, contrast, explained, and alike
-    if the expected objects are known."""
+    """The inputs of the calibration, from the criteria of `judge`: stable, overlap, sure, contrast, explained, and
+    alike if the expected objects are known."""
     out = {name: criteria[name] for name in ("overlap", "sure", "contrast", "explained")}
     out["stable"] = float(np.mean([criteria[name] for name in ("flips", "light", "scale")]))
     if "size" in criteria:
