@@ -6,19 +6,27 @@ two axes are y and x, and more of them, as well as the size of a voxel of a stac
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict, Unpack, cast
+from typing import Any, Self, Unpack, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .api_images import Image, files, ids, open_single, source_labels
+from .api_images import (
+    Image,
+    ImageOptions,
+    RecipeOptions,
+    SegmentOptions,
+    files,
+    ids,
+    open_single,
+    source_labels,
+)
 from .configure import Requests, configure
 from .configure.recipe import overlay_settings
 from .core.errors import UserError
 from .core.progress import follow_progress
 from .core.settings import parse, read_yaml
-from .core.voxel import Voxel
 from .data.volumes import Volume
 from .methods import ADGAN
 from .metrics import evaluation as metrics
@@ -36,59 +44,6 @@ from .trust.trust_tables import JudgedLabels
 Progress = Callable[[str, float, float], None]  # what is being done, how much of it is done, how much there is
 
 __all__ = ["Segmenter", "evaluate", "fit", "recipe", "segment", "train", "trust"]
-
-
-class ImageOptions(TypedDict, total=False):
-    """What images do not say about themselves; see `ImageSource`. voxel: extents (z, y, x) or (y, x) in `unit`."""
-
-    axes: str | None
-    channel: int | Literal["luminance"] | Sequence[int] | None
-    level: int
-    voxel: Voxel | Sequence[float] | None
-    unit: str | None
-    frames: str | Sequence[int] | None
-
-
-class SegmentOptions(ImageOptions, total=False):
-    """Options of a segmentation; what is not given is the model's. See `cytoshift segment --help`."""
-
-    threshold: float
-    min_size: float
-    max_hole: float
-    reach: float
-    tile: Sequence[int]
-    overlap: int
-    batch: int
-    precision: str
-    mirror: bool
-    any_voxel_size: bool
-    diameter: float
-    polarity: Literal["auto", "bright", "dark"]
-
-
-class RecipeOptions(ImageOptions, total=False):
-    """Requests to the settings of a run. See `cytoshift new --help`."""
-
-    source: tuple[Image | Sequence[Image], Image | Sequence[Image] | Mapping[str, str | Path]]
-    source_axes: str | None
-    source_channel: int | Literal["luminance"] | Sequence[int] | None
-    source_voxel: Voxel | Sequence[float] | None
-    source_unit: str | None
-    source_frames: str | Sequence[int] | None
-    source_mask_above: float | None
-    source_ignore_id: int | None
-    polarity: Literal["auto", "bright", "dark"]
-    preset: str
-    represent: str | None
-    start: str | None
-    channels: dict[str, int] | None
-    cells: str | None
-    assume_same_size: bool
-    alike: bool  # old name
-    steps: int
-    seed: int
-    max_minutes: float
-    settings: Mapping[str, Any]
 
 
 class Segmenter(Stored):

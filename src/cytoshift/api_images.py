@@ -1,9 +1,9 @@
-"""Arrays, volumes and paths as the rooms take them, for the functions of the Python API."""
+"""Options, arrays, volumes and paths of the Python API, and how the rooms take them."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Literal, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,63 @@ from .data.generated_folder import claim_folder
 from .data.volumes import ImageSource, Volume, image_source, open_labels, open_volumes
 from .data.write import write_image, write_labels
 
-if TYPE_CHECKING:
-    from .api import ImageOptions, RecipeOptions
-
 Image = NDArray[Any] | Volume | str | Path
 
 
-def source_of(paths: Sequence[str | Path] | str | Path, said: "ImageOptions") -> ImageSource:
+class ImageOptions(TypedDict, total=False):
+    """What images do not say about themselves; see `ImageSource`. voxel: extents (z, y, x) or (y, x) in `unit`."""
+
+    axes: str | None
+    channel: int | Literal["luminance"] | Sequence[int] | None
+    level: int
+    voxel: Voxel | Sequence[float] | None
+    unit: str | None
+    frames: str | Sequence[int] | None
+
+
+class SegmentOptions(ImageOptions, total=False):
+    """Options of a segmentation; what is not given is the model's. See `cytoshift segment --help`."""
+
+    threshold: float
+    min_size: float
+    max_hole: float
+    reach: float
+    tile: Sequence[int]
+    overlap: int
+    batch: int
+    precision: str
+    mirror: bool
+    any_voxel_size: bool
+    diameter: float
+    polarity: Literal["auto", "bright", "dark"]
+
+
+class RecipeOptions(ImageOptions, total=False):
+    """Requests to the settings of a run. See `cytoshift new --help`."""
+
+    source: tuple[Image | Sequence[Image], Image | Sequence[Image] | Mapping[str, str | Path]]
+    source_axes: str | None
+    source_channel: int | Literal["luminance"] | Sequence[int] | None
+    source_voxel: Voxel | Sequence[float] | None
+    source_unit: str | None
+    source_frames: str | Sequence[int] | None
+    source_mask_above: float | None
+    source_ignore_id: int | None
+    polarity: Literal["auto", "bright", "dark"]
+    preset: str
+    represent: str | None
+    start: str | None
+    channels: dict[str, int] | None
+    cells: str | None
+    assume_same_size: bool
+    alike: bool  # old name
+    steps: int
+    seed: int
+    max_minutes: float
+    settings: Mapping[str, Any]
+
+
+def source_of(paths: Sequence[str | Path] | str | Path, said: ImageOptions) -> ImageSource:
     """Declared images."""
     plain: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     voxel = plain.get("voxel")
@@ -37,7 +87,7 @@ def source_of(paths: Sequence[str | Path] | str | Path, said: "ImageOptions") ->
 
 
 def volumes(
-    image: Image, said: "ImageOptions", axes: str | None = None, name: str = "image", labels: bool = False
+    image: Image, said: ImageOptions, axes: str | None = None, name: str = "image", labels: bool = False
 ) -> list[Volume]:
     """The volumes of an array, of a file or of a folder. axes: of an array where nothing is said."""
     if isinstance(image, Volume):
@@ -53,7 +103,7 @@ def volumes(
     return of_array(array, name, source, labels)
 
 
-def open_single(image: Image, said: "ImageOptions", axes: str | None = None, labels: bool = False) -> Volume:
+def open_single(image: Image, said: ImageOptions, axes: str | None = None, labels: bool = False) -> Volume:
     """The one volume of an image."""
     found = volumes(image, said, axes, labels=labels)
     if len(found) > 1:
@@ -64,11 +114,11 @@ def open_single(image: Image, said: "ImageOptions", axes: str | None = None, lab
     return found[0]
 
 
-def source_labels(options: "RecipeOptions", out: Path) -> LabelledSource:
+def source_labels(options: RecipeOptions, out: Path) -> LabelledSource:
     """The labelled images of `source`."""
     images, labels = options["source"]
     names = ("axes", "channel", "voxel", "unit", "frames")
-    said = cast("ImageOptions", {name: options.get(f"source_{name}") for name in names})
+    said = cast(ImageOptions, {name: options.get(f"source_{name}") for name in names})
     theirs = files(images, said, out, "source-images")
     place: Any = labels
     if not isinstance(labels, str | Path | Mapping):
@@ -78,7 +128,7 @@ def source_labels(options: "RecipeOptions", out: Path) -> LabelledSource:
 
 
 def files(
-    images: Image | Sequence[Image], said: "ImageOptions", out: Path, what: str, labels: bool = False
+    images: Image | Sequence[Image], said: ImageOptions, out: Path, what: str, labels: bool = False
 ) -> ImageSource:
     """Images as files that a training can read. Arrays are written to OUT-what, once."""
     several: list[Any] = list(images) if isinstance(images, list | tuple) else [images]

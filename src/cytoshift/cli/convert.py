@@ -23,10 +23,7 @@ def convert(
     channel: inputs.Channel = None,
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
-    labels: Annotated[
-        bool,
-        typer.Option("--labels", help="Object ids: coarser levels hold the most frequent id."),
-    ] = False,
+    labels: Annotated[bool, typer.Option("--labels", help="Ids; coarser levels take the most frequent one.")] = False,
     memory: inputs.Memory = "4GB",
     workers: inputs.Workers = 1,
     ngff: inputs.Ngff = "0.5",

@@ -98,11 +98,8 @@ def estimate(
         silent = [False] * len(looks)
     seen = []
     for i, one, quiet in zip(chosen, looks, silent):
-        seen.append(
-            blank_observation(images[i], voxels[i], one)
-            if quiet
-            else outline_image(images[i], voxels[i], one, polarity)
-        )
+        here = images[i], voxels[i], one
+        seen.append(blank_observation(*here) if quiet else outline_image(*here, polarity))
         told(len(chosen) + len(seen), 2 * len(chosen))
     if not any(len(one.objects.diameter) for one in seen):
         raise UserError(

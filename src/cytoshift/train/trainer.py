@@ -272,7 +272,7 @@ class Trainer:
         raise StopRequest(number, words if self.fabric.is_global_zero else None)
 
     def may_go_on(self) -> bool:
-        """A training that was ended does so where that is wished for now."""
+        """Whether a training that the monitor ended continues, by the present value of `on_failure`."""
         wish = self.train.on_failure
         return wish == "warn" or (wish == "rollback" and self.monitor.rollbacks < self.train.rollbacks)
 
