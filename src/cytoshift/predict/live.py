@@ -98,7 +98,7 @@ class LiveSegmentation:
         represent = pipeline.represent
         stored = np.empty((len(represent.channels), *extent(block.read)), represent.stored_dtype)
         for box in split_region(block.read, self.grid.size):
-            stored[(slice(None), *relative_region(box, block.read))] = represent.stored(pipeline.channels(box))
+            stored[(slice(None), *relative_region(box, block.read))] = represent.to_stored(pipeline.channels(box))
         out = []
         for part in pipeline.parts:
             labels = decode(part.represent, stored[part.channels], self.volume.voxel, self.options)
