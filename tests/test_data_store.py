@@ -195,7 +195,7 @@ def test_only_whole_chunks_are_written(tmp_path):
         ("a.zarr", (4, 5), "uint8", "zyx", "all three need one entry per axis"),
         ("a.zarr", (2, 4, 5), "uint8", "syx", "all three need one entry per axis"),
         ("a.zarr", (0, 5), "uint8", "yx", "holds nothing to write"),
-        ("a.zarr", (4, 5), "int32", "yx", "holds uint8 to uint64"),
+        ("a.zarr", (4, 5), "int32", "yx", "only as uint8 to uint64"),
         ("b.zarr::labels/n", (4, 5), "uint8", "yx", "no OME-Zarr image to put labels into"),
     ],
 )
