@@ -249,7 +249,7 @@ def true_diameter(here: Material) -> float:
 
 
 def labelled_amount(contender: TrainedMethod | FinetunedMethod, here: Material) -> float:
-    """Images of the target whose labels were learnt from: what somebody would have had to label."""
+    """Number of target images whose labels were used: those that a person would have to label."""
     part = contender.fraction if isinstance(contender, FinetunedMethod) else float(contender.labels == "target")
     return part * len(open_volumes(here.train)) if part else 0.0
 
@@ -309,7 +309,7 @@ def class_settings(contender: TrainedMethod, material: Material, **way: Any) -> 
 
 
 def target_requests(dataset: Dataset, material: Material, stock: SourceSurvey) -> Survey:
-    """What is known of the target's objects."""
+    """The measured objects of the target, or those of the source."""
     if isinstance(dataset, Files) and dataset.assume_same_size:
         return assume_same_size(material.train, stock)
     return adopt_source_sizes(survey_images(material.train, dataset.polarity), stock)

@@ -116,7 +116,7 @@ class Material:
         )  # fmt: skip
 
     def source_files(self, labels: str) -> LabelledFiles:
-        """Whose labels are learnt from: those of the "source", or of the "target" itself."""
+        """The labelled images to learn from: those of the "source", or of the "target" itself."""
         if labels == "source" and self.source is not None:
             return self.source
         if labels == "target" and self.train_labels is not None:

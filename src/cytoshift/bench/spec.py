@@ -31,7 +31,7 @@ def to_plain_value(value: str) -> str:
 
 
 class NamedEntry(Settings):
-    """What every data set and every method has: a name of its own."""
+    """The part that every data set and every method has: a name of its own."""
 
     name: str
 

@@ -76,7 +76,7 @@ class Blockwise:
 
 
 def first_too_large(segmenter: "Segmenter", volumes: "list[Volume]", workers: int = 1) -> "Volume | None":
-    """The first image that does not go through in one piece on this machine, of which so many workers have one each."""
+    """The first image that is too large to be segmented in one piece on this machine by so many workers at once."""
     from ..predict.blockwise.plan import fits_in_memory
     from ..predict.calibration import working_voxels
 
@@ -89,7 +89,7 @@ def first_too_large(segmenter: "Segmenter", volumes: "list[Volume]", workers: in
 
 
 def refuse_options(outputs: "Outputs") -> None:
-    """What is for whole images alone."""
+    """Refuse options that are only possible for whole images."""
     if outputs.raw is not None:
         raise UserError("raw predictions need the whole image in one piece; leave out --raw, or the options for blocks")
     if outputs.pairs:
@@ -106,8 +106,8 @@ def refuse_options(outputs: "Outputs") -> None:
 def run(
     segmenter: "Segmenter", outputs: "Outputs", options: "Options", how: Blockwise, source: "ImageSource", quiet: bool
 ) -> tuple[list[str], dict[str, Any]]:
-    """One image after the other, frames of a series too; what there is to say at the end, in words and in names and
-    numbers, where "audit" says whether faces of blocks have left a trace.
+    """Segment one image after the other, also the frames of a series. Returns the last lines for a person, and the
+    result as names and values; "audit" says whether objects are cut at faces of blocks.
     """
     from ..core.json_files import read_json
     from ..predict.account import Account

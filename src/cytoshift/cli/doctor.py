@@ -59,7 +59,7 @@ def doctor(as_json: inputs.Json = False) -> None:
 
 
 def look_at_packages(findings: Findings) -> None:
-    """What the installed package declares to need, against what is there."""
+    """Compare the declared requirements of the package with what is installed."""
     from packaging.requirements import Requirement
 
     findings.versions = {"python": platform.python_version(), "cytoshift": metadata.version("cytoshift")}
@@ -188,7 +188,7 @@ def lines(findings: Findings) -> Iterator[str]:
 
 
 def network_line(tried: Any) -> str:
-    """What each way comes to, and what will be used."""
+    """The errors and times of each way to compute, and which way will be used."""
     ways = ", ".join(f"{way} {error:.0e} in {tried.milliseconds[way]:.1f} ms" for way, error in tried.errors.items())
     gradients = ", ".join(f"{name} {cosine:.3f}" for name, cosine in tried.cosines.items())
     right = typer.style("right", fg="green") if not tried.wrong_ways else typer.style("WRONG", fg="red")

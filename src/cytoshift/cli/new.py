@@ -162,7 +162,7 @@ def channels_by_class(words: str) -> dict[str, int]:
 
 
 def refuse_written(out: Path, picture: Path, overwrite: bool) -> None:
-    """Of a command that was killed between the two, the picture alone is there."""
+    """A command that was killed between the two has written only the picture."""
     from ..core.provenance import refuse_foreign_files
     from .import_config import refuse_settings
 
@@ -171,7 +171,7 @@ def refuse_written(out: Path, picture: Path, overwrite: bool) -> None:
 
 
 def write(out: Path, picture: Path, text: str, drawn: "NDArray[np.uint8]") -> None:
-    """The picture first: where the settings are, both are."""
+    """The picture is written first: if the settings exist, the picture exists too."""
     from ..core.atomic import atomic_path
     from ..draw import save_png
 

@@ -202,7 +202,7 @@ def write_results(
     segmenter: "Segmenter", model: Path, outputs: "Outputs", options: "Options", how: blockwise.Blockwise,
     source: "ImageSource", blocks: bool, fitted: bool, overwrite: bool, quiet: bool,
 ) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
-    """Segment what is missing while nobody else writes there; what there is to say, in words and in names and numbers.
+    """Segment what is missing, under a lock. Returns the last lines for a person, and the result as names and values.
 
     fitted: the model is kept with the report, where workers of other processes, and people, find it.
     """
@@ -282,8 +282,8 @@ def run(
     segmenter: "Segmenter", model: Path, outputs: "Outputs", options: "Options", how: blockwise.Blockwise,
     source: "ImageSource", quiet: bool,
 ) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
-    """Group by group of images, each image whole on disk; what there is to say at the end, in words and in names and
-    numbers."""
+    """Segment images in groups; each finished image is complete on disk. Returns the last lines for a person, and the
+    result as names and values."""
     from ..core.progress import Progress
     from ..predict.account import Account
     from ..predict.blockwise.engine import engine

@@ -182,9 +182,9 @@ def preset_name(method: str, wish: str, ndim: int) -> str:
 def resolution(survey: Survey, aim: Aim) -> Voxel:
     """The voxel size to learn at: the median object is `aim` voxels across.
 
-    Images are not resampled without need: what lies in between `least` and `most` stays as it is, and so does a z
-    of which objects are `deep` enough. A coarser one is stretched to cubic voxels, as all are in the paper
-    ("normalised to the same spacing"), up to COARSE.
+    Images are resampled only if necessary: a size between `least` and `most` is not changed, nor is a z step if objects
+    are `deep` enough. A coarser z step is stretched to cubic voxels, as all are in the paper ("normalised to the same
+    spacing"), up to COARSE.
     """
     voxels = [volume.voxel for volume in survey.volumes]
     unit, median = voxels[0].unit, survey.measured.whole_diameters[50]

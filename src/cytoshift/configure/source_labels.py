@@ -1,8 +1,8 @@
-"""Settings of a run that borrows labels: two modalities brought to one size and one polarity.
+"""Settings of a run with source labels: objects of two modalities get the same size and polarity.
 
-What the target shows is measured without labels (recipe.look); the source has labels, so its objects are measured by
-them. Networks work where the target's median object is some 20 voxels across (10 in 3D on a laptop), and of the source
-as much becomes one voxel as makes its objects as large. Dark objects are inverted on either side.
+The target is measured without labels (recipe.look), the source by its labels. The voxel size of the networks is chosen
+so that the median object of the target is some 20 voxels across (10 in 3D on a laptop), that of the source so that its
+objects have the same size. Dark objects are inverted on either side.
 """
 
 from dataclasses import dataclass, replace
@@ -134,8 +134,8 @@ def crop_middles(pair: tuple[Volume, Volume]) -> tuple[Volume, Volume]:
 def assume_same_size(images: ImageSource, source: SourceSurvey) -> Survey:
     """The target as if its objects were as large and as dark as the source's; nothing is measured in it.
 
-    For organelles in a crowded field: what stands out in raw images is not they. Raises UserError where the two sides
-    are not in one unit.
+    For organelles in a crowded field, where other structures stand out in raw images. Raises UserError if the two sides
+    have different units.
     """
     volumes = open_volumes(images)
     voxel = volumes[0].voxel
@@ -157,8 +157,9 @@ def assume_same_size(images: ImageSource, source: SourceSurvey) -> Survey:
 def adopt_source_sizes(survey: Survey, source: SourceSurvey) -> Survey:
     """The target with the sizes of the source's objects, where both are in micrometres and differ by less than SAME.
 
-    What is seen without labels in a dim and noisy volume is in pieces, and so too small: objects of 3.6 um measured
-    2.8 um in simulated expansion microscopy, and 16 % too small in a real embryo. A calibration is more exact.
+    Without labels, the objects of a dim and noisy volume appear in pieces, and so too small: objects of 3.6 um were
+    measured as 2.8 um in simulated expansion microscopy, and 16 % too small in a real embryo. A calibration is more
+    exact.
     """
     seen, source_size = survey.measured, source.diameter
     ratio = source_size / seen.whole_diameters[50]
@@ -173,7 +174,7 @@ def adopt_source_sizes(survey: Survey, source: SourceSurvey) -> Survey:
 
 
 def add_source_notes(survey: Survey, source: SourceSurvey, method: str) -> Survey:
-    """The target with notes on what makes a game of discriminators fail: too few objects, or not as crowded as the
+    """The target with notes on what makes adversarial training fail: too few objects, or another density than the
     source.
     """
     seen, notes = survey.measured, []

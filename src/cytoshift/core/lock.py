@@ -2,8 +2,8 @@
 
 The lock of OUT is the file .OUT.lock beside it. The operating system holds it (flock), so that it ends with its
 process, however that ends; the file says who took it. On file systems without flock the file .OUT.owner stands for the
-lock: it is created by one process only, and may be left behind by one that was killed. Of a process of this machine
-that is gone it is taken over; of another machine, the sentence says which file to remove.
+lock: it is created by one process only, and a killed process leaves it behind. If that process ran on this
+machine, the lock is taken over; if it ran on another machine, the sentence says which file to remove.
 """
 
 import errno

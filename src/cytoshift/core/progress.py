@@ -30,7 +30,7 @@ log = logging.getLogger("cytoshift")
 
 @contextmanager
 def follow_progress(follower: Follower | None) -> Iterator[Follower | None]:
-    """Within, every progress is told to a function, and nothing of it is shown.
+    """Within, a function is called with every progress, and nothing is printed.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ AGAIN = b"cytoshift: ends after what is being done; a second signal ends it at o
 
 
 class StopRequest(BaseException):
-    """The command is to end. number: of the signal; words: what is kept, and how to go on, None where another process
+    """The command must end. number: of the signal; words: what is kept, and how to continue; None if another process
     says it."""
 
     def __init__(self, number: int, words: str | None = "") -> None:
@@ -36,8 +36,8 @@ class StopRequest(BaseException):
 
 
 class SignalState:
-    """heeded: signals that are heard. number: of the one that has come, 0 before. depth: of `defer_signals` around
-    what is being done, quiet: how many of these are short."""
+    """heeded: signals that are handled. number: of the signal that has come, 0 before. depth: how many `defer_signals`
+    are open, quiet: how many of these are short."""
 
     def __init__(self) -> None:
         self.heeded: list[int] = []

@@ -1,7 +1,7 @@
 """Augmentation = sampled numbers, then a pure transform, so that it can be replayed and tested.
 
-What bends a patch acts on the places its voxels are taken from, and image, clean twin and labels are then taken from
-these places: they fit each other exactly, and each is interpolated once.
+A deformation changes the positions from which the voxels of a patch are taken. Image, clean image and labels are then
+taken from the same positions: they fit each other exactly, and each is interpolated once.
 """
 
 import math

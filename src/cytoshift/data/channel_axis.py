@@ -10,14 +10,14 @@ from .lazy import StackedArray
 
 
 def split_channels(array: Any, ndim: int) -> list[Any]:
-    """The C channels of (C, *S), `ndim` spatial axes, as lazy as they were; of (*S) the one that it is."""
+    """The C channels of an array (C, *S) with `ndim` spatial axes, still lazy; for (*S) a list of the array itself."""
     if len(array.shape) == ndim:
         return [array]
     return list(array.slices) if isinstance(array, StackedArray) else [array[i] for i in range(len(array))]
 
 
 def map_channels(function: Callable[[Any], NDArray], array: Any, ndim: int) -> NDArray:
-    """A function of (*S) over every channel of (C, *S), stacked again; of (*S) the function alone."""
+    """Apply a function of (*S) to every channel of (C, *S), and stack the results; for (*S) apply it once."""
     if len(array.shape) == ndim:
         return function(array)
     return np.stack([function(one) for one in split_channels(array, ndim)])

@@ -1,7 +1,7 @@
-"""Folders that a verb fills with files of its own, such as phantoms: whose they are, and that they are whole.
+"""Folders that a verb fills with files of its own, such as phantoms: of which request they are, and whether complete.
 
-OUT/cytoshift.json says which request the files are of. Those of the same request are made again, so that a command that
-was stopped can be given again; of another request, or of nobody known, they are replaced only where that is asked for.
+OUT/cytoshift.json has the request of the files. The same request makes them again, so that a stopped command can be
+given again; files of another or of an unknown request are replaced only with `overwrite`.
 """
 
 import json

@@ -161,7 +161,7 @@ class RegionArray(LazyArray):
 
 
 def smallest_piece(array: Any) -> tuple[int, ...]:
-    """What is read whole wherever a part of an array is wanted, channels and colours included; () of any box."""
+    """Shape of the piece that is always read whole, channels and colours included; () if any box can be read."""
     if isinstance(array, SpatialView):
         array = array.stored
     elif isinstance(array, StackedArray):

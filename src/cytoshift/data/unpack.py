@@ -66,9 +66,9 @@ def about_text(data: Public, archives: Sequence[FetchedArchive], count: dict[str
 
 
 def extract_members(data: Public, path: Path, out: Path) -> Iterator[str]:
-    """Write what leaves an archive, member by member; yields their names.
+    """Write the members of an archive, one by one; yields their names.
 
-    What stays as it is stored is copied in pieces; what has to be changed is an image, and in memory for that.
+    Unchanged files are copied in pieces; files that must be changed are images, which are read into memory.
     """
     masks: dict[str, list[zipfile.ZipInfo]] = defaultdict(list)
     try:

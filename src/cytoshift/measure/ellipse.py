@@ -68,10 +68,10 @@ def moments(labels: NDArray[np.integer], voxel: Voxel) -> Moments:
 def merge_ellipses(labels: NDArray[np.integer], voxel: Voxel) -> NDArray[np.int32]:
     """Merge touching regions while the union is more of an ellipse than its parts are, the surest first.
 
-    labels: (*S), 0 background, every label of 1..N in use. Returns (*S) with labels 1..M. What is gained is the
-    ellipticity of the union less the volume-weighted mean of the parts': texture inside an object makes splits that
-    this undoes, touching objects stay apart. There is no threshold in it. Unions are of two regions, or of three that
-    touch each other: two of the three slices of a round object are no ellipse yet.
+    labels: (*S), 0 background, every label of 1..N in use. Returns (*S) with labels 1..M. The gain is the
+    ellipticity of the union less the volume-weighted mean of the parts'. Splits from texture inside an object are
+    undone, touching objects stay apart. There is no threshold. Unions are of two regions, or of three that touch each
+    other: two of the three slices of a round object are not an ellipse yet.
     """
     pairs = touching_pairs(labels)[0]
     if not len(pairs):

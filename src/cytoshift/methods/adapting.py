@@ -1,10 +1,10 @@
-"""What methods that bring the features of two domains together share: the network, Eq. 1's lambdas, the batch.
+"""The common part of methods that align the features of two domains: the network, Eq. 1's lambdas, the batch.
 
     L = L_seg(s_x, s) + sum_i lambda_i L_d(f_i(x), f_i(y))          Eq. 1 of Roels et al. (2019)
 
 f_i are the features of level i of the encoder, the finest first. Unlike in the authors' code, L_d sees those of the
 encoder, all of them or the bottleneck alone, and not the last ones of the decoder, which nearly are the segmentation.
-Both domains are spoilt alike, since what tells a spoilt image from a clean one would tell the domains apart too. Each
+Both domains get the same augmentation, or the augmentation would tell the domains apart. Each
 sample is normalised on its own: no statistics leak from one domain into the other.
 """
 

@@ -269,8 +269,8 @@ class CySGAN(Method):
 class Generator(nn.Module):
     """Image (B, 1, *S) -> the image in the look of the other domain (B, 1, *S) in [-1, 1], logits (B, K, *S).
 
-    `segment` is the network that is shipped, a U-Net that knows of no translation. Here its last convolution gets one
-    more output, so that both come from one pass.
+    `segment` is the network that is exported, a U-Net without translation. Here its last convolution gets one more
+    output, so that both come from one pass.
     """
 
     def __init__(self, spec: UNetSpec):

@@ -1,7 +1,7 @@
 """Domain randomisation:  L = L_seg(f(x), s), where labels s and the image x of them are drawn by synthesis.
 
-No real image takes part. Where the contrast of synthetic images varies more than that of real ones, a network has to
-learn what all of them have in common: the shape of objects and that they differ from what is around them.
+No real image is used. If the contrast of synthetic images varies more than that of real ones, a network has to learn
+what all of them have in common: the shape of objects, and that they differ from their surroundings.
 Billot et al., SynthSeg, Med. Image Anal. 86, 2023; Dey et al., AnyStar, WACV 2024.
 """
 

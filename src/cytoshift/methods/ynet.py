@@ -1,11 +1,11 @@
-"""Y-Net (Roels et al. 2019): a second decoder draws the images of both domains again, from the same bottleneck that
-the first one segments from.
+"""Y-Net (Roels et al. 2019): a second decoder reconstructs the images of both domains, from the same bottleneck from
+which the first one segments.
 
     L = L_seg(s_x, s) + lambda_s |r(f(x)) - x|^2 + lambda_t |r(f(y)) - y|^2        Eq. 2
 
-The second decoder r has no skips, else it would copy the image past the bottleneck, and is left behind when the network
-is shipped. The two lambdas are apart, as in the paper; the authors' code has one for both. Images that were spoilt are
-drawn as they were before, where the paper spoils them by noise and redraws the noise.
+The second decoder r has no skip connections, or it would copy the image past the bottleneck. It is not exported. There
+are two lambdas, as in the paper; the authors' code has one for both. Augmented images are reconstructed without their
+artefacts; the paper adds noise to them and reconstructs the noise.
 """
 
 from collections.abc import Iterator

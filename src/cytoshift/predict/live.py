@@ -1,8 +1,8 @@
-"""Labels that a model draws where somebody looks: block by block, on demand, for viewers.
+"""Labels that a model computes for the region that a viewer shows: block by block, on demand.
 
-A volume that is small goes through whole, and its labels are those of `segment`. Of a large one a block is drawn and
-decoded with its halo when a part of it is read. An object is then called by its first voxel: two blocks that both see
-it whole give it one name, and no pass has to link them. What is longer than the halo has several names.
+A small volume is segmented whole, and its labels are those of `segment`. In a large one, a block is segmented with its
+halo when a part of it is read. The id of an object is then the number of its first voxel: two blocks that both see it
+whole give it the same id, and no pass has to link them. An object that is longer than the halo has several ids.
 """
 
 import zlib

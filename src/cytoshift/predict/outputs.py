@@ -89,10 +89,10 @@ class Outputs:
         return found
 
     def claim(self, overwrite: bool) -> None:
-        """Make the outputs those of this request, or make sure that they are: then what is finished stays.
+        """Mark the outputs as those of this request; finished outputs of the same request are kept.
 
-        With `overwrite`, what is there stays until its successor is whole. To be called under their locks.
-        Raises UserError where anything else is there.
+        With `overwrite`, an old output stays until the new one is complete. Must be called under the locks.
+        Raises UserError if there is anything else.
         """
         if self.single:
             clean_up(self.path_beside("report"))

@@ -1,9 +1,9 @@
-"""What a network draws before it is decoded, for those who decode it themselves: `segment --raw`.
+"""The channels of a network before decoding, for those who decode them themselves: `segment --raw`.
 
 One HDF5 file per image, as CySGAN's usage page reads it: dataset "vol0", uint8 (1 + K, *S) on the image's own grid.
 
     0     the image as the network saw it, normalised. That page has the translated image here and does not need it;
-          a model is shipped without the translation. Of several channels, as many as the image has.
+          a model is exported without the translation. If the image has several channels, so has this part.
     1:    the channels of the representation, activated: foreground, contour and signed distance of a BCD
 
 0 to 255 stand for 0 to 1, for -1 to 1 of a signed distance, and for the range of the normalised image (-1 to 1, or

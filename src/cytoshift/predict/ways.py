@@ -80,7 +80,7 @@ def proven_way(
     ----------
     image : normalised, on the working grid, (C, *S); an array, or what reads boxes like one.
     size : of its tiles, (*T).
-    statistics : of the norms that are not shipped with theirs; None where these use those of what they see.
+    statistics : of norms that are not stored with the network; None if these use the statistics of their input.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def remember(segmenter: Segmenter, found: Proofs) -> None:
 
 
 def proof_of(segmenter: Segmenter) -> Proof | None:
-    """What this process has found out of a segmenter: of its tiles, or of whole images where there were no tiles."""
+    """The proofs of this process for a segmenter: for its tiles, or for whole images if there were no tiles."""
     found = PROOFS.get(segmenter.network, {})
     return next((found[key] for key in sorted(found, key=lambda key: not key[1])), None)
 

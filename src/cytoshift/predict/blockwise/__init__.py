@@ -1,5 +1,5 @@
-"""What is only true of many blocks: how a volume is cut, which blocks of which pass are finished, who does them, which
-objects of two blocks are one, and whether faces of blocks have left a trace.
+"""The part of the prediction that concerns many blocks: how a volume is cut, which blocks of which pass are finished,
+which engine does them, which objects of two blocks are the same, and whether faces of blocks have cut objects.
 """
 
 from .run import audit_classes as audit_classes

@@ -1,10 +1,10 @@
-"""(6) Whether faces of blocks have left a trace: what they cut or merge, against planes inside of the blocks.
+"""(6) The seam audit: do faces of blocks cut or merge objects more often than planes inside of the blocks?
 
-A plane parts two layers of voxels. On either side it cuts objects into sections; of an object that goes on, the two
-sections are nearly alike, since the layers are neighbours. Where they are alike and carry different ids, an object was
-cut; where there is nothing on the other side, it was lost; where objects that cross the plane are larger than those
-that cross another one, some were merged. Objects do such things by themselves too, so the same is counted on planes
-inside of blocks, where no face is: faces must not differ from them by more than those differ among themselves. Tissue
+A plane lies between two layers of voxels, and cuts objects into sections. The two sections of an object that continues
+are nearly alike, as the layers are neighbours. If they are alike and have different ids, the object was cut; if nothing
+is on the other side, it was lost; if objects that cross the plane are larger than those that cross another plane, some
+were merged. All this also happens without a face, so the same is counted on planes inside of blocks: faces must not
+differ from these by more than these differ among themselves. Tissue
 is not alike at every depth, and all objects of one plane share its depth: with two blocks along an axis a face is one
 draw, however many objects cross it. Cells that stand in rows at the distance of the faces look like a seam: no count
 on planes tells the two apart.

@@ -2,11 +2,11 @@
 
     with engine(None, workers=4) as each:
         job = segment_blockwise(segmenter, volume, outputs, work, each, ...)
-        audit = audited(job)
+        audit = audit_classes(job)
         finish(job, each)
 
 The same call after a kill, a full disk or a lost worker goes on with the blocks that are missing and ends in the same
-bytes. Where something has changed that decides about a pass, that pass and those behind it start afresh, which is said.
+bytes. If something has changed that a pass depends on, this pass and those behind it start again; a message says so.
 """
 
 import json
@@ -122,9 +122,9 @@ def prepare_job(
     segmenter: Segmenter, volume: Volume, outputs: Mapping[str, Path], work: Path, engine: Engine, wishes: BlockOptions,
     options: Options, source: ImageSource | None,
 ) -> tuple[Job, str]:  # fmt: skip
-    """The job, with the plan that is there if it is of the same request; and what has changed in words, if it is not.
+    """The job, with the stored plan if it is of the same request; if it is not, also a sentence about what has changed.
 
-    What is measured on the volume is measured here, once.
+    All measurements on the volume are made here, once.
     """
     segmenter = segmenter.for_image(volume.name)
     with writing_safetensors(work / "model"):
