@@ -4,10 +4,9 @@ A plane lies between two layers of voxels, and cuts objects into sections. The t
 are nearly alike, as the layers are neighbours. If they are alike and have different ids, the object was cut; if nothing
 is on the other side, it was lost; if objects that cross the plane are larger than those that cross another plane, some
 were merged. All this also happens without a face, so the same is counted on planes inside of blocks: faces must not
-differ from these by more than these differ among themselves. Tissue
-is not alike at every depth, and all objects of one plane share its depth: with two blocks along an axis a face is one
-draw, however many objects cross it. Cells that stand in rows at the distance of the faces look like a seam: no count
-on planes tells the two apart.
+differ from these by more than these differ among themselves. Tissue is not alike at every depth, and all objects of one
+plane share its depth: with two blocks along an axis a face is one draw, however many objects cross it. Cells that stand
+in rows at the distance of the faces look like a seam: no count on planes tells the two apart.
 """
 
 from collections.abc import Callable, Iterable, Sequence
