@@ -94,7 +94,7 @@ class Store(LazyArray):
         chunks = tuple(min(c, n) for c, n in zip(chunks, shape)) if chunks else chunks_of(shape, voxel.ndim)
         if shards and (ngff == "0.4" or any(s % c for s, c in zip(shards, chunks))):
             raise UserError(
-                f"shards of {shards} voxels cannot be written, they need NGFF 0.5 and multiples of the chunks {chunks}; "
+                f"shards of {shards} voxels need NGFF 0.5 and sizes that are multiples of the chunks {chunks}; "
                 "leave them out or choose other sizes"
             )
         store = cls(place, shape, dtype.name, voxel, axes, ngff, chunks, shards, image)
