@@ -93,7 +93,7 @@ def test_a_preset_has_the_contrast_of_the_paper_alone(images, tmp_path):
         (("mask_cyclegan", "--channels", "a=0,b=7"), "has no channel 7"),
         (("mask_cyclegan", "--channels", "a=0", "--channel", "1"), "leave one of them out"),
         (("mask_cyclegan", "--channel", "0", "--cells", "retina"), "pass --channels golgi=0,nuclei=1"),
-        (("mask_cyclegan", "--channels", "golgi=1,nuclei=0", "--cells", "liver"), "there are retina, ss-seg-cyclegan"),
+        (("mask_cyclegan", "--channels", "golgi=1,nuclei=0", "--cells", "liver"), "only retina, ss-seg-cyclegan"),
         (("adgan", "--channels", "golgi=1,nuclei=0"), "adgan segments one class; leave --channels out"),
     ],
 )

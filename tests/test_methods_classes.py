@@ -113,8 +113,8 @@ def test_one_two_and_three_classes_take_a_step(ways, channels, ndim):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, r"options.identity asks for an identity loss, .* these have 4 and 2; set options.identity to 0"),
-        ({"identity": 0.0, "residual": True}, r"options.residual asks for .*; set options.residual to false"),
+        ({}, r"options.identity sets an identity loss, .* but these have 4 and 2; set options.identity to 0"),
+        ({"identity": 0.0, "residual": True}, r"options.residual sets .*; set options.residual to false"),
     ],
 )
 def test_what_compares_volumes_and_masks_needs_as_many_channels(options, words):
@@ -235,7 +235,7 @@ def test_rates_are_those_of_the_players(stacks, tmp_path):
     run = settings(stacks, priors=PRIORS)
     stranger = run | {"train": run["train"] | {"lr_multipliers": {"discriminator": 0.2}}}
     with pytest.raises(
-        UserError, match=r"train.lr_multipliers names 'discriminator', mask_cyclegan has generators, discriminators"
+        UserError, match=r"train.lr_multipliers names 'discriminator', but mask_cyclegan has generators, discriminators"
     ):
         fit(parse(Run, stranger), tmp_path / "a", quiet=True)
     still = run | {"train": run["train"] | {"lr_multipliers": {"discriminators": 1e-12}}}

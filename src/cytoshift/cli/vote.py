@@ -169,7 +169,7 @@ def write(
     """What is missing of an image: labels, and labels to train with."""
     from ..predict.voting import vote_image, write_pseudo_labels
 
-    if not outputs.finished(volume):
+    if not outputs.is_finished(volume):
         vote_image(outputs, volume, voters, least, groups, memory, run)
     if taught and not taught.finished(volume):
         arrays = [one.array for one in voters]

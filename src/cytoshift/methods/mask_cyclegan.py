@@ -268,7 +268,7 @@ def refuse_counts(options: Options, volume: int, mask: int) -> None:
     for name, word, cure in (("identity", "an identity loss", "0"), ("residual", "a change of the image", "false")):
         if getattr(options, name):
             raise UserError(
-                f"options.{name} is {word}, which needs as many channels in masks as in images, but these have "
+                f"options.{name} sets {word}, which needs as many channels in masks as in images, but these have "
                 f"{mask} and {volume}; set options.{name} to {cure}"
             )
 
