@@ -75,7 +75,7 @@ def test_an_array_a_volume_and_a_file_give_the_same_labels(model, tmp_path):
 
 def test_what_an_array_does_not_say_is_asked_for(model, tmp_path):
     image, _ = nuclei((60, 72), 8, 0)
-    with pytest.raises(cytoshift.UserError, match=r"works at .* um per voxel, image has .* px"):
+    with pytest.raises(cytoshift.UserError, match=r"works at .* um per voxel, but image has .* px"):
         model.segment(image)
     with pytest.raises(cytoshift.UserError, match=r"each axis needs one; pass `voxel=\(0.5, 0.5\)`"):
         model.segment(image, voxel=0.5, unit="um")
