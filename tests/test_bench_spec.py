@@ -53,7 +53,7 @@ def test_entries_are_told_apart_by_what_they_say():
         ({"datasets": []}, "datasets = []: list should have at least 1 item"),
         ({"methods": [{"name": "c"}]}, "'methods.0' does not say its kind; set methods.0.kind=..."),
         ({"methods": [{"name": "c", "kind": "classical", "sgma": 1}]}, "there are kind, name, saddle, sigma, smallest"),
-        ({"methods": [{"name": "a", "kind": "classical"}]}, "the name 'a' stands there twice"),
+        ({"methods": [{"name": "a", "kind": "classical"}]}, "the name 'a' is used twice"),
         ({"methods": [{"name": "../a", "kind": "classical"}]}, "a name becomes a folder"),
         ({"methods": [{"name": "c", "kind": "train", "method": "unet"}]}, "there are adgan, cysgan"),
     ],
@@ -74,5 +74,5 @@ def test_only_keeps_what_it_names(only, left):
 
 
 def test_only_does_not_swallow_a_slip():
-    with pytest.raises(UserError, match=r"`only=flor` asked for, the spec has a, b, floor, gan"):
+    with pytest.raises(UserError, match=r"`only=flor` is not in the spec, which has a, b, floor, gan"):
         choose(parse(Spec, GOOD), ["flor"])

@@ -54,5 +54,5 @@ def test_the_whole_way_with_borrowed_labels(tmp_path, capsys, monkeypatch):
 
 
 def test_a_demo_that_does_not_exist():
-    with pytest.raises(UserError, match="there is no demo of 'ynot', there are adgan, cysgan; pass one of them"):
+    with pytest.raises(UserError, match="there is no demo of 'ynot', only of adgan, cysgan; pass one of them"):
         demo.demo("ynot")

@@ -106,7 +106,7 @@ class Outer(Settings):
         ("name: a", ["train.lr"], "'train.lr' is not key=value"),
         ("name: a", ["name.x=1"], "'name.x': 'name' is a value, not a group"),
         ("name: [", [], "is not valid YAML at line"),
-        ("- a", [], "holds no mapping of settings"),
+        ("- a", [], "does not hold settings"),
     ],
 )
 def test_bad_settings_are_one_sentence(tmp_path, text, overrides, sentence):

@@ -110,7 +110,7 @@ def test_shards_hold_many_chunks(tmp_path):
     path = filled(store, labels).finish()
     assert (open_labels(path)[0].load() == labels).all()
     assert len([p for p in (path / "0").rglob("*") if p.is_file() and p.name != "zarr.json"]) == 4
-    with pytest.raises(UserError, match=r"need NGFF 0.5 and multiples of the chunks"):
+    with pytest.raises(UserError, match=r"need NGFF 0.5 and sizes that are multiples of the chunks"):
         LabelStore.create(tmp_path / "a.zarr", (40, 50), "uint32", UM2, "yx", chunks=(8, 8), shards=(30, 32))
 
 

@@ -96,7 +96,7 @@ def test_more_tiles_than_their_places_are_damage(tmp_path):
     for place in places:  # 4 G tiles
         content[place : place + 4] = struct.pack("<I", 2**20)
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"declares 4294967296 tiles .* has the places of 16; it is damaged"):
+    with pytest.raises(UserError, match=r"declares 4294967296 tiles .* has the places of only 16; it is damaged"):
         open_volumes(path)
 
 

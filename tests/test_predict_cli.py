@@ -162,7 +162,7 @@ def test_an_image_without_objects_has_an_empty_table(model, tmp_path):
         (["--threshold", "0"], "threshold = 0.0"),
         (["--min-size", "-1"], "min_size = -1"),
         (["--batch", "0"], "batch = 0"),
-        (["--voxel", "1,1", "--unit", "px"], "works at 0.5 x 0.5 um per voxel, field0 has 1 x 1 px"),
+        (["--voxel", "1,1", "--unit", "px"], "works at 0.5 x 0.5 um per voxel, but field0 has 1 x 1 px"),
     ],
 )
 def test_wishes_that_cannot_be_met(model, images, tmp_path, words, sentence):

@@ -239,4 +239,4 @@ def test_a_training_does_not_depend_on_the_threads_at_hand(images, tmp_path, mon
 def test_minutes_say_what_they_cost_and_steps_know_no_minutes(images, tmp_path):
     fit(settings(images, steps=6, max_minutes=1e-9), tmp_path / "short", quiet=True)
     said = (tmp_path / "short" / "log.jsonl").read_text()
-    assert "at step 0 of 6: expect less than of all steps" in said
+    assert "at step 0 of 6: expect a worse model than after all steps" in said

@@ -99,7 +99,7 @@ def test_a_discriminator_that_is_always_right_has_won():
     assert symptoms.find_saturation(0.25, 0.5, 0.4, 1.0) is None
     assert symptoms.find_saturation(0.01, 0.5, 0.4, 1.0) is None  # it is still fooled by the newest
     assert symptoms.find_saturation(0.01, 0.5, 0.0, 0.0) is None  # the game is off
-    assert "0.01 where 0.5 is a tie; the loss of the generator is 0.97" in symptoms.find_saturation(
+    assert "0.01, where 0.5 is a tie; the loss of the generator is 0.97" in symptoms.find_saturation(
         0.01, 0.5, 0.97, 1.0
     )
 
