@@ -54,7 +54,7 @@ def test_only_what_is_looked_at_is_drawn(model, field, blocks, monkeypatch):
     assert not seen[::2, ::2].any() and not made.blocks
     here = made.classes[""][:40, :48]
     assert list(made.blocks) == [0]
-    monkeypatch.setattr(made, "found", lambda number: pytest.fail("drawn twice"))
+    monkeypatch.setattr(made, "ids_in_block", lambda number: pytest.fail("drawn twice"))
     assert (made.classes[""][3:30, 7:40] == here[3:30, 7:40]).all()
     far = seen[::4, ::4]
     assert (far[:10, :12] == here[::4, ::4]).all() and not far[10:].any()
