@@ -171,7 +171,7 @@ def write(
 
     if not outputs.is_finished(volume):
         vote_image(outputs, volume, voters, least, groups, memory, run)
-    if taught and not taught.finished(volume):
+    if taught and not taught.is_finished(volume):
         arrays = [one.array for one in voters]
         mark = taught.claims.mark
         write_pseudo_labels(taught.labels(volume), volume, arrays, groups, memory=memory, run=run, mark=mark)

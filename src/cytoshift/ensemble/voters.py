@@ -89,7 +89,7 @@ class NetworkVoter:
 
     def write(self, outputs: Outputs, engine: Engine, told: Told) -> None:
         count = len(outputs.volumes)
-        done = sum(map(outputs.finished, outputs.volumes))
+        done = sum(map(outputs.is_finished, outputs.volumes))
         model = account_folder(outputs) / "model"
         if not engine.here and not (model / "model.json").exists():
             self.segmenter.save(model)  # workers of other processes load it
@@ -114,7 +114,7 @@ class ClassicalVoter:
         return segment_classically(volume.load(), volume.voxel, self.options, self.dark)
 
     def write(self, outputs: Outputs, engine: Engine, told: Told) -> None:
-        missing = [outputs.of([volume]) for volume in outputs.volumes if not outputs.finished(volume)]
+        missing = [outputs.of([volume]) for volume in outputs.volumes if not outputs.is_finished(volume)]
         count = len(outputs.volumes)
         for number, _ in enumerate(engine(partial(write_labels_of, self), missing), count - len(missing) + 1):
             told(number / count)
