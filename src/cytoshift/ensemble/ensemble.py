@@ -281,7 +281,7 @@ class Ensemble:
 
     def written(self) -> list[Path]:
         """All that is written, and folders that are replaced as a whole."""
-        return [*self.labels.written(), *(self.out / name for name in ("voters", "training", "model", JSON))]
+        return [*self.labels.written_paths(), *(self.out / name for name in ("voters", "training", "model", JSON))]
 
     def describe_kept(self) -> str:
         """What there is where the command was stopped."""
