@@ -33,7 +33,7 @@ def test_zscore_and_several_volumes():
     scale = Normalisation(kind="zscore", reach=1.5).measure([np.array([0.0, 2.0]), np.array([0.0, 2.0])])
     assert (scale.offset, scale.gain) == (1.0, 1.0)
     assert scale(np.array([0.0, 2.0, 9.0])).tolist() == [-1, 1, 1.5]
-    with pytest.raises(ValueError, match="zscore has none"):
+    with pytest.raises(ValueError, match="which zscore does not have"):
         Normalisation(kind="zscore", gamma=0.5)
 
 
