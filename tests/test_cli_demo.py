@@ -24,7 +24,7 @@ def test_the_whole_way_and_again(tmp_path, capsys, monkeypatch):
     out = tmp_path / "demo"
     demo.demo(out=out, steps=8)
     first = capsys.readouterr().out
-    for verb in ("synth", "new", "train", "segment", "trust", "evaluate"):
+    for verb in ("synth", "run", "new", "train", "segment", "trust", "evaluate"):
         assert f"$ cytoshift {verb} " in first
     mean = json.loads((out / "report.json").read_text())["mean"]
     told = json.loads((out / "pred" / "report" / "trust.json").read_text())["score"]
@@ -37,7 +37,7 @@ def test_the_whole_way_and_again(tmp_path, capsys, monkeypatch):
         assert (out / name).exists()
     demo.demo(out=out, steps=8)
     again = capsys.readouterr().out
-    assert again.count("already exists") == 3 and again.splitlines()[-1] == end
+    assert again.count("already exists") == 4 and again.splitlines()[-1] == end
 
 
 @pytest.mark.slow

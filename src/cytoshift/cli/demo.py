@@ -51,14 +51,22 @@ def demo(
 def demo_adgan(out: Path, steps: int) -> None:
     """Make phantoms, learn from them without labels, segment them, compare with their truth."""
     from . import evaluate, new, segment, synth, train, trust
+    from . import run as run_verb
 
     data, settings, run, pred, report = (out / name for name in ("data", "run.yaml", "run", "pred", "report.json"))
+    first = out / "first" / "labels"
     images, labels, model = data / "images", data / "labels", run / "model"
     stage(
         "phantoms: images like a microscope's, with exact truth",
         ["synth", PRESET, "-n", IMAGES, "-o", data],
         lambda: synth.synth(PRESET, data, IMAGES),
         data / "contact.png",
+    )
+    stage(
+        "labels at once: five ways that were not trained on these images, and a vote",
+        ["run", images, "-o", first.parent, "--budget", "0"],
+        lambda: run_verb.run([str(images)], first.parent, budget="0"),
+        first / "report" / "report.html",
     )
     stage(
         "settings, measured on the raw images; no label is read",
@@ -90,15 +98,17 @@ def demo_adgan(out: Path, steps: int) -> None:
     )
     scores, judged = json.loads(report.read_text()), json.loads((pred / "report" / "trust.json").read_text())
     mean = scores["mean"]
-    show(IMAGES, {"AD-GAN, without labels": mean, "classical": overview(out, scores)})
+    floor, voted = overview(out, scores)
+    show(IMAGES, {"AD-GAN, without labels": mean, "vote of the first minute": voted, "classical": floor})
     typer.echo(
         f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f}, estimated without labels: {judged['score']:.2f} · "
         f"{out / 'overview.png'} · {pred / 'report' / 'report.html'}"
     )
 
 
-def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:
-    """Draw OUT/overview.png; return the mean scores of the classical pipeline on the same images."""
+def overview(out: Path, scores: dict[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+    """Draw OUT/overview.png; return the mean scores of the classical pipeline and of the first vote on the same
+    images."""
     from ..core.settings import parse, read_yaml
     from ..data.volumes import open_labels, open_volumes
     from ..draw import image_grid, outline, save_png, thumbnail
@@ -108,13 +118,16 @@ def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:
     from ..train.run_settings import Run
 
     run, segmenter = parse(Run, read_yaml(out / "run.yaml")), Segmenter.load(out / "run" / "model")
-    truths, preds = ({v.name: v for v in open_labels(out / name)} for name in ("data/labels", "pred"))
+    truths, preds, first = (
+        {v.name: v for v in open_labels(out / name)} for name in ("data/labels", "pred", "first/labels")
+    )
     of = {image["name"]: image for image in scores["images"]}
-    rows, captions, reports = [], [], []
+    rows, captions, reports, voted = [], [], [], []
     for index, volume in enumerate(open_volumes(out / "data" / "images")):
         image, truth = volume.load(), truths[volume.name].load()
         floor = segment_classically(image, volume.voxel)
         reports.append(evaluate(truth, floor))
+        voted.append(evaluate(truth, first[volume.name].load()))
         if index < SHOWN:
             drawn, seen = masks(run, segmenter, volume, index)
             gray = [thumbnail(mask, volume.voxel, size=SIZE, limits=(0.0, 1.0), bar=False) for mask in (drawn, seen)]
@@ -124,7 +137,7 @@ def overview(out: Path, scores: dict[str, Any]) -> dict[str, float]:
     titles = ["image", "a synthetic mask", "image turned into a mask", "instances", "classical: Otsu and watershed"]
     heading = "Learnt from the images alone. Instances: prediction amber, truth blue, both white."
     save_png(out / "overview.png", image_grid(rows, titles=titles, captions=captions, heading=heading))
-    return mean_report(reports)
+    return mean_report(reports), mean_report(voted)
 
 
 def masks(run: "Run", segmenter: "Segmenter", volume: "Volume", index: int) -> "tuple[Mask, Mask]":
