@@ -5,10 +5,10 @@
 
 Fields of a mosaic of phantoms, one TIFF each, by `cytoshift segment --workers N`. CPU seconds per image are those of
 all images less those of a tenth of them, so that the start of the program and the report do not count; the network's
-share is measured in this process on groups of the same size. Wall times mean something on a machine with as many idle
-cores as workers, CPU seconds on any. With --dask, all images once more by a local dask cluster of so many processes;
-with --kill, once more by two processes, one of which is killed when a third of the labels are there. Fails where labels
-differ in a byte.
+share is measured in a process of its own on groups of the same size. Wall times mean something on a machine with as
+many idle cores as workers, CPU seconds on any. With --dask, all images once more by a local dask cluster of so many
+processes; with --kill, once more by two processes, one of which is killed when a third of the labels are there. Fails
+where labels differ in a byte.
 """
 
 import argparse
@@ -18,11 +18,14 @@ import signal
 import subprocess
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from cytoshift.core.processes import Workers
+from cytoshift.core.threads import wait_briefly
 from cytoshift.data.write import write_image
 from cytoshift.model import Segmenter
 from cytoshift.predict.images import TOGETHER
@@ -31,8 +34,10 @@ from record import Wanted, conclude
 from workload import cytoshift, filled
 
 
-def network_seconds(segmenter: Segmenter, side: int) -> float:
+def network_seconds(side: int, model: str) -> float:
     """CPU seconds of the network for one image of a full group, the best of five."""
+    torch.set_num_threads(1)
+    segmenter = Segmenter.load(model)
     image = np.random.default_rng(0).uniform(-1, 1, (side, side)).astype(np.float32)
     count = max(TOGETHER // side**2, 1)
     best = float("inf")
@@ -102,6 +107,7 @@ def main() -> None:
     parser.add_argument("--room", help="where files go")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    wait_briefly()  # as the command line does: the processes that are started here find it in their environment
     torch.set_num_threads(1)
     segmenter, side = Segmenter.load(args.model), args.side
     rows, seen, extra = [], [], dict[str, dict[str, float]]()
@@ -136,7 +142,8 @@ def main() -> None:
             print(f"  {name}, with its start: {wall / args.images * 1e3:.1f} ms and {cpu / args.images * 1e3:.1f} ms "
                   "of CPU per image", flush=True)  # fmt: skip
             seen.append(labels_in(out))
-    network = network_seconds(segmenter, side)
+    with Workers(1) as pool:
+        (network,) = pool.map(partial(network_seconds, model=args.model), [side])
     print(f"  network alone: {network * 1e3:.1f} ms of CPU per image")
     numbers = {"images": args.images, "side": side, "rows": rows, "network": network} | extra
     conclude(args.json, numbers, [

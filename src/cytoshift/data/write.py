@@ -19,7 +19,7 @@ IMAGEJ = (np.uint8, np.uint16, np.float32)  # what ImageJ's own TIFFs hold
 
 
 def write_labels(
-    path: Path, labels: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5", mark: str | None = None
+    path: Path | str, labels: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5", mark: str | None = None
 ) -> Path:
     """Write a label image with its calibration. The file is written whole or not at all.
 
@@ -69,7 +69,7 @@ def write_labels(
     )
 
 
-def write_image(path: Path, image: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5") -> Path:
+def write_image(path: Path | str, image: NDArray[np.generic], voxel: Voxel, axes: str, ngff: Ngff = "0.5") -> Path:
     """Write an image with its calibration. The file is written whole or not at all.
 
     Parameters
