@@ -92,7 +92,7 @@ def main() -> int:
     (first / "phantoms" / "images").rename(first / "images")
     for name in ("images", "truth"):
         (first / name / "sparse-2d_000.tif").rename(first / name / "cells.tif")
-    walk.all("one", blocks.pop("Labels at once"))
+    walk.all("one", blocks.pop("Labels from nothing"))
     walk.all("one", [*blocks.pop("Your images"), "cytoshift convert images/cells.tif brain.ome.zarr"])
     for heading in AFTER:
         walk.all("one", blocks.pop(heading))

@@ -309,8 +309,8 @@ WRITING = [
     Bad("labels into no image", lambda d: write_labels(d / "a.zarr::labels/x", FLAT, PIXEL, "yx"),
         "{d}/a.zarr is no OME-Zarr image to put labels into; leave '::labels/x' out to write them alone"),
     *(Bad(f"labels into {place}", lambda d, place=place: write_labels(d / f"a.zarr::{place}", FLAT, PIXEL, "yx"),
-          f"labels cannot be written to '{place}' of {{d}}/a.zarr; name a place like a.zarr::labels/nuclei")
-      for place in ("labels/.", "labels/..", "labels/../../x")),
+          f"labels cannot be written to '{shown}' of {{d}}/a.zarr; name a place like a.zarr::labels/nuclei")
+      for place, shown in (("labels/.", "labels"), ("labels/..",) * 2, ("labels/../../x",) * 2)),
     Bad("labels into a strange place", lambda d: write_labels(d / "a.zarr::x", FLAT, PIXEL, "yx"),
         "labels cannot be written to 'x' of {d}/a.zarr; name a place like a.zarr::labels/nuclei"),
 ]  # fmt: skip

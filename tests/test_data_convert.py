@@ -71,13 +71,13 @@ def test_what_cannot_be_converted_is_said(tmp_path):
     for name in ("a", "b"):
         tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((16, 16), np.uint8))
     files, more = [str(tmp_path / f"{n}.tif") for n in "ab"], {"voxel": "1,1", "unit": "px"}
-    with pytest.raises(UserError, match=r"2 images are there.*convert them one by one"):
+    with pytest.raises(UserError, match=r"2 images were found.*convert"):
         convert(files, str(tmp_path / "o.ome.zarr"), **more)
     with pytest.raises(UserError, match="choose a name that ends in"):
         convert(files[:1], str(tmp_path / "o.tif"), **more)
     with pytest.raises(UserError, match="already exists"):
         convert(files[:1], files[1], **more)
-    with pytest.raises(UserError, match=r"0.4 and 0.5 are written"):
+    with pytest.raises(UserError, match=r"only 0.4 and 0.5"):
         convert(files[:1], str(tmp_path / "o.ome.zarr"), ngff="0.3", **more)
 
 

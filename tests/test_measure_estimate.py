@@ -215,7 +215,7 @@ ONE = np.random.default_rng(0).random((32, 32)).astype(np.float32)
         ([ONE], [PIXEL, PIXEL], None, "1 images but 2 voxel sizes"),
         ([ONE], [PIXEL], "black", "polarity 'black' is not known"),
         ([ONE, ONE], [PIXEL, Voxel((1.0, 1.0), "um")], None, "differ in dimensions or unit"),
-        ([np.zeros((32, 32, 3))], [PIXEL], None, "its voxel 2 axes"),
+        ([np.zeros((32, 32, 3))], [PIXEL], None, "its voxel size has 2 axes"),
         ([ONE[:10]], [PIXEL], None, "too small"),
         ([ONE + 1j], [PIXEL], None, "complex"),
         ([np.full((32, 32), np.nan)], [PIXEL], None, "NaN or infinite"),

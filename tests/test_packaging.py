@@ -58,7 +58,7 @@ def test_links_and_pictures_of_the_page_on_pypi_lead_somewhere_or_are_none():
 
 def test_every_verb_is_walked_where_cytoshift_is_installed():
     walk = script(".ci/walk.py")
-    assert {*walk.AFTER, "Labels at once", "Your images"} <= set(walk.sections())
+    assert {*walk.AFTER, "Labels from nothing", "Your images"} <= set(walk.sections())
     commands = [*(line for block in walk.sections().values() for line in block), *walk.OTHERS.strip().splitlines()]
     verbs = {command.callback.__name__.replace("_", "-") for command in app.registered_commands}
     assert {command.split()[1] for command in commands} | {"synth"} == verbs  # synth makes the images

@@ -29,7 +29,7 @@ from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.represent import Ternary
 
 PIXELS = Voxel((1.0, 1.0))
-SAME = "it is the same as|no input is written to"
+SAME = "it is the same as|no input is written to|which is read"
 
 
 def cytoshift(*words) -> str:
@@ -243,7 +243,6 @@ STRANGERS = [
     ("x.onnx", ("export", M, "--to", "onnx", "-o", "x.onnx")),
     ("labels/report/trust.csv", ("trust", "labels", "images", "--model", M)),
     ("labels/report/trust.json", ("trust", "labels", "images", "--model", M)),
-    ("sel/model/mine", ("select", "run", "images", "-o", "sel")),
     ("sel/select.json", ("select", "run", "images", "-o", "sel")),
     ("q.tif", ("segment", M, "images/a.tif", "-o", "q.tif")),
     ("q.objects.csv", ("segment", M, "images/a.tif", "-o", "q.tif")),

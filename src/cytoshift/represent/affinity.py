@@ -41,7 +41,10 @@ class Affinity(Representation):
     link: ClassVar[Link] = "best"
     decode_bytes: ClassVar[int] = 60
     papers: ClassVar[tuple[str, ...]] = ("lee2017affinities",)
-    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {"threshold": (0.3, 0.5), "seed": (0.6, 0.7, 0.8, 0.9)}
+    tunable_thresholds: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "threshold": (0.3, 0.5),
+        "seed": (0.6, 0.7, 0.8, 0.9),
+    }
 
     @model_validator(mode="after")
     def fits(self) -> Self:

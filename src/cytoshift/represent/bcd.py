@@ -113,7 +113,7 @@ class BC(ContourRepresentation):
     kind: Literal["bc"] = "bc"
 
     channels: ClassVar[tuple[str, ...]] = ("foreground", "contour")
-    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = TUNABLE
+    tunable_thresholds: ClassVar[Mapping[str, tuple[float, ...]]] = TUNABLE
 
     def encode(self, labels: NDArray[np.generic], voxel: Voxel) -> Channels:
         """(*S) -> (2, *S): 1 inside of objects; 1 where they end."""
@@ -158,7 +158,7 @@ class BCD(ContourRepresentation):
 
     channels: ClassVar[tuple[str, ...]] = ("foreground", "contour", "distance")
     ranges: ClassVar[Ranges] = RANGES
-    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = TUNABLE | {
+    tunable_thresholds: ClassVar[Mapping[str, tuple[float, ...]]] = TUNABLE | {
         "distance": (-0.1, 0.0), "seed_distance": (0.1, 0.2, 0.35, 0.5),
     }  # fmt: skip
 

@@ -49,7 +49,7 @@ class Semantic(Representation):
     smallest: float | None = Field(None, gt=0, le=LONGEST)
 
     channels: ClassVar[tuple[str, ...]] = ("foreground",)
-    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {
+    tunable_thresholds: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "threshold": (64 / 255, 0.35, 0.5), "sure": (0.5, 0.65, 0.8), "saddle": (0.7, 0.8, 0.9),
     }  # fmt: skip
 

@@ -60,7 +60,7 @@ class Ternary(Representation):
     channels: ClassVar[tuple[str, ...]] = ("core and edge",)
     link: ClassVar[Link] = "best"
     decode_bytes: ClassVar[int] = 90
-    tunable: ClassVar[Mapping[str, tuple[float, ...]]] = {"sure": (0.35, 0.5, 0.65)}
+    tunable_thresholds: ClassVar[Mapping[str, tuple[float, ...]]] = {"sure": (0.35, 0.5, 0.65)}
 
     @model_validator(mode="after")
     def check_order(self) -> Self:
