@@ -1,6 +1,7 @@
 """`cytoshift run`: labels from nothing, in stages, that can be stopped at any time."""
 
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -20,6 +21,10 @@ from cytoshift.synth.phantoms import phantom
 def run(*words):
     result = CliRunner().invoke(app, ["run", *(str(word) for word in words)])
     return result.exit_code, result.output + str(result.exception or "")
+
+
+def hashes(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")}
 
 
 def told(output):
@@ -58,14 +63,16 @@ def test_the_first_result_has_labels_table_report_and_model(first, images):
     assert "first result after" in said and any("cytoshift vote" in line for line in result["commands"])
 
 
-def test_the_single_commands_give_the_same_labels(first, tmp_path):
+def test_the_single_commands_give_the_same_labels(first, tmp_path, monkeypatch):
     out, said = first
-    words = told(said)["commands"][-1].split()
-    words[words.index("-o") + 1] = str(tmp_path / "voted")
-    assert CliRunner().invoke(app, words[1:]).exit_code == 0
+    monkeypatch.chdir(tmp_path)
+    for command in told(said)["commands"]:
+        assert CliRunner().invoke(app, shlex.split(command)[1:]).exit_code == 0, command
     for name in ("1.tif", "2.tif"):
-        again, before = (open_labels(str(place / name))[0].load() for place in (tmp_path / "voted", out / "labels"))
-        assert np.array_equal(again, before)
+        for again, before in (("network", "voters/network"), ("network-size-0.75", "voters/network-size-0.75"),
+                              ("labels", "labels")):  # fmt: skip
+            found = open_labels(str(tmp_path / "by-hand" / again / name))[0].load()
+            assert np.array_equal(found, open_labels(str(out / before / name))[0].load())
 
 
 def test_the_same_command_goes_on_and_another_one_is_refused(first, images, tmp_path):
@@ -86,15 +93,47 @@ def test_the_same_command_goes_on_and_another_one_is_refused(first, images, tmp_
     assert json.loads((out / "run.json").read_text())["measured"]["diameter"] == 9
 
 
-def test_files_of_the_user_stay(images, tmp_path):
-    (tmp_path / "out" / "labels").mkdir(parents=True)
-    (tmp_path / "out" / "labels" / "1.tif").write_bytes(b"mine")
-    code, said = run(images, "-o", tmp_path / "out", "--budget", "0")
-    assert code and "no result of this command" in said
-    assert (tmp_path / "out" / "labels" / "1.tif").read_bytes() == b"mine"
-    before = {path.name: path.read_bytes() for path in images.iterdir()}
-    code, said = run(images, "-o", images, "--budget", "0")
-    assert code and before == {path.name: path.read_bytes() for path in images.iterdir()}
+@pytest.mark.parametrize("note", [None, "[1]", "damaged", '{"of": "somebody"}'])
+@pytest.mark.parametrize("more", [(), ("--overwrite",)])
+def test_files_of_the_user_stay(images, tmp_path, note, more):
+    """Whatever a file of the name run.json says that this command did not write."""
+    for name in ("labels", "model", "training", "voters"):
+        (tmp_path / "out" / name).mkdir(parents=True)
+        (tmp_path / "out" / name / "mine.txt").write_bytes(b"mine")
+    if note is not None:
+        (tmp_path / "out" / "run.json").write_text(note)
+    before = hashes(tmp_path)
+    code, said = run(images, "-o", tmp_path / "out", "--budget", "0", *more)
+    assert code and len(said.strip().splitlines()) <= 3 and "Traceback" not in said
+    assert hashes(tmp_path) == before
+
+
+def test_images_are_not_written_to(images):
+    before = hashes(images)
+    assert run(images, "-o", images, "--budget", "0")[0] and hashes(images) == before
+
+
+def test_a_file_in_the_place_of_results_is_said_before_the_work(images, tmp_path, monkeypatch):
+    (tmp_path / "out.tif").write_bytes(b"mine")
+    monkeypatch.setattr(ensemble, "fit", lambda *_, **__: pytest.fail("nothing is measured"))
+    code, said = run(images, "-o", tmp_path / "out.tif", "--budget", "0")
+    assert code and "is a file, and a folder is to be written there" in said
+
+
+def test_another_training_keeps_the_first_labels(images, tmp_path, monkeypatch):
+    """What the command advises, --budget, is no other request."""
+    out = tmp_path / "out"
+    assert run(images, "-o", out, "--budget", "0")[0] == 0
+    before = {path: path.stat().st_mtime_ns for path in out.glob("voters/*/*.tif")}
+    monkeypatch.setattr(ensemble, "LEAST_STEPS", 2)
+    monkeypatch.setattr(ensemble, "TIMED", (1, 2))
+    code, said = run(images, "-o", out, "--budget", "0.001s", "--json")
+    assert code == 0 and told(said)["stage"] == "final", said
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert (out / "voters" / "trained" / "1.tif").exists()
+    code, said = run(images, "-o", out, "--budget", "0", "--json")
+    assert code == 0 and told(said)["stage"] == "first" and not (out / "training").exists()
+    assert not any("trained" in command for command in told(said)["commands"])
 
 
 @pytest.mark.parametrize(
@@ -165,7 +204,7 @@ def test_a_network_learns_from_the_vote_and_votes_too(images, tmp_path):
     made.label_at_once(Serial())
     found = made.improve(Serial())
     assert found.stage == "final" and found.voters[-1] == "trained"
-    assert (tmp_path / "out" / "voters" / "trained" / "1.tif").exists() and made.trained.exists()
+    assert (tmp_path / "out" / "voters" / "trained" / "1.tif").exists() and made.trained_model.exists()
     again = open_ensemble(tmp_path / "out", open_volumes(source), source, "nuclei-2d", steps=2)
     again.claim(overwrite=False)
     assert again.improve(Serial()).f1 == found.f1

@@ -72,8 +72,8 @@ def run(
     """Label images of which nothing is known. The same as `cytoshift run`, for images that fit into memory.
 
     Several ways label the images at once: a network of the package that looks for objects of the measured size, of
-    smaller and of larger ones, and two classical pipelines. A vote over them is the first result. A network then learns
-    from the vote on these images, and votes too.
+    smaller and of larger ones, and two classical pipelines. A vote over them is the first result. Where they differ, a
+    network learns from the vote on these images, and votes too.
 
     Parameters
     ----------
@@ -130,14 +130,11 @@ def run(
         )
     name = str(wishes.pop("model", f"nuclei-{len(volumes[0].axes)}d"))
     ensemble = open_ensemble(out, volumes, source, name, budget=budget, **wishes)  # type: ignore[arg-type]
-    refuse_inputs(ensemble.written(), [source], filled=[out])
+    refuse_inputs(ensemble.written_paths(), [source], filled=[out])
     with lock_outputs(out), engine(None, 1) as each, follow_progress(progress) as told:
         step = (lambda *_: None) if told is None else lambda what, done: told(what, done, 1.0)
         ensemble.claim(overwrite)
-        found = ensemble.label_at_once(each, step)
-        if budget != 0:
-            found = ensemble.improve(each, step)
-        ensemble.finish(found.seconds)
+        found = ensemble.run(each, step)
         write_report(found.outputs.out / "report")
     paths = {volume.name: found.outputs.labels(volume) for volume in volumes}
     return RunResult(paths, found.outputs.table, found.f1, out / "model")

@@ -231,9 +231,7 @@ def label_by_run(contender: RunWithoutLabels, here: Material, folder: Path) -> d
     ensemble = open_ensemble(folder, images, source, name, polarity=data.polarity, steps=contender.steps)
     with engine(None, 1) as each:
         ensemble.claim(overwrite=False)
-        found = ensemble.label_at_once(each)
-        if contender.steps != 0:
-            found = ensemble.improve(each)
+        found = ensemble.run(each)
     out = {}
     for image in images:
         labels = open_labels(found.outputs.labels(image))[0].load().astype(np.int32)

@@ -1,5 +1,6 @@
 """cytoshift run: the best labels that can be had without any, by one command, in stages."""
 
+import shlex
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from ..data.volumes import ImageSource, Volume
     from ..ensemble import Ensemble, StageResult, Told
 
-FOLDERS = ("voters", "training", "model", "sample")  # of OUT, beside the labels
+SAMPLE = "sample"  # in OUT: boxes of images that do not fit into memory, and what is found in them
+Command = list[str | Path]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Folder for labels, table, report and model.")]
 Budget = Annotated[
     str | None,
@@ -55,72 +57,107 @@ def run(
 ) -> None:
     """Label images of which nothing is known: measure, label in several ways, vote, train on the vote, vote again.
 
-    The first result is there after about a minute. Where the ways differ, a network is trained on their vote and votes,
-    too. OUT/labels has
-    the best labels so far at any time, OUT/labels/report/report.html shows them. The same command continues a run that
-    was stopped.
+    The first result is there after about a minute. Where the ways differ, a network is trained on their vote, and votes
+    too. OUT/labels has the best labels so far at any time, OUT/labels/report/report.html shows them. The same command
+    continues a run that was stopped. With another --budget it keeps the first labels and trains anew.
     """
     from ..core.lock import lock_outputs
     from ..core.signals import explain_stop
-    from ..data.input_files import refuse_inputs
-    from ..data.volumes import ImageSource, image_source, open_volumes
-    from ..ensemble import open_ensemble
-    from ..ensemble.large import is_large, write_boxes
+    from ..data.volumes import image_source, open_volumes
+    from ..ensemble.large import is_large
     from ..predict.blockwise.engine import engine
-    from .segment_results import picture
 
     source = image_source(list(images), axes, channel, level, voxel, unit, frames)
-    refuse_inputs([out / name for name in ("labels", *FOLDERS)], [source], filled=[out])
+    wishes = {
+        "diameter": diameter, "polarity": polarity, "budget": seconds_of(budget), "seed": seed,
+        "device": str(inputs.choose_device(device)),
+    }  # fmt: skip
+    refuse_places(out, source)
     volumes = open_volumes(source)
-    name = model or f"nuclei-{len(volumes[0].axes)}d"
-    place, seen = (out, volumes) if not (large := is_large(volumes)) else (out / "sample", [])
-    wishes = (diameter, polarity, seconds_of(budget), seed, str(inputs.choose_device(device)))
-    with (
-        lock_outputs(out), explain_stop(lambda: describe_kept(out)), engine(None, workers) as each,
-        show_progress(quiet) as told,
-    ):  # fmt: skip
-        shown_source = source
+    large = is_large(volumes)
+    with lock_outputs(out), explain_stop(lambda: describe_kept(out)):
+        with engine(None, workers) as each, show_progress(quiet) as told:
+            ensemble = open_for(volumes, source, out, large, model, overwrite, wishes)
+            ensemble.claim(overwrite)
+            found = ensemble.run(each, told, lambda one: tell(ensemble, one, quiet))
         if large:
-            shown_source = ImageSource(paths=[str(path) for path in write_boxes(volumes, place / "images")])
-            seen = open_volumes(shown_source)
-        ensemble = open_ensemble(place, seen, shown_source, name, *wishes)
-        refuse_inputs(ensemble.written(), [source], filled=[out])
-        ensemble.claim(overwrite)
-        found = tell(ensemble, ensemble.label_at_once(each, told), quiet)
-        if ensemble.decided.request.budget != 0:
-            found = ensemble.improve(each, told)
-            if found.stage == "final":
-                tell(ensemble, found, quiet)
-            elif not quiet:
-                say("the ways to label agree, so no network is trained on them; --budget 10m trains one", err=True)
-        ensemble.finish(found.seconds)
-        picture(found.outputs, found.table)
-    result = {"expected_f1": found.score, "stage": found.stage, "model": place / "model"}
-    if large:
-        with lock_outputs(out):
-            lines, more = by_blocks(ensemble, found, volumes, source, out, workers, overwrite, quiet)
-        words, result = "\n".join(lines), result | more
-    else:
-        page = report_on(found.outputs)
-        words = (
-            f"{sentence_of(found)}; labels in {found.outputs.out}, objects in {found.outputs.table}, report {page}, "
-            f"model {place / 'model'}"
-        )
-        result |= {
-            "images": len(volumes), "objects": len(found.table.rows), "labels": found.outputs.out,
-            "table": found.outputs.table, "report": page,
-        }  # fmt: skip
-    commands = single_commands(ensemble, list(images))
+            words, result, steps = by_blocks(ensemble, found, volumes, source, out, workers, overwrite, quiet)
+        else:
+            words, result, steps = show(ensemble, found)
+    flags = {"axes": axes, "channel": channel, "level": level or None, "voxel": voxel, "unit": unit, "frames": frames}
+    given = [*images, *(f"--{name}={value}" for name, value in flags.items() if value is not None)]
+    commands = [shlex.join(map(str, [*step, *given] if step[1] == "segment" else step)) for step in steps]
     if not quiet:
-        say("the same by single commands:\n  " + "\n  ".join(commands), err=True)
-    conclude(as_json, words, verb="run", **result, commands=commands)
+        say("its steps, by single commands:\n  " + "\n  ".join(commands), err=True)
+    about = {"expected_f1": found.score, "stage": found.stage, "model": ensemble.out / "model"}
+    conclude(as_json, words, verb="run", **about, **result, commands=commands)
+
+
+def refuse_places(out: Path, source: "ImageSource") -> None:
+    """Raises UserError where results would go to what is read, as far as names tell before an image is opened."""
+    from ..core.atomic import refuse_other_kind
+    from ..data.input_files import refuse_inputs
+    from ..ensemble.ensemble import FOLDERS
+
+    refuse_other_kind(out, folder=True)
+    refuse_inputs([out / name for name in (*FOLDERS, SAMPLE)], [source], filled=[out])
+
+
+def open_for(
+    volumes: "list[Volume]", source: "ImageSource", out: Path, large: bool, model: str | None, overwrite: bool,
+    wishes: dict[str, Any],
+) -> "Ensemble":  # fmt: skip
+    """The ensemble of the images; of boxes of them where they are large.
+
+    Raises UserError where model and images do not go together, and where files of somebody else lie where results go.
+    """
+    from ..core.atomic import refuse_other_contents
+    from ..data.volumes import ImageSource, open_volumes
+    from ..ensemble import open_ensemble
+    from ..ensemble.large import write_boxes
+
+    name = model or f"nuclei-{len(volumes[0].axes)}d"
+    ensemble = open_ensemble(out, volumes, source, name, **wishes)
+    if not large:
+        return ensemble
+    refuse_other_contents(out / SAMPLE, ("images/cytoshift.json",))
+    refuse_other_contents(out / "labels", ("report/request.json",))
+    paths = write_boxes(volumes, out / SAMPLE / "images", overwrite)
+    boxes = ImageSource(paths=[str(path) for path in paths])
+    return open_ensemble(out / SAMPLE, open_volumes(boxes), boxes, name, **wishes)
+
+
+def show(ensemble: "Ensemble", found: "StageResult") -> tuple[str, dict[str, Any], list[Command]]:
+    """Draw and report the labels; what there is to say of them, in words and in names and numbers, and the single
+    commands. The classical voters have none: the vote reads their labels where they are."""
+    from ..predict.account import account_folder
+    from .segment_results import picture
+
+    picture(found.outputs, found.table)
+    page = report_on(found.outputs)
+    words = (
+        f"{sentence_of(found)}; labels in {found.outputs.out}, objects in {found.outputs.table}, report {page}, "
+        f"model {ensemble.out / 'model'}"
+    )
+    steps = list[Command]()
+    for voter in (every := ensemble.every(found.stage)):
+        if (model := account_folder(ensemble.places(voter)) / "model").exists():
+            steps.append(["cytoshift", "segment", model, "-o", f"by-hand/{voter.name}"])
+    voters = [ensemble.out / "voters" / voter.name for voter in every]
+    steps.append(["cytoshift", "vote", *voters, "-o", "by-hand/labels"])
+    result = {
+        "images": len(ensemble.volumes), "objects": len(found.table.rows), "labels": found.outputs.out,
+        "table": found.outputs.table, "report": page,
+    }  # fmt: skip
+    return words, result, steps
 
 
 def by_blocks(
     ensemble: "Ensemble", found: "StageResult", volumes: "list[Volume]", source: "ImageSource", out: Path, workers: int,
     overwrite: bool, quiet: bool,
-) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
-    """Label images that do not fit into memory by the network that agrees best with the vote on boxes of them."""
+) -> tuple[str, dict[str, Any], list[Command]]:  # fmt: skip
+    """Label images that do not fit into memory by the network that agrees best with the vote on boxes of them; what
+    `show` says."""
     from ..ensemble.large import best_network
     from ..predict.account import account_folder
     from ..predict.outputs import Outputs
@@ -133,35 +170,11 @@ def by_blocks(
         say(f"F1@0.5 against the vote on {len(ensemble.volumes)} boxes: {tries}; {voter.name} labels all", err=True)
     outputs = Outputs(out / "labels", volumes, {"ensemble": voter.request}, suffix=".ome.zarr")
     outputs.claim(overwrite)
-    voter.segmenter.save(account_folder(outputs) / "model")
+    model = voter.segmenter.save(account_folder(outputs) / "model")
     how = blockwise.Blockwise(None, None, None, workers, None, None, False, "0.5")
     lines, result = blockwise.run(voter.segmenter, outputs, Options(), how, source, quiet)
     outputs.complete()
-    return lines, result
-
-
-def single_commands(ensemble: "Ensemble", images: list[str]) -> list[str]:
-    """What the stages stand for."""
-    import shlex
-
-    from ..ensemble.voters import FACTORS
-
-    measured, voters = ensemble.decided.measured, ensemble.out / "voters"
-    assert measured is not None, "a stage has measured it"
-    lines = [
-        shlex.join([
-            "cytoshift", "segment", ensemble.name, *images, "-o", str(voters / voter.name), "--diameter",
-            f"{factor * measured.diameter:.4g}", "--polarity", measured.polarity,
-        ])
-        for factor, voter in zip(FACTORS, ensemble.every("first"))
-    ]  # fmt: skip
-    if (settings := ensemble.out / "training" / "run" / "run.yaml").exists():
-        lines += [
-            shlex.join(["cytoshift", "train", str(settings), "-o", str(settings.parent)]),
-            shlex.join(["cytoshift", "segment", str(ensemble.trained), *images, "-o", str(voters / "trained")]),
-        ]
-    folders = [str(voters / name) for name in ensemble.decided.stages[ensemble.last]["voters"]]
-    return [*lines, shlex.join(["cytoshift", "vote", *folders, "-o", str(ensemble.labels.out)])]
+    return "\n".join(lines), result, [["cytoshift", "segment", model, "-o", "by-hand/labels"]]
 
 
 def describe_kept(out: Path) -> str:
@@ -199,16 +212,16 @@ def show_progress(quiet: bool) -> "Iterator[Told]":
         yield lambda stage, done: progress.update(done, stage)
 
 
-def tell(ensemble: "Ensemble", found: "StageResult", quiet: bool) -> "StageResult":
+def tell(ensemble: "Ensemble", found: "StageResult", quiet: bool) -> None:
     """Say what there is by now."""
-    if not quiet:
-        if found.stage == "first" and (measured := ensemble.decided.measured) is not None:
-            say(measured.words, err=True)
-        say(
-            f"{found.stage} result after {found.seconds:.0f} s: {sentence_of(found)}; labels in {found.outputs.out}",
-            err=True,
-        )
-    return found
+    if quiet:
+        return
+    if found.stage == "first" and (measured := ensemble.decided.measured) is not None:
+        say(measured.words, err=True)
+    words = f"{found.stage} result after {found.seconds:.0f} s: {sentence_of(found)}; labels in {found.outputs.out}"
+    say(words, err=True)
+    if found.stage == "first" and ensemble.decided.request.budget is None and not ensemble.needs_training():
+        say("the ways to label agree, so no network is trained on them; --budget 10m trains one", err=True)
 
 
 def sentence_of(found: "StageResult") -> str:

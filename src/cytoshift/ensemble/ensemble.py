@@ -1,9 +1,10 @@
 """From raw images to labels without any label, in stages. Each stage leaves labels that are better than those before.
 
-    ensemble = Ensemble(out, volumes, model, wishes)
+    ensemble = open_ensemble(out, volumes, source, "nuclei-2d")
     ensemble.claim(overwrite)
-    found = ensemble.label_at_once(engine)       voters that answer at once, and a vote over them
-    found = ensemble.improve(engine)    a network that learns from the vote on these images votes, too
+    found = ensemble.run(engine)    both stages:
+        ensemble.label_at_once      voters that answer at once, and a vote over them
+        ensemble.improve            a network that learns from the vote on these images votes, too
 
 What is on disk, in OUT:
 
@@ -19,14 +20,14 @@ A stage that was stopped goes on where it was; one that is finished is not done 
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..configure.self_training import selftraining_run
-from ..core.atomic import discard
+from ..core.atomic import discard, refuse_other_kind
 from ..core.errors import UserError
 from ..core.json_files import read_json, write_json
 from ..core.progress import follow_progress
@@ -43,13 +44,14 @@ from ..predict.pipeline import Options
 from ..predict.voting import vote_image, write_pseudo_labels
 from ..train.fit import fit as fit_run
 from ..train.run_settings import Run
-from ..trust.size_fit import fit
+from ..trust.size_fit import fit, refuse_others
 from .expected_f1 import calibration
 from .voters import Measurements, NetworkVoter, Voter, voters
 
 JSON = "run.json"
+FOLDERS = ("labels", "voters", "training", "model")  # of OUT
 FIRST, FINAL = "first", "final"
-AGREED = 0.85  # expected F1@0.5 from which on a student was no better than its teachers (fluo256/train, phantoms)
+AGREED = 0.85  # expected F1@0.5 of a first vote from which on no network is trained unless that is asked for
 FEWEST = 10  # objects on which voters agree, below which nothing is learnt
 TIMED = (3, 9)  # steps of two short trainings whose difference is their speed
 LEAST_STEPS = 50  # of a training; fewer change nothing that can be seen
@@ -70,28 +72,34 @@ class Request(Settings):
     steps: int | None = None
     seed: int = 0
 
+    def without_training(self) -> dict[str, Any]:
+        """What decides about the labels of the voters that answer at once."""
+        return self.model_dump(mode="json", exclude={"budget", "steps", "seed"})
+
 
 class Decisions(Settings):
-    """run.json. images: where each image comes from. stages: finished ones, with what they found."""
+    """run.json. images: where each image comes from. stages: finished ones, with what they found. complete: all stages
+    of the request are finished."""
 
     request: Request
     images: dict[str, str]
     measured: Measurements | None = None
     steps: int | None = None
     stages: dict[str, dict[str, Any]] = {}
+    complete: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class StageResult:
-    """The labels after a stage. f1: what is expected of each image, by name. agreement: of each voter, the mean F1@0.5
-    of its labels against the vote. seconds: that the stage took."""
+    """The labels after a stage. f1: what is expected of each image, by name. seconds: that the stage took. voters:
+    their names."""
 
     stage: str
     outputs: Outputs
     table: Table
     f1: dict[str, float]
     seconds: float
-    voters: list[str] = field(default_factory=list)
+    voters: list[str]
 
     @property
     def score(self) -> float:
@@ -119,40 +127,56 @@ class Ensemble:
         self.model, self.name = model, name
         self.device = str(next(model.network.parameters()).device)
         self.decided = Decisions(request=request, images={one.name: one.origin for one in volumes})
-        self.labels = Outputs(self.out / "labels", self.volumes, {"ensemble": request.model_dump(mode="json")})
+        self.labels = Outputs(self.out / "labels", self.volumes, {"ensemble": request.without_training()})
 
     def claim(self, overwrite: bool) -> None:
-        """Go on with what is there, or begin. Raises UserError where results of something else are there."""
+        """Go on with what is there, or begin. Another training keeps what comes before it.
+
+        Raises UserError where results of something else are there. Nothing is removed that run.json does not name.
+        """
         path = self.out / JSON
-        there = read_json(path)
+        for folder in (self.out, *(self.out / name for name in FOLDERS)):
+            refuse_other_kind(folder, folder=True)
         if not path.exists():
             self.refuse_others()
-        elif there:
-            before = parse(Decisions, there, str(path))
-            changed = differences(
-                {"images": before.images} | before.request.model_dump(),
-                {"images": self.decided.images} | self.decided.request.model_dump(),
-            )  # fmt: skip
-            if not changed and not overwrite:
-                self.decided = before
-                return
-            if not overwrite:
-                raise UserError(
-                    f"{self.out} holds results of another request ({changed[0]}); pass `overwrite` to replace them or "
-                    "another `out`"
-                )
-        elif not overwrite:
-            raise UserError(f"{path} is damaged; pass `overwrite` to begin anew, or another `out`")
-        for name in ("voters", "training", "model"):
+            self.save()
+            return
+        there, wish = read_json(path), self.decided
+        if not there:
+            raise UserError(
+                f"{path} is damaged, so the contents of the folder are not known; remove the folder, or pass another "
+                "`out`"
+            )
+        before = parse(Decisions, there, str(path))
+        changed = differences(
+            {"images": before.images} | before.request.without_training(),
+            {"images": wish.images} | wish.request.without_training(),
+        )  # fmt: skip
+        if changed and not overwrite:
+            raise UserError(
+                f"{self.out} holds results of another request ({changed[0]}); pass `overwrite` to replace them or "
+                "another `out`"
+            )
+        if changed or (overwrite and before.complete):
+            self.remove("voters", "training", "model")
+            self.save()
+            return
+        self.decided = before
+        if before.request != wish.request:  # the labels of a former training are on disk: both votes are taken again
+            self.remove("training", "model", "voters/trained")
+            stages = {} if FINAL in before.stages else before.stages
+            self.decide(request=wish.request, steps=None, stages=stages, complete=False)
+
+    def remove(self, *names: str) -> None:
+        for name in names:
             discard(self.out / name)
-        self.save()
 
     def refuse_others(self) -> None:
         """Raises UserError where files of somebody else lie where results go."""
-        for name in ("labels", "voters", "training", "model"):
+        for name in FOLDERS:
             if (self.out / name).exists():
                 raise UserError(
-                    f"{self.out / name} already exists and is no result of this command; pass another `out`"
+                    f"{self.out / name} already exists, and this command did not write it; pass another `out`"
                 )
 
     def save(self) -> None:
@@ -185,6 +209,18 @@ class Ensemble:
         outputs.complete()
         return outputs
 
+    def run(
+        self, engine: Engine, told: Told = lambda *_: None, heard: Callable[[StageResult], None] = lambda _: None
+    ) -> StageResult:
+        """All stages of the request; the last result. heard: is told of each result."""
+        found = self.label_at_once(engine, told)
+        heard(found)
+        if self.needs_training():
+            found = self.improve(engine, told)
+            heard(found)
+        self.finish(found.seconds)
+        return found
+
     def label_at_once(self, engine: Engine, told: Told = lambda *_: None) -> StageResult:
         """The vote of the voters that answer at once."""
         started = time.perf_counter()
@@ -195,29 +231,30 @@ class Ensemble:
         """The voters of a stage."""
         assert self.decided.measured is not None, "a stage begins with measuring"
         every = voters(self.model, self.decided.request.model, self.volumes, self.decided.measured)
-        if stage == FINAL and self.trained.exists():
-            every.append(NetworkVoter("trained", Segmenter.load(self.trained, self.device), fingerprint(self.trained)))
+        if stage == FINAL and self.trained_model.exists():
+            every.append(
+                NetworkVoter(
+                    "trained", Segmenter.load(self.trained_model, self.device), fingerprint(self.trained_model)
+                )
+            )
         return every
 
-    def improve(self, engine: Engine, told: Told = lambda *_: None) -> StageResult:
-        """The vote of the same voters and of a network that has learnt these images from their vote.
+    def needs_training(self) -> bool:
+        """Whether a network shall learn from the first vote: where that is asked for, or where the voters differ."""
+        request = self.decided.request
+        if request.budget is not None or request.steps is not None:
+            return bool(request.budget or request.steps)
+        return float(np.mean(list(self.decided.stages[FIRST]["f1"].values()))) < AGREED
 
-        Where the voters agree, such a network adds nothing: without a budget or steps of its own, the first result is
-        the final one.
-        """
-        request, started = self.decided.request, time.perf_counter()
-        if request.budget is None and request.steps is None and self.agreed():
-            return self.take_vote(FIRST, engine, told, started)
-        if FINAL not in self.decided.stages and not self.trained.exists():
+    def improve(self, engine: Engine, told: Told = lambda *_: None) -> StageResult:
+        """The vote of the same voters and of a network that has learnt these images from their vote."""
+        started = time.perf_counter()
+        if FINAL not in self.decided.stages and not self.trained_model.exists():
             self.teach(told)
         return self.take_vote(FINAL, engine, told, started)
 
-    def agreed(self) -> bool:
-        """Whether the first result is expected to be so good that a training is not worth its time."""
-        return float(np.mean(list(self.decided.stages[FIRST]["f1"].values()))) >= AGREED
-
     @property
-    def trained(self) -> Path:
+    def trained_model(self) -> Path:
         """The model that has learnt these images."""
         return self.out / "training" / "run" / "model"
 
@@ -233,7 +270,7 @@ class Ensemble:
         if sum(count_sure(folder / "labels" / f"{one.name}.tif") for one in self.volumes) < FEWEST:
             return
         assert self.decided.measured is not None, "the first stage has measured it"
-        fitted = self.decided.measured.fitted(self.model, self.volumes)
+        fitted = self.decided.measured.fit_to(self.model, self.volumes)
         labels = ImageSource(paths=str(folder / "labels"))
         run = selftraining_run(fitted, self.name, self.source, labels, seed=self.decided.request.seed)
         if self.decided.steps is None:
@@ -279,31 +316,22 @@ class Ensemble:
         self.decide(stages=self.decided.stages | {stage: {"f1": f1, "seconds": seconds, "voters": names}})
         return StageResult(stage, outputs, table, f1, seconds, names)
 
-    def written(self) -> list[Path]:
+    def written_paths(self) -> list[Path]:
         """All that is written, and folders that are replaced as a whole."""
-        return [*self.labels.written_paths(), *(self.out / name for name in ("voters", "training", "model", JSON))]
-
-    def describe_kept(self) -> str:
-        """What there is where the command was stopped."""
-        there = f"the {self.last} result is in {self.labels.out}" if self.decided.stages else "there is no result yet"
-        return f"{there}, the same command goes on"
+        return [*self.labels.written_paths(), *(self.out / name for name in (*FOLDERS, JSON))]
 
     def finish(self, seconds: float) -> None:
         """The model that fits these images best, and what the report of the labels reads."""
         assert self.decided.measured is not None, "a stage has measured it"
-        best = self.decided.measured.fitted(self.model, self.volumes)
-        if self.trained.exists():
-            best = Segmenter.load(self.trained)
+        best = self.decided.measured.fit_to(self.model, self.volumes)
+        if self.trained_model.exists():
+            best = Segmenter.load(self.trained_model)
         if not (self.out / "model").exists():
             best.save(self.out / "model")
         account = Account(self.labels, best, Options())
         account.images({})
         account.end(seconds)
-
-    @property
-    def last(self) -> str:
-        """The last stage that is finished."""
-        return FINAL if FINAL in self.decided.stages else FIRST
+        self.decide(complete=True)
 
 
 def count_sure(place: Path) -> int:
@@ -330,10 +358,11 @@ def open_ensemble(
     out: Path, volumes: Sequence[Volume], source: ImageSource, model: str | Path, diameter: float | None = None,
     polarity: str = "auto", budget: float | None = None, seed: int = 0, device: str = "cpu", steps: int | None = None,
 ) -> Ensemble:  # fmt: skip
-    """An ensemble of a model by its name. Raises UserError where it is for one size only."""
+    """An ensemble of a model by its name. Raises UserError where it is for one size only or does not fit the images."""
     network = Segmenter.load(model_folder(model), device)
     if network.diameter is None:
         raise UserError(f"{model} was trained for one size of objects; pass a model of the package, as nuclei-2d")
+    refuse_others(network, volumes)
     request = Request(
         model=fingerprint(model), diameter=diameter, polarity=polarity, budget=budget, steps=steps, seed=seed
     )  # fmt: skip

@@ -33,7 +33,7 @@ class Calibration(Settings):
     unseen: float = Field(ge=0, lt=1)
 
     @model_validator(mode="after")
-    def complete(self) -> "Calibration":
+    def check_lengths(self) -> "Calibration":
         if len(self.votes) != len(self.right):
             raise ValueError("votes and right need as many numbers each")
         return self

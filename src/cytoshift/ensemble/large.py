@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.blocks import BlockGrid, Slices
-from ..core.json_files import read_json, write_json
+from ..data.generated_folder import claim_folder
 from ..data.volumes import Volume, box_volume, open_labels
 from ..data.write import write_image
 from ..labels.overlap import overlap
@@ -24,7 +24,6 @@ from .voters import NetworkVoter
 SIDES = {2: (1024, 1024), 3: (64, 160, 160)}  # voxels of a box
 MOST, LOOKED_AT = 6, 64  # boxes that are kept, and that are looked at
 CONTRAST = (0.5, 99.8)  # percentiles whose distance says how much is to be seen in a box
-BOXES = "boxes.json"
 
 
 def is_large(volumes: Sequence[Volume]) -> bool:
@@ -32,25 +31,20 @@ def is_large(volumes: Sequence[Volume]) -> bool:
     return any(prod(volume.shape) > WHOLE for volume in volumes)
 
 
-def write_boxes(volumes: Sequence[Volume], folder: Path) -> list[Path]:
-    """Boxes of images as files; those that are there stay. Of evenly drawn ones the richest in contrast are kept."""
-    found = read_json(folder / BOXES).get("boxes")
-    if found is None:
-        chosen = choose_boxes(volumes)
-        found = [
-            {"image": number, "start": [side.start for side in box], "stop": [side.stop for side in box]}
-            for number, box in chosen
-        ]
+def write_boxes(volumes: Sequence[Volume], folder: Path, overwrite: bool) -> list[Path]:
+    """Boxes of images as files. Of evenly drawn ones the richest in contrast are taken.
+
+    Raises UserError where boxes of other images, or other files, are there.
+    """
+    chosen = choose_boxes(volumes)
+    paths = [
+        folder / f"{volumes[number].name}-{'-'.join(str(side.start) for side in box)}.tif" for number, box in chosen
+    ]
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for one in found:
-        volume = volumes[one["image"]]
-        box = tuple(slice(a, b) for a, b in zip(one["start"], one["stop"]))
-        paths.append(folder / f"{volume.name}-{'-'.join(map(str, one['start']))}.tif")
-        if not paths[-1].exists():
-            part = box_volume(volume, box)
-            write_image(paths[-1], part.load(), part.voxel, part.axes)
-    write_json(folder / BOXES, {"boxes": found})
+    claim_folder(folder, {"verb": "run", "images": {one.name: one.origin for one in volumes}}, paths, overwrite)
+    for path, (number, box) in zip(paths, chosen):
+        part = box_volume(volumes[number], box)
+        write_image(path, part.load(), part.voxel, part.axes)
     return paths
 
 

@@ -4,7 +4,7 @@ Two of them are classical pipelines, the others a network of the package that lo
 smaller and of larger ones. Each writes label images of its own; a vote is taken over them (ensemble.py).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -23,10 +23,10 @@ from ..predict.classical import Classical, segment_classically
 from ..predict.images import segment_images
 from ..predict.outputs import Outputs
 from ..predict.pipeline import Instances, Options, Prediction, predict
+from ..trust.judge import Told
 from ..trust.size_fit import Fit, fit_segmenter
 
 FACTORS = (1.0, 0.75, 1.33)  # of the measured diameter, for which networks look
-Told = Callable[[float], None]  # hears which share of the work is done
 
 
 class Measurements(Settings):
@@ -47,7 +47,7 @@ class Measurements(Settings):
         sides = dict(found.segmenter.sides)
         return cls(diameter=found.diameter, polarity=found.polarity, sides=sides, words=found.sentence)
 
-    def fitted(self, model: Segmenter, volumes: Sequence[Volume], factor: float = 1.0) -> Segmenter:
+    def fit_to(self, model: Segmenter, volumes: Sequence[Volume], factor: float = 1.0) -> Segmenter:
         """A model of the package made to look for objects of `factor` times the measured diameter."""
         fitted = fit_segmenter(model, volumes, factor * self.diameter, self.polarity)
         return replace(fitted, sides={name: factor * side for name, side in self.sides.items()})
@@ -91,8 +91,8 @@ class NetworkVoter:
         count = len(outputs.volumes)
         done = sum(map(outputs.is_finished, outputs.volumes))
         model = account_folder(outputs) / "model"
-        if not engine.here and not (model / "model.json").exists():
-            self.segmenter.save(model)  # workers of other processes load it
+        if done < count:
+            self.segmenter.save(model)  # where workers of other processes, and people, find it
         for finished in segment_images(self.segmenter, model, outputs, Options(), engine):
             done += len(finished)
             told(done / count)
@@ -133,7 +133,7 @@ def voters(model: Segmenter, digest: str, volumes: Sequence[Volume], measured: M
     out: list[Voter] = []
     for factor in FACTORS:
         name = "network" if factor == 1 else f"network-size-{factor:g}"
-        out.append(NetworkVoter(name, measured.fitted(model, volumes, factor), digest))
+        out.append(NetworkVoter(name, measured.fit_to(model, volumes, factor), digest))
     dark = measured.polarity == "dark"
     return [
         *out,
