@@ -118,3 +118,17 @@ def test_images_without_partner_and_specs_without_root_are_refused(tmp_path):
         open_dataset(dataset, tmp_path, tmp_path / "made")
     with pytest.raises(UserError, match=r"'x' is on disk; pass `data`"):
         open_dataset(dataset, None, tmp_path / "made")
+
+
+def test_a_model_of_the_same_name_with_other_weights_is_another_cell(tmp_path):
+    from cytoshift.bench.cell import Cell
+    from cytoshift.bench.spec import ExistingModel, Phantoms
+    from predicting import segmenter
+
+    dataset = Phantoms(name="made", preset="sparse-2d", images=1, train=1)
+    cell = Cell(dataset, ExistingModel(name="mine", kind="model", model=str(tmp_path / "model")), None)
+    segmenter(2).save(tmp_path / "model")
+    before = cell.folder(tmp_path, [])
+    assert cell.folder(tmp_path, []) == before
+    segmenter(2, (2.0, 2.0)).save(tmp_path / "model")
+    assert cell.folder(tmp_path, []) != before

@@ -17,6 +17,7 @@ from .data.input_files import refuse_inputs
 from .data.volumes import open_labels, open_volumes
 from .ensemble import open_ensemble
 from .ensemble.large import is_large
+from .model.shipped import nuclei_model
 from .predict.blockwise.engine import engine
 from .report import write_report
 
@@ -128,7 +129,7 @@ def run(
         raise UserError(
             "an image is too large to be labelled in several ways in memory; use the command `cytoshift run`"
         )
-    name = str(wishes.pop("model", f"nuclei-{len(volumes[0].axes)}d"))
+    name = str(wishes.pop("model", nuclei_model(len(volumes[0].axes))))
     ensemble = open_ensemble(out, volumes, source, name, budget=budget, **wishes)  # type: ignore[arg-type]
     refuse_inputs(ensemble.written_paths(), [source], filled=[out])
     with lock_outputs(out), engine(None, 1) as each, follow_progress(progress) as told:

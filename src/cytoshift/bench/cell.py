@@ -36,7 +36,8 @@ from ..data.channel_axis import split_channels
 from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
 from ..ensemble import open_ensemble
 from ..measure.shapes import ObjectShapes, shapes
-from ..model import Segmenter
+from ..model import Segmenter, fingerprint
+from ..model.shipped import JSON, model_folder, nuclei_model
 from ..predict.blockwise.engine import engine
 from ..predict.classical import segment_classically
 from ..predict.outputs import Table
@@ -88,7 +89,8 @@ class Cell:
         method = self.contender.model_dump(mode="json", exclude={"seeds"})
         before = {} if self.before is None else {"after": self.before.settings()["method"]}
         fold = {"fold": list(self.fold)} if self.fold else {}
-        return {"dataset": dataset, "method": method, "seed": self.seed, **before, **fold}
+        weights = {"weights": found} if (found := weights_of(self.contender)) else {}
+        return {"dataset": dataset, "method": method, "seed": self.seed, **before, **fold, **weights}
 
     def folder(self, out: Path, files: list[tuple[str, int]]) -> Path:
         """Other settings, or other files, are another folder: a result is never mistaken for that of a former spec."""
@@ -96,6 +98,16 @@ class Cell:
         fold = f"-fold{self.words}" * bool(self.fold)
         name = f"{self.contender.name}{fold}{seed}-{short_digest([self.settings(), files])}"
         return out / "cells" / self.dataset.name / name
+
+
+def weights_of(contender: Contender) -> list[str]:
+    """Digests of the models that a contender takes as they are: one of the same name may be another model by now."""
+    names: list[str] = []
+    if isinstance(contender, ExistingModel):
+        names = [contender.model.format(ndim=ndim) for ndim in (2, 3)]
+    elif isinstance(contender, RunWithoutLabels):
+        names = [nuclei_model(ndim) for ndim in (2, 3)]
+    return [fingerprint(name) for name in names if (model_folder(name) / JSON).exists()]
 
 
 def run_cell(cell: Cell, material: Material, out: Path, quiet: bool = False) -> dict[str, Any]:
@@ -227,7 +239,7 @@ def label_by_run(contender: RunWithoutLabels, here: Material, folder: Path) -> d
     images, data = [pair.image for pair in here.pairs], here.dataset
     said = {name: getattr(data, name, None) for name in ("axes", "channel", "voxel", "unit")}
     source = ImageSource(paths=[one.origin for one in images], **{k: v for k, v in said.items() if v is not None})
-    name = f"nuclei-{len(images[0].axes)}d"
+    name = nuclei_model(len(images[0].axes))
     ensemble = open_ensemble(folder, images, source, name, polarity=data.polarity, steps=contender.steps)
     with engine(None, 1) as each:
         ensemble.claim(overwrite=False)

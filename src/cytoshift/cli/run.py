@@ -115,8 +115,9 @@ def open_for(
     from ..data.volumes import ImageSource, open_volumes
     from ..ensemble import open_ensemble
     from ..ensemble.large import write_boxes
+    from ..model.shipped import nuclei_model
 
-    name = model or f"nuclei-{len(volumes[0].axes)}d"
+    name = model or nuclei_model(len(volumes[0].axes))
     ensemble = open_ensemble(out, volumes, source, name, **wishes)
     if not large:
         return ensemble

@@ -11,6 +11,7 @@ from ..data.volumes import ImageSource, open_volumes
 from ..labels.pseudo import IGNORED
 from ..methods import KNOWN, METHODS, CySGAN
 from ..model import Segmenter
+from ..model.shipped import nuclei_model
 from ..train.run_settings import Run
 from ..trust.size_fit import fit
 from . import class_settings, randomise, recipe, self_training, source_labels
@@ -294,7 +295,7 @@ def configure_selftraining(
     """A trained model, fitted to the images, that goes on with labels of them."""
     assert isinstance(source.labels, ImageSource), "of one class"
     volumes = open_volumes(target)
-    start = asked.start or f"nuclei-{volumes[0].voxel.ndim}d"
+    start = asked.start or nuclei_model(volumes[0].voxel.ndim)
     model = Segmenter.load(start)
     polarity = asked.polarity if model.diameter is not None else "auto"
     told = (lambda share: progress(round(100 * share), 100)) if progress else (lambda share: None)

@@ -21,3 +21,12 @@ def model_folder(model: Path | str) -> Path:
     if str(model) in model_names() and not any((path / name).exists() for name in (JSON, WEIGHTS)):
         return FOLDER / str(model)
     return path
+
+
+def nuclei_model(ndim: int) -> str:
+    """The name of the model for nuclei in images of so many dimensions.
+
+    >>> nuclei_model(2)
+    'nuclei-2d'
+    """
+    return f"nuclei-{ndim}d"
