@@ -175,3 +175,13 @@ def test_an_unsure_measurement_has_more_than_one_diameter(flat):
     pieces = seen.elongation | {50: 2.0}
     assert len(plausible_sizes(replace(sure, elongation=pieces))) == 1
     assert len(plausible_sizes(replace(sure, elongation=pieces, ndim=3))) == 3  # pieces of walls between cells
+
+
+def test_only_what_is_not_measured_is_cured_by_a_diameter(tmp_path):
+    one = Voxel((1.0, 1.0), "px")
+    broken = np.full((64, 64), np.nan, np.float32)
+    for name, image, cured in (("nan", broken, False), ("flat", np.full((64, 64), 7, np.uint8), True)):
+        write_image(tmp_path / f"{name}.tif", image, one, "yx")
+        with pytest.raises(UserError) as error:
+            size_fit.measure_objects(open_volumes(str(tmp_path / f"{name}.tif")), None, None, lambda _: None)
+        assert ("`diameter`" in str(error.value)) == cured

@@ -48,6 +48,10 @@ class ImageObservation:
     separation: float | None = None
 
 
+class UnmeasurableObjects(UserError):
+    """The images are in order, but their objects cannot be measured: who knows the diameter can give it."""
+
+
 def estimate(
     images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: Polarity | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -102,7 +106,7 @@ def estimate(
         seen.append(blank_observation(*here) if quiet else outline_image(*here, polarity))
         told(len(chosen) + len(seen), 2 * len(chosen))
     if not any(len(one.objects.diameter) for one in seen):
-        raise UserError(
+        raise UnmeasurableObjects(
             f"objects are to be measured, but none stands out from the noise in {len(chosen)} "
             f"image{'s' * (len(chosen) > 1)}; check the channel, or give their diameter and density by hand"
         )
@@ -129,7 +133,7 @@ def check_images(images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel],
                 f"channel and one frame"
             )
         if min(image.shape[-2:]) < SMALLEST_SIDE:
-            raise UserError(
+            raise UnmeasurableObjects(
                 f"image {number} is {' x '.join(map(str, image.shape))} voxels, too small to hold objects and their "
                 f"surroundings; give at least {SMALLEST_SIDE} in the plane"
             )

@@ -16,7 +16,7 @@ from ..core.errors import UserError
 from ..core.normalise import Recipe, recipes
 from ..core.voxel import Voxel
 from ..data.volumes import Volume, load_small
-from ..measure.estimate import estimate
+from ..measure.estimate import UnmeasurableObjects, estimate
 from ..measure.measurement import Measurement, Polarity
 from ..measure.shapes import ExpectedObjects, ObjectShapes, expectations, shapes
 from ..model import Segmenter
@@ -124,11 +124,11 @@ def fit(
 def measure_objects(
     volumes: Sequence[Volume], diameter: float | None, polarity: Polarity | None, told: Told
 ) -> Measurement | None:  # fmt: skip
-    """What the images show; None where that fails and the diameter is known."""
+    """What the images show; None where nothing can be measured and the diameter is known."""
     step = lambda done, total: told(0.5 * done / total)
     try:
         return estimate(load_small(volumes, ROOM), [one.voxel for one in volumes], polarity, step)
-    except UserError as error:
+    except UnmeasurableObjects as error:
         if diameter is None:
             raise UserError(f"{error}; or pass `diameter` of the objects") from None
         return None
