@@ -111,6 +111,8 @@ def main() -> None:
     torch.set_num_threads(1)
     segmenter, side = Segmenter.load(args.model), args.side
     rows, seen, extra = [], [], dict[str, dict[str, float]]()
+    if args.room:
+        Path(args.room).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.room) as name:
         room = Path(name)
         field = filled(None, segmenter, (side * 10, side * 10))
