@@ -9,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
+from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_labels
-from cytoshift.data.write import write_image
+from cytoshift.data.write import write_image, write_labels
 from cytoshift.ensemble import Calibration, Measurements, calibration, ensemble, large, voters
 from cytoshift.ensemble.voters import ClassicalVoter
 from cytoshift.labels.vote import elect
@@ -106,6 +107,31 @@ def test_files_of_the_user_stay(images, tmp_path, note, more):
     code, said = run(images, "-o", tmp_path / "out", "--budget", "0", *more)
     assert code and len(said.strip().splitlines()) <= 3 and "Traceback" not in said
     assert hashes(tmp_path) == before
+
+
+def test_labels_of_others_vote_too(first, images, tmp_path):
+    """They are voters like the others, and part of the request."""
+    others = tmp_path / "others"
+    for name in ("1.tif", "2.tif"):
+        labels = open_labels(str(first[0] / "labels" / name))[0].load().astype(np.int32)
+        labels[:5, :5] = labels.max() + 1
+        write_labels(others / name, labels, Voxel((1.0, 1.0)), "yx")
+    before, out = hashes(others), tmp_path / "out"
+    code, said = run(images, "-o", out, "--budget", "0", "--voter", others, "--voter", others, "--json")
+    assert code == 0, said
+    assert hashes(others) == before and {"given-1", "given-2"} <= {path.name for path in (out / "voters").iterdir()}
+    assert (out / "voters" / "given-1" / "1.tif").exists() and "voters/given-2" in told(said)["commands"][-1]
+    labels = open_labels(str(others / "1.tif"))[0].load()
+    assert evaluate(labels, open_labels(str(out / "labels" / "1.tif"))[0].load()).recall > 0.9
+    labels[-5:, -5:] = 200
+    write_labels(others / "1.tif", labels, Voxel((1.0, 1.0)), "yx")
+    code, said = run(images, "-o", out, "--budget", "0", "--voter", others, "--voter", others)
+    assert code and "another request (labels of 1 by given-1 was " in said
+    (others / "2.tif").unlink()
+    code, said = run(images, "-o", tmp_path / "two", "--budget", "0", "--voter", others)
+    assert code and "image '2' has no labels of its name" in said
+    code, said = run(images, "-o", others, "--budget", "0", "--voter", others)
+    assert code and not (others / "labels").exists()
 
 
 def test_images_are_not_written_to(images):

@@ -14,7 +14,7 @@ from .core.lock import lock_outputs
 from .core.progress import follow_progress
 from .core.voxel import Voxel
 from .data.input_files import refuse_inputs
-from .data.volumes import open_labels, open_volumes
+from .data.volumes import ImageSource, open_labels, open_volumes
 from .ensemble import open_ensemble
 from .ensemble.large import is_large
 from .model.shipped import nuclei_model
@@ -68,7 +68,8 @@ class RunResult:
 
 def run(
     images: Image | Sequence[Image], out: str | Path = "results", *, budget: float | None = None,
-    overwrite: bool = False, progress: "Progress | None" = None, **options: Unpack[RunOptions],
+    voters: Sequence[str | Path] = (), overwrite: bool = False, progress: "Progress | None" = None,
+    **options: Unpack[RunOptions],
 ) -> RunResult:  # fmt: skip
     """Label images of which nothing is known. The same as `cytoshift run`, for images that fit into memory.
 
@@ -86,6 +87,8 @@ def run(
     budget
         Seconds for the training on these images; 0 gives the first result alone. Default: 600 steps where the ways to
         label differ (expected F1@0.5 below 0.85).
+    voters
+        Files or folders with labels of these images, of any program, that vote, too. Default: none.
     overwrite
         Replace results of another call. Default: False.
     progress
@@ -130,8 +133,9 @@ def run(
             "an image is too large to be labelled in several ways in memory; use the command `cytoshift run`"
         )
     name = str(wishes.pop("model", nuclei_model(len(volumes[0].axes))))
-    ensemble = open_ensemble(out, volumes, source, name, budget=budget, **wishes)  # type: ignore[arg-type]
-    refuse_inputs(ensemble.written_paths(), [source], filled=[out])
+    others = [ImageSource(paths=str(one)) for one in voters]
+    ensemble = open_ensemble(out, volumes, source, name, budget=budget, given=others, **wishes)  # type: ignore[arg-type]
+    refuse_inputs(ensemble.written_paths(), [source], labels=others, filled=[out])
     with lock_outputs(out), engine(None, 1) as each, follow_progress(progress) as told:
         step = (lambda *_: None) if told is None else lambda what, done: told(what, done, 1.0)
         ensemble.claim(overwrite)

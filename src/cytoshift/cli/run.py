@@ -32,6 +32,12 @@ Model = Annotated[
 ]
 Diameter = Annotated[float | None, typer.Option(help="Diameter of the objects in the voxel's unit; default: measured.")]
 Polarity = Annotated[str, typer.Option(help="Objects are bright, dark, or auto: measured.")]
+Voters = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--voter", help="Labels of these images that vote, too, of any program: a file or a folder. May be repeated."
+    ),
+]
 Seed = Annotated[int, inputs.advanced(help="Of the random choices in the training.")]
 
 
@@ -42,6 +48,7 @@ def run(
     model: Model = None,
     diameter: Diameter = None,
     polarity: Polarity = "auto",
+    voter: Voters = None,
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
     level: inputs.Level = 0,
@@ -63,18 +70,24 @@ def run(
     """
     from ..core.lock import lock_outputs
     from ..core.signals import explain_stop
-    from ..data.volumes import image_source, open_volumes
+    from ..data.volumes import ImageSource, image_source, open_volumes
     from ..ensemble.large import is_large
     from ..predict.blockwise.engine import engine
 
     source = image_source(list(images), axes, channel, level, voxel, unit, frames)
+    others = [ImageSource(paths=one) for one in voter or []]
     wishes = {
         "diameter": diameter, "polarity": polarity, "budget": seconds_of(budget), "seed": seed,
-        "device": str(inputs.choose_device(device)),
+        "device": str(inputs.choose_device(device)), "given": others,
     }  # fmt: skip
-    refuse_places(out, source)
+    refuse_places(out, source, others)
     volumes = open_volumes(source)
     large = is_large(volumes)
+    if large and voter:
+        raise UserError(
+            f"--voter {voter[0]} given, but an image is too large to be labelled in several ways; label it without "
+            "--voter, and combine the results by 'cytoshift vote'"
+        )
     with lock_outputs(out), explain_stop(lambda: describe_kept(out)):
         with engine(None, workers) as each, show_progress(quiet) as told:
             ensemble = open_for(volumes, source, out, large, model, overwrite, wishes)
@@ -93,14 +106,14 @@ def run(
     conclude(as_json, words, verb="run", **about, **result, commands=commands)
 
 
-def refuse_places(out: Path, source: "ImageSource") -> None:
+def refuse_places(out: Path, source: "ImageSource", labels: "list[ImageSource]") -> None:
     """Raises UserError where results would go to what is read, as far as names tell before an image is opened."""
     from ..core.atomic import refuse_other_kind
     from ..data.input_files import refuse_inputs
     from ..ensemble.ensemble import FOLDERS
 
     refuse_other_kind(out, folder=True)
-    refuse_inputs([out / name for name in (*FOLDERS, SAMPLE)], [source], filled=[out])
+    refuse_inputs([out / name for name in (*FOLDERS, SAMPLE)], [source], labels=labels, filled=[out])
 
 
 def open_for(

@@ -7,12 +7,13 @@ stages   a first result in about a minute, then a network that learns from the v
 
 from .ensemble import Ensemble, Request, StageResult, Told, open_ensemble
 from .expected_f1 import Calibration, calibration
-from .voters import ClassicalVoter, Measurements, NetworkVoter, Voter, voters
+from .voters import ClassicalVoter, GivenVoter, Measurements, NetworkVoter, Voter, voters
 
 __all__ = [
     "Calibration",
     "ClassicalVoter",
     "Ensemble",
+    "GivenVoter",
     "Measurements",
     "NetworkVoter",
     "Request",

@@ -46,7 +46,7 @@ from ..train.fit import fit as fit_run
 from ..train.run_settings import Run
 from ..trust.size_fit import fit, refuse_others
 from .expected_f1 import calibration
-from .voters import Measurements, NetworkVoter, Voter, voters
+from .voters import GivenVoter, Measurements, NetworkVoter, Voter, voters
 
 JSON = "run.json"
 FOLDERS = ("labels", "voters", "training", "model")  # of OUT
@@ -62,7 +62,8 @@ class Request(Settings):
     """What decides about the results.
 
     model: digest of the network. diameter, polarity: where they are given. budget: seconds for the training on these
-    images. steps: of the training, where there is no budget; None: those of its preset. seed: of that training.
+    images. steps: of the training, where there is no budget; None: those of its preset. seed: of that training. given:
+    digests of labels that vote, too.
     """
 
     model: str
@@ -71,6 +72,7 @@ class Request(Settings):
     budget: float | None = None
     steps: int | None = None
     seed: int = 0
+    given: dict[str, str] = {}
 
     def without_training(self) -> dict[str, Any]:
         """What decides about the labels of the voters that answer at once."""
@@ -117,14 +119,15 @@ class Ensemble:
     model, name : network that labels objects of any size.
     request : what decides about the results.
     memory : bytes that may be used while label images are compared.
+    given : labels that vote, too.
     """
 
     def __init__(
         self, out: Path, volumes: Sequence[Volume], source: ImageSource, model: Segmenter, name: str, request: Request,
-        memory: float = 2e9,
+        memory: float = 2e9, given: Sequence[GivenVoter] = (),
     ) -> None:  # fmt: skip
         self.out, self.volumes, self.source, self.memory = Path(out), list(volumes), source, memory
-        self.model, self.name = model, name
+        self.model, self.name, self.given = model, name, list(given)
         self.device = str(next(model.network.parameters()).device)
         self.decided = Decisions(request=request, images={one.name: one.origin for one in volumes})
         self.labels = Outputs(self.out / "labels", self.volumes, {"ensemble": request.without_training()})
@@ -230,7 +233,7 @@ class Ensemble:
     def every(self, stage: str) -> list[Voter]:
         """The voters of a stage."""
         assert self.decided.measured is not None, "a stage begins with measuring"
-        every = voters(self.model, self.decided.request.model, self.volumes, self.decided.measured)
+        every = voters(self.model, self.decided.request.model, self.volumes, self.decided.measured, self.given)
         if stage == FINAL and self.trained_model.exists():
             every.append(
                 NetworkVoter(
@@ -357,13 +360,20 @@ def round_down(number: float) -> int:
 def open_ensemble(
     out: Path, volumes: Sequence[Volume], source: ImageSource, model: str | Path, diameter: float | None = None,
     polarity: str = "auto", budget: float | None = None, seed: int = 0, device: str = "cpu", steps: int | None = None,
+    given: Sequence[ImageSource] = (),
 ) -> Ensemble:  # fmt: skip
-    """An ensemble of a model by its name. Raises UserError where it is for one size only or does not fit the images."""
+    """An ensemble of a model by its name. given: labels of the images that vote, too.
+
+    Raises UserError where the model is for one size only or does not fit the images, and where an image has no given
+    labels.
+    """
     network = Segmenter.load(model_folder(model), device)
     if network.diameter is None:
         raise UserError(f"{model} was trained for one size of objects; pass a model of the package, as nuclei-2d")
     refuse_others(network, volumes)
+    others = [GivenVoter.read(f"given-{number}", one, volumes) for number, one in enumerate(given, 1)]
     request = Request(
-        model=fingerprint(model), diameter=diameter, polarity=polarity, budget=budget, steps=steps, seed=seed
+        model=fingerprint(model), diameter=diameter, polarity=polarity, budget=budget, steps=steps, seed=seed,
+        given={f"labels of {name} by {one.name}": digest for one in others for name, digest in one.content.items()},
     )  # fmt: skip
-    return Ensemble(out, volumes, source, network, str(model), request)
+    return Ensemble(out, volumes, source, network, str(model), request, given=others)

@@ -1,10 +1,12 @@
 """Voters: independent ways to label images of which nothing is known.
 
-Two of them are classical pipelines, the others a network of the package that looks for objects of the measured size, of
-smaller and of larger ones. Each writes label images of its own; a vote is taken over them (ensemble.py).
+Two of them are classical pipelines, three a network of the package that looks for objects of the measured size, of
+smaller and of larger ones. Labels that somebody has already may vote, too. Each voter writes label images of its own; a
+vote is taken over them (ensemble.py).
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -13,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.settings import Settings
-from ..data.volumes import Volume
+from ..data.label_pairs import match_names
+from ..data.volumes import ImageSource, Volume, open_labels
+from ..labels.ids import compact_labels
 from ..labels.objects import objects
 from ..measure.measurement import Polarity
 from ..model import Segmenter
@@ -114,13 +118,49 @@ class ClassicalVoter:
         return segment_classically(volume.load(), volume.voxel, self.options, self.dark)
 
     def write(self, outputs: Outputs, engine: Engine, told: Told) -> None:
-        missing = [outputs.of([volume]) for volume in outputs.volumes if not outputs.is_finished(volume)]
-        count = len(outputs.volumes)
-        for number, _ in enumerate(engine(partial(write_labels_of, self), missing), count - len(missing) + 1):
-            told(number / count)
+        write_each(self, outputs, engine, told)
 
 
-def write_labels_of(voter: ClassicalVoter, outputs: Outputs) -> None:
+@dataclass(frozen=True, eq=False)
+class GivenVoter:
+    """Labels of another program, or of a person. found: of each image, by its name. content: their digests."""
+
+    name: str
+    found: Mapping[str, Volume]
+    content: Mapping[str, str]
+
+    @classmethod
+    def read(cls, name: str, source: ImageSource, volumes: Sequence[Volume]) -> "GivenVoter":
+        """The labels of these images, paired by their names. Raises UserError where an image has none."""
+        pairs = match_names(list(volumes), open_labels(source), "voter")
+        content = {image.name: digest(labels.load()) for image, labels in pairs}
+        return cls(name, {image.name: labels for image, labels in pairs}, content)
+
+    @property
+    def request(self) -> dict[str, Any]:
+        return {"labels": dict(self.content)}
+
+    def labels(self, volume: Volume) -> NDArray[np.int32]:
+        return compact_labels(self.found[volume.name].load())[0].astype(np.int32)
+
+    def write(self, outputs: Outputs, engine: Engine, told: Told) -> None:
+        write_each(self, outputs, engine, told)
+
+
+def digest(labels: NDArray[np.generic]) -> str:
+    """A text that differs where a voxel does."""
+    return hashlib.blake2b(np.ascontiguousarray(labels).tobytes(), digest_size=16).hexdigest()
+
+
+def write_each(voter: Voter, outputs: Outputs, engine: Engine, told: Told) -> None:
+    """The labels of all images that are not finished, image by image."""
+    missing = [outputs.of([volume]) for volume in outputs.volumes if not outputs.is_finished(volume)]
+    count = len(outputs.volumes)
+    for number, _ in enumerate(engine(partial(write_labels_of, voter), missing), count - len(missing) + 1):
+        told(number / count)
+
+
+def write_labels_of(voter: Voter, outputs: Outputs) -> None:
     """The labels of one image, here or in another process."""
     (volume,) = outputs.volumes
     labels = voter.labels(volume)
@@ -128,8 +168,10 @@ def write_labels_of(voter: ClassicalVoter, outputs: Outputs) -> None:
     outputs.write(volume, Prediction({"": Instances(labels, table, np.ones(len(table.ids)))}, {}, {}))
 
 
-def voters(model: Segmenter, digest: str, volumes: Sequence[Volume], measured: Measurements) -> list[Voter]:
-    """All that answer at once, the network at the measured size first."""
+def voters(
+    model: Segmenter, digest: str, volumes: Sequence[Volume], measured: Measurements, given: Sequence[GivenVoter] = ()
+) -> list[Voter]:
+    """All that answer at once, the network at the measured size first, labels that are there already last."""
     out: list[Voter] = []
     for factor in FACTORS:
         name = "network" if factor == 1 else f"network-size-{factor:g}"
@@ -139,4 +181,5 @@ def voters(model: Segmenter, digest: str, volumes: Sequence[Volume], measured: M
         *out,
         ClassicalVoter("otsu", Classical(), dark),
         ClassicalVoter("local-threshold", Classical(threshold="local"), dark),
+        *given,
     ]
