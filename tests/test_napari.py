@@ -65,8 +65,8 @@ def test_the_manifest_names_what_exists():
     manifest = PluginManifest.from_file(path)
     manifest.validate_imports()
     assert {w.display_name for w in manifest.contributions.widgets} == {
-        "Preview synthetic masks", "Train without labels", "Segment a layer", "Show confidence",
-        "Compare two label layers",
+        "Preview synthetic masks", "Train without labels", "Segment a layer", "Label without a model",
+        "Show confidence", "Compare two label layers",
     }  # fmt: skip
 
 
@@ -189,6 +189,16 @@ def test_a_layer_is_segmented_and_coloured_by_confidence(layers, tmp_path):
     assert said.startswith(f"{layer.data.max()} objects, truth {truth}; ") and "F1@0.5" in said
 
 
+def test_a_layer_is_labelled_without_a_model(layers, tmp_path):
+    from cytoshift.napari.widgets import label_without_labels
+
+    layer = made(wait(label_without_labels(layers[0], tmp_path / "results")))
+    assert layer.name.startswith("objects in cells, expected F1 ") and layer.scale.tolist() == [0.5, 0.5]
+    assert len(layer.features) > 5 and {"index", "confidence"} <= set(layer.features)
+    again = made(wait(label_without_labels(layers[0], tmp_path / "results")))
+    assert (np.asarray(again.data) == np.asarray(layer.data)).all()
+
+
 FAKE = """
 import json, sys, time, pathlib
 from PIL import Image
@@ -225,7 +235,7 @@ def fake(tmp_path, monkeypatch):
 def test_a_training_is_watched_stopped_and_continued(layers, tmp_path, fake):
     from cytoshift.napari.glue import volume_of
 
-    job = fake.Job(volume_of(layers[0]), tmp_path / "run", 1500)
+    job = fake.TrainingJob(volume_of(layers[0]), tmp_path / "run", 1500)
     (image,) = open_volumes(tmp_path / "run" / "images")
     assert image.voxel == UM and (image.load() == layers[0].data).all()
     for shown in job.watch():
@@ -233,7 +243,7 @@ def test_a_training_is_watched_stopped_and_continued(layers, tmp_path, fake):
             assert shown.terms["fool"] == [1, 2, 3] and list(shown.terms) == ["cycle", "fool"]
             job.stop()
     assert shown.done and shown.words.startswith("stopped") and shown.sample.name == "step_000003.png"
-    again = fake.Job(volume_of(layers[0]), tmp_path / "run", 1500)
+    again = fake.TrainingJob(volume_of(layers[0]), tmp_path / "run", 1500)
     *_, last = again.watch()
     assert last.words.startswith("model in") and len(last.terms["fool"]) == 6
     picture = fake.curves(last.terms)
@@ -245,14 +255,14 @@ def test_a_training_that_fails_is_its_last_words(layers, tmp_path, fake):
 
     (tmp_path / "fake.py").write_text("import sys; sys.exit('cytoshift: no bright objects stand out')")
     with pytest.raises(UserError, match=r"^no bright objects stand out$"):
-        list(fake.Job(volume_of(layers[0]), tmp_path / "run", 5).watch())
+        list(fake.TrainingJob(volume_of(layers[0]), tmp_path / "run", 5).watch())
 
 
 def test_the_widget_shows_curves_and_samples_while_it_runs(layers, tmp_path, fake):
     from qtpy.QtWidgets import QApplication
 
     app = QApplication.instance() or QApplication([])
-    widget = fake.Training()
+    widget = fake.TrainingWidget()
     widget.image.choices = [layers[0]]
     widget.image.value = layers[0]
     widget.folder.value = tmp_path / "run"

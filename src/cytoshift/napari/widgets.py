@@ -9,6 +9,7 @@ from napari.layers import Image, Labels
 from napari.qt.threading import FunctionWorker, thread_worker
 from napari.types import LayerDataTuple
 
+from ..api_run import run
 from ..configure.recipe import Survey, prior
 from ..core.blocks import centre_box, extent
 from ..core.errors import UserError
@@ -23,6 +24,7 @@ from ..synth import draw_labels
 from ..trust.size_fit import fit
 from ..view.properties import SURE
 from .glue import label_layer, volume_of
+from .reader import read_labels
 
 WINDOW = 2**22  # voxels that synthetic masks are drawn for, in the middle of the image
 
@@ -69,6 +71,27 @@ def segment(image: Image, model: Annotated[Path, {"mode": "d"}] = Path("model"))
             title = f"{name or 'objects'} in {volume.name}"
             layers.append(label_layer(one.labels, volume.voxel, title, features, opacity=0.5))
         return layers[0] if len(layers) == 1 else layers
+
+    return work()
+
+
+def label_without_labels(
+    image: Image, results: Annotated[Path, {"mode": "d"}] = Path("results"),
+    minutes: Annotated[float, {"min": 0, "max": 600}] = 0,
+) -> FunctionWorker[LayerDataTuple]:  # fmt: skip
+    """The objects of a layer of which nothing is known: as `cytoshift run`, without a model and without a label.
+
+    results: a folder that is new, or that the same call on the same layer has left; it goes on there. minutes: for a
+    training on this image after the first result; 0 gives the first result, in about a minute.
+    """
+    volume, out = volume_of(image), Path(results)
+
+    @thread_worker  # type: ignore[untyped-decorator, unused-ignore]
+    def work() -> Any:
+        found = run(volume, out, budget=60 * minutes)
+        ((path, score),) = zip(found.paths.values(), found.expected_f1.values())
+        ((labels, about, kind),) = read_labels(str(path))
+        return labels, about | {"name": f"objects in {volume.name}, expected F1 {score:.2f}", "opacity": 0.5}, kind
 
     return work()
 
