@@ -11,6 +11,7 @@ import zarr
 from skimage.measure import label
 from typer.testing import CliRunner
 
+import cytoshift
 from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import PIXEL, Voxel
@@ -260,6 +261,63 @@ def test_trust_writes_beside_the_labels_and_into_ome_zarr(trained, tmp_path):
     assert told["objects"] == len(rows) and told["blocks"]
     done = called("trust", place, trained / "images" / "0.tif", "-m", trained / "run" / "model", "--json", "--quiet")
     assert json.loads(done.stdout)["images"][0]["score"] == told["score"]
+
+
+def test_votes_see_merged_and_missing_objects_that_the_model_does_not(trained):
+    image, truth, voxel = phantom("sparse-2d", 4, (192, 192))
+    volume = replace(open_volumes(str(trained / "images"))[0], array=image, voxel=voxel)
+    ids = np.unique(truth[truth > 0])
+    centres = np.array([np.argwhere(truth == one).mean(0) for one in ids])
+    apart = np.linalg.norm(centres[:, None] - centres, axis=2) + 1e3 * np.eye(len(ids))
+    merged = truth.copy()
+    done = set()
+    for one, other in sorted(((i, int(apart[i].argmin())) for i in range(len(ids))), key=lambda pair: apart[pair]):
+        if not done & {one, other}:
+            merged[merged == ids[other]] = ids[one]
+            done |= {one, other}
+    half = np.where(np.isin(truth, ids[::2]), truth, 0)
+    model = trained / "run" / "model"
+    cases = {"all": truth, "merged": merged, "half": half}
+    found = {name: cytoshift.trust(one, volume, model) for name, one in cases.items()}
+    assert found["all"].score.value > 0.8 and (found["all"].confidence > 0.5).mean() > 0.8
+    assert found["merged"].score.value < 0.7 and found["half"].score.value < 0.8
+    assert found["half"].confidence.mean() > 0.8, "what is there is right"
+    assert "vote" in found["all"].objects and 0 < found["all"].criteria["voted"] <= 1
+    assert "several ways to label voted so" in found["all"].score.sentence()
+    alone = cytoshift.trust(truth, volume, model, votes=False)
+    assert "vote" not in alone.objects and "stable" in alone.score.sentence(), "the model has hardly learnt anything"
+
+
+def test_nobody_votes_on_its_own_labels(trained):
+    from cytoshift.ensemble.second_opinion import opinion_of, vote_on
+
+    class Voter:
+        def __init__(self, found):
+            self.found = found
+
+        def labels(self, volume):
+            return self.found
+
+    truth = tifffile.imread(trained / "labels" / "0.tif").astype(np.int32)
+    shifted = np.roll(truth, 3, 0)
+    volume = open_volumes(str(trained / "images"))[0]
+    found = opinion_of([Voter(truth), Voter(shifted), Voter(shifted)], volume, truth)
+    assert found.votes.max() < 0.9
+    (nothing,) = judge_image(Segmenter.load(trained / "run" / "model"), volume, {"": replace(volume, array=0 * truth)})
+    assert vote_on([nothing], {volume.name: replace(volume, array=0 * truth)})[0].score.outside == ("no object",)
+
+
+def test_trust_without_votes_is_asked_for(trained, tmp_path):
+    place = write_labels(
+        tmp_path / "cells.tif", tifffile.imread(trained / "labels" / "0.tif"), Voxel((1.0, 1.0), "um"), "yx"
+    )
+    words = ("trust", place, trained / "images" / "0.tif", "-m", trained / "run" / "model", "--quiet")
+    assert called(*words).exit_code == 0
+    with (tmp_path / "cells.trust.csv").open() as file:
+        assert "vote" in next(csv.reader(file))
+    assert called(*words, "--no-votes").exit_code == 0
+    with (tmp_path / "cells.trust.csv").open() as file:
+        assert "vote" not in next(csv.reader(file))
 
 
 def test_trust_of_a_folder_needs_labels_of_every_image(trained, tmp_path):

@@ -28,6 +28,7 @@ from .core.errors import UserError
 from .core.progress import follow_progress
 from .core.settings import parse, read_yaml
 from .data.volumes import Volume
+from .ensemble.second_opinion import may_vote, vote_on
 from .methods import ADGAN
 from .metrics import evaluation as metrics
 from .metrics.confidence import mean_over_objects
@@ -400,7 +401,7 @@ def evaluate(
 
 
 def trust(
-    labels: Image, image: Image, model: Stored | str | Path, *, boxes: int = MOST, name: str = "",
+    labels: Image, image: Image, model: Stored | str | Path, *, votes: bool = True, boxes: int = MOST, name: str = "",
     progress: Progress | None = None, **options: Unpack[ImageOptions],
 ) -> JudgedLabels:  # fmt: skip
     """Judge the labels of an image without the truth.
@@ -413,6 +414,9 @@ def trust(
         The raw image, as `Segmenter.segment` takes it.
     model
         The model that made the labels, or its folder.
+    votes
+        Let the ways of `run` label the image, too, and vote on each object; they look for nuclei. Default: True, for
+        images of one channel that are judged in one piece.
     boxes
         Largest number of boxes that are judged in a large image.
     name
@@ -425,7 +429,7 @@ def trust(
     Returns
     -------
     JudgedLabels
-        score.value, the F1@0.5 of similar results on phantoms, with its interval score.low to score.high; confidence
+        score.value, the F1@0.5 of similar results, with its interval score.low to score.high; confidence
         (N,) of the objects in the order of `ids`; criteria, from which both are computed.
 
     Raises
@@ -453,4 +457,7 @@ def trust(
     found = {one: Volume(volume.name, mine, volume.axes, volume.voxel, "labels") for one, mine in zip(names, each)}
     with follow_progress(progress) as told:
         step = (lambda done: None) if told is None else lambda done: told(f"judge {volume.name}", done, 1.0)
-        return next(one for one in judge_image(segmenter, volume, found, boxes, None, step) if one.name == name)
+        judged = next(one for one in judge_image(segmenter, volume, found, boxes, None, step) if one.name == name)
+    if votes and may_vote([volume], names):
+        (judged,) = vote_on([judged], {volume.name: found[name]}, str(next(segmenter.network.parameters()).device))
+    return judged

@@ -33,7 +33,7 @@ from ..core.atomic import atomic_path
 from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
 from ..data.channel_axis import split_channels
-from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
+from ..data.volumes import Volume, open_labels, open_volumes
 from ..ensemble import open_ensemble
 from ..measure.shapes import ObjectShapes, shapes
 from ..model import Segmenter, fingerprint
@@ -236,11 +236,9 @@ def run_without_labels(contender: RunWithoutLabels, here: Material, folder: Path
 
 def label_by_run(contender: RunWithoutLabels, here: Material, folder: Path) -> dict[str, FoundObjects]:
     """What a run finds in each image, by name."""
-    images, data = [pair.image for pair in here.pairs], here.dataset
-    said = {name: getattr(data, name, None) for name in ("axes", "channel", "voxel", "unit")}
-    source = ImageSource(paths=[one.origin for one in images], **{k: v for k, v in said.items() if v is not None})
-    name = nuclei_model(len(images[0].axes))
-    ensemble = open_ensemble(folder, images, source, name, polarity=data.polarity, steps=contender.steps)
+    images, name = [pair.image for pair in here.pairs], nuclei_model(len(here.pairs[0].image.axes))
+    polarity = here.dataset.polarity
+    ensemble = open_ensemble(folder, images, here.images, name, polarity=polarity, steps=contender.steps)
     with engine(None, 1) as each:
         ensemble.claim(overwrite=False)
         found = ensemble.run(each)

@@ -66,13 +66,14 @@ class LabelledFiles:
 class Material:
     """A data set as the methods get it: `train` to learn from, `pairs` to segment; `files` tell whether it changed.
 
-    where: what it is on disk. turns: image by image, the pair, the file of the image and those of its labels by class,
-    in data sets with folds.
+    where: what it is on disk. images: the files of `pairs`. turns: image by image, the pair, the file of the image and
+    those of its labels by class, in data sets with folds.
     """
 
     dataset: Dataset
     where: Files
     train: ImageSource
+    images: ImageSource
     pairs: list[Pair]
     files: list[tuple[str, int]]  # path under the root, bytes
     source: LabelledFiles | None = None  # of another modality
@@ -112,6 +113,7 @@ class Material:
         labels = {name: source.model_copy(update={"paths": told[name]}) for name, source in kept.items() if source}
         return replace(
             self, train=self.train.model_copy(update={"paths": [str(path) for _, path, _ in others]}),
+            images=self.images.model_copy(update={"paths": [str(path) for _, path, _ in here]}),
             pairs=[pair for pair, _, _ in here], train_labels=labels.get("", labels),
         )  # fmt: skip
 
@@ -164,7 +166,7 @@ def open_files(where: Files, dataset: Dataset, root: Path, made: Path) -> Materi
     files = file_sizes(root, [where.images, *by_class(where.labels).values(), where.train or []])
     pairs = truths_of(where, label_files(where.labels, root, **said, **tested), open_volumes(source))
     turns = list_images(pairs, where, root) if where.folds else ()
-    return Material(dataset, where, train, pairs, files, open_source_files(where, root, made), told, turns)
+    return Material(dataset, where, train, source, pairs, files, open_source_files(where, root, made), told, turns)
 
 
 def by_class(labels: ByClass | None) -> dict[str, Any]:

@@ -28,6 +28,10 @@ def trust(
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
+    votes: Annotated[
+        bool,
+        typer.Option(help="Let the five ways of 'cytoshift run' vote on the objects. They look for nuclei."),
+    ] = True,
     boxes: Annotated[int, typer.Option(min=1, help="Largest number of boxes that are judged in a large image.")] = 32,
     device: inputs.Device = "auto",
     overwrite: inputs.Overwrite = False,
@@ -36,9 +40,11 @@ def trust(
 ) -> None:
     """Judge labels without the truth: a score for every image, a confidence for every object.
 
-    Score 0.8 means: on phantoms, where the truth is known, similar results had an F1@0.5 of about 0.8. Where no similar
-    result was calibrated, the command says so. It runs the network seven times. An image of more than 17 million voxels
-    is judged in sampled boxes; only the objects in these get a confidence.
+    Score 0.8 means: on images with known truth, similar results had an F1@0.5 of about 0.8. The ways of 'cytoshift run'
+    label the images, too, and vote on each object; for objects that are no nuclei, pass --no-votes. Without votes, the
+    score is made of what the model itself finds in seven views of the image, and calibrated on phantoms. Where no
+    similar result was calibrated, the command says so. An image of more than 17 million voxels is judged without votes,
+    in sampled boxes; only the objects in these get a confidence.
 
     Writes a table of objects and a JSON beside the labels: cells.trust.csv and .json, or report/trust.csv in a folder.
     Where 'cytoshift segment' wrote a report of the labels, the score is added to it.
@@ -62,7 +68,7 @@ def trust(
         segmenter = Segmenter.load(model, inputs.choose_device(device))
         volumes = open_volumes(source)
         segmenter, _ = fit_to_sizes(segmenter, volumes, quiet=quiet)
-        judged = run(segmenter, volumes, labels, boxes, quiet)
+        judged = run(segmenter, volumes, labels, boxes, votes, quiet)
         table, scores = write(judged, Path(labels), str(model))
         page = write_report(place) if (place := account_of(Path(labels.partition("::")[0]))) else None
     total, many = mean_score([one.score for one in judged]), len(judged) > 1
@@ -81,10 +87,12 @@ def trust(
 
 
 def run(
-    segmenter: "Segmenter", volumes: "Sequence[Volume]", labels: str, boxes: int, quiet: bool
+    segmenter: "Segmenter", volumes: "Sequence[Volume]", labels: str, boxes: int, votes: bool, quiet: bool
 ) -> "list[JudgedLabels]":
+    """What the model says of the labels, and what others say where they may vote."""
     from ..core.atomic import discard
     from ..core.progress import Progress
+    from ..ensemble.second_opinion import may_vote, vote_on
     from ..trust.sampled_boxes import judge_image
     from ..trust.trust_tables import places
 
@@ -95,10 +103,16 @@ def run(
         for i, volume in enumerate(volumes):
             step = lambda part, done=done, volume=volume: progress.update(done + math.prod(volume.shape) * part)
             progress.update(done, f"judge {volume.name} ({i + 1} of {len(volumes)})")
-            mine = {name: found[i] for name, found in truths.items()}
+            mine = {name: each[i] for name, each in truths.items()}
             out += judge_image(segmenter, volume, mine, boxes, notes / str(i), step)
             done += math.prod(volume.shape)
     discard(notes)
+    if votes and may_vote(volumes, list(truths)):
+        device = str(next(segmenter.network.parameters()).device)
+        with Progress("votes", 1, quiet=quiet) as progress:
+            (only,) = truths.values()
+            found = {volume.name: one for volume, one in zip(volumes, only)}
+            out = vote_on(out, found, device, progress.update)
     return out
 
 

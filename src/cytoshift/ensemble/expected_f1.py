@@ -7,12 +7,14 @@ none of them an image of the tables in docs/results.md.
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ..core.settings import Settings
+from ..labels.opinion import Opinion
 from ..labels.vote import Election
 
 FILE = Path(__file__).with_name("calibration.json")
@@ -31,6 +33,7 @@ class Calibration(Settings):
     hidden: float = Field(ge=0)
     left: float = Field(ge=0)
     unseen: float = Field(ge=0, lt=1)
+    spread: tuple[float, float] = (0.0, 0.0)
 
     @model_validator(mode="after")
     def check_lengths(self) -> "Calibration":
@@ -47,14 +50,24 @@ class Calibration(Settings):
         return np.interp(votes, self.votes, self.right)
 
     def f1(self, election: Election) -> float:
-        """The F1@0.5 that is to be expected: 2 TP / (objects found + objects there); 1 where nobody found anything."""
-        found, right = len(election.votes), float(self.confidence(election.votes).sum())
-        seen = right + self.hidden * (found - right) + self.left * len(election.left)
-        every = found + seen / (1 - self.unseen)
+        """The F1@0.5 that is to be expected of what was elected."""
+        return self.expected_f1(election.votes, len(election.left))
+
+    def f1_of(self, found: Opinion) -> float:
+        """The F1@0.5 that is to be expected of labels on which others have voted."""
+        return self.expected_f1(found.votes, len(found.missed))
+
+    def expected_f1(self, votes: NDArray[np.float64], others: int) -> float:
+        """2 TP / (objects found + objects there); 1 where nobody found anything.
+
+        votes: (N,) of the objects. others: how many objects voters have that are not among them.
+        """
+        found, right = len(votes), float(self.confidence(votes).sum())
+        every = found + (right + self.hidden * (found - right) + self.left * others) / (1 - self.unseen)
         return 2 * right / every if every else 1.0
 
 
-@lru_cache(maxsize=1)
-def calibration() -> Calibration:
-    """The one of the package."""
-    return Calibration.model_validate(json.loads(FILE.read_text()))
+@lru_cache(maxsize=2)
+def calibration(labels: Literal["elected", "given"] = "elected") -> Calibration:
+    """The one of the package: for labels that voters have elected, or for given labels on which others vote."""
+    return Calibration.model_validate(json.loads(FILE.read_text())[labels])

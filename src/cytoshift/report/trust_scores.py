@@ -9,8 +9,8 @@ from ..trust.score import weakest_criterion
 
 # Criteria in words; trust/judge.py says what each one is.
 COLUMNS = {
-    "flips": "mirrored", "light": "other light", "scale": "other scale", "overlap": "overlap", "sure": "sure",
-    "size": "size", "solidity": "solidity", "contrast": "contrast", "explained": "explained",
+    "voted": "votes", "flips": "mirrored", "light": "other light", "scale": "other scale", "overlap": "overlap",
+    "sure": "sure", "size": "size", "solidity": "solidity", "contrast": "contrast", "explained": "explained",
 }  # fmt: skip
 LISTED = 60  # images in the table
 

@@ -32,6 +32,7 @@ AGAINST = {
     "solidity": "objects are more ragged than those learnt from, or grown together",
     "cover": "objects cover another share of the field than where it was learnt",
     "contrast": "objects hardly stand out from what lies around them",
+    "voted": "other ways to label the images find other objects",
     "explained": "much that is bright in the image is in no object, or the other way round",
 }
 MIDDLE = (10, 90)  # percentages of the residuals that the interval leaves out on either side
@@ -75,12 +76,14 @@ class Calibration(Settings):
 
 @dataclass(frozen=True)
 class Score:
-    """value: expected F1@0.5, or only an order where `outside` names reasons. low, high: four of five lie between."""
+    """value: expected F1@0.5, or only an order where `outside` names reasons. low, high: four of five lie between.
+    basis: what had such an F1."""
 
     value: float
     low: float
     high: float
     outside: tuple[str, ...] = ()
+    basis: str = "phantoms with such results"
 
     def short_sentence(self) -> str:
         """For a line of a list."""
@@ -93,8 +96,8 @@ class Score:
             why = ", ".join(self.outside)
             return f"no statement, as nothing like it was calibrated: {why} (to compare: {self.value:.2f})"
         return (
-            f"{self.value:.2f}: phantoms with such results had an F1@0.5 of about that, four of five between "
-            f"{self.low:.2f} and {self.high:.2f}"
+            f"{self.value:.2f}: {self.basis} had an F1@0.5 of about that, four of five between {self.low:.2f} and "
+            f"{self.high:.2f}"
         )
 
 
@@ -140,7 +143,7 @@ def mean_score(scores: Sequence[Score]) -> Score:
     """Of several images: the mean; outside where more than half of them are."""
     value, low, high = (float(np.mean([getattr(one, name) for one in scores])) for name in ("value", "low", "high"))
     odd = [one for one in scores if one.outside]
-    return Score(value, low, high, odd[0].outside if 2 * len(odd) > len(scores) else ())
+    return Score(value, low, high, odd[0].outside if 2 * len(odd) > len(scores) else (), scores[0].basis)
 
 
 def confidence(

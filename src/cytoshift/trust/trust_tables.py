@@ -64,6 +64,20 @@ class JudgedLabels:
         voxels = found.labels.size
         return cls(volume, name, found.criteria, total, table.ids, place, sure, found.objects, rows, voxels)
 
+    def revised(
+        self, confidence: NDArray[np.float64], column: str, values: NDArray[np.float64], criterion: str, score: Score
+    ) -> "JudgedLabels":
+        """The same labels with another confidence (N,) and score, from values (N,) of the objects: these are a column
+        of the table, their mean is a criterion."""
+        rows = []
+        for row in self.blocks:
+            inside = ((self.place.clip(0) >= row["start"]) & (self.place < row["stop"])).all(axis=1)
+            rows.append(row | confidence_row(row["start"], row["stop"], confidence[inside]))
+        return replace(
+            self, confidence=confidence, objects={column: values} | self.objects, score=score, blocks=rows,
+            criteria={criterion: float(values.mean())} | self.criteria,
+        )  # fmt: skip
+
     @property
     def share(self) -> float:
         """Of the image that was looked at."""
