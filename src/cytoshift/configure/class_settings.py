@@ -105,7 +105,10 @@ def settings(
     else:
         prior = classes_of_prior(cells, tuple(surveys))
         masks = {"cells": prior.model_dump(mode="json", exclude_defaults=True) | {"kind": "pairs"}}
-    return join_runs(runs, {name: to_class_sizes(survey) for name, survey in surveys.items()}, **masks)
+    first = next(iter(surveys.values()))
+    fixed = METHODS[method].presets[recipe.preset_name(method, preset, first.volumes[0].voxel.ndim)]
+    known = {name: to_class_sizes(survey) for name, survey in surveys.items()}
+    return join_runs(runs, known, fixed.get("smaller_class"), **masks)
 
 
 def survey_source_classes(
@@ -157,8 +160,11 @@ def base(runs: dict[str, Run], known: dict[str, ClassSizes]) -> Run:
     return runs[large] if voxel is None or known[small].median >= LEAST * min(voxel) else runs[small]
 
 
-def join_runs(runs: dict[str, Run], known: dict[str, ClassSizes], **given: Any) -> Run:
-    """One run of those of its classes; what is given stands in the place of each one's own."""
+def join_runs(
+    runs: dict[str, Run], known: dict[str, ClassSizes], smaller_class: float | None = None, **given: Any
+) -> Run:
+    """One run of those of its classes; what is given stands in the place of each one's own. smaller_class: see
+    `weights`."""
     data: dict[str, Any] = base(runs, known).model_dump(mode="json", exclude_unset=True)
     data["data"]["images"]["channel"] = [run.data.images.channel for run in runs.values()]
     data["data"]["normalise"] = [run.model_dump(mode="json")["data"]["normalise"] for run in runs.values()]
@@ -168,7 +174,7 @@ def join_runs(runs: dict[str, Run], known: dict[str, ClassSizes], **given: Any) 
     data["represent"] = {
         "kind": "classes",
         "classes": {name: way | {"smallest": round_digits(SMALLEST * known[name].small)} for name, way in ways.items()},
-        "weights": weights(known),
+        "weights": weights(known, smaller_class),
     }
     if len(known) == 2:
         small, large = sorted(known, key=lambda name: known[name].median)
@@ -235,8 +241,14 @@ def stretch_contrast(run: Run, share: float) -> Run:
     return run.model_copy(update={"data": run.data.model_copy(update={"normalise": normalise})})
 
 
-def weights(known: dict[str, ClassSizes]) -> dict[str, float]:
-    """More for what covers less: the root of how many times less than the class that covers most, HEAVIEST at most."""
+def weights(known: dict[str, ClassSizes], smaller_class: float | None = None) -> dict[str, float]:
+    """More for what covers less: the root of how many times less than the class that covers most, HEAVIEST at most.
+
+    smaller_class: the weight that a preset gives to the class that covers least, whatever it covers; the others have 1.
+    """
+    if smaller_class is not None and len(known) > 1:
+        least = min(known, key=lambda name: known[name].share)
+        return {name: smaller_class if name == least else 1.0 for name in known}
     most = max(one.share for one in known.values())
     return {name: min(round_digits((most / max(one.share, 1e-6)) ** 0.5, 2), HEAVIEST) for name, one in known.items()}
 

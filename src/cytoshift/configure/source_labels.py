@@ -26,7 +26,7 @@ from ..labels.ids import compact_labels
 from ..labels.objects import equivalent_diameter
 from ..measure.measurement import Measurement, Quantiles, quantiles
 from ..methods import KNOWN, METHODS, TWO_STAGES, CySGAN, Supervised
-from ..train.run_settings import Run
+from ..train.run_settings import Run, Train
 from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, round_digits
 
 AIMS = {
@@ -47,6 +47,8 @@ FEW = 30
 CROWDED = 3.0  # times as much covered by objects: a source this much emptier has failed, one about as crowded has not
 MEASURED = 2**26  # voxels of a labelled image that are measured
 RING = 3  # voxels around objects that tell what is beside them
+PRESET_KEYS = ("options", "train", "patch")
+EVEN = 0.5  # threshold of masks that labels have taught (SS-Seg, section III, and the supervised networks beside it)
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ def settings_from_source(
         )
     name = preset if preset.endswith("d") else f"{preset}-{ndim}d"
     far = source.alone < PLAIN
-    options, train = presets(method, name, far)
+    fixed = presets(method, name, far)
     aim = FAR_2D if far and name == "laptop-2d" else AIMS[name.replace("tuned", "paper")]
     working = resolution(survey, aim)
     ratio = source.diameter / survey.measured.whole_diameters[50]
@@ -264,28 +266,37 @@ def settings_from_source(
                 **({} if source.mask_above is None else {"mask_above": source.mask_above}),
                 **({} if source.ignore_id is None else {"ignore_id": source.ignore_id}),
             },
-            "patch": patch(survey, working, aim.patch, SHALLOW),
-            "represent": {"kind": represent, "smallest": round_digits(SMALLEST * survey.measured.whole_diameters[5])},
+            "patch": patch(survey, working, fixed.get("patch", aim.patch), SHALLOW),
+            "represent": {
+                "kind": represent,
+                **({"threshold": EVEN} if represent == "semantic" else {}),
+                "smallest": round_digits(SMALLEST * survey.measured.whole_diameters[5]),
+            },
             "tune": "laptop" in name,
-            "options": options,
-            "train": train,
+            **{key: fixed[key] for key in ("options", "train", "translator_train") if key in fixed},
         },
         "the measured settings",
     )
 
 
-def presets(method: str, name: str, far: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Options of the method and settings of the training; of a recipe of two stages, the options of both.
+def presets(method: str, name: str, far: bool) -> dict[str, Any]:
+    """What the named preset fixes: options, train and, where it says so, patch.
 
-    far: the modalities are far apart.
+    Of a recipe of two stages the options of both networks, and `translator_train`: what the preset of the first one
+    has otherwise, for as many steps. far: the modalities are far apart.
     """
     changed = modality_gap_settings(method, name) if far else {}
-    if recipe := TWO_STAGES.get(method):
-        segment = choose_preset(recipe.segmenter.name, name)
-        translate = choose_preset(recipe.translator.name, name)["options"] | changed if recipe.translator else {}
-        return {"translate": translate, "segment": segment["options"]}, segment["train"]
-    found = choose_preset(method, name)
-    return found["options"] | changed, found["train"]
+    recipe = TWO_STAGES.get(method)
+    found = choose_preset(method if recipe is None else recipe.segmenter.name, name)
+    if recipe is None:
+        return found | {"options": found["options"] | changed}
+    if recipe.translator is None:
+        return found | {"options": {"translate": {}, "segment": found["options"]}}
+    own = choose_preset(recipe.translator.name, name)
+    second, first = (parse(Train, one["train"], "a preset").model_dump(mode="json") for one in (found, own))
+    differs = {key: value for key, value in first.items() if key != "steps" and value != second[key]}
+    options = {"translate": own["options"] | changed, "segment": found["options"]}
+    return found | {"options": options, "translator_train": differs}
 
 
 def modality_gap_settings(method: str, name: str) -> dict[str, Any]:
@@ -302,7 +313,7 @@ def choose_preset(method: str, name: str) -> dict[str, Any]:
     found = known.get(name) or known.get(name.replace("tuned", "paper"))
     if found is None:
         raise UserError(f"{method} has no preset '{name}', it has {', '.join(known)}; pass one of them as `preset`")
-    return {"options": dict(found["options"]), "train": dict(found["train"])}
+    return {key: dict(found[key]) if key != "patch" else found[key] for key in PRESET_KEYS if key in found}
 
 
 def resolution(survey: Survey, aim: Aim) -> Voxel:
@@ -347,6 +358,7 @@ def to_commented_yaml(run: Run, survey: Survey, source: SourceSurvey) -> str:
             f"smallest: equivalent diameter of the smallest object, in {survey.measured.unit}.",
         ),
         "tune": ("Choose the decoder's thresholds on the source's labels once training is over.",),
+        "translator_train": ("How the first network, which translates, is trained where it differs from `train`.",),
     }
     notes = (f"Note: {note}." for note in (*survey.measured.notes, *source.doubts))
     parts = [comment(f"{survey.sentence()}; {source.sentence()}.", *notes)]

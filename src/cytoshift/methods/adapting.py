@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from ..core.batch import LabelledBatch, UnlabelledPair
-from .backbone import LEAN, Backbone, UNetMethod
+from .backbone import LEAN, PAPER, Backbone, UNetMethod
 from .base import logits_picture
 
 Features = tuple[Tensor, ...]  # (B, widths[i], *S / stride) of every level, finest first
@@ -55,11 +55,6 @@ class Levels(Backbone):
         return {level: weight for level, weight in enumerate(self.ladder()) if weight}
 
 
-# As `supervised` is trained, so that a table compares methods and nothing else. The authors' code: Adam at 1e-3.
-PAPER = {
-    "lr": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-4, "steps": 100_000, "decay_from": 0.0, "batch": 8,
-    "precision": "32", "ema": 0.0,
-}  # fmt: skip
 LAPTOP = {"lr": 1e-3, "betas": (0.9, 0.99), "steps": 1000, "batch": 2, "precision": "auto"}
 
 

@@ -41,6 +41,14 @@ class Backbone(Settings):
 
 LEAN = {"stem": 3, "plus": False, "non_local": False}  # for two cores
 
+# CySGAN's training (its section III-E; 1e5 steps are the code's, the paper's 1e6 would take months there). All methods
+# with labels share it, so that a table compares methods and not optimisers. What their own papers take: NucMM's
+# supervised recipe SGD (0.02), the authors of Y-Net, MMD, CORAL and DANN Adam (1e-3).
+PAPER = {
+    "optimizer": "adamw", "lr": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-4, "steps": 100_000, "warm_up": 1000,
+    "decay_from": 0.0, "schedule": "cosine", "batch": 8, "precision": "32", "ema": 0.0,
+}  # fmt: skip
+
 
 class UNetMethod(Method):
     """A method that trains one U-Net `net` and ships it; a subclass adds its step, and what else learns.

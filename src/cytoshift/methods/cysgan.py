@@ -30,7 +30,7 @@ from ..losses.pool import ImagePool
 from ..nets.discriminator import DiscriminatorSpec
 from ..nets.nd import add_residual_image
 from ..nets.unet import UNet, UNetSpec
-from .backbone import LEAN, Backbone
+from .backbone import LEAN, PAPER, Backbone
 from .base import (
     SEGMENTED,
     AdversarialPair,
@@ -79,11 +79,6 @@ class Options(Backbone):
     pool: int = 40  # 20 batches of 2
 
 
-# 1e5 steps are the code's (the paper's 1e6 would take months there).
-PAPER = {
-    "optimizer": "adamw", "lr": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-4, "steps": 100_000, "warm_up": 1000,
-    "decay_from": 0.0, "schedule": "cosine", "batch": 8, "precision": "32", "ema": 0.0,
-}  # fmt: skip
 # The authors' precursor. It weighs mask 2, contour 3 and distance 2 (absolute error): here 2 before the
 # representation's own weights. Half the discriminators' loss, as it has, is the same to Adam.
 TUNED = {"cycle": 10.0, "identity": 5.0, "segment": 2.0, "agree": 2.0, "pool": 50}

@@ -17,7 +17,7 @@ from ..losses.adversarial import discriminator_loss, generator_loss
 from ..losses.pool import ImagePool
 from ..nets.discriminator import DiscriminatorSpec
 from ..nets.unet import UNetSpec
-from .backbone import LEAN, Backbone
+from .backbone import LEAN, PAPER, Backbone
 from .base import SEGMENTED, AdversarialPair, Method, MonitorSpec, Task, Update, channels_picture, logits_picture
 
 
@@ -39,10 +39,6 @@ class Options(Backbone):
     pool: int = 40
 
 
-PAPER = {
-    "optimizer": "adamw", "lr": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-4, "steps": 100_000, "warm_up": 1000,
-    "decay_from": 0.0, "schedule": "cosine", "batch": 8, "precision": "32", "ema": 0.0,
-}  # fmt: skip
 LAPTOP = {"lr": 1e-3, "betas": (0.5, 0.99), "steps": 1000, "precision": "auto"}
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.batch import LabelledBatch
 from ..represent.partial import known_loss
-from .backbone import LEAN, Backbone, UNetMethod
+from .backbone import LEAN, PAPER, Backbone, UNetMethod
 from .base import SEGMENTED, MonitorSpec, Update
 
 
@@ -22,12 +22,6 @@ class Options(Backbone):
     """Those of the network; the loss has its weights in the representation."""
 
 
-# The NucMM recipe takes SGD (0.02); AdamW with the rate of CySGAN's generators is kept for all, so that a table
-# compares methods and not optimisers.
-PAPER = {
-    "optimizer": "adamw", "lr": 2e-3, "betas": (0.9, 0.999), "weight_decay": 1e-4, "steps": 100_000, "warm_up": 1000,
-    "decay_from": 0.0, "schedule": "cosine", "batch": 8, "precision": "32", "ema": 0.0,
-}  # fmt: skip
 LAPTOP = {"lr": 1e-3, "betas": (0.9, 0.99), "steps": 1000, "batch": 2, "precision": "auto"}
 
 

@@ -166,7 +166,8 @@ class Run(Settings):
 
     method: its name, as adgan, or that of a recipe of two stages. seed: another number is another training. data: the
     images, and how they are read. patch: what the networks see at once, in voxels. represent: how instances are
-    written as channels, and read back. train: how long, and how fast.
+    written as channels, and read back. train: how long, and how fast. translator_train: of a recipe of two stages, what
+    the training of its first network, which translates, has in the place of what `train` says, such as {lr: 2e-4}.
     """
 
     method: str
@@ -183,6 +184,7 @@ class Run(Settings):
     options: dict[str, Any] = {}  # of the method; checked by its own Options
     start: str | None = None  # folder or name of a model to begin from; options that are left out are those of it
     train: Train = Train()
+    translator_train: dict[str, Any] = {}  # of a recipe of two stages, in the place of what `train` says
 
     @field_validator("method")
     @classmethod
@@ -212,6 +214,23 @@ class Run(Settings):
                 f"{word} is of one class, but represent has {', '.join(names)}; give one for each by its name"
             )
         return self
+
+    @model_validator(mode="after")
+    def translator_trains(self) -> "Run":
+        from .. import methods
+
+        if self.translator_train:
+            recipe = methods.TWO_STAGES.get(self.method)
+            if recipe is None or recipe.translator is None:
+                raise ValueError(
+                    f"translator_train is of a stage that translates, and {self.method} has none; remove it"
+                )
+            self.first_stage()
+        return self
+
+    def first_stage(self) -> Train:
+        """How the first network of a recipe of two stages is trained."""
+        return Train.model_validate(self.train.model_dump() | self.translator_train)
 
     @model_validator(mode="after")
     def patch_has_room(self) -> "Run":

@@ -80,8 +80,9 @@ STAGES: dict[str, Callable[[Run, Path, bool], Shipped]] = {
 
 
 def translators(run: Run, out: Path, quiet: bool) -> TrainingResult:
-    """A CycleGAN between source and target; run.options.translate are its options."""
-    wish = run.model_copy(update={"method": CycleGAN.name, "options": run.options.get("translate", {}), "start": None})
+    """A CycleGAN between source and target, with run.options.translate, trained as run.translator_train says."""
+    stage = {"options": run.options.get("translate", {}), "train": run.first_stage(), "translator_train": {}}
+    wish = run.model_copy(update={"method": CycleGAN.name, "start": None, **stage})
     return Trainer(wish, out / "translate", quiet).run()
 
 
@@ -92,8 +93,9 @@ def segmenter(
 
     finish: what is shipped of it. source: in place of the run's.
     """
-    options = {"method": Supervised.name, "options": run.options.get("segment", {}), "source": source or run.source}
-    learnt = Trainer(run.model_copy(update=options), out / "segment", quiet, SnapshotFolder(out, run, finish)).run()
+    stage = {"options": run.options.get("segment", {}), "source": source or run.source, "translator_train": {}}
+    wish = run.model_copy(update={"method": Supervised.name, **stage})
+    learnt = Trainer(wish, out / "segment", quiet, SnapshotFolder(out, run, finish)).run()
     return learnt, *finish(learnt, run)
 
 
