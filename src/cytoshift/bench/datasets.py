@@ -290,20 +290,19 @@ def short_digest(what: Any) -> str:
 
 
 def write_phantoms(dataset: Phantoms, folder: Path) -> Files:
-    """Make the phantoms once; what is there already is kept. Training images get no labels on disk."""
+    """Make the phantoms once; what is there already is kept. Labels of training images are for upper bounds."""
     axes = "zyx"[-len(look_up(dataset.preset).shape) :]
     for i in range(dataset.images + dataset.train):
-        image_path = folder / ("images" if i < dataset.images else "train") / f"{i:03d}.tif"
-        label_path = folder / "labels" / f"{i:03d}.tif"
-        if image_path.exists() and (label_path.exists() or i >= dataset.images):
+        images, truths = ("images", "labels") if i < dataset.images else ("train", "train-labels")
+        image_path, label_path = (folder / kind / f"{i:03d}.tif" for kind in (images, truths))
+        if image_path.exists() and label_path.exists():
             continue
         image, labels, voxel = phantom(dataset.preset, dataset.seed, dataset.shape, i)
-        if i < dataset.images:
-            write_labels(label_path, labels, voxel, axes)
+        write_labels(label_path, labels, voxel, axes)
         write_image(image_path, image, voxel, axes)
     return Files(
-        name=dataset.name, images="images", labels="labels", train="train", polarity=dataset.polarity,
-        pictures=dataset.pictures,
+        name=dataset.name, images="images", labels="labels", train="train", train_labels="train-labels",
+        polarity=dataset.polarity, pictures=dataset.pictures,
     )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from .pictures import Album
 
 SCORES = {
     "dice": "Dice", "iou": "IoU", "precision": "precision", "recall": "recall", "f1_50": "F1@0.5", "ap_50": "AP-50",
-    "pq": "PQ", "train_minutes": "train minutes", "cpu_hours": "CPU hours", "segment_seconds": "segment seconds",
+    "pq": "PQ", "rule": "rule", "oracle": "oracle (best on test)",
+    "train_minutes": "train minutes", "cpu_hours": "CPU hours", "segment_seconds": "segment seconds",
 }  # fmt: skip
 COSTS = ("train_minutes", "cpu_hours", "segment_seconds")
 SHOWN = "f1_50"  # is drawn
