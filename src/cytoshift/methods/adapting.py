@@ -74,9 +74,8 @@ class Adapting(UNetMethod):
     batch: ClassVar[type] = Batch
 
     def encode(self, x: Tensor, y: Tensor) -> tuple[Features, Features]:
-        """f(x) and f(y), in one pass."""
-        f_x, f_y = zip(*(level.split((len(x), len(y))) for level in self.net.encode(torch.cat([x, y]))))
-        return f_x, f_y
+        """f(x) and f(y)."""
+        return self.net.encode_domains(x, y)
 
     def segment(self, features: Features) -> Tensor:
         """Logits (B, K, *S)."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..core.settings import Settings
 from ..core.voxel import Voxel
-from ..nets.unet import UNetSpec
+from ..nets.unet import NormKind, UNetSpec
 from .base import Method, Task, channels_picture, logits_picture
 
 
@@ -16,6 +16,8 @@ class Backbone(Settings):
 
     widths: per level, finest first. stem: kernel of the first and last convolution. plus, non_local, flat: see
     nets.unet.UNetSpec; attention costs the square of the voxels at the bottleneck.
+    norm: "group", "instance", or "batch". Batch norm takes the statistics of source and of target apart, each from its
+    own patches, and a model is shipped with statistics that were measured anew over unlabelled images of the target.
     """
 
     widths: tuple[int, ...] = (32, 64, 96, 128, 160)
@@ -23,6 +25,7 @@ class Backbone(Settings):
     plus: bool = True
     non_local: bool = True
     flat: bool = False
+    norm: NormKind = "group"
 
     @field_validator("widths")
     @classmethod
@@ -35,7 +38,7 @@ class Backbone(Settings):
         """Image (B, channels, *S) -> (B, out, *S)."""
         return UNetSpec.for_voxel(
             voxel, channels, out, self.widths, stem=self.stem, plus=self.plus, non_local=self.non_local, flat=self.flat,
-            residual_image=residual_image,
+            residual_image=residual_image, norm=self.norm,
         )  # fmt: skip
 
 

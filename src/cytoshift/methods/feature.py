@@ -112,15 +112,15 @@ class Feature(Method):
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         (x, s), (y,) = batch
-        lam, parts = self.options.adversarial, (len(x), len(y))
+        lam = self.options.adversarial
 
-        features = self.net.encode(torch.cat([x, y]))
-        fine, logits = self.net.decode(features)
-        (deep_x, deep_y), (fine_x, fine_y) = features[-1].split(parts), fine.split(parts)
-        predicted = self.represent.activate(logits)
+        f_x, f_y = self.net.encode_domains(x, y)
+        (fine_x, s_x), (fine_y, s_y) = self.net.decode(list(f_x)), self.net.decode(list(f_y))
+        deep_x, deep_y = f_x[-1], f_y[-1]
+        predicted = self.represent.activate(torch.cat([s_x, s_y]))
         yield self.update(
             "net",
-            segment=self.represent.loss(logits[: len(x)], s),
+            segment=self.represent.loss(s_x, s),
             shape=lam * generator_loss(self.discriminator_s, predicted),  # of both domains, as in the code
             fine=lam * generator_loss(self.discriminator_fine, fine_y),
             deep=lam * generator_loss(self.discriminator_deep, deep_y),

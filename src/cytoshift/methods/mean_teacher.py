@@ -89,7 +89,7 @@ class MeanTeacher(Adapting):
         self.teacher.follow(self.net)
         logits = self.teacher(y_clean)
         t, sure = self.represent.activate(logits), weights(logits[:, :1], self.options.confidence_threshold)
-        s_x, s_y = self.net(torch.cat([x, y])).split((len(x), len(y)))
+        s_x, s_y = (self.segment(features) for features in self.encode(x, y))
         agree = (sure * (self.represent.activate(s_y) - t).square().mean(1, keepdim=True)).sum()
         yield self.update("net", segment=self.represent.loss(s_x, s), agree=lam * agree)
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from .adain import EPS, AdaIN
 from .chain import Chain, Lookup
 from .nd import Axes, Pad
+from .norms import FixedMean, FixedNorm
 from .resnet import Residual as ResNetResidual
 from .resnet import ResNetGenerator, Upsample
 from .translator import IMAGE, MASK, Translator
@@ -97,6 +98,15 @@ class Graph:
     def instance_norm(self, x: str, factor: Tensor, shift: Tensor) -> str:
         return self.op("InstanceNormalization", x, self.weight(factor), self.weight(shift), epsilon=EPS)
 
+    def norm(self, x: str, layer: Any) -> str:
+        """Of a U-Net. Batch norm without statistics is that of the one image that the graph is given."""
+        if isinstance(layer, nn.GroupNorm):
+            return self.group_norm(x, layer)
+        if not isinstance(layer, FixedNorm):
+            return self.instance_norm(x, layer.weight, layer.bias)
+        factor = layer.get_parameter("weight") / torch.sqrt(layer.running_var + layer.eps)
+        return self.scale_and_shift(x, factor, layer.get_parameter("bias") - layer.running_mean * factor)
+
     def upsample(self, x: str, stride: Axes) -> str:
         """`nd.finer` to `stride` times the size: sample i lies on i * stride."""
         if max(stride) == 1:
@@ -157,7 +167,7 @@ def unet(g: Graph, network: UNet, image: str) -> str:
 
 
 def conv_norm(g: Graph, layer: Any, x: str) -> str:
-    return g.activation(g.group_norm(g.conv(x, layer.conv), layer.norm), SLOPE if layer.active else None)
+    return g.activation(g.norm(g.conv(x, layer.conv), layer.norm), SLOPE if layer.active else None)
 
 
 def level(g: Graph, parts: Any, x: str) -> str:
@@ -173,7 +183,10 @@ def block(g: Graph, layer: Block, x: str) -> str:
     if layer.gate is not None:
         gate: Any = layer.gate
         point = [1] * g.ndim
-        mean = g.op("ReduceMean", out, g.weight(list(range(2, 2 + g.ndim))), keepdims=1)
+        if isinstance(layer.pool, FixedMean):
+            mean = g.per_channel(layer.pool.mean)
+        else:
+            mean = g.op("ReduceMean", out, g.weight(list(range(2, 2 + g.ndim))), keepdims=1)
         first, last = (g.weight(gate[i].weight.reshape(*gate[i].weight.shape, *point)) for i in (0, 2))
         mean = g.op("LeakyRelu", g.op("Conv", mean, first), alpha=SLOPE)
         out = g.op("Mul", out, g.op("Sigmoid", g.op("Conv", mean, last)))
@@ -186,7 +199,7 @@ def attention(g: Graph, layer: NonLocal, x: str) -> str:
     ties = g.op("Softmax", g.op("MatMul", g.op("Transpose", ask, perm=[0, 2, 1]), key), axis=-1)
     seen = g.op("MatMul", value, g.op("Transpose", ties, perm=[0, 2, 1]))
     width = g.op("Concat", g.weight([0, layer.value.weight.shape[0]]), spatial_shape(g, x), axis=0)
-    return g.op("Add", x, g.group_norm(g.conv(g.op("Reshape", seen, width), layer.back), layer.norm))
+    return g.op("Add", x, g.norm(g.conv(g.op("Reshape", seen, width), layer.back), layer.norm))
 
 
 def spatial_shape(g: Graph, x: str) -> str:

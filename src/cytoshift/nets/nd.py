@@ -42,6 +42,7 @@ CONV: dict[int, Any] = {2: nn.Conv2d, 3: Conv3d}
 CONV_TRANSPOSE: dict[int, Any] = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 INSTANCE_NORM = {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}
+BATCH_NORM = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
 Axes = tuple[int, ...]  # one number per spatial axis
 

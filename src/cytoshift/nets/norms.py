@@ -8,7 +8,9 @@ looks like objects. So it gets the statistics, in two passes:
                 and variance over the batch, uses them, and notes them (`MeasuredNorms`)
   (2) predict   tile by tile, by a network whose norms are affine layers (`with_statistics`)
 
-Group norm, and the mean over all space that squeeze and excitation takes, are told in the same way.
+Group norm, and the mean over all space that squeeze and excitation takes, are told in the same way. So is batch norm,
+which has no running mean here: in training it uses the statistics of its batch, which is of one domain, and later those
+that are measured over images of the domain it is for (adaptive batch norm, Li et al. 2016).
 
 In (1) all layers see the same windows, so their numbers fit each other. Numbers that each tile has found alone and
 that are averaged afterwards do not: layer by layer they drift apart, and a second round of that diverges.
@@ -21,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .adain import AdaIN
+from .adain import EPS, AdaIN
 
 Statistics = dict[str, tuple[Tensor, Tensor]]  # by the name of a layer: mean, variance (C,) or (groups,)
 
@@ -30,7 +32,7 @@ def looks_at_image(layer: nn.Module) -> bool:
     """Whether a layer computes with the statistics of the image that it sees."""
     if isinstance(layer, AdaIN):
         return not layer.frozen
-    if isinstance(layer, nn.InstanceNorm2d | nn.InstanceNorm3d):
+    if isinstance(layer, nn.InstanceNorm2d | nn.InstanceNorm3d | nn.BatchNorm2d | nn.BatchNorm3d):
         return not layer.track_running_stats
     return isinstance(layer, nn.GroupNorm | nn.AdaptiveAvgPool1d)
 
@@ -40,9 +42,18 @@ class FixedNorm(nn.Module):
 
     def __init__(self, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> None:
         super().__init__()
-        self.running_mean, self.running_var, self.weight, self.bias = mean, var, weight, bias
-        self.eps = eps
+        self.running_mean: Tensor
+        self.running_var: Tensor
+        self.register_buffer("running_mean", mean)
+        self.register_buffer("running_var", var)
+        self.weight, self.bias, self.eps = weight, bias, eps
         self.eval()
+
+    @classmethod
+    def unknown(cls, width: int, eps: float = EPS) -> "FixedNorm":
+        """For weights and statistics that are loaded into it."""
+        affine = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        return cls(torch.zeros(width), torch.ones(width), *affine, eps)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
@@ -53,7 +64,8 @@ class FixedMean(nn.Module):
 
     def __init__(self, mean: Tensor) -> None:
         super().__init__()
-        self.mean = mean
+        self.mean: Tensor
+        self.register_buffer("mean", mean)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.mean.to(x.dtype).expand(len(x), -1)[..., None]
@@ -67,9 +79,15 @@ def fix_layer(layer: Any, mean: Tensor, var: Tensor) -> nn.Module:
         made = AdaIN(layer.width, frozen=True)
         made.mean, made.var = mean, var
         return made.eval()
-    if isinstance(layer, nn.GroupNorm):
-        mean, var = (s.repeat_interleave(layer.num_channels // layer.num_groups) for s in (mean, var))
-    return FixedNorm(mean, var, layer.weight, layer.bias, layer.eps)
+    return FixedNorm(*per_channel(layer, mean, var), layer.weight, layer.bias, layer.eps)
+
+
+def per_channel(layer: Any, mean: Tensor, var: Tensor) -> tuple[Tensor, Tensor]:
+    """Statistics of a norm, those of groups for each of their channels, (C,)."""
+    if not isinstance(layer, nn.GroupNorm):
+        return mean, var
+    times = layer.num_channels // layer.num_groups
+    return mean.repeat_interleave(times), var.repeat_interleave(times)
 
 
 class PooledLayer(nn.Module):

@@ -5,9 +5,9 @@ level 1     conv, stride - block ---------- + - block ^
 level 2         conv, stride - block -------^
                               (bottleneck)    ^ conv, made finer, added to the features of the encoder
 
-conv = convolution, group norm, LeakyReLU 0.2; block = two of them with squeeze and excitation, around which a shortcut
-leads. The border is replicated. Kernels and strides are those of the level (`stages`): an axis that is coarser than
-the others is not convolved until they have caught up.
+conv = convolution, norm (of groups), LeakyReLU 0.2; block = two of them with squeeze and excitation, around which a
+shortcut leads. The border is replicated. Kernels and strides are those of the level (`stages`): an axis that is coarser
+than the others is not convolved until they have caught up.
 
 Differs from the reference in this: the convolutions of the blocks use the kernel of their level too. The reference
 does not tell them, so all of them are flat (1 x 3 x 3) and only four convolutions of the network see along z; `flat`
@@ -28,12 +28,14 @@ from torch import Tensor, nn
 
 from ..core.settings import Settings
 from ..core.voxel import Voxel
-from .nd import CONV, Axes, add, add_residual_image, conv, stages, upsample_linear
+from .nd import BATCH_NORM, CONV, INSTANCE_NORM, Axes, add, add_residual_image, conv, stages, upsample_linear
+from .norms import FixedMean, FixedNorm
 
 SLOPE = 0.2  # of LeakyReLU
 MOST = 2**14  # channels of anything: a file with a damaged size must not ask for days or all memory
 ATTENTION = 2**27  # pairs of voxels that attention holds at once, three numbers of four bytes each
 Width = Annotated[int, Field(ge=1, le=MOST)]
+NormKind = Literal["group", "instance", "batch"]
 
 
 class UNetSpec(Settings):
@@ -41,7 +43,9 @@ class UNetSpec(Settings):
 
     channels, out: of the input and the output. widths, kernels, strides: per level, finest first; kernels and strides
         have one number per axis. stem: kernel of the first and last convolution, along the axes that level 0 convolves.
-    blocks: per level and way. se: reduction of squeeze and excitation, 0 goes without. groups: of group norm.
+    blocks: per level and way. se: reduction of squeeze and excitation, 0 goes without.
+    norm: "group", "instance" or "batch", the last one with the statistics of each batch, which is to be of one domain.
+    groups: of group norm. frozen: norms and gates hold statistics that were measured after the training, and use them.
     plus: a projection of the bottleneck is added at every level of the decoder. non_local: self-attention at the
         bottleneck, whose time grows with the square of its voxels.
     flat: blocks use the kernel of level 0 (the reference).
@@ -64,11 +68,13 @@ class UNetSpec(Settings):
     non_local: bool = False
     flat: bool = False
     residual_image: bool = False
+    norm: NormKind = "group"
+    frozen: bool = False
 
     @model_validator(mode="after")
     def fits(self) -> Self:
         check_levels(self.ndim, len(self.widths), self.kernels, self.strides)
-        if any(w % self.groups for w in self.widths):
+        if self.norm == "group" and any(w % self.groups for w in self.widths):
             raise ValueError(f"widths {self.widths} need to be multiples of the {self.groups} groups of the norm")
         if self.stem % 2 == 0:
             raise ValueError(f"stem {self.stem} needs to be odd")
@@ -122,15 +128,26 @@ def widen_kernel(kernel: Axes, wide: int) -> Axes:
     return tuple(wide if k > 1 else 1 for k in kernel)
 
 
+def build_norm(spec: UNetSpec, width: int) -> nn.Module:
+    """The norm of so many channels, with a factor and a shift for each."""
+    if spec.frozen:
+        return FixedNorm.unknown(width)
+    if spec.norm == "group":
+        return nn.GroupNorm(spec.groups, width)
+    if spec.norm == "instance":
+        return INSTANCE_NORM[spec.ndim](width, affine=True)
+    return BATCH_NORM[spec.ndim](width, track_running_stats=False)
+
+
 class ConvNorm(nn.Module):
-    """Convolution without bias, group norm, and LeakyReLU unless `active` is false."""
+    """Convolution without bias, norm, and LeakyReLU unless `active` is false."""
 
     def __init__(
         self, spec: UNetSpec, cin: int, cout: int, kernel: Axes, stride: Axes | None = None, active: bool = True
     ):
         super().__init__()
         self.conv = conv(cin, cout, kernel, stride, spec.padding)
-        self.norm = nn.GroupNorm(spec.groups, cout)
+        self.norm = build_norm(spec, cout)
         self.active = active
 
     def forward(self, x: Tensor) -> Tensor:
@@ -150,7 +167,7 @@ class Block(nn.Module):
         if spec.se:
             inner = max(width // spec.se, 1)
             # A layer and not mean(), so that prediction in tiles can tell it the mean of the whole image.
-            self.pool = nn.AdaptiveAvgPool1d(1)
+            self.pool = FixedMean(torch.zeros(width)) if spec.frozen else nn.AdaptiveAvgPool1d(1)
             self.gate = nn.Sequential(
                 nn.Linear(width, inner, bias=False), nn.LeakyReLU(SLOPE), nn.Linear(inner, width, bias=False),
                 nn.Sigmoid(),
@@ -183,8 +200,8 @@ class NonLocal(nn.Module):
         point, inner = CONV[spec.ndim], max(width // 2, 1)
         self.ask, self.key, self.value = (point(width, inner, 1) for _ in range(3))
         self.back = point(inner, width, 1)
-        self.norm = nn.GroupNorm(spec.groups, width)
-        nn.init.zeros_(self.norm.weight)
+        self.norm = build_norm(spec, width)
+        nn.init.zeros_(self.norm.get_parameter("weight"))
 
     def forward(self, x: Tensor) -> Tensor:
         ask, key, value = (layer(x).flatten(2).transpose(1, 2) for layer in (self.ask, self.key, self.value))
@@ -227,6 +244,13 @@ class UNet(nn.Module):
     @property
     def multiple(self) -> Axes:
         return self.spec.multiple
+
+    def encode_domains(self, x: Tensor, y: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Features of `encode` of images of two domains: in one pass, or in two where norms see the whole batch."""
+        if self.spec.norm == "batch":
+            return tuple(self.encode(x)), tuple(self.encode(y))
+        f_x, f_y = zip(*(level.split((len(x), len(y))) for level in self.encode(torch.cat([x, y]))))
+        return f_x, f_y
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """Features of every level, (B, widths[i], *S / stride), finest first, the bottleneck last."""

@@ -1,4 +1,7 @@
-"""After training: statistics of instance norms, measured once over the images, shipped with the weights."""
+"""After training: statistics of norms, measured once over the images that the network is for, shipped with the weights.
+
+No label is read: of methods that borrow labels these are images of the target (adaptive batch norm, Li et al. 2016).
+"""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -7,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from ..core.rng import stream
 from ..data.streams import Images
 from ..nets.adain import AdaIN
-from ..nets.network_spec import NetSpec
-from ..nets.norms import MeasuredNorms
+from ..nets.network_spec import ChainSpec, NetSpec
+from ..nets.norms import MeasuredNorms, per_channel
 
 VOXELS = 4_000_000  # that go through the network together
 LEAST, MOST = 4, 256  # windows
@@ -35,15 +38,35 @@ def windows(images: Images, seed: int) -> NDArray[np.float32]:
 def freeze(
     spec: NetSpec, network: nn.Module, x: NDArray[np.float32], cast: Callable[[], AbstractContextManager[Any]]
 ) -> tuple[NetSpec, nn.Module]:
-    """The spec and the network with norms that use what they measure on `x` (N, C, *S), all of it as one image."""
+    """The spec and the network with norms that use what they measure on `x` (N, C, *S), all of it as one image.
+
+    Of a chain the segmenter alone, on what the first network makes of `x`.
+    """
     measured = MeasuredNorms(network.eval())
     with torch.inference_mode(), cast():
         measured.network(torch.from_numpy(x).to(next(network.parameters()).device))
-    frozen = spec.model_copy(update={"frozen": True})
+    frozen, inside = freeze_spec(spec), "segment." if isinstance(spec, ChainSpec) else ""
     shipped: Any = frozen.build()
     weights = shipped.state_dict() | network.state_dict()
     for name, statistics in measured.statistics.items():
-        kept = ("mean", "var") if isinstance(network.get_submodule(name), AdaIN) else ("running_mean", "running_var")
-        weights |= {f"{name}.{what}": numbers.clone() for what, numbers in zip(kept, statistics)}
+        if name.startswith(inside):
+            kept = named_statistics(network.get_submodule(name), *statistics)
+            weights |= {f"{name}.{what}": numbers.clone() for what, numbers in kept.items()}
     shipped.load_state_dict(weights)
     return frozen, shipped.eval()
+
+
+def freeze_spec(spec: NetSpec) -> NetSpec:
+    """The same network with norms that hold their statistics."""
+    if isinstance(spec, ChainSpec):
+        return spec.model_copy(update={"segment": freeze_spec(spec.segment)})
+    return spec.model_copy(update={"frozen": True})
+
+
+def named_statistics(layer: Any, mean: Tensor, var: Tensor) -> dict[str, Tensor]:
+    """Statistics by the names that a frozen layer has for them."""
+    if isinstance(layer, nn.AdaptiveAvgPool1d):
+        return {"mean": mean}
+    if isinstance(layer, AdaIN):
+        return {"mean": mean, "var": var}
+    return dict(zip(("running_mean", "running_var"), per_channel(layer, mean, var)))

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
+from numpy.typing import NDArray
 from torch import nn
 
 from ..core.atomic import discard
@@ -23,8 +25,9 @@ from ..data.volumes import Volume
 from ..methods import KNOWN, Method
 from ..model import Segmenter
 from ..model.folders import SNAPSHOTS, snapshots
-from ..nets.network_spec import NetSpec, ResNetSpec, TranslatorSpec
+from ..nets.network_spec import NetSpec, ResNetSpec, TranslatorSpec, UNetSpec
 from ..represent import RepresentationSettings
+from .domain_streams import fit_sides, image_stream
 from .expected_objects import expected_objects, raw_intensities
 from .facts import Facts
 from .freeze import freeze, windows
@@ -49,12 +52,21 @@ Finish = Callable[[TrainingResult, Run], tuple[NetSpec, nn.Module]]
 
 
 def export_network(learnt: TrainingResult, run: Run) -> tuple[NetSpec, nn.Module]:
-    """The network as it leaves: instance norms of those that learn from masks keep the statistics of all images."""
+    """The network as it leaves: instance norms of those that learn from masks keep the statistics of all images, and
+    batch norms those of windows of the images that the network is for, in the place of the source's."""
     spec, network = learnt.method.exported_spec(), learnt.method.network()
     images = learnt.domains.get("images")
     if isinstance(spec, TranslatorSpec | ResNetSpec) and isinstance(images, Images):
         return freeze(spec, network, windows(images, run.seed), learnt.cast)
+    if isinstance(spec, UNetSpec) and spec.norm == "batch":
+        return freeze(spec, network, target_windows(learnt, run), learnt.cast)
     return spec, network
+
+
+def target_windows(learnt: TrainingResult, run: Run) -> NDArray[np.float32]:
+    """Windows (N, C, *patch) of the images to segment, as they are; their labels are not known here."""
+    volumes = fit_sides(learnt.volumes, learnt.working, run.data.sides)
+    return windows(image_stream(run, volumes, learnt.working), run.seed)
 
 
 @dataclass(frozen=True)

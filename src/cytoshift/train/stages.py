@@ -24,11 +24,12 @@ from ..data.volumes import ImageSource, Volume, open_volumes
 from ..data.write import write_image, write_labels
 from ..methods import CycleGAN, Supervised
 from ..nets.chain import ChainSpec, LookupSpec
-from ..nets.network_spec import NetSpec
+from ..nets.network_spec import NetSpec, UNetSpec
 from .domain_streams import source_pairs, source_volumes, source_voxel
 from .drawer import ReadTanh, VolumePredictor
+from .freeze import freeze
 from .run_settings import Run, Source
-from .ship import Finish, SnapshotFolder, TrainingResult, export_network
+from .ship import Finish, SnapshotFolder, TrainingResult, export_network, target_windows
 from .trainer import Trainer
 
 Shipped = tuple[TrainingResult, NetSpec, nn.Module]
@@ -64,11 +65,14 @@ def prepend_network(first: NetSpec | LookupSpec, weights: dict[str, Tensor]) -> 
     """A function that exports a network behind `first`, which has these weights."""
 
     def chain_networks(learnt: TrainingResult, run: Run) -> tuple[NetSpec, nn.Module]:
-        spec, network = export_network(learnt, run)
+        spec, network = learnt.method.exported_spec(), learnt.method.network()
+        assert isinstance(spec, UNetSpec), "all recipes segment with a U-Net"
         both = ChainSpec(first=first, segment=spec)
         chain = both.build()
         chain.first.load_state_dict(weights)
         chain.segment.load_state_dict(network.state_dict())
+        if spec.norm == "batch":
+            return freeze(both, chain, target_windows(learnt, run), learnt.cast)
         return both, chain
 
     return chain_networks

@@ -384,7 +384,9 @@ def load_start_weights(run: Run, method: Method) -> None:
     if run.start is None:
         return
     model = Segmenter.load(run.start)
-    there, wish = model.spec.model_dump(mode="json"), method.exported_spec().model_dump(mode="json")
+    there, wish = (one.model_dump(mode="json") for one in (model.spec, method.exported_spec()))
+    if isinstance(model.spec, UNetSpec):
+        there["frozen"] = False  # a training measures its own statistics
     if changed := differences(there, wish) or differences(
         {"channels": list(model.representation.channels)}, {"channels": list(run.represent.channels)}
     ):
@@ -392,7 +394,8 @@ def load_start_weights(run: Run, method: Method) -> None:
             f"start: {run.start} holds another network ({changed[0]}); take the options, represent and voxel size of "
             "the run that it comes from"
         )
-    method.network().load_state_dict(model.network.state_dict())
+    known, weights = method.network().state_dict(), model.network.state_dict()
+    method.network().load_state_dict({name: weights[name] for name in known})
 
 
 def working_voxel(run: Run, volumes: list[Volume]) -> Voxel:
