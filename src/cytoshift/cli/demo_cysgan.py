@@ -14,28 +14,72 @@ SHOWN = 3  # rows of the overview
 SIZE = 256  # pixels of its pictures
 LOWER = 0.4  # the network without adaptation gets this part of the steps; it has that much less to learn
 WAYS = {"cysgan": "CySGAN", "supervised": "the same network, not adapted"}
+# Ways that learn nothing here, by the folders of `cytoshift run`.
+AT_ONCE = {
+    "labels": "vote of the first minute", "voters/network": "the generalist of the package",
+    "voters/otsu": "classical, Otsu", "voters/local-threshold": "classical, local threshold",
+}  # fmt: skip
+VOTED = "vote, with CySGAN as a voter"
 
 
 def demo_cysgan(out: Path, steps: int) -> None:
     """Make the pair, learn from the source's labels and the target's raw images, segment, compare with the truth."""
-    from . import synth
+    from . import run, synth
 
-    data = out / "data"
+    data, first = out / "data", out / "first"
+    target = data / "target"
     stage(
         "a pair of modalities: electron microscopy with labels, expansion microscopy without",
         ["synth", PAIR, "-n", IMAGES, "-o", data],
         lambda: synth.synth(PAIR, data, IMAGES),
         data / "contact.png",
     )
+    stage(
+        "labels at once: five ways that learn nothing here, and a vote",
+        ["run", target / "images", "-o", first, "--budget", "0"],
+        lambda: run.run([str(target / "images")], first, budget="0"),
+        first / "labels" / "report" / "report.html",
+    )
     scores = {
         "cysgan": way("cysgan", data, out, steps),
         "supervised": way("supervised", data, out, round(LOWER * steps)),
     }
+    voted = vote_with_cysgan(out)
     overview(out, scores)
-    show(IMAGES, {WAYS[name]: scores[name]["mean"] for name in WAYS})
+    rows = {WAYS[name]: scores[name]["mean"] for name in WAYS}
+    found = {VOTED: voted} | {words: first / folder for folder, words in AT_ONCE.items()}
+    show(IMAGES, rows | {words: mean_scores(target / "labels", labels) for words, labels in found.items()})
     mean = scores["cysgan"]["mean"]
     figures = f"Dice {mean['dice']:.3f} · F1@0.5 {mean['f1_50']:.3f} · AP-50 {mean['ap_50']:.3f}"
     typer.echo(f"{figures} · {out / 'overview.png'}")
+
+
+def vote_with_cysgan(out: Path) -> Path:
+    """CySGAN's labels are one more voter beside those that learn nothing; the folder of the vote."""
+    from . import vote
+
+    voted = out / "voted"
+    voters = [str(path) for path in sorted((out / "first" / "voters").iterdir()) if path.is_dir()]
+    # The network looks for objects of three sizes and has one voice.
+    shares = [1 if Path(path).name.startswith("network") else place for place, path in enumerate(voters, 2)]
+    groups = ",".join(map(str, [*shares, len(voters) + 2]))
+    again = voted.exists()
+    each = [*voters, str(out / "pred-cysgan")]
+    stage(
+        "a vote on all of them",
+        ["vote", *each, "-o", voted, "--groups", groups, *["--overwrite"] * again],
+        lambda: vote.vote(each, voted, groups=groups, overwrite=again),
+    )
+    return voted
+
+
+def mean_scores(truth: Path, labels: Path) -> dict[str, float]:
+    """Means over the images, as `evaluate` has them."""
+    from ..data.volumes import open_labels
+    from ..metrics.evaluation import evaluate, mean_report
+
+    found = {volume.name: volume for volume in open_labels(labels)}
+    return mean_report([evaluate(one.load(), found[one.name].load()) for one in open_labels(truth)])
 
 
 def way(method: str, data: Path, out: Path, steps: int) -> dict[str, Any]:
