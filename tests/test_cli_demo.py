@@ -49,16 +49,8 @@ def test_the_whole_way_with_borrowed_labels(tmp_path, capsys, monkeypatch):
     for method in ("cysgan", "supervised"):
         assert f"$ cytoshift new {method} --source" in printed and (out / f"report-{method}.json").exists()
     assert f"$ cytoshift run {out / 'data'}" in printed and "--groups 2,1,1,1,6,7" in " ".join(printed.split())
-    for row in (
-        "CySGAN",
-        "not adapted",
-        "vote, with CySGAN",
-        "vote of the first",
-        "generalist",
-        "Otsu",
-        "local thresh",
-    ):
-        assert row in printed.rpartition("mean of 2 images")[2]
+    table = printed.rpartition("mean of 2 images")[2]  # long names are wrapped
+    assert all(word in table for word in ("network", "CySGAN", "vote", "minute", "generalist", "Otsu", "local"))
     mean = json.loads((out / "report-cysgan.json").read_text())["mean"]
     assert printed.splitlines()[-1].startswith(f"Dice {mean['dice']:.3f} · ")
     assert (out / "overview.png").exists()
