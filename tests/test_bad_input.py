@@ -138,7 +138,10 @@ FLAT = np.zeros((6, 5), np.uint8)
 RGB = np.zeros((6, 5, 3), np.uint8)
 VOLUME = np.arange(35 * 61 * 57, dtype=np.uint16).reshape(35, 61, 57)
 STACK = {"axes": "zyx", "voxel": "2,1,1", "unit": "px"}
-SUPPORTED = ".tif, .tiff, .btf, .tf8, .png, .jpg, .jpeg, .npy, .h5, .hdf5, .hdf, .zarr, .czi, .nd2, .lif"
+SUPPORTED = (
+    ".tif, .tiff, .btf, .tf8, .lsm, .svs, .qptiff, .png, .jpg, .jpeg, .npy, .h5, .hdf5, .hdf, .ims, .zarr, .ozx, "
+    ".zarr.zip, .nii, .nii.gz, .mrc, .rec, .map, .czi, .nd2, .lif"
+)
 
 PATHS = [
     Bad("missing file", images("cells.tif"), "{d}/cells.tif does not exist; check the path"),
@@ -193,8 +196,9 @@ NUMBERS = [
     Bad("no pixel", npy("a.npy", FLAT[:0]), "{d}/a.npy is empty, its shape is (0, 5); save it again"),
     Bad("one axis", npy("a.npy", FLAT[0]),
         "{d}/a.npy has the shape (5,), but an image needs y and x; pass another array"),
-    Bad("labels in floats", npy("a.npy", FLAT.astype(np.float32), labels("a.npy")),
-        "labels in {d}/a.npy are float32, but object ids are whole numbers; save them as uint16 or uint32"),
+    Bad("labels in floats", npy("a.npy", FLAT + np.float32(0.5), lambda d: open_labels(d / "a.npy")[0].load()),
+        "labels in {d}/a.npy hold 0.5, but object ids are whole numbers on background 0; save labels as uint16 or "
+        "uint32"),
     Bad("labels below zero", negative_labels,
         "labels in {d}/a.npy hold -1; objects are 1, 2, 3 ... on background 0"),
     Bad("labels in colours", png("a.png", RGB, labels("a.png")),
@@ -244,12 +248,12 @@ CHANNELS = [
         "{d}/a.npy has no channel 1; it has one channel, leave `channel` out"),
     Bad("luminance of gray", npy("a.npy", FLAT, images("a.npy", channel="luminance")),
         "only RGB has luminance, {d}/a.npy is not RGB; it has one channel, leave `channel` out"),
-    Bad("a channel by a word", images("a.npy", channel="DAPI"),
-        "channel 'DAPI' is not a whole number; write for example `channel=0` or `luminance`"),
-    Bad("half a channel", images("a.npy", channel="1.5"),
-        "channel '1.5' is not a whole number; write for example `channel=0` or `luminance`"),
-    Bad("a channel by a word in settings", lambda d: parse(ImageSource, {"paths": "a", "channel": "DAPI"}, "run.yaml"),
-        "run.yaml: channel = 'DAPI': a channel is a number, or luminance of an RGB image; write for example 0"),
+    Bad("a channel by a name of a gray image", npy("a.npy", FLAT, images("a.npy", channel="DAPI")),
+        "{d}/a.npy has no channel DAPI; it has one channel, leave `channel` out"),
+    Bad("a channel by a name that is not there", npy("a.npy", VOLUME[:3], images("a.npy", axes="cyx", channel="DAPI")),
+        "{d}/a.npy has no channel DAPI; pass `channel` with one of 0, 1, 2"),
+    Bad("half a channel", lambda d: parse(ImageSource, {"paths": "a", "channel": 1.5}, "run.yaml"),
+        "run.yaml: channel = 1.5: a channel is a number, a name, or luminance of an RGB image; write for example 0"),
     Bad("a frame that is not there", npy("a.npy", VOLUME[:3], images("a.npy", axes="tyx", frames="0,3")),
         "{d}/a.npy has no frame 3, it has 3; pass `frames` of 0 to 2"),
     Bad("two labels in an image", two_labels,
@@ -290,7 +294,8 @@ SIZES = [
     Bad("a strange unit", images("a.npy", voxel="1,1", unit="furlong"),
         "image options: unit = 'furlong': not a unit of length; use um, nm, mm or px"),
     Bad("an unknown setting", lambda d: parse(ImageSource, {"paths": "a", "spacing": 2}, "run.yaml"),
-        "run.yaml: 'spacing' is not a setting; there are axes, channel, crop, frames, level, paths, unit, voxel"),
+        "run.yaml: 'spacing' is not a setting; there are axes, channel, crop, frames, level, paths, skip_bad, "
+        "suffix, unit, voxel, without"),
 ]  # fmt: skip
 
 PIXEL = Voxel((1.0, 1.0))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cytoshift.core.atomic import atomic_path
 from cytoshift.core.blocks import BlockGrid, centre_box, relative_region, split_region
 from cytoshift.core.errors import UserError
-from cytoshift.core.normalise import Normalisation, Scale
+from cytoshift.core.normalise import Normalisation, Scale, sample_voxels
 from cytoshift.core.rng import integer, stream
 from cytoshift.core.settings import Settings, parse, read_yaml
 from cytoshift.core.voxel import Voxel
@@ -37,10 +37,24 @@ def test_zscore_and_several_volumes():
         Normalisation(kind="zscore", gamma=0.5)
 
 
-def test_a_constant_image_is_no_error_and_nan_is():
+def test_a_constant_image_is_no_error_and_infinity_is():
     assert Normalisation().measure([np.full((4, 4), 7)])(np.full((4, 4), 7)).tolist() == [[0.0] * 4] * 4
-    with pytest.raises(UserError, match="NaN or infinite"):
-        Normalisation().measure([np.array([1.0, np.nan])])
+    with pytest.raises(UserError, match="infinite"):
+        Normalisation().measure([np.array([1.0, np.inf])])
+
+
+@pytest.mark.parametrize("kind", ["percentile", "minmax", "zscore"])
+@pytest.mark.parametrize("invert", [False, True])
+def test_nan_is_no_data(kind, invert):
+    known = np.random.default_rng(0).normal(100, 10, 4000)
+    bordered = np.concatenate([np.full(3000, np.nan), known, np.full(500, -np.nan)]).astype(np.float32)
+    recipe = Normalisation(kind=kind, invert=invert)
+    scale, plain = recipe.measure([bordered]), recipe.measure([known.astype(np.float32)])
+    assert (scale.offset, scale.gain) == pytest.approx((plain.offset, plain.gain))
+    assert set(scale(bordered)[:3000]) == {-1.0} and np.isfinite(scale(bordered)).all()
+    assert np.isfinite(sample_voxels(bordered)).all()
+    with pytest.raises(UserError, match="nothing but NaN"):
+        recipe.measure([np.full(9, np.nan, np.float32)])
 
 
 def test_an_almost_empty_image_uses_its_extremes():

@@ -68,7 +68,7 @@ def test_a_table_is_plain_data():
 def test_flat_images_match_and_broken_ones_are_refused():
     flat = np.full((4, 4), 7, np.uint8)
     assert np.allclose(histogram_lookup([flat], [flat + 1])(flat), 8)
-    with pytest.raises(UserError, match="NaN or infinite"):
-        histogram_lookup([np.array([1.0, np.nan])], [flat])
+    with pytest.raises(UserError, match="infinite"):
+        histogram_lookup([np.array([1.0, np.inf])], [flat])
     with pytest.raises(UserError, match="empty"):
         histogram_lookup([flat[:0]], [flat])

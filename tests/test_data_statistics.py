@@ -155,10 +155,10 @@ def test_channels_have_numbers_of_their_own(tmp_path):
 
 
 def test_what_is_no_number_is_refused_and_named(tmp_path):
-    for bad in (np.nan, np.inf, -np.inf):
+    for bad in (np.inf, -np.inf):
         image = np.ones((4, 4, 4), np.float64)
         image[3, 3, 3] = bad
-        with pytest.raises(UserError, match=r"a\.tif: the image holds NaN or infinite values"):
+        with pytest.raises(UserError, match=r"a\.tif: the image holds infinite values"):
             measure_scale(Normalisation(), volume(image))
 
 

@@ -157,8 +157,8 @@ ROWS = [
         "NaN at the border",
         tif("a.tif", np.where(np.eye(96, 80) > 0, np.nan, CELLS).astype("f4")),
         "segment {m} {d}/a.tif -o {d}/o.tif",
-        2,
-        "a holds NaN or infinite values; replace them (for example by the background)",
+        0,
+        "NaN, which is read as no data",
     ),
     # files/02-tiffkinds
     Row(
@@ -221,8 +221,8 @@ ROWS = [
         "with 1 files outside of its folder, {d}/b.ome.tif first",
     ),
     # files/06-zarr
-    Row("a plate", plate, "info {d}/plate.zarr", 0, "plate_A_1_0"),
-    Row("a well", plate, "info {d}/plate.zarr::A/1", 0, "plate_1"),
+    Row("a plate", plate, "info {d}/plate.zarr", 0, "A01-0"),
+    Row("a well", plate, "info {d}/plate.zarr::A/1", 0, "A01-1"),
     Row(
         "N5",
         n5,
@@ -235,7 +235,7 @@ ROWS = [
         tif("a.tif"),
         "info {d}/a.tif --channel DAPI",
         2,
-        "channel 'DAPI' is not a whole number; write for example --channel 0",
+        "{d}/a.tif has no channel DAPI; it has one channel, leave --channel out",
     ),
     # files/08-hdf5
     Row("BigDataViewer", bigdataviewer, "info {d}/a.h5", 2, "write a.h5::t00000/s00/0/cells"),
@@ -248,7 +248,17 @@ ROWS = [
             2,
             f"has the suffix '{Path('a' + suffix).suffix}', but only",
         )
-        for suffix in (".nii.gz", ".mrc", ".lsm", ".dcm", ".npz", ".webp", ".bmp", ".ome.zarr.zip")
+        for suffix in (".dcm", ".npz", ".webp", ".bmp")
+    ),
+    *(
+        Row(
+            f"{suffix} without an image",
+            lambda d, suffix=suffix: (d / f"a{suffix}").write_bytes(b"\0" * 400),
+            f"info {{d}}/a{suffix}",
+            2,
+            "copy or save it again",
+        )
+        for suffix in (".nii.gz", ".mrc", ".lsm", ".svs", ".qptiff", ".ims", ".ome.zarr.zip", ".ozx")
     ),
     # files/10-names
     Row("a name that clears the screen", folder("a\x1b[2J.tif"), "info {d}/in", 0, r"a\x1b[2J"),

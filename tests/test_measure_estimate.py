@@ -218,7 +218,8 @@ ONE = np.random.default_rng(0).random((32, 32)).astype(np.float32)
         ([np.zeros((32, 32, 3))], [PIXEL], None, "its voxel size has 2 axes"),
         ([ONE[:10]], [PIXEL], None, "too small"),
         ([ONE + 1j], [PIXEL], None, "complex"),
-        ([np.full((32, 32), np.nan)], [PIXEL], None, "NaN or infinite"),
+        ([np.full((32, 32), np.nan)], [PIXEL], None, "nothing but NaN"),
+        ([np.full((32, 32), np.inf)], [PIXEL], None, "infinite"),
         ([np.ones((32, 32))], [PIXEL], None, "none stands out"),
     ],
 )

@@ -25,11 +25,12 @@ class ImageOptions(TypedDict, total=False):
     """What images do not say about themselves; see `ImageSource`. voxel: extents (z, y, x) or (y, x) in `unit`."""
 
     axes: str | None
-    channel: int | Literal["luminance"] | Sequence[int] | None
+    channel: int | str | Sequence[int | str] | None
     level: int
     voxel: Voxel | Sequence[float] | None
     unit: str | None
     frames: str | Sequence[int] | None
+    skip_bad: bool
 
 
 class SegmentOptions(ImageOptions, total=False):
@@ -54,17 +55,18 @@ class RecipeOptions(ImageOptions, total=False):
 
     source: tuple[Image | Sequence[Image], Image | Sequence[Image] | Mapping[str, str | Path]]
     source_axes: str | None
-    source_channel: int | Literal["luminance"] | Sequence[int] | None
+    source_channel: int | str | Sequence[int | str] | None
     source_voxel: Voxel | Sequence[float] | None
     source_unit: str | None
     source_frames: str | Sequence[int] | None
     source_mask_above: float | None
     source_ignore_id: int | None
+    labels_suffix: str | None
     polarity: Literal["auto", "bright", "dark"]
     preset: str
     represent: str | None
     start: str | None
-    channels: dict[str, int] | None
+    channels: dict[str, int | str] | None
     cells: str | None
     assume_same_size: bool
     alike: bool  # old name
@@ -124,7 +126,8 @@ def source_labels(options: RecipeOptions, out: Path) -> LabelledSource:
     if not isinstance(labels, str | Path | Mapping):
         place = files(labels, said, out, "source-labels", labels=True).paths
     classes = tuple(options.get("channels") or ())
-    return open_source(theirs, place, options.get("source_mask_above"), classes, options.get("source_ignore_id"))
+    above, ignored = options.get("source_mask_above"), options.get("source_ignore_id")
+    return open_source(theirs, place, above, classes, ignored, options.get("labels_suffix"))
 
 
 def files(

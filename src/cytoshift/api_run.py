@@ -29,7 +29,7 @@ class RunOptions(TypedDict, total=False):
     """What images do not say about themselves, and what is known of their objects; see `cytoshift run --help`."""
 
     axes: str | None
-    channel: int | Literal["luminance"] | Sequence[int] | None
+    channel: int | str | Sequence[int | str] | None
     level: int
     voxel: Voxel | Sequence[float] | None
     unit: str | None

@@ -13,8 +13,9 @@ from typing import Any
 from ..core.errors import UserError
 from ..core.progress import Progress
 from ..core.text import unescape_cell
+from ..data.bad_files import list_names
 from ..data.find import find_files, is_image
-from ..data.label_pairs import connected_objects
+from ..data.label_pairs import connected_objects, pair_by_convention, suffix_hint
 from ..data.volumes import ImageSource, Volume
 from ..labels.overlap import overlap_by_blocks
 from ..metrics.confidence import VOXEL_COUNT, mean_over_objects_by_blocks
@@ -63,20 +64,23 @@ def open_any(how: Callable[[ImageSource], list[Volume]], source: ImageSource) ->
 
 
 def pair_files(preds: list[Volume], truths: list[Volume], pred: str, truth: str) -> Pairs:
-    """Two files belong together whatever their names (frame by frame); in folders, images of the same name do.
+    """Two files belong together whatever their names (frame by frame); in folders, images of the same name do, or of
+    names as nnU-Net and the Cell Tracking Challenge give them.
 
     Raises UserError where one has no partner, or another shape than its partner.
     """
-    if find_files(pred).name is None and find_files(truth).name is None:
+    if find_files(pred, True).name is None and find_files(truth, True).name is None:
         if len(preds) != len(truths):
             raise UserError(
                 f"{pred} holds {len(preds)} images, but {truth} holds {len(truths)}; give files of the same frames"
             )
         pairs = list(zip(preds, truths))
     else:
-        partners = {volume.name: volume for volume in truths}
-        refuse_lonely({p.name for p in preds}, set(partners), pred, truth)
-        pairs = [(p, partners[p.name]) for p in preds]
+        mine, partners = ({volume.name: volume for volume in volumes} for volumes in (preds, truths))
+        named = pair_by_convention(list(mine), list(partners))
+        if named is None:
+            refuse_lonely(set(mine), set(partners), pred, truth)
+        pairs = [(mine[one], partners[other]) for one, other in named or ((name, name) for name in mine)]
     for one, other in pairs:
         if tuple(one.array.shape) != tuple(other.array.shape):
             raise UserError(
@@ -90,10 +94,10 @@ def refuse_lonely(preds: set[str], truths: set[str], pred: str, truth: str) -> N
     """Raises UserError where a name stands on one side only."""
     for names, here, there in ((preds - truths, pred, truth), (truths - preds, truth, pred)):
         if names:
-            listed = ", ".join(f"'{name}'" for name in sorted(names)[:3]) + (", .." if len(names) > 3 else "")
+            listed = list_names([f"'{name}'" for name in sorted(names)])
+            cure = suffix_hint(list(preds), list(truths)) or "rename them or give one file each"
             raise UserError(
-                f"{len(names)} of the images in {here} have no partner of the same name in {there} ({listed});"
-                " rename them or give one file each"
+                f"{len(names)} of the images in {here} have no partner of the same name in {there} ({listed}); {cure}"
             )
 
 

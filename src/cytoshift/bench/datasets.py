@@ -85,7 +85,7 @@ class Material:
         return self.where.classes
 
     @property
-    def channels(self) -> dict[str, int]:
+    def channels(self) -> dict[str, int | str]:
         """Of several classes, the number of the channel that each is seen in; of a single class nothing."""
         channel = self.where.channel
         return dict(zip(self.classes, channel)) if self.classes != ("",) and isinstance(channel, tuple) else {}

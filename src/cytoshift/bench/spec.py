@@ -1,14 +1,13 @@
 """What is compared: data sets, methods, seeds. A spec is a YAML file without a path of any one machine."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_serializer, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from ..core.errors import UserError
-from ..core.settings import Settings, parse, read_yaml
+from ..core.settings import LaterSettings, Settings, parse, read_yaml
 from ..methods import ADGAN
 from ..predict.classical import Classical
 from ..train.run_settings import known_method
@@ -18,7 +17,7 @@ ByClass = Annotated[
     Annotated[Paths, Tag("(one)")] | Annotated[dict[str, Paths], Tag("(each)")],
     Discriminator(lambda said: "(each)" if isinstance(said, dict) else "(one)"),
 ]
-Channel = int | Literal["luminance"] | tuple[int, ...] | None
+Channel = int | str | tuple[int | str, ...] | None
 Frames = str | tuple[int, ...] | None
 Crop = dict[Literal["z", "y", "x"], tuple[float, float]] | None
 Polarity = Literal["auto", "bright", "dark"]
@@ -41,17 +40,6 @@ class NamedEntry(Settings):
         return to_plain_value(value)
 
 
-class LaterSettings(Settings):
-    """Settings that came later, in `later`, are not written where they say nothing: cells that are done stay done."""
-
-    later: ClassVar[frozenset[str]] = frozenset()
-
-    @model_serializer(mode="wrap")
-    def as_before(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        default = {name: type(self).model_fields[name].default for name in self.later}
-        return {name: value for name, value in plain(self).items() if name not in default or value != default[name]}
-
-
 class Annotation(Settings):
     """What it takes a person to label one image, in hours, and who says so."""
 
@@ -65,7 +53,7 @@ class SourceFiles(LaterSettings):
     images: Paths
     labels: Paths
     axes: str | None = None
-    channel: int | Literal["luminance"] | None = None
+    channel: int | str | None = None
     voxel: tuple[float, ...] | None = None
     unit: str | None = None
     frames: Frames = None

@@ -38,6 +38,7 @@ def assess(
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
+    skip_bad: inputs.SkipBad = False,
     device: inputs.Device = "auto",
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
@@ -55,7 +56,7 @@ def assess(
     from ..trust.assess import describe_learnability
     from .segment import fit_to_sizes
 
-    volumes = open_volumes(image_source(list(images), axes, channel, level, voxel, unit, frames))
+    volumes = open_volumes(image_source(list(images), axes, channel, level, voxel, unit, frames, skip_bad))
     given = [("axes", axes), ("channel", channel), ("level", level or None), ("voxel", voxel), ("unit", unit),
              ("frames", frames)]  # fmt: skip
     loaded = {

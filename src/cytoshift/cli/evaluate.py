@@ -67,6 +67,7 @@ def evaluate(
     confidence: Confidence = None,
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
+    labels_suffix: inputs.LabelsSuffix = None,
     memory: inputs.Memory = "4GB",
     mask_above: MaskAbove = None,
     pred_mask_above: PredMaskAbove = None,
@@ -96,7 +97,7 @@ def evaluate(
     true, predicted = resolve_sides(given, truth, pred)
     names = classes(Path(predicted), Path(true))
     refuse_places([json_file, out], [predicted, true], [images, *(confidence or [])], names, overwrite)
-    how = Comparison(iou, inputs.memory_budget(memory), axes, channel, quiet)
+    how = Comparison(iou, inputs.memory_budget(memory), axes, channel, quiet, labels_suffix)
     outcome = Outcome(json_file, as_json, {}, out is not None, time.perf_counter())
     if names:
         if confidence or images is not None or mask_above is not None or pred_mask_above is not None:
@@ -174,28 +175,31 @@ def is_segmentation(path: str) -> bool:
 
 
 class Comparison(NamedTuple):
-    """How labels are read and compared. memory: bytes for images and tables."""
+    """How labels are read and compared. memory: bytes for images and tables. suffix: of the names of true labels."""
 
     iou: float
     memory: float
     axes: str | None
     channel: str | None
     quiet: bool
+    suffix: str | None = None
 
     def pairs(self, pred: str, truth: str) -> "Pairs":
         """Prediction and truth of each image."""
         from ..bench.compare import open_any, pair_files
         from ..data.volumes import image_source, open_labels
 
-        preds, truths = (open_any(open_labels, image_source(path, self.axes, self.channel)) for path in (pred, truth))
-        return pair_files(preds, truths, pred, truth)
+        found, true = (image_source(path, self.axes, self.channel) for path in (pred, truth))
+        true = true.model_copy(update={"suffix": self.suffix})
+        return pair_files(open_any(open_labels, found), open_any(open_labels, true), pred, truth)
 
     def files_beside(self, pairs: "Pairs", pred: str, path: str) -> "Pairs":
         """Prediction and another image of the same name, for each pair."""
         from ..bench.compare import open_any, pair_files
         from ..data.volumes import image_source, open_volumes
 
-        return pair_files([p for p, _ in pairs], open_any(open_volumes, image_source(path, self.axes)), pred, path)
+        source = image_source(path, self.axes).model_copy(update={"without": self.suffix})
+        return pair_files([p for p, _ in pairs], open_any(open_volumes, source), pred, path)
 
     def __call__(self, pairs: "Pairs", maps: "dict[str, Pairs] | None" = None) -> "tuple[dict[str, Report], Report]":
         """Numbers of each image, and of all. Raises UserError where not even single pieces of the files fit."""

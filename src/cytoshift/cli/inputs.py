@@ -31,11 +31,20 @@ Model = Annotated[Path, typer.Option("--model", "-m", help=MODEL)]
 
 # What files do not say about themselves.
 Axes = Annotated[str | None, of_images("--axes", help="Axes, where the file does not say them: zyx, tyx, cyx ...")]
-Channel = Annotated[str | None, of_images("--channel", help="Number of a channel, luminance of RGB, or several: 0,1.")]
+Channel = Annotated[
+    str | None,
+    of_images("--channel", help="Number or name of a channel, luminance of RGB, or several: 0,1 or DAPI,GFP."),
+]
 Level = Annotated[int, of_images("--level", help="Level of a pyramid, 0 the finest.")]
 VoxelSize = Annotated[str | None, of_images("--voxel", help="Voxel size: z,y,x or y,x.")]
 Unit = Annotated[str | None, of_images("--unit", help="Unit of the voxel size: um, nm, mm or px.")]
 Frames = Annotated[str | None, of_images("--frames", help="Numbers of frames along time: 0,5,10-20.")]
+SkipBad = Annotated[
+    bool, of_images("--skip-bad", help="Go on without files that cannot be read or are unlike the others; named.")
+]
+LabelsSuffix = Annotated[
+    str | None, of_images("--labels-suffix", help="What names of labels have behind those of their images: _masks.")
+]
 
 # How the work is done.
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 or auto.")]

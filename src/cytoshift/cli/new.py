@@ -68,6 +68,10 @@ SourceIgnoreId = Annotated[
     int | None,
     inputs.of_source(min=1, help="Number of voxels of the source's labels that are neither an object nor background."),
 ]
+LabelsSuffix = Annotated[
+    str | None,
+    inputs.of_source(help="What names of the source's labels have behind those of their images, as _masks."),
+]
 AssumeSameSize = Annotated[
     bool,
     inputs.of_source(
@@ -91,6 +95,7 @@ def new(
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
+    skip_bad: inputs.SkipBad = False,
     polarity: Polarity = "auto",
     preset: Preset = "laptop",
     represent: Represent = None,
@@ -102,6 +107,7 @@ def new(
     source_frames: SourceFrames = None,
     source_mask_above: SourceMaskAbove = None,
     source_ignore_id: SourceIgnoreId = None,
+    labels_suffix: LabelsSuffix = None,
     assume_same_size: AssumeSameSize = False,
     alike: Alike = False,
     overwrite: inputs.Overwrite = False,
@@ -116,7 +122,7 @@ def new(
     from ..data.volumes import image_source
 
     picture = out.with_suffix(".png")
-    target = image_source(one_or_many(images), axes, channel, level, voxel, unit, frames)
+    target = image_source(one_or_many(images), axes, channel, level, voxel, unit, frames, skip_bad)
     places = labels_by_class(source[1]) if source else {}
     refuse_inputs(
         [out, picture], [target, source and source[0]], labels=list(places.values()) or [source and source[1]]
@@ -131,7 +137,8 @@ def new(
     lender = None
     if source is not None:
         theirs = image_source(source[0], source_axes, source_channel, 0, source_voxel, source_unit, source_frames)
-        lender = open_source(theirs, places or source[1], source_mask_above, tuple(numbers or ()), source_ignore_id)
+        where, names = places or source[1], tuple(numbers or ())
+        lender = open_source(theirs, where, source_mask_above, names, source_ignore_id, labels_suffix)
     with Progress("measuring", 1, quiet=quiet) as progress:
         made = configure(method, target, lender, asked, lambda done, total: progress.update(done / total))
     drawn = preview(made.run)
@@ -153,12 +160,12 @@ def labels_by_class(words: str) -> dict[str, str]:
     return found if len(found) == len(parts) and all(name and word for name, word in found.items()) else {}
 
 
-def channels_by_class(words: str) -> dict[str, int]:
-    """ "golgi=0,nuclei=1" as numbers by name."""
+def channels_by_class(words: str) -> dict[str, int | str]:
+    """ "golgi=0,nuclei=DAPI" as numbers, or names of channels, by class."""
     found = labels_by_class(words)
-    if not found or not all(number.isdigit() for number in found.values()):
+    if not found:
         raise UserError(f"--channels {words} is not a list of classes and channels; write for example golgi=0,nuclei=1")
-    return {name: int(number) for name, number in found.items()}
+    return {name: int(channel) if channel.isdecimal() else channel for name, channel in found.items()}
 
 
 def refuse_written(out: Path, picture: Path, overwrite: bool) -> None:

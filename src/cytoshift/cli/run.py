@@ -55,6 +55,7 @@ def run(
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
+    skip_bad: inputs.SkipBad = False,
     seed: Seed = 0,
     workers: inputs.Workers = 1,
     device: inputs.Device = "auto",
@@ -74,7 +75,7 @@ def run(
     from ..ensemble.large import is_large
     from ..predict.blockwise.engine import engine
 
-    source = image_source(list(images), axes, channel, level, voxel, unit, frames)
+    source = image_source(list(images), axes, channel, level, voxel, unit, frames, skip_bad)
     others = [ImageSource(paths=one) for one in voter or []]
     wishes = {
         "diameter": diameter, "polarity": polarity, "budget": seconds_of(budget), "seed": seed,
@@ -99,6 +100,7 @@ def run(
             words, result, steps = show(ensemble, found)
     flags = {"axes": axes, "channel": channel, "level": level or None, "voxel": voxel, "unit": unit, "frames": frames}
     given = [*images, *(f"--{name}={value}" for name, value in flags.items() if value is not None)]
+    given += ["--skip-bad"] if skip_bad else []
     commands = [shlex.join(map(str, [*step, *given] if step[1] == "segment" else step)) for step in steps]
     if not quiet:
         say("its steps, by single commands:\n  " + "\n  ".join(commands), err=True)

@@ -84,6 +84,7 @@ def segment(
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
+    skip_bad: inputs.SkipBad = False,
     diameter: Diameter = None,
     polarity: Polarity = "auto",
     threshold: Threshold = None,
@@ -134,7 +135,7 @@ def segment(
         "mirror": mirror, "reach": reach, "any_voxel_size": any_voxel_size,
     }  # fmt: skip
     options = parse(Options, {key: value for key, value in wishes.items() if value is not None}, "segment")
-    source = image_source(list(images), axes, channel, level, voxel, unit, frames)
+    source = image_source(list(images), axes, channel, level, voxel, unit, frames, skip_bad)
     refuse_places(out, raw, source, model)
     segmenter = load_for(source, model, device)
     segmenter, volumes, fit = open_fitted(segmenter, source, diameter, polarity, options, quiet)

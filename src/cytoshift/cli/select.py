@@ -22,6 +22,7 @@ def select(
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
+    skip_bad: inputs.SkipBad = False,
     most: Annotated[int, typer.Option(min=1, help="Largest number of images that are used, evenly over all.")] = 8,
     device: inputs.Device = "auto",
     overwrite: inputs.Overwrite = False,
@@ -42,7 +43,8 @@ def select(
     from ..trust.snapshot_choice import run_states, write
     from ..trust.snapshot_choice import select as choose
 
-    folder, source = out or run / "selected", image_source(list(images), axes, channel, level, voxel, unit, frames)
+    folder = out or run / "selected"
+    source = image_source(list(images), axes, channel, level, voxel, unit, frames, skip_bad)
     models = [run / "model", run / "snapshots", run / "run.yaml"]
     refuse_inputs([folder / "model", folder / "select.json"], [source], models, filled=[folder])
     paths = run_states(run)

@@ -32,6 +32,7 @@ def trust(
         bool,
         typer.Option(help="Let the five ways of 'cytoshift run' vote on the objects. They look for nuclei."),
     ] = True,
+    skip_bad: inputs.SkipBad = False,
     boxes: Annotated[int, typer.Option(min=1, help="Largest number of boxes that are judged in a large image.")] = 32,
     device: inputs.Device = "auto",
     overwrite: inputs.Overwrite = False,
@@ -61,7 +62,7 @@ def trust(
     from ..trust.trust_tables import places, score_entry, write
     from .segment import fit_to_sizes
 
-    source = image_source(list(images), axes, channel, level, voxel, unit, frames)
+    source = image_source(list(images), axes, channel, level, voxel, unit, frames, skip_bad)
     refuse_inputs(places(Path(labels)), [source], [model_folder(model)], labels=[labels])
     with lock_outputs(labels):
         refuse_foreign_files(places(Path(labels)), overwrite)

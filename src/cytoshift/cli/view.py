@@ -34,6 +34,7 @@ def view(
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
     frames: inputs.Frames = None,
+    skip_bad: inputs.SkipBad = False,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; default: a free one.")] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it, or print the address.")] = True,
     screenshot: Annotated[Path | None, typer.Option(help="Write FILE.png without a screen, and stop.")] = None,
@@ -59,7 +60,7 @@ def view(
         raise UserError(
             f"a screenshot is a PNG file, but {screenshot} has another ending; pass {screenshot.with_suffix('.png')}"
         )
-    source = image_source(image, axes, channel, 0, voxel, unit, frames)
+    source = image_source(image, axes, channel, 0, voxel, unit, frames, skip_bad)
     refuse_inputs([screenshot], [source], [model], labels=labels or [])
     if screenshot is not None:
         refuse_foreign_files([screenshot], overwrite)

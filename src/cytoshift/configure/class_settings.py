@@ -30,7 +30,7 @@ Labels = dict[str, ImageSource]  # files of each class
 
 
 def look(
-    source: ImageSource, channels: dict[str, int], polarity: Polarity = "auto", cells: str | None = None,
+    source: ImageSource, channels: dict[str, int | str], polarity: Polarity = "auto", cells: str | None = None,
     progress: recipe.Told | None = None,
 ) -> dict[str, Survey]:  # fmt: skip
     """Measure the channel of every class by itself.
@@ -48,7 +48,7 @@ def look(
     return surveys
 
 
-def refuse_noise(name: str, survey: Survey, channel: int) -> None:
+def refuse_noise(name: str, survey: Survey, channel: int | str) -> None:
     """Raises UserError where what was measured is no more than noise."""
     seen = survey.measured
     if seen.objects and seen.evidence["separation"] < DOUBT:
@@ -114,7 +114,7 @@ def settings(
 def survey_source_classes(
     images: ImageSource,
     labels: Labels,
-    channels: dict[str, int],
+    channels: dict[str, int | str],
     mask_above: float | None = None,
     ignore_id: int | None = None,
 ) -> dict[str, SourceSurvey]:
@@ -126,7 +126,7 @@ def survey_source_classes(
 
 
 def settings_from_class_source(
-    target: ImageSource, channels: dict[str, int], stock: dict[str, SourceSurvey], preset: str = "laptop", *,
+    target: ImageSource, channels: dict[str, int | str], stock: dict[str, SourceSurvey], preset: str = "laptop", *,
     method: str = Supervised.name, represent: str = "bcd", seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run that learns from labels of several classes; the target's objects are taken to be like theirs.

@@ -50,7 +50,7 @@ class Requests(Settings):
     preset: str = "laptop"
     represent: str | None = None
     start: str | None = None
-    channels: dict[str, int] | None = None
+    channels: dict[str, int | str] | None = None
     cells: str | None = None
     assume_same_size: bool = False
 
@@ -98,7 +98,7 @@ class RunConfiguration:
 
 def open_source(
     images: ImageSource, labels: Labels, mask_above: float | None = None, names: tuple[str, ...] = (),
-    ignore_id: int | None = None,
+    ignore_id: int | None = None, labels_suffix: str | None = None,
 ) -> LabelledSource:  # fmt: skip
     """Images and the places of their labels, which share axes, voxel size and frames.
 
@@ -112,6 +112,8 @@ def open_source(
         See `LabelledSource`.
     names
         Of the classes, where there are several.
+    labels_suffix
+        What names of label files have behind those of their images, as _masks.
 
     Raises
     ------
@@ -119,10 +121,12 @@ def open_source(
         Where the labels of a class are missing.
     """
     flat = images.axes and "".join(axis for axis in images.axes if axis in "tzyx")  # labels have no channels
-    said = {"channel": None, "axes": flat, "level": 0}
+    said = {"channel": None, "axes": flat, "level": 0, "suffix": labels_suffix}
+    if labels_suffix is not None:
+        images = images.model_copy(update={"without": labels_suffix})
 
     def of(path: str | Path) -> ImageSource:
-        return images.model_copy(update=said | {"paths": str(path)})
+        return images.model_copy(update=said | {"paths": str(path), "without": None})
 
     if not names:
         if not isinstance(labels, str | Path):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..core.blocks import centre_box
 from ..core.errors import UserError
+from ..core.no_data import fill_by_median
 from ..core.normalise import sample_voxels
 from ..core.settings import parse
 from ..core.voxel import MICROMETRE, Voxel
@@ -201,7 +202,7 @@ def brightness_difference(image: Volume, inside: NDArray[np.bool_]) -> float:
     """How much lighter objects are than what lies around them, in standard deviations of the image."""
     from scipy.ndimage import binary_dilation
 
-    raw = image.load().astype(np.float32)
+    raw = np.asarray(fill_by_median(image.load())).astype(np.float32)
     around = binary_dilation(inside, iterations=RING) & ~inside
     if not around.any():
         return 0.0
@@ -212,7 +213,7 @@ def brightness_dice(image: Volume, inside: NDArray[np.bool_]) -> tuple[float, fl
     """Dice of the objects with what is brighter, and with what is darker, than Otsu's threshold."""
     from skimage.filters import threshold_otsu
 
-    raw = image.load()
+    raw = np.asarray(fill_by_median(image.load()))
     if raw.min() == raw.max():
         return 0.0, 0.0
     bright = raw > threshold_otsu(sample_voxels(raw))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from .errors import UserError
+from .no_data import known_values
 from .settings import Settings
 from .statistics import Engine, Sliceable, summary
 
@@ -29,11 +30,14 @@ class Scale:
     gamma: float = 1.0
 
     def __call__(self, raw: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Raw intensities (any shape, any real dtype) to float32."""
+        """Raw intensities (any shape, any real dtype) to float32; NaN, which is no data, to the background."""
         out = (raw.astype(np.float32) - np.float32(self.offset)) * np.float32(self.gain)
         np.clip(out, *self.clip, out=out)
         if self.gamma != 1:
             out = 2 * ((out + 1) / 2) ** np.float32(self.gamma) - 1
+        if raw.dtype.kind == "f":
+            # Of a range -1, its dark end whichever way it is turned; of z-scores one deviation below the mean.
+            out[np.isnan(out)] = max(self.clip[0], -1.0)
         return out
 
 
@@ -71,7 +75,7 @@ class Normalisation(Settings):
         """The numbers of one volume, or of several that share them, from all their voxels.
 
         volumes: in memory, or read block by block; `engine` does that in another way, see `core.statistics`.
-        Raises UserError for NaN and infinite values.
+        Raises UserError for infinite values, and for nothing but NaN.
         """
         if self.kind == "range":
             low, high = self.low, self.high
@@ -125,7 +129,7 @@ def measure(recipe: Recipe, volumes: Sequence[Sequence[Sliceable]], engine: Engi
 
     engine: how passes over all voxels are made, where it is not block after block in this process.
 
-    Raises UserError where there are not as many recipes as channels, and for voxels that are no number.
+    Raises UserError where there are not as many recipes as channels, and for infinite values.
     """
     each, count = recipes(recipe), len(volumes[0])
     if len(each) not in (1, count):
@@ -147,9 +151,12 @@ def channel_engine(engine: Engine, channel: int) -> Engine:
 
 
 def sample_voxels(volume: NDArray[np.generic]) -> NDArray[np.float32]:
-    """At most SAMPLE voxels on a regular grid: deterministic, and every region is heard."""
+    """At most SAMPLE voxels on a regular grid: deterministic, and every region is heard. Those that are known stand in
+    for NaN."""
     array = volume
     if (size := int(np.prod(array.shape))) > SAMPLE:
         step = int(np.ceil((size / SAMPLE) ** (1 / len(array.shape))))
         array = array[tuple(slice(step // 2, None, step) for _ in array.shape)]
-    return np.asarray(array, dtype=np.float32).ravel()
+    values = np.asarray(array, dtype=np.float32).ravel()
+    known = known_values(values)
+    return values if known.size in (0, values.size) else np.resize(known, values.shape)

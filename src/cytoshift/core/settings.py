@@ -1,11 +1,12 @@
 """Settings: frozen, checked, and refused where a key is unknown."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
 
 from .errors import UserError
 
@@ -37,6 +38,18 @@ class Settings(BaseModel):
             if old in data:
                 log.warning(f"the setting '{old}' is called '{new}' now; the old name works until the next version")
         return {names.get(key, key): value for key, value in data.items()}
+
+
+class LaterSettings(Settings):
+    """Settings that came later, in `later`, are not written where they say nothing: what was done with the settings of
+    before stays done."""
+
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def as_before(self, plain: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        default = {name: type(self).model_fields[name].default for name in self.later}
+        return {name: value for name, value in plain(self).items() if name not in default or value != default[name]}
 
 
 def error_location(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from .blocks import Slices, chunk_boxes
 from .errors import UserError
+from .no_data import known_values
 
 BINS = 1 << 16  # one for every value of half a key of 32 bits
 PIECE = 1 << 20  # voxels that are counted at once: what is made of them on the way stays in the processor's cache
@@ -72,7 +73,7 @@ class StatisticsPass:
         if not self.wide:
             counts = np.bincount(narrow_keys(values), minlength=BINS)[None]
             return PartialStatistics(counts, np.zeros(3))
-        keys = wide_keys(values)
+        keys = wide_keys(known_values(values))
         upper = keys >> 16
         if self.bins:
             lower = [np.bincount(keys[upper == one] & 0xFFFF, minlength=BINS) for one in self.bins]
@@ -80,7 +81,9 @@ class StatisticsPass:
         counts = np.bincount(upper, minlength=BINS)[None]
         if not is_finite(counts[0]):
             return PartialStatistics(counts, np.zeros(3))
-        exact = values.astype(np.float64)
+        exact = known_values(values).astype(np.float64)
+        if not exact.size:
+            return PartialStatistics(counts, np.zeros(3))
         mean = exact.mean()
         return PartialStatistics(counts, np.array([exact.size, mean, np.square(exact - mean).sum()]))
 
@@ -102,7 +105,8 @@ def summary(arrays: Sequence[Sliceable], percentiles: tuple[float, ...], engine:
     """The numbers of all voxels of `arrays`, in one pass where all are integers of one dtype and at most 16 bits.
 
     percentiles: in [0, 100], linear between neighbours as numpy.percentile has them. Intensities of more than 16 bits,
-    and floats, are taken as float32. Raises UserError for NaN and infinite values.
+    and floats, are taken as float32. NaN is no data and counts nowhere. Raises UserError for infinite values, and where
+    there are no data.
     """
     engine = engine or sequential_engine
     dtypes = {np.dtype(array.dtype) for array in arrays}
@@ -110,8 +114,10 @@ def summary(arrays: Sequence[Sliceable], percentiles: tuple[float, ...], engine:
     first = engine("count", StatisticsPass(wide), arrays)
     upper = first.counts[0]
     if wide and not is_finite(upper):
-        raise UserError("the image holds NaN or infinite values; replace them (for example by the background)")
+        raise UserError("the image holds infinite values; replace them (by NaN, which is read as no data)")
     total = int(upper.sum())
+    if not total:
+        raise UserError("the image holds nothing but NaN, which is no data; leave it out")
     places = [(total - 1) * (q / 100) for q in percentiles]
     ranks = sorted({rank for place in places for rank in (math.floor(place), math.ceil(place))})
     bins = np.searchsorted(np.cumsum(upper), ranks, side="right")
@@ -164,7 +170,7 @@ def cover_blocks(array: Sliceable) -> Iterator[Slices]:
 
 
 def is_finite(upper: NDArray[np.int64]) -> bool:
-    """Whether none of the upper halves of keys is that of NaN or infinity, whose exponent is all ones."""
+    """Whether none of the upper halves of keys is that of infinity (or NaN), whose exponent is all ones."""
     return not (upper[:0x80].any() or upper[0xFF80:].any())
 
 

@@ -1,5 +1,7 @@
 """From what a file says and what the user declares to one meaning, or one sentence that names the flag."""
 
+import unicodedata
+
 from ..core.errors import UserError
 from ..core.voxel import PIXEL, UNITS, Voxel
 from .formats import number_range
@@ -98,6 +100,8 @@ def choose_channel(picture: Picture, axes: str, channel: int | str | None) -> tu
         if axis == "s" and count == 3 and (colours or UNKNOWN in picture.axes):
             return axis, None
         raise UserError(f"only RGB has luminance, {picture.origin} is not RGB; {list_channels(picture, axis, count)}")
+    if isinstance(channel, str) or (channel is not None and not 0 <= channel < count):
+        return axis, named_channel(picture, axis, count, channel)
     if channel is None and count == 1:
         return axis, 0
     if channel is None and len(colours) == 3:
@@ -106,16 +110,41 @@ def choose_channel(picture: Picture, axes: str, channel: int | str | None) -> tu
     if channel is None:
         stock = list_channels(picture, axis, count)
         raise UserError(f"{picture.origin} has {count} channels, but one is needed; {stock}")
-    if not 0 <= int(channel) < count:
-        raise UserError(f"{picture.origin} has no channel {channel}; {list_channels(picture, axis, count)}")
-    return axis, int(channel)
+    return axis, channel
+
+
+def named_channel(picture: Picture, axis: str, count: int, name: str | int) -> int:
+    """The number of the channel of that name, as it is written or else in any case; of a number in words, that one.
+
+    Raises UserError where there is none, or several.
+    """
+    names = channel_names(picture, axis)[:count]
+    wanted = str(name)
+    for known, wish in ((names, wanted), ([one.casefold() for one in names], wanted.casefold())):
+        if len(places := [i for i, one in enumerate(known) if one == wish]) == 1:
+            return places[0]
+        if places:
+            raise UserError(
+                f"{picture.origin} has {len(places)} channels called '{name}'; pass `channel` with one of their "
+                f"numbers {', '.join(map(str, places))}"
+            )
+    if wanted.isdecimal() and int(wanted) < count:
+        return int(wanted)
+    raise UserError(f"{picture.origin} has no channel {name}; {list_channels(picture, axis, count)}")
+
+
+def channel_names(picture: Picture, axis: str) -> list[str]:
+    """What the file calls its channels, as many as it says, composed so that names of one look are one name."""
+    return [
+        unicodedata.normalize("NFC", name).strip() for name in (picture.colours if axis == "s" else picture.channels)
+    ]
 
 
 def list_channels(picture: Picture, axis: str, count: int) -> str:
     """The stock of channels and the flag."""
     if count == 1:
         return "it has one channel, leave `channel` out"
-    names = picture.colours if axis == "s" else picture.channels
+    names = channel_names(picture, axis)
     stock = ", ".join(f"{i} {names[i]}" if i < len(names) else str(i) for i in range(min(count, 20)))
     return f"pass `channel` with one of {stock}"
 

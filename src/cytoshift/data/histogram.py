@@ -70,7 +70,7 @@ def distribution(arrays: list[Any]) -> tuple[NDArray[np.float64], NDArray[np.flo
         else:
             values, number = np.unique(sample_voxels(array), return_counts=True)
         if not len(values) or not np.isfinite(values).all():
-            raise UserError("an image to be matched is empty, or holds NaN or infinite values; replace them")
+            raise UserError("an image to be matched is empty, or holds infinite values; replace them")
         for value, n in zip(values.tolist(), number.tolist()):
             counts[value] = counts.get(value, 0) + n
     rising = np.array(sorted(counts), np.float64)

@@ -51,10 +51,10 @@ def source_paths(source: Images) -> list[str]:
     return [str(source)] if isinstance(source, str | Path) else [str(path) for path in source]
 
 
-def find_argument(argument: str) -> FoundFiles | None:
+def find_argument(argument: str, labels: bool) -> FoundFiles | None:
     """What an argument stands for; None where there is nothing, which whoever opens it says better."""
     try:
-        return find_files(argument)
+        return find_files(argument, labels)
     except (UserError, OSError):
         return None
 
@@ -63,7 +63,7 @@ def files_of(source: Images, labels: bool) -> list[Path]:
     """Every file and Zarr that is read; of a part of a Zarr, that part too."""
     out: list[Path] = []
     for argument in source_paths(source):
-        one = find_argument(argument)
+        one = find_argument(argument, labels)
         for file in one.files if one else ():
             if not file.is_dir():
                 out += [file, *companions(file)]

@@ -1,19 +1,43 @@
 """Images and their labels: found for each other by name, masks made into objects, a part of them taken."""
 
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..core.errors import UserError
+from ..core.provenance import SayOnce
 from ..labels.ignored import split_ignored
+from .bad_files import list_names
 from .volumes import Volume, crop_volume
 
 Pairs = list[tuple[Volume, Volume]]
 
 
+@dataclass(frozen=True)
+class Convention:
+    """How programs name images and their labels: the first group of each pattern is what both share.
+
+    sparse: not every image has labels.
+    """
+
+    name: str
+    image: str
+    label: str
+    sparse: bool = False
+
+
+CONVENTIONS = (
+    Convention("nnU-Net", r"(.+)_\d{4}", r"(.+)"),
+    Convention("the Cell Tracking Challenge", r"(?:t|mask|man_track)(\d{3,})", r"man_(?:seg|track)(\d{3,})", True),
+)
+ENDINGS = ("_masks", "_cp_masks", "_seg", "_labels", "_label", "_mask")  # that labels have, for a hint
+
+
 def match_names(images: list[Volume], truths: list[Volume], what: str) -> Pairs:
-    """Images and truths of the same name, or one of each, or the frames of one file and of another.
+    """Images and truths of the same name, or one of each, or the frames of one file and of another, or by the names
+    that nnU-Net and the Cell Tracking Challenge give them; of the latter, images without labels are left out.
 
     what: they are, for the sentence of a UserError.
     """
@@ -22,13 +46,54 @@ def match_names(images: list[Volume], truths: list[Volume], what: str) -> Pairs:
         by_name = {keys[0]: truths[0]}
     elif (frames := frame_numbers(keys)) and (theirs := frame_numbers(list(by_name))):
         keys, by_name = frames, dict(zip(theirs, truths))
-    if missing := next((image.name for key, image in zip(keys, images) if key not in by_name), None):
-        raise UserError(f"{what}: image '{missing}' has no labels of its name; give both files one name")
+    elif found := pair_by_convention(keys, list(by_name)):
+        known = {key: image for key, image in zip(keys, images)}
+        images, by_name = [known[one] for one, _ in found], {one: by_name[other] for one, other in found}
+        keys = [one for one, _ in found]
+    if missing := [image.name for key, image in zip(keys, images) if key not in by_name]:
+        more = f" (and {list_names(missing[1:])} have none either)" if len(missing) > 1 else ""
+        cure = suffix_hint(keys, list(by_name)) or "give both files one name"
+        raise UserError(f"{what}: image '{missing[0]}' has no labels of its name{more}; {cure}")
     pairs = [(image, by_name[key]) for key, image in zip(keys, images)]
     for image, truth in pairs:
         if image.shape != truth.shape:
             raise UserError(f"{what}: {image.origin} has the shape {image.shape}, but its labels {truth.shape}")
     return pairs
+
+
+def pair_by_convention(images: Sequence[str], labels: Sequence[str]) -> list[tuple[str, str]] | None:
+    """Names of images with those of their labels, in the order of the images, where both are named as programs name
+    them; None otherwise, and where some names are the same.
+
+    >>> pair_by_convention(["a_0000", "b_0000"], ["b", "a"])
+    [('a_0000', 'a'), ('b_0000', 'b')]
+    >>> pair_by_convention(["t000", "t001"], ["man_seg001"])
+    [('t001', 'man_seg001')]
+    """
+    if set(images) & set(labels):
+        return None
+    for way in CONVENTIONS:
+        mine, theirs = (
+            [(found[1] if (found := re.fullmatch(pattern, name)) else None) for name in names]
+            for pattern, names in ((way.image, images), (way.label, labels))
+        )
+        if None in mine or None in theirs or len(set(mine)) < len(mine) or len(set(theirs)) < len(theirs):
+            continue
+        if set(theirs) == set(mine) or (way.sparse and set(theirs) < set(mine)):
+            known = dict(zip(theirs, labels))
+            pairs = [(image, known[key]) for image, key in zip(images, mine) if key in known]
+            if left := len(images) - len(pairs):
+                SayOnce.say(f"{left} of {len(images)} images have no labels named as in {way.name}, and are left out")
+            return pairs
+    return None
+
+
+def suffix_hint(images: Sequence[str], labels: Sequence[str]) -> str | None:
+    """The setting that pairs names, where those of the labels have an ending that those of the images lack."""
+    for ending in ENDINGS:
+        if {name + ending for name in images} & set(labels):
+            return f"pass `labels_suffix={ending}`"
+    return None
 
 
 def frame_numbers(names: Sequence[str]) -> list[str] | None:

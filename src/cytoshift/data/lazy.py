@@ -71,7 +71,7 @@ class SpatialView(LazyArray):
     fixed: per stored axis, the index to take, or None for a spatial axis (and for the colours of a luminance).
     order: stored axes that become the axes of the view.
     colours: the stored axis of red, green and blue to weigh into their luminance, or None.
-    labels: object ids, none of which may be negative.
+    labels: object ids, none of which may be negative; whole numbers that are stored as floats are ids, too.
     """
 
     stored: StoredArray
@@ -89,6 +89,8 @@ class SpatialView(LazyArray):
     def dtype(self) -> np.dtype:
         """Native byte order, which is the only one that torch takes; a mask of true and false counts as 0 and 1."""
         native = np.dtype(self.stored.dtype).newbyteorder("=")
+        if self.labels and native.kind == "f":
+            return np.dtype(np.uint32)
         return np.dtype(np.uint8) if native.kind == "b" else native
 
     @property
@@ -107,9 +109,33 @@ class SpatialView(LazyArray):
             data = np.expand_dims(grey.astype(self.dtype), self.colours)
         rest = tuple(axis for axis in range(data.ndim) if axis not in self.order)
         data = data.transpose((*self.order, *rest)).reshape([data.shape[axis] for axis in self.order])
+        if self.labels and data.dtype.kind == "f":
+            data = whole_numbers(data, self.origin)
         if self.labels and data.dtype.kind == "i" and data.min() < 0:
             raise UserError(f"labels in {self.origin} hold {data.min()}; objects are 1, 2, 3 ... on background 0")
         return data
+
+
+def whole_numbers(values: NDArray[Any], origin: str) -> NDArray[np.uint32]:
+    """Object ids that are stored as floats; NaN, which is no data, is background.
+
+    Raises UserError for what is no whole number, and for those that are too large for floats to tell them apart.
+    """
+    known = np.where(np.isnan(values), 0, values)
+    odd = known != np.rint(known)
+    if odd.any() or known.min() < 0:
+        value = known[odd][0] if odd.any() else known.min()
+        raise UserError(
+            f"labels in {origin} hold {value:g}, but object ids are whole numbers on background 0; save labels as "
+            "uint16 or uint32"
+        )
+    limit = min(2.0 ** (np.finfo(values.dtype).nmant + 1), 2.0**32 - 1)
+    if known.max() > limit:
+        raise UserError(
+            f"labels in {origin} hold {known.max():.0f}, but {values.dtype} tells whole numbers apart only up to "
+            f"{limit:.0f}; save labels as uint32"
+        )
+    return known.astype(np.uint32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,7 @@ def open_pyramid(source: ImageSource, labels: bool = False) -> list[PyramidVolum
     found = [[volume] for volume in open_source(source.model_copy(update={"level": 0}), labels)]
     for level in range(1, 64):
         try:
-            coarser = open_source(source.model_copy(update={"level": level}), labels)
+            coarser = open_source(source.model_copy(update={"level": level, "skip_bad": False}), labels)
         except UserError:  # no such level; what else can be wrong was wrong with level 0
             break
         if len(coarser) != len(found):

@@ -16,6 +16,7 @@ from ..core.errors import UserError
 AXES = "tczyxs"  # time, channel, z, y, x, samples of a colour
 UNKNOWN = "?"  # an axis whose meaning the file does not say
 RGB = ("red", "green", "blue")
+PACKED = (".nii.gz", ".zarr.zip")  # suffixes of formats that are packed once more
 
 # What the format libraries raise on a file that is damaged, cut short or not what its suffix says. Not TypeError: calls
 # between libraries that do not fit each other end so, and the file is not the reason.
@@ -54,6 +55,7 @@ class Picture:
     channels: tuple[str, ...] = ()  # names along axis c
     members: tuple[str, ...] = ()  # files and series that hold it, where it is spread over several files
     colours: tuple[str, ...] = ()  # names along axis s that hold colour (an alpha sample behind them is left out)
+    well: str = ""  # of a plate, which it belongs to
 
 
 class FileGone(UserError):
@@ -89,11 +91,22 @@ def reason(error: Exception) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
+def format_suffix(path: Path) -> str:
+    """What a file name ends with that tells the format, in small letters: '.tif', '.nii.gz'.
+
+    >>> format_suffix(Path("a.b.NII.gz")), format_suffix(Path("a.ome.tif"))
+    ('.nii.gz', '.tif')
+    """
+    name = Path(path).name.lower()
+    return next((double for double in PACKED if name.endswith(double) and name != double), Path(name).suffix)
+
+
 def name_stem(path: Path) -> str:
     """File name without the suffix of its format: 'a.b' for 'a.b.ome.tif'. Accents are composed: names of one look are
     one name, from whatever disk they come."""
     name = Path(path).name
-    name = unicodedata.normalize("NFC", name[: -len(path.suffix)] if path.suffix else name)
+    suffix = format_suffix(path)
+    name = unicodedata.normalize("NFC", name[: -len(suffix)] if suffix else name)
     return name[:-4] if name.lower().endswith(".ome") and len(name) > 4 else name
 
 

@@ -40,7 +40,7 @@ def measure_scale(recipe: Recipe, volume: Volume, notes: Path | None = None, run
     notes: folder for what is known so far, so that the same call after a kill goes on; without one nothing is kept.
     run: has a function called on every block, gives the results in order.
     Exact percentiles: in one pass over 8- and 16-bit integers, else in two over the intensities as float32.
-    Raises UserError for NaN and infinite values, naming the volume.
+    Raises UserError for infinite values, and for nothing but NaN, naming the volume.
     """
     try:
         return measure(

@@ -1,6 +1,9 @@
 """Images as lazy volumes. Axes, voxel size, dtype and channel are read from the file or declared, never guessed."""
 
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
+from ..core.provenance import SayOnce
 from ..core.settings import parse
 from ..core.voxel import PIXEL, Voxel
-from .axes import choose_channel, choose_frames, resolve_axes, stacking_axis, voxel_size
+from .axes import channel_names, choose_channel, choose_frames, resolve_axes, stacking_axis, voxel_size
+from .bad_files import BadFiles, list_names
 from .channel_axis import split_channels
-from .find import FoundFiles, find_files, natural_key, set_name, unique_names
+from .find import FoundFiles, find_files, natural_key, refuse_name, set_name, unique_names
 from .formats import pictures
 from .image_source import ImageSource as ImageSource
 from .image_source import image_source as image_source
@@ -22,6 +27,7 @@ from .picture import Picture
 
 MASKS = ("_mask", "_masks", "_label", "_labels", "_seg", "_cp_masks")  # how labels beside their images are called
 IN_MEMORY = 2_000_000_000  # bytes of raw images that are kept in memory
+LOOKED_INTO = 2**28  # bytes of an image that is read before others go on without it
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +47,10 @@ class Volume:
         Voxel size.
     origin
         Where it comes from, for messages.
+    channel_names
+        What its file calls the channels, all that it has.
+    well
+        Of a plate, the well that it belongs to.
 
     Examples
     --------
@@ -54,6 +64,8 @@ class Volume:
     axes: Literal["yx", "zyx"]
     voxel: Voxel
     origin: str  # file, series, level, channel and frame, for a human
+    channel_names: tuple[str, ...] = ()
+    well: str = ""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -115,12 +127,28 @@ def open_volumes(source: ImageSource | str | Path) -> list[Volume]:
     >>> volume.load().shape, str(volume.voxel)
     ((4, 6), '0.5 x 0.5 um')
     """
-    volumes = open_source(source, labels=False)
-    for what, values in (("axes", [v.axes for v in volumes]), ("dtypes", [v.dtype.name for v in volumes])):
-        odd = next((i for i, value in enumerate(values) if value != values[0]), None)
-        if odd is not None:
-            pair = f"{volumes[0].origin} is {values[0]}, {volumes[odd].origin} is {values[odd]}"
-            raise UserError(f"the images differ in their {what}: {pair}; {odd_image_hint(volumes[odd])}")
+    skip = isinstance(source, ImageSource) and source.skip_bad
+    return leave_out_odd(open_source(source, labels=False), skip)
+
+
+def leave_out_odd(volumes: list[Volume], skip: bool) -> list[Volume]:
+    """Images of one kind of axes and one dtype. skip: leaves out those that are unlike most others, and says so.
+
+    Raises UserError where they differ.
+    """
+    for what, kind in (("axes", lambda v: v.axes), ("dtypes", lambda v: v.dtype.name)):
+        values = [kind(volume) for volume in volumes]
+        usual = Counter(values).most_common(1)[0][0] if skip else values[0]
+        odd = [volume for volume, value in zip(volumes, values) if value != usual]
+        if not odd:
+            continue
+        if not skip:
+            pair = f"{volumes[0].origin} is {usual}, {odd[0].origin} is {kind(odd[0])}"
+            more = f" (and {list_names([one.name for one in odd[1:]])} too)" if len(odd) > 1 else ""
+            raise UserError(f"the images differ in their {what}: {pair}{more}; {odd_image_hint(odd[0])}")
+        for volume in odd:
+            SayOnce.say(f"left out {volume.origin}: it is {kind(volume)}, but most others are {usual}")
+        volumes = [volume for volume, value in zip(volumes, values) if value == usual]
     return volumes
 
 
@@ -169,6 +197,9 @@ def open_source(source: ImageSource | str | Path, labels: bool) -> list[Volume]:
         if labels:
             raise UserError("labels of several classes are one file or folder for each class; pass one channel")
         each = [open_source(source.model_copy(update={"channel": channel}), labels) for channel in source.channel]
+        if source.skip_bad:  # of an image, one channel may be there and another one not
+            whole = set.intersection(*({volume.name for volume in volumes} for volumes in each))
+            each = [[volume for volume in volumes if volume.name in whole] for volumes in each]
         return [
             stack_channels(list(channels), f"with channel {list_numbers(source.channel[1:])}")
             for channels in zip(*each)
@@ -176,9 +207,12 @@ def open_source(source: ImageSource | str | Path, labels: bool) -> list[Volume]:
     arguments = [source.paths] if isinstance(source.paths, str) else source.paths
     if not arguments:
         raise UserError("no path is given; pass a file, a folder or a glob")
-    found = group_paths([find_files(argument) for argument in arguments])
-    pairs = [pair for one in found for pair in volumes_of_files(one, source, labels)]
-    names = unique_names([volume.name for _, volume in pairs], [path for path, _ in pairs])
+    found = group_paths([find_files(argument, labels, source.suffix, source.without) for argument in arguments])
+    bad = BadFiles(sum(len(one.files) for one in found))
+    pairs = [pair for one in found for pair in volumes_of_files(one, source, labels, bad)]
+    bad.refuse(source.skip_bad, bool(pairs))
+    ending = unicodedata.normalize("NFC", source.suffix or "")
+    names = unique_names([volume.name.removesuffix(ending) for _, volume in pairs], [path for path, _ in pairs])
     return [crop_volume(replace(volume, name=name), source.crop or {}) for name, (_, volume) in zip(names, pairs)]
 
 
@@ -193,32 +227,58 @@ def stack_channels(volumes: list[Volume], words: str) -> Volume:
     return replace(first, array=StackedArray(tuple(one.array for one in volumes)), origin=f"{first.origin}, {words}")
 
 
-def list_numbers(numbers: tuple[int, ...]) -> str:
+def list_numbers(numbers: tuple[int | str, ...]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def volumes_of_files(found: FoundFiles, source: ImageSource, labels: bool) -> list[tuple[Path, Volume]]:
-    """Volumes of the files that one argument stands for, each with the file it comes from."""
+def volumes_of_files(
+    found: FoundFiles, source: ImageSource, labels: bool, bad: BadFiles | None = None
+) -> list[tuple[Path, Volume]]:
+    """Volumes of the files that one argument stands for, each with the file it comes from.
+
+    bad: keeps the files that cannot be read; without it, as of slices of a stack, the first one raises.
+    """
     stored: list[tuple[Path, Picture]] = []
+    collect = bad.collect if bad and bad.count > 1 else nullcontext
     for path in found.files:
-        for picture in pictures(path, found.part, source.level, labels):
-            # Every file of a multi-file OME set opens the whole set.
-            if not picture.members or all(picture.members != other.members for _, other in stored):
-                stored.append((path, picture))
+        with collect(path):
+            refuse_name(path)
+            for picture in pictures(path, found.part, source.level, labels):
+                # Every file of a multi-file OME set opens the whole set.
+                if not picture.members or all(picture.members != other.members for _, other in stored):
+                    stored.append((path, picture))
+    if not stored:
+        return []
     if found.name is not None and source.axes and stacking_axis(stored[0][1], source.axes):
+        if bad:
+            bad.refuse(skip=False, others=True)  # a stack without one of its slices is another one
         single = source.model_copy(update={"axes": source.axes[1:], "voxel": (1.0, 1.0), "unit": PIXEL})
         slices = [volume for _, picture in stored for volume in volumes_of_array(picture, single, labels)]
         if source.axes[0] == "z":
             return [(stored[0][0], stack_slices(found.name, slices, source, stored[0][1]))]
         source = source.model_copy(update={"axes": source.axes[1:]})
     alone = len(stored) > 1 and len({path for path, _ in stored}) == 1 and found.part is None
+    out = []
     try:
-        return [(path, volume) for path, picture in stored for volume in volumes_of_array(picture, source, labels)]
+        for path, picture in stored:
+            with collect(path):
+                opened = volumes_of_array(picture, source, labels)
+                if source.skip_bad and bad and bad.count > 1:
+                    decode_small(opened)
+                out += [(path, volume) for volume in opened]
+        return out
     except UserError as error:
         if alone and (number := first_that_opens([picture for _, picture in stored], source, labels)) is not None:
             place = f"{stored[0][0]}::{number}"
             raise UserError(f"{error}; or read series {number} alone, as {place}") from None
         raise
+
+
+def decode_small(volumes: Sequence[Volume]) -> None:
+    """Read images that are not large, as some damage shows only then. Raises UserError."""
+    for volume in volumes:
+        if volume.array.nbytes <= LOOKED_INTO:
+            volume.load()
 
 
 def first_that_opens(stored: list[Picture], source: ImageSource, labels: bool) -> int | None:
@@ -246,6 +306,7 @@ def volumes_of_array(picture: Picture, source: ImageSource, labels: bool) -> lis
     steps = picture.array.shape[axes.index("t")] if "t" in axes else 1
     shape = tuple(picture.array.shape[axes.index(a)] for a in spatial)
     voxel = voxel_size(picture, spatial, shape, source.voxel, source.unit)
+    names = tuple(channel_names(picture, channel_axis)) if channel_axis else ()
     volumes = []
     for frame in choose_frames(picture, steps, source.frames):
         at = {"t": frame, channel_axis: channel}
@@ -256,14 +317,13 @@ def volumes_of_array(picture: Picture, source: ImageSource, labels: bool) -> lis
         if channel is None:
             words.append("luminance of RGB")
         elif channel_axis and picture.array.shape[axes.index(channel_axis)] > 1:
-            names = picture.colours if channel_axis == "s" else picture.channels
             words.append(f"channel {channel}" + (f" ({names[channel]})" if channel < len(names) else ""))
         if steps > 1:
             words.append(f"frame {frame} of {steps}")
         name = f"{picture.name}_t{frame:0{len(str(steps - 1))}d}" if steps > 1 else picture.name
         origin = ", ".join(words)
         view = SpatialView(picture.array, fixed, order, colours, labels, origin)
-        volumes.append(Volume(name, view, spatial, voxel, origin))
+        volumes.append(Volume(name, view, spatial, voxel, origin, names, picture.well))
     return volumes
 
 
@@ -318,7 +378,7 @@ def check_numbers(picture: Picture, labels: bool) -> None:
         raise UserError(f"{origin} is empty, its shape is {picture.array.shape}; save it again")
     if len(picture.array.shape) < 2:
         raise UserError(f"{origin} has the shape {picture.array.shape}, but an image needs y and x; pass another array")
-    if labels and dtype.kind not in "uib":
+    if labels and dtype.kind not in "uibf":
         raise UserError(
             f"labels in {origin} are {dtype}, but object ids are whole numbers; save them as uint16 or uint32"
         )

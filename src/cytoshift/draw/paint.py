@@ -116,12 +116,16 @@ def square_plane(volume: NDArray[np.generic], voxel: Voxel | None, kind: Kind) -
 
 def stretch_contrast(view: NDArray[np.generic], limits: tuple[float, float] | None = None) -> RGB:
     """Intensities to 0..255; a constant image is black, values that are no numbers too."""
-    values = np.nan_to_num(view.astype(np.float32), posinf=0.0, neginf=0.0)
-    low, high = limits or (float(q) for q in np.percentile(values, (0.5, 99.8)))
+    values = view.astype(np.float32)
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return np.zeros(view.shape, dtype=np.uint8)
+    low, high = limits or (float(q) for q in np.percentile(known, (0.5, 99.8)))
     if high <= low:
-        low, high = float(values.min()), float(values.max())
+        low, high = float(known.min()), float(known.max())
     if high <= low:
         return np.zeros(view.shape, dtype=np.uint8)
+    values = np.nan_to_num(values, nan=low, posinf=low, neginf=low)
     return np.rint(np.clip((values - low) / (high - low), 0, 1) * 255).astype(np.uint8)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..core.blocks import BlockGrid, Slices
+from ..core.no_data import known_values
 from ..data.generated_folder import claim_folder
 from ..data.volumes import Volume, box_volume, open_labels
 from ..data.write import write_image
@@ -61,7 +62,8 @@ def choose_boxes(volumes: Sequence[Volume]) -> list[tuple[int, Slices]]:
     seen = []
     for at in few:
         number, box = every[at]
-        low, high = np.percentile(np.asarray(box_volume(volumes[number], box).load(), np.float32), CONTRAST)
+        known = known_values(np.asarray(box_volume(volumes[number], box).load()).ravel()).astype(np.float32)
+        low, high = np.percentile(known, CONTRAST) if known.size else (0.0, 0.0)
         seen.append((-float(high - low), at))
     return [every[at] for at in sorted(at for _, at in sorted(seen)[:MOST])]
 

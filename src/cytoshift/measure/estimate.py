@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
+from ..core.no_data import fill_by_median
 from ..core.voxel import Voxel
 from .grid import bin_image, binned_voxel, factors_for, sample_boxes
 from .light import gaussian_blur, remove_hot_pixels, remove_trend
@@ -79,7 +80,8 @@ def estimate(
     Raises
     ------
     UserError
-        For images that cannot be measured (no image, NaN, too small, different axes), and where no object is found.
+        For images that cannot be measured (no image, infinite values, too small, different axes), and where no object
+        is found.
 
     Examples
     --------
@@ -89,6 +91,7 @@ def estimate(
     'bright'
     """
     check_images(images, voxels, polarity)
+    images = [fill_by_median(image) for image in images]
     chosen = subsample(len(images))
     told = progress or (lambda done, total: None)
     looks = []
@@ -150,7 +153,7 @@ def analyse_image(image: NDArray[np.generic], voxel: Voxel) -> ScaleSpace:
     """Step 1 for one image, at its full resolution, on boxes where it is large."""
     boxes = [np.asarray(image[box], dtype=np.float32) for box in sample_boxes(image.shape, voxel, BUDGET)]
     if not all(np.isfinite(box).all() for box in boxes):
-        raise UserError("the image holds NaN or infinite values; replace them (for example by the background)")
+        raise UserError("the image holds infinite values; replace them (by NaN, which is read as no data)")
     if all(box.max() == box.min() for box in boxes):
         return ScaleSpace(
             diameter=min(n * s for n, s in zip(image.shape, voxel.size)),

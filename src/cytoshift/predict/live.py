@@ -12,11 +12,13 @@ from functools import cached_property
 from itertools import product
 from math import prod
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core.blocks import BlockGrid, extent, relative_region, split_region
+from ..core.no_data import missing_voxels
 from ..core.normalise import Scale, Scales, measure
 from ..data.channel_axis import split_channels
 from ..data.lazy import LazyArray
@@ -99,9 +101,12 @@ class LiveSegmentation:
         stored = np.empty((len(represent.channels), *extent(block.read)), represent.stored_dtype)
         for box in split_region(block.read, self.grid.size):
             stored[(slice(None), *relative_region(box, block.read))] = represent.to_stored(pipeline.channels(box))
+        array: Any = self.volume.array
+        raw = array[(..., *block.read)] if self.volume.dtype.kind == "f" else np.empty(0)
+        missing = missing_voxels(np.asarray(raw), len(block.read), self.volume.name)
         out = []
         for part in pipeline.parts:
-            labels = decode(part.represent, stored[part.channels], self.volume.voxel, self.options)
+            labels = decode(part.represent, stored[part.channels], self.volume.voxel, self.options, missing)
             named = global_ids(labels, tuple(side.start for side in block.read), self.volume.shape)
             out.append(np.ascontiguousarray(named[block.inner]))
         return out

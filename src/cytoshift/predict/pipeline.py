@@ -27,6 +27,7 @@ from pydantic import Field
 
 from ..core.blocks import Slices, relative_region
 from ..core.errors import UserError
+from ..core.no_data import missing_voxels, refuse_infinite
 from ..core.normalise import Scale, Scales, measure
 from ..core.settings import parse
 from ..core.voxel import PIXEL, Voxel
@@ -46,6 +47,7 @@ from .raw import Raw, round_to_eight_bits
 from .working import InMemory, Working
 
 Labels = NDArray[np.int32]
+Missing = NDArray[np.bool_] | None
 
 
 class Options(Tiling):
@@ -186,12 +188,12 @@ class Pipeline:
             return np.zeros((len(regions), len(self.represent.channels), *shape), dtype=np.float32)
         return refuse_nonfinite(self.network.predict([grid[(slice(None), *region)] for region in regions]))
 
-    def instances(self, channels: StoredChannels) -> dict[str, Instances]:
-        """Channels (K, *S) -> the objects of each class, by name."""
+    def instances(self, channels: StoredChannels, missing: Missing = None) -> dict[str, Instances]:
+        """Channels (K, *S) -> the objects of each class, by name. missing: (*S) where the image has no data."""
         found = {}
         for part in self.parts:
             mine = channels[part.channels]
-            labels = decode(part.represent, mine, self.voxel, self.options)
+            labels = decode(part.represent, mine, self.voxel, self.options, missing)
             confidence = mean_over_objects(part.represent.confidence(mine), labels)
             found[part.name] = Instances(labels, objects(labels, self.voxel), confidence)
         return found
@@ -237,12 +239,13 @@ def predict_group(
 ) -> Iterator[Prediction]:
     """`predict` of images that fit into memory together. Small ones of one shape go through the network together."""
     options = options or Options()
-    images, scales, pipelines, read = [], [], [], []
+    images, scales, pipelines, read, missing = [], [], [], [], list[Missing]()
     for volume in volumes:
         fitted = segmenter.for_image(volume.name)
         refuse_mismatch(fitted, volume, options)
         started = time.perf_counter()
         raw = volume.load()
+        missing.append(missing_voxels(raw, len(volume.axes), volume.name))
         scales.append(measure_scale(fitted, volume, raw))
         images.append(scales[-1](raw))
         pipelines.append(Pipeline.of_image(fitted, images[-1], volume.voxel, options))
@@ -258,7 +261,7 @@ def predict_group(
             kept = round_to_eight_bits(
                 images[number], clip_ranges(scales[number]), channels[number], pipeline.represent
             )
-        found = pipeline.instances(channels[number])
+        found = pipeline.instances(channels[number], missing[number])
         belongs = pipeline.pairs(found)
         seconds = {"read": read[number], "network": network, "decode": time.perf_counter() - started}
         yield Prediction(found, belongs, seconds, kept)
@@ -341,9 +344,8 @@ def decoder(segmenter: Segmenter, options: Options) -> RepresentationSettings:
 
 
 def measure_scale(segmenter: Segmenter, volume: Volume, raw: NDArray[np.generic]) -> Scale | Scales:
-    """The numbers that normalise this volume; never those of a tile."""
-    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
-        raise UserError(f"{volume.name} holds NaN or infinite values; replace them (for example by the background)")
+    """The numbers that normalise this volume; never those of a tile. Raises UserError for infinite values."""
+    refuse_infinite(raw, volume.name)
     return segmenter.scale or measure(segmenter.normalisation, [split_channels(raw, len(volume.axes))])
 
 
@@ -359,17 +361,27 @@ def refuse_nonfinite(channels: NDArray[np.float32]) -> NDArray[np.float32]:
     return channels
 
 
-def decode_filled(represent: Representation, channels: StoredChannels, voxel: Voxel, options: Options) -> Labels:
-    """Channels (K, *S) -> all objects (*S), holes filled; what a block can say of objects that its rim cuts."""
+def decode_filled(
+    represent: Representation, channels: StoredChannels, voxel: Voxel, options: Options, missing: Missing = None
+) -> Labels:
+    """Channels (K, *S) -> all objects (*S), holes filled; what a block can say of objects that its rim cuts.
+
+    missing: (*S) where the image has no data, and no object.
+    """
     labels = represent.decode(channels, voxel)
-    if options.max_hole == 0 or not labels.any():
-        return labels
-    return fill_holes_in_place(labels, voxel, np.inf if options.max_hole is None else options.max_hole)
+    if options.max_hole != 0 and labels.any():
+        labels = fill_holes_in_place(labels, voxel, np.inf if options.max_hole is None else options.max_hole)
+    if missing is not None:
+        labels[missing] = 0
+    return labels
 
 
-def decode(represent: Representation, channels: StoredChannels, voxel: Voxel, options: Options) -> Labels:
-    """Channels (K, *S) -> instances (*S), 1..N, without small ones, holes filled."""
-    labels, smallest = decode_filled(represent, channels, voxel, options), represent.smallest_object
+def decode(
+    represent: Representation, channels: StoredChannels, voxel: Voxel, options: Options, missing: Missing = None
+) -> Labels:
+    """Channels (K, *S) -> instances (*S), 1..N, without small ones, holes filled. missing: see `decode_filled`."""
+    labels = decode_filled(represent, channels, voxel, options, missing)
+    smallest = represent.smallest_object
     if options.min_size is not None or smallest is None:
         return relabel(filter_small(labels, options.min_size or 0.0, voxel))
     return relabel(filter_small(labels, ball(smallest, voxel.ndim), voxel, ball(smallest / 2, voxel.ndim)))

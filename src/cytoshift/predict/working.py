@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.blocks import Slices, extent, relative_region
-from ..core.errors import UserError
+from ..core.no_data import refuse_infinite
 from ..core.normalise import Scale, Scales
 from ..core.voxel import Voxel
 from ..data.resample import ResampledAxis, image_at, resample, working_shape
@@ -133,10 +133,7 @@ class Working:
         own, axes = zip(*self.source(region[1:]))
         array: Any = self.volume.array
         raw: NDArray[np.generic] = array[(..., *own)]
-        if raw.dtype.kind == "f" and not np.isfinite(raw).all():
-            raise UserError(
-                f"{self.volume.name} holds NaN or infinite values; replace them (for example by the background)"
-            )
+        refuse_infinite(raw, self.volume.name)
         image = self.scale(raw).reshape(-1, *raw.shape[-len(own) :])
         drawn = np.stack([image_at(np.ascontiguousarray(channel), list(axes)) for channel in image])
         padding = [(0, 0), *((0, s.stop - min(s.stop, n)) for s, n in zip(region[1:], self.extent))]

@@ -13,6 +13,7 @@ Each criterion is a number in [0, 1], 1 is best. None asks for a label of a pers
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..core.blocks import centre_box
 from ..core.errors import UserError
+from ..core.no_data import missing_voxels
 from ..core.normalise import Scale, Scales, sample_voxels
 from ..data.volumes import Volume, box_volume
 from ..measure.contrast import Contrast, contrast
@@ -117,12 +119,12 @@ def judge(
         refuse_other_labels(segmenter, volume, labels)
     seen = seen or predict_views(segmenter, volume, options, told=told)
     out = {}
+    raw = volume.load() if volume.dtype.kind == "f" else np.empty(0)
+    missing = missing_voxels(raw, len(volume.axes), volume.name)
     for number, (name, represent, place, _) in enumerate(segmenter.representation.parts()):
-        mine = decode(represent, seen.channels[place], volume.voxel, options) if labels is None else labels[name]
-        views = {
-            group: [decode(represent, c[place], volume.voxel, options) for c in drawn]
-            for group, drawn in seen.views.items()
-        }
+        found = partial(decode, represent, voxel=volume.voxel, options=options, missing=missing)
+        mine = found(seen.channels[place]) if labels is None else labels[name]
+        views = {group: [found(c[place]) for c in drawn] for group, drawn in seen.views.items()}
         image = seen.image if seen.image.ndim == mine.ndim else seen.image[min(number, len(seen.image) - 1)]
         probability = represent.foreground(seen.channels[place])
         out[name] = criteria(segmenter, volume, name, mine, views, image, probability)

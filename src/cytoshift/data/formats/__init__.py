@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import UserError
-from ..picture import Picture
+from ..picture import Picture, format_suffix
 
-TIFF = (".tif", ".tiff", ".btf", ".tf8")
+TIFF = (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".svs", ".qptiff")
 PHOTO = (".png", ".jpg", ".jpeg")
 HDF5 = (".h5", ".hdf5", ".hdf")
+IMARIS = (".ims",)
 NUMPY = (".npy",)
 ZARR = (".zarr",)
+ZIPPED = (".ozx", ".zarr.zip")
+NIFTI = (".nii", ".nii.gz")
+MRC = (".mrc", ".rec", ".map")
 VENDOR = (".czi", ".nd2", ".lif")
 READ = 2**28  # bytes of chunks that are decoded at once
+OBJECTS = "masks"  # the folder of an image that has one mask for each object
 MARKS = ("zarr.json", ".zgroup", ".zarray")  # one of these makes a folder Zarr
-SUFFIXES = TIFF + PHOTO + NUMPY + HDF5 + ZARR + VENDOR
+SUFFIXES = TIFF + PHOTO + NUMPY + HDF5 + IMARIS + ZARR + ZIPPED + NIFTI + MRC + VENDOR
 
 
 def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool = False) -> list[Picture]:
@@ -29,8 +34,12 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
     Raises UserError where the suffix is not supported, the file is damaged, or `part` or `level` is not there.
     """
     # Each family is imported where it is needed: zarr and h5py cost half a second that a folder of TIFFs need not pay.
-    suffix = path.suffix.lower()
-    if path.is_dir():
+    suffix = format_suffix(path)
+    if path.is_dir() and path.name == OBJECTS and suffix not in ZARR and not is_zarr(path):
+        from . import object_masks
+
+        return [object_masks.open_object_masks(path)]
+    if path.is_dir() or suffix in ZIPPED:
         from . import ngff
 
         return ngff.pictures(path, part, level, labels)
@@ -42,6 +51,16 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
         from . import hdf5
 
         return hdf5.pictures(path, part, level)
+    if suffix in IMARIS:
+        from . import imaris
+
+        return imaris.pictures(path, part, level)
+    if suffix in NIFTI + MRC:
+        from . import mrc, nifti
+
+        refuse_part(path, part)
+        refuse_level(path, level)
+        return [nifti.open_nifti(path) if suffix in NIFTI else mrc.open_mrc(path)]
     if suffix in VENDOR:
         from . import vendor
 
@@ -49,10 +68,13 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
     if suffix in PHOTO + NUMPY:
         from . import png_jpeg
 
-        if part is not None:
-            raise UserError(f"{path} has no part '{part}', it holds one image; leave '::{part}' out")
+        refuse_part(path, part)
         refuse_level(path, level)
-        return [png_jpeg.open_npy(path) if suffix in NUMPY else png_jpeg.open_png_jpeg(path, labels)]
+        if suffix in NUMPY:
+            from . import npy
+
+            return [npy.open_npy(path, labels)]
+        return [png_jpeg.open_png_jpeg(path, labels)]
     raise UserError(
         f"{path} has the suffix '{suffix}', but only {', '.join(SUFFIXES)} can be read; convert it, for example to TIFF"
     )
@@ -74,6 +96,20 @@ def limit_concurrency(array: Any) -> Iterator[None]:
         return
     with zarr.config.set({"async.concurrency": max(READ // held, 1)}):
         yield
+
+
+def missing_reader(path: Path, kind: str, error: ModuleNotFoundError) -> UserError:
+    """The sentence for a library that is not installed."""
+    return UserError(
+        f"{path} is {kind}, which needs the extra 'formats' ({error.name} is missing); run pip install "
+        "'cytoshift[formats]'"
+    )
+
+
+def refuse_part(path: Path, part: str | None) -> None:
+    """Refuse a part of a format that has none."""
+    if part is not None:
+        raise UserError(f"{path} has no part '{part}', it holds one image; leave '::{part}' out")
 
 
 def refuse_level(path: Path, level: int) -> None:

@@ -1,4 +1,4 @@
-"""PNG and JPEG, which say their colours but no voxel size, and NumPy's npy, which says nothing but shape and dtype."""
+"""PNG and JPEG, which say their colours but no voxel size."""
 
 import struct
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..orientation import apply_orientation
-from ..picture import RGB, UNKNOWN, Picture, explain_read_errors, name_stem
+from ..picture import RGB, Picture, explain_read_errors, name_stem
 
 ORIENTATION = 274  # number of the EXIF tag
 
@@ -112,34 +112,3 @@ def chunk_of(path: Path, kind: bytes) -> bytes | None:
                 return file.read(length)
             file.seek(length + 4, 1)
     return None
-
-
-@dataclass(frozen=True)
-class NumpyArray:
-    """An npy file, mapped into memory for each read."""
-
-    path: Path
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    chunks: None = None
-
-    def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
-        with explain_read_errors(self.path):
-            return np.array(np.load(self.path, mmap_mode="r", allow_pickle=False)[region])
-
-
-def open_npy(path: Path) -> Picture:
-    """An npy file. Arrays of Python objects are refused: reading them would run code from the file."""
-    with explain_read_errors(path):
-        with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = header(file)
-        if dtype.hasobject:
-            cure = "pass Cellpose's masks as PNG or TIFF" if path.name.endswith("_seg.npy") else ""
-            raise UserError(
-                f"{path} holds Python objects, which are never loaded; {cure or 'save an array of plain numbers'}"
-            )
-        if 0 not in shape:
-            np.load(path, mmap_mode="r", allow_pickle=False)  # refuses a file that is shorter than its header says
-    return Picture(NumpyArray(path, tuple(shape), dtype), UNKNOWN * len(shape), name_stem(path), str(path))

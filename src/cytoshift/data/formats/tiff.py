@@ -1,4 +1,4 @@
-"""TIFF: plain, ImageJ hyperstack, OME, BigTIFF, tiled, with a pyramid."""
+"""TIFF: plain, ImageJ hyperstack, OME, BigTIFF, tiled, with a pyramid; LSM, SVS and QPTIFF, which are TIFF."""
 
 import logging
 import re
@@ -27,6 +27,9 @@ PLANE = 8  # bytes of a file that a plane of an OME-TIFF takes at least
 JPEGS = (tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.JPEG_LOSSY)
 # Photometric interpretations that are neither gray nor RGB.
 INKS = {5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32803: "colour filter array", 32845: "LogLuv"}
+# Kinds of series of which all but the first are thumbnails, labels of the glass and photographs of it.
+MAIN_FIRST = ("lsm", "svs", "qpi")
+CENTIMETRE, INCH = 3, 2  # numbers of the tag of the unit of resolution
 # How many bytes one compressed byte becomes at most.
 RATIOS: dict[int, int] = {
     tifffile.COMPRESSION.PACKBITS: 130, tifffile.COMPRESSION.LZW: 4096,
@@ -80,6 +83,8 @@ def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Pic
     with open_tiff(path, known=False) as file:
         chosen = select_series(path, part, len(file.series), "series")
         alone = len(file.series) == 1
+        if part is None and file.series[0].kind in MAIN_FIRST:
+            chosen, alone = [0], True
         return [picture(file, path, index, level, labels, alone) for index in chosen]
 
 
@@ -208,6 +213,8 @@ def calibration(file: tifffile.TiffFile, index: int) -> tuple[dict[str, float], 
         return ome(file.ome_metadata or "", index)
     if kind == "imagej":
         return imagej(file)
+    if kind in MAIN_FIRST:
+        return {"lsm": lsm, "svs": svs, "qpi": qptiff}[kind](file, index)
     if kind == "shaped":
         said = file.shaped_metadata[index] if file.shaped_metadata and index < len(file.shaped_metadata) else {}
         size, unit = said.get("voxel"), said.get("unit")
@@ -242,6 +249,47 @@ def imagej(file: tifffile.TiffFile) -> tuple[dict[str, float], dict[str, str], t
     channels = said.get("channels", 1)
     same = isinstance(names, list) and len(names) == channels and channels > 1
     return extents, units, tuple(str(name) for name in names) if same else ()
+
+
+def lsm(file: tifffile.TiffFile, _: int) -> tuple[dict[str, float], dict[str, str], tuple[str, ...]]:
+    """Zeiss LSM has voxel sizes in metres, and channels by the names of their colours."""
+    said = file.lsm_metadata or {}
+    sizes = {axis: known_extent(said.get(f"VoxelSize{axis.upper()}")) for axis in "zyx"}
+    extents = {axis: round(size * 1e6, 9) for axis, size in sizes.items() if size}
+    names = said.get("ChannelColors", {}).get("ColorNames", [])
+    return extents, dict.fromkeys(extents, "um"), tuple(map(str, names))
+
+
+def svs(file: tifffile.TiffFile, index: int) -> tuple[dict[str, float], dict[str, str], tuple[str, ...]]:
+    """Aperio SVS has micrometres per pixel in the description of its first page; its other series have none."""
+    said = tifffile.tifffile.svs_description_metadata(file.pages.first.description)
+    size = known_extent(said.get("MPP")) if index == 0 else None
+    extents = {"y": size, "x": size} if size else {}
+    return extents, dict.fromkeys(extents, "um"), ()
+
+
+def qptiff(file: tifffile.TiffFile, index: int) -> tuple[dict[str, float], dict[str, str], tuple[str, ...]]:
+    """QPTIFF has its resolution in the tags, which it means, and a description of each channel on the page of it."""
+    pages = [page for page in file.series[index].pages if isinstance(page, tifffile.TiffPage)]
+    page = file.series[index].keyframe
+    unit = page.tags.get(296)
+    length = {CENTIMETRE: 1e4, INCH: 25400.0}.get(int(unit.value) if unit else 0)
+    extents = {}
+    for axis, code in (("y", 283), ("x", 282)):
+        tag = page.tags.get(code)
+        if length and tag and tag.value[0] and tag.value[1]:
+            extents[axis] = float(f"{length * tag.value[1] / tag.value[0]:.7g}")
+    names = tuple(qptiff_channel(one) for one in pages)
+    return extents, dict.fromkeys(extents, "um"), names if any(names) else ()
+
+
+def qptiff_channel(page: tifffile.TiffPage) -> str:
+    """What a page shows: the biomarker, or else the stain or the filter."""
+    try:
+        root = ElementTree.fromstring(re.sub(r"^<\?xml.*?\?>", "", page.description.strip()))
+    except (ElementTree.ParseError, AttributeError):
+        return ""
+    return next((text for tag in ("Biomarker", "Name") if (text := (root.findtext(tag) or "").strip())), "")
 
 
 def ome(xml: str, index: int) -> tuple[dict[str, float], dict[str, str], tuple[str, ...]]:

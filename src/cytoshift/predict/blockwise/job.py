@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from ...core.atomic import atomic_path
 from ...core.blocks import Block, BlockGrid, Slices, extent, relative_region
 from ...core.errors import UserError
+from ...core.no_data import missing_voxels
 from ...core.normalise import Scale, Scales
 from ...data.multiscale import Ngff
 from ...data.store import LabelStore
@@ -141,6 +142,13 @@ class Job:
         room = self.working.needed_region(region)
         back = self.working.to_volume_grid(self.blend_tiles(channels, room, np.dtype(np.float32)), room, region)
         return np.asarray(round_sums(back.ravel()).reshape(back.shape)) if self.represent.eight_bits else back
+
+    def missing(self, region: Slices) -> NDArray[np.bool_] | None:
+        """Where in a region of the volume the image has no data; only floats can say so."""
+        if self.volume.dtype.kind != "f":
+            return None
+        array: Any = self.volume.array
+        return missing_voxels(np.asarray(array[(..., *region)]), len(region), self.volume.name)
 
     def blend_tiles(self, channels: slice, room: Slices, kind: np.dtype[Any]) -> NDArray[Any]:
         """Sums of weighted tiles (K, *room), rounded to 8 bits or as they are."""

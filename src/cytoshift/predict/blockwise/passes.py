@@ -91,9 +91,10 @@ def predict(job: Job, number: int) -> None:
 def decode(job: Job, number: int) -> None:
     """(2) The objects of one block, class by class."""
     block = job.grid[number]
+    missing = job.missing(block.read)
     for place, part in enumerate(job.parts):
         channels = job.stored_channels(part.channels, block.read)
-        labels = decode_filled(part.represent, channels, job.volume.voxel, job.plan.options)
+        labels = decode_filled(part.represent, channels, job.volume.voxel, job.plan.options, missing)
         inner = labels[block.inner]
         confidence = part.represent.confidence(channels[(slice(None), *block.inner)])
         sure = sums(inner.ravel(), np.ascontiguousarray(confidence).ravel(), int(inner.max(initial=0)))
