@@ -331,3 +331,25 @@ def test_a_real_training_of_a_few_steps(tmp_path):
     *_, last = job.watch()
     assert last.words.startswith("model in") and (tmp_path / "run" / "model" / "model.json").exists()
     assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0]) and last.terms
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("title", ["LSM", "SVS", "QPTIFF", "Imaris", "Zipped OME-Zarr", "NIfTI", "MRC"])
+def test_images_of_other_programs_are_layers_by_channel(tmp_path, title):
+    import input_files
+    from cytoshift.napari import reader
+
+    (kind,) = (one for one in input_files.KINDS if one.title == title)
+    for module in ("dask", *kind.needs):
+        pytest.importorskip(module)
+    wanted = input_files.STACK if kind.stack else input_files.CELLS
+    path = tmp_path / f"a{kind.suffix}"
+    kind.make(path, wanted)
+    layers = reader.reader(str(path))(str(path))
+    names = [said["name"] for _, said, _ in layers]
+    assert names[:2] == (["a GFP", "a DAPI"] if "DAPI" in kind.words else ["a"])
+    data, said, what = layers[1] if len(layers) > 1 else layers[0]
+    finest = data[0] if said.get("multiscale") else data
+    assert what == "image" and finest.shape == wanted.shape and said["scale"][-1] == 0.5
+    if title != "SVS":
+        assert (np.asarray(finest) == wanted).all()

@@ -38,6 +38,7 @@ class Blockwise:
     only: str | None
     keep: bool
     ngff: str
+    tissue: bool = False
 
     @property
     def is_shared(self) -> bool:
@@ -48,7 +49,7 @@ class Blockwise:
         """Whether somebody wants blocks, whatever the size of the images: a single one is shared in blocks, where they
         can be written, and several are shared image by image."""
         single = self.is_shared and images == 1 and not str(out).lower().endswith((".tif", ".tiff"))
-        return bool(self.block or self.halo or self.memory or self.only) or single
+        return bool(self.block or self.halo or self.memory or self.only or self.tissue) or single
 
     @property
     def is_remote(self) -> bool:
@@ -64,7 +65,8 @@ class Blockwise:
             "halo": inputs.whole_numbers(self.halo, "--halo", "32,32,32"),
             "memory": None if self.memory is None else inputs.parse_amount(self.memory),
         }  # fmt: skip
-        return parse(BlockOptions, {k: v for k, v in said.items() if v is not None} | {"ngff": self.ngff}, "segment")
+        more = {"ngff": self.ngff, "tissue": self.tissue}
+        return parse(BlockOptions, {k: v for k, v in said.items() if v is not None} | more, "segment")
 
     def one_pass(self) -> "PassName | None":
         from ..predict.blockwise.plan import PASSES

@@ -67,6 +67,12 @@ Halo = Annotated[
     str | None,
     inputs.large(help="Overlap of neighbouring blocks in voxels; default: the model's largest objects."),
 ]
+Tissue = Annotated[
+    bool,
+    inputs.large(
+        "--tissue", help="Find tissue on a coarse level first, and leave out the rest; block by block, for slides."
+    ),
+]
 Scheduler = Annotated[
     str | None, inputs.large(help="Engine: serial, threads, the address of a dask scheduler, slurm or lsf.")
 ]
@@ -102,6 +108,7 @@ def segment(
     memory: Memory = None,
     block: Block = None,
     halo: Halo = None,
+    tissue: Tissue = False,
     workers: inputs.Workers = 1,
     scheduler: Scheduler = None,
     only: Only = None,
@@ -139,7 +146,7 @@ def segment(
     refuse_places(out, raw, source, model)
     segmenter = load_for(source, model, device)
     segmenter, volumes, fit = open_fitted(segmenter, source, diameter, polarity, options, quiet)
-    how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff)
+    how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff, tissue)
     blocks = how.is_requested(len(volumes), out) or blockwise.first_too_large(segmenter, volumes, workers) is not None
     outputs = outputs_of(segmenter, model, volumes, options, out, raw, blocks, fit)
     words, result = write_results(segmenter, model, outputs, options, how, source, blocks, bool(fit), overwrite, quiet)

@@ -3,6 +3,7 @@
 cells.tif       where cells.objects.csv or cells.trust.csv lie beside it
 OUT/            of `cytoshift segment`: all of its labels; OUT/cells.tif and OUT/golgi/cells.tif, these
 *.zarr          images, their labels, and labels alone; read when they are looked at
+a.ims, a.svs .. images of formats that napari does not open by itself, a layer for each channel
 """
 
 from collections.abc import Callable
@@ -12,8 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.formats import is_zarr
-from ..data.levels import PyramidVolume, open_pyramid
+from ..core.errors import UserError
+from ..data.describe import with_all_channels
+from ..data.formats import IMARIS, MRC, NIFTI, ZIPPED, is_zarr
+from ..data.levels import PyramidVolume, open_pyramid, split_image
+from ..data.picture import format_suffix
 from ..data.volumes import ImageSource
 from ..view.properties import properties
 from ..view.virtual_zarr import chunk_shape
@@ -21,6 +25,8 @@ from .glue import LayerData, label_layer, layer_calibration
 
 Read = Callable[[Any], list[LayerData]]
 SUFFIXES = (".tif", ".tiff")  # of files of labels
+# Of images that napari leaves to plugins.
+FOREIGN = (".lsm", ".svs", ".qptiff", *IMARIS, *ZIPPED, *NIFTI, *MRC)
 
 
 def reader(path: str | list[str]) -> Read | None:
@@ -32,6 +38,8 @@ def reader(path: str | list[str]) -> Read | None:
         if is_zarr(here):
             return read_zarr
         return read_results if (here / "report" / "request.json").is_file() else None
+    if here.is_file() and format_suffix(here) in FOREIGN:
+        return read_images
     if not here.is_file() or here.suffix.lower() not in SUFFIXES:
         return None
     stem, folders = here.stem.removesuffix(".ome"), (here.parent, here.parent.parent)
@@ -66,6 +74,25 @@ def read_zarr(path: str) -> list[LayerData]:
     layers = [image_of(one) for one in open_pyramid(ImageSource(paths=path))]
     names = ome(group["labels"]).get("labels", []) if "labels" in group else []
     return layers + [layer for name in names for layer in read_labels(f"{path}::labels/{name}")]
+
+
+def read_images(path: str) -> list[LayerData]:
+    """The images of a file, a layer for each channel by its name; of a colour image its luminance."""
+    source = with_all_channels(ImageSource(paths=path))
+    try:
+        found = open_pyramid(source)
+    except UserError:
+        found = open_pyramid(source.model_copy(update={"channel": "luminance"}))
+    out = []
+    for image in found:
+        names = image.volume.channel_names
+        for number, one in enumerate(parts := split_image(image)):
+            data, options, kind = image_of(one)
+            if len(parts) > 1:
+                called = names[number] if number < len(names) and names[number] else number
+                options = {**options, "name": f"{image.volume.name} {called}", "blending": "additive"}
+            out.append((data, options, kind))
+    return out
 
 
 def labels_of(found: PyramidVolume, path: str) -> LayerData:

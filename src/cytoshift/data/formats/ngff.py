@@ -126,10 +126,10 @@ class ZarrReader:
             name = name_in_plate(groups_around(self.path))
         if name is not None:
             well = name.partition("-")[0]
-            return [replace(picture, well=well) for picture in self.open(place, root, name)]
-        return self.open(place, root, name_stem(self.path))
+            return [replace(picture, well=well) for picture in self.read_root(place, root, name)]
+        return self.read_root(place, root, name_stem(self.path))
 
-    def open(self, place: str, root: Any, name: str) -> list[Picture]:
+    def read_root(self, place: str, root: Any, name: str) -> list[Picture]:
         """An array, or what a group holds."""
         if isinstance(root, zarr.Array):
             refuse_level(self.path, self.level)
@@ -217,7 +217,7 @@ class ZarrReader:
             extents = {}  # scale 1 without a unit is what writers fill in when they know nothing
         channels = said.get("omero", {}).get("channels", [])
         return Picture(
-            array=self.stored(array),
+            array=self.stored_array(array),
             axes=axes,
             name=name,
             origin=f"{place}, level {self.level} of {len(levels)}",
@@ -232,9 +232,9 @@ class ZarrReader:
         axes = UNKNOWN * array.ndim
         if len(names) == array.ndim and all(isinstance(n, str) and len(n) == 1 and n.lower() in AXES for n in names):
             axes = "".join(names).lower()
-        return Picture(self.stored(array), axes, name, place)
+        return Picture(self.stored_array(array), axes, name, place)
 
-    def stored(self, array: zarr.Array) -> ZarrArray | ZippedZarrArray:
+    def stored_array(self, array: zarr.Array) -> ZarrArray | ZippedZarrArray:
         if self.path.is_dir():
             return ZarrArray(self.path, array)
         shape, chunks = tuple(array.shape), tuple(array.chunks)

@@ -52,8 +52,7 @@ def open_nifti(path: Path) -> Picture:
         shape = tuple(map(int, image.shape))
         if len(shape) > len(AXES) or image.get_data_dtype().fields:
             raise UserError(f"{path} has the shape {shape} and the type {image.get_data_dtype()}; save it as gray")
-        slope, intercept = header.get_slope_inter()
-        plain = slope in (None, 1) and intercept in (None, 0)
+        plain = (image.dataobj.slope, image.dataobj.inter) == (1, 0)
         dtype = image.get_data_dtype().newbyteorder("=") if plain else np.dtype(np.float32)
         space = header.get_xyzt_units()[0]
         extents = {axis: e for axis, e in zip("xyz", map(known_extent, map(float, header.get_zooms()))) if e}

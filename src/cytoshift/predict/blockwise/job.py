@@ -7,6 +7,7 @@ work/
   intensities/         counts of all voxels by their intensity, which normalise
   statistics.safetensors  statistics of the norms, measured once on the volume
   channels/            (1) Zarr (tiles, K, *tile) uint8: the channels, 0 to 255 for their range, or float32
+  tissue.npy           where it was looked for
   labels/              (2) Zarr (classes x blocks, *room) int32: objects of each block, 1..n
   objects/             (2) per class and block a table of the objects
   links/               (3) per class and block, which of its objects are one with those of later neighbours
@@ -44,6 +45,7 @@ from ..pipeline import Options, Pipeline
 from ..tiles import Cover, blend_tiles, round_sums
 from ..working import Working
 from .plan import Plan
+from .tissue import Tissue
 
 # A row of the table of one block: of each object that has voxels in the block's write region, what these add up to.
 ROW = np.dtype([
@@ -66,6 +68,7 @@ class StoredPlan(Plan):
     device: str
     outputs: tuple[str, ...]  # labels, one path per class
     ngff: Ngff
+    tissue: str | None = None  # tells one mask of it from another; None where all of the volume is looked at
 
 
 @dataclass(eq=False)
@@ -142,6 +145,18 @@ class Job:
         room = self.working.needed_region(region)
         back = self.working.to_volume_grid(self.blend_tiles(channels, room, np.dtype(np.float32)), room, region)
         return np.asarray(round_sums(back.ravel()).reshape(back.shape)) if self.represent.eight_bits else back
+
+    @cached_property
+    def tissue(self) -> Tissue | None:
+        return None if self.plan.tissue is None else Tissue.load(self.folder)
+
+    def is_empty(self, region: Slices) -> bool:
+        """Whether a region of the volume shows no tissue, where that was looked for."""
+        return self.tissue is not None and not self.tissue.meets(region, self.plan.shape)
+
+    def is_empty_tile(self, number: int) -> bool:
+        """The same of a tile, which lies on the working grid."""
+        return self.tissue is not None and not self.tissue.meets(self.cover[number].region, self.working.extent)
 
     def missing(self, region: Slices) -> NDArray[np.bool_] | None:
         """Where in a region of the volume the image has no data; only floats can say so."""

@@ -19,7 +19,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.blocks import Slices, relative_region
+from ...core.blocks import Slices, extent, relative_region
 from ...core.errors import UserError
 from ...labels.ids import L
 from ...labels.kernels import moments, sums
@@ -80,7 +80,12 @@ def damaged_as_error(job: Job) -> Iterator[None]:
 
 def predict(job: Job, number: int) -> None:
     """(1) The channels of a group of tiles."""
-    todo, batch = job.tiles_of(number), job.plan.options.batch
+    every, batch = job.tiles_of(number), job.plan.options.batch
+    todo = [tile for tile in every if not job.is_empty_tile(tile)]
+    for tile in set(every) - set(todo):
+        job.channels[tile] = 0
+    if not todo:
+        return
     grid = job.working.read_boxes([job.cover[tile].region for tile in todo])
     for first in range(0, len(todo), batch):
         group = todo[first : first + batch]
@@ -91,6 +96,11 @@ def predict(job: Job, number: int) -> None:
 def decode(job: Job, number: int) -> None:
     """(2) The objects of one block, class by class."""
     block = job.grid[number]
+    if job.is_empty(block.read):
+        for place in range(len(job.parts)):
+            save(job.file("objects", place, number), np.zeros(0, ROW))
+            job.labels[(job.row(place, number), *(slice(0, n) for n in extent(job.room(block))))] = 0
+        return
     missing = job.missing(block.read)
     for place, part in enumerate(job.parts):
         channels = job.stored_channels(part.channels, block.read)

@@ -2,13 +2,13 @@
 
 import os
 from math import prod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from ...core.blocks import BlockGrid
 from ...core.errors import UserError
-from ...core.settings import Settings
+from ...core.settings import LaterSettings, Settings
 from ...core.voxel import Voxel
 from ...data.multiscale import CHUNK, Ngff
 from ...model import Segmenter
@@ -25,17 +25,21 @@ REACH = 4  # voxels to each side of a face in which two blocks compare their obj
 DRAWN = 2**24  # voxels of the working grid that one task of pass 1 draws at most
 
 
-class BlockOptions(Settings):
+class BlockOptions(LaterSettings):
     """What a caller says about blocks; the rest is derived.
 
     block: voxels that a block writes, rounded up to whole chunks of the output. halo: voxels that it reads beyond
-    them. memory: bytes that each process may hold. ngff: version of OME-Zarr.
+    them. memory: bytes that each process may hold. ngff: version of OME-Zarr. tissue: is found first, and all else of a
+    slide left out.
     """
 
     block: tuple[int, ...] | None = None
     halo: tuple[int, ...] | None = None
     memory: float = Field(4e9, gt=0)
     ngff: Ngff = "0.5"
+    tissue: bool = False
+
+    later: ClassVar[frozenset[str]] = frozenset({"tissue"})
 
 
 class Plan(Settings):

@@ -46,6 +46,7 @@ from .ledger import Ledger, digest, read
 from .merge import total_of
 from .passes import damaged_as_error, numbers_of, pass_title, work_of
 from .plan import BASE, PASSES, BlockOptions, PassName, make_plan, storage_chunks, tile_of
+from .tissue import find_tissue
 
 Say = Callable[[str], None]
 Tell = Callable[[PassName, int, int], None]  # pass, blocks done, blocks in all
@@ -91,6 +92,9 @@ def segment_blockwise(
             say(f"settings have changed ({before}): passes that depend on them start again")
         for sentence in job.plan.sentences(wishes.memory, expected_extent(segmenter, volume.voxel)[1]):
             say(sentence)
+        if job.tissue is not None:
+            empty = sum(map(job.is_empty_tile, range(len(job.cover))))
+            say(f"tissue covers {job.tissue.share:.0%} of the image: {empty} of {len(job.cover)} tiles are left out")
         key = ""
         for name in PASSES:
             key = digest(key, {word: plan_value(job.plan, word) for word in DECIDES[name]}, *pass_inputs(job, name))
@@ -145,9 +149,13 @@ def prepare_job(
         save_statistics(measure(segmenter, working, tile, options.precision), work / STATISTICS)
         shape = tuple(int(n) for n in volume.shape)
         plan = make_plan(segmenter, shape, volume.voxel, wishes, options, (working.shape[1:], step, tile))
+        tissue = find_tissue(segmenter, volume, source) if wishes.tissue else None
+        if tissue is not None:
+            tissue.save(work)
         stored = StoredPlan(
             **plan.model_dump(), options=options, scale=scale_entry(scale), source=source, name=volume.name,
             device=str(device), outputs=tuple(places), ngff=wishes.ngff,
+            tissue=None if tissue is None else digest(tissue.mask.tobytes()),
         )  # fmt: skip
         write_json(work / "plan.json", stored.model_dump(mode="json"))
         write_json(work / "asked.json", asked)
@@ -320,7 +328,8 @@ def pass_inputs(job: Job, name: PassName) -> Sequence[Any]:
     if name != "predict":
         return ()
     asked = read_json(job.folder / "asked.json")
-    return asked["model"], asked["image"], (job.folder / STATISTICS).read_bytes()
+    seen = (job.plan.tissue,) if job.plan.tissue else ()
+    return asked["model"], asked["image"], (job.folder / STATISTICS).read_bytes(), *seen
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
