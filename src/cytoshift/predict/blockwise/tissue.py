@@ -72,7 +72,7 @@ def find_tissue(segmenter: Segmenter, volume: Volume, source: ImageSource | None
         mask |= stands_out(channel, each[min(number, len(each) - 1)].invert)
     if not mask.any():
         raise UserError(f"{volume.name} shows no tissue, it has one intensity everywhere; leave `tissue` out")
-    mask = ndimage.binary_fill_holes(mask)  # type: ignore[no-untyped-call]
+    mask = np.asarray(ndimage.binary_fill_holes(mask))
     return Tissue(ndimage.maximum_filter(mask, [2 * m + 1 for m in margin]))
 
 
@@ -107,4 +107,5 @@ def stands_out(channel: NDArray[np.generic], dark: bool) -> NDArray[np.bool_]:
         return np.zeros(channel.shape, bool)
     values = np.where(np.isnan(values), known.max() if dark else known.min(), values)
     smooth = ndimage.gaussian_filter(-values if dark else values, 1.0)
-    return np.asarray(smooth > min(threshold_otsu(smooth), threshold_triangle(smooth)))
+    level = min(threshold_otsu(smooth), threshold_triangle(smooth))  # type: ignore[no-untyped-call]
+    return np.asarray(smooth > level)
