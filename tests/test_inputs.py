@@ -305,7 +305,7 @@ ROWS = [
         cellpose,
         "info {d}/in/a_seg.npy",
         2,
-        "which are never loaded; pass Cellpose's masks as PNG or TIFF",
+        "holds masks of Cellpose and no image; pass the image, or read it as labels",
     ),
     Row("masks beside images", with_masks, "info {d}/in", 2, "take out a_cp_masks, which looks like a mask"),
     Row(
