@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from cytoshift.core import signals, threads
+from cytoshift.core.provenance import SayOnce
 
 threads.wait_briefly()
 threads.THREADS = 1  # as in the line above; what follows from the number of threads has tests of its own
@@ -17,6 +18,12 @@ threads.THREADS = 1  # as in the line above; what follows from the number of thr
 # How long an example takes depends on what else the machine does; a test must not.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+
+@pytest.fixture(autouse=True)
+def sentences_are_said(monkeypatch):
+    """Those that a process says once, each test hears anew."""
+    monkeypatch.setattr(SayOnce, "said", set())
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def test_what_does_not_fit(tmp_path):
     with pytest.raises(UserError, match=r"p.tif has the shape \(5, 8\), but .*t.tif has the shape \(8, 8\)"):
         compared(pred, truth)
     with pytest.raises(UserError, match="whole numbers"):
-        compared(save(tmp_path / "f.tif", TRUTH.astype(np.float32)), truth)
+        compared(save(tmp_path / "f.tif", TRUTH.astype(np.float32) + 0.5), truth)
     with pytest.raises(UserError, match="does not exist"):
         compared(str(tmp_path / "nothing.tif"), truth)
     with pytest.raises(UserError, match="threshold"):

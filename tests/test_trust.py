@@ -303,6 +303,8 @@ def test_nobody_votes_on_its_own_labels(trained):
     volume = open_volumes(str(trained / "images"))[0]
     found = opinion_of([Voter(truth), Voter(shifted), Voter(shifted)], volume, truth)
     assert found.votes.max() < 0.9
+    all_agree = opinion_of([Voter(truth), Voter(truth), Voter(truth)], volume, truth)
+    assert all_agree.votes == pytest.approx(1), "only one of them can have made the labels"
     (nothing,) = judge_image(Segmenter.load(trained / "run" / "model"), volume, {"": replace(volume, array=0 * truth)})
     assert vote_on([nothing], {volume.name: replace(volume, array=0 * truth)})[0].score.outside == ("no object",)
 

@@ -71,14 +71,14 @@ def vote_on(
     return out
 
 
-def opinion_of(
-    every: Sequence[Voter], volume: Volume, labels: NDArray[np.generic], told: Told = silent
-) -> Opinion:  # fmt: skip
-    """What voters say of the labels of an image; none of them votes on its own labels."""
-    others = []
+def opinion_of(every: Sequence[Voter], volume: Volume, labels: NDArray[np.generic], told: Told = silent) -> Opinion:
+    """What voters say of the labels of an image. The one that has made them, if any, has no vote."""
+    others, own = list[NDArray[np.int32]](), False
     for number, voter in enumerate(every):
         theirs = voter.labels(volume)
-        if not is_same(labels, theirs):
+        if not own and is_same(labels, theirs):
+            own = True
+        else:
             others.append(theirs)
         told((number + 1) / len(every))
     return opinion(labels, others)
@@ -99,4 +99,4 @@ def by_votes(judged: JudgedLabels, found: Opinion, curve: Calibration) -> Judged
     low, high = (float(np.clip(value + shift, 0, 1)) for shift in curve.spread)
     few = (f"only {count} object{'s' * (count > 1)}",) if count < FEWEST else ()
     score = Score(value, low, high, few, BASIS)
-    return judged.revised(curve.confidence(found.votes), "vote", found.votes, "voted", score)
+    return judged.with_confidence(curve.confidence(found.votes), "vote", found.votes, "voted", score)

@@ -64,7 +64,7 @@ class JudgedLabels:
         voxels = found.labels.size
         return cls(volume, name, found.criteria, total, table.ids, place, sure, found.objects, rows, voxels)
 
-    def revised(
+    def with_confidence(
         self, confidence: NDArray[np.float64], column: str, values: NDArray[np.float64], criterion: str, score: Score
     ) -> "JudgedLabels":
         """The same labels with another confidence (N,) and score, from values (N,) of the objects: these are a column
