@@ -73,8 +73,8 @@ def test_what_cannot_be_converted_is_said(tmp_path):
     files, more = [str(tmp_path / f"{n}.tif") for n in "ab"], {"voxel": "1,1", "unit": "px"}
     with pytest.raises(UserError, match=r"2 images were found.*convert"):
         convert(files, str(tmp_path / "o.ome.zarr"), **more)
-    with pytest.raises(UserError, match="choose a name that ends in"):
-        convert(files[:1], str(tmp_path / "o.tif"), **more)
+    with pytest.raises(UserError, match="does not say which format"):
+        convert(files[:1], str(tmp_path / "o.png"), **more)
     with pytest.raises(UserError, match="already exists"):
         convert(files[:1], files[1], **more)
     with pytest.raises(UserError, match=r"only 0.4 and 0.5"):

@@ -1,4 +1,4 @@
-"""`cytoshift convert`: an image of any format and size as OME-Zarr, of which any part can be read alone."""
+"""`cytoshift convert`: images of any size as OME-Zarr, and labels as other programs open them."""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +14,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NGFF = ("0.4", "0.5")
+Said = tuple[str | None, str | None, str | None, str | None, str | None]  # axes, channel, voxel, unit, frames
 
 
 def convert(
-    image: Annotated[list[str], typer.Argument(help="File, folder of slices or glob; file.h5::raw names a dataset.")],
-    out: Annotated[str, typer.Argument(help="OUT.ome.zarr; labels may go into an image: IMAGE.ome.zarr::labels/NAME.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image or labels: file, folder or glob; file.h5::raw names a dataset. Without -o, OUT last."
+        ),
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option("-o", "--out", help="OUT.ome.zarr, rois.zip, OUT.geojson, OUT.json (COCO), OUT.tif, or a folder."),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="Format of labels: rois, geojson, coco, ctc, tif or ome-zarr; default: by the name."),
+    ] = None,
+    kind: Annotated[str, typer.Option("--class", help="Class of the objects, for GeoJSON and COCO.")] = "",
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
     voxel: inputs.VoxelSize = None,
     unit: inputs.Unit = None,
+    frames: inputs.Frames = None,
     labels: Annotated[bool, typer.Option("--labels", help="Ids; coarser levels take the most frequent one.")] = False,
     memory: inputs.Memory = "4GB",
     workers: inputs.Workers = 1,
@@ -31,10 +46,38 @@ def convert(
     quiet: inputs.Quiet = False,
     as_json: inputs.Json = False,
 ) -> None:
-    """Write an image of any size as OME-Zarr, with its axes, its calibration and a pyramid.
+    """Write labels for other programs, or an image of any size as OME-Zarr.
 
-    It is read and written block by block. The same command continues one that was stopped.
+    Labels go to ImageJ ROIs (.zip), GeoJSON for QuPath (.geojson), COCO (.json), the format of the Cell Tracking
+    Challenge (a folder, --to ctc), TIFF or OME-Zarr. Of several label images each gets a file named after it. The
+    frames of one file stay together.
+
+    Without --labels, OME-Zarr is of an image: with its axes, its calibration and a pyramid. Labels may go into an
+    image, IMAGE.ome.zarr::labels/NAME. It is read and written block by block; the same command continues one that was
+    stopped.
     """
+    from .convert_labels import Request, convert_labels
+
+    if ngff not in NGFF:
+        raise UserError(f"version {ngff} of OME-Zarr cannot be written, only {' and '.join(NGFF)}; choose one of these")
+    if out is None and len(paths) < 2:
+        raise UserError(f"no output is given for {paths[0]}; pass -o, such as -o out.ome.zarr or -o rois.zip")
+    paths, out = (paths[:-1], paths[-1]) if out is None else (paths, out)
+    if to is None and ".zarr" in out.lower():
+        copy_image(
+            paths, out, (axes, channel, voxel, unit, frames), labels, memory, workers, ngff, overwrite, quiet, as_json
+        )
+    else:
+        convert_labels(
+            Request(paths, out, to, kind), (axes, channel, voxel, unit, frames), ngff, overwrite, quiet, as_json
+        )
+
+
+def copy_image(
+    paths: list[str], out: str, said: Said, labels: bool, memory: str, workers: int, ngff: str, overwrite: bool,
+    quiet: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """An image, or labels of one, as OME-Zarr block by block."""
     from ..core.lock import lock_outputs
     from ..core.progress import Progress
     from ..core.signals import explain_stop
@@ -46,9 +89,8 @@ def convert(
     from ..data.volumes import image_source
 
     version: Version = "0.4" if ngff == "0.4" else "0.5"
-    if ngff not in NGFF:
-        raise UserError(f"version {ngff} of OME-Zarr cannot be written, only {' and '.join(NGFF)}; choose one of these")
-    wish = image_source(list(image), axes, channel, 0, voxel, unit)
+    axes, channel, voxel, unit, frames = said
+    wish = image_source(paths, axes, channel, 0, voxel, unit, frames)
     refuse_inputs([out], [None if labels else wish], labels=[wish if labels else None])
     kind = LabelStore if labels else ImageStore
     taken = UserError(f"{out} already exists; pass --overwrite to replace it, or choose another name")

@@ -51,6 +51,8 @@ class Volume:
         What its file calls the channels, all that it has.
     well
         Of a plate, the well that it belongs to.
+    frame
+        Of a file with an axis t: which frame, from 0, and how many the file has. Default: None.
 
     Examples
     --------
@@ -66,6 +68,7 @@ class Volume:
     origin: str  # file, series, level, channel and frame, for a human
     channel_names: tuple[str, ...] = ()
     well: str = ""
+    frame: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -323,7 +326,8 @@ def volumes_of_array(picture: Picture, source: ImageSource, labels: bool) -> lis
         name = f"{picture.name}_t{frame:0{len(str(steps - 1))}d}" if steps > 1 else picture.name
         origin = ", ".join(words)
         view = SpatialView(picture.array, fixed, order, colours, labels, origin)
-        volumes.append(Volume(name, view, spatial, voxel, origin, names, picture.well))
+        there = (frame, steps) if steps > 1 else None
+        volumes.append(Volume(name, view, spatial, voxel, origin, names, picture.well, there))
     return volumes
 
 

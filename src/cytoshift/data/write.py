@@ -1,5 +1,7 @@
 """Results as files that other programs open, with the calibration of the image they belong to."""
 
+from collections.abc import Iterator
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +130,7 @@ def write_array(
         return write_into(Path(head), part, array, voxel, axes, mark)
     if suffix in (".tif", ".tiff") and not inside:
         with atomic_path(path) as temporary:
-            write_tiff(temporary, array, voxel, axes, Path(path.stem).suffix.lower() == ".ome", mark)
+            write_tiff(temporary, array, array.shape, array.dtype, voxel, axes, is_ome_name(path), mark)
     elif suffix == ".zarr" and not inside:
         with atomic_path(path) as temporary:
             write_ngff(temporary, array, voxel, axes, ngff, labels, name_stem(path), mark)
@@ -137,29 +139,40 @@ def write_array(
     return path
 
 
+def is_ome_name(path: Path) -> bool:
+    """Whether a TIFF is to be an OME-TIFF: cells.ome.tif."""
+    return Path(path.stem).suffix.lower() == ".ome"
+
+
 def write_tiff(
-    path: Path, array: NDArray[np.generic], voxel: Voxel, axes: str, ome: bool, mark: str | None = None
-) -> None:
-    """ImageJ's own TIFF where it can hold the array, or else OME-TIFF, or else (64-bit ids) tifffile's JSON."""
+    path: Path, pages: NDArray[np.generic] | Iterator[NDArray[np.generic]], shape: tuple[int, ...], dtype: np.dtype,
+    voxel: Voxel, axes: str, ome: bool, mark: str | None = None,
+) -> None:  # fmt: skip
+    """ImageJ's own TIFF where it can hold the array, or else OME-TIFF, or else (64-bit ids) tifffile's JSON.
+
+    pages: the array, or its planes (Y, X) one after the other. axes: of the array, with t in front of those of a voxel
+    where there are frames.
+    """
     import tifffile
 
     physical = voxel.unit == MICROMETRE
-    big = array.nbytes > CLASSIC
+    big = prod(shape) * dtype.itemsize > CLASSIC
     common: dict[str, Any] = {"photometric": "minisblack", "compression": "zlib"}
     common |= {"software": mark} if mark else {}
+    common |= {} if isinstance(pages, np.ndarray) else {"shape": shape, "dtype": dtype}
     metadata: dict[str, Any] = {"axes": axes.upper()}
-    if array.dtype.itemsize == 8:  # neither ImageJ nor OME knows 64-bit integers
+    if dtype.itemsize == 8:  # neither ImageJ nor OME knows 64-bit integers
         metadata |= {"voxel": list(voxel.size), "unit": voxel.unit}
-        tifffile.imwrite(path, array, bigtiff=big, metadata=metadata, **common)
-    elif ome or big or array.dtype not in IMAGEJ:
-        for axis, size in zip(axes.upper(), voxel.size):
+        tifffile.imwrite(path, pages, bigtiff=big, metadata=metadata, **common)
+    elif ome or big or dtype not in IMAGEJ:
+        for axis, size in zip(axes.upper()[-voxel.ndim :], voxel.size):
             metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm" if physical else "pixel"}
-        tifffile.imwrite(path, array, ome=True, bigtiff=big, metadata=metadata, **common)
+        tifffile.imwrite(path, pages, ome=True, bigtiff=big, metadata=metadata, **common)
     else:
         metadata |= {"unit": "micron" if physical else "pixel"}
-        metadata |= {"spacing": voxel.size[0]} if len(axes) == 3 else {}
+        metadata |= {"spacing": voxel.size[0]} if voxel.ndim == 3 else {}
         per_unit = (1 / voxel.size[-1], 1 / voxel.size[-2])
-        tifffile.imwrite(path, array, imagej=True, resolution=per_unit, metadata=metadata, **common)
+        tifffile.imwrite(path, pages, imagej=True, resolution=per_unit, metadata=metadata, **common)
 
 
 def write_ngff(

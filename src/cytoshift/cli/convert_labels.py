@@ -1,0 +1,154 @@
+"""Labels as other programs open them: what `cytoshift convert` does with them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.errors import UserError
+from .console import conclude
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..data.exchange import LabelSeries
+    from ..data.frames import Series
+    from ..data.volumes import Volume
+
+Said = tuple[str | None, str | None, str | None, str | None, str | None]  # axes, channel, voxel, unit, frames
+
+
+@dataclass(frozen=True)
+class Request:
+    """paths: label images. out: a file or folder. to: format, None where the name of `out` says it. kind: class of the
+    objects."""
+
+    paths: "Sequence[str]"
+    out: str
+    to: str | None
+    kind: str
+
+
+def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, quiet: bool, as_json: bool) -> None:
+    """Write label images, one file for each; COCO takes all of them in one file."""
+    from ..core.lock import lock_outputs
+    from ..core.progress import Progress
+    from ..data.exchange import refuse_unwritable, write_format
+    from ..data.exchange.stacks import write_series
+    from ..data.frames import series_of
+    from ..data.input_files import refuse_inputs
+    from ..data.volumes import image_source, open_labels
+
+    axes, channel, voxel, unit, frames = said
+    key = choose_format(request)
+    source = image_source(list(request.paths), axes, channel, 0, voxel, unit, frames)
+    volumes = open_labels(source)
+    found = [describe(one, request) for one in series_of(volumes)] if key == "geojson" else [
+        bare(one, request) for one in series_of(volumes)
+    ]  # fmt: skip
+    refuse_unwritable(key, found)
+    jobs = assign_places(key, Path(request.out), found)
+    refuse_inputs([place for place, _ in jobs], labels=[source])
+    refuse_taken(key, [place for place, _ in jobs], overwrite)
+    with lock_outputs(*(place for place, _ in jobs)), Progress("convert", len(jobs), "file", quiet) as progress:
+        for done, (place, labels) in enumerate(jobs):
+            progress.update(done, f"convert {labels[0].name}")
+            if key == "ome-zarr":
+                write_series(place, labels[0].series, ngff="0.4" if ngff == "0.4" else "0.5")
+            else:
+                write_format(key, place, labels)
+    shown = jobs[0][0] if len(jobs) == 1 else jobs[0][0].parent
+    count = f"{len(found)} label image{'s' * (len(found) > 1)}"
+    conclude(
+        as_json, f"{shown}: {count} as {title_of(key)}", verb="convert", format=key, images=len(found),
+        out=[place for place, _ in jobs],
+    )  # fmt: skip
+
+
+def choose_format(request: Request) -> str:
+    """The format that is asked for. Raises UserError where neither the name nor `to` says it, or they differ."""
+    from ..data.exchange import FORMATS
+    from ..data.exchange.formats import format_of
+
+    named = format_of(request.out)
+    if request.to is None and named is None:
+        raise UserError(
+            f"{request.out} does not say which format is to be written; pass --to with one of {', '.join(FORMATS)}"
+        )
+    if request.to is not None and request.to not in FORMATS:
+        raise UserError(f"format '{request.to}' is not known; pass --to with one of {', '.join(FORMATS)}")
+    if request.to is not None and named is not None and named != request.to:
+        raise UserError(
+            f"{request.out} is a name for {named}, and --to says {request.to}; leave out --to, or choose another -o"
+        )
+    return request.to or named or ""
+
+
+def title_of(key: str) -> str:
+    from ..data.exchange import FORMATS
+
+    return FORMATS[key].title
+
+
+def assign_places(
+    key: str, out: Path, found: "Sequence[LabelSeries]"
+) -> "list[tuple[Path, list[LabelSeries]]]":  # fmt: skip
+    """What goes where. Several images go into a folder: rois.zip becomes rois/NAME.zip."""
+    from ..data.exchange import FORMATS, place_of
+    from ..data.exchange.formats import format_of
+
+    single = format_of(out) is not None or key == "ctc"
+    if FORMATS[key].holds_many:
+        return [(out if single else out / f"labels{FORMATS[key].suffix}", list(found))]
+    if single and len(found) == 1:
+        return [(out, list(found))]
+    folder = out
+    for ending in (FORMATS[key].suffix, *FORMATS[key].endings):
+        if ending and out.name.lower().endswith(ending):
+            folder = out.with_name(out.name[: -len(ending)])
+            break
+    return [(place_of(folder, one.name, key), [one]) for one in found]
+
+
+def refuse_taken(key: str, places: "Sequence[Path]", overwrite: bool) -> None:
+    """Raises UserError where something stands that is not to be replaced."""
+    from ..core.atomic import refuse_other_contents, refuse_other_kind
+
+    for place in places:
+        refuse_other_kind(place, folder=key in ("ctc", "ome-zarr"))
+        if place.exists() and not overwrite:
+            raise UserError(f"{place} already exists; pass --overwrite to replace it, or choose another -o")
+        if key == "ctc":
+            refuse_other_contents(place, ("res_track.txt",))
+
+
+def bare(series: "Series", request: Request) -> "LabelSeries":
+    """Labels without measurements."""
+    from ..data.exchange import LabelSeries
+
+    return LabelSeries(series, file_name(series.frames[0]), request.kind)
+
+
+def describe(series: "Series", request: Request) -> "LabelSeries":
+    """Labels with the rows of the table that lies beside them."""
+    from ..data.exchange import LabelSeries
+
+    paths = [path for path in request.paths if len(request.paths) == 1 or Path(path).stem == series.name]
+    rows = tuple(measurements(paths[0], frame) if paths else {} for frame in series.frames)
+    return LabelSeries(series, file_name(series.frames[0]), request.kind, rows)
+
+
+def measurements(path: str, labels: "Volume") -> dict[int, dict[str, float]]:
+    """What is known of the objects of a label image, by id."""
+    from ..view.properties import properties
+
+    found = properties(path, labels.name, labels.origin)
+    if found is None:
+        return {}
+    names = list(found.columns)
+    rows = zip(found.ids.tolist(), *(found.columns[name].tolist() for name in names))
+    return {label: dict(zip(names, values)) for label, *values in rows}
+
+
+def file_name(volume: "Volume") -> str:
+    """Of the file that an image comes from."""
+    return Path(volume.origin.partition(", ")[0].partition("::")[0]).name
