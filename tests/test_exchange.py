@@ -17,7 +17,7 @@ from cytoshift.cli.main import app
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.exchange import LabelSeries, write_format
-from cytoshift.data.exchange.planes import planes_of
+from cytoshift.data.exchange.label_series import planes_of
 from cytoshift.data.frames import series_of
 from cytoshift.data.volumes import Volume, open_labels
 from cytoshift.data.write import write_labels
@@ -280,3 +280,20 @@ def test_planes_are_read_in_slabs_of_chunks(tmp_path):
     stored[...] = stack
     [series] = series_of([Volume("a", stored, "zyx", DEEP, "an array")])
     assert all((plane.labels == stack[plane.z]).all() for plane in planes_of(series))
+
+
+def test_a_table_goes_to_parquet(tmp_path):
+    parquet, pandas = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pandas")
+    words = ["image,class,label,unit,area,bbox-0,intensity_contrast,confidence", "a,golgi,1,um,2.5,0,nan,0.5"]
+    (tmp_path / "objects.csv").write_text("\n".join([*words, "'=b,nuclei,2,um,3,4,1.25,1"]) + "\n")
+    run(tmp_path / "objects.csv", "-o", tmp_path / "objects.parquet")
+    found = parquet.read_table(tmp_path / "objects.parquet")
+    kinds = ["string", "string", "int64", "string", "double", "int64", "double", "double"]
+    assert [str(one) for one in found.schema.types] == kinds
+    assert found.column("image").to_pylist() == ["a", "=b"] and found.column("area").to_pylist() == [2.5, 3.0]
+    table = pandas.read_parquet(tmp_path / "objects.parquet")
+    assert table["label"].tolist() == [1, 2] and np.isnan(table["intensity_contrast"][0])
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    for words, said in (("other.csv", "not a table that"), ("none.csv", "is written of one table")):
+        with pytest.raises(UserError, match=said):
+            run(tmp_path / words, "-o", tmp_path / "o.parquet")

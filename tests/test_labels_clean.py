@@ -130,13 +130,15 @@ def test_objects_by_eye():
     assert found.centroid.tolist() == [[1.0, 1.25], [4.0, 0.0]]
     assert found.low.tolist() == [[0, 2], [2, 0]] and found.high.tolist() == [[2, 4], [3, 1]]
     np.testing.assert_allclose(found.diameter, [np.sqrt(16 / np.pi), np.sqrt(4 / np.pi)])
-    names = ["id", "area_um2", "diameter_um", "y_um", "x_um", "y_min", "y_max", "x_min", "x_max"]
-    assert list(found.columns()) == names
+    names = ["label", "unit", "area", "equivalent_diameter_area", "centroid-0", "centroid-1"]
+    columns = found.columns()
+    assert list(columns) == [*names, "bbox-0", "bbox-1", "bbox-2", "bbox-3", "touches_border"]
+    assert columns["touches_border"].tolist() == [1, 1] and columns["unit"].tolist() == ["um", "um"]
 
 
 def test_objects_in_3d_and_none():
     table = objects(np.zeros((2, 3, 4), np.uint8), CUBES).columns()
-    assert list(table)[:4] == ["id", "volume_px3", "diameter_px", "z_px"]
+    assert list(table)[:6] == ["label", "unit", "area", "equivalent_diameter_area", "centroid-0", "centroid-1"]
     assert all(len(column) == 0 for column in table.values())
     with pytest.raises(UserError, match="axes"):
         objects(np.zeros((2, 3, 4), np.uint8), PIXELS)

@@ -50,7 +50,7 @@ def test_one_image_to_one_file(model, images, tmp_path):
     found = rows(tmp_path / "out" / "cells.objects.csv")
     assert labels.shape == (40, 56) and labels.voxel == Voxel((0.5, 0.5), "um")
     assert len(found) == labels.load().max() > 0
-    assert list(found[0])[:6] == ["image", "id", "area_um2", "diameter_um", "y_um", "x_um"]
+    assert list(found[0])[:6] == ["image", "label", "unit", "area", "equivalent_diameter_area", "centroid-0"]
     assert found[0]["image"] == "field0" and 0 < float(found[0]["confidence"]) <= 1
     with Image.open(tmp_path / "out" / "cells.overview.png") as picture:
         assert picture.mode == "RGB" and picture.width > 3 * 300

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
@@ -54,11 +55,11 @@ def test_blocks_from_the_command_line_are_the_whole(model, tmp_path):
         rows = list(csv.DictReader(file))
     with (tmp_path / "whole.objects.csv").open(newline="") as file:
         assert list(rows[0]) == list(csv.DictReader(file).fieldnames)
-    assert [int(row["id"]) for row in rows] == list(range(1, found.load().max() + 1))
+    assert [int(row["label"]) for row in rows] == list(range(1, found.load().max() + 1))
     one = rows[3]
     voxels = np.argwhere(found.load() == 4)
-    assert float(one["area_um2"]) == len(voxels) / 4 and 0 < float(one["confidence"]) <= 1
-    np.testing.assert_allclose([float(one["y_um"]), float(one["x_um"])], voxels.mean(0) / 2, rtol=1e-4)
+    assert float(one["area"]) == len(voxels) / 4 and 0 < float(one["confidence"]) <= 1
+    np.testing.assert_allclose([float(one["centroid-0"]), float(one["centroid-1"])], voxels.mean(0) / 2, rtol=1e-4)
     report = json.loads((tmp_path / "cells.seams.json").read_text())
     assert report["verdict"] == "passed" and report["blocks"]["count"] == 4 and "seam audit: passed" in said
     assert (tmp_path / "cells.overview.png").is_file() and not (tmp_path / "cells.blocks").exists()
@@ -93,6 +94,8 @@ def test_frames_of_a_series_go_block_by_block_into_a_folder(model, tmp_path):
     with (tmp_path / "out" / "report" / "objects.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == sum(int(volume.load().max()) for volume in found)
     assert not (tmp_path / "out" / "report" / "blocks" / "film_t1").exists()
+    assert [path.name for path in (tmp_path / "out").glob("film*")] == ["film.ome.zarr"]
+    assert zarr.open_group(tmp_path / "out" / "film.ome.zarr", mode="r")["0"].shape == (2, 60, 70)
 
 
 @pytest.mark.parametrize("words, sentence", [

@@ -121,7 +121,12 @@ def test_the_table_and_how_sure():
 def test_three_dimensions_are_the_same_path():
     image, truth = nuclei((24, 40, 40), 12, 1)
     found = predict(by_eye(3), volume(image, (1.0, 1.0, 1.0)), Options(tile=(16, 24, 24)))
-    assert found.labels.shape == image.shape and found.table.columns().keys() >= {"volume_px3", "z_px"}
+    assert found.labels.shape == image.shape and found.table.columns().keys() >= {
+        "area",
+        "centroid-2",
+        "surface_area",
+        "intensity_mean",
+    }
     assert ((found.labels > 0) == (truth > 0)).mean() > 0.9
 
 

@@ -63,7 +63,8 @@ class RunResult:
 
     def labels(self, name: str) -> NDArray[np.generic]:
         """The label image (*S) of one image."""
-        return open_labels(str(self.paths[name]))[0].load()
+        found = open_labels(str(self.paths[name]))
+        return next((one for one in found if one.name == name), found[0]).load()  # frames share a file
 
 
 def run(

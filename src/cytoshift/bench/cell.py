@@ -33,7 +33,7 @@ from ..core.atomic import atomic_path
 from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
 from ..data.channel_axis import split_channels
-from ..data.volumes import Volume, open_labels, open_volumes
+from ..data.volumes import Volume, open_volumes
 from ..ensemble import open_ensemble
 from ..measure.shapes import ObjectShapes, shapes
 from ..model import Segmenter, fingerprint
@@ -244,7 +244,7 @@ def label_by_run(contender: RunWithoutLabels, here: Material, folder: Path) -> d
         found = ensemble.run(each)
     out = {}
     for image in images:
-        labels = open_labels(found.outputs.labels(image))[0].load().astype(np.int32)
+        labels = found.outputs.open(image).load().astype(np.int32)
         sure = Table.read(found.outputs.part(image)).numbers("confidence")
         out[image.name] = FoundObjects({"": labels}, {}, {"": {"mask": sure}})
     return out

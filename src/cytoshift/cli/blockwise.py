@@ -99,6 +99,8 @@ def refuse_options(outputs: "Outputs") -> None:
             "objects that belong together are found in whole images only; cut the image into parts that fit into "
             "memory, or use a model of one class"
         )
+    if outputs.single and len(outputs.volumes) > 1:
+        raise UserError(f"{len(outputs.volumes)} frames that are segmented by blocks need a folder; pass one to `out`")
     if outputs.single and outputs.file.suffix.lower() != ".zarr":
         raise UserError(
             f"blocks are written into OME-Zarr, not into {outputs.out}; choose an -o that ends in .ome.zarr"
@@ -113,10 +115,12 @@ def run(
     """
     from ..core.json_files import read_json
     from ..predict.account import Account
+    from ..predict.also import write_also
     from ..predict.blockwise import clear_job
     from ..predict.blockwise.engine import engine
     from ..predict.blockwise.tables import join_tables
     from ..predict.calibration import mismatch_of_objects
+    from .segment_results import describe_places
 
     wishes, only, started = how.wishes(), how.one_pass(), time.perf_counter()
     source = source.model_copy(update={"paths": make_absolute(source.paths)})
@@ -144,16 +148,20 @@ def run(
     work = outputs.work(outputs.volumes[0]).parent
     if only not in (None, "write"):
         return [f"{only} is finished, in {work}"], {"only": only, "work": work}
+    outputs.join_frames()
     if not outputs.single:
         join_tables([outputs.part(volume) for volume in outputs.volumes], outputs.table)
     picture(outputs)
     account.end(time.perf_counter() - started)
     page, seconds = report_on(outputs), time.perf_counter() - started
     lines.append(f"{seconds:.1f} s, {sum(map(count, outputs.volumes)) / 1e6 / seconds:.3g} Mvoxel/s")
-    lines.append(f"labels in {outputs.out}, objects in {outputs.table}, picture {outputs.picture}, report {page}")
+    others = write_also(outputs)
+    also = f", {', '.join(outputs.also)} in {describe_places(others)}" if others else ""
+    lines.append(f"labels in {outputs.out}, objects in {outputs.table}, picture {outputs.picture}, report {page}{also}")
     return lines, {
         "images": len(outputs.volumes), "labels": outputs.out, "table": outputs.table, "picture": outputs.picture,
-        "report": page, "audit": "failed" if failed else "passed", "size_factor": factor, "seconds": seconds,
+        "report": page, "audit": "failed" if failed else "passed", "size_factor": factor, "also": others,
+        "seconds": seconds,
     }  # fmt: skip
 
 
@@ -165,7 +173,7 @@ def segment_one(
     from ..predict.blockwise import audit_classes, finish, segment_blockwise
     from ..predict.blockwise.tables import write_objects, write_seams
 
-    paths = {name: outputs.labels(volume, name) for name in outputs.classes}
+    paths = {name: outputs.written_labels(volume, name) for name in outputs.classes}
     with BlockwiseLog(volume.name, quiet) as log:
         job = segment_blockwise(
             segmenter, volume, paths, outputs.work(volume), engine[0], wishes, options, source, only,
@@ -240,7 +248,6 @@ class BlockwiseLog:
 def picture(outputs: "Outputs") -> None:
     """Middle planes beside their outlines and objects, read thinned out, whatever the size of the volume."""
     from ..core.voxel import Voxel
-    from ..data.volumes import open_labels
     from ..draw import colour_labels, composite, image_grid, outline, save_png
 
     number = min(SHOWN, len(outputs.volumes))
@@ -253,7 +260,7 @@ def picture(outputs: "Outputs") -> None:
         image = image.reshape(-1, *image.shape[-2:])
         voxel = Voxel(volume.voxel.size[-2:], volume.voxel.unit)
         for place, name in enumerate(outputs.classes):
-            labels = open_labels(outputs.labels(volume, name))[0].array[plane]
+            labels = outputs.open(volume, name).array[plane]
             shown = image[place if len(image) == len(outputs.classes) else 0]
             rows.append([
                 composite(image, voxel, size=SIZE),

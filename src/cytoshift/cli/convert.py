@@ -52,18 +52,22 @@ def convert(
     Challenge (a folder, --to ctc), TIFF or OME-Zarr. Of several label images each gets a file named after it. The
     frames of one file stay together.
 
+    A table of objects goes to Parquet: OUT/report/objects.csv -o objects.parquet.
+
     Without --labels, OME-Zarr is of an image: with its axes, its calibration and a pyramid. Labels may go into an
     image, IMAGE.ome.zarr::labels/NAME. It is read and written block by block; the same command continues one that was
     stopped.
     """
-    from .convert_labels import Request, convert_labels
+    from .convert_labels import Request, convert_labels, convert_table
 
     if ngff not in NGFF:
         raise UserError(f"version {ngff} of OME-Zarr cannot be written, only {' and '.join(NGFF)}; choose one of these")
     if out is None and len(paths) < 2:
         raise UserError(f"no output is given for {paths[0]}; pass -o, such as -o out.ome.zarr or -o rois.zip")
     paths, out = (paths[:-1], paths[-1]) if out is None else (paths, out)
-    if to is None and ".zarr" in out.lower():
+    if Path(out).suffix.lower() == ".parquet":
+        convert_table(paths, out, overwrite, as_json)
+    elif to is None and ".zarr" in out.lower():
         copy_image(
             paths, out, (axes, channel, voxel, unit, frames), labels, memory, workers, ngff, overwrite, quiet, as_json
         )

@@ -33,7 +33,7 @@ def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, qui
     from ..core.lock import lock_outputs
     from ..core.progress import Progress
     from ..data.exchange import refuse_unwritable, write_format
-    from ..data.exchange.stacks import write_series
+    from ..data.exchange.label_stacks import write_series
     from ..data.frames import series_of
     from ..data.input_files import refuse_inputs
     from ..data.volumes import image_source, open_labels
@@ -67,7 +67,7 @@ def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, qui
 def choose_format(request: Request) -> str:
     """The format that is asked for. Raises UserError where neither the name nor `to` says it, or they differ."""
     from ..data.exchange import FORMATS
-    from ..data.exchange.formats import format_of
+    from ..data.exchange.exchange_formats import format_of
 
     named = format_of(request.out)
     if request.to is None and named is None:
@@ -94,7 +94,7 @@ def assign_places(
 ) -> "list[tuple[Path, list[LabelSeries]]]":  # fmt: skip
     """What goes where. Several images go into a folder: rois.zip becomes rois/NAME.zip."""
     from ..data.exchange import FORMATS, place_of
-    from ..data.exchange.formats import format_of
+    from ..data.exchange.exchange_formats import format_of
 
     single = format_of(out) is not None or key == "ctc"
     if FORMATS[key].holds_many:
@@ -152,3 +152,20 @@ def measurements(path: str, labels: "Volume") -> dict[int, dict[str, float]]:
 def file_name(volume: "Volume") -> str:
     """Of the file that an image comes from."""
     return Path(volume.origin.partition(", ")[0].partition("::")[0]).name
+
+
+def convert_table(paths: "Sequence[str]", out: str, overwrite: bool, as_json: bool) -> None:
+    """A table of objects as Parquet."""
+    from ..core.collisions import refuse_overlap
+    from ..core.lock import lock_outputs
+    from ..data.exchange.parquet import write_parquet
+
+    if len(paths) != 1 or Path(paths[0]).suffix.lower() != ".csv" or not Path(paths[0]).is_file():
+        raise UserError(
+            f"Parquet is written of one table, but {', '.join(paths)} is none; pass one such as OUT/report/objects.csv"
+        )
+    refuse_overlap([out], paths)
+    refuse_taken("parquet", [Path(out)], overwrite)
+    with lock_outputs(out):
+        write_parquet(Path(paths[0]), Path(out))
+    conclude(as_json, f"{out}: the table {paths[0]} as Parquet", verb="convert", format="parquet", out=[out])

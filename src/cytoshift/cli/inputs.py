@@ -53,6 +53,13 @@ Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes that s
 Ngff = Annotated[str, advanced("--ngff", help="Version of OME-Zarr to write: 0.5 or 0.4.")]
 
 # What comes out.
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also", help="The labels in other formats, too: rois (ImageJ), geojson (QuPath), coco, ctc; 'rois,coco' or "
+        "repeated.",
+    ),
+]  # fmt: skip
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as one line of JSON on stdout; all else is on stderr.")]

@@ -12,7 +12,7 @@ from . import inputs
 from .console import conclude, report_on, say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..data.volumes import ImageSource, Volume
     from ..ensemble import Ensemble, StageResult, Told
@@ -44,6 +44,7 @@ Seed = Annotated[int, inputs.advanced(help="Of the random choices in the trainin
 def run(
     images: inputs.Images,
     out: Out,
+    also: inputs.Also = None,
     budget: Budget = None,
     model: Model = None,
     diameter: Diameter = None,
@@ -73,13 +74,14 @@ def run(
     from ..core.signals import explain_stop
     from ..data.volumes import ImageSource, image_source, open_volumes
     from ..ensemble.large import is_large
+    from ..predict.also import parse_also
     from ..predict.blockwise.engine import engine
 
     source = image_source(list(images), axes, channel, level, voxel, unit, frames, skip_bad)
-    others = [ImageSource(paths=one) for one in voter or []]
+    others, formats = [ImageSource(paths=one) for one in voter or []], parse_also(also or ())
     wishes = {
         "diameter": diameter, "polarity": polarity, "budget": seconds_of(budget), "seed": seed,
-        "device": str(inputs.choose_device(device)), "given": others,
+        "device": str(inputs.choose_device(device)), "given": others, "also": formats,
     }  # fmt: skip
     refuse_places(out, source, others)
     volumes = open_volumes(source)
@@ -95,7 +97,7 @@ def run(
             ensemble.claim(overwrite)
             found = ensemble.run(each, told, lambda one: tell(ensemble, one, quiet))
         if large:
-            words, result, steps = by_blocks(ensemble, found, volumes, source, out, workers, overwrite, quiet)
+            words, result, steps = by_blocks(ensemble, found, volumes, source, out, workers, overwrite, quiet, formats)
         else:
             words, result, steps = show(ensemble, found)
     flags = {"axes": axes, "channel": channel, "level": level or None, "voxel": voxel, "unit": unit, "frames": frames}
@@ -140,21 +142,23 @@ def open_for(
     refuse_other_contents(out / "labels", ("report/request.json",))
     paths = write_boxes(volumes, out / SAMPLE / "images", overwrite)
     boxes = ImageSource(paths=[str(path) for path in paths])
-    return open_ensemble(out / SAMPLE, open_volumes(boxes), boxes, name, **wishes)
+    return open_ensemble(out / SAMPLE, open_volumes(boxes), boxes, name, **(wishes | {"also": ()}))
 
 
 def show(ensemble: "Ensemble", found: "StageResult") -> tuple[str, dict[str, Any], list[Command]]:
     """Draw and report the labels; what there is to say of them, in words and in names and numbers, and the single
     commands. The classical voters have none: the vote reads their labels where they are."""
     from ..predict.account import account_folder
-    from .segment_results import picture
+    from ..predict.also import write_also
+    from .segment_results import describe_places, picture
 
     picture(found.outputs, found.table)
+    others = write_also(found.outputs)
     page = report_on(found.outputs)
     words = (
         f"{sentence_of(found)}; labels in {found.outputs.out}, objects in {found.outputs.table}, report {page}, "
         f"model {ensemble.out / 'model'}"
-    )
+    ) + (f", {', '.join(found.outputs.also)} in {describe_places(others)}" if others else "")
     steps = list[Command]()
     for voter in (every := ensemble.every(found.stage)):
         if (model := account_folder(ensemble.places(voter)) / "model").exists():
@@ -163,20 +167,21 @@ def show(ensemble: "Ensemble", found: "StageResult") -> tuple[str, dict[str, Any
     steps.append(["cytoshift", "vote", *voters, "-o", "by-hand/labels"])
     result = {
         "images": len(ensemble.volumes), "objects": len(found.table.rows), "labels": found.outputs.out,
-        "table": found.outputs.table, "report": page,
+        "table": found.outputs.table, "report": page, "also": others,
     }  # fmt: skip
     return words, result, steps
 
 
 def by_blocks(
     ensemble: "Ensemble", found: "StageResult", volumes: "list[Volume]", source: "ImageSource", out: Path, workers: int,
-    overwrite: bool, quiet: bool,
+    overwrite: bool, quiet: bool, also: "Sequence[str]",
 ) -> tuple[str, dict[str, Any], list[Command]]:  # fmt: skip
     """Label images that do not fit into memory by the network that agrees best with the vote on boxes of them; what
     `show` says."""
     from ..ensemble.large import best_network
     from ..predict.account import account_folder
-    from ..predict.outputs import Outputs
+    from ..predict.also import refuse_also
+    from ..predict.outputs import Outputs, whole_files
     from ..predict.pipeline import Options
     from . import blockwise
 
@@ -184,7 +189,9 @@ def by_blocks(
     if not quiet:
         tries = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
         say(f"F1@0.5 against the vote on {len(ensemble.volumes)} boxes: {tries}; {voter.name} labels all", err=True)
-    outputs = Outputs(out / "labels", volumes, {"ensemble": voter.request}, suffix=".ome.zarr")
+    request, join = {"ensemble": voter.request}, whole_files(volumes)
+    outputs = Outputs(out / "labels", volumes, request, suffix=".ome.zarr", join=join, also=also)
+    refuse_also(outputs)
     outputs.claim(overwrite)
     model = voter.segmenter.save(account_folder(outputs) / "model")
     how = blockwise.Blockwise(None, None, None, workers, None, None, False, "0.5")

@@ -84,6 +84,7 @@ def segment(
     model: inputs.ModelFolder,
     images: inputs.Images,
     out: Out,
+    also: inputs.Also = None,
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
     level: inputs.Level = 0,
@@ -148,7 +149,7 @@ def segment(
     segmenter, volumes, fit = open_fitted(segmenter, source, diameter, polarity, options, quiet)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff, tissue)
     blocks = how.is_requested(len(volumes), out) or blockwise.first_too_large(segmenter, volumes, workers) is not None
-    outputs = outputs_of(segmenter, model, volumes, options, out, raw, blocks, fit)
+    outputs = outputs_of(segmenter, model, volumes, options, out, raw, blocks, fit, also)
     words, result = write_results(segmenter, model, outputs, options, how, source, blocks, bool(fit), overwrite, quiet)
     conclude(as_json, "\n".join(words), verb="segment", **result)
     end(result, any_voxel_size)
@@ -191,16 +192,19 @@ def open_fitted(
 
 def outputs_of(
     segmenter: "Segmenter", model: Path, volumes: "list[Volume]", options: "Options", out: Path, raw: Path | None,
-    blocks: bool, fit: dict[str, Any],
+    blocks: bool, fit: dict[str, Any], also: "Sequence[str] | None",
 ) -> "Outputs":  # fmt: skip
     """Where everything goes. Raises UserError where blocks cannot go there."""
     from ..model import fingerprint
-    from ..predict.outputs import Outputs
+    from ..predict.also import parse_also, refuse_also
+    from ..predict.outputs import Outputs, whole_files
 
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")} | fit
     names = segmenter.representation.names or ("",)
     pairs = bool(segmenter.representation.pairs)
-    outputs = Outputs(out, volumes, request, raw, names, pairs, ".ome.zarr" if blocks else ".tif")
+    suffix, join = ".ome.zarr" if blocks else ".tif", whole_files(volumes)
+    outputs = Outputs(out, volumes, request, raw, names, pairs, suffix, join, parse_also(also or ()))
+    refuse_also(outputs)
     if blocks:
         blockwise.refuse_options(outputs)
     return outputs
@@ -294,8 +298,10 @@ def run(
     result as names and values."""
     from ..core.progress import Progress
     from ..predict.account import Account
+    from ..predict.also import write_also
     from ..predict.blockwise.engine import engine
     from ..predict.images import segment_images
+    from .segment_results import describe_places
 
     account = Account(outputs, segmenter, options)
     started = time.perf_counter()
@@ -316,12 +322,15 @@ def run(
         finally:
             account.save()
         progress.update(done, "tables and pictures")
+        outputs.join_frames()
         table = outputs.join()
         picture(outputs, table)
         account.end(time.perf_counter() - started)
     factor = factor_of(mismatches(segmenter, outputs, table))
     page = report_on(outputs)
     also = f", raw predictions in {outputs.raw.where}" if outputs.raw else ""
+    if others := write_also(outputs):
+        also += f", {', '.join(outputs.also)} in {describe_places(others)}"
     pairs = []
     if outputs.pairs:
         pairs = count_pairs(outputs.join("pairs"), table)
@@ -333,6 +342,6 @@ def run(
     ]
     return words, {
         "images": len(outputs.volumes), "segmented": len(todo), "objects": len(table.rows), "labels": outputs.out,
-        "table": outputs.table, "picture": outputs.picture, "report": page, "size_factor": factor,
+        "table": outputs.table, "picture": outputs.picture, "report": page, "size_factor": factor, "also": others,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip

@@ -7,6 +7,7 @@ from .console import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ..data.volumes import Volume
     from ..model import Segmenter
@@ -26,7 +27,7 @@ def mismatches(segmenter: "Segmenter", outputs: "Outputs", table: "Table") -> "l
     out = []
     for name in outputs.classes:
         found = table.where("class", name) if name else table
-        diameter = float(np.median(found.numbers("diameter"))) if found.rows else 0.0
+        diameter = float(np.median(found.numbers("equivalent_diameter_area"))) if found.rows else 0.0
         if one := mismatch_of_objects(segmenter.card, name, diameter, segmenter.voxel.unit):
             out.append(one)
     return out
@@ -44,7 +45,6 @@ def picture(outputs: "Outputs", table: "Table") -> None:
 
     Of several classes a row for each.
     """
-    from ..data.volumes import open_labels
     from ..draw import colour_labels, composite, image_grid, outline, save_png
 
     count = min(SHOWN, len(outputs.volumes))
@@ -52,7 +52,7 @@ def picture(outputs: "Outputs", table: "Table") -> None:
     for volume in (outputs.volumes[i * len(outputs.volumes) // count] for i in range(count)):
         image = volume.load().reshape(-1, *volume.shape)
         for number, name in enumerate(outputs.classes):
-            labels = open_labels(outputs.labels(volume, name))[0].load()
+            labels = outputs.open(volume, name).load()
             shown = image[number if len(image) == len(outputs.classes) else 0]
             rows.append([
                 composite(image, volume.voxel, size=SIZE),
@@ -90,7 +90,7 @@ def describe_objects(table: "Table", unit: str) -> str:
         return "; ".join(f"{name}: {describe_objects(table.where('class', name), unit)}" for name in names)
     if not table.rows:
         return "0 objects"
-    diameter, confidence = np.median(table.numbers("diameter")), table.numbers("confidence").mean()
+    diameter, confidence = np.median(table.numbers("equivalent_diameter_area")), table.numbers("confidence").mean()
     return f"{len(table.rows)} objects, median diameter {diameter:.3g} {unit}, mean confidence {confidence:.2f}"
 
 
@@ -106,3 +106,9 @@ def summary(volumes: "Sequence[Volume]", todo: list["Volume"], table: "Table", s
     rate = sum(math.prod(volume.shape) for volume in todo) / 1e6 / seconds
     memory = peak_memory()
     return f"{words}; {seconds:.1f} s, {rate:.3g} Mvoxel/s" + (f", peak memory {memory:.2f} GB" if memory else "")
+
+
+def describe_places(places: "Sequence[Path]") -> str:
+    """Files by name; of many the folders that they lie in."""
+    shown = places if len(places) < 4 else dict.fromkeys(place.parent for place in places)
+    return ", ".join(map(str, shown))

@@ -50,6 +50,7 @@ PseudoLabels = Annotated[
 def vote(
     labels: Labels,
     out: Out,
+    also: inputs.Also = None,
     least: Least = None,
     groups: Groups = None,
     mask_above: MaskAbove = None,
@@ -72,6 +73,7 @@ def vote(
     from ..core.progress import Progress
     from ..core.signals import explain_stop
     from ..data.label_pairs import connected_objects
+    from ..predict.also import write_also
     from .convert import process_map
     from .segment import describe_kept
 
@@ -85,7 +87,7 @@ def vote(
     refuse_large_masks(voters, masks, inputs.memory_budget(memory))
     volumes = [each[0] for each in voters]
     request = {"groups": groups, "mask_above": mask_above}
-    outputs = outputs_of(out, voters, labels, request | {"voters": labels, "least": least})
+    outputs = outputs_of(out, voters, labels, request | {"voters": labels, "least": least}, also)
     taught = pseudo_outputs(pseudo_labels, outputs, voters, labels, request)
     both = [one for one in (outputs, taught) if one]
     warn_of_masks(voters, masks)
@@ -102,7 +104,10 @@ def vote(
                 progress.update(len(volumes) - len(todo) + done, f"vote on {volumes[number].name}")
                 each = [connected_objects(one, masks.get(place)) for place, one in enumerate(voters[number])]
                 write(outputs, taught, volumes[number], each, least, shares, inputs.memory_budget(memory), run)
+        for one in both:
+            one.join_frames()
         table = outputs.join()
+        others = write_also(outputs)
         for one in both:
             one.complete()
     votes = table.numbers("confidence")
@@ -113,7 +118,7 @@ def vote(
     )
     conclude(
         as_json, words, verb="vote", voters=labels, images=len(volumes), objects=int(votes.size), mean_vote=mean,
-        labels=out, table=outputs.table,
+        labels=out, table=outputs.table, also=others,
     )  # fmt: skip
 
 
@@ -174,7 +179,7 @@ def write(
     if taught and not taught.is_finished(volume):
         arrays = [one.array for one in voters]
         mark = taught.claims.mark
-        write_pseudo_labels(taught.labels(volume), volume, arrays, groups, memory=memory, run=run, mark=mark)
+        write_pseudo_labels(taught.written_labels(volume), volume, arrays, groups, memory=memory, run=run, mark=mark)
 
 
 def pseudo_outputs(
@@ -193,7 +198,8 @@ def pseudo_outputs(
 
 
 def outputs_of(
-    out: Path, voters: "list[list[Volume]]", labels: list[str], request: "dict[str, Any]"
+    out: Path, voters: "list[list[Volume]]", labels: list[str], request: "dict[str, Any]",
+    also: "list[str] | None" = None,
 ) -> "Outputs":  # fmt: skip
     """Where results go. Voters that have changed since are another request, whatever their names.
 
@@ -204,7 +210,8 @@ def outputs_of(
     from ..data.input_files import refuse_inputs
     from ..data.resumable_statistics import fingerprint
     from ..data.volumes import ImageSource
-    from ..predict.outputs import Outputs, is_single
+    from ..predict.also import parse_also, refuse_also
+    from ..predict.outputs import Outputs, is_single, whole_files
     from ..predict.voting import WHOLE
 
     volumes = [each[0] for each in voters]
@@ -214,7 +221,9 @@ def outputs_of(
             f"{volumes[0].name} is written box by box, as OME-Zarr; pass {out.with_suffix('')}.ome.zarr to -o"
         )
     content = {each[0].name: [fingerprint(one.array) for one in each] for each in voters}
-    outputs = Outputs(out, volumes, request | {"content": content}, suffix=".ome.zarr" if large else ".tif")
+    request, suffix, join = request | {"content": content}, ".ome.zarr" if large else ".tif", whole_files(volumes)
+    outputs = Outputs(out, volumes, request, suffix=suffix, join=join, also=parse_also(also or ()))
+    refuse_also(outputs)
     refuse_inputs(
         outputs.written_paths(), [], labels=[ImageSource(paths=one) for one in labels], filled=outputs.folders
     )

@@ -39,7 +39,7 @@ from ..model.shipped import model_folder
 from ..predict.account import Account
 from ..predict.blockwise.engine import Engine
 from ..predict.claims import differences
-from ..predict.outputs import Outputs, Table
+from ..predict.outputs import Outputs, Table, whole_files
 from ..predict.pipeline import Options
 from ..predict.voting import vote_image, write_pseudo_labels
 from ..train.fit import fit as fit_run
@@ -120,17 +120,21 @@ class Ensemble:
     request : what decides about the results.
     memory : bytes that may be used while label images are compared.
     given : labels that vote, too.
+    also : other formats that the labels are written in.
     """
 
     def __init__(
         self, out: Path, volumes: Sequence[Volume], source: ImageSource, model: Segmenter, name: str, request: Request,
-        memory: float = 2e9, given: Sequence[GivenVoter] = (),
+        memory: float = 2e9, given: Sequence[GivenVoter] = (), also: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.out, self.volumes, self.source, self.memory = Path(out), list(volumes), source, memory
         self.model, self.name, self.given = model, name, list(given)
         self.device = str(next(model.network.parameters()).device)
         self.decided = Decisions(request=request, images={one.name: one.origin for one in volumes})
-        self.labels = Outputs(self.out / "labels", self.volumes, {"ensemble": request.without_training()})
+        self.labels = Outputs(
+            self.out / "labels", self.volumes, {"ensemble": request.without_training()}, join=whole_files(self.volumes),
+            also=also,
+        )  # fmt: skip
 
     def claim(self, overwrite: bool) -> None:
         """Go on with what is there, or begin. Another training keeps what comes before it.
@@ -268,7 +272,7 @@ class Ensemble:
             told("labels to learn from", number / len(self.volumes))
             place = folder / "labels" / f"{volume.name}.tif"
             if not place.exists():
-                arrays = [open_labels(self.places(one).labels(volume))[0].array for one in every]
+                arrays = [self.places(one).open(volume).array for one in every]
                 write_pseudo_labels(place, volume, arrays, memory=self.memory)
         if sum(count_sure(folder / "labels" / f"{one.name}.tif") for one in self.volumes) < FEWEST:
             return
@@ -304,14 +308,19 @@ class Ensemble:
             done = self.decided.stages[stage]
             return StageResult(stage, self.labels, Table.read(self.labels.table), done["f1"], done["seconds"], names)
         places = [self.label(one, engine, told) for one in every]
-        outputs = Outputs(self.labels.out, self.volumes, self.labels.request | {"stage": stage, "voters": names})
+        request = self.labels.request | {"stage": stage, "voters": names}
+        join, also = self.labels.joined, self.labels.also
+        outputs = Outputs(self.labels.out, self.volumes, request, join=join, also=also)
         outputs.claim(overwrite=True)
         curve, f1 = calibration(), dict[str, float]()
         for number, volume in enumerate(self.volumes):
             told("vote", number / len(self.volumes))
-            found = [open_labels(place.labels(volume))[0] for place in places]
-            election = vote_image(outputs, volume, found, None, None, self.memory, confidence=curve.confidence)
+            found = [place.open(volume) for place in places]
+            election = vote_image(
+                outputs, volume, found, None, None, self.memory, confidence=curve.confidence, image=volume
+            )
             f1[volume.name] = curve.f1(election)
+        outputs.join_frames()
         table = outputs.join()
         outputs.complete()
         self.labels = outputs
@@ -360,7 +369,7 @@ def round_down(number: float) -> int:
 def open_ensemble(
     out: Path, volumes: Sequence[Volume], source: ImageSource, model: str | Path, diameter: float | None = None,
     polarity: str = "auto", budget: float | None = None, seed: int = 0, device: str = "cpu", steps: int | None = None,
-    given: Sequence[ImageSource] = (),
+    given: Sequence[ImageSource] = (), also: Sequence[str] = (),
 ) -> Ensemble:  # fmt: skip
     """An ensemble of a model by its name. given: labels of the images that vote, too.
 
@@ -376,4 +385,4 @@ def open_ensemble(
         model=fingerprint(model), diameter=diameter, polarity=polarity, budget=budget, steps=steps, seed=seed,
         given={f"labels of {name} by {one.name}": digest for one in others for name, digest in one.content.items()},
     )  # fmt: skip
-    return Ensemble(out, volumes, source, network, str(model), request, given=others)
+    return Ensemble(out, volumes, source, network, str(model), request, given=others, also=also)

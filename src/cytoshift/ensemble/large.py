@@ -14,7 +14,7 @@ import numpy as np
 from ..core.blocks import BlockGrid, Slices
 from ..core.no_data import known_values
 from ..data.generated_folder import claim_folder
-from ..data.volumes import Volume, box_volume, open_labels
+from ..data.volumes import Volume, box_volume
 from ..data.write import write_image
 from ..labels.overlap import overlap
 from ..metrics.evaluation import report
@@ -75,8 +75,8 @@ def best_network(ensemble: Ensemble, found: StageResult) -> tuple[NetworkVoter, 
     for voter in networks:
         hits, every = 0.0, 0
         for volume in ensemble.volumes:
-            truth = open_labels(found.outputs.labels(volume))[0].load()
-            mine = open_labels(ensemble.places(voter).labels(volume))[0].load()
+            truth = found.outputs.open(volume).load()
+            mine = ensemble.places(voter).open(volume).load()
             one = report(overlap(truth, mine))
             hits += one.f1_50 * prod(volume.shape)
             every += prod(volume.shape)

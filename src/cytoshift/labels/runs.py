@@ -16,7 +16,7 @@ class Runs(NamedTuple):
 
 
 def runs_of(stack: NDArray[np.int32], objects: int) -> Runs:
-    """The runs of a dense label image (Z, Y, X) with the objects 1..N.
+    """The runs of the objects 1..N of a dense label image (Z, Y, X); those with higher numbers are left out.
 
     >>> runs_of(np.array([[[0, 2, 2, 1], [0, 0, 0, 1]]], np.int32), 2).place.tolist()
     [[0, 0, 3, 4], [0, 1, 3, 4], [0, 0, 1, 3]]
@@ -35,7 +35,7 @@ def count_runs(stack: NDArray[np.int32], objects: int) -> NDArray[np.int64]:
             before = 0
             for x in range(stack.shape[2]):
                 here = stack[z, y, x]
-                if here != before and here > 0:
+                if here != before and 0 < here <= objects:
                     count[here - 1] += 1
                 before = here
     return count
@@ -44,7 +44,7 @@ def count_runs(stack: NDArray[np.int32], objects: int) -> NDArray[np.int64]:
 @njit
 def list_runs(stack: NDArray[np.int32], start: NDArray[np.int64]) -> NDArray[np.int32]:
     """All runs (R, 4), where `start` says that those of each object begin."""
-    place, free = np.empty((start[-1], 4), np.int32), start.copy()
+    place, free, objects = np.empty((start[-1], 4), np.int32), start.copy(), start.size - 1
     for z in range(stack.shape[0]):
         for y in range(stack.shape[1]):
             first = 0
@@ -52,7 +52,7 @@ def list_runs(stack: NDArray[np.int32], start: NDArray[np.int64]) -> NDArray[np.
                 here, last = stack[z, y, first], first + 1
                 while last < stack.shape[2] and stack[z, y, last] == here:
                     last += 1
-                if here > 0:
+                if 0 < here <= objects:
                     at = free[here - 1]
                     place[at, 0], place[at, 1], place[at, 2], place[at, 3] = z, y, first, last
                     free[here - 1] += 1

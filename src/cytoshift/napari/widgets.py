@@ -66,7 +66,7 @@ def segment(image: Image, model: Annotated[Path, {"mode": "d"}] = Path("model"))
         prediction = predict(segmenter, volume, Options())
         layers = []
         for name, one in prediction.classes.items():
-            columns = {key: values for key, values in one.table.columns().items() if key != "id"}
+            columns = {key: values for key, values in one.table.columns().items() if key not in ("label", "unit")}
             features = {"index": one.table.ids.astype(np.int64), **columns, SURE: one.confidence}
             title = f"{name or 'objects'} in {volume.name}"
             layers.append(label_layer(one.labels, volume.voxel, title, features, opacity=0.5))

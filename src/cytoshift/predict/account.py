@@ -68,7 +68,9 @@ class Account:
         outputs = self.outputs
         objects, counts = count_objects(outputs.table)
         shown = [
-            EvidenceImage(volume, outputs.labels(volume, kind), kind)
+            EvidenceImage(
+                volume, outputs.open(volume, kind) if outputs.is_frame(volume) else outputs.labels(volume, kind), kind
+            )
             for volume in outputs.volumes
             for kind in outputs.classes
         ]
@@ -111,8 +113,8 @@ def count_objects(table: Path, most: int = MOST) -> tuple[Objects, dict[str, int
     with table.open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file)
         names = {name: number for number, name in enumerate(next(rows))}
-        axes = [axis for axis in "zyx" if f"{axis}_min" in names]
-        diameter = next((i for name, i in names.items() if name.startswith("diameter")), 0)
+        ends = [names[name] for name in sorted(names) if name.startswith("bbox-")]
+        diameter = names["equivalent_diameter_area"]
         for number, row in enumerate(rows):
             image, kind = (
                 unescape_cell(row[names["image"]]),
@@ -120,8 +122,9 @@ def count_objects(table: Path, most: int = MOST) -> tuple[Objects, dict[str, int
             )
             counts[kind] = counts.get(kind, 0) + 1
             if number % step == 0:
-                low, high = (tuple(int(row[names[f"{axis}_{end}"]]) for axis in axes) for end in ("min", "max"))
+                box = tuple(int(row[end]) for end in ends)
+                low, high = box[: len(box) // 2], box[len(box) // 2 :]
                 sure = float(row[names["confidence"]])
-                one = EvidenceObject(image, kind, int(row[names["id"]]), float(row[diameter]), sure, low, high)
+                one = EvidenceObject(image, kind, int(row[names["label"]]), float(row[diameter]), sure, low, high)
                 found.setdefault((image, kind), []).append(one)
     return found, counts

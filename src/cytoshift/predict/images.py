@@ -90,7 +90,7 @@ def write_group(segmenter: Segmenter, options: Options, progress: Progress, grou
     """Segment the images of a group and write those that are missing: their seconds, by name."""
     outputs = group.outputs
     step = partial(progress, outputs.volumes[0])
-    found = predict_group(segmenter, outputs.volumes, options, step, outputs.raw is not None)
+    found = predict_group(segmenter, outputs.volumes, options, step, outputs.raw is not None, measure=True)
     seconds = {}
     for volume, prediction in zip(outputs.volumes, found):
         if volume.name in group.missing:

@@ -8,6 +8,12 @@ A folder for any number of images; the labels lie in it alone, under the names o
 
     OUT/a.tif   OUT/b.tif ...   OUT/report/{objects.csv, overview.png, request.json}   OUT/report/objects/{a.csv ...}
 
+All frames of a file come out in one file, T Y X or T Z Y X; until the last of them they lie in OUT/report/frames. With
+`also`, labels are written for other programs, too (see also.py):
+
+    cells.rois.zip   cells.geojson   cells.coco.json   cells.ctc
+    OUT/report/rois/a.zip ...   OUT/report/geojson/a.geojson ...   OUT/report/coco.json   OUT/report/ctc/a_RES ...
+
 Of several classes, each has labels of its own, as `open_labels` and `cytoshift evaluate` read them, and the table names
 the class of every object; where objects belong to others, pairs.csv says to which:
 
@@ -24,17 +30,21 @@ for, it is finished.
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.atomic import atomic_path, clean_up
+from ..core.atomic import atomic_path, clean_up, discard
 from ..core.errors import UserError
 from ..core.text import escape_cell, unescape_cell
-from ..data.volumes import Volume
+from ..data.exchange.exchange_formats import place_of
+from ..data.exchange.label_stacks import write_series
+from ..data.frames import Series, has_all_frames, series_name, series_of
+from ..data.volumes import Volume, open_labels
 from ..data.write import write_labels
 from .claims import Claims, claimed_folder
 from .pipeline import Prediction
@@ -56,21 +66,24 @@ class Outputs:
     request: what decides about the numbers (model, options); a folder holds the results of one request only.
     raw: a file or folder for raw predictions, see raw.py; a folder of results is filled up with those it lacks.
     classes: names of the classes, where there are several. pairs: whether objects of some belong to others.
-    suffix: of the labels in a folder.
+    suffix: of the labels in a folder. join: names of the files whose frames come out in one file, see `whole_files`.
+    also: other formats that the labels are written in.
     Raises UserError for what does not fit; `claim` says what is there already.
     """
 
     def __init__(
         self, out: Path, volumes: Sequence[Volume], request: dict[str, Any], raw: Path | None = None,
-        classes: tuple[str, ...] = ("",), pairs: bool = False, suffix: str = ".tif",
+        classes: tuple[str, ...] = ("",), pairs: bool = False, suffix: str = ".tif", join: Collection[str] = (),
+        also: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.out, self.volumes, self.classes, self.pairs, self.suffix = Path(out), volumes, classes, pairs, suffix
         self.file = Path(str(out).partition("::")[0])
-        self.single = is_single(out)
-        if self.single and len(volumes) > 1:
+        self.single, self.joined, self.also = is_single(out), frozenset(join), tuple(also)
+        if self.single and len(volumes) > 1 and len(joined_names(volumes, self.joined)) > 1:
             raise UserError(f"{len(volumes)} images do not fit into the one file {out}; pass a folder to `out`")
         if not self.single and self.out.is_file():
             raise UserError(f"labels cannot be written to a file like {out}; pass a folder, .tif or .ome.zarr to `out`")
+        self.opened: dict[Path, list[Volume]] = {}
         self.request, self.where = request, raw
         self.claims = Claims(self, request)
         self.raw = None if raw is None else self.raw_files(raw, request)
@@ -80,7 +93,8 @@ class Outputs:
     def of(self, volumes: Sequence[Volume]) -> "Outputs":
         """The places of some of the images, wherever a process works."""
         where = None if self.where is None else self.where.absolute()
-        return Outputs(self.out.absolute(), volumes, self.request, where, self.classes, self.pairs, self.suffix)
+        out = self.out.absolute()
+        return Outputs(out, volumes, self.request, where, self.classes, self.pairs, self.suffix, self.joined, self.also)
 
     def raw_files(self, where: Path, request: dict[str, Any]) -> RawFiles:
         found = RawFiles(where, self.volumes, request)
@@ -96,6 +110,8 @@ class Outputs:
         """
         if self.single:
             clean_up(self.path_beside("report"))
+        if self.joined and not self.claims.is_continued(overwrite):
+            discard(self.frames)
         if self.raw is not None:
             self.raw.claim(self.single and not self.claims.is_continued(overwrite), overwrite)
         self.claims.make(overwrite)
@@ -108,7 +124,9 @@ class Outputs:
         beside = [
             self.path_beside(name) for name in ("objects.csv", "pairs.csv", "overview.png", "seams.json", "blocks")
         ]
-        return [*self.label_paths(), *raw, *beside, self.path_beside("report"), self.path_beside("report.html")]
+        also = [self.other_format(key, volume, name) for key in self.also for volume in self.volumes for name in
+                self.classes]  # fmt: skip
+        return [*self.label_paths(), *raw, *beside, *also, self.path_beside("report"), self.path_beside("report.html")]
 
     @property
     def folders(self) -> list[Path]:
@@ -121,8 +139,8 @@ class Outputs:
         return [self.file if self.single else self.out, *([] if self.raw is None else [self.raw.where])]
 
     def label_paths(self) -> list[Path]:
-        """Labels as they are named, of all images and classes."""
-        return [self.labels(volume, name) for volume in self.volumes for name in self.classes]
+        """Labels as they are named, of all images and classes; frames of one file have one."""
+        return list(dict.fromkeys(self.labels(volume, name) for volume in self.volumes for name in self.classes))
 
     def beside_labels(self, volume: Volume) -> list[Path]:
         """Files of an image that are named after it, besides its labels."""
@@ -130,9 +148,9 @@ class Outputs:
         return [self.part(volume), self.part(volume, "pairs"), self.seams(volume), self.work(volume), *raw]
 
     def labels(self, volume: Volume, name: str = "") -> Path:
-        """Of one class."""
+        """Of one class, in the end."""
         if not self.single:
-            return self.out / name / f"{volume.name}{self.suffix}"
+            return self.out / name / f"{series_name(volume) if self.is_frame(volume) else volume.name}{self.suffix}"
         if not name:
             return self.out
         if "::" in str(self.out):  # labels inside of an image have no suffix
@@ -140,14 +158,60 @@ class Outputs:
         stem, ome = self.out.stem.removesuffix(".ome"), ".ome" * self.out.stem.endswith(".ome")
         return self.out.with_name(f"{stem}.{name}{ome}{self.out.suffix}")
 
+    def is_frame(self, volume: Volume) -> bool:
+        """Whether labels of an image come out in one file with those of other frames."""
+        return volume.frame is not None and series_name(volume) in self.joined
+
+    @property
+    def frames(self) -> Path:
+        """Where labels of frames lie until all of them are there; of a single file their rows, too."""
+        beside = self.path_beside("frames")
+        return beside.with_name(f".{beside.name}") if self.single else self.out / "report" / "frames"
+
+    def written_labels(self, volume: Volume, name: str = "") -> Path:
+        """Where labels of one image are written: those of a frame are joined with others later."""
+        if not self.is_frame(volume):
+            return self.labels(volume, name)
+        suffix = (".ome.zarr" if ".zarr" in self.out.name.lower() else ".tif") if self.single else self.suffix
+        return self.frames / name / f"{volume.name}{suffix}"
+
+    def open(self, volume: Volume, name: str = "") -> Volume:
+        """The labels of one image, which are there."""
+        written = self.written_labels(volume, name)
+        if not self.is_frame(volume) or written.exists():
+            return replace(open_labels(written)[0], name=volume.name, frame=volume.frame)
+        assert volume.frame is not None, "it is a frame"
+        place = self.labels(volume, name)
+        if place not in self.opened:
+            self.opened[place] = open_labels(place)
+        return replace(self.opened[place][volume.frame[0]], name=volume.name)
+
+    def join_frames(self) -> None:
+        """Put the labels of frames into one file for each series; they are all there."""
+        for series in series_of(volume for volume in self.volumes if self.is_frame(volume)):
+            for name in self.classes:
+                place = self.labels(series.frames[0], name)
+                if self.claims.holds(place):
+                    continue
+                found = tuple(self.open(volume, name) for volume in series.frames)
+                write_series(place, Series(series.name, found, series.is_timed), self.claims.mark)
+                for volume in series.frames:
+                    discard(self.written_labels(volume, name))
+
     def is_finished(self, volume: Volume) -> bool:
         """Whether all that was asked for of an image is there, of this request."""
         if self.raw is not None and not self.raw.is_finished(volume):
             return False
-        return all(self.claims.holds(self.labels(volume, name)) for name in self.classes)
+        return all(
+            self.claims.holds(self.labels(volume, name))
+            or (self.is_frame(volume) and self.written_labels(volume, name).exists())
+            for name in self.classes
+        )
 
     def complete(self) -> None:
         """Everything is there: labels, tables, pictures and the report. What killed workers have left goes."""
+        if self.joined:
+            discard(self.frames)
         for place in self.locks:
             clean_up(place)
         self.claims.complete()
@@ -170,11 +234,24 @@ class Outputs:
 
     def part(self, volume: Volume, what: str = "objects") -> Path:
         """The rows of one image; of a single image they are the table. what: "objects" or "pairs"."""
-        return self.joint_path(what) if self.single else self.out / "report" / what / f"{volume.name}.csv"
+        if not self.single:
+            return self.out / "report" / what / f"{volume.name}.csv"
+        return self.frames / what / f"{volume.name}.csv" if self.is_frame(volume) else self.joint_path(what)
 
     def joint_path(self, what: str) -> Path:
         """The table of all images."""
         return self.path_beside(f"{what}.csv") if self.single else self.out / "report" / f"{what}.csv"
+
+    def other_format(self, key: str, volume: Volume, name: str = "") -> Path:
+        """Where the labels of an image are in another format; those of several classes and images may share a file."""
+        ends = {"rois": "rois.zip", "geojson": "geojson", "coco": "coco.json", "ctc": "ctc"}
+        kind = f"{name}." * bool(name and key != "coco")
+        if self.single:
+            return self.path_beside(f"{kind}{ends[key]}")
+        if key == "coco":
+            return self.out / "report" / ends[key]
+        stem = series_name(volume) if volume.frame else volume.name
+        return place_of(self.out / "report" / key / name, stem, key)
 
     def path_beside(self, name: str) -> Path:
         return self.file.with_name(f"{self.file.stem.removesuffix('.ome')}.{name}")
@@ -187,16 +264,31 @@ class Outputs:
         if self.raw is not None and prediction.raw is not None:
             self.raw.write(volume, prediction.raw)
         for name, found in prediction.classes.items():
-            place = self.labels(volume, name)
+            place = self.written_labels(volume, name)
             write_labels(place, found.labels, volume.voxel, volume.axes, mark=self.claims.mark)
 
     def join(self, what: str = "objects") -> "Table":
         """All images' rows in one table, written and returned. what: "objects" or "pairs"."""
         tables = [Table.read(self.part(volume, what)) for volume in self.volumes]
+        if any(table.names != tables[0].names for table in tables):
+            raise UserError(
+                f"the tables in {self.part(self.volumes[0], what).parent} have different columns, as another version "
+                "has written some of them; pass `overwrite` to segment these images again"
+            )
         joined = Table(tables[0].names, [row for table in tables for row in table.rows])
-        if not self.single:
+        if not self.single or self.joined:
             joined.write(self.joint_path(what))
         return joined
+
+
+def whole_files(volumes: Iterable[Volume]) -> list[str]:
+    """Names of the files of which all frames are among some images: their labels come out in one file."""
+    return [one.name for one in series_of(volumes) if one.is_timed and has_all_frames(one.frames)]
+
+
+def joined_names(volumes: Iterable[Volume], join: Collection[str]) -> set[str]:
+    """Of the files of labels that images have in the end."""
+    return {name if (name := series_name(volume)) in join else volume.name for volume in volumes}
 
 
 class Table:
@@ -249,7 +341,7 @@ def refuse_names(paths: Iterable[Path]) -> None:
 
 
 def write_rows(path: Path, image: str, prediction: Prediction) -> None:
-    """One row per object: image, id, size, diameter, centroid, box and confidence, with units in the names.
+    """One row per object: image, label, what was measured of it (`Objects.columns`) and confidence.
 
     Of several classes, the class comes after the image.
     """
@@ -275,4 +367,4 @@ def write_pairs(path: Path, volume: Volume, prediction: Prediction) -> None:
 
 def column_titles(columns: Mapping[str, NDArray[np.generic]]) -> Iterator[tuple[str, ...]]:
     """Rows of columns, in words."""
-    yield from zip(*([f"{v:.6g}" if c.dtype.kind == "f" else str(v) for v in c] for c in columns.values()))
+    yield from zip(*([f"{v:.8g}" if c.dtype.kind == "f" else str(v) for v in c] for c in columns.values()))

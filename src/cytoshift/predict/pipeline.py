@@ -35,7 +35,7 @@ from ..data.channel_axis import split_channels
 from ..data.volumes import Volume
 from ..labels.filters import fill_holes_in_place, filter_small
 from ..labels.ids import relabel
-from ..labels.objects import Objects, objects
+from ..labels.objects import Objects, measure_objects, objects
 from ..labels.owners import Owners, assign_owners
 from ..metrics.confidence import mean_over_objects
 from ..model import Segmenter
@@ -48,6 +48,7 @@ from .working import InMemory, Working
 
 Labels = NDArray[np.int32]
 Missing = NDArray[np.bool_] | None
+SMALL = 2**22  # voxels of an image that stays in memory as it was read, to measure intensities in it
 
 
 class Options(Tiling):
@@ -188,14 +189,21 @@ class Pipeline:
             return np.zeros((len(regions), len(self.represent.channels), *shape), dtype=np.float32)
         return refuse_nonfinite(self.network.predict([grid[(slice(None), *region)] for region in regions]))
 
-    def instances(self, channels: StoredChannels, missing: Missing = None) -> dict[str, Instances]:
-        """Channels (K, *S) -> the objects of each class, by name. missing: (*S) where the image has no data."""
+    def instances(
+        self, channels: StoredChannels, missing: Missing = None, image: NDArray[np.generic] | None = None
+    ) -> dict[str, Instances]:
+        """Channels (K, *S) -> the objects of each class, by name.
+
+        missing: (*S) where the image has no data. image: the raw image, (*S) or (C, *S), where shapes and intensities
+        are to be measured.
+        """
         found = {}
         for part in self.parts:
             mine = channels[part.channels]
             labels = decode(part.represent, mine, self.voxel, self.options, missing)
             confidence = mean_over_objects(part.represent.confidence(mine), labels)
-            found[part.name] = Instances(labels, objects(labels, self.voxel), confidence)
+            table = objects(labels, self.voxel) if image is None else measure_objects(labels, self.voxel, image)
+            found[part.name] = Instances(labels, table, confidence)
         return found
 
     def pairs(self, found: dict[str, Instances]) -> dict[tuple[str, str], Owners]:
@@ -216,7 +224,8 @@ def segment(segmenter: Segmenter, volume: Volume, progress: Progress | None = No
 
     >>> segment(Segmenter.load("runs/x/model"), open_volumes("cells.tif")[0], min_size=20.0)  # doctest: +SKIP
     """
-    return predict(segmenter, volume, parse(Options, wishes, "segment"), progress).labels
+    options = parse(Options, wishes, "segment")
+    return next(predict_group(segmenter, [volume], options, progress)).labels
 
 
 def predict(
@@ -227,7 +236,7 @@ def predict(
     keep: bool = False,
 ) -> Prediction:
     """`segment`, with the table of objects, their confidences and the times; with `keep`, its raw form too."""
-    return next(predict_group(segmenter, [volume], options, progress, keep))
+    return next(predict_group(segmenter, [volume], options, progress, keep, measure=True))
 
 
 def predict_group(
@@ -236,10 +245,14 @@ def predict_group(
     options: Options | None = None,
     progress: Progress | None = None,
     keep: bool = False,
+    measure: bool = False,
 ) -> Iterator[Prediction]:
-    """`predict` of images that fit into memory together. Small ones of one shape go through the network together."""
+    """`predict` of images that fit into memory together. Small ones of one shape go through the network together.
+
+    measure: shapes and intensities of the objects, too.
+    """
     options = options or Options()
-    images, scales, pipelines, read, missing = [], [], [], [], list[Missing]()
+    images, scales, pipelines, read, missing, kept_raw = [], [], [], [], list[Missing](), []
     for volume in volumes:
         fitted = segmenter.for_image(volume.name)
         refuse_mismatch(fitted, volume, options)
@@ -250,6 +263,7 @@ def predict_group(
         images.append(scales[-1](raw))
         pipelines.append(Pipeline.of_image(fitted, images[-1], volume.voxel, options))
         read.append(time.perf_counter() - started)
+        kept_raw.append(raw if raw.size <= SMALL else None)  # a large one is read again, rather than kept in memory
     del raw
     started = time.perf_counter()
     channels = channels_together(pipelines, progress)
@@ -261,7 +275,8 @@ def predict_group(
             kept = round_to_eight_bits(
                 images[number], clip_ranges(scales[number]), channels[number], pipeline.represent
             )
-        found = pipeline.instances(channels[number], missing[number])
+        raw_image = (volumes[number].load() if kept_raw[number] is None else kept_raw[number]) if measure else None
+        found = pipeline.instances(channels[number], missing[number], raw_image)
         belongs = pipeline.pairs(found)
         seconds = {"read": read[number], "network": network, "decode": time.perf_counter() - started}
         yield Prediction(found, belongs, seconds, kept)

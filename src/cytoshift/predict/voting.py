@@ -1,7 +1,7 @@
 """Labels of images by a vote of label images (labels.vote): whole images, and volumes larger than memory by boxes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from ..data.lazy import LazyArray
 from ..data.store import LabelStore
 from ..data.volumes import Volume
 from ..data.write import write_labels
-from ..labels.objects import Objects, join_objects, objects
+from ..labels.objects import Objects, join_objects, measure_objects, measure_parts, objects
 from ..labels.pseudo import IGNORED, MARGIN, SURE, pseudo_labels
+from ..labels.regionprops import Columns
 from ..labels.vote import Election, elect
 from .outputs import Outputs, write_rows
 from .pipeline import Instances, Prediction
@@ -146,7 +147,7 @@ def slabs(shape: tuple[int, ...]) -> Iterator[Slices]:
 
 def vote_image(
     outputs: Outputs, volume: Volume, voters: Sequence[Volume], least: float | None, groups: Sequence[int] | None,
-    memory: float, run: Run = map, confidence: Confidence = lambda votes: votes,
+    memory: float, run: Run = map, confidence: Confidence = lambda votes: votes, image: Volume | None = None,
 ) -> Election:  # fmt: skip
     """Write the labels of one image, and the table of its objects with their votes; the election.
 
@@ -164,6 +165,8 @@ def vote_image(
         Bytes that are used at a time.
     confidence
         Function from votes (N,) to the confidence that the table has; the vote itself by default.
+    image
+        What the labels are of, where intensities are to be measured in it.
 
     Raises
     ------
@@ -181,19 +184,34 @@ def vote_image(
     whole = tuple(slice(0, n) for n in volume.shape)
     if prod(volume.shape) <= WHOLE:
         labels = election.paint([np.asarray(one.array[whole]) for one in voters])
-        table = objects(labels, volume.voxel)
+        table = measure_objects(labels, volume.voxel, None if image is None else image.load())
         sure = confidence(votes_of(election, table))
         outputs.write(volume, Prediction({"": Instances(labels, table, sure)}, {}, {}))
         return election
-    place = outputs.labels(volume)
+    place = outputs.written_labels(volume)
     store = LabelStore.create(place, volume.shape, np.dtype(np.uint32), volume.voxel, volume.axes)
     copy_array(painted, store, volume.origin, memory, run)
     parts = [(objects(store[box], volume.voxel), tuple(side.start for side in box)) for box in slabs(volume.shape)]
-    table = join_objects(parts, volume.voxel)
+    table = measure_all(store, join_objects(parts, volume.voxel), image)
     found = Instances(np.zeros((0,) * len(volume.shape), np.int32), table, confidence(votes_of(election, table)))
     write_rows(outputs.part(volume), volume.name, Prediction({"": found}, {}, {}))
     store.finish(run, {"request": outputs.claims.mark})
     return election
+
+
+def measure_all(labels: LabelStore, table: Objects, image: Volume | None) -> Objects:
+    """Objects of a large image with their shapes and intensities; each is measured with the slab that it begins in."""
+    measured: Columns = {}
+    first = table.low[:, 0]
+    for box in slabs(labels.shape):
+        here = np.flatnonzero((first >= box[0].start) & (first < box[0].stop))
+        mine = replace(
+            table, ids=table.ids[here], voxels=table.voxels[here], centroid=table.centroid[here], low=table.low[here],
+            high=table.high[here],
+        )  # fmt: skip
+        for name, values in measure_parts(labels, None if image is None else image.array, mine, box).items():
+            measured.setdefault(name, np.full(table.ids.size, np.nan))[here] = values
+    return replace(table, measured=measured)
 
 
 def votes_of(election: Election, table: Objects) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from ..data.lazy import LazyArray
 MOST = 1_000_000  # objects whose properties a browser is given
 SURE = "confidence"
 DRAWN = "foreground"  # the same column of `segment`, the mean foreground probability, beside that of `trust`
+PARTIAL = "intensity_contrast"  # columns that not every object has
 WORDS = {"image", "class", "label", "id", "label-value"}
 
 
@@ -77,7 +78,9 @@ def properties(labels: str, name: str, origin: str) -> Properties | None:
     origin: of the volume; it says which labels of an OME-Zarr image were taken.
     """
     tables = [
-        found for path, kind, alone in table_places(labels) if (found := read(path, None if alone else name, kind))
+        found
+        for path, kind, alone in table_places(labels)
+        if (found := read(path, frame_end(name) if alone else name, kind))
     ]
     if stored := properties_of_metadata(origin):
         tables.append(stored)
@@ -93,6 +96,8 @@ def properties(labels: str, name: str, origin: str) -> Properties | None:
         return None
     ids = np.array(sorted(out), dtype=np.uint64)
     names = dict.fromkeys(column for row in out.values() for column in row)
+    # Objects in a crowd have no background around, and neuroglancer would know nothing of them.
+    names = {name: None for name in names if not name.startswith(PARTIAL) or all(name in row for row in out.values())}
     if not names:
         return None
     columns = {n: np.array([out[int(i)].get(n, np.nan) for i in ids], dtype=np.float32) for n in names}
@@ -116,15 +121,33 @@ def table_places(labels: str) -> Iterator[tuple[Path, str | None, bool]]:
         yield folder.parent / "report" / f"{what}.csv", folder.name, False
 
 
+def frame_end(name: str) -> str | None:
+    """How the name of a frame ends, whatever the file is called; None of other images.
+
+    >>> frame_end("cells_t07"), frame_end("cells")
+    ('_t07', None)
+    """
+    found = re.search(r"_t\d+$", name)
+    return found.group() if found else None
+
+
 def read(path: Path, image: str | None, kind: str | None) -> dict[int, dict[str, float]]:
-    """Rows by id: those of one image, where the table is not of a single one anyway, and those of one class."""
+    """Rows by id: those of one image, where the table is not of a single one anyway, and those of one class.
+
+    image: its name, or how that ends; of images that are no frames, an end in "_t" and a number says nothing.
+    """
     found: dict[int, dict[str, float]] = {}
     if not path.is_file():
         return found
     with suppress(csv.Error, UnicodeDecodeError), path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             number = row.get("label") or row.get("id") or ""
-            mine = image is None or unescape_cell(row.get("image") or image) == image
+            there = unescape_cell(row.get("image") or "")
+            mine = (
+                image is None
+                or there in ("", image)
+                or (image.startswith("_t") and (frame_end(there) or image) == image)
+            )
             if mine and (row.get("class") and unescape_cell(row["class"])) == kind and number.isdecimal():
                 found[int(number)] = dict(numbers(row))
             if len(found) > MOST:
@@ -138,9 +161,11 @@ def numbers(row: dict[str, Any]) -> Iterator[tuple[str, float]]:
         if name in WORDS:
             continue
         try:
-            yield re.sub(r"\W", "_", str(name)), float(value)
+            number = float(value)
         except (TypeError, ValueError):
             continue
+        if number == number:  # a cell may say that nothing is known
+            yield re.sub(r"\W", "_", str(name)), number
 
 
 def properties_of_metadata(origin: str) -> dict[int, dict[str, float]]:

@@ -12,7 +12,7 @@ from ...core.atomic import atomic_path
 from ...core.compiled import njit
 from ...labels.ids import compact_labels
 from ...labels.runs import runs_of
-from .planes import LabelSeries, planes_of
+from .label_series import LabelSeries, planes_of
 
 UNNAMED = "object"  # the category of objects whose class nobody named
 

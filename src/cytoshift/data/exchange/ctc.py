@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ...core.atomic import atomic_path
 from ...core.errors import UserError
 from ...labels.ids import compact_labels
-from .planes import LabelSeries
+from .label_series import LabelSeries
 
 MOST = 2**16 - 1  # ids of a mask of 16 bits
 

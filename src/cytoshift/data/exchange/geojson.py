@@ -10,7 +10,7 @@ import numpy as np
 
 from ...core.atomic import atomic_path
 from ...labels.outlines import Outline, Ring, outlines
-from .planes import LabelSeries, Plane, planes_of
+from .label_series import LabelSeries, Plane, planes_of
 
 OBJECT_TYPE = "detection"  # QuPath's objects that are many and are measured
 
@@ -34,7 +34,7 @@ def write_geojson(path: Path, labels: Sequence[LabelSeries]) -> None:
 def features(labels: LabelSeries) -> Iterator[dict[str, Any]]:
     """The features of all planes."""
     for plane in planes_of(labels.series):
-        measured = labels.measured(plane.t or 0)
+        measured = labels.measurements_of(plane.t or 0)
         for outline in outlines(plane.labels):
             label = outline.label
             properties: dict[str, Any] = {"objectType": OBJECT_TYPE, "name": str(label)}
@@ -52,7 +52,7 @@ def features(labels: LabelSeries) -> Iterator[dict[str, Any]]:
 
 def geometry(outline: Outline, plane: Plane) -> dict[str, Any]:
     """A Polygon, or a MultiPolygon of several parts; with QuPath's plane where the image has slices or frames."""
-    parts = [[closed(ring) for ring in part] for part in outline.parts]
+    parts = [[close_ring(ring) for ring in part] for part in outline.parts]
     found: dict[str, Any] = (
         {"type": "Polygon", "coordinates": parts[0]}
         if len(parts) == 1
@@ -63,7 +63,7 @@ def geometry(outline: Outline, plane: Plane) -> dict[str, Any]:
     return found
 
 
-def closed(ring: Ring) -> list[list[int]]:
+def close_ring(ring: Ring) -> list[list[int]]:
     """Corners (x, y), the first one again at the end."""
     corners = ring[:, ::-1].tolist()
     return [*corners, corners[0]]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...core.atomic import atomic_path
 from ...core.errors import UserError
 from ...labels.outlines import Outline, outlines
-from .planes import LabelSeries, Plane, planes_of
+from .label_series import LabelSeries, Plane, planes_of
 
 if TYPE_CHECKING:
     from roifile import ImagejRoi
@@ -57,7 +57,9 @@ def to_roi(outline: Outline, plane: Plane) -> "ImagejRoi":
     from roifile import ROI_OPTIONS, ROI_TYPE, ImagejRoi
 
     rings = [ring[:, ::-1] for part in outline.parts for ring in part]
-    low, high = np.min([ring.min(0) for ring in rings], axis=0), np.max([ring.max(0) for ring in rings], axis=0)
+    low, high = rings[0].min(0), rings[0].max(0)
+    for ring in rings[1:]:
+        low, high = np.minimum(low, ring.min(0)), np.maximum(high, ring.max(0))
     places = [number + 1 for number in (plane.t, plane.z) if number is not None]
     name = "-".join([*(f"{number:04d}" for number in places), str(outline.label)])
     roi = ImagejRoi(left=int(low[0]), top=int(low[1]), right=int(high[0]), bottom=int(high[1]), name=name)
@@ -73,13 +75,17 @@ def to_roi(outline: Outline, plane: Plane) -> "ImagejRoi":
             roi.subpixel_coordinates = rings[0].astype(np.float32)
     else:
         roi.roitype = ROI_TYPE.RECT
-        roi.multi_coordinates = np.concatenate([to_path(ring) for ring in rings])
+        roi.multi_coordinates = to_path(rings)
         roi.shape_roi_size = len(roi.multi_coordinates)
     return roi
 
 
-def to_path(ring: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Corners (P, 2), x first, as the path of a composite ROI."""
-    steps = np.full((len(ring), 3), LINE, np.float32)
-    steps[0, 0], steps[:, 1:] = MOVE, ring
-    return np.append(steps.reshape(-1), np.float32(CLOSE))
+def to_path(rings: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
+    """Rings of corners (P, 2), x first, as the path of a composite ROI."""
+    out, used = np.full(sum(3 * len(ring) + 1 for ring in rings), LINE, np.float32), 0
+    for ring in rings:
+        end = used + 3 * len(ring)
+        out[used], out[end] = MOVE, CLOSE
+        out[used + 1 : end : 3], out[used + 2 : end : 3] = ring[:, 0], ring[:, 1]
+        used = end + 1
+    return out

@@ -11,7 +11,7 @@ from ...core.blocks import Slices
 from .job import Job
 from .plan import PassName
 
-KINDS: dict[PassName, tuple[str, ...]] = {"decode": ("objects",), "link": ("links",), "audit": ("seams",)}
+KINDS: dict[PassName, tuple[str, ...]] = {"decode": ("objects",), "link": ("links",), "audit": ("seams", "measured")}
 
 
 def missing_blocks(job: Job, name: PassName, numbers: Collection[int]) -> list[int]:

@@ -13,6 +13,7 @@ work/
   links/               (3) per class and block, which of its objects are one with those of later neighbours
   merged/              (4) per class and block, what its objects are called in the end; sizes of all
   seams/               (6) per class and block, what its faces look like
+  measured/            (6) per class and block, shapes and intensities of the objects that begin in it
   ledger/              which blocks of which pass are finished
 """
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ...core.atomic import atomic_path
 from ...labels.filters import EXACT
+from ...labels.objects import Objects
 from ...represent.base import ball
 from .job import ROW, Job, load, save
 from .link import name_of
@@ -133,3 +134,11 @@ def rows_of(job: Job, part: int) -> Iterator[NDArray[np.void]]:
     """The rows of all objects by their last names, block by block."""
     for number in range(len(job.grid)):
         yield load(job.file("rows", part, number))
+
+
+def objects_of_rows(job: Job, rows: NDArray[np.void], ids: Names) -> Objects:
+    """Size and place of whole objects."""
+    voxel = job.volume.voxel
+    here = slice(3 - voxel.ndim, 3)
+    centroid = rows["total"][:, here] / rows["voxels"][:, None] * np.array(voxel.size)
+    return Objects(ids, rows["voxels"], centroid, rows["low"][:, here], rows["high"][:, here], voxel, job.plan.shape)

@@ -5,7 +5,8 @@
   (3) link      which objects of a block and of its later neighbours are one       [blocks in any order]
   (4) merge     linked objects get one name, whole ones are filtered, 1..N         [one task, see merge.py]
   (5) write     the labels of a block by their last names, into OME-Zarr           [blocks in any order]
-  (6) audit     what faces of blocks look like, against planes half way between    [blocks in any order]
+  (6) audit     what faces of blocks look like, against planes half way between;   [blocks in any order]
+                and what the objects that begin in a block look like, as they leave
 
 What a pass leaves lies in the folder of the job (see job.py); nothing else is handed on, and no block waits for
 another of its own pass.
@@ -23,11 +24,12 @@ from ...core.blocks import Slices, extent, relative_region
 from ...core.errors import UserError
 from ...labels.ids import L
 from ...labels.kernels import moments, sums
+from ...labels.objects import measure_parts
 from ..pipeline import decode_filled
 from .audit import seams
 from .job import ROW, DamagedFile, Job, job_of, load, save
 from .link import links
-from .merge import merge
+from .merge import merge, objects_of_rows
 from .plan import PASSES, PassName
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a disk, a quota, a limit, and what became read-only
@@ -141,9 +143,21 @@ def write(job: Job, number: int) -> None:
 
 
 def audit(job: Job, number: int) -> None:
-    """(6) What the faces of one block look like."""
+    """(6) What the faces of one block look like, and the objects that begin in it."""
     for place, store in enumerate(job.stores):
         save(job.file("seams", place, number), seams(job, place, store, number))
+        save(job.file("measured", place, number), measure_begun(job, place, number))
+
+
+def measure_begun(job: Job, place: int, number: int) -> NDArray[np.void]:
+    """Shapes and intensities of the objects of a class whose first part lies in a block, a record for each."""
+    rows, names = load(job.file("rows", place, number)), np.unique(load(job.file("merged", place, number)))
+    found = objects_of_rows(job, rows, names[names.size - len(rows) :])  # others in the block have begun before it
+    columns = measure_parts(job.stores[place], job.volume.array, found, job.grid[number].write)
+    out = np.zeros(found.ids.size, [(name, np.float64) for name in columns])
+    for name, values in columns.items():
+        out[name] = values
+    return out
 
 
 def link(job: Job, number: int) -> None:

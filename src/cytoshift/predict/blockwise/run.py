@@ -39,7 +39,7 @@ from ..pipeline import Options, refuse_mismatch
 from ..tiles import place_tiles
 from ..working import Working
 from .audit import Audit, judge_seams, sum_planes
-from .check import files, missing_blocks, unreadable_blocks
+from .check import KINDS, files, missing_blocks, unreadable_blocks
 from .engine import Engine
 from .job import JOBS, DamagedFile, Job, StoredPlan, create_array, load, read_json
 from .ledger import Ledger, digest, read
@@ -221,7 +221,8 @@ def begin(job: Job, name: PassName) -> None:
                 store.begin()
         job.stores = [LabelStore.reopen(path) for path in plan.outputs]
     elif name != "merge":
-        discard(job.folder / {"link": "links", "audit": "seams"}[name])
+        for kind in KINDS[name]:
+            discard(job.folder / kind)
 
 
 def stores(job: Job) -> list[LabelStore]:

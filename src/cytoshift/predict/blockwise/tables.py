@@ -4,7 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from ...core.atomic import atomic_path
 from ...core.text import escape_cell
 from ...labels.objects import Objects
+from ...labels.regionprops import Columns
 from ..outputs import column_titles
 from .audit import Audit
-from .job import Job
-from .merge import rows_of
+from .job import Job, load
+from .merge import objects_of_rows, rows_of
 from .plan import shape_text
 
 
@@ -30,13 +31,16 @@ class FoundStatistics:
     confidence: float  # mean
     larger: int  # objects that are longer than the halo along some axis
     extent: tuple[int, ...]  # of the longest ones, along each axis in voxels
+    unmeasured: int = 0  # too large for shapes and intensities
 
     def words(self, unit: str) -> str:
         if not self.objects:
             return "0 objects"
-        return (
+        words = (
             f"{self.objects} objects, median diameter {self.diameter:.3g} {unit}, mean confidence {self.confidence:.2f}"
         )
+        too_large = "; {} of them are too large for the memory of a block: their shapes and intensities are nan"
+        return words + (too_large.format(self.unmeasured) if self.unmeasured else "")
 
     def warning(self, halo: tuple[int, ...]) -> str | None:
         """Where the halo was too small for what was found."""
@@ -58,10 +62,10 @@ def write_objects(path: Path, job: Job) -> list[FoundStatistics]:
         out = csv.writer(file)
         for place, part in enumerate(job.parts):
             before: list[NDArray[np.float32]] = []
-            sums, larger, extent = 0.0, 0, np.zeros(len(job.plan.shape), np.int64)
+            sums, larger, extent, unmeasured = 0.0, 0, np.zeros(len(job.plan.shape), np.int64), 0
             count = 0
             for number, rows in enumerate(rows_of(job, place)):
-                table, confidence = measured_rows(job, rows, count)
+                table, confidence = measured_rows(job, place, number, rows, count)
                 columns = table.columns() | {"confidence": confidence}
                 if number == 0 and place == 0:
                     out.writerow(["image", *(["class"] if part.name else []), *columns])
@@ -70,26 +74,33 @@ def write_objects(path: Path, job: Job) -> list[FoundStatistics]:
                 long = table.high - table.low
                 larger += int((long > np.array(job.plan.halo)).any(1).sum())
                 extent = np.maximum(extent, long.max(0, initial=0))
+                unmeasured += int(np.isnan(table.measured["solidity"]).sum())
                 before.append(table.diameter.astype(np.float32))
                 sums, count = sums + float(confidence.sum()), count + len(rows)
             middle = float(np.median(np.concatenate(before))) if count else 0.0
             blocks = len(job.grid) > 1
             found.append(
                 FoundStatistics(
-                    part.name, count, middle, sums / max(count, 1), larger * blocks, tuple(map(int, extent))
+                    part.name,
+                    count,
+                    middle,
+                    sums / max(count, 1),
+                    larger * blocks,
+                    tuple(map(int, extent)),
+                    unmeasured,
                 )
             )
     return found
 
 
-def measured_rows(job: Job, rows: NDArray[np.void], before: int) -> tuple[Objects, NDArray[np.float64]]:
+def measured_rows(
+    job: Job, place: int, number: int, rows: NDArray[np.void], before: int
+) -> tuple[Objects, NDArray[np.float64]]:
     """The rows of one block as a table, and confidences; `before` objects have lower ids."""
-    voxel = job.volume.voxel
-    here = slice(3 - voxel.ndim, 3)
-    ids = np.arange(before + 1, before + 1 + len(rows), dtype=np.uint64)
-    centroid = rows["total"][:, here] / rows["voxels"][:, None] * np.array(voxel.size)
-    table = Objects(ids, rows["voxels"], centroid, rows["low"][:, here], rows["high"][:, here], voxel)
-    return table, rows["sure"] / rows["voxels"]
+    table = objects_of_rows(job, rows, np.arange(before + 1, before + 1 + len(rows), dtype=np.uint64))
+    seen = load(job.file("measured", place, number))
+    measured: Columns = {name: seen[name] for name in seen.dtype.names or ()}
+    return replace(table, measured=measured), rows["sure"] / rows["voxels"]
 
 
 def write_seams(path: Path, job: Job, audits: Sequence[Audit], found: Sequence[FoundStatistics]) -> None:

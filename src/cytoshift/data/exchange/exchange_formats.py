@@ -8,9 +8,9 @@ from ...core.errors import UserError
 from .coco import write_coco
 from .ctc import refuse_ctc, write_ctc
 from .geojson import write_geojson
-from .planes import LabelSeries
+from .label_series import LabelSeries
+from .label_stacks import write_stack
 from .rois import refuse_rois, write_rois
-from .stacks import write_stack
 
 Write = Callable[[Path, Sequence[LabelSeries]], None]
 

@@ -36,7 +36,7 @@ class LabelSeries:
         """Slices of a frame."""
         return self.series.frames[0].shape[0] if "z" in self.series.axes else 1
 
-    def measured(self, frame: int) -> Measurements:
+    def measurements_of(self, frame: int) -> Measurements:
         return self.measurements[frame] if self.measurements else {}
 
 

@@ -13,7 +13,7 @@ from ..frames import Series
 from ..multiscale import Ngff
 from ..store import LabelStore
 from ..write import is_ome_name, write_labels, write_tiff
-from .planes import LabelSeries
+from .label_series import LabelSeries
 
 BOX = 2**26  # voxels that are copied at once
 
@@ -32,8 +32,8 @@ def write_series(path: Path, series: Series, mark: str | None = None, ngff: Ngff
     mark, ngff: as of `write_labels`. Raises UserError where the place cannot be written.
     """
     first = series.frames[0]
-    if Path(str(path)).suffix.lower() == ".zarr":
-        dtype = np.result_type(*(unsigned(frame.dtype) for frame in series.frames))
+    if ".zarr" in Path(str(path)).name.lower() or "::" in str(path):
+        dtype = np.result_type(*(unsigned_dtype(frame.dtype) for frame in series.frames))
         shape = (len(series.frames),) * series.is_timed + first.shape
         store = LabelStore.create(path, shape, dtype, first.voxel, series.axes, ngff)
         for t, frame in enumerate(series.frames):
@@ -51,7 +51,7 @@ def write_series(path: Path, series: Series, mark: str | None = None, ngff: Ngff
     return path
 
 
-def unsigned(dtype: np.dtype) -> np.dtype:
+def unsigned_dtype(dtype: np.dtype) -> np.dtype:
     """What holds the same ids, none of which is negative: that is checked when they are read."""
     return np.dtype(f"uint{8 * dtype.itemsize}")
 
