@@ -236,15 +236,13 @@ def calls(tree: ast.AST):
 
 
 def test_no_pickle_anywhere_in_the_source():
-    streams = SOURCE / "data" / "formats" / "npy.py"  # reads Cellpose's with stand-ins for all names: test_data_brought
     for path in SOURCE.rglob("*.py"):
         tree = ast.parse(path.read_text())
         names = {
             alias.name for node in ast.walk(tree)
             if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names
         }  # fmt: skip
-        unwanted = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-        assert names.isdisjoint(unwanted - {"pickle"} if path == streams else unwanted), path
+        assert names.isdisjoint({"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}), path
         for name, keywords in calls(tree):
             assert name not in ("eval", "exec", "yaml.load", "yaml.unsafe_load", "torch.jit.load"), (path, name)
             assert name != "torch.load" or keywords.get("weights_only") == "True", path

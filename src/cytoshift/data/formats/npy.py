@@ -1,14 +1,16 @@
 """NumPy's npy, which says nothing but shape and dtype; and the masks in Cellpose's `_seg.npy`.
 
-A `_seg.npy` is a pickled dictionary. Unpickling runs whatever code a file names, so it is never unpickled: its stream
-is read with stand-ins for the names that NumPy's arrays need, which build arrays of plain numbers and nothing else, and
-every other name is refused. NumPy's own names are not admitted either: their states can be forged so that they read
+A `_seg.npy` is a pickled dictionary. Unpickling runs whatever code a file names, so it is never unpickled:
+`pickletools` takes the stream apart into its steps, which is data and runs nothing, and `StreamReader` follows those
+that plain containers, text, numbers and arrays of numbers need. Every other step is refused, and every name but four of
+NumPy's. These four stand for classes of this file and not for NumPy's own, whose states can be forged so that they read
 memory that is not theirs.
 """
 
 import mmap
-import pickle
-from dataclasses import dataclass
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -92,8 +94,8 @@ def cellpose_masks(path: Path) -> NDArray[np.generic]:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
             stream.seek(file.tell())
             try:
-                found = ArrayReader(stream, path).load()
-            except (pickle.UnpicklingError, TypeError, AttributeError) as error:
+                found = StreamReader(path).read(stream)
+            except (TypeError, LookupError) as error:
                 raise ValueError(f"no data as Cellpose writes them: {error}") from error
     if isinstance(found, StoredArray) and len(found.items) == 1:
         found = found.items[0]
@@ -104,29 +106,21 @@ def cellpose_masks(path: Path) -> NDArray[np.generic]:
     return masks.array
 
 
+@dataclass(frozen=True)
 class Name:
-    """A name of NumPy in the stream. Nothing can be set on it, and it does what is written here when it is called."""
+    """One of NumPy's names in the stream. It does what is written here when the stream calls it."""
 
-    __slots__ = ("_name",)
-    _name: str
+    name: str
 
-    def __init__(self, name: str) -> None:
-        object.__setattr__(self, "_name", name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise ValueError(f"the stream sets '{name}' of a name")
-
-    def __setstate__(self, _: Any) -> None:
-        raise ValueError("the stream gives a state to a name")
-
-    def __call__(self, *arguments: Any) -> "StoredArray | StoredType | int | float":
-        if self._name == "_reconstruct":
+    def call(self, arguments: tuple[Any, ...]) -> "StoredArray | StoredType | int | float":
+        if self.name == "_reconstruct":
             return StoredArray()
-        if self._name == "dtype":
+        if self.name == "dtype":
             return StoredType(str(arguments[0]))
-        if self._name == "scalar" and len(arguments) == 2 and isinstance(arguments[0], StoredType):
-            return np.frombuffer(arguments[1], arguments[0].numbers())[0].item()
-        raise ValueError(f"the stream calls numpy.{self._name}")
+        if self.name == "scalar" and len(arguments) == 2 and isinstance(arguments[0], StoredType):
+            number: int | float = np.frombuffer(arguments[1], arguments[0].numbers())[0].item()
+            return number
+        raise ValueError(f"the stream calls numpy.{self.name}")
 
 
 class StoredType:
@@ -138,7 +132,7 @@ class StoredType:
         self._code = code
         self._order: Literal["<", ">", "=", "|"] = "="
 
-    def __setstate__(self, state: Any) -> None:
+    def build(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) < 2 or state[1] not in ("<", ">", "=", "|"):
             raise ValueError("the state of a dtype is none")
         self._order = state[1]
@@ -164,7 +158,7 @@ class StoredArray:
         self.array: NDArray[np.generic] | None = None
         self.items: list[Any] = []
 
-    def __setstate__(self, state: Any) -> None:
+    def build(self, state: Any) -> None:
         _, shape, kind, fortran, data = state
         if not isinstance(kind, StoredType) or not all(isinstance(n, int) and n >= 0 for n in shape):
             raise ValueError("the state of an array is none")
@@ -179,24 +173,110 @@ class StoredArray:
         self.array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
 
 
-class ArrayReader(pickle._Unpickler):
-    """Reads a pickle in Python's slow way, as the fast one takes whatever memory a stream asks for. No name of it is
-    imported."""
+# Steps that push what they hold.
+LITERALS = {
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING",
+    "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES",
+    "BINBYTES8", "BYTEARRAY8",
+}  # fmt: skip
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_SET": set}
+TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+SILENT = ("PROTO", "FRAME")
+NAMES = ("_reconstruct", "ndarray", "dtype", "scalar")
 
-    def __init__(self, file: Any, path: Path) -> None:
-        super().__init__(file)
-        self.path = path
 
-    def find_class(self, module: str, name: str) -> Any:
-        if module in MODULES and name in ("_reconstruct", "ndarray", "dtype", "scalar"):
+@dataclass
+class StreamReader:
+    """Follows the steps of a stream. path: of the file, for its sentences."""
+
+    path: Path
+    stack: list[Any] = field(default_factory=list)
+    marks: list[int] = field(default_factory=list)  # lengths of the stack
+    memo: dict[int, Any] = field(default_factory=dict)
+
+    def read(self, stream: Any) -> Any:
+        """What the stream holds. Raises UserError for names, ValueError for steps that such data do not need."""
+        for step, argument, _ in pickletools.genops(stream):
+            if step.name == "STOP":
+                return self.stack.pop()
+            if step.name not in SILENT:
+                self.follow(step.name, argument)
+        raise ValueError("the stream has no end")
+
+    def follow(self, step: str, argument: Any) -> None:
+        stack = self.stack
+        if step in LITERALS:
+            stack.append(argument)
+        elif step in CONSTANTS:
+            stack.append(CONSTANTS[step])
+        elif step in EMPTY:
+            stack.append(EMPTY[step]())
+        elif step in TUPLES:
+            stack[-TUPLES[step] :] = [tuple(stack[-TUPLES[step] :])]
+        elif step == "MARK":
+            self.marks.append(len(stack))
+        elif step in ("TUPLE", "LIST", "DICT", "FROZENSET"):
+            self.gather(step)
+        elif step in ("SETITEM", "SETITEMS", "APPEND", "APPENDS", "ADDITEMS"):
+            self.fill(step)
+        elif step == "MEMOIZE" or step.endswith("PUT"):
+            self.memo[len(self.memo) if step == "MEMOIZE" else argument] = stack[-1]
+        elif step.endswith("GET"):
+            stack.append(self.memo[argument])
+        elif step == "GLOBAL":
+            stack.append(self.look_up(*argument.split(" ", 1)))
+        elif step == "STACK_GLOBAL":
+            name, module = stack.pop(), stack.pop()
+            stack.append(self.look_up(module, name))
+        elif step == "REDUCE":
+            arguments, name = stack.pop(), stack.pop()
+            if not isinstance(name, Name):
+                raise ValueError("the stream calls what is no name")
+            stack.append(name.call(arguments))
+        elif step == "BUILD":
+            state, target = stack.pop(), stack[-1]
+            if not isinstance(target, StoredArray | StoredType):
+                raise ValueError("the stream gives a state to what has none")
+            target.build(state)
+        else:
+            raise ValueError(f"the stream has a step {step}, which such data do not need")
+
+    def since_mark(self) -> list[Any]:
+        """What has been pushed since the last mark, which is taken off."""
+        place = self.marks.pop()
+        found = self.stack[place:]
+        del self.stack[place:]
+        return found
+
+    def gather(self, step: str) -> None:
+        items = self.since_mark()
+        if step == "DICT":
+            self.stack.append(dict(zip(items[::2], items[1::2], strict=True)))
+        else:
+            self.stack.append({"TUPLE": tuple, "LIST": list, "FROZENSET": frozenset}[step](items))
+
+    def fill(self, step: str) -> None:
+        if step.endswith("S"):
+            items = self.since_mark()
+        else:
+            count = 2 if step == "SETITEM" else 1
+            items = self.stack[-count:]
+            del self.stack[-count:]
+        target = self.stack[-1]
+        if step.startswith("SETITEM") and type(target) is dict:
+            target.update(zip(items[::2], items[1::2], strict=True))
+        elif step.startswith("APPEND") and type(target) is list:
+            target.extend(items)
+        elif step == "ADDITEMS" and type(target) is set:
+            target.update(items)
+        else:
+            raise ValueError("the stream fills what is no container")
+
+    def look_up(self, module: str, name: str) -> Name:
+        if module in MODULES and name in NAMES:
             return Name(name)
         raise UserError(
             f"{self.path} asks for {module}.{name}, which no array of numbers needs, so it is not read; save the masks "
             "as TIFF or PNG"
         )
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise ValueError("the stream refers to something outside of it")
-
-    def get_extension(self, code: int) -> None:
-        raise ValueError("the stream uses the extension registry")
