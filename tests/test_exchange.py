@@ -282,6 +282,23 @@ def test_planes_are_read_in_slabs_of_chunks(tmp_path):
     assert all((plane.labels == stack[plane.z]).all() for plane in planes_of(series))
 
 
+def test_masks_and_images_are_said_to_be_no_labels(tmp_path):
+    mask = np.zeros((40, 40), np.uint8)
+    mask[2:8, 2:8] = mask[20:30, 20:30] = 255
+    path = write_labels(tmp_path / "mask.tif", mask, Voxel((1.0, 1.0)), "yx")
+    out = tmp_path / "rois.zip"
+    result = CliRunner().invoke(app, ["convert", str(path), "-o", str(out)])
+    assert result.exit_code == 0 and "it looks like a mask" in result.output and "--mask-above 0" in result.output
+    assert "warning" not in run(path, "-o", out, "--overwrite", "--mask-above", 0)
+    assert [roi.name for roi in roifile.roiread(out)] == ["1", "2"]
+    run(path, "-o", tmp_path / "labels.ome.zarr", "--mask-above", 0)
+    assert np.unique(open_labels(tmp_path / "labels.ome.zarr")[0].load()).tolist() == [0, 1, 2]
+    image = np.random.default_rng(0).integers(0, 100, (64, 64)).astype(np.uint16)
+    path = write_labels(tmp_path / "image.tif", image, Voxel((1.0, 1.0)), "yx")
+    result = CliRunner().invoke(app, ["convert", str(path), "-o", str(tmp_path / "x.geojson")])
+    assert result.exit_code == 0 and "it looks like an image and not like labels" in result.output
+
+
 def test_a_table_goes_to_parquet(tmp_path):
     parquet, pandas = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pandas")
     words = ["image,class,label,unit,area,bbox-0,intensity_contrast,confidence", "a,golgi,1,um,2.5,0,nan,0.5"]

@@ -33,6 +33,9 @@ def convert(
         typer.Option("--to", help="Format of labels: rois, geojson, coco, ctc, tif or ome-zarr; default: by the name."),
     ] = None,
     kind: Annotated[str, typer.Option("--class", help="Class of the objects, for GeoJSON and COCO.")] = "",
+    mask_above: Annotated[
+        float | None, typer.Option(help="Labels are masks: connected parts above this value are objects.")
+    ] = None,
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
     voxel: inputs.VoxelSize = None,
@@ -67,14 +70,13 @@ def convert(
     paths, out = (paths[:-1], paths[-1]) if out is None else (paths, out)
     if Path(out).suffix.lower() == ".parquet":
         convert_table(paths, out, overwrite, as_json)
-    elif to is None and ".zarr" in out.lower():
+    elif to is None and mask_above is None and ".zarr" in out.lower():
         copy_image(
             paths, out, (axes, channel, voxel, unit, frames), labels, memory, workers, ngff, overwrite, quiet, as_json
         )
     else:
-        convert_labels(
-            Request(paths, out, to, kind), (axes, channel, voxel, unit, frames), ngff, overwrite, quiet, as_json
-        )
+        request = Request(paths, out, to, kind, mask_above)
+        convert_labels(request, (axes, channel, voxel, unit, frames), ngff, overwrite, quiet, as_json)
 
 
 def copy_image(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import UserError
-from .console import conclude
+from .console import conclude, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,12 +20,13 @@ Said = tuple[str | None, str | None, str | None, str | None, str | None]  # axes
 @dataclass(frozen=True)
 class Request:
     """paths: label images. out: a file or folder. to: format, None where the name of `out` says it. kind: class of the
-    objects."""
+    objects. mask_above: value above which connected parts are objects, where labels are masks."""
 
     paths: "Sequence[str]"
     out: str
     to: str | None
     kind: str
+    mask_above: float | None
 
 
 def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, quiet: bool, as_json: bool) -> None:
@@ -36,15 +37,18 @@ def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, qui
     from ..data.exchange.label_stacks import write_series
     from ..data.frames import series_of
     from ..data.input_files import refuse_inputs
+    from ..data.label_checks import check_labels
+    from ..data.label_pairs import connected_objects
     from ..data.volumes import image_source, open_labels
 
     axes, channel, voxel, unit, frames = said
     key = choose_format(request)
     source = image_source(list(request.paths), axes, channel, 0, voxel, unit, frames)
     volumes = open_labels(source)
-    found = [describe(one, request) for one in series_of(volumes)] if key == "geojson" else [
-        bare(one, request) for one in series_of(volumes)
-    ]  # fmt: skip
+    for sentence in check_labels(volumes, "mask_above") if request.mask_above is None else ():
+        say(f"warning: {sentence}", err=True)
+    each = series_of([connected_objects(one, request.mask_above) for one in volumes])
+    found = [describe(one, request, measured=key == "geojson") for one in each]
     refuse_unwritable(key, found)
     jobs = assign_places(key, Path(request.out), found)
     refuse_inputs([place for place, _ in jobs], labels=[source])
@@ -121,20 +125,13 @@ def refuse_taken(key: str, places: "Sequence[Path]", overwrite: bool) -> None:
             refuse_other_contents(place, ("res_track.txt",))
 
 
-def bare(series: "Series", request: Request) -> "LabelSeries":
-    """Labels without measurements."""
-    from ..data.exchange import LabelSeries
-
-    return LabelSeries(series, file_name(series.frames[0]), request.kind)
-
-
-def describe(series: "Series", request: Request) -> "LabelSeries":
-    """Labels with the rows of the table that lies beside them."""
+def describe(series: "Series", request: Request, measured: bool) -> "LabelSeries":
+    """Labels of one file; where wanted, with the rows of the table that lies beside them."""
     from ..data.exchange import LabelSeries
 
     paths = [path for path in request.paths if len(request.paths) == 1 or Path(path).stem == series.name]
-    rows = tuple(measurements(paths[0], frame) if paths else {} for frame in series.frames)
-    return LabelSeries(series, file_name(series.frames[0]), request.kind, rows)
+    rows = tuple(measurements(paths[0], frame) if paths else {} for frame in series.frames) if measured else ()
+    return LabelSeries(series, series.file_name, request.kind, rows)
 
 
 def measurements(path: str, labels: "Volume") -> dict[int, dict[str, float]]:
@@ -147,11 +144,6 @@ def measurements(path: str, labels: "Volume") -> dict[int, dict[str, float]]:
     names = list(found.columns)
     rows = zip(found.ids.tolist(), *(found.columns[name].tolist() for name in names))
     return {label: dict(zip(names, values)) for label, *values in rows}
-
-
-def file_name(volume: "Volume") -> str:
-    """Of the file that an image comes from."""
-    return Path(volume.origin.partition(", ")[0].partition("::")[0]).name
 
 
 def convert_table(paths: "Sequence[str]", out: str, overwrite: bool, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .volumes import Volume
 
@@ -16,6 +17,11 @@ class Series:
     name: str
     frames: tuple[Volume, ...]
     is_timed: bool
+
+    @property
+    def file_name(self) -> str:
+        """Of the file that they come from."""
+        return Path(self.frames[0].origin.partition(", ")[0].partition("::")[0]).name
 
     @property
     def axes(self) -> str:

@@ -49,7 +49,7 @@ def labels_of(outputs: Outputs, series: Series, name: str, measured: bool) -> La
     """The labels of one image or series, of one class; with their rows, where these are wanted."""
     frames = tuple(outputs.open(volume, name) for volume in series.frames)
     rows = tuple(measurements(outputs, volume, name) for volume in series.frames) if measured else ()
-    return LabelSeries(replace(series, frames=frames), file_name(series.frames[0]), name, rows)
+    return LabelSeries(replace(series, frames=frames), series.file_name, name, rows)
 
 
 def measurements(outputs: Outputs, volume: Volume, name: str) -> Mapping[int, Mapping[str, float]]:
@@ -59,8 +59,3 @@ def measurements(outputs: Outputs, volume: Volume, name: str) -> Mapping[int, Ma
     columns = [number for number, column in enumerate(found.names) if column not in WORDS]
     label = found.names.index("label")
     return {int(row[label]): {found.names[i]: float(row[i]) for i in columns} for row in found.rows}
-
-
-def file_name(volume: Volume) -> str:
-    """Of the file that an image comes from."""
-    return Path(volume.origin.partition(", ")[0].partition("::")[0]).name
