@@ -8,13 +8,13 @@ import torch
 
 from cytoshift.core.batch import LabelledBatch, LabelledPair, UnlabelledPair
 from cytoshift.core.errors import UserError
+from cytoshift.core.lazy_array import LazyArray
 from cytoshift.core.normalise import Normalisation
 from cytoshift.core.voxel import Voxel
 from cytoshift.data import volumes
 from cytoshift.data.augment import Augment
 from cytoshift.data.corrupt import LAPTOP, LAPTOP_2D, PAPER, Corrupt
 from cytoshift.data.labelled import ImagePairs, LabelledImages, LabelledPairs, crop_reflected
-from cytoshift.data.lazy import LazyArray
 from cytoshift.data.resample import ResampledAxis, image_at, resample, resample_labels
 from cytoshift.data.streams import Batches
 from cytoshift.data.volumes import Volume

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cytoshift.core.errors import UserError
+from cytoshift.core.lazy_array import complete_index
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.lazy import SpatialView, StackedArray, complete_index
+from cytoshift.data.lazy import SpatialView, StackedArray
 from cytoshift.data.volumes import ImageSource, image_source, open_labels, open_volumes
 
 STACK = {"axes": "zyx", "voxel": "2,1,1", "unit": "px"}

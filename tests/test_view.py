@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from cytoshift.core.errors import UserError
+from cytoshift.core.lazy_array import LazyArray
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.channel_tiff import write_stack
-from cytoshift.data.lazy import LazyArray
 from cytoshift.data.levels import (
     CoarseLevel,
     PyramidVolume,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import UserError
+from .lazy_array import LazyArray
 from .provenance import SayOnce
 
 SAMPLED = 1_000_000  # voxels that tell the median
@@ -48,7 +49,7 @@ def known_values(values: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 @dataclass(frozen=True, eq=False)
-class FilledImage:
+class FilledImage(LazyArray):
     """An image (*S) of floats that shows `level` in place of NaN, still read when it is sliced."""
 
     image: Any
@@ -59,15 +60,7 @@ class FilledImage:
         return tuple(self.image.shape)
 
     @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape))
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> np.dtype:
         kind: np.dtype[Any] = self.image.dtype
         return kind
 
@@ -75,14 +68,9 @@ class FilledImage:
     def chunks(self) -> tuple[int, ...] | None:
         return getattr(self.image, "chunks", None)
 
-    def __getitem__(self, region: Any) -> NDArray[np.generic]:
+    def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         raw = np.asarray(self.image[region])
-        missing = np.isnan(raw)
-        return np.where(missing, raw.dtype.type(self.level), raw) if missing.any() else raw
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        whole = self[...]
-        return whole if dtype is None else whole.astype(dtype, copy=False)
+        return np.where(np.isnan(raw), raw.dtype.type(self.level), raw)
 
 
 def fill_by_median(image: Any) -> Any:

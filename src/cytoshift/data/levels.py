@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
+from ..core.lazy_array import LazyArray
 from .channel_axis import split_channels
-from .lazy import LazyArray, StackedArray
+from .lazy import StackedArray
 from .pyramid import plan_levels
 from .volumes import ImageSource, Volume, open_source
 

@@ -26,8 +26,8 @@ from numpy.typing import DTypeLike, NDArray
 from ..core.atomic import atomic_path, clean_up_one, discard, refuse_other_kind, swap
 from ..core.blocks import Slices
 from ..core.errors import UserError
+from ..core.lazy_array import LazyArray, complete_index
 from ..core.voxel import Voxel
-from .lazy import LazyArray, complete_index
 from .multiscale import (
     Ngff,
     chunks_of,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
+from ..core.lazy_array import LazyArray
 from ..core.provenance import SayOnce
 from ..core.settings import parse
 from ..core.voxel import PIXEL, Voxel
@@ -22,7 +23,7 @@ from .find import FoundFiles, find_files, natural_key, refuse_name, set_name, un
 from .formats import pictures
 from .image_source import ImageSource as ImageSource
 from .image_source import image_source as image_source
-from .lazy import LazyArray, RegionArray, SpatialView, StackedArray, refuse_pieces
+from .lazy import RegionArray, SpatialView, StackedArray, refuse_pieces
 from .picture import Picture
 
 MASKS = ("_mask", "_masks", "_label", "_labels", "_seg", "_cp_masks")  # how labels beside their images are called

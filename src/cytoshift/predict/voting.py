@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..core.blocks import Slices
 from ..core.errors import UserError
+from ..core.lazy_array import LazyArray
 from ..data.copy import Run, copy_array
-from ..data.lazy import LazyArray
 from ..data.store import LabelStore
 from ..data.volumes import Volume
 from ..data.write import write_labels

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.lazy_array import LazyArray
 from ..core.text import unescape_cell
-from ..data.lazy import LazyArray
 
 MOST = 1_000_000  # objects whose properties a browser is given
 SURE = "confidence"
