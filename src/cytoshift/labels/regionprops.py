@@ -281,7 +281,7 @@ def background_around(
     depth, height, width = stack.shape
     place, owners, found = np.empty(FIRST_CAPACITY, np.int64), np.empty(FIRST_CAPACITY, np.int32), 0
     owner, when = np.empty((height, width), np.int32), np.empty((height, width), np.uint8)
-    now, after = np.empty(height * width, np.int64), np.empty(height * width, np.int64)
+    now, after = np.empty(FIRST_CAPACITY, np.int64), np.empty(FIRST_CAPACITY, np.int64)
     for z in range(depth):
         filled = 0
         for y in range(height):
@@ -291,6 +291,8 @@ def background_around(
                     (y > 0 and stack[z, y - 1, x] == 0) or (y + 1 < height and stack[z, y + 1, x] == 0)
                     or (x > 0 and stack[z, y, x - 1] == 0) or (x + 1 < width and stack[z, y, x + 1] == 0)
                 ):  # fmt: skip
+                    if filled == now.size:
+                        now = np.concatenate((now, np.empty(filled, np.int64)))
                     now[filled] = y * width + x
                     filled += 1
         for step in range(1, farthest + 1):
@@ -306,6 +308,8 @@ def background_around(
                         continue
                     if owner[j, i] == 0:
                         owner[j, i], when[j, i] = mine, step
+                        if reached == after.size:
+                            after = np.concatenate((after, np.empty(reached, np.int64)))
                         after[reached] = j * width + i
                         reached += 1
                     elif when[j, i] == step and owner[j, i] != mine:
