@@ -59,16 +59,13 @@ def vote_with_cysgan(out: Path) -> Path:
     from . import vote
 
     voted = out / "voted"
-    voters = [str(path) for path in sorted((out / "first" / "voters").iterdir()) if path.is_dir()]
-    # The network looks for objects of three sizes and has one voice.
-    shares = [1 if Path(path).name.startswith("network") else place for place, path in enumerate(voters, 2)]
-    groups = ",".join(map(str, [*shares, len(voters) + 2]))
+    each = [str(path) for path in sorted((out / "first" / "voters").iterdir()) if path.is_dir()]
+    each.append(str(out / "pred-cysgan"))
     again = voted.exists()
-    each = [*voters, str(out / "pred-cysgan")]
     stage(
         "a vote on all of them",
-        ["vote", *each, "-o", voted, "--groups", groups, *["--overwrite"] * again],
-        lambda: vote.vote(each, voted, groups=groups, overwrite=again),
+        ["vote", *each, "-o", voted, *["--overwrite"] * again],
+        lambda: vote.vote(each, voted, overwrite=again),
     )
     return voted
 
