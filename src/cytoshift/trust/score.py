@@ -32,7 +32,7 @@ AGAINST = {
     "solidity": "objects are more ragged than those learnt from, or grown together",
     "cover": "objects cover another share of the field than where it was learnt",
     "contrast": "objects hardly stand out from what lies around them",
-    "voted": "other ways to label the images find other objects",
+    "voted": "other ways to label the images, which look for nuclei, find other objects",
     "explained": "much that is bright in the image is in no object, or the other way round",
 }
 MIDDLE = (10, 90)  # percentages of the residuals that the interval leaves out on either side
