@@ -75,9 +75,8 @@ def judge(cell: Path, pairs: dict) -> tuple[Results, Results]:
     curve = calibration("given")
     with (run / "labels" / "report" / "objects.csv").open() as file:
         rows = list(csv.DictReader(file))
-    key = "id" if "id" in rows[0] else "label"
     for name, truth in pairs.items():
-        sure = {int(row[key]): float(row["confidence"]) for row in rows if row["image"] == name}
+        sure = {int(row["label"]): float(row["confidence"]) for row in rows if row["image"] == name}
         elected.add(truth, read(run / "labels" / f"{name}.tif"), sure, expected[name])
         found = [read(folder / f"{name}.tif") for folder in sorted((run / "voters").iterdir())]
         for mine in found:
