@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .api import Segmenter as Segmenter
-    from .api import evaluate as evaluate
     from .api import fit as fit
     from .api import load as load
     from .api import recipe as recipe
     from .api import segment as segment
     from .api import train as train
-    from .api import trust as trust
+    from .api_judge import evaluate as evaluate
+    from .api_judge import trust as trust
     from .api_run import run as run
     from .core.errors import UserError as UserError
     from .core.voxel import Voxel as Voxel
@@ -36,9 +36,9 @@ __version__ = "0.1.0"
 HOMES = {
     "ImageSource": "data.volumes", "Run": "train.run_settings", "Segmenter": "api", "UserError": "core.errors",
     "Volume": "data.volumes", "Voxel": "core.voxel", "bcd_watershed": "represent.bcd", "estimate": "measure.estimate",
-    "evaluate": "api", "fit": "api", "load": "api", "open_labels": "data.volumes", "open_volumes": "data.volumes",
-    "phantom": "synth.phantoms", "recipe": "api", "run": "api_run", "segment": "api", "train": "api", "trust": "api",
-    "write_image": "data.write", "write_labels": "data.write",
+    "evaluate": "api_judge", "fit": "api", "load": "api", "open_labels": "data.volumes", "open_volumes": "data.volumes",
+    "phantom": "synth.phantoms", "recipe": "api", "run": "api_run", "segment": "api", "train": "api",
+    "trust": "api_judge", "write_image": "data.write", "write_labels": "data.write",
 }  # fmt: skip
 
 __all__ = ["__version__", *HOMES]
