@@ -221,17 +221,17 @@ def test_a_stage_is_not_done_twice(first, images, monkeypatch, tmp_path):
 
 def test_a_network_learns_from_the_vote_and_votes_too(images, tmp_path):
     from cytoshift.data.volumes import ImageSource, open_volumes
-    from cytoshift.ensemble import open_ensemble
+    from cytoshift.ensemble import Wishes, open_ensemble
     from cytoshift.predict.blockwise.engine import Serial
 
     source = ImageSource(paths=str(images))
-    made = open_ensemble(tmp_path / "out", open_volumes(source), source, "nuclei-2d", steps=2)
+    made = open_ensemble(tmp_path / "out", open_volumes(source), source, "nuclei-2d", Wishes(steps=2))
     made.claim(overwrite=False)
     made.label_at_once(Serial())
     found = made.improve(Serial())
     assert found.stage == "final" and found.voters[-1] == "trained"
     assert (tmp_path / "out" / "voters" / "trained" / "1.tif").exists() and made.trained_model.exists()
-    again = open_ensemble(tmp_path / "out", open_volumes(source), source, "nuclei-2d", steps=2)
+    again = open_ensemble(tmp_path / "out", open_volumes(source), source, "nuclei-2d", Wishes(steps=2))
     again.claim(overwrite=False)
     assert again.improve(Serial()).f1 == found.f1
 

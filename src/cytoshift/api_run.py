@@ -15,7 +15,7 @@ from .core.progress import follow_progress
 from .core.voxel import Voxel
 from .data.input_files import refuse_inputs
 from .data.volumes import ImageSource, open_labels, open_volumes
-from .ensemble import open_ensemble
+from .ensemble import Wishes, open_ensemble
 from .ensemble.large import is_large
 from .model.shipped import nuclei_model
 from .predict.blockwise.engine import engine
@@ -135,7 +135,8 @@ def run(
         )
     name = str(wishes.pop("model", nuclei_model(len(volumes[0].axes))))
     others = [ImageSource(paths=str(one)) for one in voters]
-    ensemble = open_ensemble(out, volumes, source, name, budget=budget, given=others, **wishes)  # type: ignore[arg-type]
+    asked = Wishes(budget=budget, given=others, **wishes)  # type: ignore[arg-type]
+    ensemble = open_ensemble(out, volumes, source, name, asked)
     refuse_inputs(ensemble.written_paths(), [source], labels=others, filled=[out])
     with lock_outputs(out), engine(None, 1) as each, follow_progress(progress) as told:
         step = (lambda *_: None) if told is None else lambda what, done: told(what, done, 1.0)

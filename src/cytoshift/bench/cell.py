@@ -34,7 +34,7 @@ from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
 from ..data.channel_axis import split_channels
 from ..data.volumes import Volume, open_volumes
-from ..ensemble import open_ensemble
+from ..ensemble import Wishes, open_ensemble
 from ..measure.shapes import ObjectShapes, shapes
 from ..model import Segmenter, fingerprint
 from ..model.shipped import JSON, model_folder, nuclei_model
@@ -237,8 +237,8 @@ def run_without_labels(contender: RunWithoutLabels, here: Material, folder: Path
 def label_by_run(contender: RunWithoutLabels, here: Material, folder: Path) -> dict[str, FoundObjects]:
     """What a run finds in each image, by name."""
     images, name = [pair.image for pair in here.pairs], nuclei_model(len(here.pairs[0].image.axes))
-    polarity = here.dataset.polarity
-    ensemble = open_ensemble(folder, images, here.images, name, polarity=polarity, steps=contender.steps)
+    wishes = Wishes(polarity=here.dataset.polarity, steps=contender.steps)
+    ensemble = open_ensemble(folder, images, here.images, name, wishes)
     with engine(None, 1) as each:
         ensemble.claim(overwrite=False)
         found = ensemble.run(each)

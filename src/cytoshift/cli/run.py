@@ -2,6 +2,7 @@
 
 import shlex
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..data.volumes import ImageSource, Volume
-    from ..ensemble import Ensemble, StageResult, Told
+    from ..ensemble import Ensemble, StageResult, Told, Wishes
 
 SAMPLE = "sample"  # in OUT: boxes of images that do not fit into memory, and what is found in them
 Command = list[str | Path]
@@ -73,16 +74,17 @@ def run(
     from ..core.lock import lock_outputs
     from ..core.signals import explain_stop
     from ..data.volumes import ImageSource, image_source, open_volumes
+    from ..ensemble import Wishes
     from ..ensemble.large import is_large
     from ..predict.also import parse_also
     from ..predict.blockwise.engine import engine
 
     source = image_source(list(images), axes, channel, level, voxel, unit, frames, skip_bad)
     others, formats = [ImageSource(paths=one) for one in voter or []], parse_also(also or ())
-    wishes = {
-        "diameter": diameter, "polarity": polarity, "budget": seconds_of(budget), "seed": seed,
-        "device": str(inputs.choose_device(device)), "given": others, "also": formats,
-    }  # fmt: skip
+    wishes = Wishes(
+        diameter=diameter, polarity=polarity, budget=seconds_of(budget), seed=seed, given=others, also=formats,
+        device=str(inputs.choose_device(device)),
+    )  # fmt: skip
     refuse_places(out, source, others)
     volumes = open_volumes(source)
     large = is_large(volumes)
@@ -122,7 +124,7 @@ def refuse_places(out: Path, source: "ImageSource", labels: "list[ImageSource]")
 
 def open_for(
     volumes: "list[Volume]", source: "ImageSource", out: Path, large: bool, model: str | None, overwrite: bool,
-    wishes: dict[str, Any],
+    wishes: "Wishes",
 ) -> "Ensemble":  # fmt: skip
     """The ensemble of the images; of boxes of them where they are large.
 
@@ -135,14 +137,14 @@ def open_for(
     from ..model.shipped import nuclei_model
 
     name = model or nuclei_model(len(volumes[0].axes))
-    ensemble = open_ensemble(out, volumes, source, name, **wishes)
+    ensemble = open_ensemble(out, volumes, source, name, wishes)
     if not large:
         return ensemble
     refuse_other_contents(out / SAMPLE, ("images/cytoshift.json",))
     refuse_other_contents(out / "labels", ("report/request.json",))
     paths = write_boxes(volumes, out / SAMPLE / "images", overwrite)
     boxes = ImageSource(paths=[str(path) for path in paths])
-    return open_ensemble(out / SAMPLE, open_volumes(boxes), boxes, name, **(wishes | {"also": ()}))
+    return open_ensemble(out / SAMPLE, open_volumes(boxes), boxes, name, replace(wishes, also=()))
 
 
 def show(ensemble: "Ensemble", found: "StageResult") -> tuple[str, dict[str, Any], list[Command]]:

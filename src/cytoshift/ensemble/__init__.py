@@ -5,7 +5,7 @@ score    from votes to the probability that an object is right, and to the F1 th
 stages   a first result in about a minute, then a network that learns from the vote on these images
 """
 
-from .ensemble import Ensemble, Request, StageResult, Told, open_ensemble
+from .ensemble import Ensemble, Request, StageResult, Told, Wishes, open_ensemble
 from .expected_f1 import Calibration, calibration
 from .voters import ClassicalVoter, GivenVoter, Measurements, NetworkVoter, Voter, voters
 
@@ -20,6 +20,7 @@ __all__ = [
     "StageResult",
     "Told",
     "Voter",
+    "Wishes",
     "calibration",
     "open_ensemble",
     "voters",

@@ -79,6 +79,21 @@ class Request(Settings):
         return self.model_dump(mode="json", exclude={"budget", "steps", "seed"})
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """What a user may ask for; see `Request`. given: labels of the images that vote, too. also: other formats that the
+    labels are written in. device: where networks run."""
+
+    diameter: float | None = None
+    polarity: str = "auto"
+    budget: float | None = None
+    steps: int | None = None
+    seed: int = 0
+    given: Sequence[ImageSource] = ()
+    also: Sequence[str] = ()
+    device: str = "cpu"
+
+
 class Decisions(Settings):
     """run.json. images: where each image comes from. stages: finished ones, with what they found. complete: all stages
     of the request are finished."""
@@ -367,22 +382,22 @@ def round_down(number: float) -> int:
 
 
 def open_ensemble(
-    out: Path, volumes: Sequence[Volume], source: ImageSource, model: str | Path, diameter: float | None = None,
-    polarity: str = "auto", budget: float | None = None, seed: int = 0, device: str = "cpu", steps: int | None = None,
-    given: Sequence[ImageSource] = (), also: Sequence[str] = (),
-) -> Ensemble:  # fmt: skip
-    """An ensemble of a model by its name. given: labels of the images that vote, too.
+    out: Path, volumes: Sequence[Volume], source: ImageSource, model: str | Path, wishes: Wishes | None = None
+) -> Ensemble:
+    """An ensemble of a model by its name.
 
     Raises UserError where the model is for one size only or does not fit the images, and where an image has no given
     labels.
     """
-    network = Segmenter.load(model_folder(model), device)
+    wishes = wishes or Wishes()
+    network = Segmenter.load(model_folder(model), wishes.device)
     if network.diameter is None:
         raise UserError(f"{model} was trained for one size of objects; pass a model of the package, as nuclei-2d")
     refuse_others(network, volumes)
-    others = [GivenVoter.read(f"given-{number}", one, volumes) for number, one in enumerate(given, 1)]
+    others = [GivenVoter.read(f"given-{number}", one, volumes) for number, one in enumerate(wishes.given, 1)]
     request = Request(
-        model=fingerprint(model), diameter=diameter, polarity=polarity, budget=budget, steps=steps, seed=seed,
+        model=fingerprint(model), diameter=wishes.diameter, polarity=wishes.polarity, budget=wishes.budget,
+        steps=wishes.steps, seed=wishes.seed,
         given={f"labels of {name} by {one.name}": digest for one in others for name, digest in one.content.items()},
     )  # fmt: skip
-    return Ensemble(out, volumes, source, network, str(model), request, given=others, also=also)
+    return Ensemble(out, volumes, source, network, str(model), request, given=others, also=wishes.also)
