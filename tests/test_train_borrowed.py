@@ -14,6 +14,7 @@ from cytoshift.configure.recipe import overlay_settings, survey_images
 from cytoshift.configure.source_labels import (
     add_source_notes,
     adopt_source_sizes,
+    assume_same_size,
     learns_from_source,
     settings_from_source,
     survey_source,
@@ -250,3 +251,34 @@ def test_volumes_that_are_far_apart_get_a_stronger_game(volumes, known):
     assert source.alone < 0.6 and not flat.source.match_levels and flat.options["adversarial"] == 1
     assert across(flat) == pytest.approx(10, rel=0.02) and max(flat.patch) <= 64
     assert 10 < across(alike) < 32 and alike.options["adversarial"] == 0.2
+
+
+def test_patches_are_repainted_where_modalities_are_far_apart_and_the_target_was_measured(volumes, known):
+    for survey, source in (volumes, known):
+        repainted = lambda pair=(survey, source), **way: settings_from_source(*pair, **way).source.appearance.repaint
+        assert repainted() == repainted(method="supervised") == 1
+        assert repainted(represent="semantic") == 0 and repainted(preset="paper") == 0
+        assert settings_from_source(survey, replace(source, alone=0.9)).source.appearance.is_plain
+        same = assume_same_size(survey.source, source)
+        assert settings_from_source(same, source).source.appearance.is_plain
+
+
+def test_a_training_with_source_labels_begins_from_a_model(known, tmp_path):
+    survey, source = known
+    run = settings_from_source(survey, source, method="cysgan", start="nuclei-2d")
+    assert run.start == "nuclei-2d" and "widths" not in run.options and run.train.lr == 3e-4
+    short = run.model_copy(update={"train": run.train.model_copy(update={"steps": 2})})
+    model = Segmenter.load(fit(short, tmp_path / "run", quiet=True))
+    assert model.spec.widths == (24, 48, 96, 192)
+    with pytest.raises(UserError, match="'cyclegan-xy' begins from no model; leave `start` out, or take cysgan"):
+        settings_from_source(survey, source, method="cyclegan-xy", start="nuclei-2d")
+
+
+def test_repainting_several_classes_is_refused(known, tmp_path):
+    survey, source = known
+    plain = settings_from_source(survey, source, method="supervised").model_dump(mode="json")
+    both = {"kind": "classes", "classes": {"one": {"kind": "semantic"}, "two": {"kind": "semantic"}}}
+    given = plain["source"] | {"labels": {"one": plain["source"]["labels"], "two": plain["source"]["labels"]}}
+    run = parse(Run, plain | {"represent": both, "source": given, "tune": False}, "a test")
+    with pytest.raises(UserError, match="paints objects of one class in one channel, but these have several"):
+        fit(run, tmp_path / "run", quiet=True)

@@ -25,7 +25,7 @@ SHOWN = 3  # rows of the overview
 SIZE = 256  # pixels of its pictures
 
 
-STEPS = {"adgan": 650, "cysgan": 1000}  # of training; the learning rate falls to their end
+STEPS = {"adgan": 650, "cysgan": 150}  # of training; the learning rate falls to their end
 
 
 def demo(
@@ -33,7 +33,7 @@ def demo(
         str, typer.Argument(help="adgan: without labels; cysgan: with labels of another modality.")
     ] = "adgan",
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Output folder; default: demo[-METHOD].")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: 650, cysgan 1000.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps; default: 650, cysgan 150.")] = None,
 ) -> None:
     """Make images, train without their labels, segment them, and compare with the truth: a picture and a table.
 

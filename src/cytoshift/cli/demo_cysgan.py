@@ -12,7 +12,8 @@ PAIR = "em-to-expansion-2d"
 IMAGES = 8  # on each side
 SHOWN = 3  # rows of the overview
 SIZE = 256  # pixels of its pictures
-LOWER = 0.4  # the network without adaptation gets this part of the steps; it has that much less to learn
+START = "nuclei-2d"  # both networks begin from the generalist of the package
+PLAIN = "source.appearance.repaint=0"  # not adapted: it sees the source as it is
 WAYS = {"cysgan": "CySGAN", "supervised": "the same network, not adapted"}
 # Ways that learn nothing here, by the folders of `cytoshift run`.
 AT_ONCE = {
@@ -42,7 +43,7 @@ def demo_cysgan(out: Path, steps: int) -> None:
     )
     scores = {
         "cysgan": way("cysgan", data, out, steps),
-        "supervised": way("supervised", data, out, round(LOWER * steps)),
+        "supervised": way("supervised", data, out, steps, PLAIN),
     }
     voted = vote_with_cysgan(out)
     overview(out, scores)
@@ -79,8 +80,8 @@ def mean_scores(truth: Path, labels: Path) -> dict[str, float]:
     return mean_report([evaluate(one.load(), found[one.name].load()) for one in open_labels(truth)])
 
 
-def way(method: str, data: Path, out: Path, steps: int) -> dict[str, Any]:
-    """From settings to scores; returns what evaluate writes."""
+def way(method: str, data: Path, out: Path, steps: int, *changes: str) -> dict[str, Any]:
+    """From settings to scores, with these changes of the settings; returns what evaluate writes."""
     from . import evaluate, new, segment, train
 
     settings, run, pred, report = (
@@ -89,17 +90,18 @@ def way(method: str, data: Path, out: Path, steps: int) -> dict[str, Any]:
         out / f"pred-{method}",
         out / f"report-{method}.json",
     )
+    changed = [f"train.steps={steps}", *changes]
     source, target = (str(data / "source" / "images"), str(data / "source" / "labels")), data / "target"
     stage(
         f"{WAYS[method]}: settings; size and polarity are measured on both sides",
-        ["new", method, "--source", *source, "--target", target / "images", "-o", settings],
-        lambda: new.new(method, [str(target / "images")], source, settings),
+        ["new", method, "--source", *source, "--target", target / "images", "--start", START, "-o", settings],
+        lambda: new.new(method, [str(target / "images")], source, settings, start=START),
         settings.with_suffix(".png"),
     )
     stage(
         f"training, {steps} steps",
-        ["train", settings, f"train.steps={steps}", "-o", run],
-        lambda: train.train(settings, [f"train.steps={steps}"], out=run),
+        ["train", settings, *changed, "-o", run],
+        lambda: train.train(settings, changed, out=run),
         run / "model" / "model.json",
     )
     again = pred.exists()  # perhaps of another training: made anew in seconds

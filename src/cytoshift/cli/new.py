@@ -53,7 +53,10 @@ Represent = Annotated[
     ),
 ]
 Start = Annotated[
-    str | None, typer.Option(help="selftrain: the model that goes on; by default nuclei-2d or nuclei-3d.")
+    str | None,
+    typer.Option(
+        help="Begin from the weights of a model, as nuclei-2d; with --source. Of selftrain: the model that goes on."
+    ),
 ]
 SourceAxes = Annotated[str | None, inputs.of_source(help="Axes of the source, as --axes.")]
 SourceChannel = Annotated[str | None, inputs.of_source(help="Channel of the source's images, as --channel.")]

@@ -35,7 +35,8 @@ class Requests(Settings):
     represent
         How instances are written as channels. Default: "semantic" of masks that are drawn, "bcd" of labels.
     start
-        Folder or name of the model that goes on, for methods that start from one. Default: that of the package.
+        Folder or name of the model that the training begins from, for methods with source labels of one class.
+        Default: none; of selftrain, that of the package.
     channels
         Several classes, each in a channel of its own: {"golgi": 0, "nuclei": 1}.
     cells
@@ -208,6 +209,10 @@ def refuse_misfits(method: str, target: ImageSource, source: LabelledSource | No
         )
     if source is not None and not source_labels.learns_from_source(method):
         raise UserError(f"method '{method}' learns without labels; leave out `source`, or take {CySGAN.name}")
+    if asked.start is not None and (source is None or asked.channels):
+        raise UserError(
+            f"`start={asked.start}` is for methods with source labels of one class; leave it out, or pass `source`"
+        )
     if asked.polarity not in POLARITIES:
         raise unknown_value("polarity", asked.polarity, POLARITIES)
     if asked.channels is None:
@@ -269,7 +274,9 @@ def configure_source(
     else:
         seen = source_labels.adopt_source_sizes(recipe.survey_images(target, polarity_literal(asked), progress), stock)
         survey = source_labels.add_source_notes(seen, stock, method)
-    run = source_labels.settings_from_source(survey, stock, asked.preset, method=method, represent=represent)
+    run = source_labels.settings_from_source(
+        survey, stock, asked.preset, method=method, represent=represent, start=asked.start
+    )
     notes = [*survey.measured.notes, *stock.doubts]
     words = [f"{survey.sentence()}; {stock.sentence()}", *(f"note: {note}" for note in notes)]
     return RunConfiguration(run, source_labels.to_commented_yaml(run, survey, stock), "\n".join(words))

@@ -24,6 +24,8 @@ from ..core.voxel import Voxel
 from ..labels.ignored import split_ignored
 from ..represent import Representation
 from ..represent.partial import hide_unknown
+from ..synth import repaint
+from .appearance import Appearance, change_appearance
 from .augment import Augment, SamplingGrid, change_gamma, lay_steps, sample_pose, sample_warp
 from .channel_axis import map_channels
 from .corrupt import Corrupt, sample_corruptions, sample_gray
@@ -137,7 +139,7 @@ class LabelledPairs(ImagePairs):
     def __init__(
         self, volumes: list[Volume], labels: list[Volume], normalise: Recipe, working: Voxel,
         patch: tuple[int, ...], seed: int, augment: Augment | None, corrupt: Corrupt | None, represent: Representation,
-        ignore_id: int | None = None,
+        ignore_id: int | None = None, appearance: Appearance | None = None,
     ):  # fmt: skip
         if len(volumes) != len(labels):
             raise UserError(f"there are {len(volumes)} images and {len(labels)} label images; list them in pairs")
@@ -153,7 +155,8 @@ class LabelledPairs(ImagePairs):
                 )
         super().__init__(volumes, normalise, working, patch, seed, augment, corrupt)
         self.labels = load_small(labels)
-        self.represent, self.ignore_id = represent, ignore_id
+        self.represent, self.ignore_id, self.appearance = represent, ignore_id, appearance or Appearance()
+        self.target: Images | None = None  # whose patches lend their intensities
         self.covered: NDArray[np.float64] | None = None  # shares that patches are chosen to be covered by
         self.halo = tuple(math.ceil(n * HALO) for n in patch)
         self.inside: Any = (..., *(slice(h, -h) for h in self.halo))  # of the halo
@@ -163,6 +166,7 @@ class LabelledPairs(ImagePairs):
         rng = stream(self.seed, "pairs", index, "window")
         which, corner, labels = self.place(grid, rng) if self.covered is None else self.choose_by_cover(grid, rng)
         image = self.look(which, corner, grid.without_halo(self.halo))
+        image = self.show(image, labels, stream(self.seed, "pairs", index, "appearance"))
         pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
         corrupted, clean = self.pair(pose(image), index)
         known, ignored = self.split(pose(labels))
@@ -170,6 +174,24 @@ class LabelledPairs(ImagePairs):
         if ignored is not None:
             target = hide_unknown(target, ignored[self.inside], self.represent)
         return corrupted, np.ascontiguousarray(target), clean
+
+    def show(self, image: Image, labels: NDArray, rng: np.random.Generator) -> Image:
+        """The patch with other intensities, by the chances of `appearance`; labels with the halo."""
+        law, lender = self.appearance, self.target
+        if law.is_plain:
+            return image
+        if (painted := self.repaint(labels, rng)) is not None:
+            image = painted[self.inside]
+        look = None if lender is None else lender.window
+        change = lambda one: change_appearance(law, one, rng, look)
+        return map_channels(change, image, len(self.patch))
+
+    def repaint(self, labels: NDArray, rng: np.random.Generator) -> Image | None:
+        """A synthetic image of these labels, as often as `appearance` says; else None."""
+        law = self.appearance
+        if rng.random() >= law.repaint:
+            return None
+        return repaint(self.split(labels)[0], self.working, rng, law.dark)
 
     def split(self, labels: NDArray) -> tuple[NDArray, NDArray[np.bool_] | None]:
         """Labels without ignored voxels, and these."""

@@ -9,6 +9,7 @@ from .phantoms import PHANTOMS, Phantom, phantom
 from .presets import PAIR_PRIORS, PRIORS, RESIZE
 from .prior import Count, Eccentricity, Elastic, Fibres, Groups, Lognormal, Prior, SemiMajor
 from .random_pairs import Randomised, draw_pair
+from .repainting import repaint
 from .stacks import STACKS, Stack, stack
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "pair",
     "phantom",
     "render",
+    "repaint",
     "stack",
 ]

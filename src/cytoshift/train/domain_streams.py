@@ -110,6 +110,10 @@ def labelled_stream(run: Run, kind: type[LabelledPairs], volumes: list[Volume], 
     found, _ = split_source(run)
     if source.match_levels and found[0][0].channels > 1:
         raise UserError("source.match_levels matches images of one channel, but these have several; set it to false")
+    if source.appearance.repaint and (found[0][0].channels > 1 or run.represent.names):
+        raise UserError(
+            "source.appearance.repaint paints objects of one class in one channel, but these have several; set it to 0"
+        )
     made = stream_of_pairs(run, found, kind, volumes, working)
     if source.match_foreground:
         made.covered = foreground_shares(image_stream(run, volumes, working))
@@ -136,9 +140,12 @@ def stream_of_pairs(
     made = kind(
         fit_sides(photographs, working_there, source.sides), truths, source.normalise, working_there, run.patch,
         integer(run.seed, "source"), source.augment, source.corrupt, run.represent, source.ignore_id,
+        source.appearance,
     )  # fmt: skip
     if source.match_levels:
         match_source_levels(made, image_stream(run, volumes, working))
+    if source.appearance.needs_target:
+        made.target = image_stream(run, volumes, working)
     return made
 
 

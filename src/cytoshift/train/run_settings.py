@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from ..core.normalise import Normalisation, Recipe, is_dataset_wide
 from ..core.settings import Settings
+from ..data.appearance import Appearance
 from ..data.augment import Augment
 from ..data.corrupt import Corrupt
 from ..data.volumes import ImageSource
@@ -61,11 +62,12 @@ class Source(Settings):
     what of it, in its own unit, becomes one voxel the networks work at (None: its own voxel), so that its objects come
     out as large as those of `data`. sides: as in `data`. normalise: `invert` where one side has dark objects, the other
     bright ones; of several channels as in `data`. match_foreground: patches are chosen to have as much foreground as
-    those of `data`. match_levels: intensities of the source become those of `data`. mask_above: labels are a mask,
-    objects are its connected components above this value. fraction: of the labelled images that the training uses, the
-    same images for every seed (data.label_pairs.take_portion). held_out: fraction of these that the training does not
-    see; `train.select` chooses a snapshot by them. ignore_id: voxels of the labels with this number are neither an
-    object nor background; nothing is learnt from them, and nothing is scored there.
+    those of `data`. match_levels: intensities of the source become those of `data`. appearance: chances that a patch is
+    shown with other intensities (data.appearance). mask_above: labels are a mask, objects are its connected components
+    above this value. fraction: of the labelled images that the training uses, the same images for every seed
+    (data.label_pairs.take_portion). held_out: fraction of these that the training does not see; `train.select` chooses
+    a snapshot by them. ignore_id: voxels of the labels with this number are neither an object nor background; nothing
+    is learnt from them, and nothing is scored there.
     """
 
     renamed: ClassVar[dict[str, str]] = {
@@ -81,6 +83,7 @@ class Source(Settings):
     corrupt: Corrupt = Corrupt()
     match_foreground: bool = False
     match_levels: bool = False
+    appearance: Appearance = Appearance()
     mask_above: float | None = None
     ignore_id: int | None = Field(None, ge=1, lt=2**32)
     fraction: float = Field(1.0, gt=0, le=1)

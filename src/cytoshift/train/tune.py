@@ -1,8 +1,8 @@
 """After a training with source labels: the thresholds of the decoder, tuned on the labelled source.
 
 The network sees the source as it will see the target (Method.source_domain_network): with CySGAN, translated into the
-look of the target. The truth of the target is never read. The representation says which thresholds are tuned, and
-between which values (`tunable_thresholds`).
+look of the target; where patches of the source are repainted, so are these. The truth of the target is never read.
+The representation says which thresholds are tuned, and between which values (`tunable_thresholds`).
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from ..core.rng import stream
 from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..data.drawn import DrawnImages
@@ -104,7 +105,9 @@ def crop_middle(source: LabelledPairs, which: int, voxels: float) -> Drawn:
     place = tuple(slice((n - s) // 2, (n - s) // 2 + s) for n, s in zip(array.shape, sizes))
     shape = working_shape(tuple(sizes), own, source.working)
     image = resample(source.scales[which](np.asarray(array[place])), shape)
-    return image, resample_labels(np.asarray(source.labels[which][place]), shape)
+    labels = resample_labels(np.asarray(source.labels[which][place]), shape)
+    painted = source.repaint(labels, stream(source.seed, "tune", which))
+    return (image if painted is None else painted), labels
 
 
 def known_overlap(truth: NDArray[np.generic], found: NDArray[np.generic], ignore_id: int | None) -> Overlap:
