@@ -314,3 +314,85 @@ def test_a_table_goes_to_parquet(tmp_path):
     for words, said in (("other.csv", "not a table that"), ("none.csv", "is written of one table")):
         with pytest.raises(UserError, match=said):
             run(tmp_path / words, "-o", tmp_path / "o.parquet")
+
+
+def image_file(path, labels, voxel, axes):
+    """An image of the same grid, which outlines were drawn on."""
+    from cytoshift.data.write import write_image
+
+    write_image(path, (labels.astype(np.float32) * 3 + 1).astype(np.float32), voxel, axes)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["zip", "geojson"])
+def test_outlines_come_back_as_the_labels_that_they_were(tmp_path, ending):
+    flat = difficult()
+    deep = np.stack([difficult(), np.zeros_like(flat), difficult(7)])
+    for name, labels, voxel, axes in (("flat", flat, FLAT, "yx"), ("deep", deep, DEEP, "zyx")):
+        image = image_file(tmp_path / f"{name}.image.tif", labels, voxel, axes)
+        write_labels(tmp_path / f"{name}.tif", labels, voxel, axes)
+        run(tmp_path / f"{name}.tif", "-o", tmp_path / f"{name}.{ending}")
+        run(tmp_path / f"{name}.{ending}", "--like", image, "-o", tmp_path / f"{name}.back.tif")
+        (back,) = open_labels(str(tmp_path / f"{name}.back.tif"))
+        assert back.voxel == voxel and back.axes == axes
+        np.testing.assert_array_equal(back.load(), labels)
+
+
+def test_frames_come_back(tmp_path):
+    film = np.stack([difficult(), difficult(3), difficult(9)])
+    tifffile.imwrite(tmp_path / "film.tif", film, photometric="minisblack", metadata={"axes": "TYX"})
+    run(tmp_path / "film.tif", "-o", tmp_path / "film.zip")
+    run(tmp_path / "film.zip", "--like", tmp_path / "film.tif", "-o", tmp_path / "back.tif")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "back.tif"), film)
+
+
+def test_what_a_person_draws_in_fiji_becomes_objects(tmp_path):
+    """An oval, a rectangle, a polygon with parts of pixels and a point, named by ImageJ after their places."""
+    image = image_file(tmp_path / "a.tif", np.zeros((60, 80)), FLAT, "yx")
+    oval = roifile.ImagejRoi(left=10, top=10, right=30, bottom=26, name="0018-0020")
+    oval.roitype = roifile.ROI_TYPE.OVAL
+    box = roifile.ImagejRoi(left=40, top=5, right=50, bottom=15, name="0010-0020")
+    box.roitype = roifile.ROI_TYPE.RECT
+    poly = roifile.ImagejRoi.frompoints([[60.2, 40.2], [70.2, 40.2], [70.2, 50.2], [60.2, 50.2]], name="7")
+    point = roifile.ImagejRoi.frompoints([[5, 5]], name="9")
+    point.roitype = roifile.ROI_TYPE.POINT
+    roifile.roiwrite(tmp_path / "a.zip", [oval, box, poly, point])
+    run(tmp_path / "a.zip", "--like", image, "-o", tmp_path / "labels.tif")
+    found = tifffile.imread(tmp_path / "labels.tif")
+    assert sorted(np.unique(found)) == [0, 7, 8, 9] and (found[5:15, 40:50] == 9).all()
+    assert (found == 9).sum() == 100 and abs((found == 8).sum() - np.pi * 10 * 8) < 12 and (found == 7).sum() == 100
+
+
+@pytest.mark.parametrize(
+    "name, content, words, sentence",
+    [
+        ("a.geojson", "{}", (), "has outlines but no size; pass --like"),
+        ("a.geojson", "not json", ("--like", "image.tif"), "outlines of .* cannot be read"),
+        ("a.geojson", '{"features": []}', ("--like", "image.tif"), "has no outline with an area"),
+        ("a.zip", "no zip", ("--like", "image.tif"), "outlines of .* cannot be read"),
+        ("a.geojson", json.dumps({"geometry": {"type": "Polygon", "coordinates": [[[900, 900], [910, 900], [910, 910],
+         [900, 900]]]}}), ("--like", "image.tif"), "lies outside of image, which is 60 x 40 pixels"),
+        ("a.geojson", json.dumps({"geometry": {"type": "Polygon", "coordinates": [[[1, 1], [9, 1], [9, 9], [1, 1]]],
+         "plane": {"z": 4, "t": 0}}}), ("--like", "image.tif"), "lies in slice 5 of frame 1, but image has 1 and 1"),
+    ],
+)  # fmt: skip
+def test_outlines_that_cannot_be_read_are_a_sentence(tmp_path, monkeypatch, name, content, words, sentence):
+    monkeypatch.chdir(tmp_path)
+    image_file(tmp_path / "image.tif", np.zeros((40, 60)), FLAT, "yx")
+    (tmp_path / name).write_text(content)
+    result = CliRunner().invoke(app, ["convert", name, *words, "-o", "out.tif"])
+    assert result.exit_code != 0 and not (tmp_path / "out.tif").exists()
+    with pytest.raises(UserError, match=sentence):
+        raise result.exception
+
+
+def test_outlines_of_a_folder_find_their_images(tmp_path):
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        labels = difficult(number)
+        image_file(tmp_path / "images" / f"im{number}.tif", labels, FLAT, "yx")
+        write_labels(tmp_path / "labels" / f"im{number}.tif", labels, FLAT, "yx")
+    run(tmp_path / "labels", "-o", tmp_path / "rois", "--to", "rois")
+    run(tmp_path / "rois", "--like", tmp_path / "images", "-o", tmp_path / "back", "--to", "tif")
+    for number in range(3):
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / "back" / f"im{number}.tif"), difficult(number))

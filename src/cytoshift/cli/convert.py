@@ -36,6 +36,12 @@ def convert(
     mask_above: Annotated[
         float | None, typer.Option(help="Labels are masks: connected parts above this value are objects.")
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            "--like", help="Image that outlines (ROIs, GeoJSON) were drawn on: file or folder, paired by name."
+        ),
+    ] = None,
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
     voxel: inputs.VoxelSize = None,
@@ -55,6 +61,8 @@ def convert(
     Challenge (a folder, --to ctc), TIFF or OME-Zarr. Of several label images each gets a file named after it. The
     frames of one file stay together.
 
+    Outlines drawn or corrected in Fiji or QuPath become labels again: rois.zip --like image.tif -o labels.tif.
+
     A table of objects goes to Parquet: OUT/report/objects.csv -o objects.parquet.
 
     Without --labels, OME-Zarr is of an image: with its axes, its calibration and a pyramid. Labels may go into an
@@ -70,12 +78,12 @@ def convert(
     paths, out = (paths[:-1], paths[-1]) if out is None else (paths, out)
     if Path(out).suffix.lower() == ".parquet":
         convert_table(paths, out, overwrite, as_json)
-    elif to is None and mask_above is None and ".zarr" in out.lower():
+    elif to is None and mask_above is None and like is None and ".zarr" in out.lower():
         copy_image(
             paths, out, (axes, channel, voxel, unit, frames), labels, memory, workers, ngff, overwrite, quiet, as_json
         )
     else:
-        request = Request(paths, out, to, kind, mask_above)
+        request = Request(paths, out, to, kind, mask_above, like)
         convert_labels(request, (axes, channel, voxel, unit, frames), ngff, overwrite, quiet, as_json)
 
 

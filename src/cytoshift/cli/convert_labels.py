@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ..data.exchange import LabelSeries
     from ..data.frames import Series
-    from ..data.volumes import Volume
+    from ..data.volumes import ImageSource, Volume
 
 Said = tuple[str | None, str | None, str | None, str | None, str | None]  # axes, channel, voxel, unit, frames
 
@@ -20,13 +20,15 @@ Said = tuple[str | None, str | None, str | None, str | None, str | None]  # axes
 @dataclass(frozen=True)
 class Request:
     """paths: label images. out: a file or folder. to: format, None where the name of `out` says it. kind: class of the
-    objects. mask_above: value above which connected parts are objects, where labels are masks."""
+    objects. mask_above: value above which connected parts are objects, where labels are masks. like: images that
+    outlines were drawn on."""
 
     paths: "Sequence[str]"
     out: str
     to: str | None
     kind: str
     mask_above: float | None
+    like: str | None = None
 
 
 def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, quiet: bool, as_json: bool) -> None:
@@ -43,15 +45,17 @@ def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, qui
 
     axes, channel, voxel, unit, frames = said
     key = choose_format(request)
-    source = image_source(list(request.paths), axes, channel, 0, voxel, unit, frames)
-    volumes = open_labels(source)
+    drawn = outline_files(request)
+    where = request.like if drawn and request.like else list(request.paths)
+    source = image_source(where, axes, channel, 0, voxel, unit, frames)
+    volumes = draw_labels(drawn, source) if drawn else open_labels(source)
     for sentence in check_labels(volumes, "mask_above") if request.mask_above is None else ():
         say(f"warning: {sentence}", err=True)
     each = series_of([connected_objects(one, request.mask_above) for one in volumes])
     found = [describe(one, request, measured=key == "geojson") for one in each]
     refuse_unwritable(key, found)
     jobs = assign_places(key, Path(request.out), found)
-    refuse_inputs([place for place, _ in jobs], labels=[source])
+    refuse_inputs([place for place, _ in jobs], [source] if drawn else [], labels=[source, *map(str, drawn)])
     refuse_taken(key, [place for place, _ in jobs], overwrite)
     with lock_outputs(*(place for place, _ in jobs)), Progress("convert", len(jobs), "file", quiet) as progress:
         for done, (place, labels) in enumerate(jobs):
@@ -66,6 +70,46 @@ def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, qui
         as_json, f"{shown}: {count} as {title_of(key)}", verb="convert", format=key, images=len(found),
         out=[place for place, _ in jobs],
     )  # fmt: skip
+
+
+def outline_files(request: Request) -> list[Path]:
+    """The files of outlines among the inputs; none where these are label images.
+
+    Raises UserError where outlines and label images are mixed, and where the image of outlines is not given.
+    """
+    from ..data.exchange.outlines_in import holds_outlines
+
+    found = []
+    for path in map(Path, request.paths):
+        inside = sorted(one for one in path.iterdir() if holds_outlines(one)) if path.is_dir() else []
+        others = (
+            any(one.suffix.lower() in (".tif", ".tiff", ".zarr", ".png") for one in path.iterdir()) if inside else 0
+        )
+        found += [] if others else inside or [path] * holds_outlines(path)
+    if found and request.like is None:
+        raise UserError(f"{found[0]} has outlines but no size; pass --like with the image that they were drawn on")
+    if request.like is not None and not found:
+        raise UserError(f"--like is for outlines (.zip, .roi, .geojson), but {request.paths[0]} is none; leave it out")
+    return found
+
+
+def draw_labels(files: "Sequence[Path]", images: "ImageSource") -> "list[Volume]":
+    """Labels of the images that outlines were drawn on; of several, files have their names."""
+    from ..data.exchange.outlines_in import draw_outlines, read_outlines
+    from ..data.frames import series_of
+    from ..data.volumes import open_volumes
+
+    known = {one.name: one for one in series_of(open_volumes(images))}
+    out = []
+    for file in files:
+        name = file.name.rpartition(".")[0].removesuffix(".rois")
+        if name not in known and (len(files) > 1 or len(known) > 1):
+            raise UserError(
+                f"{file} has no image of its name, there are {', '.join(list(known)[:3])}; name outlines after "
+                "their images"
+            )
+        out += draw_outlines(read_outlines(file), known[name] if name in known else next(iter(known.values())))
+    return out
 
 
 def choose_format(request: Request) -> str:
