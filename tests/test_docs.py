@@ -211,7 +211,7 @@ def test_settings_that_the_pages_show_are_settings():
     told = re.findall(r"`?\b((?:train|options|source|data|represent|prior)\.(?!py\b)\w+)[=`:]", text)
     groups = {"train": "Train", "source": "Source", "data": "Data", "prior": "Prior"}
     defs = json.loads(generated()["files/schema/run.schema.json"])["$defs"]
-    every = {name for one in defs.values() for name in one.get("properties", {})} | set(tool("schema").STAGED)
+    every = {name for one in defs.values() for name in one.get("properties", {})} | set(tool("schema").OPTIONS)
     for name in set(told):
         group, _, key = name.partition(".")
         assert key in (defs[groups[group]]["properties"] if group in groups else every), name

@@ -19,6 +19,7 @@ from cytoshift.represent import BCD, Classes, Semantic, Ternary
 from cytoshift.train.step import train_step
 
 LEAN = {"widths": (8, 8), "stem": 3, "plus": False, "non_local": False}
+GAN = {"width": 4, "blocks": 1, "stem": 3, "discriminator": (4, 4), "pool": 8}
 SMALL = {
     "adgan": {"width": 4, "discriminator": 4, "hidden": 8, "blocks": 1, "pool": 3},
     "supervised": LEAN,
@@ -31,19 +32,33 @@ SMALL = {
     "dann": LEAN | {"hidden": 4},
     "ynet": LEAN,
     "mean_teacher": LEAN,
-    "mask_cyclegan": {"width": 4, "blocks": 1, "stem": 3, "discriminator": (4, 4), "pool": 8},
+    "mask_cyclegan": GAN,
     "vox2vox": LEAN | {"discriminator": (4, 4)},
     "selftrain": LEAN,
+    "udct": GAN,
+    "spcyclegan": GAN,
+    "munit": {"width": 4, "discriminator": (4, 4), "hidden": 8, "blocks": 1, "scales": 2, "pool": 3},
+    "ufdn": {"width": 4, "discriminator": 4, "hidden": 8, "blocks": 1, "pool": 3},
 }
-STEM = {("adgan", 3): {"stem": 3}}  # with 7 x 7 x 7 voxels two steps in 64 bits take 16 seconds
-DRAWN = ("adgan", "mask_cyclegan", "randomised")  # learn from masks, or images, that are drawn
+TRANSLATORS = ("adgan", "munit", "ufdn")
+STEM = {(name, 3): {"stem": 3} for name in TRANSLATORS}  # with 7 x 7 x 7 voxels two steps in 64 bits take 16 seconds
+DRAWN = (
+    "adgan",
+    "mask_cyclegan",
+    "randomised",
+    "udct",
+    "spcyclegan",
+    "munit",
+    "ufdn",
+)  # learn from masks, or images, that are drawn
+MASKS = tuple(name for name in DRAWN if name != "randomised")
 BORROWED = tuple(name for name in SMALL if name not in DRAWN)
 ORGANELLES = Classes(classes={"golgi": Semantic(), "nuclei": Ternary()}, weights={"golgi": 3.5})
 VOXELS = {2: Voxel((1.0, 1.0)), 3: Voxel((2.0, 1.0, 1.0))}
 
 
 def shape_of(name: str, ndim: int) -> tuple[int, ...]:
-    if name == "adgan":
+    if name in TRANSLATORS:
         return {2: (2, 1, 32, 32), 3: (2, 1, 24, 32, 32)}[ndim]
     channels = 2 if name == "mask_cyclegan" else 1
     return {2: (2, channels, 24, 24), 3: (2, channels, 8, 16, 16)}[ndim]
@@ -52,7 +67,7 @@ def shape_of(name: str, ndim: int) -> tuple[int, ...]:
 def build(name, ndim=2, represent=None, **options):
     torch.manual_seed(0)
     kind = METHODS[name]
-    represent = represent or {"adgan": Semantic(), "mask_cyclegan": ORGANELLES}.get(name, BCD())
+    represent = represent or {"mask_cyclegan": ORGANELLES}.get(name, Semantic() if name in MASKS else BCD())
     options = SMALL[name] | STEM.get((name, ndim), {}) | options
     return kind(Task(VOXELS[ndim], represent, shape_of(name, ndim)[1]), kind.settings(**options), seed=0)
 

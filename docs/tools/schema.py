@@ -14,11 +14,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from cytoshift.core.settings import setting_groups
-from cytoshift.methods import KNOWN, METHODS, TWO_STAGES
+from cytoshift.methods import KNOWN, METHODS, TWO_STAGES, CycleGAN, TwoStages
 from cytoshift.train.run_settings import Run
 from prose import intro, meanings
 
-STAGED = {"translate": "cyclegan", "segment": "supervised"}  # the options of a recipe of two stages, by stage
+OPTIONS = ("translate", "segment", "pairs")  # of a recipe of two stages
+PAIRS = {"type": "integer", "minimum": 1, "default": 64, "description": "Images that are drawn of synthetic masks."}
 
 
 def run_schema() -> dict[str, Any]:
@@ -35,7 +36,7 @@ def run_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "run.yaml of Cytoshift", **run,
         "allOf": [when(name, {"$ref": f"#/$defs/{of[kind.settings]}"}) for name, kind in METHODS.items()]
-        + [when(name, staged(of)) for name in TWO_STAGES],
+        + [when(name, staged(of, recipe)) for name, recipe in TWO_STAGES.items()],
         "$defs": defs,
     }  # fmt: skip
 
@@ -45,8 +46,12 @@ def when(method: str, options: dict[str, Any]) -> dict[str, Any]:
     return {"if": named, "then": {"properties": {"options": options}}}
 
 
-def staged(of: dict[type[BaseModel], str]) -> dict[str, Any]:
-    parts = {stage: {"$ref": f"#/$defs/{of[METHODS[method].settings]}"} for stage, method in STAGED.items()}
+def staged(of: dict[type[BaseModel], str], recipe: TwoStages) -> dict[str, Any]:
+    """The options of a recipe of two stages, by stage; without a network that translates those of a CycleGAN pass."""
+    kinds = {"translate": recipe.translator or CycleGAN, "segment": recipe.segmenter}
+    parts: dict[str, Any] = {stage: {"$ref": f"#/$defs/{of[kind.settings]}"} for stage, kind in kinds.items()}
+    if recipe.learns_from_masks:
+        parts["pairs"] = PAIRS
     return {"type": "object", "properties": parts, "additionalProperties": False}
 
 

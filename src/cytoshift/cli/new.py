@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 Method = Annotated[
     str,
     typer.Argument(
-        help="adgan, randomised, mask_cyclegan; or with --source: cysgan, feature, mmd, coral, dann, ynet, "
-        "mean_teacher, supervised, selftrain, vox2vox, cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
+        help="adgan, randomised, mask_cyclegan, udct, spcyclegan, munit, ufdn, cgunet, deepsynth, adgan-unet; or with "
+        "--source: cysgan, feature, mmd, coral, dann, ynet, mean_teacher, supervised, selftrain, vox2vox, cyclegan-xy, "
+        "cyclegan-yx, histogram-xy, histogram-yx."
     ),
 ]
 Targets = Annotated[
@@ -42,7 +43,7 @@ Preset = Annotated[
     str,
     typer.Option(
         help="laptop; paper: the sizes of the paper; stretched (mask_cyclegan): laptop with the contrast of the paper, "
-        "percentiles 95 to 98."
+        "percentiles 95 to 98; zhu (mask_cyclegan): the sizes of CycleGAN's paper."
     ),
 ]
 Represent = Annotated[

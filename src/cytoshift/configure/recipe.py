@@ -17,9 +17,10 @@ from ..data.resample import working_shape
 from ..data.volumes import ImageSource, Volume, load_small, open_volumes
 from ..measure.estimate import estimate
 from ..measure.measurement import Measurement
-from ..methods import ADGAN, METHODS
+from ..methods import ADGAN, KNOWN, METHODS, TWO_STAGES
 from ..synth import Groups, Lognormal, Prior, draw_labels
 from ..train.run_settings import Run
+from .preset_choice import presets
 
 Polarity = Literal["auto", "bright", "dark"]
 Told = Callable[[int, int], None]  # done, in all
@@ -48,6 +49,7 @@ AIMS = {
     "paper-3d": Aim(15, 26, 70, (64, 128, 128)),
 }
 AIMS |= {f"stretched-{ndim}d": AIMS[f"laptop-{ndim}d"] for ndim in (2, 3)}  # another contrast, else the same
+AIMS |= {f"zhu-{ndim}d": AIMS[f"paper-{ndim}d"] for ndim in (2, 3)}  # another paper's numbers
 ROOM = 400e6  # bytes of raw images that are kept in memory while they are measured
 LOOKED = 0.9  # share of the voxels below which it is said how many were looked at
 ROUND = 1.15  # objects stretched along z by less than this count as not stretched
@@ -58,6 +60,7 @@ FINER = 2.0  # an image is stretched at most by this: beyond, nothing is added b
 SHORTEST = 24  # voxels: what the networks can take
 SMALLEST = 2 / 3  # of the diameter that 95 % of the whole objects exceed: below, it is none
 FEW_IMAGES, PART = 8, 1 / 2  # of fewer images a patch is not more than this part along every axis
+EVEN = 0.5  # threshold of masks that labels have taught (SS-Seg, section III, and the supervised networks beside it)
 COARSE = 3.0  # a coarse z is stretched at most by this
 
 
@@ -104,7 +107,7 @@ def survey_images(source: ImageSource, polarity: Polarity = "auto", progress: To
 
 def recipe(
     source: ImageSource, preset: str = "laptop", *, method: str = ADGAN.name, polarity: Polarity = "auto",
-    represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0,
+    represent: str = "semantic", seed: int = 0,
 ) -> Run:  # fmt: skip
     """Settings of a run for these images, from what they show; no label is read."""
     return settings(survey_images(source, polarity), preset, method=method, represent=represent, seed=seed)
@@ -112,7 +115,7 @@ def recipe(
 
 def settings(
     survey: Survey, preset: str = "laptop", *, method: str = ADGAN.name,
-    represent: Literal["ternary", "semantic"] = "semantic", seed: int = 0, drawn: bool = True,
+    represent: str = "semantic", seed: int = 0, drawn: bool = True,
 ) -> Run:  # fmt: skip
     """Settings of a run from a survey; drawn: with a prior of masks that are drawn like the objects seen.
 
@@ -125,11 +128,11 @@ def settings(
         )
     ndim = survey.volumes[0].voxel.ndim
     name = preset_name(method, preset, ndim)
-    fixed, aim = METHODS[method].presets[name], AIMS[name]
+    fixed, aim = fixed_settings(method, name), AIMS[name]
     working = resolution(survey, aim)
     own = {volume.voxel for volume in survey.volumes}
     sizes = patch(survey, working, fixed.get("patch", aim.patch))
-    masks: dict[str, Any] = {"edge": "half"} if represent == "ternary" else {"split": "distance"}
+    masks: dict[str, Any] = {"ternary": {"edge": "half"}, "semantic": {"split": "distance"}}.get(represent, {})
     if "threshold" in fixed and represent == "semantic":
         masks["threshold"] = fixed["threshold"]
     found = {"prior": prior(survey, working, sizes).model_dump(mode="json", exclude_unset=True)} if drawn else {}
@@ -160,16 +163,29 @@ def settings(
             },
             "options": dict(fixed["options"]),
             "train": dict(fixed["train"]),
+            **({"translator_train": fixed["translator_train"]} if "translator_train" in fixed else {}),
         },
         "the measured settings",
     )
 
 
+def fixed_settings(method: str, name: str) -> dict[str, Any]:
+    """What a preset fixes; of a recipe of two stages that of both its networks, and what patches the first one sees."""
+    recipe = TWO_STAGES.get(method)
+    if recipe is None:
+        return METHODS[method].presets[name]
+    assert recipe.translator is not None, "it draws"
+    first = recipe.translator.presets[name.replace("paper", recipe.paper)]
+    seen = {key: first[key] for key in ("normalise", "augment", "patch") if key in first}
+    return presets(method, name) | seen | {"threshold": EVEN}
+
+
 def preset_name(method: str, wish: str, ndim: int) -> str:
     """The preset for images of so many dimensions: "laptop" is "laptop-2d" or "laptop-3d"."""
-    if method not in METHODS:
-        raise UserError(f"there is no method '{method}', there are {', '.join(METHODS)}; pass one of them")
-    fitting = [name for name in METHODS[method].presets if name in AIMS and name.endswith(f"-{ndim}d")]
+    if method not in KNOWN:
+        raise UserError(f"there is no method '{method}', there are {', '.join(KNOWN)}; pass one of them")
+    known = METHODS[method] if method in METHODS else TWO_STAGES[method].segmenter
+    fitting = [name for name in known.presets if name in AIMS and name.endswith(f"-{ndim}d")]
     found = next((name for name in fitting if wish in (name, name.removesuffix(f"-{ndim}d"))), None)
     if found is None:
         there = ", ".join(fitting)
@@ -373,8 +389,8 @@ def comments(run: Run, survey: Survey) -> dict[str, tuple[str, ...]]:
             "ones seen exceed.",
         ),
         "options": (
-            "Of the method: widths of the networks. To add: the paper's weights (reconstruct, cycle, content, "
-            "adversarial) and its ablations (aligned, adaptive_encoder).",
+            "Of the method: sizes of its networks. To add: the weights of its paper and its ablations; the page of the "
+            "method has them all.",
         ),
         "train": ("Number of steps and learning rate, which falls until the last step.",),
     }

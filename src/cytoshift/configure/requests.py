@@ -9,7 +9,7 @@ from ..core.errors import UserError
 from ..core.settings import Settings
 from ..data.volumes import ImageSource, open_volumes
 from ..labels.pseudo import IGNORED
-from ..methods import KNOWN, METHODS, CySGAN
+from ..methods import KNOWN, METHODS, TWO_STAGES, CySGAN
 from ..model import Segmenter
 from ..model.shipped import nuclei_model
 from ..train.run_settings import Run
@@ -184,7 +184,7 @@ def configure(
     asked = requests or Requests()
     refuse_misfits(method, target, source, asked)
     whole = source is not None or randomise.synthesises(method)  # images come with labels
-    known = LEARNT if whole else DRAWN
+    known = LEARNT if whole or method in TWO_STAGES else DRAWN
     represent: Any = asked.represent or ("bcd" if whole else "semantic")
     if represent not in known:
         raise unknown_value("represent", represent, known)
@@ -233,7 +233,7 @@ def unknown_value(setting: str, value: str, known: tuple[str, ...]) -> UserError
 
 
 def configure_masks(
-    method: str, target: ImageSource, asked: Requests, represent: Literal["ternary", "semantic"],
+    method: str, target: ImageSource, asked: Requests, represent: str,
     progress: recipe.Told | None,
 ) -> RunConfiguration:  # fmt: skip
     """A method that learns from masks drawn like the objects seen."""

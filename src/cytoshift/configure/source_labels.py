@@ -28,8 +28,9 @@ from ..labels.objects import equivalent_diameter
 from ..measure.measurement import Measurement, Quantiles, quantiles
 from ..methods import KNOWN, METHODS, TWO_STAGES, CySGAN, Supervised
 from ..methods.backbone import Backbone
-from ..train.run_settings import Run, Train
-from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, round_digits
+from ..train.run_settings import Run
+from .preset_choice import modality_gap_settings, presets
+from .recipe import EVEN, SMALLEST, Aim, Survey, as_text, comment, patch, round_digits
 
 AIMS = {
     "laptop-2d": Aim(10, 20, 32, (128, 128)),
@@ -49,14 +50,12 @@ FEW = 30
 CROWDED = 3.0  # times as much covered by objects: a source this much emptier has failed, one about as crowded has not
 MEASURED = 2**26  # voxels of a labelled image that are measured
 RING = 3  # voxels around objects that tell what is beside them
-PRESET_KEYS = ("options", "train", "patch")
 # Measured on the simulated pair of another seed (F1@0.5 of `supervised`): in 2D after 400 steps 0.23 with none, 0.71
 # with all patches repainted; from the weights of nuclei-2d 0.54, 0.72 with half of them and 0.74 with all; in 3D after
 # 1000 steps 0.21 and 0.76 (with `levels`). Only where the polarity of the target's objects was measured, as objects
 # are painted bright. Three seeds and the test set: docs/methods/what-adapts.md.
 REPAINTED = {"repaint": 1.0}
 LR_FROM_MODEL = 3e-4  # at most, where the training begins from a model
-EVEN = 0.5  # threshold of masks that labels have taught (SS-Seg, section III, and the supervised networks beside it)
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,10 @@ class SourceSurvey:
 def learns_from_source(method: str) -> bool:
     """Whether a method, or a recipe of two stages, learns from labels of another modality."""
     known = METHODS.get(method)
-    return method in TWO_STAGES or (known is not None and "source" in known.batch.__annotations__)
+    recipe = TWO_STAGES.get(method)
+    if recipe is not None:
+        return not recipe.learns_from_masks
+    return known is not None and "source" in known.batch.__annotations__
 
 
 def survey_source(
@@ -300,43 +302,6 @@ def begin_from(start: str, method: str, fixed: dict[str, Any]) -> dict[str, Any]
         raise UserError(f"method '{method}' begins from no model; leave `start` out, or take {able}")
     options = {key: value for key, value in fixed["options"].items() if key not in Backbone.model_fields}
     return fixed | {"options": options, "train": fixed["train"] | {"lr": min(fixed["train"]["lr"], LR_FROM_MODEL)}}
-
-
-def presets(method: str, name: str, far: bool) -> dict[str, Any]:
-    """What the named preset fixes: options, train and, where it says so, patch.
-
-    Of a recipe of two stages the options of both networks, and `translator_train`: what the preset of the first one
-    has otherwise, for as many steps. far: the modalities are far apart.
-    """
-    changed = modality_gap_settings(method, name) if far else {}
-    recipe = TWO_STAGES.get(method)
-    found = choose_preset(method if recipe is None else recipe.segmenter.name, name)
-    if recipe is None:
-        return found | {"options": found["options"] | changed}
-    if recipe.translator is None:
-        return found | {"options": {"translate": {}, "segment": found["options"]}}
-    own = choose_preset(recipe.translator.name, name)
-    second, first = (parse(Train, one["train"], "a preset").model_dump(mode="json") for one in (found, own))
-    differs = {key: value for key, value in first.items() if key != "steps" and value != second[key]}
-    options = {"translate": own["options"] | changed, "segment": found["options"]}
-    return found | {"options": options, "translator_train": differs}
-
-
-def modality_gap_settings(method: str, name: str) -> dict[str, Any]:
-    """What changes in a preset where the modalities are far apart; nothing in methods that translate no image."""
-    known = TWO_STAGES[method].translator if method in TWO_STAGES else METHODS.get(method)
-    return known.modality_gap.get(name, {}) if known else {}
-
-
-def choose_preset(method: str, name: str) -> dict[str, Any]:
-    """The named preset; "tuned" is CySGAN's alone, its rivals then take the paper's."""
-    if method not in METHODS:
-        raise UserError(f"there is no method '{method}', there are {', '.join(KNOWN)}; pass one of them")
-    known = METHODS[method].presets
-    found = known.get(name) or known.get(name.replace("tuned", "paper"))
-    if found is None:
-        raise UserError(f"{method} has no preset '{name}', it has {', '.join(known)}; pass one of them as `preset`")
-    return {key: dict(found[key]) if key != "patch" else found[key] for key in PRESET_KEYS if key in found}
 
 
 def resolution(survey: Survey, aim: Aim) -> Voxel:

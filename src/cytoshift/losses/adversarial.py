@@ -1,18 +1,20 @@
 """Least-squares adversarial losses of a generator and its discriminator (Mao et al. 2017). Real is 1 and fake is 0."""
 
+from collections.abc import Callable
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .basic import squared_to_value
 
 
-def generator_loss(discriminator: nn.Module, fake: Tensor) -> Tensor:
+def generator_loss(discriminator: Callable[[Tensor], Tensor], fake: Tensor) -> Tensor:
     """Loss of a generator, E (D(fake) - 1)^2.
 
     Parameters
     ----------
     discriminator
-        Module (B, C, *S) -> scores of any shape.
+        Module or function (B, C, *S) -> scores of any shape.
     fake
         Generated images (B, C, *S). The gradient flows through them.
 
@@ -34,7 +36,7 @@ def generator_loss(discriminator: nn.Module, fake: Tensor) -> Tensor:
     return squared_to_value(discriminator(fake), 1)
 
 
-def discriminator_loss(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def discriminator_loss(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
     """Loss of a discriminator, E (D(real) - 1)^2 + E D(fake)^2.
 
     Both sets go through the discriminator in one pass. It must therefore treat each sample by itself (no batch norm).
@@ -42,7 +44,7 @@ def discriminator_loss(discriminator: nn.Module, real: Tensor, fake: Tensor) -> 
     Parameters
     ----------
     discriminator
-        Module (B, C, *S) -> scores (B, ...).
+        Module or function (B, C, *S) -> scores (B, ...).
     real
         Real images (N, C, *S).
     fake

@@ -60,3 +60,29 @@ class ImagePool(nn.Module):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.kept = list(state["kept"].split(1)) if len(state["kept"]) else []
         self.random.set_state(state["random"].cpu())
+
+
+def remember_both(pool: ImagePool, across: Tensor) -> Tensor:
+    """Pooled translations between two domains; one pool of pairs, so that a sample keeps its domain.
+
+    Parameters
+    ----------
+    pool
+        The pool. It holds pairs.
+    across
+        (2 B, 1, *S): the first half in one domain, the second half in the other.
+
+    Returns
+    -------
+    Tensor
+        The same shape and order, without gradient.
+
+    Examples
+    --------
+    >>> import torch
+    >>> remember_both(ImagePool(size=2), torch.zeros(4, 1, 8, 8)).shape
+    torch.Size([4, 1, 8, 8])
+    """
+    ab, ba = across.detach().chunk(2)
+    ab, ba = pool(torch.cat([ab, ba], 1)).split(1, 1)
+    return torch.cat([ab, ba])

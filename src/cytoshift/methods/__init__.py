@@ -10,10 +10,14 @@ from .feature import Feature
 from .mask_cyclegan import MaskCycleGAN
 from .mean_teacher import MeanTeacher
 from .mmd import MMD
+from .munit import MUNIT
 from .randomised import Randomised
 from .selftrain import SelfTrain
+from .spcyclegan import SpCycleGAN
 from .supervised import Supervised
 from .two_stages import TWO_STAGES, TwoStages
+from .udct import UDCT
+from .ufdn import UFDN
 from .vox2vox import Vox2Vox
 from .ynet import YNet
 
@@ -21,7 +25,7 @@ METHODS: dict[str, type[Method]] = {
     kind.name: kind
     for kind in (
         ADGAN, CySGAN, Supervised, Randomised, CycleGAN, Feature, MMD, CORAL, DANN, YNet, MeanTeacher, MaskCycleGAN,
-        Vox2Vox, SelfTrain,
+        Vox2Vox, SelfTrain, UDCT, SpCycleGAN, MUNIT, UFDN,
     )
 }  # fmt: skip
 KNOWN: dict[str, type[Method] | TwoStages] = {**METHODS, **TWO_STAGES}  # what settings may name

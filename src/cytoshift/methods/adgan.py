@@ -22,12 +22,13 @@ from torch import Tensor, nn
 from ..core.batch import BiasFieldBatch, MaskBatch
 from ..core.settings import Settings
 from ..losses.basic import l1, squared_to_value
-from ..losses.pool import ImagePool
+from ..losses.pool import ImagePool, remember_both
+from ..nets.initialise import initialise_kaiming, initialise_normal, start_smooth
 from ..nets.network_spec import TranslatorSpec
 from ..nets.patch import PatchDiscriminator
 from ..nets.translator import IMAGE as A
 from ..nets.translator import MASK as B
-from ..nets.translator import Translator, code
+from ..nets.translator import MaskToImage, Translator, code
 from .base import AdversarialPair, Method, MonitorSpec, Task, Translation, Update, parameters_of
 
 
@@ -141,10 +142,10 @@ class ADGAN(Method):
         self.encode, self.decode = self.translator.encode, self.translator.decode
         self.discriminator = PatchDiscriminator(ndim, 1, 2, options.discriminator)
         self.pool = ImagePool(options.pool, seed)
-        self.apply(initialise)
+        self.apply(initialise_kaiming)
         if options.up == 4:
             self.decode.apply(start_smooth)
-        self.discriminator.apply(initialise_discriminator)
+        self.discriminator.apply(initialise_normal)
 
     def exported_spec(self) -> TranslatorSpec:
         o = self.options
@@ -158,6 +159,9 @@ class ADGAN(Method):
 
     def network(self) -> Translator:
         return self.translator
+
+    def drawing_network(self) -> MaskToImage:
+        return MaskToImage(self.translator)
 
     def step(self, batch: Batch, progress: float) -> Iterator[Update]:
         lam, encode, decode = self.options, self.encode, self.decode
@@ -174,7 +178,10 @@ class ADGAN(Method):
         cycle = decode(content_across, here).tanh()
 
         # A sum over two domains is twice the mean over a batch that holds both.
-        fool = 2 * (squared_to_value(self.judge(across, there), 1) + squared_to_value(self.judge(same, here), 0))
+        fool = 2 * (
+            squared_to_value(self.discriminator.judge(across, there), 1)
+            + squared_to_value(self.discriminator.judge(same, here), 0)
+        )
         translation = encode if lam.aligned else self.translator
         yield self.update(
             "generators",
@@ -188,20 +195,9 @@ class ADGAN(Method):
         )
         yield self.update(
             "discriminator",
-            reconstructed=2 * squared_to_value(self.judge(same.detach(), here), 1),
-            translated=2 * squared_to_value(self.judge(self.remember(across), there), 0),
+            reconstructed=2 * squared_to_value(self.discriminator.judge(same.detach(), here), 1),
+            translated=2 * squared_to_value(self.discriminator.judge(remember_both(self.pool, across), there), 0),
         )
-
-    def judge(self, x: Tensor, domain: Tensor) -> Tensor:
-        """Scores (N, 1, *S / 8) of the branch that belongs to each sample's domain."""
-        scores = self.discriminator(x)
-        return (scores * domain.view(len(x), 2, *[1] * (x.ndim - 2)).to(scores.dtype)).sum(1, keepdim=True)
-
-    def remember(self, across: Tensor) -> Tensor:
-        """Pooled translations; one pool of pairs, so that a sample keeps its domain."""
-        ab, ba = across.detach().chunk(2)
-        ab, ba = self.pool(torch.cat([ab, ba], 1)).split(1, 1)
-        return torch.cat([ab, ba])
 
     @torch.no_grad()
     def sample_images(self, batch: Batch) -> dict[str, Tensor]:
@@ -229,34 +225,3 @@ class ADGAN(Method):
             ),
             (game,),
         )
-
-
-def initialise(module: nn.Module) -> None:
-    """Kaiming over the fan-in for encoder and decoder (authors' code)."""
-    if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight, a=0, mode="fan_in")
-        zero_bias(module.bias)
-
-
-def start_smooth(module: nn.Module) -> None:
-    """Even kernels start as linear interpolation of a pointwise layer, so that no checkerboard is there to unlearn."""
-    if isinstance(module, nn.ConvTranspose2d | nn.ConvTranspose3d):
-        taps = torch.tensor([0.25, 0.75, 0.75, 0.25])
-        ndim = module.weight.ndim - 2
-        kernel = torch.einsum("a,b->ab", taps, taps) if ndim == 2 else torch.einsum("a,b,c->abc", taps, taps, taps)
-        nn.init.normal_(module.weight, 0.0, (2 / module.in_channels) ** 0.5)
-        with torch.no_grad():
-            point = module.weight.flatten(2)[:, :, 0].view(*module.weight.shape[:2], *[1] * ndim)
-            module.weight.copy_(point * kernel)
-
-
-def initialise_discriminator(module: nn.Module) -> None:
-    """N(0, 0.02) for the discriminator (authors' code)."""
-    if isinstance(module, nn.Conv2d | nn.Conv3d):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-        zero_bias(module.bias)
-
-
-def zero_bias(bias: Tensor | None) -> None:
-    if bias is not None:
-        nn.init.zeros_(bias)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..core.errors import UserError
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from ..nets.network_spec import NetSpec
@@ -262,6 +263,21 @@ class Method(nn.Module):
             A number for each field of `batch`. Default: `size` of each.
         """
         return dict.fromkeys(self.batch.__annotations__, size)
+
+    def drawing_network(self) -> nn.Module:
+        """The network that draws images, of methods that translate between images and synthetic masks.
+
+        Returns
+        -------
+        Module
+            Mask (B, K, *S), stretched to [-1, 1] -> image (B, C, *S) before the tanh.
+
+        Raises
+        ------
+        UserError
+            Where the method has none.
+        """
+        raise UserError(f"{self.title} draws no images from masks; take a method that translates both ways")
 
     def source_domain_network(self) -> nn.Module:
         """The network for images of the source domain. Thresholds are tuned with it on the labels of the source.

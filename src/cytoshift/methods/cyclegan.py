@@ -19,11 +19,10 @@ from ..losses.adversarial import discriminator_loss, generator_loss
 from ..losses.basic import l1
 from ..losses.pool import ImagePool
 from ..nets.discriminator import DiscriminatorSpec
+from ..nets.initialise import initialise_normal, zero_output
 from ..nets.nd import stages
 from ..nets.resnet import ResNetSpec
 from .base import AdversarialPair, Method, MonitorSpec, Task, Translation, Update
-
-CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 class Batch(NamedTuple):
@@ -111,7 +110,7 @@ class CycleGAN(Method):
         self.both = Translators(self.exported_spec())
         discriminator = patchgan(task.voxel, options.discriminator)
         self.discriminator_source, self.discriminator_target = discriminator.build(), discriminator.build()
-        self.apply(initialise)
+        self.apply(initialise_normal)
         if options.residual:
             for translator in (self.both.to_target, self.both.to_source):
                 translator.net.get_submodule("head").apply(zero_output)
@@ -199,17 +198,3 @@ def patchgan(voxel: Voxel, widths: tuple[int, ...]) -> DiscriminatorSpec:
         ndim=voxel.ndim, widths=widths, kernels=fours, strides=(*strides[1:], (1,) * voxel.ndim), last=fours[-1],
         padding="zeros",
     )  # fmt: skip
-
-
-def initialise(module: nn.Module) -> None:
-    """N(0, 0.02) for every convolution (authors' code)."""
-    if isinstance(module, CONVOLUTIONS):
-        nn.init.normal_(module.weight, 0.0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
-def zero_output(module: nn.Module) -> None:
-    """A residual translator starts at no change."""
-    for weight in module.parameters(recurse=False):
-        nn.init.zeros_(weight)

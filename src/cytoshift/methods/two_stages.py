@@ -1,9 +1,13 @@
-"""Recipes of two stages: one modality is translated into the look of the other, then a segmenter learns."""
+"""Recipes of two stages: images are drawn, of another modality or of synthetic masks, then a segmenter learns."""
 
 from typing import NamedTuple
 
+from ..core.batch import MaskBatch
+from .adgan import ADGAN
 from .base import Method
 from .cyclegan import CycleGAN
+from .mask_cyclegan import MaskCycleGAN
+from .spcyclegan import SpCycleGAN
 from .supervised import Supervised
 
 
@@ -11,17 +15,28 @@ class TwoStages(NamedTuple):
     """A recipe by its name in settings files; `train.stages` has the steps.
 
     title: in sentences. translator: the method of the first stage, None where intensities are looked up in a table.
-    segmenter: the method of the second one.
+    segmenter: the method of the second one. published: BibTeX keys of the recipe itself. paper: the preset of the first
+    method that is meant by "paper".
     """
 
     name: str
     title: str
     translator: type[Method] | None
     segmenter: type[Method] = Supervised
+    published: tuple[str, ...] = ()
+    paper: str = "paper"
 
     @property
     def papers(self) -> tuple[str, ...]:
-        return (*(self.translator.papers if self.translator else ()), *self.segmenter.papers)
+        first = () if self.translator is None else self.translator.papers
+        # CycleGAN's alone of the method that SS-Seg made of it
+        first = first if self.paper == "paper" else first[1:]
+        return (*self.published, *first, *self.segmenter.papers)
+
+    @property
+    def learns_from_masks(self) -> bool:
+        """Whether the first method draws images from synthetic masks, so that no label is borrowed."""
+        return self.translator is not None and MaskBatch in self.translator.batch.__annotations__.values()
 
     @property
     def least_patch(self) -> int:
@@ -33,7 +48,7 @@ class TwoStages(NamedTuple):
 
     @property
     def translates(self) -> bool:
-        return self.translator is not None
+        return self.translator is not None and not self.learns_from_masks
 
 
 TWO_STAGES = {
@@ -54,6 +69,24 @@ TWO_STAGES = {
             "histogram-yx",
             "a U-Net trained on the labelled source, applied to the target with histograms matched to it",
             None,
+        ),
+        TwoStages(
+            "cgunet",
+            "CGU-net: CycleGAN, which draws images from synthetic masks, and a U-Net trained on these pairs",
+            MaskCycleGAN,
+            published=("bohland2019synthetic",),
+            paper="zhu",
+        ),
+        TwoStages(
+            "deepsynth",
+            "DeepSynth: SpCycleGAN, which draws images from synthetic masks, and a U-Net trained on these pairs",
+            SpCycleGAN,
+            published=("dunn2019deepsynth",),
+        ),
+        TwoStages(
+            "adgan-unet",
+            "AD-GAN, which draws images from synthetic masks, and a U-Net trained on these pairs",
+            ADGAN,
         ),
     )
 }

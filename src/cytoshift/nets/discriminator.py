@@ -16,6 +16,7 @@ class DiscriminatorSpec(Settings):
 
     widths, kernels, strides: per layer; kernels and strides have one number per axis. last: kernel of the layer that
         scores. norm_first: instance norm in the first layer too, which takes away how bright an image is.
+    norm: False goes without any.
     padding: of all layers.
     """
 
@@ -26,6 +27,7 @@ class DiscriminatorSpec(Settings):
     strides: tuple[Axes, ...]
     last: Axes
     norm_first: bool = False
+    norm: bool = True
     padding: Literal["replicate", "zeros"] = "replicate"
 
     @model_validator(mode="after")
@@ -86,7 +88,7 @@ class Discriminator(nn.Module):
         layers: list[nn.Module] = []
         cin = spec.channels
         for i, (cout, kernel, stride) in enumerate(zip(spec.widths, spec.kernels, spec.strides)):
-            norm = [INSTANCE_NORM[spec.ndim](cout)] if i or spec.norm_first else []
+            norm = [INSTANCE_NORM[spec.ndim](cout)] if spec.norm and (i or spec.norm_first) else []
             layers += [conv(cin, cout, kernel, stride, spec.padding, bias=not norm), *norm, nn.LeakyReLU(0.2, True)]
             cin = cout
         self.body = nn.Sequential(*layers)

@@ -19,7 +19,7 @@ from .nd import Pad
 from .norms import FixedNorm, Statistics, looks_at_image, with_statistics
 from .quick import Conv, Head, TransposedConv, settle
 from .resnet import ResNetGenerator
-from .translator import IMAGE, MASK, Translator
+from .translator import IMAGE, Translator, code
 from .unet import Block, UNet
 
 CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -88,11 +88,11 @@ def fold_domains(network: Translator) -> None:
     """Fold every AdaIN into the convolution in front of it, by the numbers of the way from image to mask."""
     encode: Any = network.encode
     decode: Any = network.decode
-    code = torch.eye(2, device=decode.head[1].weight.device)
-    numbers = encode.style(code[IMAGE][None] if encode.adaptive else torch.ones_like(code[:1]))
+    like = decode.head[1].weight[:1]
+    numbers = encode.style(code(like, IMAGE) if encode.adaptive else torch.ones_like(code(like, IMAGE)))
     for part in (encode, *encode.blocks):
         fold_adain(part, numbers)
-    numbers = decode.style(code[MASK][None])
+    numbers = decode.style(network.mask_code(like))
     for part in (*decode.blocks, decode):
         fold_adain(part, numbers)
     encode.style, decode.style = FoldedStyle(), FoldedStyle()

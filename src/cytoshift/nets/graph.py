@@ -18,7 +18,7 @@ from .nd import Axes, Pad
 from .norms import FixedMean, FixedNorm
 from .resnet import Residual as ResNetResidual
 from .resnet import ResNetGenerator, Upsample
-from .translator import IMAGE, MASK, Translator
+from .translator import IMAGE, Translator, code
 from .unet import SLOPE, Block, ConvNorm, NonLocal, UNet
 
 if TYPE_CHECKING:
@@ -210,12 +210,12 @@ def spatial_shape(g: Graph, x: str) -> str:
 def translator(g: Graph, network: Translator, x: str) -> str:
     encode: Any = network.encode
     decode: Any = network.decode
-    code = torch.eye(2, device=decode.head[1].weight.device)
-    numbers = encode.style(code[IMAGE][None] if encode.adaptive else torch.ones_like(code[IMAGE])[None])
+    like = decode.head[1].weight[:1]
+    numbers = encode.style(code(like, IMAGE) if encode.adaptive else torch.ones_like(code(like, IMAGE)))
     for layer, norm in zip(encode.convs, encode.norms):
         x = g.op("Relu", write_adain(g, g.conv(x, layer), norm, next(numbers)))
     styles = [(part, numbers) for part in encode.blocks]
-    numbers = decode.style(code[MASK][None])
+    numbers = decode.style(network.mask_code(like))
     for part, own in styles + [(part, numbers) for part in decode.blocks]:
         out = g.op("Relu", write_adain(g, g.conv(x, part.convs[0]), part.norms[0], next(own)))
         x = g.op("Add", x, write_adain(g, g.conv(out, part.convs[1]), part.norms[1], next(own)))

@@ -13,7 +13,10 @@ from .unet import MOST, UNetSpec
 
 
 class TranslatorSpec(Settings):
-    """AD-GAN's encoder and decoder. The paper: width 64 in 2D and 32 in 3D, 4 blocks, stem 7, hidden 256, up 3."""
+    """AD-GAN's encoder and decoder. The paper: width 64 in 2D and 32 in 3D, 4 blocks, stem 7, hidden 256, up 3.
+
+    style: numbers of MUNIT's style code, 0 for codes of domains; see translator.Translator.
+    """
 
     kind: Literal["translator"] = "translator"
     ndim: Literal[2, 3]
@@ -24,12 +27,13 @@ class TranslatorSpec(Settings):
     hidden: int = Field(256, ge=1, le=MOST)
     up: Literal[3, 4] = 3
     adaptive_encoder: bool = True
+    style: int = Field(0, ge=0, le=MOST)
     frozen: bool = False  # norms hold statistics measured after training
 
     def build(self) -> Translator:
         shared = (self.ndim, self.channels, self.width, self.blocks, self.stem, self.hidden)
         encoder = Encoder(*shared, self.adaptive_encoder, self.frozen)
-        return Translator(encoder, Decoder(*shared, self.up, self.frozen))
+        return Translator(encoder, Decoder(*shared, self.up, self.frozen, self.style or 2), self.style)
 
 
 # One more network that is shipped is one more name here; a model file tells them apart by `kind`.

@@ -25,3 +25,8 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.net(x).float()  # what is squared and averaged next is not to be rounded
+
+    def judge(self, x: Tensor, domain: Tensor) -> Tensor:
+        """Scores (N, 1, *S / 8) of the branch that belongs to each sample's domain, by its one-hot code (N, cout)."""
+        scores: Tensor = self(x)
+        return (scores * domain.view(*domain.shape, *[1] * (x.ndim - 2)).to(scores.dtype)).sum(1, keepdim=True)

@@ -65,11 +65,13 @@ class Decoder(nn.Module):
 
     up: kernel of the two transposed convolutions. 3 is the paper's; its taps fall unevenly on the output (1, 2 or 4
     of them a pixel in 2D), a checkerboard that a short training does not unlearn. With 4 they fall evenly.
+    style: numbers of the code, where it is not that of a domain.
     """
 
     def __init__(
-        self, ndim: int, cout: int, width: int, blocks: int, stem: int, hidden: int, up: int = 3, frozen: bool = False
-    ):
+        self, ndim: int, cout: int, width: int, blocks: int, stem: int, hidden: int, up: int = 3, frozen: bool = False,
+        style: int = 2,
+    ):  # fmt: skip
         super().__init__()
         widths = [2 * width, width]
         self.blocks = nn.ModuleList(Residual(ndim, 4 * width, frozen) for _ in range(blocks))
@@ -78,7 +80,7 @@ class Decoder(nn.Module):
         )
         self.norms = nn.ModuleList(AdaIN(w, frozen) for w in widths)
         self.head = reflected_conv(ndim, width, cout, stem)
-        self.style = Style(2, hidden, [4 * width] * 2 * blocks + widths)
+        self.style = Style(style, hidden, [4 * width] * 2 * blocks + widths)
 
     def forward(self, content: Tensor, code: Tensor) -> Tensor:
         affine = self.style(code)
@@ -98,19 +100,46 @@ def code(like: Tensor, domain: int) -> Tensor:
 
 
 class Translator(nn.Module):
-    """What AD-GAN ships: image -> logits of the mask; and every other way between its two domains."""
+    """What AD-GAN ships: image -> logits of the mask; and every other way between its two domains.
+
+    style: 0, or as many numbers as a style of MUNIT has. Its decoder is that of one domain, which is told a style in
+    the place of a domain; masks are decoded in the mean style of the prior, zeros. There is no other way.
+    """
 
     multiple = 4
 
-    def __init__(self, encode: Encoder, decode: Decoder):
+    def __init__(self, encode: Encoder, decode: Decoder, style: int = 0):
         super().__init__()
-        self.encode, self.decode = encode, decode
+        self.encode, self.decode, self.numbers = encode, decode, style
+
+    @property
+    def goes_both_ways(self) -> bool:
+        """Whether it draws images of masks, too."""
+        return not self.numbers
+
+    def mask_code(self, like: Tensor) -> Tensor:
+        """What the decoder is told for masks: one code for every sample of `like`."""
+        return like.new_zeros(len(like), self.numbers) if self.numbers else code(like, MASK)
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 1, *S) in [-1, 1] -> (B, 1, *S) logits. sigmoid(2 u) = (tanh(u) + 1) / 2: the mask's gray value."""
-        return 2 * self.decode(self.encode(image, code(image, IMAGE)), code(image, MASK))
+        return 2 * self.decode(self.encode(image, code(image, IMAGE)), self.mask_code(image))
 
     def translate(self, x: Tensor, start: int, end: Tensor) -> Tensor:
         """x (B, 1, *S) of domain `start` drawn in the style of the code `end` (B, 2), in [-1, 1] (paper 4.6, 5.5)."""
         with OwnStatistics():
             return self.decode(self.encode(x, code(x, start)), end).tanh()
+
+
+class MaskToImage(nn.Module):
+    """The reverse of a `Translator` that goes both ways, as a network: mask (B, 1, *S) in [-1, 1] -> image before the
+    tanh."""
+
+    multiple = Translator.multiple
+
+    def __init__(self, both: Translator):
+        super().__init__()
+        self.both = both
+
+    def forward(self, mask: Tensor) -> Tensor:
+        return self.both.decode(self.both.encode(mask, code(mask, MASK)), code(mask, IMAGE))

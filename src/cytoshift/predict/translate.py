@@ -18,8 +18,8 @@ def draw_styles(segmenter: Segmenter, volume: Volume, steps: int) -> list[NDArra
     way back from masks to images.
     """
     network = segmenter.network
-    if not isinstance(network, Translator):
-        raise UserError(f"a {segmenter.spec.kind} draws no images from masks; take the model of an AD-GAN run")
+    if not isinstance(network, Translator) or not network.goes_both_ways:
+        raise UserError(f"this {segmenter.spec.kind} draws no images from masks; take the model of an AD-GAN run")
     labels = volume.load()
     # Encoded on the labels' own grid: there every object has its own rim.
     mask = segmenter.representation.encode(labels, volume.voxel)[0]

@@ -1,9 +1,12 @@
-"""Recipes of two stages: make one modality look like the other, and learn to segment.
+"""Recipes of two stages: make one modality, or synthetic masks, look like the other, and learn to segment.
 
     cyclegan-xy    draw the source in the look of the target, learn on the drawings, segment the target
     cyclegan-yx    learn on the source; draw the target in the look of the source, and segment the drawing
     histogram-xy   as cyclegan-xy, by matching the histograms of whole volumes
     histogram-yx   as cyclegan-yx, likewise
+    cgunet         draw images of synthetic masks by a CycleGAN, learn on these pairs
+    deepsynth      as cgunet, by an SpCycleGAN
+    adgan-unet     as cgunet, by an AD-GAN
 
 X is the source, Y the target (CySGAN, Table II). OUT/translate and OUT/segment are runs of their own, OUT/translated
 holds the drawings; each is there once it is whole, so that a recipe that was stopped goes on.
@@ -13,19 +16,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..core.normalise import Normalisation, Recipe, measure
+from ..core.rng import stream
 from ..core.voxel import Voxel
 from ..data.histogram import histogram_lookup
 from ..data.resample import resample, resample_labels, working_shape
 from ..data.volumes import ImageSource, Volume, open_volumes
 from ..data.write import write_image, write_labels
-from ..methods import CycleGAN, Supervised
+from ..methods import TWO_STAGES, Supervised
+from ..methods.base import stretch_channels
 from ..nets.chain import ChainSpec, LookupSpec
 from ..nets.network_spec import NetSpec, UNetSpec
-from .domain_streams import source_pairs, source_volumes, source_voxel
+from ..represent import RepresentationSettings, Semantic
+from .domain_streams import mask_drawer, source_pairs, source_volumes, source_voxel
 from .drawer import ReadTanh, VolumePredictor
 from .freeze import freeze
 from .run_settings import Run, Source
@@ -34,6 +41,7 @@ from .trainer import Trainer
 
 Shipped = tuple[TrainingResult, NetSpec, nn.Module]
 Redraw = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (*S) in [-1, 1] -> the same
+PAIRS = 64  # drawn by default (DeepSynth, its supplement; there of 64 x 64 x 64 voxels)
 AS_IT_IS = Normalisation(kind="range", low=-1, high=1)
 
 
@@ -61,6 +69,10 @@ def histogram_yx(run: Run, out: Path, quiet: bool = False) -> Shipped:
     return segmenter(run, out, quiet, prepend_network(look_up, look_up.build().state_dict()))
 
 
+def learn_from_drawn_pairs(run: Run, out: Path, quiet: bool = False) -> Shipped:
+    return segmenter(run, out, quiet, source=draw_pairs(run, out / "translated", translators(run, out, quiet)))
+
+
 def prepend_network(first: NetSpec | LookupSpec, weights: dict[str, Tensor]) -> Finish:
     """A function that exports a network behind `first`, which has these weights."""
 
@@ -80,14 +92,26 @@ def prepend_network(first: NetSpec | LookupSpec, weights: dict[str, Tensor]) -> 
 
 STAGES: dict[str, Callable[[Run, Path, bool], Shipped]] = {
     "cyclegan-xy": cyclegan_xy, "cyclegan-yx": cyclegan_yx, "histogram-xy": histogram_xy, "histogram-yx": histogram_yx,
+    "cgunet": learn_from_drawn_pairs, "deepsynth": learn_from_drawn_pairs, "adgan-unet": learn_from_drawn_pairs,
 }  # fmt: skip
 
 
 def translators(run: Run, out: Path, quiet: bool) -> TrainingResult:
-    """A CycleGAN between source and target, with run.options.translate, trained as run.translator_train says."""
+    """The first network, between source and target or images and masks, with run.options.translate, trained as
+    run.translator_train says."""
+    recipe = TWO_STAGES[run.method]
+    assert recipe.translator is not None, "these recipes translate by a network"
     stage = {"options": run.options.get("translate", {}), "train": run.first_stage(), "translator_train": {}}
-    wish = run.model_copy(update={"method": CycleGAN.name, "start": None, **stage})
+    if recipe.learns_from_masks:
+        stage |= {"represent": drawn_representation(run), "tune": False}
+    wish = run.model_copy(update={"method": recipe.translator.name, "start": None, **stage})
     return Trainer(wish, out / "translate", quiet).run()
+
+
+def drawn_representation(run: Run) -> RepresentationSettings:
+    """How the first network sees masks: as the second one where that is one channel in [0, 1], else as plain masks."""
+    fits = run.represent.ranges == ((0, 1),)
+    return run.represent if fits else Semantic()
 
 
 def segmenter(
@@ -101,6 +125,30 @@ def segmenter(
     wish = run.model_copy(update={"method": Supervised.name, **stage})
     learnt = Trainer(wish, out / "segment", quiet, SnapshotFolder(out, run, finish)).run()
     return learnt, *finish(learnt, run)
+
+
+def draw_pairs(run: Run, out: Path, learnt: TrainingResult) -> Source:
+    """Synthetic labels and the images that the first network draws of their masks, written to OUT once.
+
+    Each is twice as large as a patch along every axis, so that patches are of many places.
+    """
+    represent, draw = learnt.method.task.represent, mask_drawer(run)
+    assert draw is not None, "the first network has learnt from masks"
+    axes, working = learnt.volumes[0].axes, learnt.working
+    draw_image = VolumePredictor(learnt.method.drawing_network(), axes, ReadTanh())
+    shape, count = tuple(2 * n for n in run.patch), int(run.options.get("pairs", PAIRS))
+    if learnt.fabric.is_global_zero:
+        for i in range(count):
+            there = [out / kind / f"{i:03d}.tif" for kind in ("images", "labels")]
+            if not there[1].exists():
+                labels = draw(shape, working, stream(run.seed, "pairs", i))
+                mask = torch.from_numpy(represent.encode(labels, working))[None]
+                (image,) = draw_image(stretch_channels(represent, mask)[0].numpy())
+                write_image(there[0], image, working, axes)
+                write_labels(there[1], labels, working, axes)
+    learnt.fabric.barrier()
+    images, labels_of = (ImageSource(paths=str(out / kind)) for kind in ("images", "labels"))
+    return Source(images=images, labels=labels_of, normalise=AS_IT_IS, augment=run.data.augment)
 
 
 def redraw_source(run: Run, out: Path, redraw: Redraw, learnt: TrainingResult | None = None) -> Source:

@@ -128,7 +128,8 @@ def judge(
         image = seen.image if seen.image.ndim == mine.ndim else seen.image[min(number, len(seen.image) - 1)]
         probability = represent.foreground(seen.channels[place])
         out[name] = criteria(segmenter, volume, name, mine, views, image, probability)
-        if redraw and out[name].criteria and isinstance(segmenter.network, Translator):
+        network = segmenter.network
+        if redraw and out[name].criteria and isinstance(network, Translator) and network.goes_both_ways:
             out[name].criteria["redrawn"] = redraw_correlation(segmenter, volume, image, mine)
     return out
 
