@@ -76,3 +76,20 @@ def test_only_keeps_what_it_names(only, left):
 def test_only_does_not_swallow_a_slip():
     with pytest.raises(UserError, match=r"`only=flor` is not in the spec, which has a, b, floor, gan"):
         choose(parse(Spec, GOOD), ["flor"])
+
+
+def test_a_factor_of_the_density_is_in_the_settings_of_its_row_and_of_no_other():
+    from cytoshift.bench.cell import with_density
+    from cytoshift.synth import PRIORS
+    from cytoshift.train.run_settings import Run
+
+    plain, dense = ({"name": "a", "kind": "train"} | more for more in ({}, {"density_factor": 2.0}))
+    one, other = (parse(TrainedMethod, row) for row in (plain, dense))
+    assert "density_factor" not in one.model_dump() and other.model_dump()["density_factor"] == 2.0
+    prior = PRIORS["hacat"].model_copy(update={"density": (0.001, 0.002)})
+    settings = {"method": "adgan", "data": {"images": {"paths": "a"}}, "patch": (64, 64)}
+    run = parse(Run, settings | {"represent": {"kind": "semantic"}}).model_copy(update={"prior": prior})
+    assert with_density(run, one) is run
+    assert with_density(run, other).prior.density == (0.002, 0.004)
+    with pytest.raises(UserError, match="'a' has a density_factor, but adgan draws no masks of one class"):
+        with_density(run.model_copy(update={"prior": None}), other)

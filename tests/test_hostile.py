@@ -181,12 +181,12 @@ def test_attention_over_a_whole_image_stays_small():
 
 
 def test_attention_in_parts_is_that_of_the_whole(monkeypatch):
-    from cytoshift.nets import unet
+    from cytoshift.nets import transformer
 
     parts = [torch.randn(2, 50, 4, generator=torch.Generator().manual_seed(i)) for i in range(3)]
-    whole = unet.attention(*parts)
-    monkeypatch.setattr(unet, "ATTENTION", 2 * 50 * 7)
-    torch.testing.assert_close(unet.attention(*parts), whole)
+    whole = transformer.attention(*parts)
+    monkeypatch.setattr(transformer, "ATTENTION", 2 * 50 * 7)
+    torch.testing.assert_close(transformer.attention(*parts), whole)
 
 
 SET = Public(

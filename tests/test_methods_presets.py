@@ -164,7 +164,11 @@ OURS = {
     ("mask_cyclegan", "laptop-2d"): ({"width": 16}, {"lr": 4e-4, "steps": 2000}, {"threshold": 0.5}),
     ("udct", "laptop-2d"): ({"width": 16, "blocks": 3}, {"lr": 4e-4, "steps": 2000}, {"threshold": 0.5}),
     ("spcyclegan", "laptop-2d"): ({"width": 16, "blocks": 3}, {"lr": 4e-4, "steps": 2000}, {"threshold": 0.5}),
-    ("munit", "laptop-2d"): ({"width": 16, "scales": 2}, {"lr": 4e-4, "steps": 2000}, {"threshold": 0.5}),
+    ("munit", "laptop-2d"): (
+        {"width": 16, "scales": 2, "cycle": 10.0},
+        {"lr": 4e-4, "steps": 2000},
+        {"threshold": 0.5},
+    ),
     ("ufdn", "laptop-2d"): ({"width": 16, "reconstruct": 20.0}, {"lr": 4e-4, "steps": 2000}, {"threshold": 0.5}),
     ("supervised", "laptop-3d"): ({"widths": (8, 16, 32)}, {"lr": 1e-3, "betas": (0.9, 0.99)}, {}),
     ("mmd", "laptop-2d"): ({"bottleneck": 0.3}, {"lr": 1e-3, "betas": (0.9, 0.99)}, {}),

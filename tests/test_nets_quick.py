@@ -34,12 +34,14 @@ def translator(**rest) -> TranslatorSpec:
 
 SPECS = {
     "unet": unet(),
-    "unet with all it can have": unet(plus=True, non_local=True, residual_image=True, stem=3, blocks=2),
+    "unet with all it can have": unet(plus=True, non_local=True, transformer=2, residual_image=True, stem=3, blocks=2),
     "unet without gates, zeros around": unet(se=0, padding="zeros", channels=2),
+    "transunet 3d": unet(ndim=3, widths=(8, 64), transformer=2, norm="instance", **CUBE),
     "unet 3d": unet(ndim=3, widths=(8, 8), **CUBE),
     "unet anisotropic": unet(ndim=3, widths=(8, 16), flat=True, plus=True, out=1, **FLAT),
     "translator": translator(frozen=True),
     "translator that learns": translator(adaptive_encoder=False, up=4),
+    "translator of styles": translator(adaptive_encoder=False, style=8, frozen=True),
     "translator 3d": translator(ndim=3, frozen=True),
     "resnet": resnet(frozen=True, residual_image=True),
     "resnet of a mask": resnet(mask=True, up="linear"),

@@ -20,7 +20,7 @@ import yaml
 from .. import __version__
 from ..configure import class_settings as several
 from ..configure.finetune import finetuning_run
-from ..configure.recipe import Survey, overlay_settings, settings, survey_images
+from ..configure.recipe import Survey, overlay_settings, scale_density, settings, survey_images
 from ..configure.source_labels import (
     SourceSurvey,
     adopt_source_sizes,
@@ -300,10 +300,23 @@ def training_settings(cell: Cell, contender: TrainedMethod, material: Material, 
             )
         else:
             wished = settings(survey_images(material.train, cell.dataset.polarity), contender.preset, **way)
-        wish = wished.model_dump(mode="json")
+        wish = with_density(wished, contender).model_dump(mode="json")
         with atomic_path(path) as beside:
             beside.write_text(yaml.safe_dump(overlay_settings(wish, contender.settings), sort_keys=False))
     return parse(Run, read_yaml(path), str(path))
+
+
+def with_density(run: Run, contender: TrainedMethod) -> Run:
+    """The run with `density_factor` times as many synthetic objects. Raises UserError where it draws none so."""
+    if contender.density_factor == 1:
+        return run
+    if run.prior is None:
+        raise UserError(
+            f"'{contender.name}' has a density_factor, but {contender.method} draws no masks of one class from a "
+            "prior; leave it out"
+        )
+    prior = run.prior.model_copy(update={"density": scale_density(run.prior.density, contender.density_factor)})
+    return run.model_copy(update={"prior": prior})
 
 
 def class_settings(contender: TrainedMethod, material: Material, **way: Any) -> Run:

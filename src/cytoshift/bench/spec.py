@@ -209,6 +209,8 @@ class TrainedMethod(LaterSettings, NamedEntry):
     candidates: settings to choose from, in data sets with folds (nested cross-validation). Each is trained without one
         training image after the other. The one with the best mean Dice on these images is trained on all of them. The
         fold that is scored is not used for the choice.
+    density_factor: synthetic masks of one class have so many times as many objects as those that are measured; for the
+        sensitivity of AD-GAN's Fig. 13.
     seeds: instead of the spec's.
     """
 
@@ -221,9 +223,10 @@ class TrainedMethod(LaterSettings, NamedEntry):
     labels: Literal["source", "target"] = "source"
     cells: str | None = None
     candidates: list[dict[str, Any]] = []
+    density_factor: float = Field(1.0, gt=0)
     seeds: list[int] | None = Field(None, min_length=1)
 
-    later = frozenset({"cells", "candidates"})
+    later = frozenset({"cells", "candidates", "density_factor"})
 
     @field_validator("method")
     @classmethod

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from ..core.settings import Settings
@@ -16,6 +16,7 @@ class Backbone(Settings):
 
     widths: per level, finest first. stem: kernel of the first and last convolution. plus, non_local, flat: see
     nets.unet.UNetSpec; attention costs the square of the voxels at the bottleneck.
+    transformer: layers of a vision transformer at the bottleneck, which makes a TransUNet of it; 0: none.
     norm: "group", "instance", or "batch". Batch norm takes the statistics of source and of target apart, each from its
     own patches, and a model is shipped with statistics that were measured anew over unlabelled images of the target.
     """
@@ -24,6 +25,7 @@ class Backbone(Settings):
     stem: int = 5
     plus: bool = True
     non_local: bool = True
+    transformer: int = Field(0, ge=0, le=64)
     flat: bool = False
     norm: NormKind = "group"
 
@@ -38,6 +40,7 @@ class Backbone(Settings):
         """Image (B, channels, *S) -> (B, out, *S)."""
         return UNetSpec.for_voxel(
             voxel, channels, out, self.widths, stem=self.stem, plus=self.plus, non_local=self.non_local, flat=self.flat,
+            transformer=self.transformer,
             residual_image=residual_image, norm=self.norm,
         )  # fmt: skip
 

@@ -18,6 +18,7 @@ from .nd import Axes, Pad
 from .norms import FixedMean, FixedNorm
 from .resnet import Residual as ResNetResidual
 from .resnet import ResNetGenerator, Upsample
+from .transformer import Transformer
 from .translator import IMAGE, Translator, code
 from .unet import SLOPE, Block, ConvNorm, NonLocal, UNet
 
@@ -152,6 +153,8 @@ def unet(g: Graph, network: UNet, image: str) -> str:
         features.append(x)
     if isinstance(network.non_local, NonLocal):
         features[-1] = attention(g, network.non_local, features[-1])
+    if isinstance(network.transformer, Transformer):
+        features[-1] = transformer(g, network.transformer, features[-1])
     x = bottom = features[-1]
     strides = network.spec.strides
     for i in reversed(range(len(network.up))):
@@ -200,6 +203,35 @@ def attention(g: Graph, layer: NonLocal, x: str) -> str:
     seen = g.op("MatMul", value, g.op("Transpose", ties, perm=[0, 2, 1]))
     width = g.op("Concat", g.weight([0, layer.value.weight.shape[0]]), spatial_shape(g, x), axis=0)
     return g.op("Add", x, g.norm(g.conv(g.op("Reshape", seen, width), layer.back), layer.norm))
+
+
+def transformer(g: Graph, network: Transformer, x: str) -> str:
+    x = g.op("Add", x, g.conv(x, network.place))
+    for part in network.layers:
+        layer: Any = part
+        width = layer.ask.weight.shape[0]
+        flat = g.weight([0, layer.heads, width // layer.heads, -1])
+        seen = channel_norm(g, x, layer.norms[0])
+        ask, key, value = (g.op("Reshape", g.conv(seen, one), flat) for one in (layer.ask, layer.key, layer.value))
+        ties = g.op("MatMul", g.op("Transpose", ask, perm=[0, 1, 3, 2]), key)
+        ties = g.op("Softmax", g.op("Mul", ties, g.weight(np.float32(layer.scale))), axis=-1)
+        found = g.op("MatMul", value, g.op("Transpose", ties, perm=[0, 1, 3, 2]))
+        shape = g.op("Concat", g.weight([0, width]), spatial_shape(g, x), axis=0)
+        x = g.op("Add", x, g.conv(g.op("Reshape", found, shape), layer.back))
+        wide = g.conv(channel_norm(g, x, layer.norms[1]), layer.wide)
+        share = g.op("Erf", g.op("Mul", wide, g.weight(np.float32(0.5**0.5))))
+        share = g.op("Mul", g.op("Add", share, g.weight(np.float32(1))), g.weight(np.float32(0.5)))
+        x = g.op("Add", x, g.conv(g.op("Mul", wide, share), layer.narrow))
+    return x
+
+
+def channel_norm(g: Graph, x: str, norm: Any) -> str:
+    """Layer norm over the channels of each voxel."""
+    axis = g.weight([1])
+    centred = g.op("Sub", x, g.op("ReduceMean", x, axis, keepdims=1))
+    variance = g.op("ReduceMean", g.op("Mul", centred, centred), axis, keepdims=1)
+    spread = g.op("Sqrt", g.op("Add", variance, g.weight(np.float32(1e-5))))
+    return g.scale_and_shift(g.op("Div", centred, spread), norm.weight, norm.bias)
 
 
 def spatial_shape(g: Graph, x: str) -> str:

@@ -30,10 +30,10 @@ from ..core.settings import Settings
 from ..core.voxel import Voxel
 from .nd import BATCH_NORM, CONV, INSTANCE_NORM, Axes, add, add_residual_image, conv, stages, upsample_linear
 from .norms import FixedMean, FixedNorm
+from .transformer import Transformer, attention
 
 SLOPE = 0.2  # of LeakyReLU
 MOST = 2**14  # channels of anything: a file with a damaged size must not ask for days or all memory
-ATTENTION = 2**27  # pairs of voxels that attention holds at once, three numbers of four bytes each
 Width = Annotated[int, Field(ge=1, le=MOST)]
 NormKind = Literal["group", "instance", "batch"]
 
@@ -47,7 +47,8 @@ class UNetSpec(Settings):
     norm: "group", "instance" or "batch", the last one with the statistics of each batch, which is to be of one domain.
     groups: of group norm. frozen: norms and gates hold statistics that were measured after the training, and use them.
     plus: a projection of the bottleneck is added at every level of the decoder. non_local: self-attention at the
-        bottleneck, whose time grows with the square of its voxels.
+        bottleneck, whose time grows with the square of its voxels. transformer: so many layers of a vision transformer
+        there, which makes it a TransUNet.
     flat: blocks use the kernel of level 0 (the reference).
     residual_image: the first output channel is a change of the input image, nothing at first (`nd.changed`).
     """
@@ -66,6 +67,7 @@ class UNetSpec(Settings):
     padding: Literal["replicate", "zeros"] = "replicate"
     plus: bool = False
     non_local: bool = False
+    transformer: int = Field(0, ge=0, le=64)
     flat: bool = False
     residual_image: bool = False
     norm: NormKind = "group"
@@ -183,15 +185,6 @@ class Block(nn.Module):
         return F.leaky_relu(out, SLOPE, inplace=True)
 
 
-def attention(ask: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention of (B, N, C) without a scale; of many voxels for as many of them at once as ATTENTION allows."""
-    most = max(ATTENTION // (len(key) * key.shape[1]), 1)
-    if ask.shape[1] <= most:
-        return F.scaled_dot_product_attention(ask, key, value, scale=1.0)
-    parts = [F.scaled_dot_product_attention(part, key, value, scale=1.0) for part in ask.split(most, dim=1)]
-    return torch.cat(parts, dim=1)
-
-
 class NonLocal(nn.Module):
     """x + norm(attention over all voxels), nothing at first (Wang et al. 2018, embedded Gaussian)."""
 
@@ -228,6 +221,8 @@ class UNet(nn.Module):
             for i, (cin, cout) in enumerate(pairwise((widths[0], *widths)))
         )
         self.non_local = NonLocal(spec, widths[-1]) if spec.non_local else nn.Identity()
+        deep = spec.transformer
+        self.transformer = Transformer(widths[-1], inside[-1], deep) if deep else nn.Identity()
         # Level i of the decoder takes what comes from level i + 1.
         self.narrow = nn.ModuleList(
             ConvNorm(spec, cin, cout, kernels[i + 1]) for i, (cout, cin) in enumerate(pairwise(widths))
@@ -258,7 +253,7 @@ class UNet(nn.Module):
         for level in self.down:
             x = level(x)
             features.append(x)
-        return [*features[:-1], self.non_local(x)]
+        return [*features[:-1], self.transformer(self.non_local(x))]
 
     def decode(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Features of `encode` -> the last features (B, widths[0], *S), and the output (B, out, *S).
