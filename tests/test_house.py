@@ -151,7 +151,7 @@ def test_nothing_required_forbids_use_in_closed_work():
 
 
 # Flags of other programs, and files in formats of their own.
-FOREIGN = ("docker run --shm-size", "cytoshift segment MODEL", "cytoshift bench --page")
+FOREIGN = ("docker run --shm-size", "cytoshift segment MODEL", "cytoshift bench --page", "cytoshift doctor --make")
 
 
 def sentences(path: Path) -> list[str]:

@@ -35,11 +35,11 @@ from ..core.settings import parse, read_yaml
 from ..data.channel_axis import split_channels
 from ..data.volumes import Volume, open_volumes
 from ..ensemble import Wishes, open_ensemble
-from ..measure.shapes import ObjectShapes, shapes
 from ..model import Segmenter, fingerprint
 from ..model.shipped import JSON, model_folder, nuclei_model
 from ..predict.blockwise.engine import engine
-from ..predict.classical import segment_classically
+from ..predict.classical_pipelines import segment_by_pipeline
+from ..predict.external_recipes import read_recipe
 from ..predict.outputs import Table
 from ..predict.pipeline import Options, predict
 from ..train import checkpoint
@@ -47,15 +47,19 @@ from ..train.fit import fit
 from ..train.run_settings import Run
 from ..trust.size_fit import fit as to_images
 from .datasets import Material, short_digest
+from .external import segment_externally, true_diameter
 from .scoring import FoundObjects, Segment, object_scores, score_dataset
 from .spec import (
+    CellProfilerBaseline,
     ClassicalBaseline,
     Contender,
     Dataset,
     ExistingModel,
+    ExternalMethod,
     Files,
     FinetunedMethod,
     RunWithoutLabels,
+    SquasshBaseline,
     TrainedMethod,
 )
 
@@ -103,6 +107,8 @@ class Cell:
 def weights_of(contender: Contender) -> list[str]:
     """Digests of the models that a contender takes as they are: one of the same name may be another model by now."""
     names: list[str] = []
+    if isinstance(contender, ExternalMethod) and contender.recipe is not None:
+        return [short_digest(read_recipe(contender.recipe).model_dump(mode="json"))]
     if isinstance(contender, ExistingModel):
         names = [contender.model.format(ndim=ndim) for ndim in (2, 3)]
     elif isinstance(contender, RunWithoutLabels):
@@ -122,8 +128,7 @@ def run_cell(cell: Cell, material: Material, out: Path, quiet: bool = False) -> 
     numbers = {
         "settings": cell.settings(),
         "cytoshift": __version__,
-        **training,
-        **score_dataset(way, here, folder),
+        **(score_dataset(way, here, folder) | training),
         **snapshot_oracle(folder, picked, here),
     }
     if picked is not cell.contender and isinstance(picked, TrainedMethod):
@@ -187,8 +192,10 @@ def prepare_segment(
 ) -> tuple[Segment, dict[str, Any]]:
     """A function that segments an image, and what its training took."""
     here = material.fold(cell.fold)
-    if isinstance(contender, ClassicalBaseline):
+    if isinstance(contender, ClassicalBaseline | CellProfilerBaseline | SquasshBaseline):
         return partial(run_classical, contender, dark_classes(here)), {}
+    if isinstance(contender, ExternalMethod):
+        return segment_externally(contender, here)
     if isinstance(contender, ExistingModel):
         return segment_with_fit(contender, here), {}
     folder = cell.folder(out, material.files)
@@ -250,23 +257,19 @@ def label_by_run(contender: RunWithoutLabels, here: Material, folder: Path) -> d
     return out
 
 
-def true_diameter(here: Material) -> float:
-    """Median equivalent diameter of the labelled objects that no border cuts."""
-    seen = [shapes(pair.truth(), pair.image.voxel) for pair in here.pairs]
-    return float(np.median(ObjectShapes.join(seen).whole_objects().diameter))
-
-
 def labelled_amount(contender: TrainedMethod | FinetunedMethod, here: Material) -> float:
     """Number of target images whose labels were used: those that a person would have to label."""
     part = contender.fraction if isinstance(contender, FinetunedMethod) else float(contender.labels == "target")
     return part * len(open_volumes(here.train)) if part else 0.0
 
 
-def run_classical(contender: ClassicalBaseline, dark: dict[str, bool], image: Volume) -> FoundObjects:
-    """The classical pipeline, each class in its channel."""
+def run_classical(
+    contender: ClassicalBaseline | CellProfilerBaseline | SquasshBaseline, dark: dict[str, bool], image: Volume
+) -> FoundObjects:
+    """A classical pipeline, each class in its channel."""
     channels = zip(dark.items(), split_channels(image.array, len(image.axes)))
     return FoundObjects({
-        name: segment_classically(np.asarray(one[...]), image.voxel, contender, inverted)
+        name: segment_by_pipeline(contender, np.asarray(one[...]), image.voxel, inverted)
         for (name, inverted), one in channels
     })  # fmt: skip
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from .spec import Annotation, Dataset, Files, Spec, Stacks
+from .spec import Annotation, Dataset, ExternalMethod, Files, Spec, Stacks
 
 SCORES = {
     "dice": "Dice", "iou": "IoU", "pooled_iou": "IoU, pooled", "precision": "precision", "recall": "recall",
@@ -62,6 +62,10 @@ def section(dataset: Dataset, spec: Spec, rows: list[Row], cells: list[Row]) -> 
     for row in rows:
         numbers = [mean_text(row.get(name), 3) for name in columns] + [mean_text(row.get(name), 2) for name in COSTS]
         lines.append(bar_row([row["method"], str(row["seeds"]), *numbers]))
+    there = [row["method"] for row in rows]
+    for method in spec.methods:
+        if isinstance(method, ExternalMethod) and method.lacks and method.name not in there:
+            lines.append(bar_row([method.name, f"needs {method.lacks}", *[""] * (len(heads) - 2)]))
     lines.append("")
     annotation = dataset.annotation if isinstance(dataset, Files | Stacks) else None
     return lines + (time_table(annotation, rows) if annotation else [])

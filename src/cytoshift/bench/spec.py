@@ -9,7 +9,11 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from ..core.errors import UserError
 from ..core.settings import LaterSettings, Settings, parse, read_yaml
 from ..methods import ADGAN
+from ..predict.cellprofiler import CellProfiler
 from ..predict.classical import Classical
+from ..predict.external_command import parse_command
+from ..predict.external_recipes import read_recipe
+from ..predict.squassh import Squassh
 from ..train.run_settings import known_method
 
 Paths = str | list[str]
@@ -200,6 +204,50 @@ class ClassicalBaseline(NamedEntry, Classical):
     kind: Literal["classical"]
 
 
+class CellProfilerBaseline(NamedEntry, CellProfiler):
+    """CellProfiler's IdentifyPrimaryObjects."""
+
+    kind: Literal["cellprofiler"]
+
+
+class SquasshBaseline(NamedEntry, Squassh):
+    """Squassh."""
+
+    kind: Literal["squassh"]
+
+
+class ExternalMethod(NamedEntry):
+    """A system of others that runs in an environment of its own, see `predict.external_command`.
+
+    recipe: name of a recipe of the package, whose environment `cytoshift doctor` makes; or command: a template with
+    {images} and {labels}. size: of the objects, where the template has {diameter}: measured, or that of the labels.
+    time_limit: minutes for the images of a data set. needs: what has to be there first, said in the table where it is
+    not; None: what the recipe says.
+    """
+
+    kind: Literal["external"]
+    recipe: str | None = None
+    command: str | list[str] | None = None
+    size: Literal["measured", "true"] = "measured"
+    time_limit: float | None = Field(None, gt=0)
+    needs: str | None = None
+
+    @model_validator(mode="after")
+    def one_of_them_is_given(self) -> "ExternalMethod":
+        if (self.recipe is None) == (self.command is None):
+            raise ValueError(f"'{self.name}' needs a recipe or a command; give one of them")
+        try:
+            read_recipe(self.recipe) if self.recipe is not None else parse_command(self.command or "")
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def lacks(self) -> str:
+        """What has to be there first."""
+        return (read_recipe(self.recipe).needs if self.recipe else "") if self.needs is None else self.needs
+
+
 class TrainedMethod(LaterSettings, NamedEntry):
     """A training per data set and seed, from the settings that 'cytoshift new' would write.
 
@@ -287,7 +335,15 @@ Dataset = Annotated[
     Discriminator(lambda value: next((kind for key, kind in KINDS.items() if has_value(value, key)), "files")),
 ]
 Contender = Annotated[
-    ClassicalBaseline | TrainedMethod | FinetunedMethod | ExistingModel | RunWithoutLabels, Field(discriminator="kind")
+    ClassicalBaseline
+    | CellProfilerBaseline
+    | SquasshBaseline
+    | ExternalMethod
+    | TrainedMethod
+    | FinetunedMethod
+    | ExistingModel
+    | RunWithoutLabels,
+    Field(discriminator="kind"),
 ]
 
 

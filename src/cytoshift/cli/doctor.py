@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -39,11 +39,22 @@ class Findings:
     advice: list[str] = field(default_factory=list)
 
 
-def doctor(as_json: inputs.Json = False) -> None:
+Make = Annotated[
+    str | None,
+    typer.Option(help="Make the environment of a system of others instead: cellpose-sam, stardist, nnunet ..."),
+]
+Again = Annotated[bool, typer.Option("--again", help="With --make: make anew what is there.")]
+
+
+def doctor(make: Make = None, again: Again = False, as_json: inputs.Json = False) -> None:
     """Check versions, devices and memory, and compute every kind of network. Say what is missing and how to get it.
 
-    Exits with 1 where Cytoshift cannot work here.
+    Exits with 1 where Cytoshift cannot work here. With --make, pip installs a system of others into an environment of
+    its own in the user's cache, for 'cytoshift label' and benchmarks.
     """
+    if make is not None:
+        make_system(make, again, as_json)
+        return
     findings = Findings(system=look_at_system())
     look_at_packages(findings)
     if not findings.problems:
@@ -56,6 +67,20 @@ def doctor(as_json: inputs.Json = False) -> None:
         for line in lines(findings):
             typer.echo(line)
     raise typer.Exit(1 if findings.problems else 0)
+
+
+def make_system(name: str, again: bool, as_json: bool) -> None:
+    """The environment of a recipe, and what it still needs."""
+    from ..predict.external_environment import make_environment
+    from ..predict.external_recipes import read_recipe
+
+    recipe = read_recipe(name)
+    if not as_json:
+        typer.echo(f"making an environment for {recipe.title} ({recipe.licence}): pip install {' '.join(recipe.pip)}")
+    folder = make_environment(name, again)
+    needs = f"; it needs {recipe.needs}" if recipe.needs else ""
+    words = f"{recipe.title} is in {folder}{needs}; try: cytoshift label {name} IMAGES -o labels/"
+    conclude(as_json, words, verb="doctor", made=name, folder=folder, needs=recipe.needs)
 
 
 def look_at_packages(findings: Findings) -> None:

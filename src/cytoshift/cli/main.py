@@ -25,6 +25,7 @@ from .evaluate import evaluate
 from .export import export
 from .import_config import import_config
 from .info import info
+from .label import label
 from .models import models
 from .new import new
 from .plan import plan
@@ -84,7 +85,7 @@ GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start here": (run, demo, data, doctor),
     "Look": (info, view),
     "Train": (new, train, select, synth, import_config),
-    "Segment": (models, assess, segment, translate),
+    "Segment": (models, assess, segment, label, translate),
     "Judge": (trust, vote, evaluate, report, bench),
     "Large volumes": (convert, plan),
     "Share": (export,),

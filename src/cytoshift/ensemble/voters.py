@@ -23,7 +23,9 @@ from ..measure.measurement import Polarity
 from ..model import Segmenter
 from ..predict.account import account_folder
 from ..predict.blockwise.engine import Engine
-from ..predict.classical import Classical, segment_classically
+from ..predict.classical import Classical
+from ..predict.classical_pipelines import segment_by_pipeline
+from ..predict.external_command import run_external
 from ..predict.images import segment_images
 from ..predict.outputs import Outputs
 from ..predict.pipeline import Instances, Options, Prediction, predict
@@ -104,18 +106,19 @@ class NetworkVoter:
 
 @dataclass(frozen=True)
 class ClassicalVoter:
-    """Threshold, distance transform, watershed."""
+    """A classical pipeline. options: its settings, whose class says which it is."""
 
     name: str
-    options: Classical
+    options: Settings
     dark: bool
 
     @property
     def request(self) -> dict[str, Any]:
-        return {"classical": self.options.model_dump(mode="json"), "dark": self.dark}
+        kind = {} if isinstance(self.options, Classical) else {"pipeline": type(self.options).__name__}
+        return {"classical": self.options.model_dump(mode="json"), "dark": self.dark, **kind}
 
     def labels(self, volume: Volume) -> NDArray[np.int32]:
-        return segment_classically(volume.load(), volume.voxel, self.options, self.dark)
+        return segment_by_pipeline(self.options, volume.load(), volume.voxel, self.dark)
 
     def write(self, outputs: Outputs, engine: Engine, told: Told) -> None:
         write_each(self, outputs, engine, told)
@@ -147,6 +150,34 @@ class GivenVoter:
         write_each(self, outputs, engine, told)
 
 
+@dataclass(frozen=True, eq=False)
+class ExternalVoter:
+    """A system of others that runs as a command, over all images that are missing at once.
+
+    command, values, limit: as of `run_external`. origin: what decides about its labels, beside the command.
+    """
+
+    name: str
+    command: Sequence[str]
+    values: Mapping[str, str]
+    origin: Mapping[str, Any]
+    limit: float | None = None
+
+    @property
+    def request(self) -> dict[str, Any]:
+        return {"external": list(self.command), **self.origin}
+
+    def labels(self, volume: Volume) -> NDArray[np.int32]:
+        return run_external(self.command, [volume], self.values, self.limit).labels[volume.name]
+
+    def write(self, outputs: Outputs, engine: Engine, told: Told) -> None:
+        if missing := [volume for volume in outputs.volumes if not outputs.is_finished(volume)]:
+            found = run_external(self.command, missing, self.values, self.limit)
+            for number, volume in enumerate(missing, 1):
+                write_instances(outputs, volume, found.labels[volume.name])
+                told(number / len(missing))
+
+
 def digest(labels: NDArray[np.generic]) -> str:
     """A text that differs where a voxel does."""
     return hashlib.blake2b(np.ascontiguousarray(labels).tobytes(), digest_size=16).hexdigest()
@@ -163,7 +194,11 @@ def write_each(voter: Voter, outputs: Outputs, engine: Engine, told: Told) -> No
 def write_labels_of(voter: Voter, outputs: Outputs) -> None:
     """The labels of one image, here or in another process."""
     (volume,) = outputs.volumes
-    labels = voter.labels(volume)
+    write_instances(outputs, volume, voter.labels(volume))
+
+
+def write_instances(outputs: Outputs, volume: Volume, labels: NDArray[np.int32]) -> None:
+    """Labels (*S) of an image and the table of its objects."""
     table = objects(labels, volume.voxel)
     outputs.write(volume, Prediction({"": Instances(labels, table, np.ones(len(table.ids)))}, {}, {}))
 

@@ -95,7 +95,7 @@ def identify_primary_objects(
     smallest, largest = options.diameter
     if options.fill_holes == "thresholding":
         mask = fill_enclosed(mask.astype(np.int32), below=largest**image.ndim / float(np.prod(scale))) > 0
-    clumps = connected(mask)
+    clumps = connected_parts(mask)
     labels = clumps if options.declump == "none" else separate(intensity, known, clumps, scale, options)
     if options.discard_border:
         labels = remove_known_border(labels, known)
@@ -121,7 +121,7 @@ def unit_intensity(image: NDArray[np.generic], dark: bool) -> tuple[NDArray[np.f
     return np.where(known, 1 - values if dark else values, 0), known
 
 
-def connected(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+def connected_parts(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Parts of a mask that touch by a face, an edge or a corner."""
     from scipy import ndimage
 
@@ -236,7 +236,7 @@ def local_maxima(
 
 def shrink_to_points(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Each connected part as one voxel of it, the nearest to its centre: markers (*S), 1..N."""
-    parts = connected(mask)
+    parts = connected_parts(mask)
     where = np.argwhere(parts)
     number = parts[tuple(where.T)]
     count = np.maximum(np.bincount(number), 1)

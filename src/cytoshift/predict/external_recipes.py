@@ -1,0 +1,90 @@
+"""Segmentation systems of others as recipes: how their environment is made, and the command that runs them.
+
+A recipe is a YAML file in `recipes/`. Nothing of such a system is imported here: it runs in an environment of its own,
+and takes a folder of images to a folder of labels (external_command.py).
+"""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from pydantic import Field
+
+from ..core.errors import UserError
+from ..core.settings import Settings, parse, read_yaml
+from ..data.fetch import cache_folder
+
+FOLDER = Path(__file__).parent / "recipes"
+PLACE = "CYTOSHIFT_ENVIRONMENTS"  # environment: another folder for the environments
+READY = "ready.json"  # is there once an environment is whole
+
+
+class ExternalRecipe(Settings):
+    """A system of others.
+
+    title: name and version. pip: what its environment gets, as arguments of pip. command: a list of words, in which
+    {python} is the environment's, {script} the file with `script`, and the rest as in `external_command.Places`.
+    ndim: dimensions of images that it takes. needs: what the user has to bring or download, said in tables. page: where
+    its interface is written down. licence: of code and weights.
+    """
+
+    title: str
+    pip: list[str] = Field(min_length=1)
+    command: list[str] = Field(min_length=1)
+    script: str = ""
+    ndim: tuple[int, ...] = (2, 3)
+    needs: str = ""
+    page: str
+    licence: str
+
+
+def recipe_names() -> list[str]:
+    """Names of all recipes."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def read_recipe(name: str) -> ExternalRecipe:
+    """A recipe by its name. Raises UserError where there is none.
+
+    >>> read_recipe("stardist").ndim
+    (2,)
+    """
+    path = FOLDER / f"{name}.yaml"
+    if name not in recipe_names():
+        raise UserError(f"there is no recipe '{name}'; there are {', '.join(recipe_names())}")
+    return parse(ExternalRecipe, read_yaml(path), str(path))
+
+
+def environment_folder(name: str) -> Path:
+    """Where the environment of a recipe is, or would be: one for each set of packages and each Python.
+
+    Raises UserError where the user has no home directory and names no other place.
+    """
+    parent = Path(place) if (place := os.environ.get(PLACE)) else cache_folder()
+    if parent is None:
+        raise UserError(f"there is no home directory for environments; set {PLACE} to a folder")
+    said = [read_recipe(name).pip, sys.version_info[:2]]
+    digest = hashlib.blake2b(json.dumps(said).encode(), digest_size=6).hexdigest()
+    return (parent if place else parent / "environments").absolute() / f"{name}-{digest}"
+
+
+def environment_python(name: str) -> Path:
+    """The Python of an environment that was made. Raises UserError where it was not."""
+    folder = environment_folder(name)
+    if not (folder / READY).exists():
+        raise MissingEnvironment(
+            f"the environment of '{name}' is not made ({folder}); make it by 'cytoshift doctor --make {name}', which "
+            f"needs a network{', and then ' + needs if (needs := read_recipe(name).needs) else ''}"
+        )
+    return python_of(folder)
+
+
+def python_of(folder: Path) -> Path:
+    """The Python of a virtual environment."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+class MissingEnvironment(UserError):
+    """The system is not installed here, so there is nothing to compare with; no fault of the system."""
