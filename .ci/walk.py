@@ -49,6 +49,7 @@ cytoshift convert images/cells.tif again.ome.zarr --workers 2
 cytoshift plan images/cells.tif
 cytoshift translate runs/run/model truth/ -o drawn/
 cytoshift evaluate truth/ labels/
+cytoshift label cellprofiler images/ -o pipeline/ --set "diameter=[5,60]"
 cytoshift vote truth/ labels/ -o voted/
 cytoshift report runs/run
 cytoshift export runs/run/model --to onnx -o model.onnx

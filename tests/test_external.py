@@ -22,13 +22,11 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import Volume
 from cytoshift.predict import external_environment, external_recipes
 from cytoshift.predict.external_command import parse_command, run_external
-from cytoshift.predict.external_recipes import MissingEnvironment, environment_python, read_recipe, recipe_names
+from cytoshift.predict.external_recipes import UnfitSystem, environment_python, read_recipe, recipe_names
 from cytoshift.predict.external_system import open_system
 
 STAND_IN = """
 import os, pathlib, sys, time
-import numpy as np, tifffile
-from scipy import ndimage
 images, labels, mode, *rest = sys.argv[1:]
 print("reading images"); print("mode", mode, *rest, flush=True)
 if mode == "crash":
@@ -39,6 +37,8 @@ if mode == "hang":
     import subprocess
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     pathlib.Path(rest[0]).write_text(str(child.pid)); time.sleep(600)
+import numpy as np, tifffile
+from scipy import ndimage
 for path in sorted(pathlib.Path(images).glob("*.tif")):
     image = tifffile.imread(path)
     found = ndimage.label(image > (int(image.min()) + int(image.max())) / 2)[0].astype(np.uint16)
@@ -110,9 +110,9 @@ def gone(pid):
 def test_what_hangs_is_ended_with_all_that_it_started(command, tmp_path):
     note = tmp_path / "child"
     started = time.monotonic()
-    with pytest.raises(UserError, match=r"ended after 2 seconds, its time limit; .*mode hang.*`time_limit`"):
-        run_external(command("hang", note), fields(), limit=2)
-    assert time.monotonic() - started < 15 and gone(int(note.read_text()))
+    with pytest.raises(UserError, match=r"ended after 4 seconds, its time limit; .*mode hang.*`time_limit`"):
+        run_external(command("hang", note), fields(), limit=4)
+    assert time.monotonic() - started < 30 and gone(int(note.read_text()))
 
 
 def test_a_command_that_is_stopped_takes_its_system_along(command, tmp_path):
@@ -170,7 +170,7 @@ def test_recipes_are_whole(name, tmp_path, monkeypatch):
     recipe = read_recipe(name)
     compile(recipe.script, name, "exec")
     assert {"{images}", "{labels}", "{python}", "{script}"} <= set(recipe.command) and recipe.page.startswith("https")
-    with pytest.raises(MissingEnvironment, match=f"cytoshift doctor --make {name}', which needs a network, and then"):
+    with pytest.raises(UnfitSystem, match=f"cytoshift doctor --make {name}', which needs a network, and then"):
         environment_python(name)
 
 
@@ -347,7 +347,7 @@ def test_an_environment_that_cannot_be_made_is_none(recipe, tmp_path):
     recipe.write_text(json.dumps(about | {"pip": ["--no-index", "no-such-package"]}))
     with pytest.raises(UserError, match=r"was not made, as pip failed: .*no-such-package"):
         cytoshift("doctor", "--make", "standin")
-    with pytest.raises(MissingEnvironment):
+    with pytest.raises(UnfitSystem):
         environment_python("standin")
     said = "WARNING: Retrying after connection broken by 'NewConnectionError'"
     assert any(word in said for word in external_environment.NO_NETWORK)

@@ -13,7 +13,7 @@ from ..core.errors import UserError
 from ..core.processes import Workers, WorkersDied
 from ..core.progress import Progress
 from ..core.signals import handle_signals
-from ..predict.external_recipes import MissingEnvironment
+from ..predict.external_recipes import UnfitSystem
 from .cell import Cell, run_cell
 from .datasets import Material, open_dataset
 from .figures import draw_comparison, draw_label_curve
@@ -50,7 +50,7 @@ def bench(
     with Progress("cells", len(cells) - len(before), quiet=quiet, plain=jobs == 1) as progress:
         progress.line()
         for cell, outcome in run_cells(cells, materials, data, out, quiet, jobs):
-            if isinstance(outcome, MissingEnvironment):  # nothing failed: the table says what it needs
+            if isinstance(outcome, UnfitSystem):  # nothing failed: the table says what it needs
                 say(f"{cell.title}: left out, as {outcome}")
             elif isinstance(outcome, UserError):
                 failures.append(f"{cell.title}: {outcome}")

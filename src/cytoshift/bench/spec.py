@@ -244,8 +244,11 @@ class ExternalMethod(NamedEntry):
 
     @property
     def lacks(self) -> str:
-        """What has to be there first."""
-        return (read_recipe(self.recipe).needs if self.recipe else "") if self.needs is None else self.needs
+        """What has to be there first, in words; "" where nothing is known to."""
+        recipe = None if self.recipe is None else read_recipe(self.recipe)
+        needs = self.needs if self.needs is not None else "" if recipe is None else recipe.needs
+        images = [f"{recipe.ndim[0]}D images"] if recipe is not None and len(recipe.ndim) == 1 else []
+        return " and ".join([*filter(None, [needs]), *images])
 
 
 class TrainedMethod(LaterSettings, NamedEntry):

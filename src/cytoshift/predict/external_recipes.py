@@ -74,7 +74,7 @@ def environment_python(name: str) -> Path:
     """The Python of an environment that was made. Raises UserError where it was not."""
     folder = environment_folder(name)
     if not (folder / READY).exists():
-        raise MissingEnvironment(
+        raise UnfitSystem(
             f"the environment of '{name}' is not made ({folder}); make it by 'cytoshift doctor --make {name}', which "
             f"needs a network{', and then ' + needs if (needs := read_recipe(name).needs) else ''}"
         )
@@ -86,5 +86,5 @@ def python_of(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-class MissingEnvironment(UserError):
-    """The system is not installed here, so there is nothing to compare with; no fault of the system."""
+class UnfitSystem(UserError):
+    """A system that is not installed here, or takes other images: no fault of it, and nothing to compare with."""

@@ -10,7 +10,7 @@ from typing import Any
 from ..core.errors import UserError
 from ..data.volumes import Volume
 from .external_command import parse_command
-from .external_recipes import environment_python, read_recipe
+from .external_recipes import UnfitSystem, environment_python, read_recipe
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def open_system(
         return
     about, ndim = read_recipe(recipe), len(volumes[0].axes)
     if ndim not in about.ndim:
-        raise UserError(
+        raise UnfitSystem(
             f"'{recipe}' takes images of {' or '.join(f'{n}D' for n in about.ndim)}, these are {ndim}D; take another"
         )
     python = environment_python(recipe)
