@@ -353,3 +353,10 @@ def test_an_environment_that_cannot_be_made_is_none(recipe, tmp_path):
     assert any(word in said for word in external_environment.NO_NETWORK)
     with pytest.raises(UserError, match="there is no recipe 'cellpose9'; there are standin"):
         cytoshift("doctor", "--make", "cellpose9")
+
+
+def test_labels_go_to_no_image(images, tmp_path):
+    before = (images / "field 0.tif").read_bytes()
+    with pytest.raises(UserError, match="is read"):
+        cytoshift("label", "otsu", images, "-o", images, "--overwrite", *SAID)
+    assert (images / "field 0.tif").read_bytes() == before

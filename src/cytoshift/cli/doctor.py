@@ -46,7 +46,7 @@ Make = Annotated[
 Again = Annotated[bool, typer.Option("--again", help="With --make: make anew what is there.")]
 
 
-def doctor(make: Make = None, again: Again = False, as_json: inputs.Json = False) -> None:
+def doctor(as_json: inputs.Json = False, make: Make = None, again: Again = False) -> None:
     """Check versions, devices and memory, and compute every kind of network. Say what is missing and how to get it.
 
     Exits with 1 where Cytoshift cannot work here. With --make, pip installs a system of others into an environment of
