@@ -26,6 +26,7 @@ from .snapshot_choice import total_score
 
 POLARITIES = ("auto", "bright", "dark")
 SURE = 0.6  # confidence of a measurement that needs no second one
+CERTAIN = 0.9  # confidence from which on volumes need no closer look: it takes dim, noisy objects apart
 AGREE = 1.35  # so much may the two ways to measure a diameter differ before both are plausible
 FLAT = 1.7  # median elongation in 3D from which on outlined objects may be pieces of walls between cells
 AROUND = 1.6  # the other diameters that are tried are smaller and larger by this factor
@@ -183,15 +184,19 @@ def choose_size(
     if scores:
         tries = ", ".join(f"{one:.3g} {unit}: {value:.2f}" for one, value in sorted(scores.items()))
         words += f"; tried on a part of the images, scores {tries}"
-    for _ in range(ROUNDS):
-        model = fit_segmenter(segmenter, volumes, size, polarity)
-        again = found_diameter(model, parts)
-        if again is None or agrees(again, size):
-            break
+    first, rounds = size, 0
+    again = before = found_diameter(fit_segmenter(segmenter, volumes, size, polarity), parts)
+    while again is not None and not agrees(again, size) and rounds < ROUNDS:
         words += f"; at {size:.3g} {unit} the objects found are {again:.3g} {unit} across"
-        size = again
-    volumetric = seen.ndim == 3  # in 2D nothing is gained by it
-    closer = found_diameter(fit_segmenter(segmenter, volumes, size / AROUND, polarity), parts) if volumetric else None
+        size, rounds = again, rounds + 1
+        again = found_diameter(fit_segmenter(segmenter, volumes, size, polarity), parts)
+    settled = again is None or agrees(again, size)
+    if not settled:  # of dim objects each size shows a smaller core
+        words += f"; at {size:.3g} {unit} they are {again:.3g} {unit} across, so this leads nowhere"
+        size, again = first, before
+    # In 2D nothing is gained by it.
+    doubtful = seen.ndim == 3 and settled and seen.confidence < CERTAIN
+    closer = found_diameter(fit_segmenter(segmenter, volumes, size / AROUND, polarity), parts) if doubtful else None
     if again is not None and closer is not None and closer < MERGED * again:
         words += f"; a closer look finds objects {closer:.3g} {unit} across"
         size = closer
