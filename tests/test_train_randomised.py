@@ -150,12 +150,27 @@ def test_objects_of_volumes_that_had_been_several_in_one_are_looked_at_again(mod
     size = measured.whole_diameters[50]
     seen = lambda fitted, parts: size / 2 if fitted.voxel.size[0] * 20 < 0.8 * size else size
     monkeypatch.setattr(size_fit, "found_diameter", seen)
-    sure = replace(measured, confidence=0.9, evidence=measured.evidence | {"characteristic_diameter": size})
+    sure = replace(measured, confidence=0.8, evidence=measured.evidence | {"characteristic_diameter": size})
     sure = replace(sure, elongation=sure.elongation | {50: 1.0})
     closer = size_fit.choose_size(model, volumes, replace(sure, ndim=3), "bright", lambda share: None)
     assert closer.diameter == pytest.approx(size / 2) and closer.found == pytest.approx(size / 2)
     assert "a closer look finds objects" in closer.sentence
     assert size_fit.choose_size(model, volumes, sure, "bright", lambda share: None).diameter == pytest.approx(size)
+    certain = replace(sure, ndim=3, confidence=0.95)
+    assert size_fit.choose_size(model, volumes, certain, "bright", lambda share: None).diameter == pytest.approx(size)
+
+
+def test_sizes_that_do_not_settle_lead_back_to_what_was_measured(model, flat, monkeypatch):
+    volumes = open_volumes(ImageSource(paths=str(flat)))
+    measured = survey_images(ImageSource(paths=str(flat))).measured
+    size = measured.whole_diameters[50]
+    monkeypatch.setattr(size_fit, "found_diameter", lambda fitted, parts: 0.7 * fitted.voxel.size[0] * 20)
+    for ndim in (2, 3):
+        sure = replace(measured, ndim=ndim, evidence=measured.evidence | {"characteristic_diameter": size})
+        sure = replace(sure, confidence=0.8, elongation=sure.elongation | {50: 1.0})
+        kept = size_fit.choose_size(model, volumes, sure, "bright", lambda share: None)
+        assert kept.diameter == pytest.approx(size) and kept.found == pytest.approx(0.7 * size, rel=0.01)
+        assert "so this leads nowhere" in kept.sentence
 
 
 def test_images_of_one_size_share_it(model, flat):

@@ -5,14 +5,14 @@
 # [images]
 cytoshift synth em-to-expansion-2d -n 8 -o pair
 # [new]
-cytoshift new cysgan --source pair/source/images pair/source/labels --target pair/target/images -o cysgan.yaml
+cytoshift new cysgan --source pair/source/images pair/source/labels --target pair/target/images --start nuclei-2d -o cysgan.yaml
 # [train]
-cytoshift train cysgan.yaml train.steps=800
+cytoshift train cysgan.yaml train.steps=150
 # [segment]
 cytoshift segment runs/cysgan/model pair/target/images -o labels
 # [lower]
-cytoshift new supervised --source pair/source/images pair/source/labels --target pair/target/images -o lower.yaml
-cytoshift train lower.yaml train.steps=400
+cytoshift new supervised --source pair/source/images pair/source/labels --target pair/target/images --start nuclei-2d -o lower.yaml
+cytoshift train lower.yaml train.steps=150 source.appearance.repaint=0
 cytoshift segment runs/lower/model pair/target/images -o labels-lower
 # [evaluate]
 cytoshift evaluate pair/target/labels labels
