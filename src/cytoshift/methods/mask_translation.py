@@ -71,6 +71,26 @@ EVEN = 0.5  # threshold of masks, the middle between background and object
 LEAN = {"blocks": 3, "stem": 3, "up": "linear", "residual": True, "discriminator": (16, 32, 64), "pool": 20}
 
 
+def translation_presets(paper: dict[str, Any]) -> dict[str, Any]:
+    """Presets with the generators and discriminators of CycleGAN; paper: how the paper trains them."""
+    return {
+        "paper-2d": {"options": {}, "patch": (256, 256), "threshold": EVEN, "train": paper},
+        "paper-3d": {
+            "options": {"width": 32, "discriminator": (32, 64, 128, 256)},
+            "patch": (64, 128, 128),
+            "threshold": EVEN,
+            "train": paper,
+        },
+        "laptop-2d": {"options": LEAN | {"width": 16}, "threshold": EVEN, "train": LAPTOP | {"batch": 2}},
+        "laptop-3d": {
+            "options": LEAN | {"width": 12},
+            "augment": {"bias_field": 0.7},
+            "threshold": EVEN,
+            "train": LAPTOP | {"batch": 1},
+        },
+    }
+
+
 class MaskTranslation(Method):
     """A method with a generator from images to masks, one back, and a discriminator of each domain.
 

@@ -22,7 +22,7 @@ from ..losses.basic import l1
 from ..losses.noise import GaussianNoise
 from ..nets.histogram_discriminator import HistogramDiscriminator
 from .base import AdversarialPair, MonitorSpec, Task, Update, stretch_channels
-from .mask_translation import EVEN, LAPTOP, LEAN, PAPER, Batch, MaskTranslation, Translators
+from .mask_translation import PAPER, Batch, MaskTranslation, Translators, translation_presets
 
 EPOCHS, DECAY = 200, 0.9  # of the paper's training; of the noise in each of them
 
@@ -72,22 +72,7 @@ class UDCT(MaskTranslation):
     title: ClassVar = "UDCT"
     papers: ClassVar = ("ihle2019udct", "zhu2017cyclegan")
     settings = Options
-    presets: ClassVar = {
-        "paper-2d": {"options": {}, "patch": (256, 256), "threshold": EVEN, "train": PAPER | {"batch": 4}},
-        "paper-3d": {
-            "options": {"width": 32, "discriminator": (32, 64, 128, 256)},
-            "patch": (64, 128, 128),
-            "threshold": EVEN,
-            "train": PAPER | {"batch": 4},
-        },
-        "laptop-2d": {"options": LEAN | {"width": 16}, "threshold": EVEN, "train": LAPTOP | {"batch": 2}},
-        "laptop-3d": {
-            "options": LEAN | {"width": 12},
-            "augment": {"bias_field": 0.7},
-            "threshold": EVEN,
-            "train": LAPTOP | {"batch": 1},
-        },
-    }
+    presets: ClassVar = translation_presets(PAPER | {"batch": 4})
 
     def __init__(self, task: Task, options: Options, seed: int = 0):
         super().__init__(task, options, seed)
