@@ -396,3 +396,16 @@ def test_outlines_of_a_folder_find_their_images(tmp_path):
     run(tmp_path / "rois", "--like", tmp_path / "images", "-o", tmp_path / "back", "--to", "tif")
     for number in range(3):
         np.testing.assert_array_equal(tifffile.imread(tmp_path / "back" / f"im{number}.tif"), difficult(number))
+
+
+def test_outlines_and_label_images_are_not_mixed(tmp_path):
+    image = image_file(tmp_path / "a.tif", difficult(), FLAT, "yx")
+    write_labels(tmp_path / "labels.tif", difficult(), FLAT, "yx")
+    run(tmp_path / "labels.tif", "-o", tmp_path / "a.zip")
+    words = [str(tmp_path / name) for name in ("a.zip", "labels.tif")]
+    result = CliRunner().invoke(
+        app, ["convert", *words, "--like", str(image), "-o", str(tmp_path / "out"), "--to", "tif"]
+    )
+    with pytest.raises(UserError, match=r"a\.zip has outlines, .*labels\.tif has none"):
+        raise result.exception
+    assert not (tmp_path / "out").exists()

@@ -273,6 +273,12 @@ def test_a_training_with_source_labels_begins_from_a_model(known, tmp_path):
     assert model.spec.widths == (24, 48, 96, 192)
     with pytest.raises(UserError, match="'cyclegan-xy' begins from no model; leave `start` out, or take cysgan"):
         settings_from_source(survey, source, method="cyclegan-xy", start="nuclei-2d")
+    with pytest.raises(UserError, match="nuclei-3d` is a model for 'zyx' images and bcd, but these are 'yx' and bcd"):
+        settings_from_source(survey, source, start="nuclei-3d")
+    with pytest.raises(UserError, match="is a model for 'yx' images and bcd, but these are 'yx' and semantic"):
+        settings_from_source(survey, source, start="nuclei-2d", represent="semantic")
+    with pytest.raises(UserError, match="nothing-there"):
+        settings_from_source(survey, source, start="nothing-there")
 
 
 def test_repainting_several_classes_is_refused(known, tmp_path):

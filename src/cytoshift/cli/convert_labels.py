@@ -79,13 +79,15 @@ def outline_files(request: Request) -> list[Path]:
     """
     from ..data.exchange.outlines_in import holds_outlines
 
-    found = []
+    found, others = [], []
     for path in map(Path, request.paths):
         inside = sorted(one for one in path.iterdir() if holds_outlines(one)) if path.is_dir() else []
-        others = (
-            any(one.suffix.lower() in (".tif", ".tiff", ".zarr", ".png") for one in path.iterdir()) if inside else 0
-        )
-        found += [] if others else inside or [path] * holds_outlines(path)
+        if inside or holds_outlines(path):
+            found += inside or [path]
+        else:
+            others.append(path)
+    if found and others:
+        raise UserError(f"{found[0]} has outlines, {others[0]} has none; convert outlines and label images one by one")
     if found and request.like is None:
         raise UserError(f"{found[0]} has outlines but no size; pass --like with the image that they were drawn on")
     if request.like is not None and not found:

@@ -28,6 +28,7 @@ from ..labels.objects import equivalent_diameter
 from ..measure.measurement import Measurement, Quantiles, quantiles
 from ..methods import KNOWN, METHODS, TWO_STAGES, CySGAN, Supervised
 from ..methods.backbone import Backbone
+from ..model import Segmenter
 from ..train.run_settings import Run
 from .preset_choice import modality_gap_settings, presets
 from .recipe import EVEN, SMALLEST, Aim, Survey, as_text, comment, patch, round_digits
@@ -249,7 +250,7 @@ def settings_from_source(
     paintable = far and "laptop" in name and represent != "semantic" and bool(survey.measured.images)
     fixed = presets(method, name, far)
     if start is not None:
-        fixed = begin_from(start, method, fixed)
+        fixed = begin_from(start, method, survey, represent, fixed)
     aim = FAR_2D if far and name == "laptop-2d" else AIMS[name.replace("tuned", "paper")]
     working = resolution(survey, aim)
     ratio = source.diameter / survey.measured.whole_diameters[50]
@@ -295,11 +296,20 @@ def settings_from_source(
     )
 
 
-def begin_from(start: str, method: str, fixed: dict[str, Any]) -> dict[str, Any]:
-    """A preset whose network is that of a model, which goes on in small steps."""
+def begin_from(start: str, method: str, survey: Survey, represent: str, fixed: dict[str, Any]) -> dict[str, Any]:
+    """A preset whose network is that of a model, which goes on in small steps.
+
+    Raises UserError where the method begins from no model, and where the model is not for such images and labels.
+    """
     if method not in METHODS or not issubclass(METHODS[method].settings, Backbone):
         able = ", ".join(name for name, kind in METHODS.items() if issubclass(kind.settings, Backbone))
         raise UserError(f"method '{method}' begins from no model; leave `start` out, or take {able}")
+    model, axes = Segmenter.load(start), survey.volumes[0].axes
+    if (model.axes, model.representation.kind) != (axes, represent):
+        raise UserError(
+            f"`start={start}` is a model for '{model.axes}' images and {model.representation.kind}, but these are "
+            f"'{axes}' and {represent}; take a model for such images, or leave `start` out"
+        )
     options = {key: value for key, value in fixed["options"].items() if key not in Backbone.model_fields}
     return fixed | {"options": options, "train": fixed["train"] | {"lr": min(fixed["train"]["lr"], LR_FROM_MODEL)}}
 
