@@ -118,6 +118,7 @@ class Outer(Settings):
         ("train: {lr: 1}", [], "'name' is missing; set name=..."),
         ("name: a", ["train.lr=fast"], "train.lr = 'fast': input should be a valid number"),
         ("name: a", ["train.lr"], "'train.lr' is not key=value"),
+        ("name: a", ["train.lr=["], "the value of 'train.lr=[' cannot be read"),
         ("name: a", ["name.x=1"], "'name.x': 'name' is a value, not a group"),
         ("name: [", [], "is not valid YAML at line"),
         ("- a", [], "does not hold settings"),

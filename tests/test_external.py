@@ -226,7 +226,7 @@ def test_the_same_command_goes_on_and_another_one_is_refused(images, command, tm
         (["stardist", "--set", "a=1"], "--set is for classical pipelines"),
         (["stardist", "--command", "a"], "'command' and --command go together"),
         (["command"], "'command' and --command go together"),
-        (["squassh", "--set", "psf"], "--set psf is not key=value"),
+        (["squassh", "--set", "psf"], "'psf' is not key=value"),
         (["squassh", "--set", "blur=2"], "squassh: 'blur' is not a setting; there are background"),
         (["stardist-3d"], "'stardist-3d' takes images of 3D, these are 2D"),
         (["stardist"], "cytoshift doctor --make stardist"),

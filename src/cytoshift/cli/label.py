@@ -1,7 +1,7 @@
 """`cytoshift label`: labels by a classical pipeline, or by a system of others in an environment of its own."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -73,6 +73,7 @@ def label(
     """
     from ..core.lock import lock_outputs
     from ..core.progress import Progress
+    from ..core.settings import lay_over
     from ..core.signals import explain_stop
     from ..data.input_files import refuse_inputs
     from ..data.volumes import image_source, open_volumes
@@ -116,7 +117,7 @@ def label(
 
     volumes = open_volumes(source)
     if way in PIPELINES:
-        write(ClassicalVoter(way, pipeline_settings(way, read_settings(settings or [])), polarity == "dark"))
+        write(ClassicalVoter(way, pipeline_settings(way, lay_over({}, settings or [])), polarity == "dark"))
         return
     with open_system(None if way == OWN else way, command, volumes) as system:
         if system.needs_diameter:
@@ -141,26 +142,6 @@ def refuse_other_options(
         raise UserError(f"--set is for classical pipelines, '{way}' is none; settings of others stand in a --command")
     if (way == OWN) != (command is not None):
         raise UserError(f"'{OWN}' and --command go together; write: cytoshift label command IMAGES --command '...'")
-
-
-def read_settings(words: list[str]) -> dict[str, Any]:
-    """Settings from key=value, values as YAML.
-
-    >>> read_settings(["psf=1.5", "diameter=[10,40]"])
-    {'psf': 1.5, 'diameter': [10, 40]}
-    """
-    import yaml
-
-    found = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise UserError(f"--set {word} is not key=value; write for example --set psf=1.5")
-        try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {word}: the value cannot be read; write for example --set psf=1.5") from None
-    return found
 
 
 def diameter_of(volumes: "list[Volume]", diameter: float | None) -> float:

@@ -1,7 +1,7 @@
 """Settings: frozen, checked, and refused where a key is unknown."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -118,7 +118,16 @@ def read_yaml(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
         raise UserError(f"{path} is not valid YAML{at}; compare it with one written by 'cytoshift new'") from None
     if not isinstance(data, dict):
         raise UserError(f"{path} does not hold settings; compare it with one written by 'cytoshift new'")
-    for override in overrides or []:
+    return lay_over(data, overrides or [])
+
+
+def lay_over(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Settings with `group.key=value` laid over them, in place. Raises UserError where one is not of this form.
+
+    >>> lay_over({"train": {"steps": 5}}, ["train.steps=500", "train.betas=[0.5,0.99]"])
+    {'train': {'steps': 500, 'betas': [0.5, 0.99]}}
+    """
+    for override in overrides:
         key, equals, value = override.partition("=")
         if not equals:
             raise UserError(f"'{override}' is not key=value; write for example train.steps=500")
@@ -128,5 +137,8 @@ def read_yaml(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
             target = target.setdefault(group, {})
             if not isinstance(target, dict):
                 raise UserError(f"'{key}': '{group}' is a value, not a group of settings")
-        target[last] = yaml.safe_load(value)
+        try:
+            target[last] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"the value of '{override}' cannot be read; write for example train.steps=500") from None
     return data

@@ -28,9 +28,8 @@ class TwoStages(NamedTuple):
 
     @property
     def papers(self) -> tuple[str, ...]:
-        first = () if self.translator is None else self.translator.papers
-        # CycleGAN's alone of the method that SS-Seg made of it
-        first = first if self.paper == "paper" else first[1:]
+        # Another preset is another paper's: `published` has it.
+        first = self.translator.papers if self.translator and self.paper == "paper" else ()
         return (*self.published, *first, *self.segmenter.papers)
 
     @property
@@ -74,7 +73,7 @@ TWO_STAGES = {
             "cgunet",
             "CGU-net: CycleGAN, which draws images from synthetic masks, and a U-Net trained on these pairs",
             MaskCycleGAN,
-            published=("bohland2019synthetic",),
+            published=("bohland2019synthetic", "zhu2017cyclegan"),
             paper="zhu",
         ),
         TwoStages(
