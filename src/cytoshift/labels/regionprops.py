@@ -69,22 +69,17 @@ def intensity_columns(stack: NDArray[np.int32], every: int, runs: Runs, channels
     objects = runs.start.size - 1
     lengths = (runs.place[:, 3] - runs.place[:, 2]).astype(np.int64)
     voxels = np.add.reduceat(lengths, runs.start[:-1]) if objects else lengths
-    place, owner = background_around(stack, RING[0], RING[1])
+    images = plain_numbers(channels)
+    around, count = background_around(stack, every, images, RING[0], RING[1])
     out: Columns = {}
-    for number, channel in enumerate(channels):
-        end = f"-{number}" if len(channels) > 1 else ""
-        image = plain_numbers(channel)
+    for number, image in enumerate(images):
+        end = f"-{number}" if len(images) > 1 else ""
         values, total = values_of_runs(runs.place, runs.start, image)
-        there = image.reshape(-1)[place]
-        known = ~np.isnan(there)  # NaN is no data
-        around, count = (
-            np.bincount(owner[known], weights, every + 1)[1 : objects + 1] for weights in (there[known], None)
-        )
         mean = total / voxels
         out[f"intensity_mean{end}"], out[f"intensity_median{end}"] = mean, medians_of(values, np.cumsum(voxels))
         out[f"intensity_sum{end}"] = total
         with np.errstate(invalid="ignore"):
-            out[f"intensity_contrast{end}"] = mean - around / count
+            out[f"intensity_contrast{end}"] = mean - around[number, :objects] / count[number, :objects]
     return out
 
 
@@ -270,16 +265,16 @@ def values_of_runs(
 
 @njit
 def background_around(
-    stack: NDArray[np.int32], nearest: int, farthest: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """The background voxels that are so many steps from an object, and nearer to no other: places in the flat stack
-    (B,), and the object of each (B,).
+    stack: NDArray[np.int32], objects: int, images: NDArray[np.generic], nearest: int, farthest: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Intensities (C, Z, Y, X) in the background voxels that are so many steps from an object, and nearer to no other:
+    their sum (C, N) and their number (C, N) for each object. NaN is no data.
 
     Steps go to the four neighbours in a slice, through background alone. A voxel that two objects reach in the same
     step belongs to neither, and nothing is reached through it.
     """
     depth, height, width = stack.shape
-    place, owners, found = np.empty(FIRST_CAPACITY, np.int64), np.empty(FIRST_CAPACITY, np.int32), 0
+    total, count = np.zeros((len(images), objects)), np.zeros((len(images), objects), np.int64)
     owner, when = np.empty((height, width), np.int32), np.empty((height, width), np.uint8)
     now, after = np.empty(FIRST_CAPACITY, np.int64), np.empty(FIRST_CAPACITY, np.int64)
     for z in range(depth):
@@ -315,16 +310,17 @@ def background_around(
                     elif when[j, i] == step and owner[j, i] != mine:
                         owner[j, i] = -1
             for n in range(reached):
-                mine = owner[after[n] // width, after[n] % width]
+                y, x = after[n] // width, after[n] % width
+                mine = owner[y, x]
                 if step < nearest or mine < 0:
                     continue
-                if found == place.size:
-                    place = np.concatenate((place, np.empty(found, np.int64)))
-                    owners = np.concatenate((owners, np.empty(found, np.int32)))
-                place[found], owners[found] = z * height * width + after[n], mine
-                found += 1
+                for channel in range(len(images)):
+                    value = images[channel, z, y, x]
+                    if value == value:
+                        total[channel, mine - 1] += value
+                        count[channel, mine - 1] += 1
             now, after, filled = after, now, reached
-    return place[:found], owners[:found]
+    return total, count
 
 
 def columns_of(
