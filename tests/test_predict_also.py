@@ -156,10 +156,13 @@ def test_rows_of_blocks_are_those_of_one_piece(tmp_path):
     made = segmenter(size=(0.5, 0.5), unit="um", network=learnt.network, representation=Ternary(smallest=2.0))
     model, image = made.save(tmp_path / "model"), nuclei((150, 170), 90, 1)[0]
     write_image(tmp_path / "a.tif", image, UM, "yx")
-    run("segment", model, tmp_path / "a.tif", "-o", tmp_path / "c.ome.zarr", "--block", "80,90")
+    words = ("--block", "80,90", "--also", "geojson")
+    run("segment", model, tmp_path / "a.tif", "-o", tmp_path / "c.ome.zarr", *words)
     (labels,) = open_labels(tmp_path / "c.ome.zarr")
     wanted = measure_objects(labels.load(), labels.voxel, image).columns()
     table = rows(tmp_path / "c.objects.csv")
     assert list(table[0]) == ["image", *wanted, "confidence"] and len(table) > 20
     for row, values in zip(table, column_titles(wanted), strict=True):
         assert [row[name] for name in wanted] == list(values)
+    features = json.loads((tmp_path / "c.geojson").read_text())["features"]
+    assert [one["properties"]["name"] for one in features] == [row["label"] for row in table]
