@@ -56,6 +56,7 @@ RING = 3  # voxels around objects that tell what is beside them
 # 1000 steps 0.21 and 0.76 (with `levels`). Only where the polarity of the target's objects was measured, as objects
 # are painted bright. Three seeds and the test set: docs/methods/what-adapts.md.
 REPAINTED = {"repaint": 1.0}
+CORRUPTIONS = {(True, 2): LAPTOP_2D, (True, 3): LAPTOP, (False, 2): PAPER_2D, (False, 3): PAPER}  # laptop, axes
 LR_FROM_MODEL = 3e-4  # at most, where the training begins from a model
 
 
@@ -247,7 +248,6 @@ def settings_from_source(
         )
     name = preset if preset.endswith("d") else f"{preset}-{ndim}d"
     far = source.alone < PLAIN
-    paintable = far and "laptop" in name and represent != "semantic" and bool(survey.measured.images)
     fixed = presets(method, name, far)
     if start is not None:
         fixed = begin_from(start, method, survey, represent, fixed)
@@ -255,9 +255,7 @@ def settings_from_source(
     working = resolution(survey, aim)
     ratio = source.diameter / survey.measured.whole_diameters[50]
     lenders = tuple(round_digits(size * ratio) for size in working.size)
-    own = {volume.voxel for volume in survey.volumes}
-    spoil = (LAPTOP if ndim == 3 else LAPTOP_2D) if "laptop" in name else (PAPER if ndim == 3 else PAPER_2D)
-    corrupt = spoil.model_dump(mode="json", exclude_defaults=True)
+    corrupt = CORRUPTIONS["laptop" in name, ndim].model_dump(mode="json", exclude_defaults=True)
     normalise = {"kind": "percentile", "low": 0.5, "high": 99.8}
     return parse(
         Run,
@@ -267,7 +265,7 @@ def settings_from_source(
             "data": {
                 "images": survey.source.model_dump(mode="json", exclude_defaults=True),
                 "normalise": normalise | {"invert": survey.is_dark},
-                "voxel": None if own == {working} else working.size,
+                "voxel": None if {volume.voxel for volume in survey.volumes} == {working} else working.size,
                 "corrupt": corrupt,
             },
             "source": {
@@ -278,7 +276,7 @@ def settings_from_source(
                 "corrupt": corrupt,
                 "match_foreground": False,
                 "match_levels": far and ndim == 3 and bool(modality_gap_settings(method, name)),
-                **({"appearance": REPAINTED} if paintable else {}),
+                **({"appearance": REPAINTED} if far and is_paintable(survey, represent, name) else {}),
                 **({} if source.mask_above is None else {"mask_above": source.mask_above}),
                 **({} if source.ignore_id is None else {"ignore_id": source.ignore_id}),
             },
@@ -294,6 +292,11 @@ def settings_from_source(
         },
         "the measured settings",
     )
+
+
+def is_paintable(survey: Survey, represent: str, preset: str) -> bool:
+    """Whether patches may be synthetic images of bright objects: the target was measured, objects are told apart."""
+    return "laptop" in preset and represent != "semantic" and bool(survey.measured.images)
 
 
 def begin_from(start: str, method: str, survey: Survey, represent: str, fixed: dict[str, Any]) -> dict[str, Any]:
