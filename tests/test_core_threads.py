@@ -10,8 +10,8 @@ from cytoshift.core import threads
 
 FIRST = """
 import torch
-from cytoshift.core.threads import threads
-with threads():
+from cytoshift.core.threads import torch_threads
+with torch_threads():
     torch.set_num_threads(2)
     image = torch.linspace(-1, 1, 40_000)
     first, second = image.tanh(), image.tanh()
@@ -25,6 +25,8 @@ def test_the_math_library_is_initialised_before_threads_compute():
     with threads.torch_threads():
         assert threads.initialise_math_library.cache_info().currsize == 1
         assert torch.get_num_threads() == threads.THREADS
+    with threads.torch_threads(training=True):
+        assert torch.get_num_threads() == threads.TRAINING_THREADS
     assert torch.get_num_threads() == before
 
 

@@ -224,7 +224,7 @@ def test_a_step_in_bfloat16_proves_itself_first(images, tmp_path, monkeypatch, c
 
 @pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
 def test_a_training_does_not_depend_on_the_threads_at_hand(images, tmp_path, monkeypatch, precision):
-    monkeypatch.setattr(threads, "THREADS", 2)
+    monkeypatch.setattr(threads, "TRAINING_THREADS", 2)
     before, weights = torch.get_num_threads(), []
     for count in (1, 2, 3):
         torch.set_num_threads(count)

@@ -30,7 +30,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"of {', '.join(VARIANTS)}; default: all")
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--threads", default="1")
     asked = parser.parse_args()
     for variant in asked.variants or VARIANTS:
         model, name = variant.split("/")
@@ -38,7 +37,7 @@ def main() -> None:
         if (shipped / model / "model.json").exists():
             continue
         settings = [*COMMON[model], *VARIANTS[variant]]
-        make = [HERE / "make.py", model, "-o", run, "--threads", asked.threads, "--set", *settings]
+        make = [HERE / "make.py", model, "-o", run, "--set", *settings]
         for words in (make, [HERE / "ship.py", run, model, "-o", shipped]):
             subprocess.run([sys.executable, *map(str, words)], check=True)
 

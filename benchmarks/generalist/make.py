@@ -12,7 +12,6 @@ import numpy as np
 import yaml
 
 from cytoshift.configure.recipe import overlay_settings
-from cytoshift.core import threads
 from cytoshift.core.rng import stream
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
@@ -42,10 +41,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(path.stem for path in HERE.glob("*.yaml")))
     parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--threads", type=int, default=threads.THREADS, help="of one training; 1 beside another one")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     asked = parser.parse_args()
-    threads.THREADS = asked.threads
     images = asked.out.with_name(f"{asked.out.name}.images")
     changes = {key: yaml.safe_load(value) for key, value in (word.split("=", 1) for word in asked.set)}
     settings = read_yaml(HERE / f"{asked.name}.yaml")

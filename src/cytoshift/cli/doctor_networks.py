@@ -83,6 +83,7 @@ def try_network(method: "type[Method]", ndim: int, device: str) -> NetworkTrial:
                 compute().cpu()
                 best = min(best, time.perf_counter() - started)
             errors[way], milliseconds[way] = relative_error(found.cpu().double(), truth), 1000 * best
+    with torch_threads(training=True):
         cosines = {name: cosine(gradient_of(network, seen, half), gradient) for name, half in TRAINS.items()}
     wished = [*ways(network, there, "auto", True), "plain 32"]
     predicts = next((way for way in wished if errors[way] <= TOLERANCE), None)

@@ -13,7 +13,8 @@ from functools import cache
 
 SPINS = "20000"  # of a thread that waits for another; a fraction of a millisecond
 ONE_AT_A_TIME = threading.Lock()
-THREADS = 2  # more gain little for networks of a laptop; cores beyond that draw other tiles at the same time
+THREADS = 2  # of a network that segments; more gain little, and cores beyond that draw other tiles at the same time
+TRAINING_THREADS = 1  # oneDNN's weight gradients in bfloat16 wait in a loop that never gives its core away
 
 
 def wait_briefly() -> None:
@@ -41,14 +42,18 @@ def initialise_math_library() -> None:
 
 
 @contextmanager
-def torch_threads() -> Iterator[None]:
-    """Torch computes with THREADS threads in here, in this thread of Python."""
+def torch_threads(training: bool = False) -> Iterator[None]:
+    """Torch computes with THREADS threads in here, or TRAINING_THREADS, in this thread of Python.
+
+    Why a training has one: with two, a step takes 0.7 of the time where two cores are idle, but three to five times as
+    long where both threads share a core, as on a busy machine (benchmarks/bench_training_threads.py).
+    """
     import torch
 
     with ONE_AT_A_TIME:
         initialise_math_library()
     before = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(TRAINING_THREADS if training else THREADS)
     try:
         yield
     finally:

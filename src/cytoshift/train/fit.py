@@ -18,7 +18,7 @@ from .trainer import Trainer
 from .tune import tune
 
 
-@torch_threads()
+@torch_threads(training=True)
 def fit(run: Run, out: Path, quiet: bool = False, settings: Path | None = None) -> Path:
     """Train, or continue a training that was stopped; return OUT/model, the folder of the trained segmenter.
 
