@@ -5,19 +5,23 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from cytoshift.cli.main import app
 from cytoshift.configure.recipe import overlay_settings
 from cytoshift.configure.source_labels import settings_from_source
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.volumes import open_volumes
+from cytoshift.data.volumes import open_labels, open_volumes
+from cytoshift.data.write import write_image
 from cytoshift.model import Segmenter
 from cytoshift.nets.folded import fold, has_frozen_norms
 from cytoshift.nets.norms import FixedMean, FixedNorm, MeasuredNorms, looks_at_image
 from cytoshift.nets.unet import UNetSpec
-from cytoshift.represent import BCD
+from cytoshift.predict.network import Tiling, probabilities
+from cytoshift.represent import BCD, Semantic
 from cytoshift.train.domain_streams import image_stream
 from cytoshift.train.fit import fit
 from cytoshift.train.freeze import freeze, windows
@@ -167,3 +171,59 @@ def test_a_block_with_what_the_network_sees_around_it_has_the_bytes_of_the_whole
 
 def volume_scale(raw: np.ndarray):
     return Normalisation().measure([raw])
+
+
+def shipped_model(folder, ndim: int = 2) -> tuple[torch.nn.Module, Segmenter]:
+    """The network as it was in training, and as a model with statistics of other images than those of `nuclei` 0."""
+    torch.manual_seed(0)
+    live = UNetSpec.for_voxel(Voxel((1.0,) * ndim), 1, 1, (8, 8), stem=3, norm="batch")
+    network = live.build().eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+        raw = nuclei((64,) * 2 if ndim == 2 else (16, 32, 32), 30, 1)[0]
+        middle = MeasuredNorms(network).network(torch.from_numpy(volume_scale(raw)(raw)[None, None])).median()
+        [*network.parameters()][-1].sub_(middle)  # about a half is foreground
+    other = 5 + 3 * torch.randn(2, 1, *(32,) * ndim)
+    spec, frozen = freeze(live, network, other.numpy(), torch.no_grad)
+    segmenter(ndim, spec=spec, network=frozen, representation=Semantic(split="components")).save(folder)
+    return network, Segmenter.load(folder)
+
+
+@pytest.mark.parametrize("shape", [(48, 64), (16, 32, 32)])
+def test_an_adapted_model_takes_the_statistics_of_the_image(shape, tmp_path):
+    live, model = shipped_model(tmp_path / "model", len(shape))
+    raw = nuclei(shape, 30, 0)[0]
+    seen = torch.from_numpy(volume_scale(raw)(raw)[None, None])
+    adapted = model.adapted()
+    assert not has_frozen_norms(adapted.network) and adapted.adapted() is adapted
+    with torch.no_grad():
+        expected = model.representation.activate(MeasuredNorms(live).network(seen))[0].numpy()
+    found = probabilities(adapted, seen[0].numpy(), Tiling(precision="32"))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert np.abs(probabilities(model, seen[0].numpy(), Tiling(precision="32")) - expected).max() > 0.05
+
+
+def test_adapt_by_the_command_line_whole_in_blocks_and_by_workers(tmp_path):
+    shipped_model(tmp_path / "model")
+    raw = nuclei((96, 128), 60, 0)[0]
+    for name in ("a.tif", "b.tif"):
+        write_image(tmp_path / "images" / name, raw, Voxel((1.0, 1.0)), "yx")
+
+    def segment(*words: object) -> None:
+        done = CliRunner().invoke(app, ["segment", *map(str, (tmp_path / "model", *words, "--quiet"))])
+        if done.exception:
+            raise done.exception
+
+    one, image = tmp_path / "images", tmp_path / "images" / "a.tif"
+    segment(one, "-o", tmp_path / "plain")
+    segment(one, "-o", tmp_path / "adapted", "--adapt")
+    segment(one, "-o", tmp_path / "shared", "--adapt", "--workers", 2)
+    segment(image, "-o", tmp_path / "blocks.ome.zarr", "--adapt", "--block", "64,64", "--halo", "32,32")
+    plain, adapted, shared = (open_labels(tmp_path / name)[0].load() for name in ("plain", "adapted", "shared"))
+    blocks = open_labels(tmp_path / "blocks.ome.zarr")[0].load()
+    assert np.array_equal(adapted, shared)
+    assert (adapted > 0).mean() == pytest.approx((blocks > 0).mean(), abs=0.02)
+    assert abs((adapted > 0).mean() - (plain > 0).mean()) > 0.02
+    with pytest.raises(UserError, match="adapt was True, now the default"):
+        segment(one, "-o", tmp_path / "adapted")

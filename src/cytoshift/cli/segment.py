@@ -44,6 +44,12 @@ Precision = Annotated[str | None, inputs.advanced(help="32, bf16 or auto: bf16 w
 Mirror = Annotated[
     bool, typer.Option("--mirror", help="Average over mirrored views: better outlines, 4 (2D) or 8 times the work.")
 ]
+Adapt = Annotated[
+    bool,
+    inputs.advanced(
+        "--adapt", help="Norms take their statistics from each image, in the place of those that the model holds."
+    ),
+]
 AnyVoxelSize = Annotated[
     bool,
     inputs.advanced(
@@ -103,6 +109,7 @@ def segment(
     batch: Batch = None,
     precision: Precision = None,
     mirror: Mirror = False,
+    adapt: Adapt = False,
     device: inputs.Device = "auto",
     any_voxel_size: AnyVoxelSize = False,
     raw: Raw = None,
@@ -147,6 +154,8 @@ def segment(
     refuse_places(out, raw, source, model)
     segmenter = load_for(source, model, device)
     segmenter, volumes, fit = open_fitted(segmenter, source, diameter, polarity, options, quiet)
+    if adapt:
+        segmenter, fit = adapt_norms(segmenter, model, fit)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff, tissue)
     blocks = how.is_requested(len(volumes), out) or blockwise.first_too_large(segmenter, volumes, workers) is not None
     outputs = outputs_of(segmenter, model, volumes, options, out, raw, blocks, fit, also)
@@ -190,6 +199,17 @@ def open_fitted(
     return segmenter, volumes, fit
 
 
+def adapt_norms(
+    segmenter: "Segmenter", model: Path, fit: dict[str, Any]
+) -> "tuple[Segmenter, dict[str, Any]]":  # fmt: skip
+    """The model with norms that are measured on the images, and what decides about results of that."""
+    adapted = segmenter.adapted()
+    if adapted is segmenter:
+        say(f"norms of {model} take their statistics from each image anyway; --adapt changes nothing", err=True)
+        return segmenter, fit
+    return adapted, fit | {"adapt": True}
+
+
 def outputs_of(
     segmenter: "Segmenter", model: Path, volumes: "list[Volume]", options: "Options", out: Path, raw: Path | None,
     blocks: bool, fit: dict[str, Any], also: "Sequence[str] | None",
@@ -199,7 +219,7 @@ def outputs_of(
     from ..predict.also import parse_also, refuse_also
     from ..predict.outputs import Outputs, whole_files
 
-    request = {"model": fingerprint(model), "options": options.model_dump(mode="json")} | fit
+    request = {"model": fingerprint(model), "options": options.model_dump(mode="json"), "adapt": None} | fit
     names = segmenter.representation.names or ("",)
     pairs = bool(segmenter.representation.pairs)
     suffix, join = ".ome.zarr" if blocks else ".tif", whole_files(volumes)

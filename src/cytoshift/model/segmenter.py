@@ -20,7 +20,7 @@ from ..core.errors import UserError
 from ..core.normalise import Recipe, Scale, Scales, is_dataset_wide
 from ..core.settings import Settings, parse, shorten
 from ..core.voxel import Voxel
-from ..nets.network_spec import NetSpec
+from ..nets.network_spec import NetSpec, with_frozen_norms
 from ..represent import RepresentationSettings
 from .shipped import JSON, WEIGHTS, model_folder, model_names
 
@@ -133,6 +133,20 @@ class Segmenter:
             represent = represent.model_copy(update={"smallest": smallest * side / self.voxel.size[-1]})
         voxel = Voxel((side,) * self.voxel.ndim, self.voxel.unit)
         return replace(self, voxel=voxel, representation=represent, sides={})
+
+    def adapted(self) -> Self:
+        """The same network with norms that take their statistics from each image (adaptive batch norm, Li et al. 2016).
+
+        Of a volume in tiles or blocks they are measured once, over windows of all of it. A model whose norms do so
+        anyway is returned as it is.
+        """
+        spec = with_frozen_norms(self.spec, False)
+        if spec == self.spec:
+            return self
+        network, weights = spec.build(), self.network.state_dict()
+        network.load_state_dict({name: weights[name] for name in network.state_dict()})
+        network.to(next(self.network.parameters()).device).eval().requires_grad_(False)
+        return replace(self, spec=spec, network=network)
 
     def save(self, folder: Path) -> Path:
         """Write the folder, whole or not at all; a model that is there is replaced. Returns it.

@@ -39,4 +39,17 @@ class TranslatorSpec(Settings):
 # One more network that is shipped is one more name here; a model file tells them apart by `kind`.
 NetSpec = Annotated[TranslatorSpec | UNetSpec | ResNetSpec | ChainSpec, Field(discriminator="kind")]
 
-__all__ = ["ChainSpec", "NetSpec", "ResNetSpec", "TranslatorSpec", "UNetSpec", "stages"]
+__all__ = ["ChainSpec", "NetSpec", "ResNetSpec", "TranslatorSpec", "UNetSpec", "stages", "with_frozen_norms"]
+
+
+def with_frozen_norms(spec: NetSpec, frozen: bool) -> NetSpec:
+    """The same network with norms that hold their statistics, or that take those of what they see.
+
+    Of a chain the segmenter alone.
+
+    >>> with_frozen_norms(UNetSpec(ndim=2), True).frozen
+    True
+    """
+    if isinstance(spec, ChainSpec):
+        return spec.model_copy(update={"segment": with_frozen_norms(spec.segment, frozen)})
+    return spec.model_copy(update={"frozen": frozen})

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ..core.rng import stream
 from ..data.streams import Images
 from ..nets.adain import AdaIN
-from ..nets.network_spec import ChainSpec, NetSpec
+from ..nets.network_spec import ChainSpec, NetSpec, with_frozen_norms
 from ..nets.norms import MeasuredNorms, per_channel
 
 VOXELS = 4_000_000  # that go through the network together
@@ -45,7 +45,7 @@ def freeze(
     measured = MeasuredNorms(network.eval())
     with torch.inference_mode(), cast():
         measured.network(torch.from_numpy(x).to(next(network.parameters()).device))
-    frozen, inside = freeze_spec(spec), "segment." if isinstance(spec, ChainSpec) else ""
+    frozen, inside = with_frozen_norms(spec, True), "segment." if isinstance(spec, ChainSpec) else ""
     shipped: Any = frozen.build()
     weights = shipped.state_dict() | network.state_dict()
     for name, statistics in measured.statistics.items():
@@ -54,13 +54,6 @@ def freeze(
             weights |= {f"{name}.{what}": numbers.clone() for what, numbers in kept.items()}
     shipped.load_state_dict(weights)
     return frozen, shipped.eval()
-
-
-def freeze_spec(spec: NetSpec) -> NetSpec:
-    """The same network with norms that hold their statistics."""
-    if isinstance(spec, ChainSpec):
-        return spec.model_copy(update={"segment": freeze_spec(spec.segment)})
-    return spec.model_copy(update={"frozen": True})
 
 
 def named_statistics(layer: Any, mean: Tensor, var: Tensor) -> dict[str, Tensor]:
