@@ -195,8 +195,8 @@ def test_an_adapted_model_takes_the_statistics_of_the_image(shape, tmp_path):
     live, model = shipped_model(tmp_path / "model", len(shape))
     raw = nuclei(shape, 30, 0)[0]
     seen = torch.from_numpy(volume_scale(raw)(raw)[None, None])
-    adapted = model.adapted()
-    assert not has_frozen_norms(adapted.network) and adapted.adapted() is adapted
+    adapted = model.adapt_norms()
+    assert not has_frozen_norms(adapted.network) and adapted.adapt_norms() is adapted
     with torch.no_grad():
         expected = model.representation.activate(MeasuredNorms(live).network(seen))[0].numpy()
     found = probabilities(adapted, seen[0].numpy(), Tiling(precision="32"))

@@ -155,7 +155,7 @@ def segment(
     segmenter = load_for(source, model, device)
     segmenter, volumes, fit = open_fitted(segmenter, source, diameter, polarity, options, quiet)
     if adapt:
-        segmenter, fit = adapt_norms(segmenter, model, fit)
+        segmenter, fit = adapt_model(segmenter, model, fit)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff, tissue)
     blocks = how.is_requested(len(volumes), out) or blockwise.first_too_large(segmenter, volumes, workers) is not None
     outputs = outputs_of(segmenter, model, volumes, options, out, raw, blocks, fit, also)
@@ -199,11 +199,11 @@ def open_fitted(
     return segmenter, volumes, fit
 
 
-def adapt_norms(
+def adapt_model(
     segmenter: "Segmenter", model: Path, fit: dict[str, Any]
 ) -> "tuple[Segmenter, dict[str, Any]]":  # fmt: skip
     """The model with norms that are measured on the images, and what decides about results of that."""
-    adapted = segmenter.adapted()
+    adapted = segmenter.adapt_norms()
     if adapted is segmenter:
         say(f"norms of {model} take their statistics from each image anyway; --adapt changes nothing", err=True)
         return segmenter, fit

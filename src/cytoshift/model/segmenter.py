@@ -134,7 +134,7 @@ class Segmenter:
         voxel = Voxel((side,) * self.voxel.ndim, self.voxel.unit)
         return replace(self, voxel=voxel, representation=represent, sides={})
 
-    def adapted(self) -> Self:
+    def adapt_norms(self) -> Self:
         """The same network with norms that take their statistics from each image (adaptive batch norm, Li et al. 2016).
 
         Of a volume in tiles or blocks they are measured once, over windows of all of it. A model whose norms do so
