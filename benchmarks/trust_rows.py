@@ -12,8 +12,9 @@ import numpy as np
 
 from cytoshift.bench.cell import Cell, run_cell
 from cytoshift.bench.datasets import Material, open_dataset
+from cytoshift.bench.method_spec import TrainedMethod
 from cytoshift.bench.runner import cells_of
-from cytoshift.bench.spec import Spec, TrainedMethod
+from cytoshift.bench.spec import Spec
 from cytoshift.configure.source_labels import learns_from_source
 from cytoshift.core.atomic import atomic_path
 from cytoshift.labels.overlap import overlap

@@ -7,9 +7,10 @@ import pytest
 import tifffile
 
 from cytoshift.bench import cell as cells
+from cytoshift.bench.dataset_spec import Files
 from cytoshift.bench.datasets import open_dataset
 from cytoshift.bench.runner import bench, cells_of
-from cytoshift.bench.spec import Files, Spec
+from cytoshift.bench.spec import Spec
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 
@@ -122,7 +123,8 @@ def test_images_without_partner_and_specs_without_root_are_refused(tmp_path):
 
 def test_a_model_of_the_same_name_with_other_weights_is_another_cell(tmp_path):
     from cytoshift.bench.cell import Cell
-    from cytoshift.bench.spec import ExistingModel, Phantoms
+    from cytoshift.bench.dataset_spec import Phantoms
+    from cytoshift.bench.method_spec import ExistingModel
     from predicting import segmenter
 
     dataset = Phantoms(name="made", preset="sparse-2d", images=1, train=1)

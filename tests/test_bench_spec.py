@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cytoshift.bench.spec import ClassicalBaseline, Files, Phantoms, Spec, TrainedMethod, choose, read_spec
+from cytoshift.bench.dataset_spec import Files, Phantoms
+from cytoshift.bench.method_spec import ClassicalBaseline, TrainedMethod
+from cytoshift.bench.spec import Spec, choose, read_spec
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 

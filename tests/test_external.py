@@ -25,6 +25,8 @@ from cytoshift.predict.external_command import parse_command, run_external
 from cytoshift.predict.external_recipes import UnfitSystem, environment_python, read_recipe, recipe_names
 from cytoshift.predict.external_system import open_system
 
+PATIENCE = 600  # seconds, on a machine that is busy with other things
+
 STAND_IN = """
 import os, pathlib, sys, time
 images, labels, mode, *rest = sys.argv[1:]
@@ -107,12 +109,19 @@ def gone(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
+def wait_until(holds):
+    """As long as a busy machine may need."""
+    until = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.1)
+
+
 def test_what_hangs_is_ended_with_all_that_it_started(command, tmp_path):
     note = tmp_path / "child"
     started = time.monotonic()
     with pytest.raises(UserError, match=r"ended after 4 seconds, its time limit; .*mode hang.*`time_limit`"):
         run_external(command("hang", note), fields(), limit=4)
-    assert time.monotonic() - started < 30 and gone(int(note.read_text()))
+    assert time.monotonic() - started < PATIENCE and gone(int(note.read_text()))
 
 
 def test_a_command_that_is_stopped_takes_its_system_along(command, tmp_path):
@@ -122,13 +131,11 @@ def test_a_command_that_is_stopped_takes_its_system_along(command, tmp_path):
     words = [sys.executable, "-m", "cytoshift", "label", "command", images, "-o", tmp_path / "out", "--axes", "yx"]
     words += ["--voxel", "1,1", "--unit", "px", "--command", " ".join(command("hang", note))]
     with subprocess.Popen(list(map(str, words)), stderr=subprocess.PIPE, text=True) as process:
-        until = time.monotonic() + 60
-        while not (note.exists() and note.read_text()) and time.monotonic() < until:
-            time.sleep(0.1)
+        wait_until(lambda: note.exists() and note.read_text())
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 128 + signal.SIGTERM
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
         assert "0 of 1 images are finished" in process.stderr.read()
-    time.sleep(0.2)
+    wait_until(lambda: gone(int(note.read_text())))
     assert gone(int(note.read_text()))
 
 

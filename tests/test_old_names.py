@@ -10,7 +10,8 @@ import tifffile
 import torch
 import yaml
 
-from cytoshift.bench.spec import Files, FinetunedMethod, TrainedMethod
+from cytoshift.bench.dataset_spec import Files
+from cytoshift.bench.method_spec import FinetunedMethod, TrainedMethod
 from cytoshift.configure import Requests
 from cytoshift.core.settings import Settings, parse
 from cytoshift.methods import METHODS

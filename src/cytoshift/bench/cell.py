@@ -46,22 +46,21 @@ from ..train import checkpoint
 from ..train.fit import fit
 from ..train.run_settings import Run
 from ..trust.size_fit import fit as to_images
+from .dataset_spec import Dataset, Files
 from .datasets import Material, short_digest
 from .external import segment_externally, true_diameter
-from .scoring import FoundObjects, Segment, object_scores, score_dataset
-from .spec import (
+from .method_spec import (
     CellProfilerBaseline,
     ClassicalBaseline,
     Contender,
-    Dataset,
     ExistingModel,
     ExternalMethod,
-    Files,
     FinetunedMethod,
     RunWithoutLabels,
     SquasshBaseline,
     TrainedMethod,
 )
+from .scoring import FoundObjects, Segment, object_scores, score_dataset
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ..synth import CLASSES, STACKS, stack
 from ..synth.pairs import look_up as look_up_pair
 from ..synth.pairs import pair
 from ..synth.phantoms import look_up, phantom
-from .spec import ByClass, Dataset, Files, Phantoms, SimulatedPair, SourceFiles, SourcePhantoms, Stacks
+from .dataset_spec import ByClass, Dataset, Files, Phantoms, SimulatedPair, SourceFiles, SourcePhantoms, Stacks
 
 Labels = NDArray[np.integer]
 LabelFiles = ImageSource | dict[str, ImageSource]  # of several classes by name

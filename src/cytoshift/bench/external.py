@@ -11,8 +11,8 @@ from ..measure.shapes import ObjectShapes, shapes
 from ..predict.external_command import run_external
 from ..predict.external_system import open_system
 from .datasets import Material
+from .method_spec import ExternalMethod
 from .scoring import FoundObjects, Segment
-from .spec import ExternalMethod
 
 
 def segment_externally(contender: ExternalMethod, here: Material) -> tuple[Segment, dict[str, Any]]:

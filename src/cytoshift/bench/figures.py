@@ -8,8 +8,8 @@ from ..data.volumes import open_labels
 from ..draw import chart, image_grid, outline, save_png, thumbnail
 from .cell import Cell
 from .datasets import Material, Pair
+from .method_spec import FinetunedMethod
 from .scoring import label_path
-from .spec import FinetunedMethod
 
 SIZE = 320  # pixels of a picture's longer side
 

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from .spec import Annotation, Dataset, ExternalMethod, Files, Spec, Stacks
+from .dataset_spec import Annotation, Dataset, Files, Stacks
+from .method_spec import ExternalMethod
+from .spec import Spec
 
 SCORES = {
     "dice": "Dice", "iou": "IoU", "pooled_iou": "IoU, pooled", "precision": "precision", "recall": "recall",

@@ -7,7 +7,9 @@ from typing import Any
 from ..core import provenance
 from ..core.errors import UserError
 from ..data.input_files import refuse_inputs
-from .spec import ExistingModel, Files, SourceFiles, Spec
+from .dataset_spec import Files, SourceFiles
+from .method_spec import ExistingModel
+from .spec import Spec
 
 RESULTS = ("results.json", "results.md", "report.html", "cells", "pictures")
 

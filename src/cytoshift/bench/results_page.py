@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ..core.atomic import atomic_path
 from ..core.provenance import add_mark
+from .dataset_spec import Files
 from .layout import READING
-from .spec import Files, Spec
+from .spec import Spec
 
 COLOURS = 128  # of a picture on the page, which weighs a third of the original then
 

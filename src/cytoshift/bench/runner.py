@@ -15,11 +15,13 @@ from ..core.progress import Progress
 from ..core.signals import handle_signals
 from ..predict.external_recipes import UnfitSystem
 from .cell import Cell, run_cell
+from .dataset_spec import Dataset, Files, Stacks
 from .datasets import Material, open_dataset
 from .figures import draw_comparison, draw_label_curve
 from .layout import READING, markdown
+from .method_spec import Contender, FinetunedMethod, TrainedMethod
 from .results_page import copy_pictures, update_page
-from .spec import Contender, Dataset, Files, FinetunedMethod, Spec, Stacks, TrainedMethod, choose
+from .spec import Spec, choose
 from .table import gather_results, summary
 
 
