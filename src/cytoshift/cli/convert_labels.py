@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from ..data.exchange import LabelSeries
     from ..data.frames import Series
-    from ..data.volumes import ImageSource, Volume
+    from ..data.volumes import Volume
 
 Said = tuple[str | None, str | None, str | None, str | None, str | None]  # axes, channel, voxel, unit, frames
 
@@ -20,8 +20,8 @@ Said = tuple[str | None, str | None, str | None, str | None, str | None]  # axes
 @dataclass(frozen=True)
 class Request:
     """paths: label images. out: a file or folder. to: format, None where the name of `out` says it. kind: class of the
-    objects. mask_above: value above which connected parts are objects, where labels are masks. like: images that
-    outlines were drawn on."""
+    objects, and of COCO that is read their category. mask_above: value above which connected parts are objects, where
+    labels are masks. like: images that outlines were drawn on."""
 
     paths: "Sequence[str]"
     out: str
@@ -36,19 +36,22 @@ def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, qui
     from ..core.lock import lock_outputs
     from ..core.progress import Progress
     from ..data.exchange import refuse_unwritable, write_format
+    from ..data.exchange.film_in import open_film
     from ..data.exchange.label_stacks import write_series
     from ..data.frames import series_of
     from ..data.input_files import refuse_inputs
     from ..data.label_checks import check_labels
     from ..data.label_pairs import connected_objects
     from ..data.volumes import image_source, open_labels
+    from .convert_outlines import draw_labels, outline_files, say_unseen
 
     axes, channel, voxel, unit, frames = said
-    key = choose_format(request)
-    drawn = outline_files(request)
+    drawn = outline_files(request.paths, request.like)
+    key = choose_format(request, labels_again=bool(drawn))
     where = request.like if drawn and request.like else list(request.paths)
     source = image_source(where, axes, channel, 0, voxel, unit, frames)
-    volumes = draw_labels(drawn, source) if drawn else open_labels(source)
+    outlined = draw_labels(drawn, source, request.kind) if drawn else []
+    volumes = outlined or (open_film(source) if makes_one(key, request.out) else open_labels(source))
     for sentence in check_labels(volumes, "mask_above") if request.mask_above is None else ():
         say(f"warning: {sentence}", err=True)
     each = series_of([connected_objects(one, request.mask_above) for one in volumes])
@@ -64,6 +67,7 @@ def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, qui
                 write_series(place, labels[0].series, ngff="0.4" if ngff == "0.4" else "0.5")
             else:
                 write_format(key, place, labels)
+    say_unseen(outlined)
     shown = jobs[0][0] if len(jobs) == 1 else jobs[0][0].parent
     count = f"{len(found)} label image{'s' * (len(found) > 1)}"
     conclude(
@@ -72,54 +76,25 @@ def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, qui
     )  # fmt: skip
 
 
-def outline_files(request: Request) -> list[Path]:
-    """The files of outlines among the inputs; none where these are label images.
+def makes_one(key: str, out: str) -> bool:
+    """Whether all frames of a folder go into one file, or one folder of the Cell Tracking Challenge."""
+    from ..data.exchange import FORMATS
+    from ..data.exchange.exchange_formats import format_of
 
-    Raises UserError where outlines and label images are mixed, and where the image of outlines is not given.
+    return not FORMATS[key].holds_many and (format_of(out) is not None or key == "ctc")
+
+
+def choose_format(request: Request, labels_again: bool = False) -> str:
+    """The format that is asked for; TIFF for outlines that become label images in a folder.
+
+    Raises UserError where neither the name nor `to` says it, or they differ.
     """
-    from ..data.exchange.outlines_in import holds_outlines
-
-    found, others = [], []
-    for path in map(Path, request.paths):
-        inside = sorted(one for one in path.iterdir() if holds_outlines(one)) if path.is_dir() else []
-        if inside or holds_outlines(path):
-            found += inside or [path]
-        else:
-            others.append(path)
-    if found and others:
-        raise UserError(f"{found[0]} has outlines, {others[0]} has none; convert outlines and label images one by one")
-    if found and request.like is None:
-        raise UserError(f"{found[0]} has outlines but no size; pass --like with the image that they were drawn on")
-    if request.like is not None and not found:
-        raise UserError(f"--like is for outlines (.zip, .roi, .geojson), but {request.paths[0]} is none; leave it out")
-    return found
-
-
-def draw_labels(files: "Sequence[Path]", images: "ImageSource") -> "list[Volume]":
-    """Labels of the images that outlines were drawn on; of several, files have their names."""
-    from ..data.exchange.outlines_in import draw_outlines, read_outlines
-    from ..data.frames import series_of
-    from ..data.volumes import open_volumes
-
-    known = {one.name: one for one in series_of(open_volumes(images))}
-    out = []
-    for file in files:
-        name = file.name.rpartition(".")[0].removesuffix(".rois")
-        if name not in known and (len(files) > 1 or len(known) > 1):
-            raise UserError(
-                f"{file} has no image of its name, there are {', '.join(list(known)[:3])}; name outlines after "
-                "their images"
-            )
-        out += draw_outlines(read_outlines(file), known[name] if name in known else next(iter(known.values())))
-    return out
-
-
-def choose_format(request: Request) -> str:
-    """The format that is asked for. Raises UserError where neither the name nor `to` says it, or they differ."""
     from ..data.exchange import FORMATS
     from ..data.exchange.exchange_formats import format_of
 
     named = format_of(request.out)
+    if request.to is None and named is None and labels_again and not Path(request.out).suffix:
+        return "tif"
     if request.to is None and named is None:
         raise UserError(
             f"{request.out} does not say which format is to be written; pass --to with one of {', '.join(FORMATS)}"

@@ -30,7 +30,9 @@ class Convention:
 
 CONVENTIONS = (
     Convention("nnU-Net", r"(.+)_\d{4}", r"(.+)"),
-    Convention("the Cell Tracking Challenge", r"(?:t|mask|man_track)(\d{3,})", r"man_(?:seg|track)(\d{3,})", True),
+    Convention(
+        "the Cell Tracking Challenge", r"(?:t|mask|man_track)(\d{3,})", r"(?:man_seg|man_track|mask)(\d{3,})", True
+    ),
 )
 ENDINGS = ("_masks", "_cp_masks", "_seg", "_labels", "_label", "_mask")  # that labels have, for a hint
 

@@ -43,7 +43,10 @@ def write_ctc(path: Path, labels: Sequence[LabelSeries]) -> None:
                     f"{one.name} has more than the {MOST} objects that masks of the Cell Tracking Challenge hold; "
                     "write fewer frames at a time, by `frames`"
                 )
-            tifffile.imwrite(beside / f"mask{t:0{digits}d}.tif", shift(numbered, before), compression="zlib")
+            tifffile.imwrite(
+                beside / f"mask{t:0{digits}d}.tif", shift(numbered, before), compression="zlib",
+                photometric="minisblack", metadata={"axes": frame.axes.upper()},
+            )  # fmt: skip
             tracks += [f"{before + number} {t} {t} 0\n" for number in range(1, ids.size + 1)]
             before += ids.size
         (beside / "res_track.txt").write_text("".join(tracks), encoding="ascii")

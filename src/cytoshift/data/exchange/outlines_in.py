@@ -1,38 +1,41 @@
-"""Outlines that were drawn or corrected in Fiji or QuPath -> label images of the image that they belong to."""
+"""Objects that were drawn or corrected elsewhere: files of ImageJ, QuPath, CVAT and others, read for their images."""
 
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..frames import Series
 from ..picture import reason
-from ..volumes import Volume
+from .coco_in import CocoImage, is_coco, read_coco
+from .drawn_objects import DrawnObject, DrawnOutline, Rings
 
 if TYPE_CHECKING:
     from roifile import ImagejRoi
 
-ENDINGS = (".zip", ".roi", ".geojson")
-Rings = list[NDArray[np.float64]]  # (P, 2) each, x and y of corners, in pixels; a ring within a ring is a hole
+ENDINGS = (".zip", ".roi", ".geojson", ".json")
+LISTED = 6  # keys of a file that a sentence names
+DAMAGE = (
+    ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError, OSError,
+    zipfile.BadZipFile,
+)  # fmt: skip
 
 
-class DrawnOutline(NamedTuple):
-    """An object in a plane. label: None where nothing says it. z, t: from 0, None where the file does not say them."""
+@dataclass(frozen=True)
+class DrawnFile:
+    """What one file holds. images: of COCO, which names them. objects: of other files, which are of one image."""
 
-    label: int | None
-    rings: Rings
-    z: int | None
-    t: int | None
+    path: Path
+    images: tuple[CocoImage, ...] = ()
+    objects: tuple[DrawnObject, ...] = ()
 
 
 def holds_outlines(path: str | Path) -> bool:
-    """Whether a file is one of outlines, by its name.
+    """Whether a file is one of outlines, by its name; what a JSON holds is seen when it is read.
 
     >>> holds_outlines("cells.rois.zip"), holds_outlines("cells.ome.zarr.zip"), holds_outlines("cells.tif")
     (True, False, False)
@@ -41,23 +44,68 @@ def holds_outlines(path: str | Path) -> bool:
     return name.endswith(ENDINGS) and not name.endswith((".zarr.zip", ".ozx"))
 
 
-def read_outlines(path: Path) -> list[DrawnOutline]:
-    """The outlines of a ROI file or zip of ImageJ, or of GeoJSON; whatever has no area is left out.
+def read_outlines(path: Path, category: str = "") -> DrawnFile:
+    """The objects of a ROI file or zip of ImageJ, of GeoJSON, or of COCO; whatever has no area is left out.
+
+    Whether a JSON is GeoJSON or COCO is told by what it holds, not by its name.
+
+    Parameters
+    ----------
+    path
+        The file.
+    category
+        Of COCO, the one whose objects are wanted; "" for those of all.
 
     Raises
     ------
     UserError
-        Where the file cannot be read, and where it has no outline.
+        Where the file cannot be read, where it has no object, and where it is a JSON of another kind.
     """
     if not path.is_file():
-        raise UserError(f"there is no file {path}; pass ROIs of ImageJ (.zip, .roi) or GeoJSON")
+        raise UserError(f"there is no file {path}; pass ROIs of ImageJ (.zip, .roi), GeoJSON or COCO")
     try:
-        found = list(of_geojson(path) if path.suffix.lower() == ".geojson" else of_imagej(path))
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError, zipfile.BadZipFile) as error:
+        content = None if path.suffix.lower() in (".zip", ".roi") else json.loads(path.read_text("utf-8-sig"))
+        if is_coco(content):
+            return DrawnFile(path, images=tuple(read_coco(content, path, category)))
+        if content is not None and not is_geojson(content):
+            raise UserError(
+                f"{path} is neither COCO, with `images` and `annotations`, nor GeoJSON, with `features`: it is "
+                f"{describe_json(content)}; export one of these"
+            )
+        objects = tuple(of_imagej(path) if content is None else of_geojson(content))
+    except UserError:
+        raise
+    except DAMAGE as error:
         raise UserError(f"outlines of {path} cannot be read ({reason(error)}); save them anew") from error
-    if not found:
+    if not objects:
         raise UserError(f"{path} has no outline with an area; draw objects as polygons, ovals or freehand areas")
-    return found
+    return DrawnFile(path, objects=objects)
+
+
+def is_geojson(content: Any) -> bool:
+    """A collection, a feature, or a list of features, as QuPath exports one.
+
+    >>> is_geojson({"features": []}), is_geojson([{"geometry": None}]), is_geojson({"shapes": []})
+    (True, True, False)
+    """
+    if isinstance(content, list):
+        return not content or (isinstance(content[0], dict) and "geometry" in content[0])
+    return isinstance(content, dict) and ("features" in content or "geometry" in content)
+
+
+def describe_json(content: Any) -> str:
+    """What a file holds, in words.
+
+    >>> describe_json({"shapes": [], "imagePath": "a.png"}), describe_json([]), describe_json(3.5)
+    ("an object with the keys 'shapes', 'imagePath'", 'an empty list', 'float')
+    """
+    if isinstance(content, list):
+        return f"a list, first in it {describe_json(content[0])}" if content else "an empty list"
+    if not isinstance(content, dict):
+        return type(content).__name__
+    names = [repr(str(key)[:40]) for key in list(content)[:LISTED]]
+    more = f" and {len(content) - LISTED} more" if len(content) > LISTED else ""
+    return f"an object with the key{'s' * (len(content) > 1)} {', '.join(names)}{more}" if names else "an empty object"
 
 
 def of_imagej(path: Path) -> Iterator[DrawnOutline]:
@@ -72,7 +120,7 @@ def of_imagej(path: Path) -> Iterator[DrawnOutline]:
         t, z = (place - 1 if place else None for place in (roi.t_position, roi.z_position))
         if z is None and t is None and roi.position:
             z = roi.position - 1
-        yield DrawnOutline(label_of(roi), rings, z, t)
+        yield DrawnOutline(label_of(roi), z, t, [rings])
 
 
 def label_of(roi: "ImagejRoi") -> int | None:
@@ -83,8 +131,7 @@ def label_of(roi: "ImagejRoi") -> int | None:
     return int(last) if as_written and int(last) > 0 else None
 
 
-def of_geojson(path: Path) -> Iterator[DrawnOutline]:
-    content: Any = json.loads(path.read_text(encoding="utf-8"))
+def of_geojson(content: Any) -> Iterator[DrawnOutline]:
     features = content.get("features", [content]) if isinstance(content, dict) else content
     for feature in features:
         shape, properties = feature["geometry"], feature.get("properties") or {}
@@ -93,71 +140,9 @@ def of_geojson(path: Path) -> Iterator[DrawnOutline]:
         parts = [shape["coordinates"]] if shape["type"] == "Polygon" else shape["coordinates"]
         name, plane = str(properties.get("name", "")), shape.get("plane") or {}
         label = int(name) if name.isdecimal() and int(name) > 0 else None
-        rings = [np.asarray(ring, float)[:, :2] for part in parts for ring in part]
-        yield DrawnOutline(label, rings, plane.get("z"), plane.get("t"))
-
-
-def draw_outlines(found: Sequence[DrawnOutline], series: Series) -> list[Volume]:
-    """Label images of an image's frames.
-
-    Parameters
-    ----------
-    found
-        Outlines. Those without a label become objects of their own, one for each, with numbers above the others.
-        Where two cover a pixel, the first has it.
-    series
-        The image that they belong to.
-
-    Raises
-    ------
-    UserError
-        Where an outline lies in a plane that the image does not have, or wholly outside of it.
-    """
-    first = series.frames[0]
-    depth = first.shape[0] if first.axes == "zyx" else 1
-    fresh = max((one.label for one in found if one.label is not None), default=0)
-    drawn = [np.zeros(frame.shape, np.uint32) for frame in series.frames]
-    for one in found:
-        if one.label is None:
-            fresh += 1
-        z, t = place_of_plane(one, depth, series)
-        stack = drawn[t].reshape(depth, *first.shape[-2:])
-        if not fill_rings(stack[z], one.rings, fresh if one.label is None else one.label):
-            raise UserError(
-                f"an outline lies outside of {series.name}, which is {first.shape[-1]} x {first.shape[-2]} pixels; "
-                "pass the image that it was drawn on as `like`"
-            )
-    small = np.uint16 if max(fresh, 1) < 2**16 else np.uint32
-    return [replace(frame, array=labels.astype(small)) for frame, labels in zip(series.frames, drawn)]
-
-
-def place_of_plane(one: DrawnOutline, depth: int, series: Series) -> tuple[int, int]:
-    """Slice and frame of an outline. ImageJ has one number for the planes of a stack, of slices or of frames."""
-    z, t = one.z, one.t
-    if depth == 1 and len(series.frames) > 1 and t is None:
-        z, t = None, z
-    z, t = z or 0, t or 0
-    if z >= depth or t >= len(series.frames):
-        raise UserError(
-            f"an outline lies in slice {z + 1} of frame {t + 1}, but {series.name} has {depth} and "
-            f"{len(series.frames)}; pass the image that it was drawn on as `like`"
-        )
-    return z, t
-
-
-def fill_rings(plane: NDArray[np.uint32], rings: Rings, label: int) -> bool:
-    """Write `label` to free pixels with the centre inside an odd number of rings; False where all lie outside."""
-    from skimage.draw import polygon
-
-    low = np.floor(np.min([ring.min(0) for ring in rings], axis=0)).astype(int)[::-1]
-    high = np.ceil(np.max([ring.max(0) for ring in rings], axis=0)).astype(int)[::-1]
-    start, stop = np.maximum(low, 0), np.minimum(high + 1, plane.shape)
-    if (start >= stop).any():
-        return False
-    inside = np.zeros(stop - start, bool)
-    for ring in rings:
-        rows, columns = polygon(ring[:, 1] - 0.5 - start[0], ring[:, 0] - 0.5 - start[1], inside.shape)
-        inside[rows, columns] ^= True
-    window = plane[start[0] : stop[0], start[1] : stop[1]]
-    window[inside & (window == 0)] = label
-    return True
+        rings: Rings = [np.asarray(ring, float)[:, :2] for part in parts for ring in part]
+        if not all(np.isfinite(ring).all() for ring in rings):
+            raise ValueError("a coordinate is not a number")
+        z, t = (None if plane.get(axis) is None else int(plane[axis]) for axis in "zt")
+        if rings:
+            yield DrawnOutline(label, z, t, [rings])
