@@ -257,6 +257,8 @@ def test_a_file_that_is_cut_and_a_plane_of_a_stack_are_sentences(tmp_path):
     refused("has l.tif as a single plane, but deep.tif has several", tmp_path / "x.json", *words)
     refused("has no category 'nuclei', only object; pass --class", tmp_path / "x.json", *words, "--class", "nuclei")
     refused("has outlines but no size; pass --like", tmp_path / "x.json", "-o", tmp_path / "out.tif")
+    with pytest.raises(UserError, match=r"x\.json is no image; if it holds outlines .* --like IMAGE"):
+        open_labels(tmp_path / "x.json")
     whole = (tmp_path / "x.json").read_bytes()
     (tmp_path / "x.json").write_bytes(whole[: len(whole) // 2])
     refused("outlines of .* cannot be read", tmp_path / "x.json", *words)
@@ -346,6 +348,20 @@ def test_masks_without_a_table_are_frames_where_axes_say_so(tmp_path):
     assert len(list((tmp_path / "each").iterdir())) == 3
     run(folder, "-o", tmp_path / "film.tif", "--axes", "tyx")
     assert tifffile.imread(tmp_path / "film.tif").shape == (3, 40, 60)
+
+
+def test_masks_of_other_programs_in_3d_are_told_their_axes(tmp_path):
+    stacks = {t: np.stack([difficult(t)] * 5) for t in range(2)}
+    folder = challenge(tmp_path / "RES", "mask", stacks, "1 0 1 0\n")
+    voxel = ("--voxel", "2,0.5,0.5", "--unit", "um")
+    refused("axes of .*mask000.tif .5, 40, 60. are not in its metadata", folder, "-o", tmp_path / "film.tif", *voxel)
+    run(folder, "-o", tmp_path / "film.tif", "--axes", "zyx", *voxel)
+    back = open_labels(tmp_path / "film.tif")
+    assert all((one.load() == stacks[t]).all() for t, one in enumerate(back)) and back[0].voxel == DEEP
+    flat = challenge(tmp_path / "FLAT", "mask", {t: difficult(t) for t in range(3)}, "1 0 1 0\n")
+    run(flat, "-o", tmp_path / "stack.tif", "--axes", "zyx", *voxel)  # whoever says so
+    (stack,) = open_labels(tmp_path / "stack.tif")
+    assert stack.axes == "zyx" and stack.shape == (3, 40, 60)
 
 
 def test_folders_of_the_challenge_that_are_no_film_are_sentences(tmp_path):

@@ -32,14 +32,17 @@ def convert(
         str | None,
         typer.Option("--to", help="Format of labels: rois, geojson, coco, ctc, tif or ome-zarr; default: by the name."),
     ] = None,
-    kind: Annotated[str, typer.Option("--class", help="Class of the objects, for GeoJSON and COCO.")] = "",
+    kind: Annotated[
+        str,
+        typer.Option("--class", help="Class of the objects, for GeoJSON and COCO; of a COCO input, the one to take."),
+    ] = "",
     mask_above: Annotated[
         float | None, typer.Option(help="Labels are masks: connected parts above this value are objects.")
     ] = None,
     like: Annotated[
         str | None,
         typer.Option(
-            "--like", help="Image that outlines (ROIs, GeoJSON) were drawn on: file or folder, paired by name."
+            "--like", help="Image that outlines (ROIs, GeoJSON, COCO) were drawn on: file or folder, paired by name."
         ),
     ] = None,
     axes: inputs.Axes = None,
@@ -61,7 +64,9 @@ def convert(
     Challenge (a folder, --to ctc), TIFF or OME-Zarr. Of several label images each gets a file named after it. The
     frames of one file stay together.
 
-    Outlines drawn or corrected in Fiji or QuPath become labels again: rois.zip --like image.tif -o labels.tif.
+    Outlines drawn or corrected elsewhere (ROIs of Fiji, GeoJSON of QuPath, COCO) become labels again: rois.zip --like
+    image.tif -o labels.tif, or annotations.json --like images/ -o labels/. So does a folder of the Cell Tracking
+    Challenge: 01_RES -o film.tif.
 
     A table of objects goes to Parquet: OUT/report/objects.csv -o objects.parquet.
 

@@ -32,8 +32,8 @@ def open_film(source: ImageSource) -> list[Volume]:
     if not named and not (source.axes and source.axes[0] == "t" and is_stacked(paths[0], source)):
         return open_labels(source)
     volumes = open_labels(source.model_copy(update={"frames": None}))
-    if any(one.frame for one in volumes):
-        return open_labels(source)  # each of its files is a film
+    if any(one.frame for one in volumes) or (named and not all(NAME.fullmatch(one.name) for one in volumes)):
+        return open_labels(source)  # each of its files is a film, or all of them are slices of a stack
     if named:
         refuse_gaps(folder, [one.name for one in volumes])
     if odd := next((one for one in volumes if (one.shape, one.axes) != (volumes[0].shape, volumes[0].axes)), None):

@@ -19,6 +19,7 @@ ZIPPED = (".ozx", ".zarr.zip")
 NIFTI = (".nii", ".nii.gz")
 MRC = (".mrc", ".rec", ".map")
 VENDOR = (".czi", ".nd2", ".lif")
+OUTLINES = (".json", ".geojson", ".roi")  # of objects, which are no image
 READ = 2**28  # bytes of chunks that are decoded at once
 OBJECTS = "masks"  # the folder of an image that has one mask for each object
 MARKS = ("zarr.json", ".zgroup", ".zarray")  # one of these makes a folder Zarr
@@ -75,6 +76,11 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
 
             return [npy.open_npy(path, labels)]
         return [png_jpeg.open_png_jpeg(path, labels)]
+    if suffix in OUTLINES:
+        raise UserError(
+            f"{path} is no image; if it holds outlines of objects, make labels of them first: cytoshift convert {path} "
+            "--like IMAGE -o labels.tif"
+        )
     raise UserError(
         f"{path} has the suffix '{suffix}', but only {', '.join(SUFFIXES)} can be read; convert it, for example to TIFF"
     )
