@@ -257,7 +257,7 @@ def test_a_file_that_is_cut_and_a_plane_of_a_stack_are_sentences(tmp_path):
     refused("has l.tif as a single plane, but deep.tif has several", tmp_path / "x.json", *words)
     refused("has no category 'nuclei', only object; pass --class", tmp_path / "x.json", *words, "--class", "nuclei")
     refused("has outlines but no size; pass --like", tmp_path / "x.json", "-o", tmp_path / "out.tif")
-    with pytest.raises(UserError, match=r"x\.json is no image; if it holds outlines .* --like IMAGE"):
+    with pytest.raises(UserError, match=r"x\.json is no image; if it holds outlines .* as `like`"):
         open_labels(tmp_path / "x.json")
     whole = (tmp_path / "x.json").read_bytes()
     (tmp_path / "x.json").write_bytes(whole[: len(whole) // 2])

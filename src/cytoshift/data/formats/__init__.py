@@ -78,8 +78,8 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
         return [png_jpeg.open_png_jpeg(path, labels)]
     if suffix in OUTLINES:
         raise UserError(
-            f"{path} is no image; if it holds outlines of objects, make labels of them first: cytoshift convert {path} "
-            "--like IMAGE -o labels.tif"
+            f"{path} is no image; if it holds outlines of objects, cytoshift convert makes labels of them, with the "
+            "image that they were drawn on as `like`"
         )
     raise UserError(
         f"{path} has the suffix '{suffix}', but only {', '.join(SUFFIXES)} can be read; convert it, for example to TIFF"
