@@ -19,7 +19,8 @@ from input_files import CELLS, DEPTH, KINDS, LABELS, SIZE, STACK, STACK_LABELS, 
 from predicting import segmenter
 
 PAGE = Path(__file__).parents[1] / "docs" / "howto" / "inputs.md"
-VERBS = ("info", "new", "segment", "evaluate", "view")
+VERBS = ("info", "new", "segment", "evaluate", "convert", "view")
+CHANGED = ("SVS", "JPEG", "PNG")  # 8 bits, colours or compression
 # Colours, and numbers that compression has changed, are no object ids.
 NO_LABELS = {"SVS": "are RGB colours", "JPEG": "were saved as JPEG"}
 
@@ -99,11 +100,29 @@ def test_every_kind_of_file_in_every_verb(kind, verb, tmp_path, models, monkeypa
         assert numbers["f1_50"] == 1 and numbers["truth_objects"] == many * len(
             np.unique(STACK_LABELS if kind.stack else LABELS)[1:]
         )
+    elif verb == "convert":
+        (tmp_path / "labels").mkdir()
+        labels = write(kind, tmp_path / "labels", labels=True) if kind.title not in NO_LABELS else None
+        if many == 1:
+            call("convert", path, *kind.words, "-o", tmp_path / "image.ome.zarr", "--quiet")
+            (image,) = open_volumes(tmp_path / "image.ome.zarr")
+            assert image.shape == shape and image.voxel == Voxel(size, "um")
+            if kind.title not in CHANGED:
+                assert image.load().astype(int).tolist() == (STACK if kind.stack else CELLS).tolist()
+        if labels is not None:
+            words = kind.words if "--channel" in kind.words else ()
+            out = tmp_path / "coco"
+            call("convert", labels, *words, "--labels", "--to", "coco", "-o", out, "--quiet")
+            (file,) = out.glob("*.json")
+            planes = STACK_LABELS if kind.stack else [LABELS]
+            assert len(json.loads(file.read_text())["annotations"]) == many * sum(
+                len(np.unique(plane)) - 1 for plane in planes
+            )
     else:
         (seen,) = shown(path, kind.words, monkeypatch)
         whole = open_volumes(path) if many == 4 else None
         assert seen.shape == ((4, *shape) if whole else shape)
-        if kind.title not in ("SVS", "JPEG", "PNG"):
+        if kind.title not in CHANGED:
             assert (seen[0] if whole else seen).astype(int).tolist() == (STACK if kind.stack else CELLS).tolist()
 
 
