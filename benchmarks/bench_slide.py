@@ -104,9 +104,8 @@ def main() -> None:
         print(left)
         score, objects = agreement(room / "everywhere.ome.zarr", room / "in-tissue.ome.zarr")
     print(f"{args.side} x {args.side}: {objects} objects, F1@0.9 in tissue against everywhere {score:.4f}")
-    ways = {way: {
-        way: {"cpu_seconds": one.cpu, "clock_seconds": one.wall, "peak_gb": one.peak / 1e9} for way, one in spent.items()
-    }
+    names = ("cpu_seconds", "clock_seconds", "peak_gb")
+    ways = {way: dict(zip(names, (one.cpu, one.wall, one.peak / 1e9))) for way, one in spent.items()}
     saved = spent["everywhere"].cpu / spent["in tissue"].cpu
     numbers = {"side": args.side, "tissue": args.tissue, "objects": objects, "said": left, "ways": ways}
     conclude(args.json, numbers, [
