@@ -47,7 +47,8 @@ def with_frozen_norms(spec: NetSpec, frozen: bool) -> NetSpec:
 
     Of a chain the segmenter alone.
 
-    >>> with_frozen_norms(UNetSpec(ndim=2), True).frozen
+    >>> from cytoshift.core.voxel import Voxel
+    >>> with_frozen_norms(UNetSpec.for_voxel(Voxel((1.0, 1.0)), 1, 1, (8, 8), stem=3), True).frozen
     True
     """
     if isinstance(spec, ChainSpec):
