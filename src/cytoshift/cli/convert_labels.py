@@ -38,12 +38,12 @@ def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, qui
     from ..data.exchange import refuse_unwritable, write_format
     from ..data.exchange.film_in import open_film
     from ..data.exchange.label_stacks import write_series
+    from ..data.exchange.outlined_images import draw_labels, say_unseen
     from ..data.frames import series_of
     from ..data.input_files import refuse_inputs
     from ..data.label_checks import check_labels
     from ..data.label_pairs import connected_objects
     from ..data.volumes import image_source, open_labels
-    from .convert_outlines import draw_labels, outline_files, say_unseen
 
     axes, channel, voxel, unit, frames = said
     drawn = outline_files(request.paths, request.like)
@@ -74,6 +74,29 @@ def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, qui
         as_json, f"{shown}: {count} as {title_of(key)}", verb="convert", format=key, images=len(found),
         out=[place for place, _ in jobs],
     )  # fmt: skip
+
+
+def outline_files(paths: "Sequence[str]", like: str | None) -> list[Path]:
+    """The files of outlines among the inputs; none where these are label images.
+
+    Raises UserError where outlines and label images are mixed, and where the image of outlines is not given.
+    """
+    from ..data.exchange.outlines_in import holds_outlines, outlines_in_folder
+
+    found, others = [], []
+    for path in map(Path, paths):
+        inside = outlines_in_folder(path) if path.is_dir() else []
+        if inside or holds_outlines(path):
+            found += inside or [path]
+        else:
+            others.append(path)
+    if found and others:
+        raise UserError(f"{found[0]} has outlines, {others[0]} has none; convert outlines and label images one by one")
+    if found and like is None:
+        raise UserError(f"{found[0]} has outlines but no size; pass --like with the image that they were drawn on")
+    if like is not None and not found:
+        raise UserError(f"--like is for outlines (.zip, .roi, .geojson, .json), but {paths[0]} is none; leave it out")
+    return found
 
 
 def makes_one(key: str, out: str) -> bool:

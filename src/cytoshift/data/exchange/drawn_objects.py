@@ -1,5 +1,6 @@
 """Objects that somebody drew, as outlines or as run lengths, and the label images that they make."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,20 +18,20 @@ Corner = tuple[int, int]  # row and column
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnObject:
+class DrawnObject(ABC):
     """An object in a plane. label: None where nothing says it. z, t: from 0, None where the file does not say them."""
 
     label: int | None
     z: int | None
     t: int | None
 
+    @abstractmethod
     def bounds(self) -> tuple[Corner, Corner]:
         """Rows and columns that it lies in: the first, and the one behind the last."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mask(self, start: Corner, stop: Corner) -> NDArray[np.bool_]:
         """Which pixels of a window it covers."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)

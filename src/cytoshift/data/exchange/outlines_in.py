@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.errors import UserError
+from ..find import is_image
 from ..picture import reason
 from .coco_in import CocoImage, is_coco, read_coco
 from .drawn_objects import DrawnObject, DrawnOutline, Rings
@@ -42,6 +43,13 @@ def holds_outlines(path: str | Path) -> bool:
     """
     name = str(path).lower()
     return name.endswith(ENDINGS) and not name.endswith((".zarr.zip", ".ozx"))
+
+
+def outlines_in_folder(folder: Path) -> list[Path]:
+    """The files of outlines in a folder. Beside label images, a .json is some file of settings."""
+    entries = sorted(folder.iterdir())
+    has_images = any(is_image(one) for one in entries)
+    return [one for one in entries if holds_outlines(one) and not (has_images and one.suffix.lower() == ".json")]
 
 
 def read_outlines(path: Path, category: str = "") -> DrawnFile:
