@@ -199,9 +199,7 @@ def open_fitted(
     return segmenter, volumes, fit
 
 
-def adapt_model(
-    segmenter: "Segmenter", model: Path, fit: dict[str, Any]
-) -> "tuple[Segmenter, dict[str, Any]]":  # fmt: skip
+def adapt_model(segmenter: "Segmenter", model: Path, fit: dict[str, Any]) -> "tuple[Segmenter, dict[str, Any]]":
     """The model with norms that are measured on the images, and what decides about results of that."""
     adapted = segmenter.adapt_norms()
     if adapted is segmenter:
@@ -219,7 +217,7 @@ def outputs_of(
     from ..predict.also import parse_also, refuse_also
     from ..predict.outputs import Outputs, whole_files
 
-    request = {"model": fingerprint(model), "options": options.model_dump(mode="json"), "adapt": None} | fit
+    request = {"model": fingerprint(model), "options": options.model_dump(mode="json")} | fit
     names = segmenter.representation.names or ("",)
     pairs = bool(segmenter.representation.pairs)
     suffix, join = ".ome.zarr" if blocks else ".tif", whole_files(volumes)

@@ -86,7 +86,8 @@ class Claims:
     def list_changes(self, there: dict[str, Any]) -> list[str]:
         """What is another in the request that is there; images that it has not are new ones."""
         known = {name: there["images"].get(name, origin) for name, origin in self.images.items()}
-        return differences({**there, "images": known}, self.content | {"images": self.images})
+        request = {key: value for key, value in there.items() if key not in (REPLACES, FINISHED)}
+        return differences(request | {"images": known}, self.content | {"images": self.images})
 
     def read(self, overwrite: bool) -> dict[str, Any] | None:
         """The request that is there; None without any."""
@@ -157,8 +158,8 @@ def claimed_folder(path: Path) -> Path:
 def differences(there: dict[str, Any], wish: dict[str, Any]) -> list[str]:
     """In words, as "threshold was 0.3, now 0.5"; of nested groups the innermost name is told."""
     found = []
-    for key, value in wish.items():
-        old = there.get(key)
+    for key in {**there, **wish}:
+        old, value = there.get(key), wish.get(key)
         if isinstance(value, dict) and isinstance(old, dict):
             found += differences(old, value)
         elif old != value:
