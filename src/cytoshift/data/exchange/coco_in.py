@@ -79,7 +79,7 @@ def read_coco(content: Record, path: Path, category: str = "") -> list[CocoImage
     if left:
         SayOnce.say(f"annotations of {path} are left out: {left}")
     if crowds := sum(bool(one.get("iscrowd")) for one in annotations):
-        SayOnce.say(f"{path} has {crowds} annotations marked as crowds (iscrowd); each of them is one object")
+        SayOnce.say(f"annotations of {path} marked as crowds (iscrowd): {crowds}; each of them is one object")
     return gather_planes(images, objects, path)
 
 
