@@ -10,6 +10,7 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.data.drawn import DrawnImages
 from cytoshift.represent import BCD
 from cytoshift.synth import Randomised, draw_pair
+from cytoshift.synth.crowd import Kinds, crowd
 from cytoshift.synth.fields import linear, noise, pool_weights, spline
 
 FLAT, DEEP = Voxel((1.0, 1.0), "px"), Voxel((1.0, 1.0, 1.0), "px")
@@ -97,3 +98,15 @@ def test_samples_of_the_stream_are_functions_of_their_number(law, shape, voxel):
 def test_most_patches_show_objects():
     domain = DrawnImages(Randomised(diameter=(10, 30)), BCD(), FLAT, (64, 64), 0)
     assert np.mean([domain.sample(i)[1][0].any() for i in range(24)]) > 0.8
+
+
+@pytest.mark.parametrize("shape", [(1, 90, 90), (24, 40, 40)])
+def test_voxels_that_are_passed_over_are_outside(shape, monkeypatch):
+    """The bound of an object's extent saves time and changes no voxel: without it the crowd is the same."""
+    kinds, size = Kinds(lobes=(0.2, 0.22), bend=(0.1, 0.1), rough=(0.1, 0.12), cover=(0.5, 1.3)), np.ones(3)
+    with_bound = [crowd(kinds, 12.0, shape, size, np.random.default_rng(seed)) for seed in range(4)]
+    monkeypatch.setattr("cytoshift.synth.crowd.outer_radii", lambda moved, inverse, bumps: np.full(len(bumps), 1e6))
+    for seed, found in enumerate(with_bound):
+        without = crowd(kinds, 12.0, shape, size, np.random.default_rng(seed))
+        assert found.labels.max() > 3
+        assert np.array_equal(found.labels, without.labels) and np.array_equal(found.depth, without.depth)

@@ -89,7 +89,9 @@ def crowd(
     labels, depth = np.zeros(shape, np.int32), np.full(shape, np.inf, np.float32)
     overlap = rng.uniform(*kinds.overlap)
     stretch = (1 + DENT) / (1 - np.abs(bumps[:, :, 0]).sum(axis=1))
-    settle((labels, depth), (warp, rough), (centres, inverse, reach * stretch + 2 * bend, bumps), size, overlap)
+    farthest = outer_radii(np.abs(warp).max(axis=(1, 2, 3)), inverse, bumps)
+    objects = (centres, inverse, reach * stretch + 2 * bend, bumps)
+    settle((labels, depth), (warp, rough), objects, size, farthest, overlap)
     return Crowd(remove_cut(labels, max(8, int(0.08 * volume / np.prod(size)))), depth, centres / size - 0.5, diameter)
 
 
@@ -166,9 +168,24 @@ def harmonics(count: int, amplitude: float, flat: bool, rng: np.random.Generator
     return bumps
 
 
+def outer_radii(
+    moved: NDArray[np.float64], inverse: NDArray[np.float64], bumps: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """|M d| beyond which no voxel is inside of an object (N,), whatever its bumps, its roughness and the warp.
+
+    M maps the object to the unit ball, d is the way from its centre to the voxel before the warp. moved: what the warp
+    moves a voxel by at most, along each axis.
+    """
+    radius = (1 + DENT) / (1 - np.abs(bumps[:, :, 0]).sum(axis=1)) * (1 + 1e-6)
+    return np.asarray(radius + np.linalg.norm(np.abs(inverse) @ moved, axis=1))
+
+
 @njit
-def settle(grids: Any, space: Any, objects: Any, size: Any, overlap: float) -> None:
-    """Lay objects on the grid, one after the other; `grids` are labels and depth, changed in place."""
+def settle(grids: Any, space: Any, objects: Any, size: Any, farthest: Any, overlap: float) -> None:
+    """Lay objects on the grid, one after the other; `grids` are labels and depth, changed in place.
+
+    farthest: as `outer_radii` has it; most voxels of an object's box are passed over by it.
+    """
     labels, depth = grids
     centres, _, reach, _ = objects
     shape = labels.shape
@@ -177,22 +194,47 @@ def settle(grids: Any, space: Any, objects: Any, size: Any, overlap: float) -> N
         for axis in range(3):
             low[axis] = max(int((centres[i, axis] - reach[i]) / size[axis] - 0.5), 0)
             high[axis] = min(int((centres[i, axis] + reach[i]) / size[axis] + 1.5), shape[axis])
+        room = max(high[0] - low[0], 0) * max(high[1] - low[1], 0) * max(high[2] - low[2], 0)
+        places, values = np.empty((room, 3), np.int64), np.empty(room)
         total, taken = 0, 0
         for z in range(low[0], high[0]):
             for y in range(low[1], high[1]):
-                for x in range(low[2], high[2]):
-                    if shape_function(space, objects, size, i, z, y, x) < 1:
+                first, last = row_inside(objects, size, i, z, y, farthest[i])
+                for x in range(max(first, low[2]), min(last, high[2])):
+                    q = shape_function(space, objects, size, i, z, y, x)
+                    if q < 1:
+                        places[total, 0], places[total, 1], places[total, 2] = z, y, x
+                        values[total] = q
                         total += 1
                         taken += labels[z, y, x] > 0
         if taken > overlap * total:
             continue
-        for z in range(low[0], high[0]):
-            for y in range(low[1], high[1]):
-                for x in range(low[2], high[2]):
-                    q = shape_function(space, objects, size, i, z, y, x)
-                    if q < 1 and q < depth[z, y, x]:
-                        depth[z, y, x] = q
-                        labels[z, y, x] = i + 1
+        for n in range(total):
+            z, y, x = places[n]
+            if values[n] < depth[z, y, x]:
+                depth[z, y, x] = values[n]
+                labels[z, y, x] = i + 1
+
+
+@njit
+def row_inside(objects: Any, size: Any, i: int, z: int, y: int, farthest: float) -> tuple[int, int]:
+    """First voxel of a row along x that may lie inside of object i, and the one after the last; (0, 0) where none does.
+
+    |a + b dx| <= farthest is solved for dx, one voxel wider at both ends.
+    """
+    centres, inverse, _, _ = objects
+    dz = (z + 0.5) * size[0] - centres[i, 0]
+    dy = (y + 0.5) * size[1] - centres[i, 1]
+    square, mixed, rest = 0.0, 0.0, -farthest * farthest
+    for row in range(3):
+        a = inverse[i, row, 0] * dz + inverse[i, row, 1] * dy
+        b = inverse[i, row, 2]
+        square, mixed, rest = square + b * b, mixed + a * b, rest + a * a
+    under = mixed * mixed - square * rest
+    if under < 0:
+        return 0, 0
+    middle, half = centres[i, 2] - mixed / square, np.sqrt(under) / square
+    return int(np.floor((middle - half) / size[2] - 1.5)), int(np.ceil((middle + half) / size[2] + 1.5))
 
 
 @njit
