@@ -1,7 +1,8 @@
 """What parts of the synthesis bring: python benchmarks/generalist/ablation.py -o runs/ablation [nuclei-2d/no-walls ...]
 
-Trains each variant with one seed for a third of the steps, in 2D a narrower network, and puts it beside its run as a
-model for any size: runs/ablation/nuclei-2d/no-walls/nuclei-2d. Their tables:
+Trains each variant with one seed for a third of the steps, in 2D a narrower network (`mb-3` has the widths of the
+model of the package, `mb-8` weights of 8 MB), and puts it beside its run as a model for any size:
+runs/ablation/nuclei-2d/no-walls/nuclei-2d. Their tables:
 
     cytoshift bench benchmarks/specs/generalist-ablation-2d.yaml --data ../shared/data -o runs/bench-ablation-2d
     cytoshift bench benchmarks/specs/generalist-ablation-3d.yaml --data ../shared/data -o runs/bench-ablation-3d
@@ -19,10 +20,13 @@ VARIANTS = {
     "nuclei-2d/no-walls": ["randomised.walls=0"],
     "nuclei-2d/one-size": ["randomised.diameter=[13, 14]"],
     "nuclei-2d/no-tissue": ["randomised.tissue=0"],
+    "nuclei-2d/mb-3": ["options.widths=[24, 48, 96, 192]"],
+    "nuclei-2d/mb-8": ["options.widths=[38, 76, 152, 304]"],
     "nuclei-3d/all": [],
     "nuclei-3d/no-walls": ["randomised.walls=0"],
     "nuclei-3d/one-size": ["randomised.diameter=[14, 16]"],
     "nuclei-3d/isotropic": ["randomised.coarse=0"],
+    "nuclei-3d/mb-8": ["options.widths=[26, 52, 104, 152]"],
 }
 
 
