@@ -1,17 +1,19 @@
 """Many small images: what one costs beside its network, and how much sooner two processes are done.
 
     OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/bench_many_images.py MODEL [--images 10000] [--side 128]
-        [--workers 1 2] [--dask 2] [--kill] [--room DIR] [--json FILE]
+        [--workers 1 2] [--rounds 1] [--dask 2] [--kill] [--room DIR] [--json FILE]
 
 Fields of a mosaic of phantoms, one TIFF each, by `cytoshift segment --workers N`. CPU seconds per image are those of
 all images less those of a tenth of them, so that the start of the program and the report do not count; the network's
 share is measured in a process of its own on groups of the same size. Wall times mean something on a machine with as
-many idle cores as workers, CPU seconds on any. With --dask, all images once more by a local dask cluster of so many
-processes; with --kill, once more by two processes, one of which is killed when a third of the labels are there. Fails
-where labels differ in a byte.
+many idle cores as workers, CPU seconds on any. Where the clock of the processor moves, take more rounds: one and two
+workers take turns, and numbers are medians over the rounds. With --dask, all images once more by a local dask cluster
+of so many processes; with --kill, once more by two processes, one of which is killed when a third of the labels are
+there. Fails where labels differ in a byte.
 """
 
 import argparse
+import itertools
 import os
 import resource
 import signal
@@ -102,6 +104,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=1, help="so many times each")
     parser.add_argument("--dask", type=int, default=0, metavar="N", help="also by a local cluster of N processes")
     parser.add_argument("--kill", action="store_true", help="also by two processes, one of which is killed")
     parser.add_argument("--room", help="where files go")
@@ -121,18 +124,21 @@ def main() -> None:
             folder = "few" if number % 10 == 0 else "rest"
             image = field[y : y + side, x : x + side]
             write_image(room / folder / f"{number:06d}.tif", image, segmenter.voxel, segmenter.axes)
-        for workers in args.workers:
+        turns = {workers: list[tuple[float, float]]() for workers in args.workers}
+        for turn, workers in itertools.product(range(args.rounds), args.workers):
             words = ("--workers", workers, "--quiet")
-            few = cytoshift("segment", args.model, room / "few", "-o", room / f"few{workers}", *words)
-            out = room / f"all{workers}"
+            few = cytoshift("segment", args.model, room / "few", "-o", room / f"few{workers}-{turn}", *words)
+            out = room / f"all{workers}-{turn}"
             spent = cytoshift("segment", args.model, room / "few", room / "rest", "-o", out, *words)
-            each = (spent.cpu - few.cpu) / (args.images * 0.9)
-            wall = (spent.wall - few.wall) / (args.images * 0.9)
-            rows.append(
-                {"workers": workers, "wall": wall, "cpu": each, "faster": rows[0]["wall"] / wall if rows else 1.0}
-            )
-            print(f"  {workers} workers: {wall * 1e3:.1f} ms and {each * 1e3:.1f} ms of CPU per image", flush=True)
+            rest = 0.9 * args.images
+            wall, cpu = (spent.wall - few.wall) / rest, (spent.cpu - few.cpu) / rest
+            turns[workers].append((wall, cpu))
+            print(f"  {workers} workers: {wall * 1e3:.1f} ms and {cpu * 1e3:.1f} ms of CPU per image", flush=True)
             seen.append(labels_in(out))
+        for workers, each in turns.items():
+            wall, cpu = np.median(each, axis=0)
+            faster = np.median([first[0] / own[0] for first, own in zip(turns[args.workers[0]], each)])
+            rows.append({"workers": workers, "wall": float(wall), "cpu": float(cpu), "faster": float(faster)})
         command = ("segment", args.model, room / "few", room / "rest", "--quiet", "-o")
         for name in ["dask"] * bool(args.dask) + ["killed"] * args.kill:
             out = room / name
