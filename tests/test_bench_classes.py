@@ -126,6 +126,12 @@ def test_an_overview_has_a_column_for_each_method_and_the_paper_beside_it():
     machine = {"cores": 2, "cpu": "a", "torch": "b"}
     text = markdown(spec, {"table": rows, "cells": cells, "machine": machine}, {}, {})
     assert "|  | ft | mmd |" in text and "| a |  | 45.7 |" in text and "| paper | 28.7 |  |" in text
+    more = spec.model_dump(mode="json")
+    more["overview"] |= {"also": ["f1_50", "minutes"], "mean": True}
+    rows[0] |= {"f1_50": {"mean": 0.5}, "minutes": {"mean": 2.25}}
+    text = markdown(parse(Spec, more), {"table": rows, "cells": cells, "machine": machine}, {}, {})
+    assert "F1@0.5, in percent" in text and "| a |  | 50.0 |" in text and "| a |  | 2.2 |" in text
+    assert "| mean of 1 |  | 45.7 |" in text and text.count("| paper |") == 1
     wrong = {"published": [{"name": "paper", "dataset": "a", "numbers": {"dann": 1}}]}
     with pytest.raises(UserError, match="overview names 'dann', but the methods are ft, mmd"):
         parse(Spec, spec.model_dump(mode="json") | {"overview": wrong})

@@ -134,3 +134,16 @@ def test_a_model_of_the_same_name_with_other_weights_is_another_cell(tmp_path):
     assert cell.folder(tmp_path, []) == before
     segmenter(2, (2.0, 2.0)).save(tmp_path / "model")
     assert cell.folder(tmp_path, []) != before
+
+
+def test_labels_of_one_voter_are_a_row_and_a_voter_that_is_not_there_is_named(tmp_path):
+    of = {"kind": "run", "steps": 0}
+    methods = [{"name": "floor", "kind": "classical"}, {"name": "own", "voter": "otsu"} | of,
+               {"name": "taught", "voter": "trained"} | of]  # fmt: skip
+    with pytest.raises(UserError, match="wants the labels of 'trained', but the voters are network"):
+        bench(parse(Spec, SPEC | {"methods": methods}), tmp_path, say=lambda line: None, quiet=True)
+    rows = {row["method"]: row for row in json.loads((tmp_path / "results.json").read_text())["table"]}
+    assert set(rows) == {"floor", "own"} and rows["own"]["dice"]["mean"] == pytest.approx(
+        rows["floor"]["dice"]["mean"], abs=0.05
+    )
+    assert rows["own"]["minutes"]["mean"] > 0

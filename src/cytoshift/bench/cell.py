@@ -34,13 +34,14 @@ from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
 from ..data.channel_axis import split_channels
 from ..data.volumes import Volume, open_volumes
-from ..ensemble import Wishes, open_ensemble
+from ..ensemble import Ensemble, Wishes, open_ensemble
+from ..ensemble.ensemble import FINAL
 from ..model import Segmenter, fingerprint
 from ..model.shipped import JSON, model_folder, nuclei_model
-from ..predict.blockwise.engine import engine
+from ..predict.blockwise.engine import Engine, engine
 from ..predict.classical_pipelines import segment_by_pipeline
 from ..predict.external_recipes import read_recipe
-from ..predict.outputs import Table
+from ..predict.outputs import Outputs, Table
 from ..predict.pipeline import Options, predict
 from ..train import checkpoint
 from ..train.fit import fit
@@ -247,13 +248,24 @@ def label_by_run(contender: RunWithoutLabels, here: Material, folder: Path) -> d
     ensemble = open_ensemble(folder, images, here.images, name, wishes)
     with engine(None, 1) as each:
         ensemble.claim(overwrite=False)
-        found = ensemble.run(each)
+        outputs = ensemble.run(each).outputs if contender.voter is None else voter_labels(contender, ensemble, each)
     out = {}
     for image in images:
-        labels = found.outputs.open(image).load().astype(np.int32)
-        sure = Table.read(found.outputs.part(image)).numbers("confidence")
-        out[image.name] = FoundObjects({"": labels}, {}, {"": {"mask": sure}})
+        labels = outputs.open(image).load().astype(np.int32)
+        sure = Table.read(outputs.part(image)).numbers("confidence") if contender.voter is None else None
+        out[image.name] = FoundObjects({"": labels}, {}, {} if sure is None else {"": {"mask": sure}})
     return out
+
+
+def voter_labels(contender: RunWithoutLabels, ensemble: Ensemble, each: Engine) -> Outputs:
+    """The labels of one voter after all stages. Raises UserError where it did not vote."""
+    names = ensemble.run(each).voters
+    if contender.voter not in names:
+        raise UserError(
+            f"'{contender.name}' wants the labels of '{contender.voter}', but the voters are {', '.join(names)}; give "
+            "one of them, or steps for the training"
+        )
+    return next(ensemble.places(one) for one in ensemble.every(FINAL) if one.name == contender.voter)
 
 
 def labelled_amount(contender: TrainedMethod | FinetunedMethod, here: Material) -> float:

@@ -1,6 +1,7 @@
 """results.json -> tables in Markdown, in the layouts of the papers."""
 
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from .dataset_spec import Annotation, Dataset, Files, Stacks
@@ -96,24 +97,41 @@ def time_table(annotation: Annotation, rows: list[Row]) -> list[str]:
 
 
 def overview(spec: Spec, rows: list[Row]) -> list[str]:
-    """Table 1 of Roels et al.: one score in percent, a row for each data set and a column for each method.
+    """A row for each data set and a column for each method: Table 1 of Roels et al., and the same of further scores."""
+    assert spec.overview is not None, "the caller has looked"
+    lines = overview_table(spec, rows, spec.overview.score)
+    for score in spec.overview.also:
+        lines += overview_table(spec, rows, score, published=False)
+    return lines
+
+
+def overview_table(spec: Spec, rows: list[Row], score: str, published: bool = True) -> list[str]:
+    """One score in percent, or minutes.
 
     Papers often choose a state by the truth they score; a row of ours that is chosen so stands beside theirs.
     """
     assert spec.overview is not None, "the caller has looked"
-    score, names = spec.overview.score, spec.overview.methods or [method.name for method in spec.methods]
-    lines = [f"{SCORES.get(score, score)}, in percent:", "", *table_head(["", *names])]
+    names = spec.overview.methods or [method.name for method in spec.methods]
+    title, text = ("Minutes", tenths) if score == "minutes" else (f"{SCORES[score]}, in percent", percent)
+    lines, columns = [f"{title}:", "", *table_head(["", *names])], dict[str, list[float]]()
     for dataset in spec.datasets:
         mine = {row["method"]: row for row in rows if row["dataset"] == dataset.name}
         if mine:
-            lines.append(bar_row([dataset.name, *(percent(mine.get(name, {}).get(score)) for name in names)]))
-        if any("oracle" in mine.get(name, {}) for name in names):
+            values = [mine.get(name, {}).get(score) for name in names]
+            lines.append(bar_row([dataset.name, *map(text, values)]))
+            for name, value in zip(names, values):
+                columns.setdefault(name, []).extend([] if value is None else [value["mean"]])
+        if published and any("oracle" in mine.get(name, {}) for name in names):
             best = (percent(mine.get(name, {}).get("oracle")) for name in names)
             lines.append(bar_row([f"{dataset.name}, oracle (best on test)", *best]))
-        for paper in spec.overview.published:
+        for paper in spec.overview.published if published else ():
             if paper.dataset == dataset.name:
-                values = (paper.numbers.get(name) for name in names)
-                lines.append(bar_row([paper.name, *("" if value is None else f"{value:.1f}" for value in values)]))
+                found = (paper.numbers.get(name) for name in names)
+                lines.append(bar_row([paper.name, *("" if value is None else f"{value:.1f}" for value in found)]))
+    if spec.overview.mean:
+        count = max(map(len, columns.values()), default=0)
+        full = [{"mean": fmean(column)} if len(column) == count else None for column in columns.values()]
+        lines.append(bar_row([f"mean of {count}", *map(text, full)]))
     return [*lines, ""]
 
 
@@ -128,6 +146,10 @@ def bar_row(cells: list[str]) -> str:
 
 def percent(value: dict[str, float] | None) -> str:
     return "" if value is None else mean_text({name: 100 * number for name, number in value.items()}, 1)
+
+
+def tenths(value: dict[str, float] | None) -> str:
+    return mean_text(value, 1)
 
 
 def mean_text(value: dict[str, float] | None, digits: int) -> str:

@@ -137,14 +137,18 @@ class ExistingModel(NamedEntry):
     segment: dict[str, Any] = {}
 
 
-class RunWithoutLabels(NamedEntry):
+class RunWithoutLabels(LaterSettings, NamedEntry):
     """All of `cytoshift run`, by a model of the package.
 
-    steps: of the training on the images; 0: the first result, None: those that the command takes.
+    steps: of the training on the images; 0: the first result, None: those that the command takes. voter: labels of this
+    one, in place of those on which all agree; "trained" is the network that has learnt from the first vote.
     """
 
     kind: Literal["run"]
     steps: int | None = Field(None, ge=0)
+    voter: str | None = None
+
+    later = frozenset({"voter"})
 
 
 Contender = Annotated[

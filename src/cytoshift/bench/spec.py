@@ -19,14 +19,20 @@ class PublishedResults(Settings):
     numbers: dict[str, float]
 
 
+Score = Literal["dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "pq"]
+
+
 class Overview(Settings):
     """One table of all data sets and methods with a single score, as papers have it.
 
-    score: as in results.json; "pooled_iou" is over all images together. methods: as columns, all without it.
-    published: rows to compare with.
+    score: as in results.json; "pooled_iou" is over all images together. also: further ones, a table each; "minutes"
+    are those of the training and of all images. methods: as columns, all without it. published: rows to compare with,
+    in the first table. mean: a last row has the means over the data sets, of the methods that have scores on all.
     """
 
-    score: Literal["dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "pq"] = "pooled_iou"
+    score: Score = "pooled_iou"
+    also: list[Score | Literal["minutes"]] = []
+    mean: bool = False
     methods: list[str] | None = None
     published: list[PublishedResults] = []
 

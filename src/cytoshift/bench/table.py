@@ -69,12 +69,18 @@ def columns(rows: list[Row], headline: str = "dice") -> dict[str, dict[str, floa
     ]
     values["rule"] = [score(row["snapshots"][row["rule"]], headline) for row in rows if "rule" in row]
     values |= {name: [row[name] for row in rows if name in row] for name in COSTS}
+    values["minutes"] = [minutes(row) for row in rows]
     trained = [row for row in rows if "train_minutes" in row]
     if trained:
         values["cpu_hours"] = [sum(row["train_minutes"] * row.get("threads", 1) for row in trained) / 60]
     return {
         name: {"mean": fmean(v), **({"sd": stdev(v)} if len(v) > 1 else {})} for name, v in values.items() if v
     }  # fmt: skip
+
+
+def minutes(row: Row) -> float:
+    """Of the training of a cell, if there was one, and of all its images."""
+    return float(row.get("train_minutes", 0.0)) + sum(image.get("seconds", 0.0) for image in row.get("images", ())) / 60
 
 
 def scores(rows: list[Row]) -> dict[str, list[float]]:
