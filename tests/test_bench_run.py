@@ -7,6 +7,7 @@ import pytest
 import tifffile
 
 from cytoshift.bench import cell as cells
+from cytoshift.bench import figures
 from cytoshift.bench.dataset_spec import Files
 from cytoshift.bench.datasets import open_dataset
 from cytoshift.bench.runner import bench, cells_of
@@ -147,3 +148,22 @@ def test_labels_of_one_voter_are_a_row_and_a_voter_that_is_not_there_is_named(tm
         rows["floor"]["dice"]["mean"], abs=0.05
     )
     assert rows["own"]["minutes"]["mean"] > 0
+
+
+def test_the_best_and_the_worst_image_are_shown(tmp_path, monkeypatch):
+    sets = [{"name": "made", "preset": "sparse-2d", "images": 5, "train": 1, "shape": [96, 96], "pictures": 2}]
+    shown = []
+    draw = figures.picture_row
+
+    def note(name, pair, *rest):
+        shown.append(pair.image.name)
+        return draw(name, pair, *rest)
+
+    monkeypatch.setattr(figures, "picture_row", note)
+    spec = SPEC | {"datasets": sets, "methods": SPEC["methods"][:1]}
+    bench(parse(Spec, spec | {"pictured_by": "floor"}), tmp_path, say=lambda line: None, quiet=True)
+    images = json.loads((tmp_path / "results.json").read_text())["cells"][0]["images"]
+    scores = {image["name"]: image["f1_50"] for image in images}
+    assert [scores[name] for name in shown] == [max(scores.values()), min(scores.values())]
+    with pytest.raises(UserError, match="pictured_by names 'gan', but the methods are floor"):
+        parse(Spec, spec | {"pictured_by": "gan"})

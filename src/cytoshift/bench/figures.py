@@ -14,8 +14,11 @@ from .scoring import label_path
 SIZE = 320  # pixels of a picture's longer side
 
 
-def draw_comparison(material: Material, cells: list[tuple[Cell, dict[str, Any]]], out: Path) -> Path | None:
-    """One sheet of a data set: images evenly over the set, the first seed of each method. Returns its path.
+def draw_comparison(
+    material: Material, cells: list[tuple[Cell, dict[str, Any]]], out: Path, judged_by: str | None = None
+) -> Path | None:
+    """One sheet of a data set: images evenly over the set, or those with the highest and the lowest F1@0.5 of the
+    method `judged_by`; the first seed of each method. Returns its path.
 
     Prediction amber, truth sky blue, white where both run. Of several classes each has a row, in its channel. None
     where the spec wants no pictures.
@@ -25,7 +28,7 @@ def draw_comparison(material: Material, cells: list[tuple[Cell, dict[str, Any]]]
         return None
     names = list(dict.fromkeys(cell.contender.name for cell, _ in cells))
     rows, captions = [], []
-    for index in [round((i + 0.5) * len(material.pairs) / wanted - 0.5) for i in range(wanted)]:
+    for index in extreme_images(material, cells, judged_by, wanted) if judged_by else even_images(material, wanted):
         pair = material.pairs[index]
         image = pair.image.load().reshape(-1, *pair.image.shape)
         for number, label in enumerate(material.classes):
@@ -42,6 +45,23 @@ def draw_comparison(material: Material, cells: list[tuple[Cell, dict[str, Any]]]
     heading = f"{material.dataset.name}: prediction amber, truth blue, both white"
     path = out / "pictures" / f"{material.dataset.name}.png"
     return save_png(path, image_grid(rows, titles=["image", *names], captions=captions, heading=heading))
+
+
+def even_images(material: Material, wanted: int) -> list[int]:
+    """Places of images evenly over the set."""
+    return [round((i + 0.5) * len(material.pairs) / wanted - 0.5) for i in range(wanted)]
+
+
+def extreme_images(material: Material, cells: list[tuple[Cell, dict[str, Any]]], method: str, wanted: int) -> list[int]:
+    """Places of the best images and, after them, of the worst; evenly where the method has labelled none of them."""
+    found = next((numbers for cell, numbers in cells if cell.contender.name == method), None)
+    if found is None:
+        return even_images(material, wanted)
+    scores = {image["name"]: image["f1_50"] for image in found["images"]}
+    there = [i for i, pair in enumerate(material.pairs) if pair.image.name in scores]
+    order = sorted(there, key=lambda i: -scores[material.pairs[i].image.name])
+    best = order[: (wanted + 1) // 2]
+    return best + [i for i in order[-(wanted // 2) :] if i not in best] if wanted > 1 else best
 
 
 def picture_row(

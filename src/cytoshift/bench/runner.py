@@ -64,7 +64,7 @@ def bench(
             if not waiting[cell.dataset.name]:
                 here = materials[cell.dataset.name]
                 there = finished_cells(cells_of(spec, [cell.dataset], spec.methods), here, out)
-                draw_comparison(here, there, out)
+                draw_comparison(here, there, out, spec.pictured_by)
                 draw_label_curve(here, there, out)
             if cell not in before:
                 progress.advance()

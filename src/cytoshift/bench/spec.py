@@ -40,13 +40,15 @@ class Overview(Settings):
 class Spec(Settings):
     """One table per data set. seeds: of the trainings; what does not train runs once.
 
-    overview: a table of all data sets above them. A file may name another one beside it, `base: other.yaml`, for what
-        it does not say itself.
+    overview: a table of all data sets above them. pictured_by: the images with the highest and the lowest F1@0.5 by
+        this method are shown; None: images evenly over a set. A file may name another one beside it, `base: other.yaml`,
+        for what it does not say itself.
     """
 
     title: str
     note: str = ""
     overview: Overview | None = None
+    pictured_by: str | None = None
     datasets: list[Dataset] = Field(min_length=1)
     methods: list[Contender] = Field(min_length=1)
     seeds: list[int] = Field([0], min_length=1)
@@ -66,6 +68,13 @@ class Spec(Settings):
                 raise ValueError(
                     f"'{method.name}' continues '{method.after}', which is not there; there are {', '.join(there)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def pictured_method_is_known(self) -> "Spec":
+        there = [method.name for method in self.methods]
+        if self.pictured_by is not None and self.pictured_by not in there:
+            raise ValueError(f"pictured_by names '{self.pictured_by}', but the methods are {', '.join(there)}")
         return self
 
     @model_validator(mode="after")
