@@ -41,8 +41,8 @@ class Spec(Settings):
     """One table per data set. seeds: of the trainings; what does not train runs once.
 
     overview: a table of all data sets above them. pictured_by: the images with the highest and the lowest F1@0.5 by
-        this method are shown; None: images evenly over a set. A file may name another one beside it, `base: other.yaml`,
-        for what it does not say itself.
+        this method are shown; None: images evenly over a set. A file may name another one beside it,
+        `base: other.yaml`, for what it does not say itself.
     """
 
     title: str
