@@ -63,6 +63,13 @@ def test_saving_replaces_and_leaves_nothing_behind(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "weights.safetensors"]
 
 
+def test_who_may_read_other_new_files_may_read_a_model(tmp_path):
+    (tmp_path / "new").touch()
+    folder = segmenter().save(tmp_path / "model")
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "new", *folder.iterdir())}
+    assert len(modes) == 1
+
+
 def test_a_model_loads_where_no_method_can_be_imported(tmp_path):
     folder = segmenter().save(tmp_path / "model")
     code = (
