@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import UserError
-from ..picture import Picture, format_suffix
+from ..picture import Picture, explain_read_errors, format_suffix, name_stem
 
 TIFF = (".tif", ".tiff", ".btf", ".tf8", ".lsm", ".svs", ".qptiff")
 PHOTO = (".png", ".jpg", ".jpeg")
@@ -19,6 +19,8 @@ ZIPPED = (".ozx", ".zarr.zip")
 NIFTI = (".nii", ".nii.gz")
 MRC = (".mrc", ".rec", ".map")
 VENDOR = (".czi", ".nd2", ".lif")
+# What needs an extra is called so in a sentence.
+READERS = dict.fromkeys(NIFTI, "NIfTI") | dict.fromkeys(MRC, "MRC") | {s: f"a {s[1:].upper()} file" for s in VENDOR}
 OUTLINES = (".json", ".geojson", ".roi")  # of objects, which are no image
 READ = 2**28  # bytes of chunks that are decoded at once
 OBJECTS = "masks"  # the folder of an image that has one mask for each object
@@ -35,47 +37,53 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
     Raises UserError where the suffix is not supported, the file is damaged, or `part` or `level` is not there.
     """
     # Each family is imported where it is needed: zarr and h5py cost half a second that a folder of TIFFs need not pay.
-    suffix = format_suffix(path)
-    if path.is_dir() and path.name == OBJECTS and suffix not in ZARR and not is_zarr(path):
-        from . import object_masks
+    suffix, name = format_suffix(path), name_stem(path)
+    with explain_read_errors(path):
+        if path.is_dir() and path.name == OBJECTS and suffix not in ZARR and not is_zarr(path):
+            from . import object_masks
 
-        return [object_masks.open_object_masks(path)]
-    if path.is_dir() or suffix in ZIPPED:
-        from . import ngff
+            return [object_masks.open_object_masks(path)]
+        if path.is_dir() or suffix in ZIPPED:
+            from . import ngff
 
-        return ngff.pictures(path, part, level, labels)
-    if suffix in TIFF:
-        from . import tiff
+            return ngff.open_zarr(path, name, part, level, labels)
+        if suffix in TIFF:
+            from . import tiff
 
-        return tiff.pictures(path, part, level, labels)
-    if suffix in HDF5:
-        from . import hdf5
+            return tiff.open_tiff(path, name, part, level, labels)
+        if suffix in IMARIS + NIFTI + MRC + PHOTO + NUMPY and part is not None:
+            raise UserError(f"{path} has no part '{part}', it holds one image; leave '::{part}' out")
+        if suffix in IMARIS:
+            from . import imaris
 
-        return hdf5.pictures(path, part, level)
-    if suffix in IMARIS:
-        from . import imaris
+            return [imaris.open_imaris(path, name, level)]
+        if suffix in HDF5 + NUMPY + PHOTO + NIFTI + MRC + VENDOR:
+            refuse_level(path, level)
+        if suffix in HDF5:
+            from . import hdf5
 
-        return imaris.pictures(path, part, level)
-    if suffix in NIFTI + MRC:
-        from . import mrc, nifti
-
-        refuse_part(path, part)
-        refuse_level(path, level)
-        return [nifti.open_nifti(path) if suffix in NIFTI else mrc.open_mrc(path)]
-    if suffix in VENDOR:
-        from . import vendor
-
-        return vendor.pictures(path, part, level)
-    if suffix in PHOTO + NUMPY:
-        from . import png_jpeg
-
-        refuse_part(path, part)
-        refuse_level(path, level)
+            return [hdf5.open_hdf5(path, name, part)]
         if suffix in NUMPY:
             from . import npy
 
-            return [npy.open_npy(path, labels)]
-        return [png_jpeg.open_png_jpeg(path, labels)]
+            return [npy.open_npy(path, name, labels)]
+        if suffix in PHOTO:
+            from . import png_jpeg
+
+            return [png_jpeg.open_png_jpeg(path, name, labels)]
+        if suffix in NIFTI + MRC + VENDOR:
+            from . import mrc, nifti, vendor
+
+            try:
+                if suffix in VENDOR:
+                    return vendor.open_scenes(path, name, part)
+                return [nifti.open_nifti(path, name) if suffix in NIFTI else mrc.open_mrc(path, name)]
+            except ModuleNotFoundError as error:
+                extra = "czi" if suffix == ".czi" else "formats"
+                raise UserError(
+                    f"{path} is {READERS[suffix]}, which needs the extra '{extra}' ({error.name} is missing); run pip "
+                    f"install 'cytoshift[{extra}]'"
+                ) from None
     if suffix in OUTLINES:
         raise UserError(
             f"{path} is no image; if it holds outlines of objects, cytoshift convert makes labels of them, with the "
@@ -102,20 +110,6 @@ def limit_concurrency(array: Any) -> Iterator[None]:
         return
     with zarr.config.set({"async.concurrency": max(READ // held, 1)}):
         yield
-
-
-def missing_reader(path: Path, kind: str, error: ModuleNotFoundError) -> UserError:
-    """The sentence for a library that is not installed."""
-    return UserError(
-        f"{path} is {kind}, which needs the extra 'formats' ({error.name} is missing); run pip install "
-        "'cytoshift[formats]'"
-    )
-
-
-def refuse_part(path: Path, part: str | None) -> None:
-    """Refuse a part of a format that has none."""
-    if part is not None:
-        raise UserError(f"{path} has no part '{part}', it holds one image; leave '::{part}' out")
 
 
 def refuse_level(path: Path, level: int) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..picture import Picture, explain_read_errors, known_extent, name_stem
-from . import number_range, refuse_part
+from ..picture import Picture, explain_read_errors, known_extent
+from . import number_range
 
 IMAGE = "DataSetInfo/Image"
 AXES_OF = {"x": 0, "y": 1, "z": 2}  # numbers of the extents ExtMin0 to ExtMax2
@@ -35,10 +35,9 @@ class ImarisArray:
         return np.stack(each).reshape(len(times), len(channels), *each[0].shape)
 
 
-def pictures(path: Path, part: str | None, level: int) -> list[Picture]:
+def open_imaris(path: Path, name: str, level: int) -> Picture:
     """The image, all times and channels of it."""
-    refuse_part(path, part)
-    with explain_read_errors(path), h5py.File(path, "r") as file:
+    with h5py.File(path, "r") as file:
         if "DataSet" not in file:
             raise UserError(f"{path} holds no image of Imaris; save it again, or give it the suffix .h5 if it is HDF5")
         levels = count(file["DataSet"], "ResolutionLevel")
@@ -61,9 +60,7 @@ def pictures(path: Path, part: str | None, level: int) -> list[Picture]:
         steps = f", level {level} of {levels}" if levels > 1 else ""
         unit = text(about.get("Unit")) or "um"
         named = tuple(name or "" for name in names) if any(names) else ()
-        return [
-            Picture(array, "tczyx", name_stem(path), f"{path}{steps}", extents, dict.fromkeys(extents, unit), named)
-        ]
+        return Picture(array, "tczyx", name, f"{path}{steps}", extents, dict.fromkeys(extents, unit), named)
 
 
 def data_key(level: int, time: int, channel: int) -> str:

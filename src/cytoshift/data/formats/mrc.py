@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..picture import UNKNOWN, Picture, explain_read_errors, known_extent, name_stem
-from . import missing_reader
+from ..picture import UNKNOWN, Picture, explain_read_errors, known_extent
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,7 @@ class MrcArray:
 
 
 def map_file(path: Path) -> Any:
-    try:
-        mrcfile = importlib.import_module("mrcfile")
-    except ModuleNotFoundError as error:
-        raise missing_reader(path, "MRC", error) from None
+    mrcfile = importlib.import_module("mrcfile")
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # what mrcfile warns of is a file longer or shorter than it says
         try:
@@ -41,9 +37,9 @@ def map_file(path: Path) -> Any:
             raise ValueError(str(warning)) from warning
 
 
-def open_mrc(path: Path) -> Picture:
+def open_mrc(path: Path, name: str) -> Picture:
     """An image, a volume, or a stack of images, whose first axis the file does not name."""
-    with explain_read_errors(path), map_file(path) as file:
+    with map_file(path) as file:
         header, data = file.header, file.data
         order = [int(header[name]) for name in ("mapc", "mapr", "maps")]
         if sorted(order) != [1, 2, 3]:
@@ -55,4 +51,4 @@ def open_mrc(path: Path) -> Picture:
         sizes = {axis: known_extent(float(file.voxel_size[axis])) for axis in "xyz"}
         extents = {axis: round(extent, 6) for axis, extent in sizes.items() if extent}
         array = MrcArray(path, tuple(map(int, data.shape)), data.dtype)
-        return Picture(array, axes, name_stem(path), str(path), extents, dict.fromkeys(extents, "angstrom"))
+        return Picture(array, axes, name, str(path), extents, dict.fromkeys(extents, "angstrom"))

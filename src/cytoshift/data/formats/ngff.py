@@ -13,7 +13,7 @@ import zarr
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..picture import AXES, UNKNOWN, FileGone, Picture, explain_read_errors, known_extent, name_stem
+from ..picture import AXES, UNKNOWN, FileGone, Picture, explain_read_errors, known_extent
 from . import MARKS, is_zarr, limit_concurrency, number_range, refuse_level
 
 
@@ -89,24 +89,25 @@ def place_in_zip(path: Path) -> str:
     return "/".join(outermost.parts[:-1])
 
 
-def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Picture]:
+def open_zarr(path: Path, name: str, part: str | None, level: int, labels: bool) -> list[Picture]:
     """The image (or all images of a plate or a bioformats2raw collection) of a Zarr, or what `part` leads to in it."""
+    reader = ZarrReader(path, name, level, labels)
     if not path.is_dir():
-        with explain_read_errors(path):
-            inside = place_in_zip(path)
-            with open_zip(path) as store:
-                return ZarrReader(path, level, labels).read(zarr.open(store, path=inside, mode="r"), part)
+        inside = place_in_zip(path)
+        with open_zip(path) as store:
+            return reader.read(zarr.open(store, path=inside, mode="r"), part)
     if not is_zarr(path):
         raise UserError(f"{path} has no Zarr metadata ({' or '.join(MARKS)}); copy the folder whole")
-    with explain_read_errors(path):
-        return ZarrReader(path, level, labels).read(zarr.open(path, mode="r"), part)
+    return reader.read(zarr.open(path, mode="r"), part)
 
 
 @dataclass(frozen=True)
 class ZarrReader:
-    """What a Zarr holds as pictures. level: of a pyramid. labels: the labels of an image are meant."""
+    """What a Zarr holds as pictures. name: of those in no plate. level: of a pyramid. labels: those of an image are
+    meant."""
 
     path: Path
+    name: str
     level: int
     labels: bool
 
@@ -127,7 +128,7 @@ class ZarrReader:
         if name is not None:
             well = name.partition("-")[0]
             return [replace(picture, well=well) for picture in self.read_root(place, root, name)]
-        return self.read_root(place, root, name_stem(self.path))
+        return self.read_root(place, root, self.name)
 
     def read_root(self, place: str, root: Any, name: str) -> list[Picture]:
         """An array, or what a group holds."""

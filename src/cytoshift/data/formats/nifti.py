@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..picture import Picture, explain_read_errors, format_suffix, known_extent, name_stem
-from . import missing_reader
+from ..picture import Picture, explain_read_errors, format_suffix, known_extent
 
 AXES = "xyztc"  # NIfTI's fifth dimension holds the components of a vector
 
@@ -34,27 +33,23 @@ class NiftiArray:
 
 def open_image(path: Path) -> Any:
     """nibabel's image, of which nothing but the header is read."""
-    try:
-        nibabel = importlib.import_module("nibabel")
-    except ModuleNotFoundError as error:
-        raise missing_reader(path, "NIfTI", error) from None
+    nibabel = importlib.import_module("nibabel")
     try:
         return nibabel.load(path)
     except nibabel.filebasedimages.ImageFileError as error:
         raise UserError(f"{path} does not hold a NIfTI image, or is cut short; copy or save it again") from error
 
 
-def open_nifti(path: Path) -> Picture:
+def open_nifti(path: Path, name: str) -> Picture:
     """An image, its voxel sizes as the header has them. The affine's rotation and mirroring change no voxel."""
-    with explain_read_errors(path):
-        image = open_image(path)
-        header = image.header
-        shape = tuple(map(int, image.shape))
-        if len(shape) > len(AXES) or image.get_data_dtype().fields:
-            raise UserError(f"{path} has the shape {shape} and the type {image.get_data_dtype()}; save it as gray")
-        plain = (image.dataobj.slope, image.dataobj.inter) == (1, 0)
-        dtype = image.get_data_dtype().newbyteorder("=") if plain else np.dtype(np.float32)
-        space = header.get_xyzt_units()[0]
-        extents = {axis: e for axis, e in zip("xyz", map(known_extent, map(float, header.get_zooms()))) if e}
-        units = dict.fromkeys(extents, {"micron": "um"}.get(space, space)) if space != "unknown" else {}
-        return Picture(NiftiArray(path, shape, dtype), AXES[: len(shape)], name_stem(path), str(path), extents, units)
+    image = open_image(path)
+    header = image.header
+    shape = tuple(map(int, image.shape))
+    if len(shape) > len(AXES) or image.get_data_dtype().fields:
+        raise UserError(f"{path} has the shape {shape} and the type {image.get_data_dtype()}; save it as gray")
+    plain = (image.dataobj.slope, image.dataobj.inter) == (1, 0)
+    dtype = image.get_data_dtype().newbyteorder("=") if plain else np.dtype(np.float32)
+    space = header.get_xyzt_units()[0]
+    extents = {axis: e for axis, e in zip("xyz", map(known_extent, map(float, header.get_zooms()))) if e}
+    units = dict.fromkeys(extents, {"micron": "um"}.get(space, space)) if space != "unknown" else {}
+    return Picture(NiftiArray(path, shape, dtype), AXES[: len(shape)], name, str(path), extents, units)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..picture import UNKNOWN, Picture, explain_read_errors, name_stem
+from ..picture import UNKNOWN, Picture, explain_read_errors
 
 CELLPOSE = "_seg.npy"
 MASKS = "masks"  # their name in the dictionary
@@ -54,25 +54,25 @@ class CellposeArray:
         return self.shape
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
-        return cellpose_masks(self.path)[region]
+        with explain_read_errors(self.path):
+            return cellpose_masks(self.path)[region]
 
 
-def open_npy(path: Path, labels: bool) -> Picture:
+def open_npy(path: Path, name: str, labels: bool) -> Picture:
     """An npy file. Arrays of Python objects are refused, but for labels in the layout of Cellpose."""
-    with explain_read_errors(path):
-        with path.open("rb") as file:
-            shape, dtype = read_header(file)
-        if not dtype.hasobject:
-            if 0 not in shape:
-                np.load(path, mmap_mode="r", allow_pickle=False)  # refuses a file that is shorter than its header says
-            return Picture(NumpyArray(path, shape, dtype), UNKNOWN * len(shape), name_stem(path), str(path))
-        if not path.name.endswith(CELLPOSE):
-            raise UserError(f"{path} holds Python objects, which are never loaded; save an array of plain numbers")
-        if not labels:
-            raise UserError(f"{path} holds masks of Cellpose and no image; pass the image, or read it as labels")
+    with path.open("rb") as file:
+        shape, dtype = read_header(file)
+    if not dtype.hasobject:
+        if 0 not in shape:
+            np.load(path, mmap_mode="r", allow_pickle=False)  # refuses a file that is shorter than its header says
+        return Picture(NumpyArray(path, shape, dtype), UNKNOWN * len(shape), name, str(path))
+    if not path.name.endswith(CELLPOSE):
+        raise UserError(f"{path} holds Python objects, which are never loaded; save an array of plain numbers")
+    if not labels:
+        raise UserError(f"{path} holds masks of Cellpose and no image; pass the image, or read it as labels")
     masks = cellpose_masks(path)
     axes = "yx" if masks.ndim == 2 else UNKNOWN * masks.ndim
-    return Picture(CellposeArray(path, masks.shape, masks.dtype), axes, name_stem(path), f"{path}, masks of Cellpose")
+    return Picture(CellposeArray(path, masks.shape, masks.dtype), axes, name, f"{path}, masks of Cellpose")
 
 
 def read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
@@ -88,7 +88,7 @@ def cellpose_masks(path: Path) -> NDArray[np.generic]:
 
     Raises UserError where the file holds anything but plain containers, text, numbers and arrays of numbers.
     """
-    with explain_read_errors(path), path.open("rb") as file:
+    with path.open("rb") as file:
         read_header(file)
         # A map: a length that the stream only claims to have takes no memory.
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ...core.provenance import SayOnce
-from ..picture import Picture, StoredArray, explain_read_errors, name_stem
+from ..picture import Picture, StoredArray, name_stem
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,9 @@ def open_object_masks(folder: Path) -> Picture:
     from ..find import images_in_folder
     from . import pictures
 
-    with explain_read_errors(folder):
-        found = [pictures(file, labels=True)[0] for file in images_in_folder(folder)]
-        beside = folder.parent / "images"
-        images = images_in_folder(beside) if beside.is_dir() else []
+    found = [pictures(file, labels=True)[0] for file in images_in_folder(folder)]
+    beside = folder.parent / "images"
+    images = images_in_folder(beside) if beside.is_dir() else []
     shapes = [tuple(n for n in mask.array.shape if n > 1) for mask in found]
     odd = next((i for i, shape in enumerate(shapes) if shape != shapes[0] or len(shape) != 2), None)
     if odd is not None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..orientation import apply_orientation
-from ..picture import RGB, Picture, explain_read_errors, name_stem
+from ..picture import RGB, Picture, explain_read_errors
 
 ORIENTATION = 274  # number of the EXIF tag
 
@@ -56,22 +56,21 @@ class PngJpegArray:
             return data.reshape(self.shape).astype(self.dtype, copy=False)[region]
 
 
-def open_png_jpeg(path: Path, labels: bool) -> Picture:
+def open_png_jpeg(path: Path, name: str, labels: bool) -> Picture:
     """A PNG or JPEG from its header. The colours of a palette count; of labels, the palette's indices are the ids."""
     from PIL import Image, UnidentifiedImageError
 
     if labels and path.suffix.lower() != ".png":
         raise UserError(f"labels in {path} were saved as JPEG, which changes numbers; save them as PNG or TIFF")
-    with explain_read_errors(path):
-        try:
-            with Image.open(path) as image:
-                mode, (width, height) = image.mode, image.size
-                orientation = orientation_of(path, image)
-        except UnidentifiedImageError:
-            raise UserError(f"{path} does not hold a PNG or JPEG image; copy or save it again") from None
-        except Image.DecompressionBombError:
-            raise UserError(f"{path} is too large for a PNG or JPEG; save it as tiled TIFF or OME-Zarr") from None
-        header = path.read_bytes()[:26]
+    try:
+        with Image.open(path) as image:
+            mode, (width, height) = image.mode, image.size
+            orientation = orientation_of(path, image)
+    except UnidentifiedImageError:
+        raise UserError(f"{path} does not hold a PNG or JPEG image; copy or save it again") from None
+    except Image.DecompressionBombError:
+        raise UserError(f"{path} is too large for a PNG or JPEG; save it as tiled TIFF or OME-Zarr") from None
+    header = path.read_bytes()[:26]
     deep = DEEP_PNG.get(header[25]) if header[:4] == b"\x89PNG" and header[24] == 16 else None
     if deep is not None:
         axes, samples, colours = deep
@@ -86,7 +85,7 @@ def open_png_jpeg(path: Path, labels: bool) -> Picture:
         array = PngJpegArray(path, shape, np.dtype(dtype), decoded)
     else:
         raise UserError(f"{path} has the colour mode {mode}; save it as gray or RGB")
-    return apply_orientation(Picture(array, axes, name_stem(path), str(path), colours=colours), orientation)
+    return apply_orientation(Picture(array, axes, name, str(path), colours=colours), orientation)
 
 
 def orientation_of(path: Path, image: Any) -> int:

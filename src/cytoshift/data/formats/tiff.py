@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..orientation import InvertedArray, apply_orientation
-from ..picture import AXES, RGB, UNKNOWN, Picture, StoredArray, explain_read_errors, known_extent, name_stem
+from ..picture import AXES, RGB, UNKNOWN, Picture, StoredArray, explain_read_errors, known_extent
 from . import limit_concurrency, number_range, select_series
 
 PAGE = 1 << 23  # bytes of a page that is decoded whole
@@ -49,7 +49,7 @@ class TiffArray:
     dtype: np.dtype
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
-        with open_tiff(self.path) as file:
+        with explain_read_errors(self.path), open_file(self.path) as file:
             series = file.series[self.series]
             if self.is_mappable(series):
                 whole = series.asarray(out="memmap", squeeze=False)
@@ -62,7 +62,7 @@ class TiffArray:
 
     @property
     def chunks(self) -> tuple[int, ...] | None:
-        with open_tiff(self.path) as file:
+        with explain_read_errors(self.path), open_file(self.path) as file:
             series = file.series[self.series]
             return None if self.is_mappable(series) else tuple(self.as_zarr(series).chunks)
 
@@ -78,17 +78,19 @@ class TiffArray:
         return zarr.open_array(series.aszarr(level=self.level, squeeze=False, chunkmode=mode), mode="r")
 
 
-def pictures(path: Path, part: str | None, level: int, labels: bool) -> list[Picture]:
+def open_tiff(path: Path, name: str, part: str | None, level: int, labels: bool) -> list[Picture]:
     """One picture per series. Colour maps of plain TIFFs are refused for images, and are object ids for labels."""
-    with open_tiff(path, known=False) as file:
+    with open_file(path, known=False) as file:
         chosen = select_series(path, part, len(file.series), "series")
         alone = len(file.series) == 1
         if part is None and file.series[0].kind in MAIN_FIRST:
             chosen, alone = [0], True
-        return [picture(file, path, index, level, labels, alone) for index in chosen]
+        return [picture(file, path, name, index, level, labels, alone) for index in chosen]
 
 
-def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels: bool, alone: bool = True) -> Picture:
+def picture(
+    file: tifffile.TiffFile, path: Path, name: str, index: int, level: int, labels: bool, alone: bool
+) -> Picture:
     series = file.series[index]
     page = series.keyframe
     if not 0 <= level < len(series.levels):
@@ -119,7 +121,7 @@ def picture(file: tifffile.TiffFile, path: Path, index: int, level: int, labels:
     found = Picture(
         array=array,
         axes=axes,
-        name=name_stem(path) if alone else f"{name_stem(path)}_s{index}",
+        name=name if alone else f"{name}_s{index}",
         origin=f"{path}{'' if alone else f', series {index} of {len(file.series)}'}{steps}",
         extents=extents,
         units=units,
@@ -315,13 +317,13 @@ def ome(xml: str, index: int) -> tuple[dict[str, float], dict[str, str], tuple[s
 
 
 @contextmanager
-def open_tiff(path: Path, known: bool = True) -> Iterator[tifffile.TiffFile]:
+def open_file(path: Path, known: bool = True) -> Iterator[tifffile.TiffFile]:
     """The file, refused where tifffile finds it incomplete. known: its metadata were looked at before.
 
     tifffile reads what is left of a file that was cut short, fills missing pages with zeros, and says so to its
     log only.
     """
-    with explain_read_errors(path), TiffWarnings() as complaints, tifffile.TiffFile(path) as file:
+    with TiffWarnings() as complaints, tifffile.TiffFile(path) as file:
         if not known:
             refuse_endless(path, file)
         if not file.series:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import UserError
-from ..picture import AXES, RGB, UNKNOWN, Picture, explain_read_errors, known_extent, name_stem
-from . import refuse_level, select_series
+from ..picture import AXES, RGB, UNKNOWN, Picture, explain_read_errors, known_extent
+from . import select_series
 
 # Without being told, these readers take all planes of a channel out of the file whatever is asked for.
 PLANES: dict[str, dict[str, Any]] = {"czi": {"chunk_dims": ["Y", "X"]}, "lif": {"chunk_dims": ["Y", "X"]}}
@@ -41,28 +41,19 @@ class VendorArray:
         return reader.get_image_dask_data(reader.dims.order)
 
 
-def pictures(path: Path, part: str | None, level: int) -> list[Picture]:
+def open_scenes(path: Path, name: str, part: str | None) -> list[Picture]:
     """One picture per scene, or the scene whose number stands behind '::'."""
-    refuse_level(path, level)
-    with explain_read_errors(path):
-        reader = open_reader(path)
-        scenes = reader.scenes
-        chosen = select_series(path, part, len(scenes), "scene")
-        return [picture(path, reader, scene, len(scenes)) for scene in chosen]
+    reader = open_reader(path)
+    scenes = reader.scenes
+    chosen = select_series(path, part, len(scenes), "scene")
+    return [picture(path, name, reader, scene, len(scenes)) for scene in chosen]
 
 
 def open_reader(path: Path) -> Any:
-    """bioio's reader of the suffix, or one sentence that says how to install it."""
+    """bioio's reader of the suffix."""
     kind = path.suffix.lower()[1:]
-    try:
-        reader = importlib.import_module(f"bioio_{kind}").Reader
-        exceptions = importlib.import_module("bioio_base.exceptions")
-    except ModuleNotFoundError as error:
-        extra = "czi" if kind == "czi" else "formats"
-        raise UserError(
-            f"{path} is a {kind.upper()} file, which needs the extra '{extra}' ({error.name} is missing); "
-            f"run pip install 'cytoshift[{extra}]'"
-        ) from None
+    reader = importlib.import_module(f"bioio_{kind}").Reader
+    exceptions = importlib.import_module("bioio_base.exceptions")
     try:
         return reader(path, **PLANES.get(kind, {}))
     except exceptions.UnsupportedFileFormatError as error:
@@ -79,7 +70,7 @@ def calibrated_nd2(path: Path) -> str:
     return "".join(a for a, is_known in zip("xyz", known_axes) if is_known)
 
 
-def picture(path: Path, reader: Any, scene: int, count: int) -> Picture:
+def picture(path: Path, name: str, reader: Any, scene: int, count: int) -> Picture:
     reader.set_scene(scene)
     order = reader.dims.order.lower()
     axes = "".join(a if a in AXES else UNKNOWN for a in order)
@@ -88,7 +79,7 @@ def picture(path: Path, reader: Any, scene: int, count: int) -> Picture:
     return Picture(
         array=VendorArray(path, scene, tuple(reader.shape), np.dtype(reader.dtype)),
         axes=axes,
-        name=name_stem(path) if count == 1 else f"{name_stem(path)}_s{scene}",
+        name=name if count == 1 else f"{name}_s{scene}",
         origin=f"{path}, scene {scene} of {count} ({reader.scenes[scene]})",
         extents=extents,
         units=dict.fromkeys(extents, "um"),
