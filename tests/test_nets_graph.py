@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cytoshift.nets.graph import Graph, write_model, write_network
-from test_nets_quick import SPECS, image, trained
+from test_nets_folded import SPECS, image, trained
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -10,6 +10,7 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation
 from cytoshift.data.volumes import ImageSource, open_labels, open_volumes
 from cytoshift.predict.blockwise.tissue import Tissue, coarse_copy, find_tissue
+from cytoshift.predict.calibration import expected_extent
 from predicting import nuclei, segmenter, volume
 
 SIDE, WIDE = 512, 140  # pixels of a slide, and of the square of tissue in its corner
@@ -33,14 +34,15 @@ def write(path, image) -> None:
 @pytest.mark.parametrize("dark", [False, True])
 def test_tissue_is_what_stands_out_with_a_margin(dark):
     made = segmenter(normalisation=Normalisation(invert=dark))
-    found = find_tissue(made, volume(slide(dark)), None)
+    objects, _ = expected_extent(made, volume(slide(dark)).voxel)
+    found = find_tissue(volume(slide(dark)), None, made.normalisation, objects)
     assert found.mask[:WIDE, :WIDE].all() and found.share < 0.3
     corner, far = (slice(0, 64), slice(0, 64)), (slice(400, 512), slice(300, 400))
     assert found.meets(corner, (SIDE, SIDE)) and not found.meets(far, (SIDE, SIDE))
     assert found.meets((slice(0, 4), slice(0, 4)), (32, 32))  # of a coarser grid over the same slide
     assert not found.meets((slice(31, 32), slice(30, 32)), (32, 32))
     with pytest.raises(UserError, match="shows no tissue"):
-        find_tissue(made, volume(np.full((64, 64), 7)), None)
+        find_tissue(volume(np.full((64, 64), 7)), None, made.normalisation, objects)
 
 
 def test_a_coarse_level_is_looked_at_where_there_is_one(tmp_path, monkeypatch):

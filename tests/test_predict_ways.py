@@ -9,7 +9,7 @@ import torch
 from cytoshift.core import threads
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation
-from cytoshift.nets import formats, quick
+from cytoshift.nets import folded, formats
 from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.nets.unet import UNetSpec
 from cytoshift.predict import ways
@@ -57,7 +57,7 @@ def off(factor: float, dtype: torch.dtype | None):
 
         return convolve
 
-    return {ndim: wrong(real) for ndim, real in quick.CONVOLVE.items()}
+    return {ndim: wrong(real) for ndim, real in folded.CONVOLVE.items()}
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_kernels_that_are_wrong_are_not_used_and_it_is_said(has_bf16, monkeypatc
     made, seen = frozen(), image()
     wanted = probabilities(made, seen, Tiling(precision="32"))
     made = frozen()
-    monkeypatch.setattr(quick, "CONVOLVE", off(factor, torch.bfloat16))
+    monkeypatch.setattr(folded, "CONVOLVE", off(factor, torch.bfloat16))
     with caplog.at_level(logging.WARNING):
         found = probabilities(made, seen, Tiling())
     proof = ways.proof_of(made)
@@ -93,7 +93,7 @@ def test_kernels_that_are_wrong_are_not_used_and_it_is_said(has_bf16, monkeypatc
 
 def test_where_every_fast_way_is_wrong_the_plain_one_is_left(has_bf16, monkeypatch):
     made, seen = frozen(), image()
-    monkeypatch.setattr(quick, "CONVOLVE", off(1.1, None))
+    monkeypatch.setattr(folded, "CONVOLVE", off(1.1, None))
     found = probabilities(made, seen, Tiling())
     assert ways.proof_of(made).way == "plain 32"
     with torch.inference_mode():
@@ -103,7 +103,7 @@ def test_where_every_fast_way_is_wrong_the_plain_one_is_left(has_bf16, monkeypat
 
 
 def test_a_wrong_precision_asked_for_by_name_is_an_error(monkeypatch):
-    monkeypatch.setattr(quick, "CONVOLVE", off(1.1, torch.bfloat16))
+    monkeypatch.setattr(folded, "CONVOLVE", off(1.1, torch.bfloat16))
     with pytest.raises(
         UserError, match=r"precision bf16 is too coarse on this processor .* choose the precision 32 or"
     ):
@@ -177,5 +177,5 @@ def test_labels_are_those_of_the_way_that_is_right(has_bf16, monkeypatch):
     """The whole line, as a user has it: the labels of a processor with wrong kernels are those of 32 bits."""
     raw, _ = nuclei(SHAPE, 25, 3)
     wanted = predict(frozen(), volume(raw), Options(precision="32")).labels
-    monkeypatch.setattr(quick, "CONVOLVE", off(1.1, torch.bfloat16))
+    monkeypatch.setattr(folded, "CONVOLVE", off(1.1, torch.bfloat16))
     np.testing.assert_array_equal(predict(frozen(), volume(raw), Options()).labels, wanted)

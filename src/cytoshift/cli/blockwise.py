@@ -228,7 +228,7 @@ class BlockwiseLog:
             say(f"{self.name}: {sentence}", err=True)
 
     def tell(self, name: "PassName", done: int, total: int) -> None:
-        from ..predict.blockwise.passes import pass_title
+        from ..predict.blockwise.plan import pass_title
 
         if name != self.stage:
             self.stage = name

@@ -7,19 +7,26 @@ tiled.margin                                       voxels around a box that the 
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from itertools import combinations, islice
+from math import prod
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 
+from ..core.atomic import atomic_path
 from ..core.blocks import Slices
+from ..core.errors import UserError
 from ..core.settings import Settings
 from ..core.threads import THREADS
 from ..model import Segmenter
@@ -197,6 +204,37 @@ def largest_tile(segmenter: Segmenter, shape: tuple[int, ...], tiling: Tiling) -
     return round_up(tuple(max(t, LEAST * m) for t, m in zip(tiling.tile, step)), step)
 
 
+def tile_in_memory(segmenter: Segmenter, shape: tuple[int, ...], tiling: Tiling, memory: float) -> tuple[int, ...]:
+    """`largest_tile`, or a smaller one where the network has not so many bytes."""
+    size, step, room = largest_tile(segmenter, shape, tiling), multiple(segmenter), memory / footprint(segmenter)
+    if prod(size) > room:
+        least = tuple(LEAST * m for m in step)
+        size = round_up(tuple(map(max, fit_tile(shape, max(int(room / tile_group(segmenter)), 1), step), least)), step)
+    return size
+
+
+def footprint(segmenter: Segmenter) -> float:
+    """Bytes that the network holds per voxel of its input, about: three times its widest layer with its input."""
+    size = tuple(LEAST * m for m in multiple(segmenter))
+    most = 0
+
+    def note(_: Any, given: Any, out: Any) -> None:
+        nonlocal most
+        tensors = [t for t in (*given, out) if isinstance(t, torch.Tensor)]
+        most = max(most, sum(t.numel() for t in tensors))
+
+    leaves = [m for m in segmenter.network.modules() if not list(m.children())]
+    hooks = [leaf.register_forward_hook(note) for leaf in leaves]
+    device = next(segmenter.network.parameters()).device
+    try:
+        with torch.inference_mode():
+            segmenter.network(torch.zeros((1, segmenter.spec.channels, *size), device=device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return 3 * 4 * most / prod(size) + 16
+
+
 def tile_group(segmenter: Segmenter) -> int:
     """How many tiles the network has to see at once."""
     return 1 if has_frozen_norms(segmenter.network) else WINDOWS
@@ -312,3 +350,31 @@ def pad_to_step(image: Image, step: tuple[int, ...]) -> Image:
 
 def round_up(shape: tuple[int, ...], step: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(-(-n // m) * m for n, m in zip(shape, step))
+
+
+STATISTICS = "statistics.safetensors"
+
+
+def save_statistics(statistics: Statistics, path: Path) -> None:
+    named = {
+        f"{name}.{what}": numbers.cpu().contiguous()
+        for name, pair in statistics.items()
+        for what, numbers in zip(("mean", "variance"), pair)
+    }
+    with writing_safetensors(path), atomic_path(path) as beside:
+        save_file(named, beside)
+
+
+def load_statistics(path: Path, device: torch.device) -> Statistics:
+    found = load_file(path, device=str(device))
+    names = (name.removesuffix(".mean") for name in found if name.endswith(".mean"))
+    return {name: (found[f"{name}.mean"], found[f"{name}.variance"]) for name in names}
+
+
+@contextmanager
+def writing_safetensors(path: Path) -> Iterator[None]:
+    """What safetensors says of a full disk, as one sentence."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise UserError(f"cannot write {path}: {error}; free space or choose another output with `out`") from error

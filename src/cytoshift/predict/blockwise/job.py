@@ -17,7 +17,6 @@ work/
   ledger/              which blocks of which pass are finished
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -28,7 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...core.atomic import atomic_path
+from ...core.atomic import atomic_path, discard
 from ...core.blocks import Block, BlockGrid, Slices, extent, relative_region
 from ...core.errors import UserError
 from ...core.no_data import missing_voxels
@@ -36,16 +35,16 @@ from ...core.normalise import Scale, Scales
 from ...data.multiscale import Ngff
 from ...data.store import LabelStore
 from ...data.volumes import ImageSource, Volume, open_volumes
+from ...labels.dtypes import smallest_dtype
 from ...model import Segmenter
 from ...model.segmenter import ScaleEntry, entry_numbers
 from ...represent import Part, RepresentationSettings
 from ...represent.base import StoredChannels
-from ..network import TiledNetwork, multiple
-from ..norm_statistics import STATISTICS, load_statistics
+from ..network import STATISTICS, TiledNetwork, load_statistics, multiple
 from ..pipeline import Options, Pipeline
 from ..tiles import Cover, blend_tiles, round_sums
 from ..working import Working
-from .plan import Plan
+from .plan import PassName, Plan, storage_chunks
 from .tissue import Tissue
 
 # A row of the table of one block: of each object that has voxels in the block's write region, what these add up to.
@@ -53,6 +52,8 @@ ROW = np.dtype([
     ("id", np.int32), ("voxels", np.int64), ("total", np.float64, 3), ("low", np.int64, 3), ("high", np.int64, 3),
     ("sure", np.float64),
 ])  # fmt: skip
+# Folders with a file for each class and block that a pass leaves.
+KINDS: dict[PassName, tuple[str, ...]] = {"decode": ("objects",), "link": ("links",), "audit": ("seams", "measured")}
 
 
 class DamagedFile(UserError):
@@ -202,6 +203,43 @@ class Job:
         """A file of numbers of one class and block; a thousand to a folder."""
         return self.folder / kind / f"{part}" / f"{number // 1000:06d}" / f"{number:09d}.npy"
 
+    def has_begun(self, name: PassName) -> bool:
+        """Whether there is what the blocks of a pass write into."""
+        if name in ("predict", "decode"):
+            return (self.folder / {"predict": "channels", "decode": "labels"}[name] / "zarr.json").is_file()
+        if name == "write":
+            return all(store.continued for store in self.create_stores())
+        return True
+
+    def begin(self, name: PassName) -> None:
+        """Nothing of a pass is there, but empty arrays where it writes into some."""
+        for kind in KINDS.get(name, ()):
+            discard(self.folder / kind)
+        if name == "predict":
+            tile, count = self.cover.extent, len(self.represent.channels)
+            self.channels = create_array(
+                self.folder / "channels", (len(self.cover), count, *tile), (1, count, *storage_chunks(tile)),
+                self.represent.stored_dtype.name,
+            )  # fmt: skip
+        elif name == "decode":
+            rows, room = len(self.parts) * len(self.grid), self.plan.room
+            self.labels = create_array(self.folder / "labels", (rows, *room), (1, *storage_chunks(room)), "int32")
+        elif name == "write":
+            for store in self.create_stores():
+                if store.continued:
+                    store.begin()
+            self.stores = [LabelStore.reopen(path) for path in self.plan.outputs]
+
+    def create_stores(self) -> list[LabelStore]:
+        """Of the labels that come out, one per class; unfinished ones are gone on with."""
+        plan, out = self.plan, []
+        for part, path in enumerate(plan.outputs):
+            kind = smallest_dtype(int(load(self.folder / "merged" / f"{part}" / "total.npy")[0]))
+            out.append(
+                LabelStore.create(path, plan.shape, kind, self.volume.voxel, self.volume.axes, plan.ngff, plan.chunk)
+            )
+        return out
+
 
 JOBS: dict[str, Job] = {}  # of this process
 
@@ -230,15 +268,6 @@ def create_array(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], ki
         compressors=[BloscCodec(cname="lz4", clevel=3, shuffle="shuffle"), Crc32cCodec()],
     )  # fmt: skip
     return open_array(path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A mapping; empty where there is none, or a damaged one."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def load(path: Path) -> NDArray[Any]:

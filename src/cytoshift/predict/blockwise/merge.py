@@ -125,11 +125,6 @@ def is_large_enough(job: Job, part: int, table: NDArray[np.void]) -> NDArray[np.
     return np.asarray(size >= limit)
 
 
-def total_of(job: Job, part: int) -> int:
-    """Objects of a class, once they are merged."""
-    return int(load(job.folder / "merged" / f"{part}" / "total.npy")[0])
-
-
 def rows_of(job: Job, part: int) -> Iterator[NDArray[np.void]]:
     """The rows of all objects by their last names, block by block."""
     for number in range(len(job.grid)):

@@ -30,7 +30,7 @@ from .audit import seams
 from .job import ROW, DamagedFile, Job, job_of, load, save
 from .link import links
 from .merge import merge, objects_of_rows
-from .plan import PASSES, PassName
+from .plan import PassName
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # a disk, a quota, a limit, and what became read-only
 
@@ -49,14 +49,6 @@ def work_of(name: PassName, job: Job) -> Callable[[int], None]:
 def numbers_of(name: PassName, job: Job) -> range:
     """The tasks of a pass."""
     return range({"merge": 1, "predict": len(job.tasks)}.get(name, len(job.grid)))
-
-
-def pass_title(name: PassName) -> str:
-    """
-    >>> pass_title("decode")
-    '(2) decode'
-    """
-    return f"({PASSES.index(name) + 1}) {name}"
 
 
 @contextmanager

@@ -2,20 +2,18 @@
 
 import os
 from math import prod
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from ...core.blocks import BlockGrid
 from ...core.errors import UserError
 from ...core.settings import LaterSettings, Settings
-from ...core.voxel import Voxel
 from ...data.multiscale import CHUNK, Ngff
 from ...model import Segmenter
-from ..calibration import CONTEXT, expected_extent
-from ..network import LEAST, Tiling, largest_tile, multiple, round_up, tile_group
+from ..calibration import CONTEXT
 from ..pipeline import Options
-from ..tiles import Cover, fit_tile
+from ..tiles import Cover
 
 Ints = tuple[int, ...]
 
@@ -115,22 +113,16 @@ def shape_text(sizes: tuple[int, ...]) -> str:
 
 
 def make_plan(
-    segmenter: Segmenter,
-    shape: Ints,
-    voxel: Voxel,
-    wishes: BlockOptions,
-    options: Options,
-    grid: tuple[Ints, Ints, Ints],
+    shape: Ints, objects: Ints, bytes_each: int, wishes: BlockOptions, options: Options, grid: tuple[Ints, Ints, Ints]
 ) -> Plan:
-    """The plan of one volume. grid: extent of its working grid with padding, its step, and the network's tiles there.
+    """The plan of one volume. objects: extent of the largest one that is expected. bytes_each: that decoding takes for
+    a voxel. grid: extent of the working grid with padding, its step, and the network's tiles there.
 
     Raises UserError where wishes do not fit the axes, or the memory not even one block.
     """
     refuse_options(wishes, len(shape))
-    objects, _ = expected_extent(segmenter, voxel)
     halo = wishes.halo or tuple(o + CONTEXT for o in objects)
     reach = tuple(max(min(REACH, h), 1) for h in halo)
-    bytes_each = segmenter.representation.decode_bytes
     budget = (wishes.memory - BASE) / bytes_each
     if wishes.block is None:
         chunk = tuple(min(c, n) for c, n in zip(CHUNK[len(shape)], shape))
@@ -152,17 +144,6 @@ def make_plan(
         shape=shape, block=block, halo=halo, chunk=chunk, working=working, tile=tile, overlap=options.overlap,
         step=step, group=group, reach=reach, objects=objects,
     )  # fmt: skip
-
-
-def tile_of(segmenter: Segmenter, working: Ints, tiling: Tiling, memory: float, step: Ints) -> Ints:
-    """The largest tile of the network: that of one piece, unless the memory of a process is too small for it."""
-    size, room = largest_tile(segmenter, working, tiling), (memory - BASE) / footprint(segmenter)
-    if prod(size) > room:
-        least = tuple(LEAST * m for m in step)
-        size = round_up(
-            tuple(map(max, fit_tile(working, max(int(room / tile_group(segmenter)), 1), step), least)), step
-        )
-    return size
 
 
 def refuse_options(wishes: BlockOptions, axes: int) -> None:
@@ -217,29 +198,13 @@ def fits_in_memory(segmenter: Segmenter, voxels: int, itemsize: int, workers: in
     return BASE + voxels * each < memory / 2 / workers
 
 
-def footprint(segmenter: Segmenter) -> float:
-    """Bytes that the network holds per voxel of its input, about: three times its widest layer with its input."""
-    import torch
-
-    size = tuple(LEAST * m for m in multiple(segmenter))
-    most = 0
-
-    def note(_: Any, given: Any, out: Any) -> None:
-        nonlocal most
-        tensors = [t for t in (*given, out) if isinstance(t, torch.Tensor)]
-        most = max(most, sum(t.numel() for t in tensors))
-
-    leaves = [m for m in segmenter.network.modules() if not list(m.children())]
-    hooks = [leaf.register_forward_hook(note) for leaf in leaves]
-    device = next(segmenter.network.parameters()).device
-    try:
-        with torch.inference_mode():
-            segmenter.network(torch.zeros((1, segmenter.spec.channels, *size), device=device))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return 3 * 4 * most / prod(size) + 16
-
-
 PassName = Literal["predict", "decode", "link", "merge", "write", "audit"]
 PASSES: tuple[PassName, ...] = ("predict", "decode", "link", "merge", "write", "audit")
+
+
+def pass_title(name: PassName) -> str:
+    """
+    >>> pass_title("decode")
+    '(2) decode'
+    """
+    return f"({PASSES.index(name) + 1}) {name}"

@@ -20,32 +20,29 @@ from typing import Any
 
 import numpy as np
 
-from ...core.atomic import atomic_path, discard
+from ...core.atomic import discard
 from ...core.blocks import BlockGrid
 from ...core.errors import UserError
+from ...core.json_files import read_json, write_json
 from ...core.lock import lock_outputs, lock_path
 from ...data.lazy import refuse_pieces
 from ...data.resumable_statistics import measure_scale
 from ...data.store import LabelStore
 from ...data.volumes import ImageSource, Volume
-from ...labels.dtypes import smallest_dtype
 from ...model import Segmenter, fingerprint
 from ...model.segmenter import scale_entry
 from ..calibration import expected_extent
 from ..claims import differences
-from ..network import measure, multiple
-from ..norm_statistics import STATISTICS, save_statistics, writing_safetensors
+from ..network import STATISTICS, measure, multiple, save_statistics, tile_in_memory, writing_safetensors
 from ..pipeline import Options, refuse_mismatch
 from ..tiles import place_tiles
 from ..working import Working
 from .audit import Audit, judge_seams, sum_planes
-from .check import KINDS, files, missing_blocks, unreadable_blocks
 from .engine import Engine
-from .job import JOBS, DamagedFile, Job, StoredPlan, create_array, load, read_json
-from .ledger import Ledger, digest, read
-from .merge import total_of
-from .passes import damaged_as_error, numbers_of, pass_title, work_of
-from .plan import BASE, PASSES, BlockOptions, PassName, make_plan, storage_chunks, tile_of
+from .job import JOBS, DamagedFile, Job, StoredPlan, load
+from .ledger import Ledger, digest, mend, missing_blocks
+from .passes import damaged_as_error, numbers_of, work_of
+from .plan import BASE, PASSES, BlockOptions, PassName, make_plan, pass_title
 from .tissue import find_tissue
 
 Say = Callable[[str], None]
@@ -90,7 +87,7 @@ def segment_blockwise(
         job, before = prepare_job(segmenter, volume, outputs, work, engine, wishes, options, source)
         if before:
             say(f"settings have changed ({before}): passes that depend on them start again")
-        for sentence in job.plan.sentences(wishes.memory, expected_extent(segmenter, volume.voxel)[1]):
+        for sentence in job.plan.sentences(wishes.memory, segmenter.representation.smallest_object is not None):
             say(sentence)
         if job.tissue is not None:
             empty = sum(map(job.is_empty_tile, range(len(job.cover))))
@@ -145,11 +142,13 @@ def prepare_job(
         scale = segmenter.scale or measure_scale(segmenter.normalisation, volume, work / "intensities")
         step = multiple(segmenter)
         working = Working(volume, scale, segmenter.voxel, step)
-        tile = tile_of(segmenter, working.shape[1:], options, wishes.memory, step)
+        tile = tile_in_memory(segmenter, working.shape[1:], options, wishes.memory - BASE)
         save_statistics(measure(segmenter, working, tile, options.precision), work / STATISTICS)
         shape = tuple(int(n) for n in volume.shape)
-        plan = make_plan(segmenter, shape, volume.voxel, wishes, options, (working.shape[1:], step, tile))
-        tissue = find_tissue(segmenter, volume, source) if wishes.tissue else None
+        objects, _ = expected_extent(segmenter, volume.voxel)
+        bytes_each = segmenter.representation.decode_bytes
+        plan = make_plan(shape, objects, bytes_each, wishes, options, (working.shape[1:], step, tile))
+        tissue = find_tissue(volume, source, segmenter.normalisation, objects) if wishes.tissue else None
         if tissue is not None:
             tissue.save(work)
         stored = StoredPlan(
@@ -170,10 +169,10 @@ def run_pass(job: Job, name: PassName, ledger: Ledger, engine: Engine, report: t
     """What is missing of one pass."""
     say, tell = report
     numbers = numbers_of(name, job)
-    if ledger.fresh or not has_begun(job, name):
+    if ledger.fresh or not job.has_begun(name):
         ledger.strike(list(ledger.done))
         with damaged_as_error(job):
-            begin(job, name)
+            job.begin(name)
     elif lost := missing_blocks(job, name, ledger.done):
         ledger.strike(lost)
     todo = [number for number in numbers if number not in ledger.done]
@@ -190,48 +189,6 @@ def run_pass(job: Job, name: PassName, ledger: Ledger, engine: Engine, report: t
         seconds = time.perf_counter() - started
         rate = prod(job.plan.shape) * len(todo) / count / 1e6 / max(seconds, 1e-9)
         say(f"{pass_title(name)}: {seconds:.1f} s, {rate:.3g} Mvoxel/s")
-
-
-def has_begun(job: Job, name: PassName) -> bool:
-    """Whether there is what the blocks of a pass write into."""
-    if name in ("predict", "decode"):
-        return (job.folder / {"predict": "channels", "decode": "labels"}[name] / "zarr.json").is_file()
-    if name == "write":
-        return all(store.continued for store in stores(job))
-    return True
-
-
-def begin(job: Job, name: PassName) -> None:
-    """Empty arrays, where a pass writes into some."""
-    plan = job.plan
-    if name == "predict":
-        tile, count = job.cover.extent, len(job.represent.channels)
-        kind = job.represent.stored_dtype.name
-        job.channels = create_array(
-            job.folder / "channels", (len(job.cover), count, *tile), (1, count, *storage_chunks(tile)), kind
-        )
-    elif name == "decode":
-        for kind in ("objects", "labels"):
-            discard(job.folder / kind)
-        rows = len(job.parts) * len(job.grid)
-        job.labels = create_array(job.folder / "labels", (rows, *plan.room), (1, *storage_chunks(plan.room)), "int32")
-    elif name == "write":
-        for store in stores(job):
-            if store.continued:
-                store.begin()
-        job.stores = [LabelStore.reopen(path) for path in plan.outputs]
-    elif name != "merge":
-        for kind in KINDS[name]:
-            discard(job.folder / kind)
-
-
-def stores(job: Job) -> list[LabelStore]:
-    """Of the labels that come out, one per class; unfinished ones are gone on with."""
-    plan, out = job.plan, []
-    for part, path in enumerate(plan.outputs):
-        kind = smallest_dtype(total_of(job, part))
-        out.append(LabelStore.create(path, plan.shape, kind, job.volume.voxel, job.volume.axes, plan.ngff, plan.chunk))
-    return out
 
 
 def audit_classes(job: Job) -> list[Audit]:
@@ -281,24 +238,6 @@ def coarsen_box(path: str, level: int, number: int) -> None:
     )
 
 
-def mend(job: Job, error: DamagedFile) -> str:
-    """Strike out what cannot be read any more, so that the same command does it again."""
-    found = []
-    for name in ("predict", "decode", "link", "merge", "audit"):
-        key = read(job.folder / "ledger" / f"{name}.log")[2]
-        if key is None:
-            break
-        ledger = Ledger(job.folder / "ledger", name, key)
-        if bad := unreadable_blocks(job, name, ledger.done):
-            ledger.strike(bad)
-            for path in (path for number in bad for path in files(job, name, number)):
-                path.unlink(missing_ok=True)  # a part of a chunk cannot be written over a chunk that cannot be read
-            found.append(f"{len(bad)} of {pass_title(name)}")
-    if not found:
-        return f"{error}; give the same command again"
-    return f"stored blocks in {job.folder} are damaged ({', '.join(found)}); the same command makes them again"
-
-
 def image_fingerprint(volume: Volume, source: ImageSource | None) -> dict[str, Any]:
     """What tells an image from another, or from itself after a change: the files' dates, and some windows of it."""
     space = tuple(int(n) for n in volume.shape)
@@ -331,8 +270,3 @@ def pass_inputs(job: Job, name: PassName) -> Sequence[Any]:
     asked = read_json(job.folder / "asked.json")
     seen = (job.plan.tissue,) if job.plan.tissue else ()
     return asked["model"], asked["image"], (job.folder / STATISTICS).read_bytes(), *seen
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with atomic_path(path) as beside:
-        beside.write_text(json.dumps(content, indent=1))

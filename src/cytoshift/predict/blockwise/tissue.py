@@ -17,10 +17,8 @@ from ...core.atomic import atomic_path
 from ...core.blocks import Slices
 from ...core.errors import UserError
 from ...core.no_data import known_values
-from ...core.normalise import recipes
+from ...core.normalise import Recipe, recipes
 from ...data.volumes import ImageSource, Volume, open_volumes
-from ...model import Segmenter
-from ..calibration import expected_extent
 
 FILE = "tissue.npy"
 LOOKED_AT = 4_000_000  # voxels of the coarse copy at most
@@ -55,18 +53,18 @@ class Tissue:
         return cls(np.load(folder / FILE, allow_pickle=False))
 
 
-def find_tissue(segmenter: Segmenter, volume: Volume, source: ImageSource | None) -> Tissue:
+def find_tissue(volume: Volume, source: ImageSource | None, normalise: Recipe, objects: tuple[int, ...]) -> Tissue:
     """The tissue of a volume, on the finest level of its pyramid that is small, or else on voxels at equal distances.
 
-    source: how the volume was opened, to open its coarser levels. Raises UserError where nothing stands out.
+    source: how the volume was opened, to open its coarser levels. normalise: of the model, which says whether objects
+    are dark. objects: extent of the largest one that is expected. Raises UserError where nothing stands out.
     """
     from scipy import ndimage
 
     coarse = coarse_copy(volume, source)
     channels = coarse.reshape(-1, *coarse.shape[-len(volume.axes) :])
-    objects, _ = expected_extent(segmenter, volume.voxel)
     margin = [max(ceil(o * m / n), MARGIN) for o, m, n in zip(objects, channels.shape[1:], volume.shape)]
-    each = recipes(segmenter.normalisation)
+    each = recipes(normalise)
     mask = np.zeros(channels.shape[1:], bool)
     for number, channel in enumerate(channels):
         mask |= stands_out(channel, each[min(number, len(each) - 1)].invert)

@@ -7,11 +7,18 @@ from torch import nn
 
 from cytoshift.core.voxel import Voxel
 from cytoshift.nets.chain import ChainSpec, LookupSpec
-from cytoshift.nets.folded import fold, has_frozen_norms, is_supported
+from cytoshift.nets.folded import (
+    Head,
+    fold,
+    has_frozen_norms,
+    is_supported,
+    pad_border,
+    round_transposed_weights,
+    round_weights,
+)
 from cytoshift.nets.nd import LAST, conv, upsample_linear
 from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.nets.norms import MeasuredNorms, with_statistics
-from cytoshift.nets.quick import Head, pad_border, round_transposed_weights, round_weights
 from cytoshift.nets.resnet import ResNetSpec
 from cytoshift.nets.unet import UNetSpec
 
