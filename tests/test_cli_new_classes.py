@@ -16,7 +16,7 @@ from cytoshift.methods import METHODS
 from cytoshift.synth import PAIR_PRIORS, Prior, draw_labels, draw_pairs
 from cytoshift.train.domain_streams import domain_streams
 from cytoshift.train.run_settings import Run
-from cytoshift.train.trainer import build, working_voxel
+from cytoshift.train.start import build, working_voxel
 
 
 def new(*words) -> str:

@@ -7,7 +7,7 @@ from scipy.ndimage import find_objects, label
 from cytoshift.core.errors import UserError
 from cytoshift.core.rng import stream
 from cytoshift.core.voxel import Voxel
-from cytoshift.data.drawn import DrawnImages
+from cytoshift.data.labelled import DrawnImages
 from cytoshift.represent import BCD
 from cytoshift.synth import Randomised, draw_pair
 from cytoshift.synth.crowd import Kinds, crowd

@@ -92,12 +92,12 @@ def test_tensorboard_reads_the_curves_of_a_run_that_went_back(tmp_path):
 
 
 def test_too_little_shared_memory_is_said_before_the_first_step(images, tmp_path, monkeypatch):
-    monkeypatch.setattr("cytoshift.train.shared_memory.shared_memory", lambda: 64 << 10)
+    monkeypatch.setattr("cytoshift.data.streams.shared_memory", lambda: 64 << 10)
     with pytest.raises(UserError, match=r"train.workers=2 .* /dev/shm has 0.0655 MB free; set train.workers=0, or"):
         fit(settings(images, workers=2), tmp_path / "run", quiet=True)
     assert not (tmp_path / "run" / "log.jsonl").exists()
     fit(settings(images, steps=1), tmp_path / "run", quiet=True)  # without workers nothing is shared
-    monkeypatch.setattr("cytoshift.train.shared_memory.shared_memory", lambda: 2 << 20)
+    monkeypatch.setattr("cytoshift.data.streams.shared_memory", lambda: 2 << 20)
     fit(settings(images, steps=1, workers=1), tmp_path / "other", quiet=True)
 
 

@@ -8,7 +8,7 @@ import torch
 
 from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.nets.translator import MASK
-from cytoshift.train.freeze import freeze
+from cytoshift.train.ship import freeze
 
 
 def build(ndim):

@@ -24,8 +24,8 @@ from cytoshift.predict.network import Tiling, probabilities
 from cytoshift.represent import BCD, Semantic
 from cytoshift.train.domain_streams import image_stream
 from cytoshift.train.fit import fit
-from cytoshift.train.freeze import freeze, windows
 from cytoshift.train.run_settings import Run
+from cytoshift.train.ship import freeze, windows
 from predicting import nuclei, segmenter
 from test_train_borrowed import SHORT, TINY, known, sides, volumes  # noqa: F401
 from tiny_methods import batch_of, build, optimizers_of, step

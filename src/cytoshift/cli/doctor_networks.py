@@ -100,7 +100,7 @@ def make_network(kind: "type[Method]", ndim: int) -> "tuple[nn.Module, Tensor, s
     from ..core.voxel import Voxel
     from ..methods import Supervised, Task
     from ..represent import BCD, Semantic
-    from ..train.freeze import freeze
+    from ..train.ship import freeze
 
     preset = kind.presets[f"laptop-{ndim}d"]
     represent = BCD() if kind is Supervised else Semantic()

@@ -14,7 +14,7 @@ from ..methods.supervised import Supervised
 from ..synth import draw_labels
 from ..train.domain_streams import domain_streams, image_stream, mask_drawer, synthetic_stream
 from ..train.run_settings import Run
-from ..train.trainer import working_voxel
+from ..train.start import working_voxel
 
 SHOWN = 4  # rows
 WIDE = 2.0  # extent of what is shown, in patches

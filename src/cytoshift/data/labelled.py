@@ -1,4 +1,4 @@
-"""Streams of images in pairs, corrupted and clean, and of images with their labels.
+"""Streams of images in pairs, corrupted and clean, of images with their labels, and of synthetic ones with theirs.
 
 A sample is made in this order; whatever is random has a stream of its own, derived from the seed and the index.
 
@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.batch import LabelledBatch, LabelledPair, UnlabelledPair
+from ..core.batch import LabelledBatch, LabelledPair, SyntheticBatch, UnlabelledPair
 from ..core.errors import UserError
 from ..core.normalise import Recipe, recipes
 from ..core.rng import stream
@@ -24,11 +24,11 @@ from ..core.voxel import Voxel
 from ..labels.ignored import split_ignored
 from ..represent import Representation
 from ..represent.partial import hide_unknown
-from ..synth import repaint
+from ..synth import Randomised, draw_pair, repaint
 from .appearance import Appearance, change_appearance
 from .augment import Augment, SamplingGrid, change_gamma, lay_steps, sample_pose, sample_warp
-from .channel_axis import map_channels
 from .corrupt import Corrupt, sample_corruptions, sample_gray
+from .lazy import map_channels
 from .resample import ResampledAxis, image_at, labels_at
 from .streams import DRAWS, EMPTY, Images
 from .volumes import Volume, load_small
@@ -42,6 +42,7 @@ ALIKE = 1e-3  # over a patch, voxel sizes that differ by so small a part make no
 
 Image = NDArray[np.float32]
 Place = tuple[int, tuple[int, ...], NDArray]  # volume, corner of the patch in it, labels there
+BLANK = 0.05  # share of the patches that may show no object at all
 
 
 class ImagePairs(Images):
@@ -262,3 +263,38 @@ def reflect_indices(places: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """
     folded = places % (2 * n)
     return np.minimum(folded, 2 * n - 1 - folded)
+
+
+class DrawnImages:
+    """Patches of domain-randomised synthesis: sample number i is a function of the seed and i.
+
+    Labels are encoded with a rim around the patch that is cut off again, so that an object at the border of the patch
+    has its distances, and its largest one, from what lies beyond.
+    """
+
+    kind: ClassVar[type] = SyntheticBatch
+
+    def __init__(
+        self, law: Randomised, represent: Representation, working: Voxel, patch: tuple[int, ...], seed: int,
+        augment: Augment | None = None,
+    ):  # fmt: skip
+        self.law, self.represent, self.working, self.patch, self.seed = law, represent, working, patch, seed
+        self.augment = augment or Augment()
+        halo = tuple(math.ceil(n * HALO) for n in patch)
+        self.shape = tuple(n + 2 * h for n, h in zip(patch, halo))
+        self.inside: Any = (..., *(slice(h, -h) for h in halo))
+
+    def pair(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Image and labels (*S) of sample `index`, with the rim."""
+        rng = stream(self.seed, "drawn", index)
+        for _ in range(DRAWS):
+            image, labels = draw_pair(self.law, self.shape, self.working, rng)
+            if float((labels[self.inside] > 0).mean()) >= EMPTY or rng.random() < BLANK:
+                break
+        pose = sample_pose(self.augment, self.shape, self.working, stream(self.seed, "drawn", index, "pose"))
+        return pose(image), pose(labels)
+
+    def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
+        image, labels = self.pair(index)
+        target = self.represent.encode(labels, self.working)[self.inside]
+        return np.ascontiguousarray(image[self.inside])[None], np.ascontiguousarray(target)

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.lazy_array import LazyArray
-from .channel_axis import split_channels
-from .lazy import StackedArray
+from .lazy import StackedArray, split_channels
 from .pyramid import plan_levels
 from .volumes import ImageSource, Volume, open_source
 

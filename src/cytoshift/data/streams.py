@@ -14,13 +14,14 @@ from torch.utils.data import Dataset
 
 from ..core.batch import BiasFieldBatch, MaskBatch, UnlabelledBatch
 from ..core.errors import UserError
+from ..core.machine import shared_memory
 from ..core.normalise import Recipe, Scale, Scales, is_dataset_wide, measure, sample_voxels
 from ..core.rng import stream
 from ..core.voxel import Voxel
 from ..represent import Representation
 from ..synth import Prior, draw_labels
 from .augment import Augment, change_gamma, sample_bias_field, sample_pose
-from .channel_axis import map_channels, split_channels
+from .lazy import map_channels, split_channels
 from .resample import resample
 from .shape_library import Drawer
 from .volumes import Volume, load_small
@@ -31,6 +32,11 @@ COVERED = 256  # patches that tell how much of a patch objects cover
 
 
 Levels = Callable[[NDArray[np.generic]], NDArray[np.float32]]  # raw intensities to what networks see
+# Of shared memory, in which workers hand batches over.
+PLENTY = 1 << 30  # bytes; with so much, no batch is drawn to find out
+AHEAD = 2  # batches that torch's loader has each worker prepare
+PAGE = 1 << 12  # bytes; the least that a tensor or a semaphore takes
+SEMAPHORES = 8  # of the queues between a worker and the training, and as many of their own
 
 
 class Domain(Protocol):
@@ -221,3 +227,21 @@ def random_crop(array: Any, size: tuple[int, ...], rng: np.random.Generator) -> 
         # "symmetric" and not "reflect": it also works on an axis of one voxel
         window = np.pad(window, [*[(0, 0)] * front, *((m // 2, m - m // 2) for m in missing)], mode="symmetric")
     return window
+
+
+def check_shared_memory(batches: Batches, workers: int) -> None:
+    """Raise UserError where the batches of `workers` processes do not fit into /dev/shm.
+
+    Containers often have a small one, docker by default 64 MB; torch would end in the middle of a training.
+    """
+    free = shared_memory() if workers else None
+    if free is None or free >= PLENTY:
+        return
+    tensors = [tensor.nbytes for part in batches[0] for tensor in part]
+    batch = sum(-(-size // PAGE) * PAGE for size in tensors)
+    needed = (workers * AHEAD + 1) * batch + (workers + 1) * SEMAPHORES * PAGE
+    if free < needed:
+        raise UserError(
+            f"train.workers={workers} hands batches over in shared memory and needs {needed / 1e6:.3g} MB of it, "
+            f"/dev/shm has {free / 1e6:.3g} MB free; set train.workers=0, or enlarge it (docker run --shm-size=1g)"
+        )

@@ -16,10 +16,9 @@ from ..core.batch import (
 from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.voxel import Voxel
-from ..data.drawn import DrawnImages
 from ..data.histogram import MatchedScale, histogram_lookup
 from ..data.label_pairs import Pairs, connected_objects, leave_out, match_names, take_portion
-from ..data.labelled import ImagePairs, LabelledImages, LabelledPairs
+from ..data.labelled import DrawnImages, ImagePairs, LabelledImages, LabelledPairs
 from ..data.shape_library import Drawer, drawer
 from ..data.streams import BiasFieldImages, Domain, Images, SyntheticMasks, draw_classes, foreground_shares
 from ..data.volumes import ImageSource, Volume, open_labels, open_volumes, stack_channels

@@ -5,17 +5,14 @@ from pathlib import Path
 
 from ..core.errors import UserError
 from ..core.threads import torch_threads
-from ..data.drawn import DrawnImages
-from ..data.labelled import LabelledPairs
 from ..methods import KNOWN, TWO_STAGES
-from ..represent import RepresentationSettings
 from .run_folder import claim_run
 from .run_settings import Run
-from .ship import SnapshotFolder, TrainingResult, export_network, save
+from .ship import SnapshotFolder, export_network, save
 from .snapshot_rule import select_snapshot
 from .stages import STAGES
 from .trainer import Trainer
-from .tune import tune
+from .tune import tuned_representation
 
 
 @torch_threads(training=True)
@@ -59,15 +56,3 @@ def train_in_folder(run: Run, out: Path, quiet: bool) -> Path:
         facts.write(facts.step)
     learnt.fabric.barrier()
     return model
-
-
-def tuned_representation(run: Run, learnt: TrainingResult, quiet: bool) -> RepresentationSettings:
-    """The representation to ship, with thresholds tuned on the labels that were borrowed where that is wished for."""
-    streams = learnt.domains.values()
-    source = next((one for one in streams if isinstance(one, DrawnImages)), learnt.domains.get("source"))
-    if not run.tune or not isinstance(source, LabelledPairs | DrawnImages):
-        return run.represent
-    found = tune(learnt.method.source_domain_network(), source, run.represent)
-    if not quiet:
-        logging.getLogger("cytoshift").info(found.sentence(run.represent))
-    return found.represent

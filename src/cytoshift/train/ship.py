@@ -2,6 +2,9 @@
 
 OUT/model               the end
 OUT/snapshots/STEP      states on the way there, each as if the training had ended at it
+
+Statistics of norms are measured once over the images that the network is for, and shipped with the weights. The card
+says which objects and intensities the model has learnt from, for those who judge its results without labels.
 """
 
 from collections.abc import Callable
@@ -14,24 +17,38 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from ..core.atomic import discard
-from ..core.normalise import is_dataset_wide, measure
+from ..core.normalise import Recipe, is_dataset_wide, measure
+from ..core.rng import stream
 from ..core.voxel import Voxel
-from ..data.channel_axis import split_channels
+from ..data.label_pairs import known_labels
+from ..data.lazy import split_channels
 from ..data.streams import Domain, Images
 from ..data.volumes import Volume
+from ..measure.contrast import contrast
+from ..measure.shapes import ExpectedObjects, ObjectShapes, shapes
 from ..methods import KNOWN, Method
 from ..model import Segmenter
 from ..model.folders import SNAPSHOTS, snapshots
-from ..nets.network_spec import NetSpec, ResNetSpec, TranslatorSpec, UNetSpec
+from ..nets.adain import AdaIN
+from ..nets.network_spec import ChainSpec, NetSpec, ResNetSpec, TranslatorSpec, UNetSpec, with_frozen_norms
+from ..nets.norms import MeasuredNorms, per_channel
 from ..represent import RepresentationSettings
-from .domain_streams import fit_sides, image_stream
-from .expected_objects import expected_objects, raw_intensities
+from .domain_streams import fit_sides, image_stream, mask_drawer, source_pairs, source_volumes, source_voxel
 from .facts import Facts
-from .freeze import freeze, windows
 from .run_settings import Run
+
+# Windows that the statistics of norms are measured on: voxels that go through the network together, and how many.
+VOXELS = 4_000_000
+LEAST, MOST = 4, 256
+# What the card says of objects and intensities.
+MASKS = 16  # that are drawn to measure their objects
+WIDER = 2  # times a patch along each axis: more objects are whole
+IMAGES = 16  # of the source, or of the target for its intensities
+LOOKED_AT = 1_000_000  # of each that are looked at, in its middle
+RANGE = (0.5, 50.0, 99.8)  # percentages of raw intensities that are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,3 +163,123 @@ def card(run: Run, learnt: TrainingResult) -> dict[str, Any]:
         "settings": run.model_dump(mode="json"),
         **({"ended": learnt.ended} if learnt.ended else {}),
     }
+
+
+def windows(images: Images, seed: int) -> NDArray[np.float32]:
+    """Windows (N, C, *patch) of the images as they are, empty regions included.
+
+    Each image gives its share of them, and none is left out where there are enough: which images are among a random
+    few dozen moves the Dice of a very mixed set by half a percent.
+    """
+    count = int(np.clip(VOXELS // int(np.prod(images.patch)), LEAST, MOST))
+    shares = np.searchsorted(np.cumsum(images.chances), (np.arange(count) + 0.5) / count)
+    return np.stack(
+        [images.channels(images.window(stream(seed, "norms", i), which=int(n))) for i, n in enumerate(shares)]
+    )
+
+
+def freeze(
+    spec: NetSpec, network: nn.Module, x: NDArray[np.float32], cast: Callable[[], AbstractContextManager[Any]]
+) -> tuple[NetSpec, nn.Module]:
+    """The spec and the network with norms that use what they measure on `x` (N, C, *S), all of it as one image.
+
+    No label is read: of methods that borrow labels `x` is of the target (adaptive batch norm, Li et al. 2016).
+    Of a chain the segmenter alone, on what the first network makes of `x`.
+    """
+    measured = MeasuredNorms(network.eval())
+    with torch.inference_mode(), cast():
+        measured.network(torch.from_numpy(x).to(next(network.parameters()).device))
+    frozen, inside = with_frozen_norms(spec, True), "segment." if isinstance(spec, ChainSpec) else ""
+    shipped: Any = frozen.build()
+    weights = shipped.state_dict() | network.state_dict()
+    for name, statistics in measured.statistics.items():
+        if name.startswith(inside):
+            kept = named_statistics(network.get_submodule(name), *statistics)
+            weights |= {f"{name}.{what}": numbers.clone() for what, numbers in kept.items()}
+    shipped.load_state_dict(weights)
+    return frozen, shipped.eval()
+
+
+def named_statistics(layer: Any, mean: Tensor, var: Tensor) -> dict[str, Tensor]:
+    """Statistics by the names that a frozen layer has for them."""
+    if isinstance(layer, nn.AdaptiveAvgPool1d):
+        return {"mean": mean}
+    if isinstance(layer, AdaIN):
+        return {"mean": mean, "var": var}
+    return dict(zip(("running_mean", "running_var"), per_channel(layer, mean, var)))
+
+
+def expected_objects(run: Run, working: Voxel) -> dict[str, Any]:
+    """By class ("" of a single one), the objects that the method learns from (measure.Expected), for model.json."""
+    names = run.represent.names or ("",)
+    if mask_drawer(run) is not None:
+        found = of_masks(run, working, names)
+    elif run.source is not None:
+        found = of_source(run, working, names)
+    else:
+        found = {}
+    return {name: one.model_dump(mode="json", exclude_none=True) for name, one in found.items() if one is not None}
+
+
+def of_masks(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[str, ExpectedObjects | None]:
+    draw = mask_drawer(run)
+    assert draw is not None, "it was asked for above"
+    shape = tuple(WIDER * n for n in run.patch)
+    seen: dict[str, list[ObjectShapes]] = {name: [] for name in names}
+    for i in range(MASKS):
+        labels = draw(shape, working, stream(run.seed, "expected", i))
+        for name, one in zip(names, labels.reshape(-1, *shape)):
+            seen[name].append(shapes(one, working))
+    return {name: ExpectedObjects.of("synthetic masks", working, found) for name, found in seen.items()}
+
+
+def of_source(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[str, ExpectedObjects | None]:
+    """Of the source's labels, in the lengths of the target: as large as the networks see them."""
+    source = source_volumes(run)
+    pairs = source_pairs(source, names if names != ("",) else ())
+    lent = source_voxel(source, [image for image, _ in pairs], len(run.patch))
+    seen: dict[str, list[ObjectShapes]] = {name: [] for name in names}
+    stands: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
+    for image, truth in take_evenly(pairs, IMAGES):
+        ratio = [w / v for w, v in zip(working.size, lent.size)]
+        voxel = Voxel(tuple(s * r for s, r in zip(image.voxel.size, ratio)), working.unit)
+        raw = crop_middle(image.array, voxel.ndim)
+        labels = crop_middle(known_labels(truth, source.ignore_id).array, voxel.ndim)
+        shown = normalise_raw(source.normalise, raw, voxel.ndim)
+        for number, (name, one) in enumerate(zip(names, labels.reshape(-1, *labels.shape[-voxel.ndim :]))):
+            seen[name].append(shapes(one, voxel))
+            stands[name].append(contrast(shown[min(number, len(shown) - 1)], one, voxel).inside)
+    pooled = {name: np.concatenate(found) for name, found in stands.items()}
+    return {
+        name: ExpectedObjects.of("labels of the source", working, seen[name], pooled[name][~np.isnan(pooled[name])])
+        for name in names
+    }
+
+
+def normalise_raw(recipe: Recipe, raw: NDArray[np.generic], ndim: int) -> NDArray[np.float32]:
+    """(C, *S) as networks see it."""
+    return np.asarray(measure(recipe, [split_channels(raw, ndim)])(raw)).reshape(-1, *raw.shape[-ndim:])
+
+
+def raw_intensities(volumes: list[Volume]) -> list[dict[str, float]]:
+    """Quantiles of the raw intensities of the images learnt from, channel by channel."""
+    parts = [crop_middle(volume.array, len(volume.axes)) for volume in take_evenly(volumes, IMAGES)]
+    channels = [
+        np.concatenate([c.ravel() for c in each])
+        for each in zip(*(split_channels(p, volumes[0].voxel.ndim) for p in parts))
+    ]
+    return [{f"{q:g}": float(v) for q, v in zip(RANGE, np.percentile(one, RANGE))} for one in channels]
+
+
+def take_evenly(items: list[Any], count: int) -> list[Any]:
+    """At most so many of them, from first to last."""
+    return [items[int(i)] for i in np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).round())]
+
+
+def crop_middle(array: Any, ndim: int) -> NDArray[Any]:
+    """The middle of a volume (*S) or (C, *S), at most LOOKED_AT of it."""
+    space = array.shape[-ndim:]
+    part = min((LOOKED_AT / float(np.prod(space))) ** (1 / ndim), 1.0)
+    sizes = [max(round(n * part), 1) for n in space]
+    place = tuple(slice((n - s) // 2, (n - s) // 2 + s) for n, s in zip(space, sizes))
+    return np.asarray(array[(*[slice(None)] * (len(array.shape) - ndim), *place)])

@@ -34,9 +34,8 @@ from ..nets.network_spec import NetSpec, UNetSpec
 from ..represent import RepresentationSettings, Semantic
 from .domain_streams import mask_drawer, source_pairs, source_volumes, source_voxel
 from .drawer import ReadTanh, VolumePredictor
-from .freeze import freeze
 from .run_settings import Run, Source
-from .ship import Finish, SnapshotFolder, TrainingResult, export_network, target_windows
+from .ship import Finish, SnapshotFolder, TrainingResult, export_network, freeze, target_windows
 from .trainer import Trainer
 
 Shipped = tuple[TrainingResult, NetSpec, nn.Module]

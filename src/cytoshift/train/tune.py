@@ -5,6 +5,7 @@ look of the target; where patches of the source are repainted, so are these. The
 The representation says which thresholds are tuned, and between which values (`tunable_thresholds`).
 """
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,7 @@ from torch import nn
 from ..core.rng import stream
 from ..core.settings import parse
 from ..core.voxel import Voxel
-from ..data.drawn import DrawnImages
-from ..data.labelled import LabelledPairs
+from ..data.labelled import DrawnImages, LabelledPairs
 from ..data.resample import resample, resample_labels, working_shape
 from ..labels.ignored import keep_known, split_ignored
 from ..labels.overlap import Overlap, overlap
@@ -23,6 +23,8 @@ from ..metrics.evaluation import report
 from ..represent import RepresentationSettings
 from ..represent.threshold_search import BETTER, search_thresholds, settings_of
 from .drawer import VolumePredictor
+from .run_settings import Run
+from .ship import TrainingResult
 
 VOXELS = 2_000_000  # of the working grid that are looked at
 SYNTHETIC, UNSEEN = 64, 2**40  # synthetic images at most, and a number that no sample of a training has
@@ -46,6 +48,18 @@ class TunedThresholds:
         return (
             f"thresholds tuned on the source: {changed or 'all kept'}; PQ there {self.before:.3f} -> {self.after:.3f}"
         )
+
+
+def tuned_representation(run: Run, learnt: TrainingResult, quiet: bool) -> RepresentationSettings:
+    """The representation to ship, with thresholds tuned on the labels that were borrowed where that is wished for."""
+    streams = learnt.domains.values()
+    source = next((one for one in streams if isinstance(one, DrawnImages)), learnt.domains.get("source"))
+    if not run.tune or not isinstance(source, LabelledPairs | DrawnImages):
+        return run.represent
+    found = tune(learnt.method.source_domain_network(), source, run.represent)
+    if not quiet:
+        logging.getLogger("cytoshift").info(found.sentence(run.represent))
+    return found.represent
 
 
 def tune(network: nn.Module, source: LabelledPairs | DrawnImages, represent: RepresentationSettings) -> TunedThresholds:
