@@ -32,7 +32,7 @@ from ..configure.source_labels import (
 from ..core.atomic import atomic_path
 from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
-from ..data.lazy import split_channels
+from ..data.channel_axis import split_channels
 from ..data.volumes import Volume, open_volumes
 from ..ensemble import Ensemble, Wishes, open_ensemble
 from ..ensemble.ensemble import FINAL

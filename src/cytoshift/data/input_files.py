@@ -31,11 +31,12 @@ def refuse_inputs(
     read = [path for source in images for path in files_of(source, False)]
     read += [path for source in labels for path in files_of(source, True)]
     read += [Path(one) for one in files if one is not None]
+    arguments = [argument for source in (*images, *labels) for argument in source_paths(source)]
+    listed = {argument: found for argument in arguments if (found := folder_of(argument)) is not None}
     refuse_overlap([one for one in outputs if one is not None], read, places)
-    for argument in (argument for source in (*images, *labels) for argument in source_paths(source)):
-        listed = folder_of(argument)
+    for argument, images_folder in listed.items():
         for folder in places:
-            if listed is not None and is_same_path(folder, listed):
+            if is_same_path(folder, images_folder):
                 raise UserError(
                     f"cannot write into {folder}: it is the folder of {argument}, which is read; choose another "
                     f"output, as labels among images would be read as images"

@@ -10,7 +10,7 @@ from ..core.errors import UserError
 from ..core.provenance import SayOnce
 from ..labels.ignored import split_ignored
 from .bad_files import list_names
-from .volumes import Volume, crop_volume
+from .volumes import ImageSource, Volume, crop_volume, open_labels
 
 Pairs = list[tuple[Volume, Volume]]
 
@@ -35,6 +35,14 @@ CONVENTIONS = (
     ),
 )
 ENDINGS = ("_masks", "_cp_masks", "_seg", "_labels", "_label", "_mask")  # that labels have, for a hint
+
+
+def label_images(
+    images: list[Volume], labels: ImageSource, what: str, mask_above: float | None = None, ignore_id: int | None = None
+) -> Pairs:
+    """Images with their labels, found by name; masks are made into objects (`connected_objects`)."""
+    pairs = match_names(images, open_labels(labels), what)
+    return [(image, connected_objects(truth, mask_above, ignore_id)) for image, truth in pairs]
 
 
 def match_names(images: list[Volume], truths: list[Volume], what: str) -> Pairs:

@@ -27,8 +27,8 @@ from ..represent.partial import hide_unknown
 from ..synth import Randomised, draw_pair, repaint
 from .appearance import Appearance, change_appearance
 from .augment import Augment, SamplingGrid, change_gamma, lay_steps, sample_pose, sample_warp
+from .channel_axis import map_channels
 from .corrupt import Corrupt, sample_corruptions, sample_gray
-from .lazy import map_channels
 from .resample import ResampledAxis, image_at, labels_at
 from .streams import DRAWS, EMPTY, Images
 from .volumes import Volume, load_small

@@ -1,7 +1,6 @@
-"""Lazy views: the spatial axes of a stored array, in order, one channel and one frame of it; several channels in front,
-(C, *S)."""
+"""Lazy views: the spatial axes of a stored array, in order, one channel and one frame of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -171,17 +170,3 @@ def refuse_pieces(array: Any, origin: str, memory: float, allow: str = "or allow
 def memory_needed(held: int) -> int:
     """Gigabytes that `convert` needs for pieces of so many bytes: twice that, and the program."""
     return int(2 * held / 1e9) + 2
-
-
-def split_channels(array: Any, ndim: int) -> list[Any]:
-    """The C channels of an array (C, *S) with `ndim` spatial axes, still lazy; for (*S) a list of the array itself."""
-    if len(array.shape) == ndim:
-        return [array]
-    return list(array.slices) if isinstance(array, StackedArray) else [array[i] for i in range(len(array))]
-
-
-def map_channels(function: Callable[[Any], NDArray], array: Any, ndim: int) -> NDArray:
-    """Apply a function of (*S) to every channel of (C, *S), and stack the results; for (*S) apply it once."""
-    if len(array.shape) == ndim:
-        return function(array)
-    return np.stack([function(one) for one in split_channels(array, ndim)])

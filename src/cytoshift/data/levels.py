@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..core.errors import UserError
 from ..core.lazy_array import LazyArray
-from .lazy import StackedArray, split_channels
+from .channel_axis import split_channels
+from .lazy import StackedArray
 from .pyramid import plan_levels
 from .volumes import ImageSource, Volume, open_source
 

@@ -23,7 +23,7 @@ from ..core.blocks import Slices
 from ..core.errors import UserError
 from ..core.normalise import Recipe, Scale, Scales, measure
 from ..core.statistics import BINS, PartialStatistics, Sliceable, StatisticsPass, cover_blocks
-from .lazy import split_channels
+from .channel_axis import split_channels
 from .volumes import Volume
 
 GRID, CUBE = 3, 8  # a fingerprint looks at cubes of 8 voxels, three along every axis

@@ -21,7 +21,7 @@ from ..core.voxel import Voxel
 from ..represent import Representation
 from ..synth import Prior, draw_labels
 from .augment import Augment, change_gamma, sample_bias_field, sample_pose
-from .lazy import map_channels, split_channels
+from .channel_axis import map_channels, split_channels
 from .resample import resample
 from .shape_library import Drawer
 from .volumes import Volume, load_small
@@ -191,12 +191,13 @@ class Batches(Dataset):
 
 def volume_scales(arrays: list[Any], names: list[str], normalise: Recipe, ndim: int) -> list[Scale | Scales]:
     """One scale per volume; the same one for all where the recipe says "dataset"."""
+    channels = [split_channels(array, ndim) for array in arrays]
     if is_dataset_wide(normalise):
-        return [measure(normalise, [split_channels(array, ndim) for array in arrays])] * len(arrays)
+        return [measure(normalise, channels)] * len(arrays)
     measured = []
-    for array, name in zip(arrays, names):
+    for one, name in zip(channels, names):
         try:
-            measured.append(measure(normalise, [split_channels(array, ndim)]))
+            measured.append(measure(normalise, [one]))
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
     return measured

@@ -18,11 +18,12 @@ from ..core.settings import parse
 from ..core.voxel import PIXEL, Voxel
 from .axes import channel_names, choose_channel, choose_frames, resolve_axes, stacking_axis, voxel_size
 from .bad_files import BadFiles, list_names
+from .channel_axis import split_channels
 from .find import FoundFiles, find_files, natural_key, refuse_name, set_name, unique_names
 from .formats import pictures
 from .image_source import ImageSource as ImageSource
 from .image_source import image_source as image_source
-from .lazy import RegionArray, SpatialView, StackedArray, refuse_pieces, split_channels
+from .lazy import RegionArray, SpatialView, StackedArray, refuse_pieces
 from .picture import Picture
 
 MASKS = ("_mask", "_masks", "_label", "_labels", "_seg", "_cp_masks")  # how labels beside their images are called

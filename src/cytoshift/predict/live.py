@@ -21,7 +21,7 @@ from ..core.blocks import BlockGrid, extent, relative_region, split_region
 from ..core.lazy_array import LazyArray
 from ..core.no_data import missing_voxels
 from ..core.normalise import Scale, Scales, measure
-from ..data.lazy import split_channels
+from ..data.channel_axis import split_channels
 from ..data.multiscale import CHUNK
 from ..data.volumes import Volume
 from ..model import Segmenter

@@ -31,7 +31,7 @@ from ..core.no_data import missing_voxels, refuse_infinite
 from ..core.normalise import Scale, Scales, measure
 from ..core.settings import parse
 from ..core.voxel import PIXEL, Voxel
-from ..data.lazy import split_channels
+from ..data.channel_axis import split_channels
 from ..data.volumes import Volume
 from ..labels.filters import fill_holes_in_place, filter_small
 from ..labels.ids import relabel

@@ -17,11 +17,11 @@ from ..core.errors import UserError
 from ..core.rng import integer
 from ..core.voxel import Voxel
 from ..data.histogram import MatchedScale, histogram_lookup
-from ..data.label_pairs import Pairs, connected_objects, leave_out, match_names, take_portion
+from ..data.label_pairs import Pairs, label_images, leave_out, take_portion
 from ..data.labelled import DrawnImages, ImagePairs, LabelledImages, LabelledPairs
 from ..data.shape_library import Drawer, drawer
 from ..data.streams import BiasFieldImages, Domain, Images, SyntheticMasks, draw_classes, foreground_shares
-from ..data.volumes import ImageSource, Volume, open_labels, open_volumes, stack_channels
+from ..data.volumes import ImageSource, Volume, open_volumes, stack_channels
 from ..methods import METHODS
 from ..synth import CLASSES, draw_labels, draw_pair
 from .run_settings import Run, Source
@@ -171,22 +171,15 @@ def source_pairs(source: Source, names: tuple[str, ...] = ()) -> Pairs:
 
     Raises UserError where they do not belong together.
     """
-    images = open_volumes(source.images)
+    images, as_objects = open_volumes(source.images), (source.mask_above, source.ignore_id)
     if isinstance(source.labels, ImageSource):
-        pairs = labelled_images(images, source.labels, source, "source")
+        pairs = label_images(images, source.labels, "source", *as_objects)
     else:
-        each = [labelled_images(images, source.labels[name], source, f"source, {name}") for name in names]
+        each = [label_images(images, source.labels[name], f"source, {name}", *as_objects) for name in names]
         truths = zip(*([truth for _, truth in pairs] for pairs in each))
         words = f"the first of {', '.join(names)}"
         pairs = [(image, stack_channels(list(found), words)) for (image, _), found in zip(each[0], truths)]
     return take_portion(pairs, source.fraction)
-
-
-def labelled_images(images: list[Volume], labels: ImageSource, source: Source, what: str) -> Pairs:
-    return [
-        (image, connected_objects(truth, source.mask_above, source.ignore_id))
-        for image, truth in match_names(images, open_labels(labels), what)
-    ]
 
 
 def plain_source(run: Run, targets: list[Volume], working: Voxel) -> Images:

@@ -23,8 +23,8 @@ from ..core.atomic import discard
 from ..core.normalise import Recipe, is_dataset_wide, measure
 from ..core.rng import stream
 from ..core.voxel import Voxel
+from ..data.channel_axis import split_channels
 from ..data.label_pairs import known_labels
-from ..data.lazy import split_channels
 from ..data.streams import Domain, Images
 from ..data.volumes import Volume
 from ..measure.contrast import contrast
