@@ -20,7 +20,7 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import Volume
-from cytoshift.predict import external_environment, external_recipes
+from cytoshift.predict import external_recipes
 from cytoshift.predict.external_command import parse_command, run_external
 from cytoshift.predict.external_recipes import UnfitSystem, environment_python, read_recipe, recipe_names
 from cytoshift.predict.external_system import open_system
@@ -357,7 +357,7 @@ def test_an_environment_that_cannot_be_made_is_none(recipe, tmp_path):
     with pytest.raises(UnfitSystem):
         environment_python("standin")
     said = "WARNING: Retrying after connection broken by 'NewConnectionError'"
-    assert any(word in said for word in external_environment.NO_NETWORK)
+    assert any(word in said for word in external_recipes.NO_NETWORK)
     with pytest.raises(UserError, match="there is no recipe 'cellpose9'; there are standin"):
         cytoshift("doctor", "--make", "cellpose9")
 

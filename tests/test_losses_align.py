@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist, pdist
 
-from cytoshift.losses.align import LADDER, coral, mmd
+from cytoshift.losses.align import LADDER, VoxelSample, coral, mmd, to_vectors
 from cytoshift.losses.reversal import dann_schedule, domain_entropy, reverse_gradient
-from cytoshift.losses.vectors import VoxelSample, to_vectors
-from cytoshift.nets.domain import DomainClassifier
+from cytoshift.nets.discriminator import DomainClassifier
 
 
 def draw(n, m, channels, seed=0, shift=0.5):

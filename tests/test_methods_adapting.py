@@ -9,8 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as entropy
 from cytoshift.core.batch import LabelledBatch, LabelledPair, UnlabelledPair
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
-from cytoshift.losses.align import coral, mmd
-from cytoshift.losses.vectors import VoxelSample
+from cytoshift.losses.align import VoxelSample, coral, mmd
 from cytoshift.methods import METHODS
 from cytoshift.methods.mean_teacher import SHARE, ramp, weights
 from cytoshift.represent import BCD, Semantic

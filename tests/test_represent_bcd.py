@@ -13,7 +13,7 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.represent import BC, BCD, Affinity, Representation, RepresentationSettings
-from cytoshift.represent.signed_distance import signed_distance
+from cytoshift.represent.distance import signed_distance
 
 PIXELS = Voxel((1.0, 1.0))
 SCENES = {  # shape, voxel size, radii in its unit, contour

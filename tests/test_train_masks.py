@@ -19,7 +19,7 @@ from cytoshift.losses.noise import GaussianNoise
 from cytoshift.methods import METHODS, TWO_STAGES
 from cytoshift.methods.munit import pyramid
 from cytoshift.model import Segmenter
-from cytoshift.nets.histogram_discriminator import HistogramDiscriminator
+from cytoshift.nets.discriminator import HistogramDiscriminator
 from cytoshift.predict.pipeline import segment
 from cytoshift.predict.translate import draw_styles
 from cytoshift.train.fit import fit

@@ -25,13 +25,11 @@ from cytoshift.synth.phantoms import PHANTOMS, phantom
 from cytoshift.train.fit import fit
 from cytoshift.trust import sampled_boxes as in_boxes
 from cytoshift.trust.agree import agreement, stability
-from cytoshift.trust.judge import decided_share, explained_variance, judge
-from cytoshift.trust.likeness import likeness
+from cytoshift.trust.judge import VIEWS, View, decided_share, explained_variance, judge, likeness
 from cytoshift.trust.sampled_boxes import judge_image
 from cytoshift.trust.score import FEWEST, confidence, fit_map, load_calibration, mean_score, score, weakest_criterion
 from cytoshift.trust.snapshot_choice import run_states, select, write
 from cytoshift.trust.trust_tables import blocks
-from cytoshift.trust.views import VIEWS, View
 from test_train import settings
 
 SQUARE = Voxel((1.0, 1.0), PIXEL)

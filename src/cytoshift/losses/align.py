@@ -1,4 +1,5 @@
-"""Distances between two sets of feature vectors, (N, C) and (M, C): one by kernels, one by covariances.
+"""Distances between two sets of feature vectors, (N, C) and (M, C), one vector per voxel of a feature map: one by
+kernels, one by covariances.
 
 Neither distance is a mean over samples. Where two processes share a batch, each computes the distance of its own share,
 and the gradients are averaged. Both distances are computed in 32 bits, as they are small differences of large numbers.
@@ -7,7 +8,7 @@ and the gradients are averaged. Both distances are computed in 32 bits, as they 
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 LADDER = (4.0, 2.0, 1.0, 0.5, 0.25)  # bandwidths in multiples of the median squared distance, each half of the former
 ROUNDING, TINY = 1e-8, 1e-12  # squared distances below this part of a squared feature, or below this, are none
@@ -137,3 +138,64 @@ def covariance(x: Tensor) -> Tensor:
     """
     centred = x - x.mean(0)
     return centred.T @ centred / max(len(x) - 1, 1)
+
+
+def to_vectors(features: Tensor) -> Tensor:
+    """Feature maps as one vector per voxel.
+
+    Parameters
+    ----------
+    features
+        (B, C, *S).
+
+    Returns
+    -------
+    Tensor
+        (B * voxels, C).
+
+    Examples
+    --------
+    >>> import torch
+    >>> to_vectors(torch.zeros(2, 3, 4, 5)).shape
+    torch.Size([40, 3])
+    """
+    return features.movedim(1, -1).flatten(0, -2)
+
+
+class VoxelSample(nn.Module):
+    """Feature vectors of some voxels, sampled at random with replacement; of all voxels where there are fewer.
+
+    It is a module, so its random state is part of a checkpoint.
+
+    Parameters
+    ----------
+    count
+        Voxels to sample.
+    seed
+        Of the sampling. Default: 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> VoxelSample(8)(torch.zeros(2, 3, 4, 5)).shape
+    torch.Size([8, 3])
+    """
+
+    def __init__(self, count: int, seed: int = 0):
+        super().__init__()
+        self.count = count
+        self.random = torch.Generator().manual_seed(seed)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, C, *S) -> vectors (at most count, C)."""
+        every = to_vectors(features)
+        if len(every) <= self.count:
+            return every
+        chosen = torch.randint(len(every), (self.count,), generator=self.random)
+        return every[chosen.to(every.device)]
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"random": self.random.get_state()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.random.set_state(state["random"].cpu())

@@ -23,9 +23,9 @@ from ..core.batch import BiasFieldBatch, MaskBatch
 from ..core.settings import Settings
 from ..losses.basic import l1, squared_to_value
 from ..losses.pool import ImagePool, remember_both
+from ..nets.discriminator import PatchDiscriminator
 from ..nets.initialise import initialise_kaiming, initialise_normal, start_smooth
 from ..nets.network_spec import TranslatorSpec
-from ..nets.patch import PatchDiscriminator
 from ..nets.translator import IMAGE as A
 from ..nets.translator import MASK as B
 from ..nets.translator import MaskToImage, Translator, code

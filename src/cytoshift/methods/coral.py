@@ -10,8 +10,7 @@ means to transpose it, and compares products of positions with positions, which 
 from collections.abc import Iterator
 from typing import ClassVar
 
-from ..losses.align import coral
-from ..losses.vectors import to_vectors
+from ..losses.align import coral, to_vectors
 from .adapting import Adapting, Batch, Levels, presets
 from .base import Update
 

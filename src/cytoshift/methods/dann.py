@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import nn
 
 from ..losses.reversal import dann_schedule, domain_entropy, reverse_gradient
-from ..nets.domain import DomainClassifier
+from ..nets.discriminator import DomainClassifier
 from .adapting import Adapting, Batch, Levels, presets
 from .base import Task, Update
 

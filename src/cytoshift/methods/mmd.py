@@ -13,8 +13,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from ..losses.align import mmd
-from ..losses.vectors import VoxelSample
+from ..losses.align import VoxelSample, mmd
 from .adapting import Adapting, Batch, Levels, presets
 from .base import Task, Update
 

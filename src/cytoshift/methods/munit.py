@@ -29,8 +29,7 @@ from ..losses.pool import ImagePool
 from ..nets.discriminator import DiscriminatorSpec
 from ..nets.initialise import initialise_kaiming, initialise_normal, start_smooth
 from ..nets.network_spec import TranslatorSpec
-from ..nets.style_encoder import StyleEncoder
-from ..nets.translator import IMAGE, MASK, Translator, code
+from ..nets.translator import IMAGE, MASK, StyleEncoder, Translator, code
 from .base import AdversarialPair, Method, MonitorSpec, Task, Translation, Update
 from .mask_translation import EVEN, LAPTOP, Batch
 

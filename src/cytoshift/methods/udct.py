@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..losses.adversarial import discriminator_loss, generator_loss
 from ..losses.basic import l1
 from ..losses.noise import GaussianNoise
-from ..nets.histogram_discriminator import HistogramDiscriminator
+from ..nets.discriminator import HistogramDiscriminator
 from .base import AdversarialPair, MonitorSpec, Task, Update, stretch_channels
 from .mask_translation import PAPER, Batch, MaskTranslation, Translators, translation_presets
 

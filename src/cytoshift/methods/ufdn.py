@@ -23,11 +23,10 @@ from ..core.settings import Settings
 from ..losses.basic import mean_squared, squared_to_value
 from ..losses.noise import GaussianNoise
 from ..losses.pool import ImagePool, remember_both
-from ..nets.discriminator import DiscriminatorSpec
+from ..nets.discriminator import DiscriminatorSpec, PatchDiscriminator
 from ..nets.initialise import initialise_kaiming, initialise_normal, start_smooth
 from ..nets.nd import CONV
 from ..nets.network_spec import TranslatorSpec
-from ..nets.patch import PatchDiscriminator
 from ..nets.translator import IMAGE as A
 from ..nets.translator import MASK as B
 from ..nets.translator import MaskToImage, Translator, code

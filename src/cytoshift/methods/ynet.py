@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ..core.batch import LabelledPair, UnlabelledPair
 from ..losses.basic import mean_squared
-from ..nets.image_decoder import ImageDecoder
+from ..nets.unet import ImageDecoder
 from .adapting import Adapting, Features, presets
 from .backbone import Backbone
 from .base import Task, Update, channels_picture, logits_picture

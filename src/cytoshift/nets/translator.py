@@ -1,6 +1,7 @@
 """The unified encoder and decoder of AD-GAN (Tables 5 to 7 of its appendix), in 2D and 3D.
 
 Both are told the domain by a code (B, domains): one-hot inside a domain, a mixture on the way between two.
+Beside them the style encoder of MUNIT (Huang et al. 2018): an image as a few numbers, with no place in them.
 """
 
 from collections.abc import Iterator
@@ -143,3 +144,21 @@ class MaskToImage(nn.Module):
 
     def forward(self, mask: Tensor) -> Tensor:
         return self.both.decode(self.both.encode(mask, code(mask, MASK)), code(mask, IMAGE))
+
+
+class StyleEncoder(nn.Module):
+    """(B, cin, *S) -> style (B, style).
+
+    A convolution, four that stride, the mean over space, a linear layer. No norm: it would take the style away.
+    """
+
+    def __init__(self, ndim: int, cin: int, width: int, stem: int, style: int):
+        super().__init__()
+        layers: list[nn.Module] = [reflected_conv(ndim, cin, width, stem), nn.ReLU()]
+        for before, after in ((1, 2), (2, 4), (4, 4), (4, 4)):
+            layers += [CONV[ndim](before * width, after * width, 4, 2, 1), nn.ReLU()]
+        self.net, self.out = nn.Sequential(*layers), nn.Linear(4 * width, style)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.out(self.net(x).flatten(2).mean(-1))
+        return out

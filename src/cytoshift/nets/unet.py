@@ -11,7 +11,8 @@ than the others is not convolved until they have caught up.
 
 Differs from the reference in this: the convolutions of the blocks use the kernel of their level too. The reference
 does not tell them, so all of them are flat (1 x 3 x 3) and only four convolutions of the network see along z; `flat`
-does the same. Sizes need not be 2^k + 1, and features are made finer without a shift at any size (`nd.finer`).
+does the same. `ImageDecoder`, the second branch of Y-Net, draws the image again from the bottleneck alone.
+Sizes need not be 2^k + 1, and features are made finer without a shift at any size (`nd.finer`).
 
 Not MONAI's: its nets know neither kernels and strides per level with additive skips nor this block, its parts (SE
 layer, upsampling) are shorter here than the call of them, and importing it takes three seconds of every command.
@@ -293,3 +294,29 @@ class UNet(nn.Module):
         weights |= {name: value[wanted] for name, value in weights.items() if name.startswith("head.")}
         made.load_state_dict(weights)
         return made.to(next(self.parameters()).device).train(self.training)
+
+
+class ImageDecoder(nn.Module):
+    """Bottleneck (B, widths[-1], *S / multiple) -> image (B, channels, *S), with the levels of the U-Net of `spec`.
+
+    No skip leads into it: a copy of the finest features would redraw the image and teach the bottleneck nothing.
+    """
+
+    def __init__(self, spec: UNetSpec):
+        super().__init__()
+        kernels, widths, self.strides = spec.kernels, spec.widths, spec.strides
+        inside = [kernels[0] if spec.flat else kernel for kernel in kernels]
+        self.narrow = nn.ModuleList(
+            ConvNorm(spec, cin, cout, kernels[i + 1]) for i, (cout, cin) in enumerate(pairwise(widths))
+        )
+        self.up = nn.ModuleList(
+            nn.Sequential(*(Block(spec, width, inside[i]) for _ in range(spec.blocks)))
+            for i, width in enumerate(widths[:-1])
+        )
+        self.head = conv(widths[0], spec.channels, widen_kernel(kernels[0], spec.stem), padding=spec.padding, bias=True)
+
+    def forward(self, x: Tensor, shapes: Sequence[tuple[int, ...]]) -> Tensor:
+        """x: the bottleneck; shapes: spatial ones of the encoder's features, finest first, which halving forgets."""
+        for i in reversed(range(len(self.up))):
+            x = self.up[i](upsample_linear(self.narrow[i](x), self.strides[i + 1], shapes[i]))
+        return self.head(x)

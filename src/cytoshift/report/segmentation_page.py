@@ -1,24 +1,34 @@
-"""The page of a call of `segment`, from the folder of its account (predict/account.py)."""
+"""The page of a call of `segment`, from the folder of its account (predict/account.py).
 
-from collections.abc import Mapping
+With what `trust` has said of the results, from the file beside them, and what the audit of a segmentation in blocks has
+found at the faces of blocks, from report/seams/NAME.json, or cells.seams.json beside a single result.
+"""
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..core.json_files import FACTS, read_json
 from ..draw import colour_at
+from ..trust.score import weakest_criterion
 from . import methods_text
 from .charts import bars, format_number
 from .citations import keys_of, title_of
 from .parts import Image, Time, Viewer, copy_entries, describe_inputs, flatten_settings, format_time, peak_memory_text
 from .pictures import BUDGET, Album, select_groups
-from .seams import read_seams
 from .training_sizes import TrainingSizes, drop_unreadable, training_sizes
-from .trust_scores import trust_section
 
 CROPS = 1_200_000  # bytes kept for crops
 STEPS = 6  # colours of the legend
 MOST = 160  # bins of a histogram
 NAMED: Mapping[str, str] = {"outlines": "outlines", "confidence": "confidence"}  # layers, in words
+# Criteria in words; trust/judge.py says what each one is.
+COLUMNS = {
+    "voted": "votes", "flips": "mirrored", "light": "other light", "scale": "other scale", "overlap": "overlap",
+    "sure": "sure", "size": "size", "solidity": "solidity", "contrast": "contrast", "explained": "explained",
+}  # fmt: skip
+LISTED = 60  # images in the table
+WHAT = {"cut": "objects cut", "lost": "objects lost"}
 
 
 def is_segmentation(folder: Path) -> bool:
@@ -214,3 +224,71 @@ def account_of(folder: Path) -> Path | None:
     if folder.name:  # "." has none that a report could stand beside
         places.append(folder.with_name(f"{folder.stem.removesuffix('.ome')}.report"))
     return next((place for place in places if is_segmentation(place)), None)
+
+
+def trust_section(account: Path) -> dict[str, Any] | None:
+    """What the template shows of an account's results; None if `trust` was not run."""
+    single = account.suffix == ".report"
+    told = read_json(account.with_suffix(".trust.json") if single else account / "trust.json")
+    images = told.get("images", [])
+    if not images or "says" not in told:  # of a version that did not sum up
+        return None
+    columns = [key for key in COLUMNS if any(key in one["criteria"] for one in images)]
+    return {
+        "says": told["says"], "against": weakest_criterion([one["criteria"] for one in images]),
+        "value": f"{told['score']:.2f}" if told["calibrated"] else "none",
+        "heads": [COLUMNS[key] for key in columns],
+        "rows": [trust_row(one, columns) for one in images[:LISTED]], "unlisted": max(len(images) - LISTED, 0),
+        "boxes": any(one.get("boxes") for one in images),
+    }  # fmt: skip
+
+
+def trust_row(one: Mapping[str, Any], columns: list[str]) -> dict[str, Any]:
+    name = f"{one['image']}, {one['class']}" if "class" in one else one["image"]
+    return {
+        "name": name, "objects": f"{one['objects']:,}", "score": f"{one['score']:.2f}",
+        "range": f"{one['low']:.2f} to {one['high']:.2f}" if one["calibrated"] else "no statement",
+        "criteria": [f"{one['criteria'][key]:.2f}" if key in one["criteria"] else "" for key in columns],
+    }  # fmt: skip
+
+
+def read_seams(folder: Path) -> list[dict[str, Any]]:
+    """Of each image and class the verdict, rates at faces and between them, and the blocks. folder: of an account."""
+    paths = [folder.with_name(f"{folder.stem}.seams.json"), *sorted((folder / "seams").glob("*.json"))]
+    return [one for path in paths for one in of_file(path)]
+
+
+def of_file(path: Path) -> Iterator[dict[str, Any]]:
+    told = read_json(path)
+    blocks = told.get("blocks", {})
+    for name, audit in told.get("classes", {}).items():
+        image = path.name.removesuffix(".json").removesuffix(".seams")
+        yield {
+            "title": image if name == "objects" else f"{image}, {name}",
+            "passed": audit.get("verdict") == "passed", "found": ", ".join(audit.get("seams", [])),
+            "rows": list(seam_rows(audit)), "blocks": describe_blocks(blocks),
+        }  # fmt: skip
+
+
+def seam_rows(audit: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+    """What, at faces, between them, and how sure the difference is."""
+    faces, between, sigmas = (audit.get(key, {}) for key in ("faces", "between", "sigmas"))
+    for key, text in WHAT.items():
+        if key in faces and key in between:
+            yield text, format_rate(faces, key), format_rate(between, key), f"{sigmas.get(key, 0.0):+.1f}"
+    growth = audit.get("excess", {}).get("growth")
+    if growth is not None:
+        yield "size of objects that cross", f"{100 * growth:+.1f} %", "0 %", f"{sigmas.get('growth', 0.0):+.1f}"
+
+
+def format_rate(counts: Mapping[str, float], key: str) -> str:
+    of = counts.get("sections", 0.0)
+    return f"{100 * counts[key] / of:.2f} % of {of:,.0f}" if of else "none there"
+
+
+def describe_blocks(blocks: Mapping[str, Any]) -> str:
+    """Number, size and halo of the blocks."""
+    if "count" not in blocks:
+        return ""
+    size, halo = (" × ".join(map(str, blocks.get(key, ()))) for key in ("size", "halo"))
+    return f"{blocks['count']:,} blocks of {size} voxels, each of which was read with {halo} voxels around it"

@@ -26,10 +26,9 @@ from .base import (
     to_eight_bits,
     to_floats,
 )  # fmt: skip
-from .distance import distances, largest_depths
+from .distance import distances, largest_depths, signed_distance
 from .frame import State
 from .quantised_watershed import Mask, Unsigned, compact_ids, flood_levels, mark_seeds
-from .signed_distance import signed_distance
 
 if TYPE_CHECKING:
     from torch import Tensor

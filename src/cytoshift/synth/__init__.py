@@ -8,8 +8,7 @@ from .pairs import PAIRS, Pair, pair
 from .phantoms import PHANTOMS, Phantom, phantom
 from .presets import PAIR_PRIORS, PRIORS, RESIZE
 from .prior import Count, Eccentricity, Elastic, Fibres, Groups, Lognormal, Prior, SemiMajor
-from .random_pairs import Randomised, draw_pair
-from .repainting import repaint
+from .random_pairs import Randomised, draw_pair, repaint
 from .stacks import STACKS, Stack, stack
 
 __all__ = [

@@ -2,10 +2,10 @@
 
 Each criterion is a number in [0, 1], 1 is best. None asks for a label of a person:
 
-    flips, light, scale     F1@0.5 between the result and what the model finds in small changes of the image (views.py)
+    flips, light, scale     F1@0.5 between the result and what the model finds in small changes of the image (`VIEWS`)
     overlap                 mean IoU of the partners in these
     sure                    share of the foreground that the network draws without hesitation
-    size, elongation, solidity, cover     likeness to the objects learnt from (prior.py), if the model's card has them
+    size, elongation, solidity, cover     likeness to the objects learnt from (`likeness`), if the model's card has them
     contrast, outline       objects against their surroundings in the image (measure/contrast.py), polarity as sign
     explained               share of the image's variance that the labels explain, of what two levels could explain
     redrawn                 AD-GAN: correlation of the image with the one it draws of the labels (its cycle)
@@ -24,20 +24,21 @@ from ..core.blocks import centre_box
 from ..core.errors import UserError
 from ..core.no_data import missing_voxels
 from ..core.normalise import Scale, Scales, sample_voxels
+from ..core.voxel import Voxel
 from ..data.volumes import Volume, box_volume
 from ..measure.contrast import Contrast, contrast
-from ..measure.shapes import expectations, shapes
+from ..measure.measurement import quantiles
+from ..measure.shapes import ExpectedObjects, ObjectShapes, expectations, shapes
 from ..metrics.confidence import mean_over_objects
 from ..model import Segmenter
 from ..nets.translator import Translator
 from ..predict.pipeline import Options, Pipeline, clip_ranges, decode, measure_scale, refuse_mismatch
 from ..predict.translate import draw_styles
 from .agree import stability
-from .likeness import likeness, same_unit
-from .views import VIEWS, View
 
 HESITANT = (0.2, 0.8)  # foreground probabilities in between are no answer
 WHOLE = 2**24  # voxels of an image that is judged in one piece, in some 3 GB
+TAIL = 25  # percentage: merged and torn objects show in the less solid ones
 REDRAWN = 2**19  # voxels of an image that are drawn again from its labels, without tiles
 
 Image = NDArray[np.float32]
@@ -219,3 +220,80 @@ def redraw_correlation(segmenter: Segmenter, volume: Volume, image: Image, label
     if drawn.std() == 0 or image.std() == 0:
         return 0.0
     return max(float(np.corrcoef(drawn.ravel(), image.ravel())[0, 1]), 0.0)
+
+
+@dataclass(frozen=True)
+class View:
+    """flip: axes, counted from the last, that are mirrored. gain: of intensities about the image's median.
+
+    zoom: objects are drawn so many times as large.
+    """
+
+    flip: tuple[int, ...] = ()
+    gain: float = 1.0
+    zoom: float = 1.0
+
+    def image(self, image: Image, ndim: int, clip: tuple[float, float]) -> Image:
+        """A normalised image (*S) or (C, *S) as this view shows it, on the same grid; zoom is done by `voxel`."""
+        seen = np.flip(image, self.flip)
+        if self.gain != 1:
+            middle = np.median(seen, axis=tuple(range(-ndim, 0)), keepdims=True)
+            seen = np.clip(middle + np.float32(self.gain) * (seen - middle), *clip)
+        return np.ascontiguousarray(seen, dtype=np.float32)
+
+    def voxel(self, voxel: Voxel) -> Voxel:
+        """The voxel size that makes objects look so many times as large to the network."""
+        return Voxel(tuple(s * self.zoom for s in voxel.size), voxel.unit)
+
+    def undo(self, channels: Image) -> Image:
+        """Channels (K, *S) drawn of the view, as of the image itself."""
+        return np.ascontiguousarray(np.flip(channels, self.flip))
+
+
+VIEWS: dict[str, tuple[View, ...]] = {
+    "flips": (View(flip=(-1,)), View(flip=(-2,))),
+    "light": (View(gain=0.8), View(gain=1.25)),
+    "scale": (View(zoom=0.87), View(zoom=1.15)),
+}
+
+
+def likeness(found: ObjectShapes, expected: ExpectedObjects) -> dict[str, float]:
+    """Size, elongation, solidity and cover of the objects against what was expected, each in (0, 1], 1 is alike.
+
+    size, elongation: exp of minus the mean distance of the logarithms of quantiles: 0.5 where they are twice as
+    large, or half. solidity: exp of minus what the less solid quarter lacks, in tenths. cover: by what factor the share
+    of the field that objects cover lies outside of the images learnt from.
+    Raises UserError where the two are not in one unit.
+    """
+    settled = found.whole_objects()
+    if not len(settled.diameter):
+        return {}
+    lacking = expected.solidity[str(TAIL)] - float(np.percentile(settled.solidity, TAIL))
+    return {
+        "size": float(np.exp(-quantile_distance(quantiles(settled.diameter), expected.diameter))),
+        "elongation": float(np.exp(-quantile_distance(quantiles(settled.elongation), expected.elongation))),
+        "solidity": float(np.exp(-10 * max(lacking, 0.0))),
+        "cover": outside_factor(found.foreground, expected.foreground),
+    }
+
+
+def same_unit(expected: ExpectedObjects, unit: str) -> None:
+    """Raises UserError where lengths cannot be compared."""
+    if expected.unit != unit:
+        raise UserError(
+            f"the model expects objects in {expected.unit}, but the image is in {unit}; declare its voxel size "
+            f"(`voxel`, `unit`)"
+        )
+
+
+def quantile_distance(found: Mapping[int, float], expected: Mapping[str, float]) -> float:
+    """Mean distance of the logarithms of quantiles."""
+    return float(np.mean([abs(np.log(found[q] / expected[str(q)])) for q in found]))
+
+
+def outside_factor(value: float, expected: Mapping[str, float]) -> float:
+    """1 between the lowest and the highest quantile; beyond them the factor between the value and the nearer one."""
+    low, high = expected["5"], expected["95"]
+    if low <= value <= high:
+        return 1.0
+    return float(value / low if value < low else high / value)
