@@ -32,7 +32,8 @@ def sample():
 def stream_of(sample, law: Appearance | None, patch=(48, 48)) -> LabelledImages:
     voxel = Voxel((1.0, 1.0), "px")
     image, labels = Volume("a", sample[0], "yx", voxel, "made"), Volume("a", sample[1], "yx", voxel, "made")
-    made = LabelledImages([image], [labels], MINMAX, voxel, patch, 0, Augment(), None, Semantic(), None, law)
+    made = LabelledImages([image], [labels], MINMAX, voxel, patch, 0, Augment(), None, Semantic())
+    made.appearance = law or Appearance()
     made.target = Images([Volume("b", sample[0].astype(np.float32) ** 2, "yx", voxel, "made")], MINMAX, voxel, patch, 1)
     return made
 

@@ -87,10 +87,12 @@ def test_samples_count_by_what_is_known_of_them_and_of_nothing_nothing_is_learnt
 def stream(labels, patch, corrupt, size=1.0, ignore_id=IGNORED, represent=None):
     image = np.where((labels > 0) & (labels != IGNORED), 200, 20).astype(np.uint8)
     voxel = (1.0,) * labels.ndim
-    return LabelledImages(
+    made = LabelledImages(
         [volume(image, voxel)], [volume(labels, voxel)], Normalisation(kind="minmax"), Voxel((size,) * labels.ndim),
-        patch, 0, Augment(), corrupt, represent or Semantic(), ignore_id,
+        patch, 0, Augment(), corrupt, represent or Semantic(),
     )  # fmt: skip
+    made.ignore_id = ignore_id
+    return made
 
 
 @pytest.mark.parametrize(("patch", "corrupt"), [((32, 32), LAPTOP_2D), ((12, 24, 24), LAPTOP), ((32, 32), Corrupt())])

@@ -8,6 +8,7 @@ from ..methods import KNOWN, METHODS, TWO_STAGES
 from ..train.run_settings import Train
 
 PRESET_KEYS = ("options", "train", "patch")
+EVEN = 0.5  # threshold of masks that labels have taught (SS-Seg, section III, and the supervised networks beside it)
 
 
 def presets(method: str, name: str, far: bool = False) -> dict[str, Any]:
@@ -45,3 +46,14 @@ def choose_preset(method: str, name: str) -> dict[str, Any]:
     if found is None:
         raise UserError(f"{method} has no preset '{name}', it has {', '.join(known)}; pass one of them as `preset`")
     return {key: dict(found[key]) if key != "patch" else found[key] for key in PRESET_KEYS if key in found}
+
+
+def fixed_settings(method: str, name: str) -> dict[str, Any]:
+    """What a preset fixes; of a recipe of two stages that of both its networks, and what patches the first one sees."""
+    recipe = TWO_STAGES.get(method)
+    if recipe is None:
+        return METHODS[method].presets[name]
+    assert recipe.translator is not None, "it draws"
+    first = recipe.translator.presets[name.replace("paper", recipe.paper)]
+    seen = {key: first[key] for key in ("normalise", "augment", "patch") if key in first}
+    return presets(method, name) | seen | {"threshold": EVEN}

@@ -20,7 +20,7 @@ from ..measure.measurement import Measurement
 from ..methods import ADGAN, KNOWN, METHODS, TWO_STAGES
 from ..synth import Groups, Lognormal, Prior, draw_labels
 from ..train.run_settings import Run
-from .preset_choice import presets
+from .preset_choice import fixed_settings
 
 Polarity = Literal["auto", "bright", "dark"]
 Told = Callable[[int, int], None]  # done, in all
@@ -60,7 +60,6 @@ FINER = 2.0  # an image is stretched at most by this: beyond, nothing is added b
 SHORTEST = 24  # voxels: what the networks can take
 SMALLEST = 2 / 3  # of the diameter that 95 % of the whole objects exceed: below, it is none
 FEW_IMAGES, PART = 8, 1 / 2  # of fewer images a patch is not more than this part along every axis
-EVEN = 0.5  # threshold of masks that labels have taught (SS-Seg, section III, and the supervised networks beside it)
 COARSE = 3.0  # a coarse z is stretched at most by this
 
 
@@ -167,17 +166,6 @@ def settings(
         },
         "the measured settings",
     )
-
-
-def fixed_settings(method: str, name: str) -> dict[str, Any]:
-    """What a preset fixes; of a recipe of two stages that of both its networks, and what patches the first one sees."""
-    recipe = TWO_STAGES.get(method)
-    if recipe is None:
-        return METHODS[method].presets[name]
-    assert recipe.translator is not None, "it draws"
-    first = recipe.translator.presets[name.replace("paper", recipe.paper)]
-    seen = {key: first[key] for key in ("normalise", "augment", "patch") if key in first}
-    return presets(method, name) | seen | {"threshold": EVEN}
 
 
 def preset_name(method: str, wish: str, ndim: int) -> str:

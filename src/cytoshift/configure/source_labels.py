@@ -30,8 +30,8 @@ from ..methods import KNOWN, METHODS, TWO_STAGES, CySGAN, Supervised
 from ..methods.backbone import Backbone
 from ..model import Segmenter
 from ..train.run_settings import Run
-from .preset_choice import modality_gap_settings, presets
-from .recipe import EVEN, SMALLEST, Aim, Survey, as_text, comment, patch, round_digits
+from .preset_choice import EVEN, modality_gap_settings, presets
+from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, round_digits
 
 AIMS = {
     "laptop-2d": Aim(10, 20, 32, (128, 128)),

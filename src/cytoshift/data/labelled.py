@@ -131,8 +131,11 @@ class LabelledPairs(ImagePairs):
 
     labels: one volume per image, on the same grid; of several classes these come first, (K, *S). Both are brought to
     the working voxel size patch by patch, labels smoothly where they grow. A volume may be without any object; patches
-    with few are drawn again, mostly. ignore_id: of voxels that are neither an object nor background; an object ends
-    where they begin, and their target is NaN.
+    with few are drawn again, mostly.
+
+    What is known of the source beside that is set before the first sample: `ignore_id`, of voxels that are neither an
+    object nor background (an object ends where they begin, and their target is NaN); the `appearance` of its images;
+    `target`, whose patches lend their intensities; `covered`, shares that patches are chosen to be covered by.
     """
 
     kind: ClassVar[type] = LabelledPair
@@ -140,7 +143,6 @@ class LabelledPairs(ImagePairs):
     def __init__(
         self, volumes: list[Volume], labels: list[Volume], normalise: Recipe, working: Voxel,
         patch: tuple[int, ...], seed: int, augment: Augment | None, corrupt: Corrupt | None, represent: Representation,
-        ignore_id: int | None = None, appearance: Appearance | None = None,
     ):  # fmt: skip
         if len(volumes) != len(labels):
             raise UserError(f"there are {len(volumes)} images and {len(labels)} label images; list them in pairs")
@@ -156,9 +158,10 @@ class LabelledPairs(ImagePairs):
                 )
         super().__init__(volumes, normalise, working, patch, seed, augment, corrupt)
         self.labels = load_small(labels)
-        self.represent, self.ignore_id, self.appearance = represent, ignore_id, appearance or Appearance()
-        self.target: Images | None = None  # whose patches lend their intensities
-        self.covered: NDArray[np.float64] | None = None  # shares that patches are chosen to be covered by
+        self.represent, self.appearance = represent, Appearance()
+        self.ignore_id: int | None = None
+        self.target: Images | None = None
+        self.covered: NDArray[np.float64] | None = None
         self.halo = tuple(math.ceil(n * HALO) for n in patch)
         self.inside: Any = (..., *(slice(h, -h) for h in self.halo))  # of the halo
 

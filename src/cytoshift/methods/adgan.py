@@ -29,7 +29,7 @@ from ..nets.network_spec import TranslatorSpec
 from ..nets.translator import IMAGE as A
 from ..nets.translator import MASK as B
 from ..nets.translator import MaskToImage, Translator, code
-from .base import AdversarialPair, Method, MonitorSpec, Task, Translation, Update, parameters_of
+from .base import TRANSLATED, AdversarialPair, Method, MonitorSpec, Task, Update, parameters_of
 
 
 class Batch(NamedTuple):
@@ -218,10 +218,4 @@ class ADGAN(Method):
             4 * self.options.adversarial,
             1.0,
         )
-        return MonitorSpec(
-            (
-                Translation("image to mask", of="image", like="mask", mask=True),
-                Translation("mask to image", of="mask", like="image"),
-            ),
-            (game,),
-        )
+        return MonitorSpec(TRANSLATED, (game,))

@@ -141,6 +141,11 @@ SEGMENTED = (
     Translation("target segmented", of="target", like="source truth", mask=True, answer_to="source"),
     Translation("source segmented", of="source", like="source truth", mask=True, answer_to="source"),
 )
+# Images and synthetic masks, each translated into the other, under the names that methods give them.
+TRANSLATED = (
+    Translation("image to mask", of="image", like="mask", mask=True),
+    Translation("mask to image", of="mask", like="image"),
+)
 
 
 def parameters_of(moves: nn.Module, **terms: Tensor) -> Objective:

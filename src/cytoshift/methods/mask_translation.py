@@ -7,6 +7,7 @@ Both are ResNets of CycleGAN, each with a patch discriminator at its end. A mask
 stretched to [-1, 1]. G_AB is exported. A subclass adds its step, and what else learns.
 """
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -23,11 +24,11 @@ from ..nets.initialise import initialise_normal, zero_output
 from ..nets.nd import stages
 from ..nets.resnet import ResNetGenerator, ResNetSpec
 from .base import (
+    TRANSLATED,
     AdversarialPair,
     Method,
     MonitorSpec,
     Task,
-    Translation,
     channel_weights,
     channels_picture,
     class_weights,
@@ -192,8 +193,8 @@ class MaskTranslation(Method):
         names = self.represent.names
         return MonitorSpec(
             (
-                Translation("image to mask", of="image", like="mask", mask=True, names=names),
-                Translation("mask to image", of="mask", like="image", names=names * (len(names) == self.task.channels)),
+                replace(TRANSLATED[0], names=names),
+                replace(TRANSLATED[1], names=names * (len(names) == self.task.channels)),
             ),
             (
                 AdversarialPair(

@@ -30,7 +30,7 @@ from ..nets.discriminator import DiscriminatorSpec
 from ..nets.initialise import initialise_kaiming, initialise_normal, start_smooth
 from ..nets.network_spec import TranslatorSpec
 from ..nets.translator import IMAGE, MASK, StyleEncoder, Translator, code
-from .base import AdversarialPair, Method, MonitorSpec, Task, Translation, Update
+from .base import TRANSLATED, AdversarialPair, Method, MonitorSpec, Task, Update
 from .mask_translation import EVEN, LAPTOP, Batch
 
 POOLS = {2: F.avg_pool2d, 3: F.avg_pool3d}
@@ -224,13 +224,7 @@ class MUNIT(Method):
             2 * scales * self.options.adversarial,
             float(scales),
         )
-        return MonitorSpec(
-            (
-                Translation("image to mask", of="image", like="mask", mask=True),
-                Translation("mask to image", of="mask", like="image"),
-            ),
-            (game,),
-        )
+        return MonitorSpec(TRANSLATED, (game,))
 
 
 def pyramid(x: Tensor, scales: int) -> list[Tensor]:

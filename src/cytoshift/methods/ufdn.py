@@ -30,7 +30,7 @@ from ..nets.network_spec import TranslatorSpec
 from ..nets.translator import IMAGE as A
 from ..nets.translator import MASK as B
 from ..nets.translator import MaskToImage, Translator, code
-from .base import AdversarialPair, Method, MonitorSpec, Task, Translation, Update
+from .base import TRANSLATED, AdversarialPair, Method, MonitorSpec, Task, Update
 from .mask_translation import EVEN, LAPTOP, Batch
 
 
@@ -210,10 +210,7 @@ class UFDN(Method):
         lam = self.options
         images = ("discriminators/real", "discriminators/translated")
         return MonitorSpec(
-            (
-                Translation("image to mask", of="image", like="mask", mask=True),
-                Translation("mask to image", of="mask", like="image"),
-            ),
+            TRANSLATED,
             (
                 AdversarialPair(images, ("generators/fool",), 2 * lam.adversarial, 1.0),
                 AdversarialPair(("discriminators/code",), ("generators/code",), max(2 * lam.code, 1e-6), 0.5),

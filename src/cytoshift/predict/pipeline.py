@@ -269,8 +269,7 @@ def predict_group(
     channels = channels_together(pipelines, progress)
     network = (time.perf_counter() - started) / len(volumes)
     for number, pipeline in enumerate(pipelines):
-        started = time.perf_counter()
-        kept = None
+        started, kept = time.perf_counter(), None
         if keep:
             kept = round_to_eight_bits(
                 images[number], clip_ranges(scales[number]), channels[number], pipeline.represent
@@ -329,12 +328,10 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
             f"turned into the other; {cure}"
         )
     if segmenter.spec.channels != volume.channels:
-        wanted = segmenter.spec.channels
-        numbers = ",".join(map(str, range(wanted)))
-        one = "choose the one of the training by `channel`"
-        cure = (
-            one if wanted == 1 else f"pass `channel` with {wanted} numbers in the order of the training, as {numbers}"
-        )
+        wanted, cure = segmenter.spec.channels, "choose the one of the training by `channel`"
+        if wanted > 1:
+            numbers = ",".join(map(str, range(wanted)))
+            cure = f"pass `channel` with {wanted} numbers in the order of the training, as {numbers}"
         raise UserError(
             f"the model takes images of {wanted} channel{'s' * (wanted > 1)}, {volume.name} was opened with "
             f"{volume.channels}; {cure}"

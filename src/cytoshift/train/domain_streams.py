@@ -138,9 +138,9 @@ def stream_of_pairs(
     working_there = source_voxel(source, photographs, len(run.patch))
     made = kind(
         fit_sides(photographs, working_there, source.sides), truths, source.normalise, working_there, run.patch,
-        integer(run.seed, "source"), source.augment, source.corrupt, run.represent, source.ignore_id,
-        source.appearance,
+        integer(run.seed, "source"), source.augment, source.corrupt, run.represent,
     )  # fmt: skip
+    made.ignore_id, made.appearance = source.ignore_id, source.appearance
     if source.match_levels:
         match_source_levels(made, image_stream(run, volumes, working))
     if source.appearance.needs_target:

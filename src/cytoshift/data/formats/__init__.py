@@ -71,19 +71,8 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
             from . import png_jpeg
 
             return [png_jpeg.open_png_jpeg(path, name, labels)]
-        if suffix in NIFTI + MRC + VENDOR:
-            from . import mrc, nifti, vendor
-
-            try:
-                if suffix in VENDOR:
-                    return vendor.open_scenes(path, name, part)
-                return [nifti.open_nifti(path, name) if suffix in NIFTI else mrc.open_mrc(path, name)]
-            except ModuleNotFoundError as error:
-                extra = "czi" if suffix == ".czi" else "formats"
-                raise UserError(
-                    f"{path} is {READERS[suffix]}, which needs the extra '{extra}' ({error.name} is missing); run pip "
-                    f"install 'cytoshift[{extra}]'"
-                ) from None
+        if suffix in READERS:
+            return open_with_extra(path, name, suffix, part)
     if suffix in OUTLINES:
         raise UserError(
             f"{path} is no image; if it holds outlines of objects, cytoshift convert makes labels of them, with the "
@@ -92,6 +81,22 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
     raise UserError(
         f"{path} has the suffix '{suffix}', but only {', '.join(SUFFIXES)} can be read; convert it, for example to TIFF"
     )
+
+
+def open_with_extra(path: Path, name: str, suffix: str, part: str | None) -> list[Picture]:
+    """What is read by a library that is no part of the required set. Raises UserError where it is not installed."""
+    from . import mrc, nifti, vendor
+
+    try:
+        if suffix in VENDOR:
+            return vendor.open_scenes(path, name, part)
+        return [nifti.open_nifti(path, name) if suffix in NIFTI else mrc.open_mrc(path, name)]
+    except ModuleNotFoundError as error:
+        extra = "czi" if suffix == ".czi" else "formats"
+        raise UserError(
+            f"{path} is {READERS[suffix]}, which needs the extra '{extra}' ({error.name} is missing); run pip install "
+            f"'cytoshift[{extra}]'"
+        ) from None
 
 
 def is_zarr(folder: Path) -> bool:
