@@ -12,13 +12,14 @@ from scipy import ndimage
 from skimage.morphology import h_maxima
 
 from cytoshift.core.voxel import Voxel
+from cytoshift.labels.objects import equivalent_diameter
 from cytoshift.measure import contrast
 from cytoshift.measure.ellipse import merge_ellipses, moments
 from cytoshift.measure.grid import bin_image, binned_voxel, factors_for, sample_boxes
 from cytoshift.measure.light import background, remove_hot_pixels, remove_trend
 from cytoshift.measure.measurement import quantiles
 from cytoshift.measure.outlined_objects import objects, softness
-from cytoshift.measure.regions import equivalent_diameter, regions
+from cytoshift.measure.regions import regions
 from cytoshift.measure.saddle import join_shallow_maxima, touching_pairs
 from cytoshift.measure.scale import ScaleSpace, analyse_scale_space, finest_peak
 

@@ -34,12 +34,12 @@ def select(
     The choice is a hint. Where it is not the last snapshot, look at both (docs/trust.md says how often which was
     better). Writes OUT/model, and OUT/select.json with the score and criteria of every snapshot.
     """
+    from ..core.blocks import take_evenly
     from ..core.lock import lock_outputs
     from ..core.progress import Progress
     from ..core.provenance import refuse_foreign_files
     from ..data.input_files import refuse_inputs
     from ..data.volumes import image_source, open_volumes
-    from ..trust.assess import take_evenly
     from ..trust.snapshot_choice import run_states, write
     from ..trust.snapshot_choice import select as choose
 

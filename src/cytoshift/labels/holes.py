@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.compiled import njit
+from .kernels import find_root
 
 Runs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 
@@ -61,14 +62,6 @@ def join_runs(
             i += 1
         else:
             j += 1
-
-
-@njit
-def find_root(root: NDArray[np.int64], i: int) -> int:
-    while root[i] != i:
-        root[i] = root[root[i]]
-        i = root[i]
-    return i
 
 
 @njit

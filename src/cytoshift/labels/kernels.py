@@ -158,3 +158,12 @@ def majority_vote(labels: NDArray[np.generic], out: NDArray[np.generic], steps: 
                 most, out[n, z, y, x] = votes, one
             if 2 * most >= block.size:  # none of the rest has more
                 break
+
+
+@njit
+def find_root(root: NDArray[np.signedinteger], i: int) -> int:
+    """The root that `i` hangs from; the way there is halved."""
+    while root[i] != i:
+        root[i] = root[root[i]]
+        i = root[i]
+    return i

@@ -207,7 +207,7 @@ def join_objects(parts: Sequence[tuple[Objects, tuple[int, ...]]], voxel: Voxel)
     return Objects(ids, total, middle / total[:, None], first, last, voxel, shape)
 
 
-def equivalent_diameter(size: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
+def equivalent_diameter(size: NDArray[np.floating], ndim: int) -> NDArray[np.float64]:
     """Diameter of the disc (2D) or ball (3D) of that area or volume, in the same unit.
 
     >>> equivalent_diameter(np.array([np.pi]), 2)

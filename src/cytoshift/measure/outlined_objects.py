@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core.voxel import Voxel
+from ..labels.objects import equivalent_diameter
 from .ellipse import moments
-from .regions import equivalent_diameter
 
 
 @dataclass(frozen=True)

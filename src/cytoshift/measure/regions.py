@@ -12,7 +12,6 @@ geometry (an outline is smoothed at a sixteenth of an object), the same for ever
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from skimage.filters import threshold_otsu
 from skimage.segmentation import expand_labels, watershed
 
 from ..core.voxel import Voxel
+from ..labels.objects import equivalent_diameter
 from .ellipse import merge_ellipses
 from .light import background, gaussian_blur
 from .saddle import join_shallow_maxima, touching_pairs
@@ -104,11 +104,6 @@ def renumber(labels: NDArray[np.int32], keep: NDArray[np.bool_]) -> NDArray[np.i
     """Labels (*S) of 0..N with `keep` (N + 1,), as 1..M; 0 stays the background."""
     keep = keep & (np.arange(len(keep)) > 0)
     return (np.cumsum(keep) * keep).astype(np.int32)[labels]
-
-
-def equivalent_diameter(volume: NDArray[Any], ndim: int) -> NDArray[Any]:
-    """Diameter of the disk (2D, sqrt(4 A / pi)) or ball (3D, (6 V / pi)^(1/3)) of that area or volume."""
-    return np.sqrt(4 * volume / np.pi) if ndim == 2 else np.cbrt(6 * volume / np.pi)
 
 
 def add_weak_objects(

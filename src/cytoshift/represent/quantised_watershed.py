@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.compiled import njit
+from ..labels.kernels import find_root
 from .frame import Places, State, Steps, ids_of_state, row_starts, steps_of
-from .watershed import find_root
 
 CHUNK = 256  # places of a queue that lie together in memory, a power of two
 FULL = CHUNK - 1  # of them hold voxels: the end of a full chunk must not read like the start of the next

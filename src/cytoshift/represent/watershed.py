@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.compiled import njit
+from ..labels.kernels import find_root
 from .frame import Places, Steps, ids_of_state, steps_of
 
 
@@ -139,15 +140,6 @@ def merge_basins(
         else:
             names[number] = names[top]
     return names
-
-
-@njit
-def find_root(root: NDArray[np.int32], i: int) -> int:
-    """The root that `i` hangs from; the way there is halved."""
-    while root[i] != i:
-        root[i] = root[root[i]]
-        i = root[i]
-    return i
 
 
 @njit

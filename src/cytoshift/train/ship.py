@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..core.atomic import discard
+from ..core.blocks import take_evenly
 from ..core.normalise import Recipe, is_dataset_wide, measure
 from ..core.rng import stream
 from ..core.voxel import Voxel
@@ -269,11 +270,6 @@ def raw_intensities(volumes: list[Volume]) -> list[dict[str, float]]:
         for each in zip(*(split_channels(p, volumes[0].voxel.ndim) for p in parts))
     ]
     return [{f"{q:g}": float(v) for q, v in zip(RANGE, np.percentile(one, RANGE))} for one in channels]
-
-
-def take_evenly(items: list[Any], count: int) -> list[Any]:
-    """At most so many of them, from first to last."""
-    return [items[int(i)] for i in np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).round())]
 
 
 def crop_middle(array: Any, ndim: int) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..core.blocks import take_evenly
 from ..core.errors import UserError
 from ..core.normalise import recipes
 from ..data.volumes import Volume
@@ -51,7 +52,7 @@ def assess(
             refuse_mismatch(segmenter, volume, Options())
     except UserError as error:
         return Assessment("train", [str(error)])
-    parts = [crop_middle(volume, VOXELS) for volume in take_evenly(volumes)]
+    parts = [crop_middle(volume, VOXELS) for volume in take_evenly(volumes, IMAGES)]
     score = total_score(
         [judge(segmenter, part, told=share_of_progress(told, i, len(parts))) for i, part in enumerate(parts)]
     )
@@ -101,7 +102,7 @@ def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
     learnt = segmenter.card.get("intensities")
     if not isinstance(learnt, list) or volumes[0].channels != len(learnt) or not all(map(is_described, learnt)):
         return []
-    raw = np.concatenate([sample_values(volume) for volume in take_evenly(volumes)], axis=1)
+    raw = np.concatenate([sample_values(volume) for volume in take_evenly(volumes, IMAGES)], axis=1)
     out = []
     for number, (values, known) in enumerate(zip(raw, learnt)):
         low, high = np.percentile(values, (0.5, 99.8))
@@ -127,11 +128,6 @@ def sample_values(volume: Volume) -> np.ndarray:
     """(C, N) raw values from the middle."""
     raw = crop_middle(volume, VOXELS).load()
     return raw.reshape(volume.channels, -1)
-
-
-def take_evenly(volumes: Sequence[Volume], most: int = IMAGES) -> list[Volume]:
-    """At most so many of them, from first to last."""
-    return [volumes[int(i)] for i in np.unique(np.linspace(0, len(volumes) - 1, min(most, len(volumes))).round())]
 
 
 def describe_parts(parts: Sequence[Volume]) -> str:
