@@ -336,8 +336,6 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
             f"the model takes images of {wanted} channel{'s' * (wanted > 1)}, {volume.name} was opened with "
             f"{volume.channels}; {cure}"
         )
-    if not options.any_voxel_size:
-        refuse_voxels(segmenter, volume)
     if options.reach is not None and not segmenter.representation.pairs:
         raise UserError("`reach` has no use here, as no objects of this model belong to others; leave it out")
     if options.tile is not None and (len(options.tile) != len(volume.axes) or min(options.tile) < 1):
@@ -346,6 +344,8 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
             f"one positive size per axis"
         )
     decoder(segmenter, options)
+    if not options.any_voxel_size:
+        refuse_voxels(segmenter, volume)
 
 
 def decoder(segmenter: Segmenter, options: Options) -> RepresentationSettings:

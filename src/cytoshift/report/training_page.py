@@ -52,7 +52,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
         "kind": "Training",
         "title": folder.resolve().name,
         "lead": lead(bool(model), title_of(about), logs[-1].last_step, wished, card.get("ended", "")),
-        "figures": figures(first.facts, logs, settings, stages),
+        "figures": figures(first.facts, logs, stages),
         "precision": facts["computed"].get("sentence", ""),
         "inputs": [
             one
@@ -124,7 +124,7 @@ def lead(finished: bool, method: str, step: int, steps: int, ended: str) -> str:
     return f"Training with {method}: at step {step:,} of {steps:,}. The model is not there yet."
 
 
-def figures(facts: dict[str, Any], logs: Sequence[Any], settings: dict[str, Any], stages: Sequence[Stage]) -> Any:
+def figures(facts: dict[str, Any], logs: Sequence[Any], stages: Sequence[Stage]) -> Any:
     """The few numbers at the top."""
     sessions = [s for stage in stages for s in stage.facts.get("sessions", [])]
     rows = [("steps", f"{sum(log.last_step for log in logs):,}")]

@@ -75,7 +75,7 @@ class Expansion(Settings):
         sigma = np.array([axial, lateral, lateral][-labels.ndim :]) / size
         sharp = gaussian_filter(light, sigma, mode="nearest", truncate=3)
         sharp += np.float32(optics.haze) * gaussian_filter(light, optics.haze_reach / size, mode="nearest", truncate=2)
-        sharp += background_light(labels.shape, size, optics, rng)
+        sharp += background_light(labels.shape, optics, rng)
         return record_photons(sharp, optics.camera, rng)
 
     def stained_light(self, labels: NDArray[np.integer], size: NDArray[np.float64], rng: np.random.Generator) -> Float:

@@ -142,7 +142,7 @@ def expose(labels: NDArray[np.integer], voxel: Voxel, optics: Optics, rng: np.ra
     sharp = gaussian_filter(light, spread / size, mode="nearest", truncate=3)
     if optics.haze:
         sharp += np.float32(optics.haze) * gaussian_filter(light, optics.haze_reach / size, mode="nearest", truncate=2)
-    sharp += background_light(labels.shape, size, optics, rng)
+    sharp += background_light(labels.shape, optics, rng)
     return sharp
 
 
@@ -235,9 +235,7 @@ def blob(light: Float, centre: NDArray[np.float64], sigma: NDArray[np.float64], 
     light[tuple(box)] += np.float32(peak) * reduce(np.multiply.outer, profiles)
 
 
-def background_light(
-    shape: tuple[int, ...], size: NDArray[np.float64], optics: Optics, rng: np.random.Generator
-) -> Float:
+def background_light(shape: tuple[int, ...], optics: Optics, rng: np.random.Generator) -> Float:
     """Uneven background: a slope in a random direction of the plane and smooth mottle."""
     from scipy.ndimage import zoom
 

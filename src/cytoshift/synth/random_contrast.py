@@ -101,7 +101,7 @@ def paint_objects(objects: Crowd, size: NDArray[np.float64], chances: Chances, r
         if rng.random() < chance:
             light = step(scene, light, top)
     if tissue and rng.random() < chances.stain:
-        light, top = add_stain(scene, light, top)
+        light, top = add_stain(scene, light)
     light = np.maximum(light, 0)
     if rng.random() < chances.dark:
         light, top = float(light.max()) * np.float32(1.05) - light, float(light.max())
@@ -247,7 +247,7 @@ def halo(scene: Scene, light: Float, top: float) -> Float:
     return light + np.float32(scene.rng.uniform(0, 0.5)) * ndimage.gaussian_filter(light, wide, truncate=2.5)
 
 
-def add_stain(scene: Scene, light: Float, top: float) -> tuple[Float, float]:
+def add_stain(scene: Scene, light: Float) -> tuple[Float, float]:
     """The light taken for the density of a nuclear stain beside another one, and what a camera sees of both: the
     luminance of the light that three colours let through, inverted."""
     rng = scene.rng

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from ..core.compiled import njit
 
 CONTACT = 0.2  # of the finest side of a voxel: how exactly the distance of two touching objects is found
-ORDERS = (2, 3, 4, 5)  # of the harmonics; order 1 would only shift the object
 # Polynomials of the cosine, lowest power first, of unit rms: Chebyshev on the circle, Legendre on the sphere.
 CIRCLE = np.sqrt(2) * np.array(
     [[-1, 0, 2, 0, 0, 0], [0, -3, 0, 4, 0, 0], [1, 0, -8, 0, 8, 0], [0, 5, 0, -20, 0, 16]], dtype=np.float64

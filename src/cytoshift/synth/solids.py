@@ -11,7 +11,7 @@ from .raster import CIRCLE, SPHERE, Objects
 
 Array = NDArray[np.float64]
 
-ROLL_OFF = np.array([1.0, 0.7, 0.5, 0.35])  # harmonics of orders 2..5: the higher, the weaker
+ROLL_OFF = np.array([1.0, 0.7, 0.5, 0.35])  # harmonics of orders 2..5: the higher, the weaker; 1 would only shift
 ROLL_OFF /= np.sqrt((ROLL_OFF**2).sum())
 DEEPEST = 0.5  # no radius leaves half to one and a half of the ellipsoid's
 ROUND = 128  # directions in which the radius is looked at

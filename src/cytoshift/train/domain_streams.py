@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from ..core.batch import (
     BiasFieldBatch,
@@ -26,6 +26,8 @@ from ..methods import METHODS
 from ..synth import CLASSES, draw_labels, draw_pair
 from .run_settings import Run, Source
 
+Target = Callable[[], Images]  # the images to segment, read when they are asked for
+
 
 def domain_streams(run: Run, batch: type, volumes: list[Volume], working: Voxel) -> dict[str, Domain]:
     """One stream for each field of the NamedTuple `batch`; `source` is what lends labels, all else is run.data.
@@ -33,16 +35,15 @@ def domain_streams(run: Run, batch: type, volumes: list[Volume], working: Voxel)
     Raises UserError where the settings lack what a field is made from.
     """
     volumes = fit_sides(volumes, working, run.data.sides)
+    target = cache(lambda: image_stream(run, volumes, working))  # read once, whoever looks at it
     ways: dict[type, Callable[[str], Domain]] = {
-        UnlabelledBatch: lambda name: (
-            plain_source(run, volumes, working) if name == "source" else image_stream(run, volumes, working)
-        ),
+        UnlabelledBatch: lambda name: plain_source(run, target) if name == "source" else target(),
         BiasFieldBatch: lambda name: bias_field_stream(run, volumes, working),
         UnlabelledPair: lambda name: pair_stream(run, volumes, working),
         MaskBatch: lambda name: mask_stream(run, working),
         SyntheticBatch: lambda name: synthetic_stream(run, working),
-        LabelledBatch: lambda name: labelled_stream(run, LabelledImages, volumes, working),
-        LabelledPair: lambda name: labelled_stream(run, LabelledPairs, volumes, working),
+        LabelledBatch: lambda name: labelled_stream(run, LabelledImages, target),
+        LabelledPair: lambda name: labelled_stream(run, LabelledPairs, target),
     }
     return {name: ways[kind](name) for name, kind in batch.__annotations__.items()}
 
@@ -102,7 +103,7 @@ def mask_drawer(run: Run) -> Drawer | None:
     return None if run.prior is None else partial(draw_labels, run.prior)
 
 
-def labelled_stream(run: Run, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel) -> LabelledPairs:
+def labelled_stream(run: Run, kind: type[LabelledPairs], target: Target) -> LabelledPairs:
     """The source has a stream of its own: what happens to its images does not happen to those of the target."""
     source = source_volumes(run)
     refuse_ignored(run, source)
@@ -113,9 +114,9 @@ def labelled_stream(run: Run, kind: type[LabelledPairs], volumes: list[Volume], 
         raise UserError(
             "source.appearance.repaint paints objects of one class in one channel, but these have several; set it to 0"
         )
-    made = stream_of_pairs(run, found, kind, volumes, working)
+    made = stream_of_pairs(run, found, kind, target)
     if source.match_foreground:
-        made.covered = foreground_shares(image_stream(run, volumes, working))
+        made.covered = foreground_shares(target())
     return made
 
 
@@ -129,9 +130,7 @@ def refuse_ignored(run: Run, source: Source) -> None:
         )
 
 
-def stream_of_pairs(
-    run: Run, found: Pairs, kind: type[LabelledPairs], volumes: list[Volume], working: Voxel
-) -> LabelledPairs:  # fmt: skip
+def stream_of_pairs(run: Run, found: Pairs, kind: type[LabelledPairs], target: Target) -> LabelledPairs:
     """A stream of labelled source images, read as the networks see them."""
     source = source_volumes(run)
     photographs, truths = [image for image, _ in found], [truth for _, truth in found]
@@ -142,9 +141,9 @@ def stream_of_pairs(
     )  # fmt: skip
     made.ignore_id, made.appearance = source.ignore_id, source.appearance
     if source.match_levels:
-        match_source_levels(made, image_stream(run, volumes, working))
+        match_source_levels(made, target())
     if source.appearance.needs_target:
-        made.target = image_stream(run, volumes, working)
+        made.target = target()
     return made
 
 
@@ -157,7 +156,7 @@ def split_source(run: Run) -> tuple[Pairs, Pairs]:
 
 def held_out_source(run: Run, volumes: list[Volume], working: Voxel) -> LabelledPairs:
     """The labelled source images that are kept from the training."""
-    return stream_of_pairs(run, split_source(run)[1], LabelledImages, volumes, working)
+    return stream_of_pairs(run, split_source(run)[1], LabelledImages, lambda: image_stream(run, volumes, working))
 
 
 def match_source_levels(source: Images, target: Images) -> None:
@@ -182,13 +181,13 @@ def source_pairs(source: Source, names: tuple[str, ...] = ()) -> Pairs:
     return take_portion(pairs, source.fraction)
 
 
-def plain_source(run: Run, targets: list[Volume], working: Voxel) -> Images:
+def plain_source(run: Run, target: Target) -> Images:
     source = source_volumes(run)
     volumes = open_volumes(source.images)
     voxel = source_voxel(source, volumes, len(run.patch))
     made = Images(volumes, source.normalise, voxel, run.patch, integer(run.seed, "source"), source.augment)
     if source.match_levels:
-        match_source_levels(made, image_stream(run, targets, working))
+        match_source_levels(made, target())
     return made
 
 

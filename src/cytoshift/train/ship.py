@@ -41,10 +41,8 @@ from .domain_streams import fit_sides, image_stream, mask_drawer, source_pairs, 
 from .facts import Facts
 from .run_settings import Run
 
-# Windows that the statistics of norms are measured on: voxels that go through the network together, and how many.
-VOXELS = 4_000_000
-LEAST, MOST = 4, 256
-# What the card says of objects and intensities.
+VOXELS = 4_000_000  # that go through the network together when statistics of norms are measured
+LEAST, MOST = 4, 256  # windows of these
 MASKS = 16  # that are drawn to measure their objects
 WIDER = 2  # times a patch along each axis: more objects are whole
 IMAGES = 16  # of the source, or of the target for its intensities

@@ -102,7 +102,7 @@ def picture(
         raise UserError(
             f"{path} stores colours with a palette, so its numbers are not intensities; save it as gray or RGB"
         )
-    refuse_colours(path, page, labels)
+    refuse_colours(path, page)
     chosen = series.levels[level]
     refuse_empty_promises(path, chosen.keyframe)
     shape = tuple(chosen.get_shape(squeeze=False))
@@ -149,7 +149,7 @@ def bits_of(page: tifffile.TiffPage) -> int:
     return int(bits if isinstance(bits, int) else bits[0])
 
 
-def refuse_colours(path: Path, page: tifffile.TiffPage, labels: bool) -> None:
+def refuse_colours(path: Path, page: tifffile.TiffPage) -> None:
     """Raises UserError for what is neither gray nor RGB, and for numbers that no computer has."""
     kind = page.photometric
     raw = kind == tifffile.PHOTOMETRIC.YCBCR and page.compression not in JPEGS

@@ -84,7 +84,7 @@ def segment_blockwise(
     refuse_pieces(volume.array, volume.origin, max(wishes.memory - BASE, SMALL))
     with lock_outputs(work):
         begin_job(work)
-        job, before = prepare_job(segmenter, volume, outputs, work, engine, wishes, options, source)
+        job, asked, before = prepare_job(segmenter, volume, outputs, work, wishes, options, source)
         if before:
             say(f"settings have changed ({before}): passes that depend on them start again")
         for sentence in job.plan.sentences(wishes.memory, segmenter.representation.smallest_object is not None):
@@ -94,7 +94,9 @@ def segment_blockwise(
             say(f"tissue covers {job.tissue.share:.0%} of the image: {empty} of {len(job.cover)} tiles are left out")
         key = ""
         for name in PASSES:
-            key = digest(key, {word: plan_value(job.plan, word) for word in DECIDES[name]}, *pass_inputs(job, name))
+            key = digest(
+                key, {word: plan_value(job.plan, word) for word in DECIDES[name]}, *pass_inputs(job, name, asked)
+            )
             ledger = Ledger(work / "ledger", name, key)
             if only in (None, name) or (only, name) == ("write", "audit"):
                 try:
@@ -120,10 +122,10 @@ def begin_job(work: Path) -> None:
 
 
 def prepare_job(
-    segmenter: Segmenter, volume: Volume, outputs: Mapping[str, Path], work: Path, engine: Engine, wishes: BlockOptions,
+    segmenter: Segmenter, volume: Volume, outputs: Mapping[str, Path], work: Path, wishes: BlockOptions,
     options: Options, source: ImageSource | None,
-) -> tuple[Job, str]:  # fmt: skip
-    """The job, with the stored plan if it is of the same request; if it is not, also a sentence about what has changed.
+) -> tuple[Job, dict[str, Any], str]:  # fmt: skip
+    """The job, with the stored plan if it is of the same request; the request; and what has changed if it is another.
 
     All measurements on the volume are made here, once.
     """
@@ -162,7 +164,7 @@ def prepare_job(
     job = Job(work, digest(plan.model_dump(mode="json"), asked), plan, segmenter, volume)
     JOBS[str(work)] = job
     changed = differences(there, asked) if there and there != asked else []
-    return job, "; ".join(changed)
+    return job, asked, "; ".join(changed)
 
 
 def run_pass(job: Job, name: PassName, ledger: Ledger, engine: Engine, report: tuple[Say, Tell]) -> None:
@@ -263,10 +265,9 @@ def plan_value(plan: StoredPlan, word: str) -> Any:
     return json.loads(json.dumps(value, default=lambda one: one.model_dump(mode="json")))
 
 
-def pass_inputs(job: Job, name: PassName) -> Sequence[Any]:
+def pass_inputs(job: Job, name: PassName, asked: Mapping[str, Any]) -> Sequence[Any]:
     """What else decides: the model, the image and the statistics of its norms about the first pass."""
     if name != "predict":
         return ()
-    asked = read_json(job.folder / "asked.json")
     seen = (job.plan.tissue,) if job.plan.tissue else ()
     return asked["model"], asked["image"], (job.folder / STATISTICS).read_bytes(), *seen
