@@ -18,13 +18,13 @@ from cytoshift.data.label_pairs import connected_objects, known_labels
 from cytoshift.data.labelled import LabelledImages
 from cytoshift.data.volumes import ImageSource, Volume
 from cytoshift.data.write import write_image, write_labels
-from cytoshift.labels.ignored import keep_known, split_ignored
+from cytoshift.labels.ignored import keep_known, known_overlap, split_ignored
 from cytoshift.represent import BC, BCD, Affinity, Classes, Semantic, Ternary
 from cytoshift.represent.partial import hide_unknown, known_loss
 from cytoshift.synth.phantoms import phantom
 from cytoshift.train.fit import fit
 from cytoshift.train.run_settings import Run
-from cytoshift.train.tune import known_overlap, mean_quality
+from cytoshift.train.tune import mean_quality
 from tiny_methods import build, optimizers_of, step
 
 IGNORED = 65535

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from .overlap import Overlap, overlap
+
 MOST = 0.5  # share of a predicted object in ignored voxels up to which the rest of it counts
 
 
@@ -65,3 +67,9 @@ def keep_known(pred: NDArray[np.generic], ignored: NDArray[np.bool_] | None) -> 
     place = place.reshape(pred.shape)
     hidden = np.bincount(place[ignored], minlength=ids.size) > MOST * np.bincount(place.ravel())
     return np.where(ignored | hidden[place], pred.dtype.type(0), pred)
+
+
+def known_overlap(truth: NDArray[np.generic], found: NDArray[np.generic], ignore_id: int | None) -> Overlap:
+    """Truth and prediction (*S) as far as the truth is known."""
+    known, ignored = split_ignored(truth, ignore_id)
+    return overlap(known, keep_known(found, ignored))

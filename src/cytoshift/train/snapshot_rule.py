@@ -30,13 +30,14 @@ from ..core.errors import UserError
 from ..core.rng import stream
 from ..data.augment import change_gamma
 from ..data.streams import Images, SyntheticMasks
+from ..labels.ignored import known_overlap
 from ..methods import TWO_STAGES
 from ..metrics.evaluation import report
 from ..model import Segmenter
 from .domain_streams import held_out_source, image_stream
 from .run_settings import Run
 from .ship import SnapshotFolder, TrainingResult
-from .tune import known_overlap, predict_source
+from .tune import predict_source
 
 MARGIN = 0.02  # of the source's Dice: seeds differ by as much
 WINDOWS, MASKS = 16, 64  # of the target, and synthetic masks, that are looked at

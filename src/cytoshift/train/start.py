@@ -18,7 +18,8 @@ from .run_settings import Run
 
 
 def build(run: Run, working: Voxel, channels: int = 1, attempt: int = 0) -> Method:
-    """The method with weights drawn from the run's seed and the attempt, whatever was drawn before.
+    """The method with weights drawn from the run's seed and the attempt, whatever was drawn before, or with those of
+    the model that the run starts from.
 
     channels: of the images. Raises UserError where the method takes one channel, or one class, and there are more.
     """
@@ -33,7 +34,9 @@ def build(run: Run, working: Voxel, channels: int = 1, attempt: int = 0) -> Meth
     options = parse(kind.settings, start_sizes(run) | run.options, "options")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(integer(run.seed, "weights", *[attempt] * (attempt > 0)))
-        return kind(Task(working, run.represent, channels), options, integer(run.seed, "pool"))
+        method = kind(Task(working, run.represent, channels), options, integer(run.seed, "pool"))
+    load_start_weights(run, method)
+    return method
 
 
 def start_sizes(run: Run) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from ..core.errors import UserError
 from ..core.signals import StopRequest, defer_signals, requested_signal
 from ..data.streams import Batches, check_shared_memory
 from ..data.volumes import open_volumes
-from ..methods import Method
 from . import checkpoint
 from .domain_streams import domain_streams
 from .facts import Facts
@@ -36,7 +35,7 @@ from .proof import automatic_precision, cast, prove_precision
 from .run_folder import claim_settings
 from .run_settings import Run
 from .ship import SnapshotFolder, TrainingResult
-from .start import build, load_start_weights, working_voxel
+from .start import build, working_voxel
 from .step import DivergenceError, Mean, mean_terms, optimizers, rate, train_step
 
 SHEET = 4  # samples that are looked at again and again
@@ -64,8 +63,7 @@ class Trainer:
         with self.clock.stage("opening"):
             self.volumes = open_volumes(settings.data.images)
             self.working = working_voxel(settings, self.volumes)
-            self.method = self.build()
-            load_start_weights(settings, self.method)
+            self.method = build(settings, self.working, self.volumes[0].channels)
             streams = domain_streams(settings, self.method.batch, self.volumes, self.working)
         self.batches = Batches(
             self.method.batch, streams, self.method.batch_sizes(self.train.batch), self.fabric.global_rank,
@@ -303,16 +301,12 @@ class Trainer:
 
     def begin_anew(self, attempt: int) -> None:
         """As before the first step, with weights drawn anew, or those of the model that the run starts from."""
-        fresh = self.build(attempt)
-        load_start_weights(self.settings, fresh)
+        fresh = build(self.settings, self.working, self.volumes[0].channels, attempt)
         self.method.load_state_dict(fresh.state_dict())
         self.mean.load_state_dict(Mean(fresh.network(), self.train.ema).state_dict())
         self.monitor.load_state_dict({})
         for optimizer in self.optimizers.values():
             optimizer.state.clear()
-
-    def build(self, attempt: int = 0) -> Method:
-        return build(self.settings, self.working, self.volumes[0].channels, attempt)
 
     def describe_divergence(self, term: str) -> str:
         cure = "train.precision=32" if self.precision != "32" else f"train.lr={self.train.lr / 2:g}"

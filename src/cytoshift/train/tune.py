@@ -17,8 +17,7 @@ from ..core.settings import parse
 from ..core.voxel import Voxel
 from ..data.labelled import DrawnImages, LabelledPairs
 from ..data.resample import resample, resample_labels, working_shape
-from ..labels.ignored import keep_known, split_ignored
-from ..labels.overlap import Overlap, overlap
+from ..labels.ignored import known_overlap
 from ..metrics.evaluation import report
 from ..represent import RepresentationSettings
 from ..represent.threshold_search import BETTER, search_thresholds, settings_of
@@ -122,12 +121,6 @@ def crop_middle(source: LabelledPairs, which: int, voxels: float) -> Drawn:
     labels = resample_labels(np.asarray(source.labels[which][place]), shape)
     painted = source.repaint(labels, stream(source.seed, "tune", which))
     return (image if painted is None else painted), labels
-
-
-def known_overlap(truth: NDArray[np.generic], found: NDArray[np.generic], ignore_id: int | None) -> Overlap:
-    """Truth and prediction (*S) as far as the truth is known."""
-    known, ignored = split_ignored(truth, ignore_id)
-    return overlap(known, keep_known(found, ignored))
 
 
 def mean_quality(
