@@ -7,9 +7,8 @@ tiled.margin                                       voxels around a box that the 
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from itertools import combinations, islice
@@ -21,12 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 
 from ..core.atomic import atomic_path
 from ..core.blocks import Slices
-from ..core.errors import UserError
 from ..core.settings import Settings
 from ..core.threads import THREADS
 from ..model import Segmenter
@@ -361,20 +359,11 @@ def save_statistics(statistics: Statistics, path: Path) -> None:
         for name, pair in statistics.items()
         for what, numbers in zip(("mean", "variance"), pair)
     }
-    with writing_safetensors(path), atomic_path(path) as beside:
-        save_file(named, beside)
+    with atomic_path(path) as beside:
+        beside.write_bytes(serialise(named))  # `save_file` would write for the owner alone
 
 
 def load_statistics(path: Path, device: torch.device) -> Statistics:
     found = load_file(path, device=str(device))
     names = (name.removesuffix(".mean") for name in found if name.endswith(".mean"))
     return {name: (found[f"{name}.mean"], found[f"{name}.variance"]) for name in names}
-
-
-@contextmanager
-def writing_safetensors(path: Path) -> Iterator[None]:
-    """What safetensors says of a full disk, as one sentence."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise UserError(f"cannot write {path}: {error}; free space or choose another output with `out`") from error

@@ -33,7 +33,7 @@ from ...model import Segmenter, fingerprint
 from ...model.segmenter import scale_entry
 from ..calibration import expected_extent
 from ..claims import differences
-from ..network import STATISTICS, measure, multiple, save_statistics, tile_in_memory, writing_safetensors
+from ..network import STATISTICS, measure, multiple, save_statistics, tile_in_memory
 from ..pipeline import Options, refuse_mismatch
 from ..tiles import place_tiles
 from ..working import Working
@@ -130,8 +130,7 @@ def prepare_job(
     All measurements on the volume are made here, once.
     """
     segmenter = segmenter.for_image(volume.name)
-    with writing_safetensors(work / "model"):
-        segmenter.save(work / "model")
+    segmenter.save(work / "model")
     places = [str(Path(path).absolute()) for path in outputs.values()]
     asked = json.loads(json.dumps({
         "model": fingerprint(work / "model"), "image": image_fingerprint(volume, source), "outputs": places,
