@@ -150,7 +150,11 @@ OURS = {
         {"lr": 1e-3, "betas": (0.5, 0.99), "batch": 1, "steps": 1000},
         {},
     ),
-    ("adgan", "laptop-2d"): ({"cycle": 20.0, "width": 16}, {"lr": 4e-4, "batch": 2, "steps": 2000}, {}),
+    ("adgan", "laptop-2d"): (
+        {"cycle": 20.0, "width": 16},
+        {"lr": 4e-4, "batch": 2, "steps": 2000},
+        {"threshold": 0.5, "augment": {"bias_field": 0.7}},
+    ),
     ("adgan", "laptop-3d"): (
         {"adversarial": 4.0, "width": 16},
         {"lr": 4e-4, "batch": 1, "steps": 2000},
