@@ -1,15 +1,17 @@
 """What changes AD-GAN's result on fluorescence: trainings and ways to segment, on a development set.
 
-    OMP_NUM_THREADS=1 python benchmarks/adgan_tries.py --data ../shared/data -o runs/adgan-tries [--steps 800]
+    OMP_NUM_THREADS=1 python benchmarks/adgan_tries.py --data ../shared/data -o runs/adgan-tries [--seeds 0 1 2]
+        [--only plain --only "bias field 0.7"] [--steps 800]
 
 Images: fluo256/train of the Data Science Bowl 2018, whose labels no table scores. Trainings (laptop preset, without
-labels): as it is; 1.3 times as many synthetic objects; under a bias field; both; on images without their local
-background. Each model segments with its own threshold, with higher ones, and with norms of each image. Every second
-image is scored. Beside them: both classical pipelines and the generalist. Prints the table as Markdown; what is trained
-stays in the folder, and the same command continues.
+labels): without a bias field; 1.3 times as many synthetic objects; under a bias field; both; on images without their
+local background. Each model segments with three thresholds, and with norms of each image. Every second image is scored.
+Beside them: both classical pipelines and the generalist. Prints the table as Markdown, of all that is in the folder;
+the same command continues.
 """
 
 import argparse
+import itertools
 import json
 from collections.abc import Callable
 from functools import partial
@@ -31,19 +33,20 @@ from cytoshift.trust.size_fit import fit as fit_sizes
 
 SET = "nuclei2d/fluo256/train"
 WINDOW = 3.0  # side of the window of the local background, in diameters of large objects (95th percentile)
+BIAS = "data.augment.bias_field"
 TRAININGS: dict[str, dict[str, Any]] = {
-    "as it is": {},
-    "density x 1.3": {"density": 1.3},
-    "bias field 0.7": {"settings": {"data.augment.bias_field": 0.7}},
-    "bias field 0.7, density x 1.3": {"density": 1.3, "settings": {"data.augment.bias_field": 0.7}},
-    "local background removed": {"background": True},
+    "plain": {"settings": {BIAS: 0}},
+    "density x 1.3": {"settings": {BIAS: 0}, "density": 1.3},
+    "bias field 0.7": {"settings": {BIAS: 0.7}},
+    "bias field 0.7, density x 1.3": {"settings": {BIAS: 0.7}, "density": 1.3},
+    "local background removed": {"settings": {BIAS: 0}, "background": True},
 }
 SEGMENTATIONS: dict[str, dict[str, Any]] = {
-    "own threshold": {},
+    "threshold 64/255": {"threshold": 64 / 255},
     "threshold 0.5": {"threshold": 0.5},
     "threshold 0.6": {"threshold": 0.6},
-    "norms of each image": {"adapt": True},
-    "norms of each image, threshold 0.5": {"adapt": True, "threshold": 0.5},
+    "norms of each image, threshold 64/255": {"threshold": 64 / 255, "adapt": True},
+    "norms of each image, threshold 0.5": {"threshold": 0.5, "adapt": True},
 }
 NUMBERS = ("dice", "precision", "recall", "f1_50", "ap_50")
 
@@ -64,7 +67,7 @@ def train(images: str, way: dict[str, Any], steps: int, seed: int, out: Path) ->
     """One training; the recipe is made from the images that it reads."""
     if (out / "model" / "model.json").exists():
         return Segmenter.load(out / "model")
-    run = recipe(images, "adgan", steps=steps, seed=seed, settings=way.get("settings", {}))
+    run = recipe(images, "adgan", steps=steps, seed=seed, settings=way["settings"])
     if factor := way.get("density"):
         assert run.prior is not None, "AD-GAN draws masks from measured sizes"
         prior = run.prior.model_copy(update={"density": scale_density(run.prior.density, factor)})
@@ -92,7 +95,7 @@ def classical(floor: Classical, image: Volume) -> Any:
 
 def row(name: str, seeds: list[dict[str, float]]) -> str:
     """Mean and standard deviation over the seeds, as a line of the table."""
-    cells = []
+    cells = [str(len(seeds))]
     for key in NUMBERS:
         values = [one[key] for one in seeds]
         spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
@@ -105,33 +108,38 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", action="append", choices=TRAININGS, help="a training; repeatable")
     parser.add_argument("--steps", type=int, default=800)
     asked = parser.parse_args()
     raw = str(asked.data / SET / "images")
     flat = without_background(raw, asked.out / "flat")
     truths = {one.name: np.asarray(one.load()) for one in open_labels(str(asked.data / SET / "labels"))[1::2]}
     scored = [image for image in open_volumes(raw) if image.name in truths]
-    lines = ["| way | Dice | precision | recall | F1@0.5 | AP-50 |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = ["| way | seeds | Dice | precision | recall | F1@0.5 | AP-50 |", "| --- |" + " ---: |" * (1 + len(NUMBERS))]
     for floor in (Classical(), Classical(threshold="local")):
         found_by = partial(classical, floor)
         lines.append(row(floor.threshold, [score(scored, truths, found_by)]))
     general = fit_sizes(Segmenter.load("nuclei-2d"), scored).segmenter
     lines.append(row("generalist", [score(scored, truths, with_model(general, {}))]))
     print("\n".join(lines), flush=True)
-    found: dict[str, list[dict[str, float]]] = {}
-    for seed in asked.seeds:
-        for training, way in TRAININGS.items():
-            images = flat if way.get("background") else raw
-            model = train(images, way, asked.steps, seed, asked.out / f"{training.replace(' ', '-')}-{seed}")
+    for seed, training in itertools.product(asked.seeds, asked.only or TRAININGS):
+        place = asked.out / "scores" / f"{training}, seed {seed}.json"
+        if not place.exists():
+            images = flat if TRAININGS[training].get("background") else raw
+            folder = asked.out / f"{training.replace(' ', '-')}-{seed}"
+            model = train(images, TRAININGS[training], asked.steps, seed, folder)
             seen = [image for image in open_volumes(images) if image.name in truths]
-            for how, segment in SEGMENTATIONS.items():
-                numbers = score(seen, truths, with_model(model, segment))
-                found.setdefault(f"{training}, {how}", []).append(numbers)
-                print(seed, row(f"{training}, {how}", [numbers]), flush=True)
-    lines += [row(name, seeds) for name, seeds in found.items()]
+            numbers = {how: score(seen, truths, with_model(model, segment)) for how, segment in SEGMENTATIONS.items()}
+            with atomic_path(place) as path:
+                path.write_text(json.dumps(numbers, indent=1))
+        print(
+            place.stem, {how: round(one["f1_50"], 3) for how, one in json.loads(place.read_text()).items()}, flush=True
+        )
+    for training, how in itertools.product(TRAININGS, SEGMENTATIONS):
+        places = sorted((asked.out / "scores").glob(f"{training}, seed *.json"))
+        if places:
+            lines.append(row(f"{training}, {how}", [json.loads(place.read_text())[how] for place in places]))
     print("\n".join(lines))
-    with atomic_path(asked.out / "rows.json") as path:
-        path.write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
