@@ -21,12 +21,12 @@ VARIANTS = {
     "nuclei-2d/one-size": ["randomised.diameter=[13, 14]"],
     "nuclei-2d/no-tissue": ["randomised.tissue=0"],
     "nuclei-2d/mb-3": ["options.widths=[24, 48, 96, 192]"],
-    "nuclei-2d/mb-8": ["options.widths=[38, 76, 152, 304]"],
+    "nuclei-2d/mb-8": ["options.widths=[40, 80, 152, 304]"],
     "nuclei-3d/all": [],
     "nuclei-3d/no-walls": ["randomised.walls=0"],
     "nuclei-3d/one-size": ["randomised.diameter=[14, 16]"],
     "nuclei-3d/isotropic": ["randomised.coarse=0"],
-    "nuclei-3d/mb-8": ["options.widths=[26, 52, 104, 152]"],
+    "nuclei-3d/mb-8": ["options.widths=[32, 56, 104, 144]"],
 }
 
 

@@ -1,7 +1,7 @@
 """The cards of the models of the package, with pictures: python benchmarks/generalist/cards.py -o RUNS --docs docs
 
 Writes docs/models.md and docs/pictures/card-NAME.png: for each kind of synthetic image the one that a model segments
-best and the one that it segments worst, by F1@0.5, of a few. Scores on real images come from the card of the model.
+best and the one that it segments worst, by F1@0.5, of a few. The scores of the table come from the card of the model.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from cytoshift.synth.random_pairs import Randomised
 
 SIZE = 240  # pixels of a picture's longer side
 PRESETS = {"nuclei-2d": ("sparse-2d", "dense-2d"), "nuclei-3d": ("hl60-3d-75", "hl60-3d-75-noisy", "dense-3d")}
-COUNT = {"nuclei-2d": 8, "nuclei-3d": 2}  # images of a kind
+COUNT = {"nuclei-2d": 8, "nuclei-3d": 6}  # images of a kind
 SHAPE, VOXEL = (256, 256), Voxel((1.0, 1.0), "px")
 # Kinds of images that presets do not have; one size, so that the size of a set can be measured.
 DRAWN = {
@@ -38,10 +38,10 @@ DRAWN = {
 }
 HEAD = """# Model cards
 
-What each model of the package learnt from, how it scored, and where it fails. Made by
-`python benchmarks/generalist/cards.py -o runs/cards --docs docs`; `cytoshift models` prints the same without pictures.
-[Labels at once](generalist.md) says how to use them. Thresholds were chosen on phantoms and fluo256/train; no other set
-was looked at before its score was read.
+What each model of the package learnt from, how it scored, and where it fails. `cytoshift models` prints most of it.
+`python benchmarks/generalist/cards.py -o runs/cards --docs docs` made this page. [Labels at once](generalist.md) says
+how to use the models.
+Thresholds were chosen on phantoms and fluo256/train; no other set was looked at before its score was read.
 """
 
 
@@ -104,8 +104,10 @@ def section(name: str, means: dict[str, float]) -> list[str]:
     ]
     lines += ["", "Where it fails:", "", *(f"- {sentence}" for sentence in card["failures"]), ""]
     lines += [
-        "Synthetic images, mean F1@0.5: " + ", ".join(f"{kind} {mean:.2f}" for kind, mean in means.items()) + ". They "
-        "are drawn anew, with other seeds than those of the tables; of those without a preset the polarity is given.",
+        f"Pictures: {COUNT[name]} synthetic images of each kind, drawn with another seed than those of the table, "
+        "whose scores they need not have. Mean F1@0.5: "
+        + ", ".join(f"{kind} {mean:.2f}" for kind, mean in means.items())
+        + (f". Of {', '.join(DRAWN)} the polarity is given." if DRAWN.keys() & means.keys() else "."),
         "",
         f"![The best and the worst image of each kind by {name}](pictures/card-{name}.png)",
         "",
@@ -118,9 +120,9 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--docs", type=Path, required=True)
     asked = parser.parse_args()
-    lines = HEAD.splitlines()
+    lines = [*HEAD.splitlines(), ""]
     for name in model_names():
-        lines += ["", *section(name, draw_card(name, asked.out, asked.docs))]
+        lines += section(name, draw_card(name, asked.out, asked.docs))
     with atomic_path(asked.docs / "models.md") as path:
         path.write_text("\n".join(lines).rstrip() + "\n")
 

@@ -105,7 +105,7 @@ def main() -> None:
     asked = parser.parse_args()
     folder = shipped(asked.run, asked.name, asked.step).save(asked.out / asked.name)
     size = sum(path.stat().st_size for path in folder.iterdir())
-    assert asked.out != FOLDER or size <= LARGEST, (
+    assert asked.out.resolve() != FOLDER.resolve() or size <= LARGEST, (
         f"{folder} has {size} bytes, a model of the package {LARGEST:g} at most"
     )
     print(f"{folder}: {size / 1e6:.2f} MB")
