@@ -132,6 +132,11 @@ def test_an_overview_has_a_column_for_each_method_and_the_paper_beside_it():
     text = markdown(parse(Spec, more), {"table": rows, "cells": cells, "machine": machine}, {}, {})
     assert "F1@0.5, in percent" in text and "| a |  | 50.0 |" in text and "| a |  | 2.2 |" in text
     assert "| mean of 1 |  | 45.7 |" in text and text.count("| paper |") == 1
+    more["datasets"].append(more["datasets"][0] | {"name": "b"})
+    rows += [{"dataset": "b", "method": name, "seeds": 1, "pooled_iou": {"mean": 0.5}} for name in ("ft", "mmd")]
+    cells.append({"settings": {"dataset": {"name": "b"}}, "images": []})
+    text = markdown(parse(Spec, more), {"table": rows, "cells": cells, "machine": machine}, {}, {})
+    assert "| mean of 2 |  | 47.8 |" in text and "| mean of 2 |  |  |" in text  # ft has no score on all, minutes none
     wrong = {"published": [{"name": "paper", "dataset": "a", "numbers": {"dann": 1}}]}
     with pytest.raises(UserError, match="overview names 'dann', but the methods are ft, mmd"):
         parse(Spec, spec.model_dump(mode="json") | {"overview": wrong})

@@ -263,7 +263,7 @@ def voter_labels(contender: RunWithoutLabels, ensemble: Ensemble, each: Engine) 
     if contender.voter not in names:
         raise UserError(
             f"'{contender.name}' wants the labels of '{contender.voter}', but the voters are {', '.join(names)}; give "
-            "one of them, or steps for the training"
+            "one of them, or steps for the training, which also needs some objects on which the voters agree"
         )
     return next(ensemble.places(one) for one in ensemble.every(FINAL) if one.name == contender.voter)
 

@@ -54,12 +54,14 @@ def even_images(material: Material, wanted: int) -> list[int]:
 
 def extreme_images(material: Material, cells: list[tuple[Cell, dict[str, Any]]], method: str, wanted: int) -> list[int]:
     """Places of the best images and, after them, of the worst; evenly where the method has labelled none of them."""
-    found = next((numbers for cell, numbers in cells if cell.contender.name == method), None)
-    if found is None:
-        return even_images(material, wanted)
-    scores = {image["name"]: image["f1_50"] for image in found["images"]}
+    scores = dict[str, float]()
+    for cell, numbers in cells:
+        for image in numbers["images"] if cell.contender.name == method else ():
+            scores.setdefault(image["name"], image["f1_50"])
     there = [i for i, pair in enumerate(material.pairs) if pair.image.name in scores]
     order = sorted(there, key=lambda i: -scores[material.pairs[i].image.name])
+    if not order:
+        return even_images(material, wanted)
     best = order[: (wanted + 1) // 2]
     return best + [i for i in order[-(wanted // 2) :] if i not in best] if wanted > 1 else best
 

@@ -1,5 +1,6 @@
 """results.json -> tables in Markdown, in the layouts of the papers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,7 +23,8 @@ READING = (
     "(B (1 - C) D); a pair is right where both of its objects are. CPU hours are those of the trainings of all seeds "
     "together, segment seconds the median per image. The truth is opened for scoring. "
     "Oracle is the best of the states on the way, by the truth of what is scored: nothing was chosen by it. Rule is "
-    "the state that train.select chooses without labels of the target."
+    "the state that train.select chooses without labels of the target. Minutes are those of one training and of all "
+    "images; trainings that choose settings, or that another row began with, are not in them."
 )
 
 Row = dict[str, Any]
@@ -101,38 +103,41 @@ def overview(spec: Spec, rows: list[Row]) -> list[str]:
     assert spec.overview is not None, "the caller has looked"
     lines = overview_table(spec, rows, spec.overview.score)
     for score in spec.overview.also:
-        lines += overview_table(spec, rows, score, published=False)
+        lines += overview_table(spec, rows, score, first=False)
     return lines
 
 
-def overview_table(spec: Spec, rows: list[Row], score: str, published: bool = True) -> list[str]:
-    """One score in percent, or minutes.
+def overview_table(spec: Spec, rows: list[Row], score: str, first: bool = True) -> list[str]:
+    """One score in percent, or minutes. first: numbers of papers and oracles stand in it, too.
 
     Papers often choose a state by the truth they score; a row of ours that is chosen so stands beside theirs.
     """
     assert spec.overview is not None, "the caller has looked"
     names = spec.overview.methods or [method.name for method in spec.methods]
     title, text = ("Minutes", tenths) if score == "minutes" else (f"{SCORES[score]}, in percent", percent)
-    lines, columns = [f"{title}:", "", *table_head(["", *names])], dict[str, list[float]]()
+    lines, columns = [f"{title}:", "", *table_head(["", *names])], list[list[dict[str, float] | None]]()
     for dataset in spec.datasets:
         mine = {row["method"]: row for row in rows if row["dataset"] == dataset.name}
         if mine:
             values = [mine.get(name, {}).get(score) for name in names]
             lines.append(bar_row([dataset.name, *map(text, values)]))
-            for name, value in zip(names, values):
-                columns.setdefault(name, []).extend([] if value is None else [value["mean"]])
-        if published and any("oracle" in mine.get(name, {}) for name in names):
+            columns.append(values)
+        if first and any("oracle" in mine.get(name, {}) for name in names):
             best = (percent(mine.get(name, {}).get("oracle")) for name in names)
             lines.append(bar_row([f"{dataset.name}, oracle (best on test)", *best]))
-        for paper in spec.overview.published if published else ():
+        for paper in spec.overview.published if first else ():
             if paper.dataset == dataset.name:
                 found = (paper.numbers.get(name) for name in names)
                 lines.append(bar_row([paper.name, *("" if value is None else f"{value:.1f}" for value in found)]))
-    if spec.overview.mean:
-        count = max(map(len, columns.values()), default=0)
-        full = [{"mean": fmean(column)} if len(column) == count else None for column in columns.values()]
-        lines.append(bar_row([f"mean of {count}", *map(text, full)]))
+    if spec.overview.mean and columns:
+        lines.append(bar_row([f"mean of {len(columns)}", *(text(mean_of(column)) for column in zip(*columns))]))
     return [*lines, ""]
+
+
+def mean_of(values: Sequence[dict[str, float] | None]) -> dict[str, float] | None:
+    """Of the means of a method over the data sets; None where one is missing."""
+    there = [value["mean"] for value in values if value is not None]
+    return {"mean": fmean(there)} if len(there) == len(values) else None
 
 
 def table_head(heads: list[str]) -> list[str]:
