@@ -100,10 +100,16 @@ def test_most_patches_show_objects():
     assert np.mean([domain.sample(i)[1][0].any() for i in range(24)]) > 0.8
 
 
-@pytest.mark.parametrize("shape", [(1, 90, 90), (24, 40, 40)])
-def test_voxels_that_are_passed_over_are_outside(shape, monkeypatch):
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((1, 90, 90), (1, 1, 1)), ((1, 90, 90), (4, 1, 1)), ((24, 40, 40), (1, 1, 1)), ((8, 40, 40), (4, 1, 1))],
+)
+def test_voxels_that_are_passed_over_are_outside(shape, size, monkeypatch):
     """The bound of an object's extent saves time and changes no voxel: without it the crowd is the same."""
-    kinds, size = Kinds(lobes=(0.2, 0.22), bend=(0.1, 0.1), rough=(0.1, 0.12), cover=(0.5, 1.3)), np.ones(3)
+    kinds, size = Kinds(
+        lobes=(0.2, 0.22), bend=(0.1, 0.1), rough=(0.1, 0.12), cover=(0.5, 1.3), elongation=(0.4, 0.4),
+        spindle=(0.6, 0.6),
+    ), np.array(size, float)  # fmt: skip
     with_bound = [crowd(kinds, 12.0, shape, size, np.random.default_rng(seed)) for seed in range(4)]
     monkeypatch.setattr("cytoshift.synth.crowd.outer_radii", lambda moved, inverse, bumps: np.full(len(bumps), 1e6))
     for seed, found in enumerate(with_bound):

@@ -199,7 +199,7 @@ def settle(grids: Any, space: Any, objects: Any, size: Any, farthest: Any, overl
         total, taken = 0, 0
         for z in range(low[0], high[0]):
             for y in range(low[1], high[1]):
-                first, last = row_inside(objects, size, i, z, y, farthest[i])
+                first, last = row_inside(objects, size, i, z, y, farthest[i], shape[0] == 1)
                 for x in range(max(first, low[2]), min(last, high[2])):
                     q = shape_function(space, objects, size, i, z, y, x)
                     if q < 1:
@@ -217,13 +217,13 @@ def settle(grids: Any, space: Any, objects: Any, size: Any, farthest: Any, overl
 
 
 @njit
-def row_inside(objects: Any, size: Any, i: int, z: int, y: int, farthest: float) -> tuple[int, int]:
+def row_inside(objects: Any, size: Any, i: int, z: int, y: int, farthest: float, flat: bool) -> tuple[int, int]:
     """First voxel of a row along x that may lie inside of object i, and the one after the last; (0, 0) where none does.
 
     |a + b dx| <= farthest is solved for dx, one voxel wider at both ends.
     """
     centres, inverse, _, _ = objects
-    dz = (z + 0.5) * size[0] - centres[i, 0]
+    dz = 0.0 if flat else (z + 0.5) * size[0] - centres[i, 0]  # as `shape_function`
     dy = (y + 0.5) * size[1] - centres[i, 1]
     square, mixed, rest = 0.0, 0.0, -farthest * farthest
     for row in range(3):
