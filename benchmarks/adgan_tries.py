@@ -56,7 +56,7 @@ def without_background(images: str, out: Path) -> str:
     volumes = open_volumes(images)
     seen = estimate([one.load() for one in volumes], [one.voxel for one in volumes], "bright")
     side = WINDOW * seen.whole_diameters[95]
-    for volume in volumes:
+    for volume in volumes if not (out / f"{volumes[-1].name}.tif").exists() else ():
         raw = np.asarray(volume.load(), np.float32)
         flat = raw - rolling_background(raw, np.full(raw.ndim, side))
         write_image(out / f"{volume.name}.tif", np.rint(flat).astype(np.uint8), volume.voxel, volume.axes)
@@ -123,10 +123,10 @@ def main() -> None:
     lines.append(row("generalist", [score(scored, truths, with_model(general, {}))]))
     print("\n".join(lines), flush=True)
     for seed, training in itertools.product(asked.seeds, asked.only or TRAININGS):
-        place = asked.out / "scores" / f"{training}, seed {seed}.json"
+        place = asked.out / "scores" / f"{training}, {asked.steps} steps, seed {seed}.json"
         if not place.exists():
             images = flat if TRAININGS[training].get("background") else raw
-            folder = asked.out / f"{training.replace(' ', '-')}-{seed}"
+            folder = asked.out / f"{training.replace(' ', '-')}-{asked.steps}-{seed}"
             model = train(images, TRAININGS[training], asked.steps, seed, folder)
             seen = [image for image in open_volumes(images) if image.name in truths]
             numbers = {how: score(seen, truths, with_model(model, segment)) for how, segment in SEGMENTATIONS.items()}
@@ -136,7 +136,7 @@ def main() -> None:
             place.stem, {how: round(one["f1_50"], 3) for how, one in json.loads(place.read_text()).items()}, flush=True
         )
     for training, how in itertools.product(TRAININGS, SEGMENTATIONS):
-        places = sorted((asked.out / "scores").glob(f"{training}, seed *.json"))
+        places = sorted((asked.out / "scores").glob(f"{training}, {asked.steps} steps, seed *.json"))
         if places:
             lines.append(row(f"{training}, {how}", [json.loads(place.read_text())[how] for place in places]))
     print("\n".join(lines))
