@@ -45,7 +45,7 @@ PAPER = {
 STRETCH = {"low": 95.0, "high": 98.0}  # percentiles of each channel; their code has 99.8 for Golgi
 SMALLER = 3.5  # weight of the class that covers less, Golgi (section II-C); 1 of the other
 SMALL_2D = {"options": LEAN | {"width": 16}, "threshold": EVEN, "train": LAPTOP | {"batch": 2}}
-# As of AD-GAN in 3D: an uneven light keeps the brightness of an object out of the size of its mask. A stronger game
+# As of AD-GAN: an uneven light keeps the brightness of an object out of the size of its mask. A stronger game
 # gives dim objects back (development phantoms, 800 steps, one seed: F1 of nuclei 0.93 for 0.85, of Golgi 0.72 for 0.70)
 # and must end early: after 1500 steps it cuts bright nuclei in two (F1 0.68, 336 objects for 243).
 SMALL_3D = {

@@ -4,7 +4,7 @@
     glue.py         layers <-> volumes
     reader.py       results and OME-Zarr -> layers         samples.py     phantoms -> layers
     widgets.py      typed functions that napari makes widgets of
-    training.py     a training in a process of its own, watched from a thread, with curves and samples
+    training_widget.py  a training in a process of its own, watched from a thread, with curves and samples
 
 Needs the extra `napari`.
 """

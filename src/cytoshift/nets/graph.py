@@ -109,7 +109,7 @@ class Graph:
         return self.scale_and_shift(x, factor, layer.get_parameter("bias") - layer.running_mean * factor)
 
     def upsample(self, x: str, stride: Axes) -> str:
-        """`nd.finer` to `stride` times the size: sample i lies on i * stride."""
+        """`upsample_linear` to `stride` times the size: sample i lies on i * stride."""
         if max(stride) == 1:
             return x
         scales = self.weight(np.array([1, 1, *stride], np.float32))

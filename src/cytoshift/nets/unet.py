@@ -12,7 +12,7 @@ than the others is not convolved until they have caught up.
 Differs from the reference in this: the convolutions of the blocks use the kernel of their level too. The reference
 does not tell them, so all of them are flat (1 x 3 x 3) and only four convolutions of the network see along z; `flat`
 does the same. `ImageDecoder`, the second branch of Y-Net, draws the image again from the bottleneck alone.
-Sizes need not be 2^k + 1, and features are made finer without a shift at any size (`nd.finer`).
+Sizes need not be 2^k + 1, and features are made finer without a shift at any size (`upsample_linear`).
 
 Not MONAI's: its nets know neither kernels and strides per level with additive skips nor this block, its parts (SE
 layer, upsampling) are shorter here than the call of them, and importing it takes three seconds of every command.

@@ -132,7 +132,7 @@ def nearest_object(owner: NDArray[np.int32], squared: NDArray[np.float32], step:
     """One axis of the distance to the nearest object, and which it is; in place.
 
     owner, squared: (outer, n, inner) with the axis in the middle. The lower envelope of the parabolas
-    squared[o, j, k] + (step (i - j))^2 is taken at the voxels i outside of objects (as in `distance.envelope`).
+    squared[o, j, k] + (step (i - j))^2 is taken at the voxels i outside of objects (as in `envelope`).
     """
     outer, n, inner = owner.shape
     height = np.empty(n)

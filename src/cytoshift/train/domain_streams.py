@@ -156,7 +156,9 @@ def split_source(run: Run) -> tuple[Pairs, Pairs]:
 
 def held_out_source(run: Run, volumes: list[Volume], working: Voxel) -> LabelledPairs:
     """The labelled source images that are kept from the training."""
-    return stream_of_pairs(run, split_source(run)[1], LabelledImages, lambda: image_stream(run, volumes, working))
+    return stream_of_pairs(
+        run, split_source(run)[1], LabelledImages, cache(lambda: image_stream(run, volumes, working))
+    )
 
 
 def match_source_levels(source: Images, target: Images) -> None:

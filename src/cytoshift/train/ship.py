@@ -209,7 +209,7 @@ def named_statistics(layer: Any, mean: Tensor, var: Tensor) -> dict[str, Tensor]
 
 
 def expected_objects(run: Run, working: Voxel) -> dict[str, Any]:
-    """By class ("" of a single one), the objects that the method learns from (measure.Expected), for model.json."""
+    """By class ("" of a single one), the objects that the method learns from (`ExpectedObjects`), for model.json."""
     names = run.represent.names or ("",)
     if mask_drawer(run) is not None:
         found = of_masks(run, working, names)

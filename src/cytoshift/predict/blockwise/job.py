@@ -212,7 +212,7 @@ class Job:
         return True
 
     def begin(self, name: PassName) -> None:
-        """Nothing of a pass is there, but empty arrays where it writes into some."""
+        """Make the empty arrays that the blocks of a pass write into; what an earlier one has left is discarded."""
         for kind in KINDS.get(name, ()):
             discard(self.folder / kind)
         if name == "predict":
@@ -271,7 +271,7 @@ def create_array(path: Path, shape: tuple[int, ...], chunks: tuple[int, ...], ki
 
 
 def load(path: Path) -> NDArray[Any]:
-    """Numbers that `save` has written. Raises Damaged where they are gone or cut short."""
+    """Numbers that `save` has written. Raises DamagedFile where they are gone or cut short."""
     try:
         found: NDArray[Any] = np.load(path, allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError) as error:
