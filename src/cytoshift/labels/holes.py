@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.compiled import njit
-from .kernels import find_root
+from .kernels import find_root, join_runs
 
 Runs = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]
 
@@ -41,27 +41,10 @@ def background_runs(labels: NDArray[np.unsignedinteger], height: int, width: int
     root = np.arange(first[-1])
     for row in range(rows):
         if row % height > 0:
-            join_runs(root, first, start, stop, row, row - 1)
+            join_runs(root, first, start, stop, row, row - 1, 0)
         if row >= height:
-            join_runs(root, first, start, stop, row, row - height)
+            join_runs(root, first, start, stop, row, row - height, 0)
     return first, start, stop, root
-
-
-@njit
-def join_runs(
-    root: NDArray[np.int64], first: NDArray[np.int64], start: NDArray[np.int32], stop: NDArray[np.int32], row: int,
-    other: int,
-) -> None:  # fmt: skip
-    """Make runs of two neighbouring rows one piece where they share a face."""
-    i, j = first[row], first[other]
-    while i < first[row + 1] and j < first[other + 1]:
-        if start[i] < stop[j] and start[j] < stop[i]:
-            a, b = find_root(root, i), find_root(root, j)
-            root[max(a, b)] = min(a, b)
-        if stop[i] < stop[j]:
-            i += 1
-        else:
-            j += 1
 
 
 @njit

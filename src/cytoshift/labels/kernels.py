@@ -167,3 +167,21 @@ def find_root(root: NDArray[np.signedinteger], i: int) -> int:
         root[i] = root[root[i]]
         i = root[i]
     return i
+
+
+@njit
+def join_runs(
+    root: NDArray[np.signedinteger], first: NDArray[np.integer], start: NDArray[np.integer],
+    stop: NDArray[np.integer], row: int, other: int, reach: int,
+) -> None:  # fmt: skip
+    """Make runs of two neighbouring rows one piece where they share a face, or by a reach of 1 an edge; the earlier run
+    becomes the root."""
+    i, j = first[row], first[other]
+    while i < first[row + 1] and j < first[other + 1]:
+        if start[i] < stop[j] + reach and start[j] < stop[i] + reach:
+            a, b = find_root(root, i), find_root(root, j)
+            root[max(a, b)] = min(a, b)
+        if stop[i] < stop[j]:
+            i += 1
+        else:
+            j += 1

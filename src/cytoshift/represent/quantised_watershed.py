@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.compiled import njit
-from ..labels.kernels import find_root
+from ..labels.kernels import find_root, join_runs
 from .frame import Places, State, Steps, ids_of_state, row_starts, steps_of
 
 CHUNK = 256  # places of a queue that lie together in memory, a power of two
@@ -228,9 +228,9 @@ def number_pieces(seeds: NDArray[np.bool_], seed_size: int) -> tuple[Places, Pla
     for row in range(depth * height):
         z, y = row // height, row % height
         if y > 0:
-            join_touching(root, first, start, stop, row, row - 1)
+            join_runs(root, first, start, stop, row, row - 1, 1)
         for side in range(max(y - 1, 0), min(y + 2, height) if z > 0 else 0):
-            join_touching(root, first, start, stop, row, (z - 1) * height + side)
+            join_runs(root, first, start, stop, row, (z - 1) * height + side, 1)
     size, piece = np.zeros(runs, np.int64), np.zeros(runs, np.int32)
     pieces = 0
     for run in range(runs):  # the root of a piece is its first run
@@ -242,20 +242,6 @@ def number_pieces(seeds: NDArray[np.bool_], seed_size: int) -> tuple[Places, Pla
         top = find_root(root, run)
         piece[run] = piece[top] if size[top] >= seed_size else 0
     return first, start, stop, piece
-
-
-@njit
-def join_touching(root: Places, first: Places, start: Places, stop: Places, row: int, other: int) -> None:
-    """Make runs of two neighbouring rows one piece where they touch; the earlier run becomes the root."""
-    i, j = first[row], first[other]
-    while i < first[row + 1] and j < first[other + 1]:
-        if start[i] <= stop[j] and start[j] <= stop[i]:
-            a, b = find_root(root, i), find_root(root, j)
-            root[max(a, b)] = min(a, b)
-        if stop[i] < stop[j]:
-            i += 1
-        else:
-            j += 1
 
 
 @njit

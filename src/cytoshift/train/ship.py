@@ -212,15 +212,15 @@ def expected_objects(run: Run, working: Voxel) -> dict[str, Any]:
     """By class ("" of a single one), the objects that the method learns from (`ExpectedObjects`), for model.json."""
     names = run.represent.names or ("",)
     if mask_drawer(run) is not None:
-        found = of_masks(run, working, names)
+        found = objects_of_masks(run, working, names)
     elif run.source is not None:
-        found = of_source(run, working, names)
+        found = objects_of_source(run, working, names)
     else:
         found = {}
     return {name: one.model_dump(mode="json", exclude_none=True) for name, one in found.items() if one is not None}
 
 
-def of_masks(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[str, ExpectedObjects | None]:
+def objects_of_masks(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[str, ExpectedObjects | None]:
     draw = mask_drawer(run)
     assert draw is not None, "it was asked for above"
     shape = tuple(WIDER * n for n in run.patch)
@@ -232,7 +232,7 @@ def of_masks(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[str, Expe
     return {name: ExpectedObjects.of("synthetic masks", working, found) for name, found in seen.items()}
 
 
-def of_source(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[str, ExpectedObjects | None]:
+def objects_of_source(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[str, ExpectedObjects | None]:
     """Of the source's labels, in the lengths of the target: as large as the networks see them."""
     source = source_volumes(run)
     pairs = source_pairs(source, names if names != ("",) else ())
