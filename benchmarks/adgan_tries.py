@@ -52,11 +52,13 @@ NUMBERS = ("dice", "precision", "recall", "f1_50", "ap_50")
 
 
 def without_background(images: str, out: Path) -> str:
-    """Copies of the images without what is wider than a few objects."""
+    """Copies of the images without what is wider than a few objects; those of an earlier call stay."""
     volumes = open_volumes(images)
+    if (out / f"{volumes[-1].name}.tif").exists():
+        return str(out)
     seen = estimate([one.load() for one in volumes], [one.voxel for one in volumes], "bright")
     side = WINDOW * seen.whole_diameters[95]
-    for volume in volumes if not (out / f"{volumes[-1].name}.tif").exists() else ():
+    for volume in volumes:
         raw = np.asarray(volume.load(), np.float32)
         flat = raw - rolling_background(raw, np.full(raw.ndim, side))
         write_image(out / f"{volume.name}.tif", np.rint(flat).astype(np.uint8), volume.voxel, volume.axes)
@@ -112,7 +114,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=800)
     asked = parser.parse_args()
     raw = str(asked.data / SET / "images")
-    flat = without_background(raw, asked.out / "flat")
     truths = {one.name: np.asarray(one.load()) for one in open_labels(str(asked.data / SET / "labels"))[1::2]}
     scored = [image for image in open_volumes(raw) if image.name in truths]
     lines = ["| way | seeds | Dice | precision | recall | F1@0.5 | AP-50 |", "| --- |" + " ---: |" * (1 + len(NUMBERS))]
@@ -125,7 +126,7 @@ def main() -> None:
     for seed, training in itertools.product(asked.seeds, asked.only or TRAININGS):
         place = asked.out / "scores" / f"{training}, {asked.steps} steps, seed {seed}.json"
         if not place.exists():
-            images = flat if TRAININGS[training].get("background") else raw
+            images = without_background(raw, asked.out / "flat") if TRAININGS[training].get("background") else raw
             folder = asked.out / f"{training.replace(' ', '-')}-{asked.steps}-{seed}"
             model = train(images, TRAININGS[training], asked.steps, seed, folder)
             seen = [image for image in open_volumes(images) if image.name in truths]

@@ -98,6 +98,28 @@ def labels_in(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.glob("*.tif")}
 
 
+def take_turns(
+    model: str, room: Path, counts: list[int], rounds: int, images: int, seen: list[dict[str, bytes]]
+) -> list[dict[str, float]]:
+    """A row for each number of workers: medians over the rounds. Labels of every turn are added to `seen`."""
+    turns = {workers: list[tuple[float, float]]() for workers in counts}
+    for turn, workers in itertools.product(range(rounds), counts):
+        words = ("--workers", workers, "--quiet")
+        few = cytoshift("segment", model, room / "few", "-o", room / f"few{workers}-{turn}", *words)
+        out = room / f"all{workers}-{turn}"
+        spent = cytoshift("segment", model, room / "few", room / "rest", "-o", out, *words)
+        wall, cpu = (spent.wall - few.wall) / (0.9 * images), (spent.cpu - few.cpu) / (0.9 * images)
+        turns[workers].append((wall, cpu))
+        print(f"  {workers} workers: {wall * 1e3:.1f} ms and {cpu * 1e3:.1f} ms of CPU per image", flush=True)
+        seen.append(labels_in(out))
+    rows = []
+    for workers, own in turns.items():
+        wall, cpu = (float(number) for number in np.median(own, axis=0))
+        faster = float(np.median([first[0] / mine[0] for first, mine in zip(turns[counts[0]], own)]))
+        rows.append({"workers": workers, "wall": wall, "cpu": cpu, "faster": faster})
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
@@ -113,7 +135,7 @@ def main() -> None:
     wait_briefly()  # as the command line does: the processes that are started here find it in their environment
     torch.set_num_threads(1)
     segmenter, side = Segmenter.load(args.model), args.side
-    rows, seen, extra = [], [], dict[str, dict[str, float]]()
+    seen, extra = list[dict[str, bytes]](), dict[str, dict[str, float]]()
     if args.room:
         Path(args.room).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.room) as name:
@@ -124,21 +146,7 @@ def main() -> None:
             folder = "few" if number % 10 == 0 else "rest"
             image = field[y : y + side, x : x + side]
             write_image(room / folder / f"{number:06d}.tif", image, segmenter.voxel, segmenter.axes)
-        turns = {workers: list[tuple[float, float]]() for workers in args.workers}
-        for turn, workers in itertools.product(range(args.rounds), args.workers):
-            words = ("--workers", workers, "--quiet")
-            few = cytoshift("segment", args.model, room / "few", "-o", room / f"few{workers}-{turn}", *words)
-            out = room / f"all{workers}-{turn}"
-            spent = cytoshift("segment", args.model, room / "few", room / "rest", "-o", out, *words)
-            rest = 0.9 * args.images
-            wall, cpu = (spent.wall - few.wall) / rest, (spent.cpu - few.cpu) / rest
-            turns[workers].append((wall, cpu))
-            print(f"  {workers} workers: {wall * 1e3:.1f} ms and {cpu * 1e3:.1f} ms of CPU per image", flush=True)
-            seen.append(labels_in(out))
-        for workers, each in turns.items():
-            wall, cpu = np.median(each, axis=0)
-            faster = np.median([first[0] / own[0] for first, own in zip(turns[args.workers[0]], each)])
-            rows.append({"workers": workers, "wall": float(wall), "cpu": float(cpu), "faster": float(faster)})
+        rows = take_turns(args.model, room, args.workers, args.rounds, args.images, seen)
         command = ("segment", args.model, room / "few", room / "rest", "--quiet", "-o")
         for name in ["dask"] * bool(args.dask) + ["killed"] * args.kill:
             out = room / name
