@@ -11,6 +11,7 @@ import pytest
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.processes import Workers, WorkersDied
+from cytoshift.core.threads import cores
 
 
 def squared(n):
@@ -51,6 +52,21 @@ def fatal(n):
 
 def unpicklable(n):
     return lambda: n
+
+
+def own_cores(_):
+    return cores()
+
+
+def test_processes_share_the_cores_of_the_machine(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    here = cores()
+    with Workers(2) as workers:
+        assert set(workers.map(own_cores, range(4))) == {max(here // 2, 1)}
+    monkeypatch.setenv("OMP_NUM_THREADS", "1,2")
+    assert cores() == 1
+    monkeypatch.setenv("OMP_NUM_THREADS", "all")
+    assert cores() == here
 
 
 def test_results_come_in_order_and_the_same_processes_do_more():

@@ -1,5 +1,6 @@
 """A fast way to compute a network is used where it agrees with the plain one, and nowhere else."""
 
+import itertools
 import logging
 
 import numpy as np
@@ -12,7 +13,7 @@ from cytoshift.core.normalise import Normalisation
 from cytoshift.nets import folded, formats
 from cytoshift.nets.network_spec import TranslatorSpec
 from cytoshift.nets.unet import UNetSpec
-from cytoshift.predict import ways
+from cytoshift.predict import network, ways
 from cytoshift.predict.network import Tiling, probabilities
 from cytoshift.predict.pipeline import Options, predict
 from cytoshift.represent import BCD
@@ -151,6 +152,27 @@ def test_any_number_of_threads_gives_the_same_bytes(precision, monkeypatch):
         finally:
             torch.set_num_threads(before)
     assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
+
+
+def test_one_thread_computes_where_cores_are_few_and_it_gives_the_same_bytes(monkeypatch):
+    used, real = [], ways.compute
+
+    def watched(segmenter, x, way, statistics, single=False):
+        used.append(single)
+        return real(segmenter, x, way, statistics, single) + single * wrong
+
+    monkeypatch.setattr(threads, "THREADS", 2)
+    monkeypatch.setattr(ways, "THREADS", 2)
+    monkeypatch.setattr(ways, "compute", watched)
+    monkeypatch.setattr(network, "compute", watched)
+    found = {}
+    for count, wrong in itertools.product(("1", "2"), (0, 1e-7)):
+        monkeypatch.setenv("OMP_NUM_THREADS", count)
+        made = frozen()
+        found[count, wrong] = probabilities(made, image(), Tiling(tile=(64, 64))).tobytes()
+        assert ways.proof_of(made).one_thread == (not wrong)
+        assert used[-1] == (not wrong and threads.cores() == 1)
+    assert len(set(found.values())) == 1
 
 
 @pytest.mark.parametrize(

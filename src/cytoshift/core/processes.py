@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from .signals import ignore_signals
+from .threads import share_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -134,7 +135,7 @@ class Workers:
     def hire(self) -> Worker:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs,))  # no daemon: those may not have children
+        process = context.Process(target=serve, args=(theirs, self.count))  # no daemon: those may not have children
         process.start()
         theirs.close()  # so that ours ends when the process does
         worker = Worker(process, ours)
@@ -155,9 +156,10 @@ class Workers:
             worker.process.join()
 
 
-def serve(pipe: Connection) -> None:
-    """What a worker does: tasks until the pipe is closed."""
+def serve(pipe: Connection, workers: int) -> None:
+    """What one of so many workers does: tasks until the pipe is closed."""
     ignore_signals()
+    share_cores(workers)
     follow_parent()
     while True:
         try:

@@ -1,8 +1,10 @@
 """How many threads compute a network.
 
-Kernels share out their sums among threads, so another number of threads rounds otherwise, and a training that rounds
+Kernels share out their sums among threads, so another number of threads may round otherwise, and a training that rounds
 otherwise ends elsewhere. The number is therefore a constant and not what a machine happens to have: the same command
-gives the same bytes with any number of cores, any OMP_NUM_THREADS and any load.
+gives the same bytes with any number of cores, any OMP_NUM_THREADS and any load. Where a process has less than two
+cores to itself, one thread computes in place of two once it has proven that it gives the same bytes (predict/ways.py):
+two threads that share a core wait for each other, and two processes with two each were slower than one.
 """
 
 import os
@@ -13,6 +15,7 @@ from functools import cache
 
 SPINS = "20000"  # of a thread that waits for another; a fraction of a millisecond
 ONE_AT_A_TIME = threading.Lock()
+BESIDE = [1]  # processes that share the cores of this one, itself included
 THREADS = 2  # of a network that segments; more gain little, and cores beyond that draw other tiles at the same time
 TRAINING_THREADS = 1  # oneDNN's weight gradients in bfloat16 wait in a loop that never gives its core away
 
@@ -24,6 +27,19 @@ def wait_briefly() -> None:
     program wants the core as well, a training then takes twice the time and more. On a quiet machine nothing changes.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+
+
+def share_cores(processes: int) -> None:
+    """Told to a process that works beside others of one command, by which it was started."""
+    BESIDE[0] = max(processes, 1)
+
+
+def cores() -> int:
+    """Cores that this process has to itself: those it may run on, or OMP_NUM_THREADS, divided by those that share."""
+    here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wished = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    most = min(int(wished), here) if wished.isdecimal() and int(wished) else here
+    return max(most // BESIDE[0], 1)
 
 
 @cache
@@ -42,8 +58,8 @@ def initialise_math_library() -> None:
 
 
 @contextmanager
-def torch_threads(training: bool = False) -> Iterator[None]:
-    """Torch computes with THREADS threads in here, or TRAINING_THREADS, in this thread of Python.
+def torch_threads(training: bool = False, single: bool = False) -> Iterator[None]:
+    """Torch computes with THREADS threads in here, with TRAINING_THREADS or with a single one, in this Python thread.
 
     Why a training has one: with two, a step takes 0.7 of the time where two cores are idle, but three to five times as
     long where both threads share a core, as on a busy machine (benchmarks/bench_training_threads.py).
@@ -53,7 +69,7 @@ def torch_threads(training: bool = False) -> Iterator[None]:
     with ONE_AT_A_TIME:
         initialise_math_library()
     before = torch.get_num_threads()
-    torch.set_num_threads(TRAINING_THREADS if training else THREADS)
+    torch.set_num_threads(TRAINING_THREADS if training else 1 if single else THREADS)
     try:
         yield
     finally:

@@ -6,7 +6,6 @@ tiled.predict([window, ...])                       (B, K, *T): the network over 
 tiled.margin                                       voxels around a box that the network has to see
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,12 +25,12 @@ from safetensors.torch import save as serialise
 from ..core.atomic import atomic_path
 from ..core.blocks import Slices
 from ..core.settings import Settings
-from ..core.threads import THREADS
+from ..core.threads import THREADS, cores
 from ..model import Segmenter
 from ..nets.folded import has_frozen_norms
 from ..nets.norms import MeasuredNorms, Statistics
 from .tiles import Cover, fit_tile, place_tiles
-from .ways import Precision, Way, compute, proven_way
+from .ways import Precision, Way, compute, one_thread, proven_way
 
 Image = NDArray[np.float32]
 Progress = Callable[[int, int], None]  # tiles done, tiles in all
@@ -189,8 +188,7 @@ def probabilities(segmenter: Segmenter, image: Image, tiling: Tiling, progress: 
 
 def windows_at_once() -> int:
     """Groups of tiles that are predicted at the same time: one for every THREADS cores, MOST at most."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(max(cores // THREADS, 1), MOST)
+    return min(max(cores() // THREADS, 1), MOST)
 
 
 def largest_tile(segmenter: Segmenter, shape: tuple[int, ...], tiling: Tiling) -> tuple[int, ...]:
@@ -269,10 +267,10 @@ def forward(
 
     mirror: averaged over all mirrorings.
     """
-    device = next(segmenter.network.parameters()).device
+    device, single = next(segmenter.network.parameters()).device, one_thread(segmenter)
 
     def compute_once(images: Sequence[Image]) -> Image:
-        return compute(segmenter, torch.from_numpy(np.stack(images)).to(device), way, statistics)
+        return compute(segmenter, torch.from_numpy(np.stack(images)).to(device), way, statistics, single)
 
     if not mirror:
         return compute_once(images)

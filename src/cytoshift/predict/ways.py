@@ -2,7 +2,7 @@
 
 A fast way is not trusted: kernels of a library can be wrong on one processor and right on all others. Before it is
 used, it and the plain network in 32 bits see the same windows of the user's own image; where they disagree, the next
-way is tried, and a sentence says so.
+way is tried, and a sentence says so. In the same way one thread has to give the bytes of two before it computes alone.
 """
 
 import logging
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..core.errors import UserError
 from ..core.machine import processor
-from ..core.threads import torch_threads
+from ..core.threads import THREADS, cores, torch_threads
 from ..model import Segmenter
 from ..nets.folded import fold, is_supported
 from ..nets.formats import computes_bf16, instructions
@@ -53,6 +53,7 @@ class Proof:
     errors : of each way that was tried, its largest error over the channels (`TOLERANCE` is allowed).
     seconds : what the proof took.
     sentence : what the user has to know, or "".
+    one_thread : a single thread gives the same bytes as THREADS do.
     """
 
     way: Way
@@ -61,6 +62,7 @@ class Proof:
     processor: str
     instructions: str
     sentence: str = ""
+    one_thread: bool = False
 
     def dump(self) -> dict[str, Any]:
         """For facts.json."""
@@ -113,6 +115,12 @@ def proof_of(segmenter: Segmenter) -> Proof | None:
     return next((found[key] for key in sorted(found, key=lambda key: not key[1])), None)
 
 
+def one_thread(segmenter: Segmenter) -> bool:
+    """Whether one thread computes: this process has less than THREADS cores, and one is proven to give the same."""
+    found = PROOFS.get(segmenter.network, {})
+    return cores() < THREADS and bool(found) and all(proof.one_thread for proof in found.values())
+
+
 def prove(
     segmenter: Segmenter, image: Array, size: tuple[int, ...], precision: Precision, statistics: Statistics | None
 ) -> Proof:
@@ -123,8 +131,8 @@ def prove(
     fast = ways(network, device, precision, statistics is not None)
     errors: dict[str, float] = {}
     chosen: Way = PLAIN
+    seen = [torch.from_numpy(window[None]).to(device) for window in windows(segmenter, image, size)]
     if fast:
-        seen = [torch.from_numpy(window[None]).to(device) for window in windows(segmenter, image, size)]
         wanted = channels(segmenter, seen, PLAIN, statistics)
         for way in fast:
             errors[way] = relative_error(channels(segmenter, seen, way, statistics), wanted)
@@ -139,7 +147,7 @@ def prove(
                 )
     return Proof(
         chosen, errors, time.perf_counter() - started, processor(), instructions() if device.type == "cpu" else "",
-        sentence(chosen, errors),
+        sentence(chosen, errors), one_thread_agrees(segmenter, seen, chosen, statistics),
     )  # fmt: skip
 
 
@@ -182,6 +190,15 @@ def channels(
     return [compute(segmenter, x, way, statistics) for x in seen]
 
 
+def one_thread_agrees(segmenter: Segmenter, seen: Sequence[Tensor], way: Way, statistics: Statistics | None) -> bool:
+    """Whether one thread gives the bytes of THREADS."""
+    return all(
+        compute(segmenter, x, way, statistics, single=True).tobytes()
+        == compute(segmenter, x, way, statistics).tobytes()
+        for x in seen
+    )
+
+
 def relative_error(found: Sequence[NDArray[np.float32]], wanted: Sequence[NDArray[np.float32]]) -> float:
     """Rms difference over the standard deviation (`LEAST_SPREAD` at least), largest over the channels; inf for NaN."""
     got, truth = (
@@ -192,13 +209,15 @@ def relative_error(found: Sequence[NDArray[np.float32]], wanted: Sequence[NDArra
     return value if np.isfinite(value) else float("inf")
 
 
-def compute(segmenter: Segmenter, x: Tensor, way: Way, statistics: Statistics | None) -> NDArray[np.float32]:
+def compute(
+    segmenter: Segmenter, x: Tensor, way: Way, statistics: Statistics | None, single: bool = False
+) -> NDArray[np.float32]:
     """Images (B, C, *S) through the network: activated channels (B, K, *S).
 
-    statistics: of norms that are not shipped with theirs. None: those of the image.
+    statistics: of norms that are not shipped with theirs. None: those of the image. single: by one thread.
     """
     network: Any = segmenter.network
-    with torch_threads(), torch.inference_mode():
+    with torch_threads(single=single), torch.inference_mode():
         if statistics is not None:
             network = prepare_network(network, way, statistics)
         with torch.autocast(x.device.type, torch.bfloat16, way == "autocast bf16"):
