@@ -150,6 +150,20 @@ def test_labels_of_one_voter_are_a_row_and_a_voter_that_is_not_there_is_named(tm
     assert rows["own"]["minutes"]["mean"] > 0
 
 
+def test_labels_of_a_method_that_trains_vote_in_a_run_with_its_seed(done):
+    out, _, _ = done
+    more = {"name": "vote-with-gan", "kind": "run", "steps": 0, "given": "gan"}
+    said = []
+    spec = parse(Spec, SPEC | {"methods": [*SPEC["methods"], more]})
+    bench(spec, out, only=["vote-with-gan"], say=said.append, quiet=True)
+    folders = sorted((out / "cells" / "made").glob("vote-with-gan-seed*"))
+    assert len(folders) == len(said) == 2 and (out / "results.json").exists()
+    decided = json.loads((folders[0] / "run" / "run.json").read_text())
+    assert "given-1" in decided["stages"]["first"]["voters"]
+    with pytest.raises(UserError, match="'vote-with-gan' needs 'floor', which is no method that trains; those are gan"):
+        parse(Spec, SPEC | {"methods": [*SPEC["methods"], more | {"given": "floor"}]})
+
+
 def test_the_best_and_the_worst_image_are_shown(tmp_path, monkeypatch):
     sets = [{"name": "made", "preset": "sparse-2d", "images": 5, "train": 1, "shape": [96, 96], "pictures": 2}]
     shown = []

@@ -33,7 +33,7 @@ from ..core.atomic import atomic_path
 from ..core.errors import UserError
 from ..core.settings import parse, read_yaml
 from ..data.channel_axis import split_channels
-from ..data.volumes import Volume, open_volumes
+from ..data.volumes import ImageSource, Volume, open_volumes
 from ..ensemble import Ensemble, Wishes, open_ensemble
 from ..ensemble.ensemble import FINAL
 from ..model import Segmenter, fingerprint
@@ -66,7 +66,7 @@ from .scoring import FoundObjects, Segment, object_scores, score_dataset
 
 @dataclass(frozen=True)
 class Cell:
-    """seed: None for what does not train. before: the training that a finetuned one goes on from.
+    """seed: None for what does not train. before: the training that this one needs: a finetuned one goes on from it.
 
     fold: of a data set whose images take turns, see `Material.fold`.
     """
@@ -200,7 +200,11 @@ def prepare_segment(
         return segment_with_fit(contender, here), {}
     folder = cell.folder(out, material.files)
     if isinstance(contender, RunWithoutLabels):
-        return run_without_labels(contender, here, folder / "run"), {}
+        given = None
+        if cell.before is not None:
+            run_cell(cell.before, material, out, quiet)
+            given = ImageSource(paths=str(cell.before.folder(out, material.files) / "labels"))
+        return run_without_labels(contender, here, folder / "run", given), {}
     if isinstance(contender, FinetunedMethod):
         run = finetuning_settings(cell, contender, material, out, quiet)
     else:
@@ -228,23 +232,27 @@ def segment_with_fit(contender: ExistingModel, here: Material) -> Segment:
     return way if segmenter.diameter is not None else segment_with(contender, segmenter)
 
 
-def run_without_labels(contender: RunWithoutLabels, here: Material, folder: Path) -> Segment:
+def run_without_labels(
+    contender: RunWithoutLabels, here: Material, folder: Path, given: ImageSource | None = None
+) -> Segment:
     """How `cytoshift run` labels the images of a data set, all of them with the first, so that this counts into the
-    time."""
+    time. given: labels that vote, too."""
     known: dict[str, FoundObjects] = {}
 
     def way(image: Volume) -> FoundObjects:
         if not known:
-            known.update(label_by_run(contender, here, folder))
+            known.update(label_by_run(contender, here, folder, given))
         return known[image.name]
 
     return way
 
 
-def label_by_run(contender: RunWithoutLabels, here: Material, folder: Path) -> dict[str, FoundObjects]:
+def label_by_run(
+    contender: RunWithoutLabels, here: Material, folder: Path, given: ImageSource | None
+) -> dict[str, FoundObjects]:
     """What a run finds in each image, by name."""
     images, name = [pair.image for pair in here.pairs], nuclei_model(len(here.pairs[0].image.axes))
-    wishes = Wishes(polarity=here.dataset.polarity, steps=contender.steps)
+    wishes = Wishes(polarity=here.dataset.polarity, steps=contender.steps, given=[given] if given else [])
     ensemble = open_ensemble(folder, images, here.images, name, wishes)
     with engine(None, 1) as each:
         ensemble.claim(overwrite=False)

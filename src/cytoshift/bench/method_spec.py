@@ -1,5 +1,6 @@
 """Methods of a spec: what is trained, what is there, classical pipelines, systems of others."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -141,14 +142,17 @@ class RunWithoutLabels(LaterSettings, NamedEntry):
     """All of `cytoshift run`, by a model of the package.
 
     steps: of the training on the images; 0: the first result, None: those that the command takes. voter: labels of this
-    one, in place of those on which all agree; "trained" is the network that has learnt from the first vote.
+    one, in place of those on which all agree; "trained" is the network that has learnt from the first vote. given: the
+    name of an entry that trains, whose labels vote, too; with its seed.
     """
 
     kind: Literal["run"]
     steps: int | None = Field(None, ge=0)
     voter: str | None = None
+    given: str | None = None
+    seeds: list[int] | None = Field(None, min_length=1)
 
-    later = frozenset({"voter"})
+    later = frozenset({"voter", "given"})
 
 
 Contender = Annotated[
@@ -162,3 +166,17 @@ Contender = Annotated[
     | RunWithoutLabels,
     Field(discriminator="kind"),
 ]
+
+
+def begun_by(method: Contender) -> str | None:
+    """The name of the entry whose training another one needs."""
+    if isinstance(method, FinetunedMethod):
+        return method.after
+    return method.given if isinstance(method, RunWithoutLabels) else None
+
+
+def seeds_of(method: Contender, default: list[int]) -> Sequence[int | None]:
+    """Its own, or the spec's; none where no training is part of it that the seed decides."""
+    if isinstance(method, TrainedMethod | FinetunedMethod) or (isinstance(method, RunWithoutLabels) and method.given):
+        return method.seeds or default
+    return [None]

@@ -19,7 +19,7 @@ from .dataset_spec import Dataset, Files, Stacks
 from .datasets import Material, open_dataset
 from .figures import draw_comparison, draw_label_curve
 from .layout import READING, markdown
-from .method_spec import Contender, FinetunedMethod, TrainedMethod
+from .method_spec import Contender, begun_by, seeds_of
 from .results_page import copy_pictures, update_page
 from .spec import Spec, choose
 from .table import gather_results, summary
@@ -135,15 +135,15 @@ def cells_of(spec: Spec, datasets: list[Dataset], methods: list[Contender]) -> l
     named = {method.name: method for method in spec.methods}
 
     def cell(dataset: Dataset, method: Contender, seed: int | None, fold: tuple[int, ...]) -> Cell:
-        before = cell(dataset, named[method.after], seed, fold) if isinstance(method, FinetunedMethod) else None
-        return Cell(dataset, method, seed, before, fold)
+        needed = begun_by(method)
+        return Cell(dataset, method, seed, cell(dataset, named[needed], seed, fold) if needed else None, fold)
 
     return [
         cell(dataset, method, seed, fold)
         for dataset in datasets
         for method in methods
         for fold in folds_of(dataset)
-        for seed in ((method.seeds or spec.seeds) if isinstance(method, TrainedMethod | FinetunedMethod) else [None])
+        for seed in seeds_of(method, spec.seeds)
     ]
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from ..core.errors import UserError
 from ..core.settings import Settings, parse, read_yaml
 from .dataset_spec import Dataset
-from .method_spec import Contender, FinetunedMethod, TrainedMethod
+from .method_spec import Contender, TrainedMethod, begun_by
 
 
 class PublishedResults(Settings):
@@ -61,12 +61,12 @@ class Spec(Settings):
         return self
 
     @model_validator(mode="after")
-    def what_is_finetuned_trains(self) -> "Spec":
+    def what_others_need_trains(self) -> "Spec":
         there = [method.name for method in self.methods if isinstance(method, TrainedMethod)]
         for method in self.methods:
-            if isinstance(method, FinetunedMethod) and method.after not in there:
+            if (needed := begun_by(method)) is not None and needed not in there:
                 raise ValueError(
-                    f"'{method.name}' continues '{method.after}', which is not there; there are {', '.join(there)}"
+                    f"'{method.name}' needs '{needed}', which is no method that trains; those are {', '.join(there)}"
                 )
         return self
 
