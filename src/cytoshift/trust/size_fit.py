@@ -17,8 +17,9 @@ from ..core.normalise import Recipe, recipes
 from ..core.voxel import Voxel
 from ..data.volumes import Volume, load_small
 from ..measure.estimate import UnmeasurableObjects, estimate
-from ..measure.measurement import Measurement, Polarity
-from ..measure.shapes import ExpectedObjects, ObjectShapes, expectations, shapes
+from ..measure.measurement import Measurement, Polarity, quantiles
+from ..measure.outlined_objects import OutlinedObjects, objects
+from ..measure.shapes import ExpectedObjects, expectations
 from ..model import Segmenter
 from ..predict.pipeline import predict
 from .judge import Told, crop_middle, judge, share_of_progress, silent
@@ -34,10 +35,11 @@ FINER = 3.0  # voxels of the images are divided by so much at most: beyond, noth
 NEAR = 1.25  # diameters that differ by less are one; networks have learnt objects of many sizes
 SAME, MOST_APART = 1.1, 2.0  # factors between the diameters of an image and of all: below, above what is believed
 ROUNDS, FEW = 2, 5  # of measuring what is found, and objects that make a median
+LEAST_CHANCE = 1 / 8  # of an object to be seen whole; one that nearly fills a part must not stand for a thousand
 # Seen 1 / AROUND as large, objects are 0.8 to 1.05 of those before as a rule, and 0.56 to 0.68 where those had been
 # several in one (14 synthetic volumes with walls of benchmarks/bench_estimate_walls.py).
 MERGED = 0.72
-SAMPLE = {2: 384 * 384, 3: 64 * 64 * 64}  # voxels of the network that an image is tried on
+SAMPLE = {2: 384 * 384, 3: 64 * 64 * 64}  # voxels of the network that an image is tried on; fewer images show more
 IMAGES, MANY = 3, 12  # that are tried at least, if there are so many, and at most
 ROOM = 400e6  # bytes of raw images that are kept in memory while they are measured
 
@@ -225,6 +227,8 @@ def image_diameters(volumes: Sequence[Volume], seen: Measurement, size: float) -
     Half of what one image differs from all of them is believed (the geometric mean): a single image has few objects,
     and the images of a folder are mostly of one kind. Images with few objects have none.
     """
+    if len(volumes) == 1:
+        return {}
     median = seen.whole_diameters[50]
     each = {
         volume.name: size * min(max(float(one.diameter / median) ** 0.5, 1 / MOST_APART), MOST_APART)
@@ -235,20 +239,31 @@ def image_diameters(volumes: Sequence[Volume], seen: Measurement, size: float) -
 
 
 def sample(volumes: Sequence[Volume], side: float) -> list[Volume]:
-    """The middle of some images, as large as SAMPLE where the network's voxels have this side; more of small images."""
+    """The middle of some images, as large as SAMPLE where the network's voxels have this side.
+
+    Of small images there are more. IMAGES times SAMPLE are tried if there is so much: a part with few whole objects
+    says little of their size.
+    """
     least = min(prod(one.shape) * one.voxel.volume for one in volumes)
     room = IMAGES * SAMPLE[len(volumes[0].axes)] * side ** len(volumes[0].axes)
     count = min(len(volumes), max(IMAGES, min(int(room / least), MANY)))
     few = [volumes[i * len(volumes) // count] for i in range(count)]
-    voxels = [SAMPLE[len(one.axes)] * side ** len(one.axes) / one.voxel.volume for one in few]
-    return [crop_middle(one, max(int(most), 1)) for one, most in zip(few, voxels)]
+    each = max(room / len(few), SAMPLE[len(volumes[0].axes)] * side ** len(volumes[0].axes))
+    return [crop_middle(one, max(int(each / one.voxel.volume), 1)) for one in few]
 
 
 def found_diameter(model: Segmenter, parts: Sequence[Volume]) -> float | None:
-    """Median diameter of the objects that a model finds; None of too few."""
-    seen = [shapes(predict(model, part).labels, part.voxel) for part in parts]
-    every = ObjectShapes.join(seen).whole_objects().diameter
-    return float(np.median(every)) if every.size >= FEW else None
+    """Median diameter of the objects that a model finds; None of too few.
+
+    Each whole object stands for those of its size that the edge of a part cuts (Miles and Lantuejoul): a small part
+    shows whole small objects and cut large ones.
+    """
+    seen = OutlinedObjects.join(
+        objects(predict(model, part).labels, part.voxel, ((True, True),) * part.voxel.ndim) for part in parts
+    )
+    whole = seen.whole if seen.whole.sum() >= FEW else np.ones_like(seen.whole)
+    weight = 1 / np.maximum(seen.chance[whole], LEAST_CHANCE)
+    return quantiles(seen.diameter[whole], weight)[50] if whole.sum() >= FEW else None
 
 
 def fit_segmenter(segmenter: Segmenter, volumes: Sequence[Volume], diameter: float, polarity: Polarity) -> Segmenter:
