@@ -222,6 +222,13 @@ def test_a_step_in_bfloat16_proves_itself_first(images, tmp_path, monkeypatch, c
     assert not list((tmp_path / "named").rglob("*.pt"))
 
 
+def test_small_gradients_are_not_said_to_be_wrong_kernels():
+    coarse = proof.describe_fault(proof.TERMS / 10, 0.11, "a processor")
+    assert "too coarse for this training (a processor): its gradients have a cosine of 0.11" in coarse
+    assert "is wrong on this processor" in proof.describe_fault(2 * proof.TERMS, 0.11, "a processor")
+    assert "NaN or infinite" in proof.describe_fault(None, None, "a processor")
+
+
 @pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
 def test_a_training_does_not_depend_on_the_threads_at_hand(images, tmp_path, monkeypatch, precision):
     monkeypatch.setattr(threads, "TRAINING_THREADS", 2)

@@ -87,16 +87,28 @@ def prove_precision(method: Method, batch: Any, precision: str, device: torch.de
     seconds = time.perf_counter() - started
     if right:
         return Proof(HALF, term, cosine, seconds, *known)
-    fault = (
-        f"a loss term differs from that of 32 bits by {term:.2g} of itself, where {TERMS} is allowed; gradients "
-        f"have a cosine of {cosine:.2g}, where {COSINE} is the least allowed"
-        if term is not None
-        else "a loss term is NaN or infinite, in 32 bits all terms are finite"
-    )
-    found = f"a step in bfloat16 is wrong on this processor ({', '.join(filter(None, known))}): {fault}"
+    found = describe_fault(term, cosine, ", ".join(filter(None, known)))
     if precision == HALF:
         raise UserError(f"precision {HALF} cannot be used: {found}; set train.precision to 32 or auto")
     return Proof(WHOLE, term, cosine, seconds, *known, f"{found}; this training computes in 32 bits, slower")
+
+
+def describe_fault(term: float | None, cosine: float | None, place: str) -> str:
+    """What is wrong with a step in bfloat16. Near a minimum, gradients are small and differ though nothing is wrong."""
+    if term is None or cosine is None:
+        fault = "a loss term is NaN or infinite, in 32 bits all terms are finite"
+    elif term <= TERMS:
+        return (
+            f"a step in bfloat16 is too coarse for this training ({place}): its gradients have a cosine of "
+            f"{cosine:.2g} with those of 32 bits, where {COSINE} is the least allowed; its loss terms agree, so the "
+            "gradients may just be small"
+        )
+    else:
+        fault = (
+            f"a loss term differs from that of 32 bits by {term:.2g} of itself, where {TERMS} is allowed; gradients "
+            f"have a cosine of {cosine:.2g}, where {COSINE} is the least allowed"
+        )
+    return f"a step in bfloat16 is wrong on this processor ({place}): {fault}"
 
 
 def differences(
