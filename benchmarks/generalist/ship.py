@@ -18,10 +18,7 @@ from cytoshift.train import checkpoint
 from cytoshift.train.run_settings import Run
 
 HERE = Path(__file__).parent
-DIAMETER = {
-    "nuclei-2d": 13.5,
-    "nuclei-3d": 15.0,
-}  # voxels that objects are brought to; chosen on phantoms, fluo256/train
+DIAMETER = {"nuclei-2d": 13.5, "nuclei-3d": 17.0}  # voxels that objects are brought to, see diameter.py
 FLAT = ("fluo256", "u2os520", "stained", "hacat", "stardist-2d", "sparse-2d", "dense-2d")  # data sets of 2D images
 LARGEST = 4e6  # bytes
 SUMMARY = {
