@@ -12,7 +12,7 @@ from cytoshift.cli.main import app
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_labels
 from cytoshift.data.write import write_image, write_labels
-from cytoshift.ensemble import Calibration, Measurements, calibration, ensemble, large, voters
+from cytoshift.ensemble import Calibration, Measurements, budget, calibration, ensemble, large, voters
 from cytoshift.ensemble.voters import ClassicalVoter
 from cytoshift.labels.vote import elect
 from cytoshift.metrics.evaluation import evaluate
@@ -151,8 +151,8 @@ def test_another_training_keeps_the_first_labels(images, tmp_path, monkeypatch):
     out = tmp_path / "out"
     assert run(images, "-o", out, "--budget", "0")[0] == 0
     before = {path: path.stat().st_mtime_ns for path in out.glob("voters/*/*.tif")}
-    monkeypatch.setattr(ensemble, "LEAST_STEPS", 2)
-    monkeypatch.setattr(ensemble, "TIMED", (1, 2))
+    monkeypatch.setattr(budget, "LEAST_STEPS", 2)
+    monkeypatch.setattr(budget, "TIMED_STEPS", (1, 2))
     code, said = run(images, "-o", out, "--budget", "0.001s", "--json")
     assert code == 0 and told(said)["stage"] == "final", said
     assert before == {path: path.stat().st_mtime_ns for path in before}

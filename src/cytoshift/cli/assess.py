@@ -57,8 +57,7 @@ def assess(
     from .segment import fit_to_sizes
 
     volumes = open_volumes(image_source(list(images), axes, channel, level, voxel, unit, frames, skip_bad))
-    given = [("axes", axes), ("channel", channel), ("level", level or None), ("voxel", voxel), ("unit", unit),
-             ("frames", frames)]  # fmt: skip
+    given = inputs.image_flags(axes, channel, level, voxel, unit, frames)
     loaded = {
         path: fit_to_sizes(Segmenter.load(path, inputs.choose_device(device)), volumes, quiet=quiet)[0]
         for path in model or []
@@ -87,10 +86,10 @@ def assess(
 
 def advise(
     found: "dict[Path, Assessment]", loaded: "dict[Path, Segmenter]", without: bool, images: list[str],
-    given: "Sequence[tuple[str, object]]",
+    given: dict[str, object],
 ) -> tuple[int, str]:  # fmt: skip
     """The exit code, and the next command: with the best model if there is one that helps, or to a new one."""
-    flags = [f"--{name}={value}" for name, value in given if value is not None]
+    flags = [f"--{name}={value}" for name, value in given.items()]
     code, advice = 0 if without else CODES["train"], new_training_hint(without, images, flags)
     if found:
         best = min(found, key=lambda path: (CODES[found[path].verdict], -value(found[path])))
@@ -152,13 +151,11 @@ def settings_of(model: Path) -> Path | None:
 
 
 def adaptation_hint(
-    settings: Path, model: Path, segmenter: "Segmenter", images: list[str], given: "Sequence[tuple[str, object]]"
+    settings: Path, model: Path, segmenter: "Segmenter", images: list[str], given: dict[str, object]
 ) -> str:
     """The training that the model comes from, on these images, at its resolution; where its network can go on, on."""
     paths = images[0] if len(images) == 1 else f"[{','.join(images)}]"
-    said = [
-        f"data.images.{name}={f'[{word}]' if ',' in str(word) else word}" for name, word in given if word is not None
-    ]
+    said = [f"data.images.{name}={f'[{word}]' if ',' in str(word) else word}" for name, word in given.items()]
     size = f"data.voxel=[{','.join(f'{n:g}' for n in segmenter.voxel.size)}]"
     start = [f"start={model}"] if segmenter.spec.kind == "unet" else []
     return describe_evidence("train", settings, f"data.images.paths={paths}", *said, size, *start, "-o", "runs/adapted")

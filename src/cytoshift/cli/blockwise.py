@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ..predict.pipeline import Options
 
 FAILED = 3  # exit code: the labels are there, but faces of blocks have left a trace
-SHOWN, SIZE = 8, 320  # images in the overview, and pixels of a picture's longer side
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def run(
     from ..predict.blockwise.engine import engine
     from ..predict.blockwise.tables import join_tables
     from ..predict.calibration import mismatch_of_objects
-    from .segment_results import describe_places
+    from .results import describe_others, picture
 
     wishes, only, started = how.wishes(), how.one_pass(), time.perf_counter()
     source = source.model_copy(update={"paths": make_absolute(source.paths)})
@@ -156,7 +155,7 @@ def run(
     page, seconds = report_on(outputs), time.perf_counter() - started
     lines.append(f"{seconds:.1f} s, {sum(map(count, outputs.volumes)) / 1e6 / seconds:.3g} Mvoxel/s")
     others = write_also(outputs)
-    also = f", {', '.join(outputs.also)} in {describe_places(others)}" if others else ""
+    also = describe_others(outputs, others)
     lines.append(f"labels in {outputs.out}, objects in {outputs.table}, picture {outputs.picture}, report {page}{also}")
     return lines, {
         "images": len(outputs.volumes), "labels": outputs.out, "table": outputs.table, "picture": outputs.picture,
@@ -243,30 +242,3 @@ class BlockwiseLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
         self.progress.__exit__(kind, error, trace)
-
-
-def picture(outputs: "Outputs") -> None:
-    """Middle planes beside their outlines and objects, read thinned out, whatever the size of the volume."""
-    from ..core.voxel import Voxel
-    from ..draw import colour_labels, composite, image_grid, outline, save_png
-
-    number = min(SHOWN, len(outputs.volumes))
-    rows, captions = [], []
-    for volume in (outputs.volumes[i * len(outputs.volumes) // number] for i in range(number)):
-        step = max(max(volume.shape[-2:]) // (2 * SIZE), 1)
-        plane: Any = (*(n // 2 for n in volume.shape[:-2]), slice(None, None, step), slice(None, None, step))
-        array: Any = volume.array
-        image = array[(..., *plane)]
-        image = image.reshape(-1, *image.shape[-2:])
-        voxel = Voxel(volume.voxel.size[-2:], volume.voxel.unit)
-        for place, name in enumerate(outputs.classes):
-            labels = outputs.open(volume, name).array[plane]
-            shown = image[place if len(image) == len(outputs.classes) else 0]
-            rows.append([
-                composite(image, voxel, size=SIZE),
-                outline(shown, labels, voxel=voxel, size=SIZE),
-                colour_labels(labels, voxel, size=SIZE),
-            ])  # fmt: skip
-            captions.append(f"{volume.name}{f', {name}' * bool(name)}")
-    flat = len(outputs.volumes[0].axes) == 2
-    save_png(outputs.picture, image_grid(rows, ["image" if flat else "middle plane", "outlines", "objects"], captions))

@@ -13,8 +13,9 @@ from .console import conclude
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..data.volumes import ImageSource
+
 NGFF = ("0.4", "0.5")
-Said = tuple[str | None, str | None, str | None, str | None, str | None]  # axes, channel, voxel, unit, frames
 
 
 def convert(
@@ -74,6 +75,7 @@ def convert(
     image, IMAGE.ome.zarr::labels/NAME. It is read and written block by block; the same command continues one that was
     stopped.
     """
+    from ..data.volumes import image_source
     from .convert_labels import Request, convert_labels, convert_table
 
     if ngff not in NGFF:
@@ -83,18 +85,17 @@ def convert(
     paths, out = (paths[:-1], paths[-1]) if out is None else (paths, out)
     if Path(out).suffix.lower() == ".parquet":
         convert_table(paths, out, overwrite, as_json)
-    elif to is None and mask_above is None and like is None and ".zarr" in out.lower():
-        copy_image(
-            paths, out, (axes, channel, voxel, unit, frames), labels, memory, workers, ngff, overwrite, quiet, as_json
-        )
+        return
+    source = image_source(paths, axes, channel, 0, voxel, unit, frames)
+    if to is None and mask_above is None and like is None and ".zarr" in out.lower():
+        copy_image(source, out, labels, memory, workers, ngff, overwrite, quiet, as_json)
     else:
-        request = Request(paths, out, to, kind, mask_above, like)
-        convert_labels(request, (axes, channel, voxel, unit, frames), ngff, overwrite, quiet, as_json)
+        convert_labels(Request(paths, out, to, kind, mask_above, like), source, ngff, overwrite, quiet, as_json)
 
 
 def copy_image(
-    paths: list[str], out: str, said: Said, labels: bool, memory: str, workers: int, ngff: str, overwrite: bool,
-    quiet: bool, as_json: bool,
+    wish: "ImageSource", out: str, labels: bool, memory: str, workers: int, ngff: str, overwrite: bool, quiet: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """An image, or labels of one, as OME-Zarr block by block."""
     from ..core.lock import lock_outputs
@@ -105,11 +106,8 @@ def copy_image(
     from ..data.input_files import refuse_inputs
     from ..data.multiscale import Ngff as Version
     from ..data.store import ImageStore, LabelStore, is_finished, resolve_target
-    from ..data.volumes import image_source
 
     version: Version = "0.4" if ngff == "0.4" else "0.5"
-    axes, channel, voxel, unit, frames = said
-    wish = image_source(paths, axes, channel, 0, voxel, unit, frames)
     refuse_inputs([out], [None if labels else wish], labels=[wish if labels else None])
     kind = LabelStore if labels else ImageStore
     taken = UserError(f"{out} already exists; pass --overwrite to replace it, or choose another name")

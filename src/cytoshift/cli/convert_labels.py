@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
     from ..data.exchange import LabelSeries
     from ..data.frames import Series
-    from ..data.volumes import Volume
-
-Said = tuple[str | None, str | None, str | None, str | None, str | None]  # axes, channel, voxel, unit, frames
+    from ..data.volumes import ImageSource, Volume
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,9 @@ class Request:
     like: str | None = None
 
 
-def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, quiet: bool, as_json: bool) -> None:
+def convert_labels(
+    request: Request, source: "ImageSource", ngff: str, overwrite: bool, quiet: bool, as_json: bool
+) -> None:
     """Write label images, one file for each; COCO takes all of them in one file."""
     from ..core.lock import lock_outputs
     from ..core.progress import Progress
@@ -43,13 +43,12 @@ def convert_labels(request: Request, said: Said, ngff: str, overwrite: bool, qui
     from ..data.input_files import refuse_inputs
     from ..data.label_checks import check_labels
     from ..data.label_pairs import connected_objects
-    from ..data.volumes import image_source, open_labels
+    from ..data.volumes import open_labels
 
-    axes, channel, voxel, unit, frames = said
     drawn = outline_files(request.paths, request.like)
     key = choose_format(request, labels_again=bool(drawn))
-    where = request.like if drawn and request.like else list(request.paths)
-    source = image_source(where, axes, channel, 0, voxel, unit, frames)
+    if drawn and request.like:
+        source = source.model_copy(update={"paths": request.like})
     outlined = draw_labels(drawn, source, request.kind) if drawn else []
     volumes = outlined or (open_film(source) if makes_one(key, request.out) else open_labels(source))
     for sentence in check_labels(volumes, "mask_above") if request.mask_above is None else ():

@@ -65,6 +65,18 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as one line of JSON on stdout; all else is on stderr.")]
 
 
+def image_flags(
+    axes: str | None, channel: str | None, level: int, voxel: str | None, unit: str | None, frames: str | None
+) -> dict[str, object]:
+    """What was said of images, by the names of the flags, for the next command.
+
+    >>> image_flags("zyx", None, 0, "2,1,1", None, None)
+    {'axes': 'zyx', 'voxel': '2,1,1'}
+    """
+    said = {"axes": axes, "channel": channel, "level": level or None, "voxel": voxel, "unit": unit, "frames": frames}
+    return {name: value for name, value in said.items() if value is not None}
+
+
 def whole_numbers(words: str | None, flag: str, example: str = "64,128,128") -> tuple[int, ...] | None:
     """ "64,128,128" as numbers; None where nothing was given.
 

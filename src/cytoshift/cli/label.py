@@ -1,5 +1,6 @@
 """`cytoshift label`: labels by a classical pipeline, or by a system of others in an environment of its own."""
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,8 @@ from . import inputs
 from .console import conclude
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..data.volumes import Volume
     from ..ensemble.voters import Voter
 
@@ -71,34 +74,22 @@ def label(
     Such a system runs in an environment of its own, which 'cytoshift doctor --make NAME' makes. The labels can vote:
     'cytoshift vote', and 'cytoshift run --voter'.
     """
-    from ..core.lock import lock_outputs
     from ..core.progress import Progress
-    from ..core.settings import lay_over
-    from ..core.signals import explain_stop
     from ..data.input_files import refuse_inputs
     from ..data.volumes import image_source, open_volumes
-    from ..ensemble.voters import ClassicalVoter, ExternalVoter
-    from ..predict.also import parse_also, refuse_also, write_also
+    from ..predict.also import write_also
     from ..predict.blockwise.engine import engine
-    from ..predict.classical_pipelines import PIPELINES, pipeline_settings
-    from ..predict.external_system import open_system
-    from ..predict.outputs import Outputs, whole_files
-    from .segment import describe_kept
-    from .segment_results import describe_objects, picture
+    from .results import claimed, describe_objects, open_outputs, picture
 
     if polarity not in ("bright", "dark"):
         raise UserError(f"--polarity {polarity} is not known; pass bright or dark")
-    refuse_other_options(way, way in PIPELINES, settings, command, diameter, time_limit)
+    refuse_other_options(way, settings, command, diameter, time_limit)
     source = image_source(list(images), axes, channel, level, voxel, unit, frames, skip_bad)
-
-    def write(voter: "Voter") -> None:
-        outputs = Outputs(
-            out, volumes, {"label": way, **voter.request}, join=whole_files(volumes), also=parse_also(also or ())
-        )
-        refuse_also(outputs)
+    volumes = open_volumes(source)
+    with open_voter(way, volumes, settings, polarity, command, diameter, time_limit) as voter:
+        outputs = open_outputs(out, volumes, {"label": way, **voter.request}, also)
         refuse_inputs(outputs.written_paths(), [source], filled=outputs.folders)
-        with lock_outputs(*outputs.locks), explain_stop(lambda: describe_kept(outputs)), engine(None, workers) as each:
-            outputs.claim(overwrite)
+        with claimed(overwrite, outputs), engine(None, workers) as each:
             with Progress(f"label by {way}", 1, quiet=quiet) as progress:
                 voter.write(outputs, each, progress.update)
             outputs.join_frames()
@@ -106,34 +97,45 @@ def label(
             picture(outputs, table)
             others = write_also(outputs)
             outputs.complete()
-        words = (
-            f"{len(volumes)} image{'s' * (len(volumes) > 1)}, {describe_objects(table, volumes[0].voxel.unit)}; labels "
-            f"in {out}, objects in {outputs.table}, picture {outputs.picture}"
-        )
-        conclude(
-            as_json, words, verb="label", way=way, images=len(volumes), objects=len(table.rows), labels=out,
-            table=outputs.table, picture=outputs.picture, also=others,
-        )  # fmt: skip
+    words = (
+        f"{len(volumes)} image{'s' * (len(volumes) > 1)}, {describe_objects(table, volumes[0].voxel.unit)}; labels "
+        f"in {out}, objects in {outputs.table}, picture {outputs.picture}"
+    )
+    conclude(
+        as_json, words, verb="label", way=way, images=len(volumes), objects=len(table.rows), labels=out,
+        table=outputs.table, picture=outputs.picture, also=others,
+    )  # fmt: skip
 
-    volumes = open_volumes(source)
+
+@contextmanager
+def open_voter(
+    way: str, volumes: "list[Volume]", settings: list[str] | None, polarity: str, command: str | None,
+    diameter: float | None, time_limit: float | None,
+) -> "Iterator[Voter]":  # fmt: skip
+    """What labels the images: a classical pipeline, or a system of others, ready to run."""
+    from ..core.settings import lay_over
+    from ..ensemble.voters import ClassicalVoter, ExternalVoter
+    from ..predict.classical_pipelines import PIPELINES, pipeline_settings
+    from ..predict.external_system import open_system
+
     if way in PIPELINES:
-        write(ClassicalVoter(way, pipeline_settings(way, lay_over({}, settings or [])), polarity == "dark"))
+        yield ClassicalVoter(way, pipeline_settings(way, lay_over({}, settings or [])), polarity == "dark")
         return
     with open_system(None if way == OWN else way, command, volumes) as system:
         if system.needs_diameter:
             system = system.with_diameter(diameter_of(volumes, diameter) / min(volumes[0].voxel.size))
         limit = None if time_limit is None else 60 * time_limit
-        write(ExternalVoter(way, system.command, system.values, system.origin, limit))
+        yield ExternalVoter(way, system.command, system.values, system.origin, limit)
 
 
 def refuse_other_options(
-    way: str, is_classical: bool, settings: list[str] | None, command: str | None, diameter: float | None,
-    time_limit: float | None,
-) -> None:  # fmt: skip
+    way: str, settings: list[str] | None, command: str | None, diameter: float | None, time_limit: float | None
+) -> None:
     """Raises UserError for a way that there is not, and for options of another way."""
     from ..predict.classical_pipelines import PIPELINES
     from ..predict.external_recipes import recipe_names
 
+    is_classical = way in PIPELINES
     if not is_classical and way != OWN and way not in recipe_names():
         raise UserError(f"there is no '{way}'; pass one of {', '.join([*PIPELINES, *recipe_names(), OWN])}")
     if is_classical and (command or diameter is not None or time_limit is not None):

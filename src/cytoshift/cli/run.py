@@ -102,9 +102,8 @@ def run(
             words, result, steps = by_blocks(ensemble, found, volumes, source, out, workers, overwrite, quiet, formats)
         else:
             words, result, steps = show(ensemble, found)
-    flags = {"axes": axes, "channel": channel, "level": level or None, "voxel": voxel, "unit": unit, "frames": frames}
-    given = [*images, *(f"--{name}={value}" for name, value in flags.items() if value is not None)]
-    given += ["--skip-bad"] if skip_bad else []
+    flags = inputs.image_flags(axes, channel, level, voxel, unit, frames)
+    given = [*images, *(f"--{name}={value}" for name, value in flags.items()), *["--skip-bad"] * skip_bad]
     commands = [shlex.join(map(str, [*step, *given] if step[1] == "segment" else step)) for step in steps]
     if not quiet:
         say("its steps, by single commands:\n  " + "\n  ".join(commands), err=True)
@@ -152,15 +151,15 @@ def show(ensemble: "Ensemble", found: "StageResult") -> tuple[str, dict[str, Any
     commands. The classical voters have none: the vote reads their labels where they are."""
     from ..predict.account import account_folder
     from ..predict.also import write_also
-    from .segment_results import describe_places, picture
+    from .results import describe_others, picture
 
     picture(found.outputs, found.table)
     others = write_also(found.outputs)
     page = report_on(found.outputs)
     words = (
         f"{sentence_of(found)}; labels in {found.outputs.out}, objects in {found.outputs.table}, report {page}, "
-        f"model {ensemble.out / 'model'}"
-    ) + (f", {', '.join(found.outputs.also)} in {describe_places(others)}" if others else "")
+        f"model {ensemble.out / 'model'}{describe_others(found.outputs, others)}"
+    )
     steps = list[Command]()
     for voter in (every := ensemble.every(found.stage)):
         if (model := account_folder(ensemble.places(voter)) / "model").exists():
@@ -182,18 +181,15 @@ def by_blocks(
     `show` says."""
     from ..ensemble.large import best_network
     from ..predict.account import account_folder
-    from ..predict.also import refuse_also
-    from ..predict.outputs import Outputs, whole_files
     from ..predict.pipeline import Options
     from . import blockwise
+    from .results import open_outputs
 
     voter, scores = best_network(ensemble, found)
     if not quiet:
         tries = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
         say(f"F1@0.5 against the vote on {len(ensemble.volumes)} boxes: {tries}; {voter.name} labels all", err=True)
-    request, join = {"ensemble": voter.request}, whole_files(volumes)
-    outputs = Outputs(out / "labels", volumes, request, suffix=".ome.zarr", join=join, also=also)
-    refuse_also(outputs)
+    outputs = open_outputs(out / "labels", volumes, {"ensemble": voter.request}, also, suffix=".ome.zarr")
     outputs.claim(overwrite)
     model = voter.segmenter.save(account_folder(outputs) / "model")
     how = blockwise.Blockwise(None, None, None, workers, None, None, False, "0.5")
@@ -251,7 +247,7 @@ def tell(ensemble: "Ensemble", found: "StageResult", quiet: bool) -> None:
 
 def sentence_of(found: "StageResult") -> str:
     """What was found, and how sure that is."""
-    from .segment_results import describe_objects
+    from .results import describe_objects
 
     count, unit = len(found.f1), found.outputs.volumes[0].voxel.unit
     worst = min(found.f1, key=lambda name: found.f1[name])

@@ -10,7 +10,7 @@ import typer
 from ..core.errors import UserError
 from . import blockwise, inputs
 from .console import conclude, report_on, say
-from .segment_results import count_pairs, factor_of, mismatches, picture, summary
+from .results import claimed, count_pairs, describe_others, factor_of, mismatches, open_outputs, picture, summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -214,15 +214,11 @@ def outputs_of(
 ) -> "Outputs":  # fmt: skip
     """Where everything goes. Raises UserError where blocks cannot go there."""
     from ..model import fingerprint
-    from ..predict.also import parse_also, refuse_also
-    from ..predict.outputs import Outputs, whole_files
 
     request = {"model": fingerprint(model), "options": options.model_dump(mode="json")} | fit
-    names = segmenter.representation.names or ("",)
-    pairs = bool(segmenter.representation.pairs)
-    suffix, join = ".ome.zarr" if blocks else ".tif", whole_files(volumes)
-    outputs = Outputs(out, volumes, request, raw, names, pairs, suffix, join, parse_also(also or ()))
-    refuse_also(outputs)
+    names, pairs = segmenter.representation.names or ("",), bool(segmenter.representation.pairs)
+    suffix = ".ome.zarr" if blocks else ".tif"
+    outputs = open_outputs(out, volumes, request, also, raw=raw, classes=names, pairs=pairs, suffix=suffix)
     if blocks:
         blockwise.refuse_options(outputs)
     return outputs
@@ -236,15 +232,12 @@ def write_results(
 
     fitted: the model is kept with the report, where workers of other processes, and people, find it.
     """
-    from ..core.lock import lock_outputs
-    from ..core.signals import explain_stop
     from ..data.input_files import refuse_inputs
     from ..model.shipped import model_folder
     from ..predict.account import account_folder
 
     refuse_inputs(outputs.written_paths(), [source], [model_folder(model)], filled=outputs.folders)
-    with lock_outputs(*outputs.locks), explain_stop(lambda: describe_kept(outputs)):
-        outputs.claim(overwrite)
+    with claimed(overwrite, outputs):
         if fitted:
             model = segmenter.save(account_folder(outputs) / "model")
         if blocks:
@@ -302,12 +295,6 @@ def refuse_places(out: Path, raw: Path | None, source: "ImageSource", model: Pat
     refuse_inputs([*places, raw], [source], [model_folder(model)], filled=[] if single else [out])
 
 
-def describe_kept(outputs: "Outputs") -> str:
-    """Says how many images are finished when the command is stopped."""
-    count, every = sum(map(outputs.is_finished, outputs.volumes)), len(outputs.volumes)
-    return f"{count} of {every} images {'is' if count == 1 else 'are'} finished, the same command goes on"
-
-
 def run(
     segmenter: "Segmenter", model: Path, outputs: "Outputs", options: "Options", how: blockwise.Blockwise,
     source: "ImageSource", quiet: bool,
@@ -319,7 +306,6 @@ def run(
     from ..predict.also import write_also
     from ..predict.blockwise.engine import engine
     from ..predict.images import segment_images
-    from .segment_results import describe_places
 
     account = Account(outputs, segmenter, options)
     started = time.perf_counter()
@@ -347,8 +333,7 @@ def run(
     factor = factor_of(mismatches(segmenter, outputs, table))
     page = report_on(outputs)
     also = f", raw predictions in {outputs.raw.where}" if outputs.raw else ""
-    if others := write_also(outputs):
-        also += f", {', '.join(outputs.also)} in {describe_places(others)}"
+    also += describe_others(outputs, others := write_also(outputs))
     pairs = []
     if outputs.pairs:
         pairs = count_pairs(outputs.join("pairs"), table)

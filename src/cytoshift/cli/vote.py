@@ -69,13 +69,11 @@ def vote(
     The vote of an object is the mean overlap (IoU) with the other labels, from 0 to 1. The table of objects has it as
     the confidence. Volumes larger than memory are read and written box by box, as OME-Zarr.
     """
-    from ..core.lock import lock_outputs
     from ..core.progress import Progress
-    from ..core.signals import explain_stop
     from ..data.label_pairs import connected_objects
     from ..predict.also import write_also
     from .convert import process_map
-    from .segment import describe_kept
+    from .results import claimed
 
     shares = inputs.whole_numbers(groups, "--groups", "1,1,2")
     if len(labels) < 2:
@@ -91,13 +89,7 @@ def vote(
     taught = pseudo_outputs(pseudo_labels, outputs, voters, labels, request)
     both = [one for one in (outputs, taught) if one]
     warn_of_masks(voters, masks)
-    with (
-        lock_outputs(*(place for one in both for place in one.locks)),
-        explain_stop(lambda: describe_kept(outputs)),
-        process_map(workers) as run,
-    ):
-        for one in both:
-            one.claim(overwrite)
+    with claimed(overwrite, *both), process_map(workers) as run:
         todo = [number for number, volume in enumerate(volumes) if not all(one.is_finished(volume) for one in both)]
         with Progress("vote", len(volumes), "image", quiet) as progress:
             for done, number in enumerate(todo):
@@ -210,9 +202,9 @@ def outputs_of(
     from ..data.input_files import refuse_inputs
     from ..data.resumable_statistics import fingerprint
     from ..data.volumes import ImageSource
-    from ..predict.also import parse_also, refuse_also
-    from ..predict.outputs import Outputs, is_single, whole_files
+    from ..predict.outputs import is_single
     from ..predict.voting import WHOLE
+    from .results import open_outputs
 
     volumes = [each[0] for each in voters]
     large = any(prod(volume.shape) > WHOLE for volume in volumes)
@@ -221,9 +213,8 @@ def outputs_of(
             f"{volumes[0].name} is written box by box, as OME-Zarr; pass {out.with_suffix('')}.ome.zarr to -o"
         )
     content = {each[0].name: [fingerprint(one.array) for one in each] for each in voters}
-    request, suffix, join = request | {"content": content}, ".ome.zarr" if large else ".tif", whole_files(volumes)
-    outputs = Outputs(out, volumes, request, suffix=suffix, join=join, also=parse_also(also or ()))
-    refuse_also(outputs)
+    suffix = ".ome.zarr" if large else ".tif"
+    outputs = open_outputs(out, volumes, request | {"content": content}, also, suffix=suffix)
     refuse_inputs(
         outputs.written_paths(), [], labels=[ImageSource(paths=one) for one in labels], filled=outputs.folders
     )

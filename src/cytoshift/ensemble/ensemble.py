@@ -17,7 +17,6 @@ What is on disk, in OUT:
 A stage that was stopped goes on where it was; one that is finished is not done again.
 """
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -43,8 +42,8 @@ from ..predict.outputs import Outputs, Table, whole_files
 from ..predict.pipeline import Options
 from ..predict.voting import vote_image, write_pseudo_labels
 from ..train.fit import fit as fit_run
-from ..train.run_settings import Run
 from ..trust.size_fit import fit, refuse_others
+from .budget import steps_within, with_steps
 from .expected_f1 import calibration
 from .voters import GivenVoter, Measurements, NetworkVoter, Voter, voters
 
@@ -53,8 +52,6 @@ FOLDERS = ("labels", "voters", "training", "model")  # of OUT
 FIRST, FINAL = "first", "final"
 AGREED = 0.85  # expected F1@0.5 of a first vote from which on no network is trained unless that is asked for
 FEWEST = 10  # objects on which voters agree, below which nothing is learnt
-TIMED = (3, 9)  # steps of two short trainings whose difference is their speed
-LEAST_STEPS = 50  # of a training; fewer change nothing that can be seen
 Told = Callable[[str, float], None]  # what is being done, and which share of it is done
 
 
@@ -295,25 +292,13 @@ class Ensemble:
         fitted = self.decided.measured.fit_to(self.model, self.volumes)
         labels = ImageSource(paths=str(folder / "labels"))
         run = selftraining_run(fitted, self.name, self.source, labels, seed=self.decided.request.seed)
-        if self.decided.steps is None:
+        if (steps := self.decided.steps) is None:
             told("speed of the training", 0.0)
-            self.decide(steps=self.count_steps(run))
+            request = self.decided.request
+            steps = request.steps or run.train.steps if request.budget is None else steps_within(request.budget, run)
+            self.decide(steps=steps)
         with follow_progress(lambda _, done, total: told("training on the vote", done / total)):
-            fit_run(with_steps(run, self.decided.steps or run.train.steps), folder / "run", quiet=True)
-
-    def count_steps(self, run: Run) -> int:
-        """Steps of the training: those of the preset, or as many as fit into the budget, to two digits."""
-        request = self.decided.request
-        if (budget := request.budget) is None:
-            return request.steps or run.train.steps
-        seconds = []
-        with tempfile.TemporaryDirectory() as folder, follow_progress(lambda *_: None):
-            for steps in TIMED:
-                began = time.perf_counter()
-                fit_run(with_steps(run, steps), Path(folder) / str(steps), quiet=True)
-                seconds.append(time.perf_counter() - began)
-        each = max(seconds[1] - seconds[0], 1e-3) / (TIMED[1] - TIMED[0])
-        return max(round_down(budget / each), LEAST_STEPS)
+            fit_run(with_steps(run, steps), folder / "run", quiet=True)
 
     def take_vote(self, stage: str, engine: Engine, told: Told, started: float) -> StageResult:
         """The labels on which the voters of a stage agree."""
@@ -365,20 +350,6 @@ def count_sure(place: Path) -> int:
     """Objects in labels to learn from."""
     ids = np.unique(open_labels(place)[0].load())
     return int(((ids > 0) & (ids != IGNORED)).sum())
-
-
-def with_steps(run: Run, steps: int) -> Run:
-    return run.model_copy(update={"train": run.train.model_copy(update={"steps": steps})})
-
-
-def round_down(number: float) -> int:
-    """To two digits.
-
-    >>> round_down(1287.3), round_down(7.9)
-    (1200, 7)
-    """
-    unit = 10 ** max(int(np.log10(max(number, 1))) - 1, 0)
-    return int(number // unit * unit)
 
 
 def open_ensemble(

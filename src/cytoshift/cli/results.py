@@ -1,14 +1,16 @@
-"""What `cytoshift segment` shows and says of its results: a picture, counts, and what may be wrong with them."""
+"""What verbs that write labels share: where results go, a picture of them, and what there is to say of them."""
 
 import math
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from .console import say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from ..core.voxel import Voxel
     from ..data.volumes import Volume
     from ..model import Segmenter
     from ..predict.calibration import Mismatch
@@ -16,6 +18,42 @@ if TYPE_CHECKING:
 
 SHOWN = 8  # images in the overview
 SIZE = 320  # pixels of a picture's longer side
+
+
+def open_outputs(
+    out: "Path", volumes: "Sequence[Volume]", request: dict[str, Any], also: "Sequence[str] | None", **more: Any
+) -> "Outputs":  # fmt: skip
+    """Where everything goes; the frames of a file come out in one file. more: as `Outputs` has it.
+
+    Raises UserError for what does not fit, and for other formats that are not known or cannot hold the labels.
+    """
+    from ..predict.also import parse_also, refuse_also
+    from ..predict.outputs import Outputs, whole_files
+
+    outputs = Outputs(out, volumes, request, join=whole_files(volumes), also=parse_also(also or ()), **more)
+    refuse_also(outputs)
+    return outputs
+
+
+@contextmanager
+def claimed(overwrite: bool, *outputs: "Outputs") -> "Iterator[None]":
+    """Within, results are locked and claimed. A command that is stopped says how many images of the first are finished.
+
+    Raises UserError where another command works on them, and where they are of another request.
+    """
+    from ..core.lock import lock_outputs
+    from ..core.signals import explain_stop
+
+    with lock_outputs(*(place for one in outputs for place in one.locks)), explain_stop(lambda: kept(outputs[0])):
+        for one in outputs:
+            one.claim(overwrite)
+        yield
+
+
+def kept(outputs: "Outputs") -> str:
+    """Says how many images are finished when the command is stopped."""
+    count, every = sum(map(outputs.is_finished, outputs.volumes)), len(outputs.volumes)
+    return f"{count} of {every} images {'is' if count == 1 else 'are'} finished, the same command goes on"
 
 
 def mismatches(segmenter: "Segmenter", outputs: "Outputs", table: "Table") -> "list[Mismatch]":
@@ -40,30 +78,46 @@ def factor_of(found: "list[Mismatch]") -> float:
     return max((one.factor for one in found), default=1.0)
 
 
-def picture(outputs: "Outputs", table: "Table") -> None:
+def picture(outputs: "Outputs", table: "Table | None" = None) -> None:
     """Images beside their outlines and their objects in colours; of many images, some from first to last.
 
-    Of several classes a row for each.
+    Of several classes a row for each. table: the objects, which captions count. Without it, images may be larger than
+    memory: of their middle planes, pixels are read at equal distances.
     """
+    import numpy as np
+
     from ..draw import colour_labels, composite, image_grid, outline, save_png
 
     count = min(SHOWN, len(outputs.volumes))
     rows, captions = [], []
     for volume in (outputs.volumes[i * len(outputs.volumes) // count] for i in range(count)):
-        image = volume.load().reshape(-1, *volume.shape)
+        part, voxel = thinned_plane(volume) if table is None else (..., volume.voxel)
+        image = np.asarray(volume.array[part])
+        image = image.reshape(-1, *image.shape[-voxel.ndim :])
         for number, name in enumerate(outputs.classes):
-            labels = outputs.open(volume, name).load()
+            labels = np.asarray(outputs.open(volume, name).array[part])
             shown = image[number if len(image) == len(outputs.classes) else 0]
             rows.append([
-                composite(image, volume.voxel, size=SIZE),
-                outline(shown, labels, voxel=volume.voxel, size=SIZE),
-                colour_labels(labels, volume.voxel, size=SIZE),
+                composite(image, voxel, size=SIZE),
+                outline(shown, labels, voxel=voxel, size=SIZE),
+                colour_labels(labels, voxel, size=SIZE),
             ])  # fmt: skip
-            found = table.of(volume.name)
-            words = describe_objects(found.where("class", name) if name else found, volume.voxel.unit)
-            captions.append(f"{volume.name}{f', {name}' * bool(name)}: {words}")
+            words = f"{volume.name}{f', {name}' * bool(name)}"
+            if table is not None:
+                found = table.of(volume.name)
+                words += f": {describe_objects(found.where('class', name) if name else found, volume.voxel.unit)}"
+            captions.append(words)
     flat = len(outputs.volumes[0].axes) == 2
     save_png(outputs.picture, image_grid(rows, ["image" if flat else "middle plane", "outlines", "objects"], captions))
+
+
+def thinned_plane(volume: "Volume") -> "tuple[Any, Voxel]":
+    """The middle plane of an image, with pixels at equal distances, as an index; and its pixel size, up to a factor."""
+    from ..core.voxel import Voxel
+
+    step = max(max(volume.shape[-2:]) // (2 * SIZE), 1)
+    plane = (*(n // 2 for n in volume.shape[:-2]), slice(None, None, step), slice(None, None, step))
+    return (..., *plane), Voxel(volume.voxel.size[-2:], volume.voxel.unit)
 
 
 def count_pairs(pairs: "Table", objects: "Table") -> list[str]:
@@ -108,7 +162,9 @@ def summary(volumes: "Sequence[Volume]", todo: list["Volume"], table: "Table", s
     return f"{words}; {seconds:.1f} s, {rate:.3g} Mvoxel/s" + (f", peak memory {memory:.2f} GB" if memory else "")
 
 
-def describe_places(places: "Sequence[Path]") -> str:
-    """Files by name; of many the folders that they lie in."""
+def describe_others(outputs: "Outputs", places: "Sequence[Path]") -> str:
+    """What there is in other formats, as the end of a sentence: files by name; of many the folders that they lie in."""
+    if not places:
+        return ""
     shown = places if len(places) < 4 else dict.fromkeys(place.parent for place in places)
-    return ", ".join(map(str, shown))
+    return f", {', '.join(outputs.also)} in {', '.join(map(str, shown))}"
