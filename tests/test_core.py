@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from cytoshift.core.atomic import atomic_path
 from cytoshift.core.blocks import BlockGrid, centre_box, relative_region, split_region
 from cytoshift.core.errors import UserError
+from cytoshift.core.evenly import first_of_parts, middles_of_parts, take_evenly
 from cytoshift.core.normalise import Normalisation, Scale, sample_voxels
 from cytoshift.core.rng import integer, stream
 from cytoshift.core.settings import Settings, parse, read_yaml
@@ -208,3 +209,10 @@ def test_the_middle_of_a_box_keeps_its_proportions():
     assert centre_box((100, 10), 250) == (slice(25, 75), slice(2, 7))
     assert centre_box((40, 4096, 4096), 2**22) == (slice(16, 23), slice(1671, 2425), slice(1671, 2425))
     assert centre_box((3, 3), 100) == (slice(0, 3), slice(0, 3))
+
+
+def test_a_few_of_many_lie_evenly_among_all():
+    assert take_evenly(range(3), 200) == first_of_parts(range(3), 200) == middles_of_parts(3, 3) == [0, 1, 2]
+    chosen = take_evenly(range(1000), 200)
+    assert len(chosen) == 200 and (chosen[0], chosen[-1]) == (0, 999)
+    assert first_of_parts(range(1000), 4) == [0, 250, 500, 750] and middles_of_parts(1000, 4) == [125, 375, 625, 875]

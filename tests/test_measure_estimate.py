@@ -9,7 +9,7 @@ from scipy import ndimage
 from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
 from cytoshift.measure import estimate as module
-from cytoshift.measure.estimate import decide_polarity, estimate, outlines, subsample
+from cytoshift.measure.estimate import decide_polarity, estimate, outlines
 from cytoshift.measure.measurement import QUANTILES
 from cytoshift.measure.scale import ScaleSpace
 
@@ -190,12 +190,6 @@ def test_outlines_say_where_they_lie():
     assert box == (slice(0, 160), slice(0, 160))
     assert array.shape == labels.shape == (160, 160) and grid == PIXEL
     assert labels.max() == pytest.approx(len(truth), abs=2)
-
-
-def test_many_images_are_thinned_out_evenly():
-    assert subsample(3) == [0, 1, 2]
-    chosen = subsample(1000)
-    assert len(chosen) == 200 and (chosen[0], chosen[-1]) == (0, 999)
 
 
 def test_the_result_is_plain_and_repeatable():

@@ -11,7 +11,7 @@ from cytoshift.data.labelled import LabelledImages
 from cytoshift.data.volumes import Volume
 from cytoshift.represent import BCD, Affinity, Semantic, Ternary
 from cytoshift.represent.threshold_search import with_value
-from cytoshift.train.tune import crop_middle, tune
+from cytoshift.train.tune import labelled_middle, tune
 from tiny_methods import build
 
 VOXEL = Voxel((1.0, 1.0))
@@ -78,9 +78,9 @@ def test_tunable_thresholds_are_settings_of_the_decoder(represent):
 
 def test_the_source_comes_on_the_working_grid_and_no_more_of_it_than_asked_for():
     represent = BCD()
-    image, labels = crop_middle(source(represent, Voxel((2.0, 2.0))), 0, 1e9)
+    image, labels = labelled_middle(source(represent, Voxel((2.0, 2.0))), 0, 1e9)
     assert image.shape == labels.shape == (32, 48)
-    image, labels = crop_middle(source(represent), 0, 64 * 96 / 4)
+    image, labels = labelled_middle(source(represent), 0, 64 * 96 / 4)
     assert image.shape == labels.shape == (32, 48) and set(np.unique(labels)) <= set(range(5))
 
 

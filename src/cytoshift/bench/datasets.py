@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ..core.errors import UserError
 from ..core.voxel import Voxel
 from ..data.channel_tiff import write_stack
-from ..data.find import find_files
+from ..data.find import find_files, group_paths
 from ..data.label_pairs import connected_objects, match_names
-from ..data.volumes import ImageSource, Volume, group_paths, open_labels, open_volumes
+from ..data.volumes import ImageSource, Volume, open_labels, open_volumes
 from ..data.write import write_image, write_labels
 from ..labels.ids import relabel
 from ..synth import CLASSES, STACKS, stack

@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from ..core.text import count_of
 from .dataset_spec import Annotation, Dataset, Files, Stacks
 from .method_spec import ExternalMethod
 from .spec import Spec
@@ -54,7 +55,7 @@ def section(dataset: Dataset, spec: Spec, rows: list[Row], cells: list[Row]) -> 
     """Scores and costs of every method; of several classes scores of each, and a table of time."""
     here = [cell for cell in cells if cell["settings"]["dataset"]["name"] == dataset.name]
     images = {image["name"]: image["truth_objects"] for cell in here for image in cell["images"]}
-    count = f"{len(images)} image{'s' * (len(images) > 1)}, {sum(images.values())} objects"
+    count = f"{count_of(len(images), 'image')}, {sum(images.values())} objects"
     classes = list(here[0].get("classes", {}))
     columns = {name: words for name, words in SCORES.items() if any(name in row for row in rows)}
     if classes:

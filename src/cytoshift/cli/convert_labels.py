@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import UserError
+from ..core.text import count_of
 from .console import conclude, say
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def convert_labels(
                 write_format(key, place, labels)
     say_unseen(outlined)
     shown = jobs[0][0] if len(jobs) == 1 else jobs[0][0].parent
-    count = f"{len(found)} label image{'s' * (len(found) > 1)}"
+    count = count_of(len(found), "label image")
     conclude(
         as_json, f"{shown}: {count} as {title_of(key)}", verb="convert", format=key, images=len(found),
         out=[place for place, _ in jobs],

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.errors import UserError
+from ..core.text import count_of
 from . import inputs
 from .console import conclude
 
@@ -98,7 +99,7 @@ def label(
             others = write_also(outputs)
             outputs.complete()
     words = (
-        f"{len(volumes)} image{'s' * (len(volumes) > 1)}, {describe_objects(table, volumes[0].voxel.unit)}; labels "
+        f"{count_of(len(volumes), 'image')}, {describe_objects(table, volumes[0].voxel.unit)}; labels "
         f"in {out}, objects in {outputs.table}, picture {outputs.picture}"
     )
     conclude(

@@ -4,6 +4,7 @@ import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ..core.text import count_of
 from .console import say
 
 if TYPE_CHECKING:
@@ -86,11 +87,11 @@ def picture(outputs: "Outputs", table: "Table | None" = None) -> None:
     """
     import numpy as np
 
+    from ..core.evenly import first_of_parts
     from ..draw import colour_labels, composite, image_grid, outline, save_png
 
-    count = min(SHOWN, len(outputs.volumes))
     rows, captions = [], []
-    for volume in (outputs.volumes[i * len(outputs.volumes) // count] for i in range(count)):
+    for volume in first_of_parts(outputs.volumes, SHOWN):
         part, voxel = thinned_plane(volume) if table is None else (..., volume.voxel)
         image = np.asarray(volume.array[part])
         image = image.reshape(-1, *image.shape[-voxel.ndim :])
@@ -152,7 +153,7 @@ def summary(volumes: "Sequence[Volume]", todo: list["Volume"], table: "Table", s
     """The last line: what was found, and what it took."""
     from ..core.machine import peak_memory
 
-    words = f"{len(volumes)} image{'s' * (len(volumes) > 1)}: {describe_objects(table, volumes[0].voxel.unit)}"
+    words = f"{count_of(len(volumes), 'image')}: {describe_objects(table, volumes[0].voxel.unit)}"
     if len(todo) < len(volumes):
         words += f"; {len(volumes) - len(todo)} had been finished before"
     if not todo:

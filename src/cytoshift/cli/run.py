@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UserError
+from ..core.text import count_of
 from . import inputs
 from .console import conclude, report_on, say
 
@@ -253,4 +254,4 @@ def sentence_of(found: "StageResult") -> str:
     worst = min(found.f1, key=lambda name: found.f1[name])
     least = f", lowest {found.f1[worst]:.2f} in {worst}" if count > 1 else ""
     words = describe_objects(found.table, unit)
-    return f"{count} image{'s' * (count > 1)}, {words}, expected F1@0.5 {found.score:.2f}{least}"
+    return f"{count_of(count, 'image')}, {words}, expected F1@0.5 {found.score:.2f}{least}"

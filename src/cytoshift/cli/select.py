@@ -34,7 +34,7 @@ def select(
     The choice is a hint. Where it is not the last snapshot, look at both (docs/trust.md says how often which was
     better). Writes OUT/model, and OUT/select.json with the score and criteria of every snapshot.
     """
-    from ..core.blocks import take_evenly
+    from ..core.evenly import take_evenly
     from ..core.lock import lock_outputs
     from ..core.progress import Progress
     from ..core.provenance import refuse_foreign_files

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..core.errors import UserError
+from ..core.text import count_of
 from . import inputs
 from .console import conclude, say
 
@@ -105,7 +106,7 @@ def vote(
     votes = table.numbers("confidence")
     mean = float(votes.mean()) if votes.size else 0.0
     words = (
-        f"{len(volumes)} image{'s' * (len(volumes) > 1)} of {len(labels)} voters: {votes.size} objects, mean vote "
+        f"{count_of(len(volumes), 'image')} of {len(labels)} voters: {votes.size} objects, mean vote "
         f"{mean:.2f}; labels in {out}, objects with their votes in {outputs.table}"
     )
     conclude(

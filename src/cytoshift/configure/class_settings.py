@@ -18,7 +18,7 @@ from ..methods import METHODS, MaskCycleGAN, Supervised
 from ..synth import CLASSES, PAIR_PRIORS, PairPrior, draw_pairs
 from ..train.run_settings import Run
 from . import recipe
-from .recipe import SMALLEST, Polarity, Survey, as_text, comment, round_digits
+from .recipe import SMALLEST, Polarity, Survey, commented_yaml, round_digits
 from .source_labels import SourceSurvey, assume_same_size, settings_from_source, survey_source
 
 DARK, LIGHT = 4.0, 0.5  # of the share that objects cover: what is darker becomes black, what is lighter white
@@ -255,13 +255,9 @@ def weights(known: dict[str, ClassSizes], smaller_class: float | None = None) ->
 
 def to_commented_yaml(run: Run, surveys: dict[str, Survey]) -> str:
     """run.yaml, group by group, each with what it is and where its numbers come from."""
-    words = comments(run, surveys)
     seen = [f"{name}: {survey.sentence()}." for name, survey in surveys.items()]
     notes = [f"Note on {name}: {note}." for name, survey in surveys.items() for note in survey.measured.notes]
-    parts = [comment(*seen, *notes)]
-    for key, value in run.model_dump(mode="json", exclude_unset=True).items():
-        parts.append(comment(*words.get(key, ())) + as_text(key, value))
-    return "\n".join(parts)
+    return commented_yaml(run, comments(run, surveys), *seen, *notes)
 
 
 def comments(run: Run, surveys: dict[str, Survey]) -> dict[str, tuple[str, ...]]:
@@ -316,7 +312,4 @@ def to_commented_source_yaml(run: Run, stock: dict[str, SourceSurvey]) -> str:
         ),
         "train": ("Number of steps and learning rate, which falls until the last step.",),
     }
-    parts = [comment(*(f"{name}: {one.sentence()}." for name, one in stock.items()))]
-    for key, value in run.model_dump(mode="json", exclude_unset=True).items():
-        parts.append(comment(*words.get(key, ())) + as_text(key, value))
-    return "\n".join(parts)
+    return commented_yaml(run, words, *(f"{name}: {one.sentence()}." for name, one in stock.items()))

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.blocks import middle_box
+from ..core.evenly import middles_of_parts
 from ..core.rng import stream
 from ..core.voxel import Voxel
 from ..data.volumes import Volume, open_volumes
@@ -50,12 +52,11 @@ def preview_masks(run: Run, volumes: Sequence[Volume], working: Voxel) -> Pictur
     """Left to right: raw image, objects drawn in the same extent, mask as the network will see it."""
     assert run.prior is not None, "a method that draws masks has a prior"
     square, rows, captions = Voxel(working.size, working.unit), [], []
-    count = min(SHOWN, len(volumes))
-    for i in range(count):
-        volume = volumes[int((i + 0.5) * len(volumes) / count)]
+    for i, which in enumerate(middles_of_parts(len(volumes), min(SHOWN, len(volumes)))):
+        volume = volumes[which]
         wanted = [WIDE * n * s for n, s in zip(run.patch, working.size)]
         seen = [max(min(round(w / s), n), 1) for w, s, n in zip(wanted, volume.voxel.size, volume.shape)]
-        cut = volume.array[tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(volume.shape, seen))]
+        cut = volume.array[middle_box(volume.shape, seen)]
         shape = tuple(max(round(m * s / w), 1) for m, s, w in zip(seen, volume.voxel.size, working.size))
         labels = draw_labels(run.prior, shape, working, stream(run.seed, "preview", i))
         rows.append([

@@ -12,8 +12,7 @@ from .recipe import (
     LONGEST,
     SMALLEST,
     Survey,
-    as_text,
-    comment,
+    commented_yaml,
     comments,
     patch,
     preset_name,
@@ -95,7 +94,4 @@ def to_commented_yaml(run: Run, survey: Survey) -> str:
         "tune": ("Thresholds of `represent` are chosen on synthetic images after the training.",),
         "options": ("Of the method: widths of the network.",),
     }
-    parts = [comment(f"{survey.sentence()}.", *(f"Note: {note}." for note in survey.measured.notes))]
-    for key, value in run.model_dump(mode="json", exclude_unset=True).items():
-        parts.append(comment(*words.get(key, ())) + as_text(key, value))
-    return "\n".join(parts)
+    return commented_yaml(run, words, f"{survey.sentence()}.", *(f"Note: {note}." for note in survey.measured.notes))

@@ -324,10 +324,14 @@ def overlay_settings(data: dict[str, Any], extra: Mapping[str, Any]) -> dict[str
 
 def to_commented_yaml(run: Run, survey: Survey) -> str:
     """run.yaml: what was set, group by group, each with what it is and where its numbers come from."""
-    plain = run.model_dump(mode="json", exclude_unset=True)
-    words = comments(run, survey)
-    parts = [comment(f"{survey.sentence()}.", *(f"Note: {note}." for note in survey.measured.notes))]
-    for key, value in plain.items():
+    notes = (f"Note: {note}." for note in survey.measured.notes)
+    return commented_yaml(run, comments(run, survey), f"{survey.sentence()}.", *notes)
+
+
+def commented_yaml(run: Run, words: Mapping[str, tuple[str, ...]], *heading: str) -> str:
+    """Paragraphs, and then every group of what was set, under its words."""
+    parts = [comment(*heading)]
+    for key, value in run.model_dump(mode="json", exclude_unset=True).items():
         parts.append(comment(*words.get(key, ())) + as_text(key, value))
     return "\n".join(parts)
 

@@ -18,7 +18,7 @@ from ..methods.randomised import Randomised
 from ..methods.selftrain import SelfTrain
 from ..model import Segmenter
 from ..train.run_settings import Run
-from .recipe import as_text, comment, preset_name, round_digits
+from .recipe import commented_yaml, preset_name, round_digits
 from .source_labels import SHALLOW, SourceSurvey, survey_source
 
 METHOD = SelfTrain.name
@@ -142,7 +142,4 @@ def to_commented_yaml(run: Run, stock: SourceSurvey) -> str:
         "represent": ("As in the model that goes on.",),
         "start": ("The model that goes on; its network has the sizes that `options` leave out.",),
     }
-    parts = [comment(f"{stock.sentence()}.", *(f"Note: {doubt}." for doubt in stock.doubts))]
-    for key, value in run.model_dump(mode="json", exclude_unset=True).items():
-        parts.append(comment(*words.get(key, ())) + as_text(key, value))
-    return "\n".join(parts)
+    return commented_yaml(run, words, f"{stock.sentence()}.", *(f"Note: {doubt}." for doubt in stock.doubts))

@@ -6,13 +6,11 @@ objects have the same size. Dark objects are inverted on either side.
 """
 
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import centre_box
 from ..core.errors import UserError
 from ..core.no_data import fill_by_median
 from ..core.normalise import sample_voxels
@@ -21,7 +19,7 @@ from ..core.voxel import MICROMETRE, Voxel
 from ..data.corrupt import LAPTOP, LAPTOP_2D, PAPER, PAPER_2D
 from ..data.label_checks import check_labels
 from ..data.label_pairs import Pairs, connected_objects, known_labels, match_names
-from ..data.volumes import ImageSource, Volume, box_volume, open_labels, open_volumes
+from ..data.volumes import ImageSource, Volume, crop_middle, open_labels, open_volumes
 from ..labels.filters import touches_border
 from ..labels.ids import compact_labels
 from ..labels.objects import equivalent_diameter
@@ -31,7 +29,7 @@ from ..methods.backbone import Backbone
 from ..model import Segmenter
 from ..train.run_settings import Run
 from .preset_choice import EVEN, modality_gap_settings, presets
-from .recipe import SMALLEST, Aim, Survey, as_text, comment, patch, round_digits
+from .recipe import SMALLEST, Aim, Survey, commented_yaml, patch, round_digits
 
 AIMS = {
     "laptop-2d": Aim(10, 20, 32, (128, 128)),
@@ -110,7 +108,7 @@ def survey_source(
     """Open labelled images and measure their objects. Raises UserError where they do not pair or hold no object."""
     pairs = match_names(open_volumes(images), open_labels(labels), "source")
     whole, every, contrast, found, cover = [], [], [], [], []
-    for image, truth in (crop_middles(pair) for pair in pairs):
+    for image, truth in ([crop_middle(one, MEASURED) for one in pair] for pair in pairs):
         array = known_labels(connected_objects(truth, mask_above, ignore_id), ignore_id).load()
         numbered = compact_labels(array)
         cover.append(float((array != 0).mean()))
@@ -135,14 +133,6 @@ def survey_source(
 def label_doubts(pairs: Pairs, ignore_id: int | None) -> tuple[str, ...]:
     """Sentences on labels that look like masks."""
     return tuple(check_labels([known_labels(truth, ignore_id) for _, truth in pairs], "source_mask_above"))
-
-
-def crop_middles(pair: tuple[Volume, Volume]) -> tuple[Volume, Volume]:
-    """An image and its labels, of large ones the middle."""
-    if prod(pair[0].shape) <= MEASURED:
-        return pair
-    region = centre_box(pair[0].shape, MEASURED)
-    return box_volume(pair[0], region), box_volume(pair[1], region)
 
 
 def assume_same_size(images: ImageSource, source: SourceSurvey) -> Survey:
@@ -338,7 +328,6 @@ def resolution(survey: Survey, aim: Aim) -> Voxel:
 
 def to_commented_yaml(run: Run, survey: Survey, source: SourceSurvey) -> str:
     """run.yaml: what was set, group by group, each with what it is and where its numbers come from."""
-    plain = run.model_dump(mode="json", exclude_unset=True)
     across = survey.measured.whole_diameters[50] / min(run.data.voxel or survey.volumes[0].voxel.size)
     words = {
         "data": (
@@ -364,7 +353,4 @@ def to_commented_yaml(run: Run, survey: Survey, source: SourceSurvey) -> str:
         "translator_train": ("How the first network, which translates, is trained where it differs from `train`.",),
     }
     notes = (f"Note: {note}." for note in (*survey.measured.notes, *source.doubts))
-    parts = [comment(f"{survey.sentence()}; {source.sentence()}.", *notes)]
-    for key, value in plain.items():
-        parts.append(comment(*words.get(key, ())) + as_text(key, value))
-    return "\n".join(parts)
+    return commented_yaml(run, words, f"{survey.sentence()}; {source.sentence()}.", *notes)

@@ -21,6 +21,14 @@ def make_printable(text: str) -> str:
     return "".join(c if c in KEPT or unicodedata.category(c) not in UNSAFE else escape_character(c) for c in text)
 
 
+def count_of(number: int, thing: str) -> str:
+    """
+    >>> count_of(1, "image"), count_of(3, "image")
+    ('1 image', '3 images')
+    """
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
 def escape_character(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is no UTF-8

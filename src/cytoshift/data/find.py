@@ -95,6 +95,15 @@ def set_name(files: tuple[Path, ...]) -> str:
     return shared or files[0].resolve().parent.name
 
 
+def group_paths(found: list[FoundFiles]) -> list[FoundFiles]:
+    """Files that were named one by one become one set: a shell spells a glob out, and puts s_10 before s_2."""
+    single = [one for one in found if one.name is None]
+    if len(single) < 2 or len({one.part for one in single}) > 1:
+        return found
+    files = tuple(sorted((file for one in single for file in one.files), key=natural_key))
+    return [FoundFiles(files, single[0].part, set_name(files)), *(one for one in found if one.name is not None)]
+
+
 def is_image(path: Path, labels: bool = False) -> bool:
     """A file with a suffix that can be read, or a Zarr folder; hidden files are not images.
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.blocks import centre_box
+from ..core.evenly import take_evenly
 from .volumes import Volume
 
 VOXELS = 2**23  # of an image that are looked at, in its middle
@@ -21,9 +22,8 @@ def check_labels(volumes: Sequence[Volume], setting: str) -> list[str]:
 
     setting: the one that makes a mask into objects, for the cure.
     """
-    chosen = [volumes[int(i)] for i in np.unique(np.linspace(0, len(volumes) - 1, min(len(volumes), IMAGES)).round())]
     found: dict[str, list[str]] = {}
-    for volume in chosen:
+    for volume in take_evenly(volumes, IMAGES):
         part = volume.array[centre_box(volume.shape, VOXELS)] if prod(volume.shape) > VOXELS else volume.load()
         if (why := check_label_image(np.asarray(part), setting)) is not None:
             found.setdefault(why[0], []).append(f"{volume.origin} {why[1]}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.errors import UserError
+from ..core.evenly import middles_of_parts
 from ..core.provenance import SayOnce
 from ..labels.ignored import split_ignored
 from .bad_files import list_names
@@ -147,7 +148,7 @@ def take_portion(pairs: Pairs, part: float) -> Pairs:
     whole = int(count + 1e-6)
     rest = count - whole if count - whole > 1e-6 else 0.0
     chosen = whole + (rest > 0)
-    taken = [pairs[int((i + 0.5) * len(pairs) / chosen)] for i in range(chosen)]
+    taken = [pairs[i] for i in middles_of_parts(len(pairs), chosen)]
     if rest:
         image, truth = taken[-1]
         crop = {image.axes[int(np.argmax(image.shape))]: (0.0, rest)}
@@ -160,7 +161,7 @@ def leave_out(pairs: Pairs, part: float) -> tuple[Pairs, Pairs]:
     too few, the last piece of the longest axis of each."""
     count = round(part * len(pairs))
     if count:
-        taken = {int((i + 0.5) * len(pairs) / count) for i in range(count)}
+        taken = set(middles_of_parts(len(pairs), count))
         return [pair for i, pair in enumerate(pairs) if i not in taken], [pairs[i] for i in sorted(taken)]
     kept, held = Pairs(), Pairs()
     for image, truth in pairs:

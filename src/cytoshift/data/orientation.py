@@ -24,13 +24,31 @@ ORIENTATIONS = {
 
 
 @dataclass(frozen=True)
-class OrientedArray:
+class StoredView:
+    """What is made of a stored array when it is read; shape, type and chunks are those of the array."""
+
+    stored: StoredArray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.stored.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.stored.dtype
+
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        return self.stored.chunks
+
+
+@dataclass(frozen=True)
+class OrientedArray(StoredView):
     """An array whose axes `y` and `x` are shown transposed, mirrored, or both.
 
     transposed: y and x change places first. mirrored: then y, x, or both are reversed.
     """
 
-    stored: StoredArray
     y: int
     x: int
     transposed: bool
@@ -39,10 +57,6 @@ class OrientedArray:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.swap_axes(tuple(self.stored.shape))
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.stored.dtype
 
     @property
     def chunks(self) -> tuple[int, ...] | None:
@@ -73,23 +87,10 @@ class OrientedArray:
 
 
 @dataclass(frozen=True)
-class InvertedArray:
+class InvertedArray(StoredView):
     """Numbers of which 0 is white, as those of which `white` is."""
 
-    stored: StoredArray
     white: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.stored.shape)
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.stored.dtype
-
-    @property
-    def chunks(self) -> tuple[int, ...] | None:
-        return self.stored.chunks
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         data = self.stored.read(region)
@@ -97,22 +98,12 @@ class InvertedArray:
 
 
 @dataclass(frozen=True)
-class UnsignedArray:
+class UnsignedArray(StoredView):
     """Integers whose bits are those of unsigned ones."""
-
-    stored: StoredArray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.stored.shape)
 
     @property
     def dtype(self) -> np.dtype:
         return np.dtype(f"u{self.stored.dtype.itemsize}")
-
-    @property
-    def chunks(self) -> tuple[int, ...] | None:
-        return self.stored.chunks
 
     def read(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
         data = self.stored.read(region)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.evenly import first_of_parts
 from ..core.voxel import Voxel
 from ..draw import composite, image_grid
 from .volumes import Volume
@@ -25,7 +26,7 @@ def plane_of(volume: Volume, z: int | None = None) -> tuple[NDArray[np.generic],
 
 def middle_planes(volumes: Sequence[Volume], most: int, size: int) -> NDArray[np.uint8]:
     """A sheet of the middle planes of at most so many images, evenly over all of them; channels in colours."""
-    chosen = [volumes[i * len(volumes) // min(len(volumes), most)] for i in range(min(len(volumes), most))]
+    chosen = first_of_parts(volumes, most)
     pictures = []
     for volume in chosen:
         plane, pixel = plane_of(volume)

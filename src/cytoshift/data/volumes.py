@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.blocks import centre_box
 from ..core.errors import UserError
 from ..core.lazy_array import LazyArray
 from ..core.provenance import SayOnce
@@ -19,7 +21,7 @@ from ..core.voxel import PIXEL, Voxel
 from .axes import channel_names, choose_channel, choose_frames, resolve_axes, stacking_axis, voxel_size
 from .bad_files import BadFiles, list_names
 from .channel_axis import split_channels
-from .find import FoundFiles, find_files, natural_key, refuse_name, set_name, unique_names
+from .find import FoundFiles, find_files, group_paths, refuse_name, unique_names
 from .formats import pictures
 from .image_source import ImageSource as ImageSource
 from .image_source import image_source as image_source
@@ -367,13 +369,9 @@ def box_volume(volume: Volume, region: tuple[slice, ...]) -> Volume:
     return replace(volume, array=parts[0] if len(volume.array.shape) == len(volume.axes) else StackedArray(parts))
 
 
-def group_paths(found: list[FoundFiles]) -> list[FoundFiles]:
-    """Files that were named one by one become one set: a shell spells a glob out, and puts s_10 before s_2."""
-    single = [one for one in found if one.name is None]
-    if len(single) < 2 or len({one.part for one in single}) > 1:
-        return found
-    files = tuple(sorted((file for one in single for file in one.files), key=natural_key))
-    return [FoundFiles(files, single[0].part, set_name(files)), *(one for one in found if one.name is not None)]
+def crop_middle(volume: Volume, voxels: int) -> Volume:
+    """The middle of an image, at most so many voxels of it."""
+    return volume if prod(volume.shape) <= voxels else box_volume(volume, centre_box(volume.shape, voxels))
 
 
 def check_numbers(picture: Picture, labels: bool) -> None:

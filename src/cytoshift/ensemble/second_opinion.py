@@ -17,7 +17,7 @@ from ..labels.opinion import Opinion, opinion
 from ..model import Segmenter, fingerprint
 from ..model.shipped import model_folder, nuclei_model
 from ..trust.judge import WHOLE, Told, share_of_progress, silent
-from ..trust.score import FEWEST, Score
+from ..trust.score import Score, too_few
 from ..trust.size_fit import fit
 from ..trust.trust_tables import JudgedLabels
 from .expected_f1 import Calibration, calibration
@@ -97,6 +97,5 @@ def by_votes(judged: JudgedLabels, found: Opinion, curve: Calibration) -> Judged
         return judged
     value = curve.f1_of(found)
     low, high = (float(np.clip(value + shift, 0, 1)) for shift in curve.spread)
-    few = (f"only {count} object{'s' * (count > 1)}",) if count < FEWEST else ()
-    score = Score(value, low, high, few, BASIS)
+    score = Score(value, low, high, too_few(count), BASIS)
     return judged.with_confidence(curve.confidence(found.votes), "vote", found.votes, "voted", score)

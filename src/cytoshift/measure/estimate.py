@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import UserError
+from ..core.evenly import take_evenly
 from ..core.no_data import fill_by_median
+from ..core.text import count_of
 from ..core.voxel import Voxel
 from .grid import bin_image, binned_voxel, factors_for, sample_boxes
 from .light import gaussian_blur, remove_hot_pixels, remove_trend
@@ -92,7 +94,7 @@ def estimate(
     """
     check_images(images, voxels, polarity)
     images = [fill_by_median(image) for image in images]
-    chosen = subsample(len(images))
+    chosen = take_evenly(range(len(images)), IMAGES)
     told = progress or (lambda done, total: None)
     looks = []
     for number, i in enumerate(chosen):
@@ -110,8 +112,8 @@ def estimate(
         told(len(chosen) + len(seen), 2 * len(chosen))
     if not any(len(one.objects.diameter) for one in seen):
         raise UnmeasurableObjects(
-            f"objects are to be measured, but none stands out from the noise in {len(chosen)} "
-            f"image{'s' * (len(chosen) > 1)}; check the channel, or give their diameter and density by hand"
+            f"objects are to be measured, but none stands out from the noise in "
+            f"{count_of(len(chosen), 'image')}; check the channel, or give their diameter and density by hand"
         )
     measured = pool_observations(seen, voxels[0], polarity, vote, trust, len(images))
     field = sum(math.prod(images[i].shape) * voxels[i].volume for i in chosen)
@@ -142,11 +144,6 @@ def check_images(images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel],
             )
         if np.iscomplexobj(image):
             raise UserError(f"image {number} is complex; take its magnitude first")
-
-
-def subsample(count: int) -> list[int]:
-    """Indices of at most IMAGES images, spread evenly."""
-    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, IMAGES))})
 
 
 def analyse_image(image: NDArray[np.generic], voxel: Voxel) -> ScaleSpace:

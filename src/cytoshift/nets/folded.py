@@ -98,7 +98,7 @@ def fold_domains(network: Translator) -> None:
     encode: Any = network.encode
     decode: Any = network.decode
     like = decode.head[1].weight[:1]
-    numbers = encode.style(code(like, IMAGE) if encode.adaptive else torch.ones_like(code(like, IMAGE)))
+    numbers = encode.affine(code(like, IMAGE))
     for part in (encode, *encode.blocks):
         fold_adain(part, numbers)
     numbers = decode.style(network.mask_code(like))

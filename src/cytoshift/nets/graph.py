@@ -243,7 +243,7 @@ def translator(g: Graph, network: Translator, x: str) -> str:
     encode: Any = network.encode
     decode: Any = network.decode
     like = decode.head[1].weight[:1]
-    numbers = encode.style(code(like, IMAGE) if encode.adaptive else torch.ones_like(code(like, IMAGE)))
+    numbers = encode.affine(code(like, IMAGE))
     for layer, norm in zip(encode.convs, encode.norms):
         x = g.op("Relu", write_adain(g, g.conv(x, layer), norm, next(numbers)))
     styles = [(part, numbers) for part in encode.blocks]

@@ -53,12 +53,16 @@ class Encoder(nn.Module):
         self.adaptive = adaptive
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
-        affine = self.style(code if self.adaptive else torch.ones_like(code))
+        affine = self.affine(code)
         for conv, norm in zip(self.convs, self.norms):
             x = relu(norm(conv(x), next(affine)))
         for block in self.blocks:
             x = block(x, affine)
         return x
+
+    def affine(self, code: Tensor) -> Iterator[Tensor]:
+        """The numbers for the AdaIN layers, in their order."""
+        return self.style(code if self.adaptive else torch.ones_like(code))
 
 
 class Decoder(nn.Module):

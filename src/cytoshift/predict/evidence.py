@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.atomic import discard
+from ..core.evenly import first_of_parts
 from ..core.json_files import write_json
 from ..core.voxel import Voxel
 from ..data.planes import plane_of
@@ -70,8 +71,7 @@ def evidence(
     colours of confidence."""
     discard(folder)
     ndim = len(shown[0].image.axes)
-    count = min(len(shown), max(IMAGES[ndim], len({one.kind for one in shown})))
-    chosen = [shown[i * len(shown) // count] for i in range(count)]
+    chosen = first_of_parts(shown, max(IMAGES[ndim], len({one.kind for one in shown})))
     pictures = [
         slices(one, number, {o.id: o.confidence for o in objects.get((one.image.name, one.kind), ())}, folder, scale)
         for number, one in enumerate(chosen)

@@ -30,6 +30,7 @@ from ..core.errors import UserError
 from ..core.no_data import missing_voxels, refuse_infinite
 from ..core.normalise import Scale, Scales, measure
 from ..core.settings import parse
+from ..core.text import count_of
 from ..core.voxel import PIXEL, Voxel
 from ..data.channel_axis import split_channels
 from ..data.volumes import Volume
@@ -333,7 +334,7 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
             numbers = ",".join(map(str, range(wanted)))
             cure = f"pass `channel` with {wanted} numbers in the order of the training, as {numbers}"
         raise UserError(
-            f"the model takes images of {wanted} channel{'s' * (wanted > 1)}, {volume.name} was opened with "
+            f"the model takes images of {count_of(wanted, 'channel')}, {volume.name} was opened with "
             f"{volume.channels}; {cure}"
         )
     if options.reach is not None and not segmenter.representation.pairs:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import Slices, relative_region
+from ..core.blocks import Slices, grid_index, grid_number, relative_region
 from ..core.compiled import njit
 from ..represent.base import StoredChannels
 
@@ -68,19 +68,12 @@ class Cover(Sequence[Tile]):
         return prod(self.counts)
 
     def __getitem__(self, number: int) -> Tile:  # type: ignore[override]  # there are no slices of it
-        at, rest = list[int](), range(len(self))[number]
-        for count in reversed(self.counts):
-            rest, place = divmod(rest, count)
-            at.insert(0, place)
-        parts = [along[i] for along, i in zip(self.axes, at)]
+        parts = [along[i] for along, i in zip(self.axes, grid_index(number, self.counts))]
         return Tile(tuple(s for s, _ in parts), tuple(w for _, w in parts))
 
     def number(self, index: tuple[int, ...]) -> int:
         """The place of the tile with that index along each axis."""
-        out = 0
-        for i, count in zip(index, self.counts):
-            out = out * count + i
-        return out
+        return grid_number(index, self.counts)
 
     def cells(self, region: Slices) -> Iterator[tuple[Slices, list[int]]]:
         """A region cut wherever a tile begins or ends: boxes, and the tiles that reach into each, ascending."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.json_files import read_json
+from ..core.text import count_of
 from .citations import keys_of
 from .logs import read_log
 from .parts import copy_entries, flatten_settings, format_time
@@ -35,7 +36,7 @@ def context(folder: Path, album: Album) -> dict[str, Any]:
     minutes = sum(cell.get("train_minutes", 0.0) for cell in cells)
     return {
         "kind": "Benchmark", "title": results.get("title", folder.resolve().name),
-        "lead": f"{len(names)} data set{'s' * (len(names) != 1)}, {len({row['method'] for row in rows})} methods, "
+        "lead": f"{count_of(len(names), 'data set')}, {len({row['method'] for row in rows})} methods, "
                 f"{len(cells)} cells. Scores are means over images; points are seeds.",
         "figures": [("data sets" if len(names) > 1 else "data set", str(len(names))), ("cells", str(len(cells))),
                     *([("of training", format_time(60 * minutes))] if minutes else [])],

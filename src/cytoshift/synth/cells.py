@@ -117,16 +117,9 @@ class Cells(Settings):
     tries: Annotated[int, Field(ge=1, le=10_000)] = 100
     unit: Literal["um", "px"] | None = None
 
-    @field_validator("density")
+    @field_validator("density", "distance")
     @classmethod
     def not_negative(cls, value: Any) -> Any:
-        if isinstance(value, tuple) and not 0 <= value[0] <= value[1]:
-            raise ValueError("needs 0 <= low <= high")
-        return value
-
-    @field_validator("distance")
-    @classmethod
-    def check_order(cls, value: Any) -> Any:
         if isinstance(value, tuple) and not 0 <= value[0] <= value[1]:
             raise ValueError("needs 0 <= low <= high")
         return value

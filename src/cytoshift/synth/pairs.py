@@ -21,6 +21,7 @@ from ..core.voxel import MICROMETRE, Voxel
 from ..labels.ids import relabel, sizes
 from .ellipses import draw_labels, middle_diameter
 from .expansion import Expansion
+from .phantoms import refuse_shape
 from .prior import Lognormal, Prior
 from .ultrastructure import Ultrastructure, draw_walls, nearest_object
 
@@ -114,11 +115,7 @@ def pair(
     kind = look_up(name)
     if side not in SIDES:
         raise UserError(f"a pair has no side '{side}'; it has {' and '.join(SIDES)}")
-    if shape is not None and (len(shape) != len(kind.shape) or min(shape) < 8):
-        raise UserError(
-            f"shape {shape} does not fit the {len(kind.shape)}D pair '{name}' {kind.shape}; "
-            f"give {len(kind.shape)} sizes of at least 8"
-        )
+    refuse_shape(shape, kind.shape, f"pair '{name}'")
     flat = len(kind.shape) == 2
     solid = (kind.slab, *(shape or kind.shape)) if flat else shape or kind.shape
     view = (slice(kind.slab // 2, kind.slab // 2 + 1),) if flat else (...,)

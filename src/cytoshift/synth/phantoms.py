@@ -12,6 +12,8 @@ from .ellipses import draw_labels
 from .optics import Camera, Debris, Optics, Stain, render
 from .prior import Fibres, Lognormal, Prior
 
+SMALLEST_SIDE = 8  # voxels of a phantom; smaller ones show no object
+
 
 @dataclass(frozen=True)
 class Phantom:
@@ -73,14 +75,19 @@ def phantom(
     ((64, 64), 'i')
     """
     kind = look_up(name)
-    if shape is not None and (len(shape) != len(kind.shape) or min(shape) < 8):
-        raise UserError(
-            f"shape {shape} does not fit the {len(kind.shape)}D preset '{name}' {kind.shape}; "
-            f"give {len(kind.shape)} sizes of at least 8"
-        )
+    refuse_shape(shape, kind.shape, f"preset '{name}'")
     labels = draw_labels(kind.prior, shape or kind.shape, kind.voxel, stream(seed, "phantom", name, index, "labels"))
     image = render(labels, kind.voxel, kind.optics, stream(seed, "phantom", name, index, "image"))
     return image, labels, kind.voxel
+
+
+def refuse_shape(shape: tuple[int, ...] | None, own: tuple[int, ...], what: str) -> None:
+    """Raises UserError for a size with another number of axes, and for one that shows no object."""
+    if shape is not None and (len(shape) != len(own) or min(shape) < SMALLEST_SIDE):
+        raise UserError(
+            f"shape {shape} does not fit the {len(own)}D {what} {own}; give {len(own)} sizes of at least "
+            f"{SMALLEST_SIDE}"
+        )
 
 
 def look_up(name: str) -> Phantom:

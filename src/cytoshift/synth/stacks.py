@@ -13,6 +13,7 @@ from .cells import CLASSES, CellBody, Gap, Layers, PairPrior
 from .optics import Camera, Debris, Optics, Stain, expose, record_photons
 from .organelles import draw_pairs
 from .pairs import SLIVER
+from .phantoms import refuse_shape
 from .presets import RETINA
 from .prior import Elastic
 
@@ -84,8 +85,7 @@ def stack(
     if name not in STACKS:
         raise UserError(f"there is no preset '{name}'; there are {', '.join(STACKS)}")
     kind = STACKS[name]
-    if shape is not None and (len(shape) != 3 or min(shape) < 8):
-        raise UserError(f"shape {shape} does not fit the 3D preset '{name}' {kind.shape}; give 3 sizes of at least 8")
+    refuse_shape(shape, kind.shape, f"preset '{name}'")
     labels = draw_pairs(kind.prior, shape or kind.shape, kind.voxel, stream(seed, "stack", name, index, "labels"))
     labels = without_slivers(labels, kind)
     return (

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..core.atomic import discard
-from ..core.blocks import take_evenly
+from ..core.blocks import middle_box, side_factor
+from ..core.evenly import take_evenly
 from ..core.normalise import Recipe, is_dataset_wide, measure
 from ..core.rng import stream
 from ..core.voxel import Voxel
@@ -242,8 +243,8 @@ def objects_of_source(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[
     for image, truth in take_evenly(pairs, IMAGES):
         ratio = [w / v for w, v in zip(working.size, lent.size)]
         voxel = Voxel(tuple(s * r for s, r in zip(image.voxel.size, ratio)), working.unit)
-        raw = crop_middle(image.array, voxel.ndim)
-        labels = crop_middle(known_labels(truth, source.ignore_id).array, voxel.ndim)
+        raw = read_middle(image.array, voxel.ndim)
+        labels = read_middle(known_labels(truth, source.ignore_id).array, voxel.ndim)
         shown = normalise_raw(source.normalise, raw, voxel.ndim)
         for number, (name, one) in enumerate(zip(names, labels.reshape(-1, *labels.shape[-voxel.ndim :]))):
             seen[name].append(shapes(one, voxel))
@@ -262,7 +263,7 @@ def normalise_raw(recipe: Recipe, raw: NDArray[np.generic], ndim: int) -> NDArra
 
 def raw_intensities(volumes: list[Volume]) -> list[dict[str, float]]:
     """Quantiles of the raw intensities of the images learnt from, channel by channel."""
-    parts = [crop_middle(volume.array, len(volume.axes)) for volume in take_evenly(volumes, IMAGES)]
+    parts = [read_middle(volume.array, len(volume.axes)) for volume in take_evenly(volumes, IMAGES)]
     channels = [
         np.concatenate([c.ravel() for c in each])
         for each in zip(*(split_channels(p, volumes[0].voxel.ndim) for p in parts))
@@ -270,10 +271,8 @@ def raw_intensities(volumes: list[Volume]) -> list[dict[str, float]]:
     return [{f"{q:g}": float(v) for q, v in zip(RANGE, np.percentile(one, RANGE))} for one in channels]
 
 
-def crop_middle(array: Any, ndim: int) -> NDArray[Any]:
-    """The middle of a volume (*S) or (C, *S), at most LOOKED_AT of it."""
+def read_middle(array: Any, ndim: int) -> NDArray[Any]:
+    """The middle of a volume (*S) or (C, *S), some LOOKED_AT of it."""
     space = array.shape[-ndim:]
-    part = min((LOOKED_AT / float(np.prod(space))) ** (1 / ndim), 1.0)
-    sizes = [max(round(n * part), 1) for n in space]
-    place = tuple(slice((n - s) // 2, (n - s) // 2 + s) for n, s in zip(space, sizes))
-    return np.asarray(array[(*[slice(None)] * (len(array.shape) - ndim), *place)])
+    part = side_factor(space, LOOKED_AT)
+    return np.asarray(array[(..., *middle_box(space, [max(round(n * part), 1) for n in space]))])

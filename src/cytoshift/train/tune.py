@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from ..core.blocks import middle_box, side_factor
 from ..core.rng import stream
 from ..core.settings import parse
 from ..core.voxel import Voxel
@@ -96,7 +97,7 @@ def predict_source(network: nn.Module, source: LabelledPairs, represent: Represe
     count = int(np.clip(VOXELS // max(np.median(extent), 1), 1, len(extent)))
     out = []
     for which in np.linspace(0, len(extent) - 1, count).round().astype(int):
-        image, labels = crop_middle(source, int(which), VOXELS / count)
+        image, labels = labelled_middle(source, int(which), VOXELS / count)
         out.append((drawer(image), labels))
     return out
 
@@ -109,14 +110,14 @@ def rehearse_drawn(network: nn.Module, source: DrawnImages, represent: Represent
     return [(drawer(image), labels) for image, labels in pairs if labels.any()]
 
 
-def crop_middle(source: LabelledPairs, which: int, voxels: float) -> Drawn:
+def labelled_middle(source: LabelledPairs, which: int, voxels: float) -> Drawn:
     """The middle of a volume on the working grid, at most so many voxels of it: image and labels (*S)."""
     array, own = source.arrays[which], source.voxels[which]
     whole = working_shape(array.shape, own, source.working)
-    part = min((voxels / float(np.prod(whole))) ** (1 / len(whole)), 1.0)
-    sizes = [max(round(n * part), 1) for n in array.shape]
-    place = tuple(slice((n - s) // 2, (n - s) // 2 + s) for n, s in zip(array.shape, sizes))
-    shape = working_shape(tuple(sizes), own, source.working)
+    part = side_factor(whole, voxels)
+    sizes = tuple(max(round(n * part), 1) for n in array.shape)
+    place = middle_box(array.shape, sizes)
+    shape = working_shape(sizes, own, source.working)
     image = resample(source.scales[which](np.asarray(array[place])), shape)
     labels = resample_labels(np.asarray(source.labels[which][place]), shape)
     painted = source.repaint(labels, stream(source.seed, "tune", which))

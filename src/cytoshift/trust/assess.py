@@ -10,15 +10,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..core.blocks import take_evenly
 from ..core.errors import UserError
+from ..core.evenly import take_evenly
 from ..core.normalise import recipes
-from ..data.volumes import Volume
+from ..core.text import count_of
+from ..data.volumes import Volume, crop_middle
 from ..measure.measurement import Measurement
 from ..measure.shapes import ExpectedObjects, expectations
 from ..model import Segmenter
 from ..predict.pipeline import Options, refuse_mismatch
-from .judge import Told, crop_middle, judge, share_of_progress, silent
+from .judge import Told, judge, share_of_progress, silent
 from .score import Score
 from .snapshot_choice import total_score
 
@@ -131,7 +132,7 @@ def sample_values(volume: Volume) -> np.ndarray:
 
 
 def describe_parts(parts: Sequence[Volume]) -> str:
-    return f"{len(parts)} image{'s' * (len(parts) > 1)} ({' x '.join(map(str, parts[0].shape))} of the first)"
+    return f"{count_of(len(parts), 'image')} ({' x '.join(map(str, parts[0].shape))} of the first)"
 
 
 def describe_learnability(seen: Measurement | None, count: int) -> tuple[bool, list[str]]:
@@ -145,7 +146,7 @@ def describe_learnability(seen: Measurement | None, count: int) -> tuple[bool, l
     share = seen.evidence.get("looked_at", 1.0)
     part = f", {100 * share:.2g} % of their voxels looked at" if share < LOOKED else ""
     why = [
-        f"{seen.objects} {seen.polarity} objects stand out in {count} image{'s' * (count > 1)}{part}: diameter "
+        f"{seen.objects} {seen.polarity} objects stand out in {count_of(count, 'image')}{part}: diameter "
         f"{median:.3g} {seen.unit} (90 % within {low:.3g} to {high:.3g}), {100 * seen.foreground:.0f} % of the field; "
         f"confidence {seen.confidence:.2f} of 1"
     ]

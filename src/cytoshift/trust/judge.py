@@ -14,7 +14,6 @@ Each criterion is a number in [0, 1], 1 is best. None asks for a label of a pers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,7 +24,8 @@ from ..core.errors import UserError
 from ..core.no_data import missing_voxels
 from ..core.normalise import Scale, Scales, sample_voxels
 from ..core.voxel import Voxel
-from ..data.volumes import Volume, box_volume
+from ..data.volumes import Volume
+from ..data.volumes import crop_middle as crop_middle
 from ..measure.contrast import Contrast, contrast
 from ..measure.measurement import quantiles
 from ..measure.shapes import ExpectedObjects, ObjectShapes, expectations, shapes
@@ -133,11 +133,6 @@ def judge(
         if redraw and out[name].criteria and isinstance(network, Translator) and network.goes_both_ways:
             out[name].criteria["redrawn"] = redraw_correlation(segmenter, volume, image, mine)
     return out
-
-
-def crop_middle(volume: Volume, voxels: int) -> Volume:
-    """The middle of an image, at most so many voxels of it."""
-    return volume if prod(volume.shape) <= voxels else box_volume(volume, centre_box(volume.shape, voxels))
 
 
 def refuse_other_labels(segmenter: Segmenter, volume: Volume, labels: Mapping[str, UnreadImage]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.settings import Settings, parse, read_yaml
+from ..core.text import count_of
 
 JSON = Path(__file__).with_name("calibration.json")
 RIDGE = 0.02  # per criterion: of two that say the same, both get half
@@ -124,8 +125,12 @@ def score(criteria: Mapping[str, float], objects: int, calibration: Calibration 
     way = next(one for one in (calibration or load_calibration()).images if set(one.criteria) <= set(given))
     value = float(way(np.array([[given[name] for name in way.criteria]]))[0])
     low, high = (float(np.clip(value + shift, 0, 1)) for shift in way.spread)
-    few = (f"only {objects} object{'s' * (objects > 1)}",) if objects < FEWEST else ()
-    return Score(value, low, high, few + way.out_of_range(given))
+    return Score(value, low, high, too_few(objects) + way.out_of_range(given))
+
+
+def too_few(objects: int) -> tuple[str, ...]:
+    """Why a score of so many objects says little; nothing where they are enough."""
+    return (f"only {count_of(objects, 'object')}",) if objects < FEWEST else ()
 
 
 def weakest_criterion(images: Sequence[Mapping[str, float]]) -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.atomic import atomic_path
 from ..core.errors import UserError
-from ..data.volumes import Volume
+from ..data.volumes import Volume, crop_middle
 from ..model import Segmenter
 from ..model.folders import snapshots
 from ..represent.threshold_search import search_thresholds
@@ -24,7 +24,6 @@ from .judge import (
     ClassCriteria,
     Told,
     ViewPredictions,
-    crop_middle,
     judge,
     predict_views,
     share_of_progress,

@@ -9,6 +9,7 @@ from pydantic import Field
 from ...core.blocks import BlockGrid
 from ...core.errors import UserError
 from ...core.settings import LaterSettings, Settings
+from ...core.text import count_of
 from ...data.multiscale import CHUNK, Ngff
 from ...model import Segmenter
 from ..calibration import CONTEXT
@@ -83,7 +84,7 @@ class Plan(Settings):
     def sentences(self, memory: float, known: bool) -> list[str]:
         """What there is to say before the work begins."""
         out = [
-            f"{len(self.grid)} block{'s' * (len(self.grid) > 1)} of {shape_text(self.block)} voxels, halo "
+            f"{count_of(len(self.grid), 'block')} of {shape_text(self.block)} voxels, halo "
             f"{shape_text(self.halo)}, chunks {shape_text(self.chunk)}; the network sees tiles of "
             f"{shape_text(self.cover.extent)}, "
             f"{self.overlap} of them shared with the next; up to {memory / 1e9:.3g} GB per process"
