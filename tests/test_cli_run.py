@@ -174,8 +174,8 @@ def test_bad_wishes_end_in_a_sentence(images, tmp_path, words, sentence):
 
 
 def test_large_images_are_labelled_by_blocks(images, tmp_path, monkeypatch):
-    monkeypatch.setattr(large, "WHOLE", 1000)
-    monkeypatch.setitem(large.SIDES, 2, (96, 96))
+    monkeypatch.setattr(large, "WHOLE_VOXELS", 1000)
+    monkeypatch.setitem(large.BOX_SIDES, 2, (96, 96))
     code, said = run(images, "-o", tmp_path / "out", "--budget", "0", "--json")
     assert code == 0, said
     assert "labels all" in said and (tmp_path / "out" / "sample" / "labels").is_dir()

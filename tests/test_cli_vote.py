@@ -119,7 +119,7 @@ def test_a_mask_that_is_no_voter_is_refused(folders, tmp_path, word):
 
 
 def test_a_mask_that_does_not_fit_into_the_memory_is_refused(folders, tmp_path, monkeypatch):
-    monkeypatch.setattr("cytoshift.cli.vote.PART", 10**6)
+    monkeypatch.setattr("cytoshift.cli.vote.PARTS_BYTES", 10**6)
     code, said = run(*folders, "-o", tmp_path / "out", "--mask-above", "1=0", "--memory", "2GB")
     assert code and "is a mask whose parts are found in one piece, which takes 14.4 GB; pass --memory 15GB" in said
 
@@ -133,7 +133,7 @@ def test_images_without_an_object_are_labels_too(tmp_path):
 
 def test_box_by_box_gives_the_same_objects(folders, tmp_path, monkeypatch):
     assert run(*folders, "-o", tmp_path / "whole")[0] == 0
-    monkeypatch.setattr(voting, "WHOLE", 1000)
+    monkeypatch.setattr(voting, "WHOLE_VOXELS", 1000)
     assert run(*folders, "-o", tmp_path / "boxes", "--memory", "1GB")[0] == 0
     for name in ("one", "two"):
         whole = open_labels(str(tmp_path / "whole" / f"{name}.tif"))[0].load()
@@ -181,8 +181,8 @@ def test_labels_to_train_with_are_written_beside(folders, tmp_path, monkeypatch)
     code, said = run(*folders, "-o", out, "--pseudo-labels", taught)
     assert code == 0, said
     assert (taught / "one.tif").stat().st_mtime_ns == before and (taught / "two.tif").exists()
-    monkeypatch.setattr(voting, "WHOLE", 1000)
-    monkeypatch.setattr(voting, "BOX", 2000)
+    monkeypatch.setattr(voting, "WHOLE_VOXELS", 1000)
+    monkeypatch.setattr(voting, "BOX_VOXELS", 2000)
     boxes = tmp_path / "boxes"
     code, said = run(*folders, "-o", tmp_path / "boxed", "--pseudo-labels", boxes, "--memory", "1GB")
     assert code == 0, said

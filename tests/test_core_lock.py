@@ -131,7 +131,7 @@ def test_without_flock_the_file_of_a_process_that_is_gone_is_taken_over(tmp_path
 
 def test_a_command_in_a_lock_is_one_short_line(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/x/__main__.py", "train", "a\x1b[2Jb\n", "x" * 500])
-    assert lock.command().startswith("cytoshift train") and len(lock.command()) <= lock.LONGEST
+    assert lock.command().startswith("cytoshift train") and len(lock.command()) <= lock.SHOWN_LETTERS
     assert lock.command().isprintable()
 
 

@@ -6,7 +6,7 @@ import pytest
 from cytoshift.core.normalise import Normalisation
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.appearance import (
-    SEEN,
+    SEEN_RANGE,
     Appearance,
     change_appearance,
     mix_amplitudes,
@@ -45,7 +45,7 @@ def test_each_part_changes_the_image_alone_and_is_a_function_of_seed_and_index(s
     for index in range(4):
         image, target = changed.sample(index)
         assert image.dtype == np.float32 and image.shape == (1, 48, 48) and np.isfinite(image).all()
-        assert image.min() >= SEEN[0] and image.max() <= SEEN[1]
+        assert image.min() >= SEEN_RANGE[0] and image.max() <= SEEN_RANGE[1]
         np.testing.assert_array_equal(target, plain.sample(index)[1])
         np.testing.assert_array_equal(image, again.sample(index)[0])
     assert any(np.abs(changed.sample(i)[0] - plain.sample(i)[0]).max() > 0.02 for i in range(4))

@@ -99,7 +99,7 @@ class Breaks:
 def test_a_copy_goes_on_after_a_kill(tmp_path):
     image = np.random.default_rng(0).integers(1, 99, (8, 40, 50)).astype(np.uint8)
     create = lambda: ImageStore.create(tmp_path / "a.zarr", image.shape, "uint8", UM, "zyx", chunks=(4, 8, 8))
-    memory = copying.SHARE * 4 * 8 * 56.0  # a box of chunks along x; 10 boxes
+    memory = copying.COPIES_OF_A_BOX * 4 * 8 * 56.0  # a box of chunks along x; 10 boxes
     with contextlib.suppress(KeyboardInterrupt):
         copy_array(Breaks(image, 9 + 4), create(), "a", memory)
     assert (create()[:4, :32] > 0).all() and (create()[4:] == 0).all()

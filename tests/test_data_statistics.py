@@ -75,11 +75,11 @@ def test_percentiles_are_those_of_numpy(data, dtype, block, low, high):
     image = data.draw(hnp.arrays(dtype, hnp.array_shapes(min_dims=1, max_dims=3, max_side=8), elements=elements))
     if dtype == "float64":
         image = np.clip(image, -1e30, 1e30)
-    before, statistics.BLOCK = statistics.BLOCK, block
+    before, statistics.READ_VOXELS = statistics.READ_VOXELS, block
     try:
         found = summary([image], (low, high))
     finally:
-        statistics.BLOCK = before
+        statistics.READ_VOXELS = before
     as_seen = image.astype(np.float32)
     assert np.allclose(found.percentiles, np.percentile(as_seen, (low, high)), rtol=1e-6, atol=0)
     if dtype in ("uint8", "int8", "uint16", "int16"):
@@ -103,7 +103,7 @@ def test_blocks_chunks_and_notes_change_no_number(tmp_path, monkeypatch, kind, d
     image = np.random.default_rng(0).normal(300, 50, (13, 20, 17)).astype(dtype)
     recipe = Normalisation(kind=kind)
     whole = recipe.measure([image])
-    monkeypatch.setattr(statistics, "BLOCK", 100)
+    monkeypatch.setattr(statistics, "READ_VOXELS", 100)
     by_blocks = measure_scale(recipe, volume(Read(image, (4, 5, 8))), tmp_path)
     assert by_blocks.offset == pytest.approx(whole.offset, rel=1e-12) and by_blocks.clip == whole.clip
     assert by_blocks.gain == pytest.approx(whole.gain, rel=1e-12)
@@ -113,14 +113,14 @@ def test_blocks_chunks_and_notes_change_no_number(tmp_path, monkeypatch, kind, d
 def test_more_voxels_than_a_sample_are_all_heard(monkeypatch):
     image = np.zeros((50, 50, 50), np.uint8)
     image[1, 1, 1] = 200
-    monkeypatch.setattr("cytoshift.core.normalise.SAMPLE", 1000)
+    monkeypatch.setattr("cytoshift.core.normalise.SAMPLE_VOXELS", 1000)
     assert Normalisation(kind="minmax").measure([image]).offset == 100
 
 
 def test_a_pass_goes_on_after_a_kill(tmp_path, monkeypatch):
-    monkeypatch.setattr(statistics, "BLOCK", 100)
-    monkeypatch.setattr(counting, "BATCH", 2)
-    monkeypatch.setattr(counting, "PAUSE", 0.0)
+    monkeypatch.setattr(statistics, "READ_VOXELS", 100)
+    monkeypatch.setattr(counting, "BLOCKS_TOGETHER", 2)
+    monkeypatch.setattr(counting, "NOTE_SECONDS", 0.0)
     image = np.random.default_rng(0).normal(0, 1, (10, 10, 10)).astype(np.float32)
     whole = Normalisation().measure([image])
     seen = []

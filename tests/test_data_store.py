@@ -45,7 +45,7 @@ def test_in_parts_is_as_whole(tmp_path, data, ndim, ngff, labels):
     array = np.random.default_rng(0).integers(0, 4, shape).astype(np.uint16) * 100
     axes = "zyx"[-ndim:]
     kind, write = (LabelStore, write_labels) if labels else (ImageStore, write_image)
-    before, rule.SMALLEST = rule.SMALLEST, 2
+    before, rule.COARSEST_SIDE = rule.COARSEST_SIDE, 2
     try:
         store = kind.create(tmp_path / "a.zarr", shape, array.dtype, voxel, axes, ngff, chunks=(3,) * ndim)
         filled(store, array).finish()
@@ -56,7 +56,7 @@ def test_in_parts_is_as_whole(tmp_path, data, ndim, ngff, labels):
         said = [str(g.attrs.asdict()).replace("'b'", "'a'") for g in (one, other)]
         assert said[0] == said[1]
     finally:
-        rule.SMALLEST = before
+        rule.COARSEST_SIDE = before
 
 
 @pytest.mark.parametrize("ngff", ["0.4", "0.5"])

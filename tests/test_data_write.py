@@ -73,7 +73,7 @@ def test_what_ome_reads(tmp_path):
 
 
 def test_above_four_gigabytes_it_is_bigtiff(tmp_path, monkeypatch):
-    monkeypatch.setattr(write, "CLASSIC", 50)
+    monkeypatch.setattr(write, "CLASSIC_TIFF_BYTES", 50)
     for top in (9, 2**40):
         labels = np.full((3, 6, 5), top)
         (again,) = open_labels(write_labels(tmp_path / "a.tif", labels, UM3, "zyx"))
@@ -89,7 +89,7 @@ def test_above_four_gigabytes_it_is_bigtiff(tmp_path, monkeypatch):
     ("image.ome.zarr::labels/a", "0.5"),
 ])  # fmt: skip
 def test_labels_carry_the_mark_of_their_request_and_of_no_other(tmp_path, monkeypatch, name, ngff, top, big):
-    monkeypatch.setattr(write, "CLASSIC", 10 if big else write.CLASSIC)
+    monkeypatch.setattr(write, "CLASSIC_TIFF_BYTES", 10 if big else write.CLASSIC_TIFF_BYTES)
     labels = np.random.default_rng(0).integers(0, 200, (300, 310)).astype(np.uint64)
     labels[3, 4] = top
     write_image(tmp_path / "image.ome.zarr", labels.astype(np.uint16), UM2, "yx")

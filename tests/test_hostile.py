@@ -185,7 +185,7 @@ def test_attention_in_parts_is_that_of_the_whole(monkeypatch):
 
     parts = [torch.randn(2, 50, 4, generator=torch.Generator().manual_seed(i)) for i in range(3)]
     whole = transformer.attention(*parts)
-    monkeypatch.setattr(transformer, "ATTENTION", 2 * 50 * 7)
+    monkeypatch.setattr(transformer, "ATTENTION_PAIRS", 2 * 50 * 7)
     torch.testing.assert_close(transformer.attention(*parts), whole)
 
 
@@ -219,7 +219,7 @@ def test_a_large_member_is_unpacked_in_pieces(tmp_path):
 
 
 def test_a_large_member_that_has_to_be_changed_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(unpack, "MOST", 99)
+    monkeypatch.setattr(unpack, "MOST_BYTES", 99)
     with pytest.raises(UserError, match=r"images/a.tif of .* has 1e-07 GB, its images have less"):
         unpack_archives(replace(SET, grey=".*"), [archive(tmp_path / "a.zip")], tmp_path / "out")
 
@@ -402,7 +402,7 @@ def test_the_token_is_not_in_the_command_line_of_a_screenshot(server, tmp_path, 
         def wait(self): ...
 
     monkeypatch.setattr(room.subprocess, "Popen", Browser)
-    monkeypatch.setattr(room, "PATIENCE", 0.1)
+    monkeypatch.setattr(room, "PICTURE_SECONDS", 0.1)
     with pytest.raises(UserError) as caught:
         server.picture(tmp_path / "a.png", browser="browser")
     assert server.token not in " ".join(seen[0]) and server.token not in str(caught.value)

@@ -6,7 +6,7 @@ import pytest
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import Volume, open_labels
 from cytoshift.labels import pseudo
-from cytoshift.labels.pseudo import IGNORED, SURE, dilate, pseudo_labels
+from cytoshift.labels.pseudo import IGNORED, SURE_VOTE, dilate, pseudo_labels
 from cytoshift.labels.vote import elect
 from cytoshift.predict.voting import PseudoLabelArray, write_pseudo_labels
 
@@ -23,7 +23,7 @@ def test_agreed_objects_background_and_what_lies_between(ndim):
     shape = (20, 32, 40)[-ndim:]
     both, one = (4,) * ndim, (12,) * ndim
     voters = [square(shape, both, one), square(shape, both), square(shape, both)]
-    labels = pseudo_labels(elect(voters, SURE), voters)
+    labels = pseudo_labels(elect(voters, SURE_VOTE), voters)
     agreed, doubted = voters[1] > 0, voters[0] == 2
     assert (labels[agreed] == 1).all() and (labels[doubted] == IGNORED).all()
     near = dilate(doubted, 2) & ~agreed
@@ -32,7 +32,7 @@ def test_agreed_objects_background_and_what_lies_between(ndim):
 
 def test_the_majority_has_the_outline_of_an_agreed_object():
     wide, narrow = square((20, 20), (4, 4), size=8), square((20, 20), (5, 5), size=6)
-    labels = pseudo_labels(elect([wide, narrow, narrow], SURE), [wide, narrow, narrow])
+    labels = pseudo_labels(elect([wide, narrow, narrow], SURE_VOTE), [wide, narrow, narrow])
     assert np.array_equal(labels, narrow)
 
 
@@ -46,7 +46,7 @@ def test_boxes_are_parts_of_the_whole():
     base = [(int(y), int(x)) for y, x in rng.integers(0, 50, (12, 2))]
     voters = [square((56, 56), *(np.array(base) + shift).tolist()) for shift in (0, 1, 0)]
     voters[0][40:46, 8:14] = 99
-    election = elect(voters, SURE)
+    election = elect(voters, SURE_VOTE)
     whole = pseudo_labels(election, voters)
     lazy = PseudoLabelArray(election, tuple(voters))
     for box in ((slice(0, 17), slice(30, 56)), (slice(20, 41), slice(3, 30))):
@@ -57,7 +57,7 @@ def test_boxes_are_parts_of_the_whole():
 def test_no_object_has_the_number_of_ignored_voxels(monkeypatch):
     monkeypatch.setattr(pseudo, "IGNORED", 2)
     voter = square((40, 40), (2, 2), (12, 12), (22, 22))
-    labels = pseudo_labels(elect([voter, voter], SURE), [voter, voter])
+    labels = pseudo_labels(elect([voter, voter], SURE_VOTE), [voter, voter])
     assert set(np.unique(labels)) == {0, 1, 3, 4} and np.array_equal(labels > 0, voter > 0)
 
 

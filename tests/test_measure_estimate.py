@@ -177,7 +177,7 @@ def test_one_contrary_image_does_not_turn_the_vote():
 def test_a_large_image_is_sampled_and_its_density_kept(monkeypatch):
     image = field((512, 512), 220, 9)[0]
     whole = estimate([image], [PIXEL])
-    monkeypatch.setattr(module, "BUDGET", 120_000)
+    monkeypatch.setattr(module, "LOOKED_AT_VOXELS", 120_000)
     part = estimate([image], [PIXEL])
     assert part.objects < 0.6 * whole.objects
     assert part.diameters[50] == pytest.approx(whole.diameters[50], rel=0.05)

@@ -295,5 +295,5 @@ def test_nearest_objects_are_the_same_in_slabs(monkeypatch, shape, size):
             whole = contrast.nearest_object(names, Voxel(size), reach)
             for slab in (1, 200, 700):
                 with monkeypatch.context() as patched:
-                    patched.setattr(contrast, "SLAB", slab)
+                    patched.setattr(contrast, "SLAB_VOXELS", slab)
                     assert (contrast.nearest_object(names, Voxel(size), reach) == whole).all()

@@ -101,7 +101,7 @@ def test_by_blocks_the_numbers_are_the_same(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "sure.tif", sure, metadata={"axes": "ZYX"}, tile=(16, 16), compression="zlib")
     paths = str(tmp_path / "pred.h5"), str(store.finish())
     for block in (100, 1000):
-        monkeypatch.setattr(overlaps, "BLOCK", block)
+        monkeypatch.setattr(overlaps, "READ_VOXELS", block)
         more = "--axes", "zyx", "--json-file", str(tmp_path / "n.json"), "--confidence", str(tmp_path / "sure.tif")
         assert run(*paths, *more, "--memory", "1GB").exit_code == 0
         expected = evaluate(truth, pred, {"sure": mean_over_objects(sure, pred)}).as_dict()
@@ -116,8 +116,8 @@ def test_what_does_not_fit_is_said(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "b.tif", TRUTH, compression="zlib", rowsperstrip=8)
     with pytest.raises(UserError, match=r"pieces of 8 x 8 voxels, .* GB each.* 'cytoshift convert'"):
         compared(str(tmp_path / "b.tif"), path, memory="0.4000002GB")
-    monkeypatch.setattr(overlaps, "FEW", 1)
-    monkeypatch.setattr(overlaps, "BLOCK", 8)
+    monkeypatch.setattr(overlaps, "FEW_ROWS", 1)
+    monkeypatch.setattr(overlaps, "READ_VOXELS", 8)
     with pytest.raises(UserError, match=r"the table of overlaps .* larger `memory`"):
         compared(path, path, memory="0.4000005GB")
 

@@ -150,7 +150,7 @@ def test_synthetic_masks_lie_over_the_middle_of_the_image(layers, monkeypatch):
     small = made(widgets.preview_masks(layers[0], diameter=0.5, density=2.0))
     size = lambda one: np.median(np.bincount(one.data.ravel())[1:])
     assert layer.data.shape == (96, 128) and layer.data.max() > 5 and size(small) < size(layer)
-    monkeypatch.setattr(widgets, "WINDOW", 48 * 64)
+    monkeypatch.setattr(widgets, "MASK_VOXELS", 48 * 64)
     cut = made(widgets.preview_masks(layers[0]))
     assert cut.data.shape == (48, 64) and cut.translate.tolist() == [12, 16]
 
@@ -228,7 +228,7 @@ def fake(tmp_path, monkeypatch):
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{tmp_path / "fake.py"}" "$@"\n')
     program.chmod(0o755)
     monkeypatch.setattr(training_widget.sys, "executable", str(program))
-    monkeypatch.setattr(training_widget, "EVERY", 0.02)
+    monkeypatch.setattr(training_widget, "LOOK_SECONDS", 0.02)
     return training_widget
 
 

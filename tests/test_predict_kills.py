@@ -109,7 +109,7 @@ def test_frames_of_a_series_go_block_by_block_into_a_folder(model, tmp_path):
 ])  # fmt: skip
 def test_wishes_that_cannot_be_met(model, tmp_path, words, sentence, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr("cytoshift.predict.blockwise.engine.ANSWER", 1)
+    monkeypatch.setattr("cytoshift.predict.blockwise.engine.ANSWER_SECONDS", 1)
     image = write_image(tmp_path / "a.tif", nuclei((60, 70), 9, 1)[0], PIXELS, "yx")
     with pytest.raises(UserError, match=sentence):
         segment(model, image, "-o", tmp_path / "a.ome.zarr", *words)

@@ -9,7 +9,7 @@ import stitching
 from cytoshift.labels.overlap import overlap
 from cytoshift.metrics.matching import match
 from cytoshift.predict.blockwise.job import ROW
-from cytoshift.predict.blockwise.link import AGREE, best_pairs, touching_pairs
+from cytoshift.predict.blockwise.link import SAME_OBJECT_IOU, best_pairs, touching_pairs
 from cytoshift.predict.blockwise.merge import connected_names
 from cytoshift.predict.blockwise.plan import BlockOptions
 from stitching import blocks_of, encoded, image_of, stand_in
@@ -87,7 +87,7 @@ def test_no_object_has_two_partners_unless_contact_is_the_rule(data):
     assert len(np.unique(pairs[:, 0])) == len(np.unique(pairs[:, 1])) == len(pairs)
     for one, other in pairs:
         both = ((a == one) & (b == other)).sum()
-        assert both / ((a == one) | (b == other)).sum() >= AGREE
+        assert both / ((a == one) | (b == other)).sum() >= SAME_OBJECT_IOU
     assert {tuple(pair) for pair in pairs} <= {tuple(pair) for pair in touching_pairs(a, b)}
     assert {tuple(pair) for pair in touching_pairs(a, b)} == set(zip(a[(a * b) > 0].tolist(), b[(a * b) > 0].tolist()))
 

@@ -137,5 +137,5 @@ def test_tiles_that_share_an_image_read_it_once_and_see_the_same(size, channels,
     for box, wanted in zip(boxes, apart):
         np.testing.assert_array_equal(held[(slice(0, channels), *box)], wanted)
     assert array.read == 1
-    monkeypatch.setattr("cytoshift.predict.working.HELD", 1000)
+    monkeypatch.setattr("cytoshift.predict.working.HELD_BYTES", 1000)
     assert working.read_boxes(boxes) is working, "more than may be kept"

@@ -15,7 +15,7 @@ from cytoshift.core.machine import machine, memory, peak_memory, versions
 TASK = """
 import time
 from cytoshift.core import progress
-progress.EVERY = 0.05
+progress.LINE_SECONDS = 0.05
 with progress.Progress("segment a.tif", 4e6, "voxel", quiet={quiet}) as bar:
     for n in range(1, 5):
         time.sleep(0.12)

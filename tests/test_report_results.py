@@ -184,7 +184,7 @@ def test_a_report_that_nobody_asked_for_stops_nothing(tmp_path, monkeypatch):
         write_labels(tmp_path / place / "0.tif", truth, UM, "yx")
     words = ("evaluate", "--pred", tmp_path / "pred", "--truth", tmp_path / "truth", "--quiet")
     with monkeypatch.context() as patch:
-        patch.setattr("cytoshift.cli.evaluate_page.WHOLE", 1e6)
+        patch.setattr("cytoshift.cli.evaluate_page.REPORT_BYTES_FACTOR", 1e6)
         assert "report in" not in cytoshift(*words)
     (tmp_path / "pred" / "report").write_text("a file where the folder would be")
     said = cytoshift(*words)

@@ -206,11 +206,11 @@ def test_a_step_in_bfloat16_proves_itself_first(images, tmp_path, monkeypatch, c
     fit(settings(images, steps=2, precision="auto"), tmp_path / "right", quiet=True)
     found = json.loads((tmp_path / "right" / "facts.json").read_text())["sessions"][-1]["computed"]
     assert found["precision"] == "bf16-mixed" and found["sentence"] == ""
-    assert found["term"] < proof.TERMS / 2 and found["cosine"] > 0.7
+    assert found["term"] < proof.TERM_ERROR / 2 and found["cosine"] > 0.7
     wrong_in_bfloat16(monkeypatch)
     fit(settings(images, steps=2, precision="auto"), tmp_path / "wrong", quiet=True)
     found = json.loads((tmp_path / "wrong" / "facts.json").read_text())["sessions"][-1]["computed"]
-    assert found["precision"] == "32" and found["term"] > proof.TERMS
+    assert found["precision"] == "32" and found["term"] > proof.TERM_ERROR
     notes = [json.loads(line).get("note", "") for line in (tmp_path / "wrong" / "log.jsonl").read_text().splitlines()]
     assert [note for note in notes if note] == [f"warning: {found['sentence']}"]
     assert "this training computes in 32 bits, slower" in found["sentence"]
@@ -223,9 +223,9 @@ def test_a_step_in_bfloat16_proves_itself_first(images, tmp_path, monkeypatch, c
 
 
 def test_small_gradients_are_not_said_to_be_wrong_kernels():
-    coarse = proof.describe_fault(proof.TERMS / 10, 0.11, "a processor")
+    coarse = proof.describe_fault(proof.TERM_ERROR / 10, 0.11, "a processor")
     assert "too coarse for this training (a processor): its gradients have a cosine of 0.11" in coarse
-    assert "is wrong on this processor" in proof.describe_fault(2 * proof.TERMS, 0.11, "a processor")
+    assert "is wrong on this processor" in proof.describe_fault(2 * proof.TERM_ERROR, 0.11, "a processor")
     assert "NaN or infinite" in proof.describe_fault(None, None, "a processor")
 
 

@@ -18,7 +18,7 @@ from cytoshift.model import Segmenter
 from cytoshift.train import checkpoint, monitor
 from cytoshift.train.fit import fit
 from cytoshift.train.run_settings import Run
-from cytoshift.train.trainer import LAP
+from cytoshift.train.trainer import ROLLBACK_SAMPLES
 from test_train import same, settings, weights
 
 LONG = {"steps": 8, "samples_every": 2, "checkpoint_every": 3, "log_every": 1, "ema": 0.5, "precision": "32"}
@@ -76,7 +76,7 @@ def test_it_goes_back_and_on_with_other_samples_and_half_the_rate(images, tmp_pa
 
 def test_other_samples_are_those_of_another_lap(images, tmp_path, spoilt):
     """Where the samples after the rollback are spoilt as well, it fails as well."""
-    spoilt.numbers = {5, LAP + 4, 2 * LAP + 6}
+    spoilt.numbers = {5, ROLLBACK_SAMPLES + 4, 2 * ROLLBACK_SAMPLES + 6}
     fit(settings(images, **LONG, on_failure="rollback"), tmp_path, quiet=True)
     assert [note.split(",")[0] for note in notes(tmp_path)[1::2]] == [
         "back to the state of step 4", "back to the state of step 4", "back to the state of step 6",
@@ -86,7 +86,7 @@ def test_other_samples_are_those_of_another_lap(images, tmp_path, spoilt):
 @pytest.mark.parametrize("moments", [(4,), pytest.param(range(1, 10), marks=pytest.mark.slow)], ids=["back", "any"])
 def test_killed_at_any_moment_it_comes_to_the_same_weights(images, tmp_path, spoilt, monkeypatch, moments):
     """Killed before or after each of its writes; the fourth is that of the first way back."""
-    spoilt.numbers = {5, LAP + 6}
+    spoilt.numbers = {5, ROLLBACK_SAMPLES + 6}
     run, write = settings(images, **LONG, on_failure="rollback"), checkpoint.save
     count, fatal, after = 0, -1, False
 
@@ -129,7 +129,7 @@ def test_it_stops_with_the_last_good_weights_and_says_so(images, tmp_path, spoil
 
 
 def test_rollbacks_are_counted_and_end_with_the_last_good_weights(images, tmp_path, spoilt):
-    spoilt.numbers = {lap * LAP + 5 for lap in range(9)}
+    spoilt.numbers = {lap * ROLLBACK_SAMPLES + 5 for lap in range(9)}
     model = fit(settings(images, **LONG, on_failure="rollback", rollbacks=2), tmp_path, quiet=True)
     words = notes(tmp_path)
     assert [w[-8:] for w in words if w.startswith("back")] == ["(1 of 2)", "(2 of 2)"]
@@ -157,7 +157,7 @@ def test_warnings_disturb_nothing(images, tmp_path, monkeypatch):
     for name in ("silent", "loud"):
         found = [monitor.Symptom("collapse", "image to mask", "a test")] * (name == "loud")
         monkeypatch.setattr(monitor, "check_translation", lambda drawing, pictures, found=found: found[: drawing.mask])
-        monkeypatch.setattr("cytoshift.train.trainer.AT_LEAST", 0)
+        monkeypatch.setattr("cytoshift.train.trainer.EARLY_AT_LEAST", 0)
         trained[name] = weights(fit(settings(images, **LONG), tmp_path / name, quiet=True))
     assert same(trained["silent"], trained["loud"])
     assert len(notes(tmp_path / "loud")) == 1 and not notes(tmp_path / "silent")

@@ -27,7 +27,15 @@ from cytoshift.trust import sampled_boxes as in_boxes
 from cytoshift.trust.agree import agreement, stability
 from cytoshift.trust.judge import VIEWS, View, decided_share, explained_variance, judge, likeness
 from cytoshift.trust.sampled_boxes import judge_image
-from cytoshift.trust.score import FEWEST, confidence, fit_map, load_calibration, mean_score, score, weakest_criterion
+from cytoshift.trust.score import (
+    FEWEST_OBJECTS,
+    confidence,
+    fit_map,
+    load_calibration,
+    mean_score,
+    score,
+    weakest_criterion,
+)
 from cytoshift.trust.snapshot_choice import run_states, select, write
 from cytoshift.trust.trust_tables import blocks
 from test_train import settings
@@ -126,7 +134,7 @@ def test_score_rises_with_every_criterion_and_says_where_it_knows_nothing():
         assert score(GOOD | {name: 0.7 * GOOD[name]}, 20).value <= good.value
     strange = score(GOOD | {"overlap": 0.0}, 20)
     assert strange.outside and strange.sentence().startswith("no statement")
-    assert score(GOOD, FEWEST - 1).outside
+    assert score(GOOD, FEWEST_OBJECTS - 1).outside
     assert score({}, 0).value == 0 and score({}, 0).outside
     without = {name: value for name, value in GOOD.items() if name not in ("size", "elongation", "solidity", "cover")}
     assert score(without, 20).value == pytest.approx(good.value, abs=0.1)
@@ -209,8 +217,8 @@ def test_a_large_image_is_judged_in_boxes_each_object_in_one_of_them(trained, tm
     truth = label(truth > 0).astype(np.uint32)
     volume = replace(tile, array=np.tile(tile.load(), (2, 3)))
     (whole,) = judge_image(model, volume, {"": replace(volume, array=truth)})
-    monkeypatch.setattr(in_boxes, "WHOLE", 1000)
-    monkeypatch.setattr(in_boxes, "BOX", 150**2)
+    monkeypatch.setattr(in_boxes, "WHOLE_VOXELS", 1000)
+    monkeypatch.setattr(in_boxes, "BOX_VOXELS", 150**2)
     heard = []
     (all_boxes,) = judge_image(model, volume, {"": replace(volume, array=truth)}, told=heard.append)
     assert all_boxes.boxes > 2 and all_boxes.share == pytest.approx(1) and whole.boxes == 0

@@ -28,7 +28,7 @@ from cytoshift.data.volumes import ImageSource, Volume, open_labels, open_volume
 from cytoshift.data.write import write_image, write_labels
 from cytoshift.view.layers import Layer, colours, contrast, state
 from cytoshift.view.properties import PropertyArray, properties
-from cytoshift.view.virtual_zarr import LARGE, SMALL, VirtualZarr, chunk_shape
+from cytoshift.view.virtual_zarr import LARGE_CHUNK, SMALL_CHUNK, VirtualZarr, chunk_shape
 
 UM = Voxel((1.0, 0.4, 0.4), "um")
 
@@ -135,9 +135,9 @@ class Stored(LazyArray):
 )  # fmt: skip
 def test_chunks_are_whole_pieces_and_neither_many_nor_huge(shape, stored):
     chunk = chunk_shape(Stored(shape, stored), 3)
-    assert all(c <= n for c, n in zip(chunk, shape)) and np.prod(chunk) <= LARGE
-    assert np.prod(chunk) * 2 > SMALL
-    if stored and np.prod(stored) <= LARGE:
+    assert all(c <= n for c, n in zip(chunk, shape)) and np.prod(chunk) <= LARGE_CHUNK
+    assert np.prod(chunk) * 2 > SMALL_CHUNK
+    if stored and np.prod(stored) <= LARGE_CHUNK:
         assert all(c % s == 0 or c == n for c, s, n in zip(chunk, stored, shape))
 
 
@@ -150,7 +150,7 @@ def test_a_lazy_volume_stays_lazy():
     served.get("0/c/0/0/0")
     contrast(image)
     assert len(stored.read) == 2 and stored.read[1][0] == 1
-    assert all(np.prod(box) <= LARGE for box in stored.read)
+    assert all(np.prod(box) <= LARGE_CHUNK for box in stored.read)
 
 
 def test_every_so_manieth_voxel():

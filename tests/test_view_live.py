@@ -32,7 +32,7 @@ def test_a_small_image_is_segmented_as_it_is_by_the_verb(model, field):
 
 @pytest.fixture
 def blocks(monkeypatch):
-    monkeypatch.setattr(live, "WHOLE", 1)
+    monkeypatch.setattr(live, "WHOLE_VOXELS", 1)
     monkeypatch.setitem(live.CHUNK, 2, (40, 48))
 
 
@@ -67,7 +67,7 @@ def test_a_model_that_does_not_fit_is_a_sentence(model):
 
 
 def test_blocks_in_3d_and_with_a_voxel_size(monkeypatch):
-    monkeypatch.setattr(live, "WHOLE", 1)
+    monkeypatch.setattr(live, "WHOLE_VOXELS", 1)
     monkeypatch.setitem(live.CHUNK, 3, (8, 24, 24))
     image = volume(nuclei((16, 40, 40), 6, 0)[0], (1.0, 0.5, 0.5), "um")
     found = LiveSegmentation(segmenter(3, (1.0, 0.5, 0.5), "um"), image, image).classes[""]

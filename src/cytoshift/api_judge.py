@@ -15,7 +15,7 @@ from .metrics import evaluation as metrics
 from .metrics.confidence import mean_over_objects
 from .metrics.evaluation import Report
 from .model.segmenter import Segmenter
-from .trust.sampled_boxes import MOST, judge_image
+from .trust.sampled_boxes import BOXES, judge_image
 from .trust.trust_tables import JudgedLabels
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def evaluate(
 
 
 def trust(
-    labels: Image, image: Image, model: Segmenter | str | Path, *, votes: bool = True, boxes: int = MOST,
+    labels: Image, image: Image, model: Segmenter | str | Path, *, votes: bool = True, boxes: int = BOXES,
     name: str = "", progress: "Progress | None" = None, **options: Unpack[ImageOptions],
 ) -> JudgedLabels:  # fmt: skip
     """Judge the labels of an image without the truth.

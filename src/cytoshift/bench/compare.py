@@ -22,7 +22,7 @@ from ..metrics.confidence import VOXEL_COUNT, mean_over_objects_by_blocks
 from ..metrics.evaluation import Report, mean_report, pool_tables, report
 from ..metrics.pairing import Pairing, pairing, sum_pairings
 
-EACH = 10  # bytes of a voxel while the parts of a mask are found
+PARTS_BYTES = 10  # bytes of a voxel while the parts of a mask are found
 COLUMNS = {"image", "class", "id", "belongs_to", "other_id"}  # of the table of pairs that segment writes
 READING = {
     "images": "one entry per image",
@@ -117,7 +117,7 @@ def connected_parts(mask: Volume, above: float | None, memory: float) -> Volume:
 
     Raises UserError where it is too large to find its parts.
     """
-    if above is not None and (need := prod(mask.array.shape) * EACH) > memory:
+    if above is not None and (need := prod(mask.array.shape) * PARTS_BYTES) > memory:
         raise UserError(
             f"finding the connected parts of {mask.origin} needs {need / 1e9:.3g} GB; pass a larger `memory`, or "
             "labels with a number for each object"

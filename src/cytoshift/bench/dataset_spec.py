@@ -189,13 +189,13 @@ class Stacks(NamedEntry):
     annotation: Annotation | None = None
 
 
-KINDS = {"preset": "phantoms", "pair": "simulated", "stack": "stacks"}
+KIND_OF_KEY = {"preset": "phantoms", "pair": "simulated", "stack": "stacks"}
 Dataset = Annotated[
     Annotated[Files, Tag("files")]
     | Annotated[Phantoms, Tag("phantoms")]
     | Annotated[SimulatedPair, Tag("simulated")]
     | Annotated[Stacks, Tag("stacks")],
-    Discriminator(lambda value: next((kind for key, kind in KINDS.items() if has_value(value, key)), "files")),
+    Discriminator(lambda value: next((kind for key, kind in KIND_OF_KEY.items() if has_value(value, key)), "files")),
 ]
 
 

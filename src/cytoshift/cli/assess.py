@@ -103,7 +103,7 @@ def advise(
 
 def measure_images(volumes: "Sequence[Volume]", told: "Told") -> "Measurement | None":
     """What the images show; None where nothing stands out in them, or they cannot be measured."""
-    from ..configure.recipe import ROOM
+    from ..configure.recipe import ROOM_BYTES
     from ..data.volumes import load_small
     from ..measure.estimate import estimate
 
@@ -111,7 +111,7 @@ def measure_images(volumes: "Sequence[Volume]", told: "Told") -> "Measurement | 
         return None
     try:
         step = lambda done, total: told(done / total)
-        return estimate(load_small(volumes, ROOM), [one.voxel for one in volumes], None, step)
+        return estimate(load_small(volumes, ROOM_BYTES), [one.voxel for one in volumes], None, step)
     except UserError as error:
         say(f"not measured: {error}", err=True)
         return None

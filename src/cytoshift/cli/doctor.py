@@ -23,7 +23,7 @@ COLUMN = 12  # characters of the names at the left
 # Where a wheel for another processor, numpy or system shows itself.
 COMPILED = ("torch", "numba", "scipy.ndimage", "skimage.measure", "imagecodecs", "h5py", "zarr")
 GIB, MIB = 2**30, 2**20  # bytes
-LITTLE = 64 * MIB  # bytes of shared memory; docker's default
+LITTLE_BYTES = 64 * MIB  # bytes of shared memory; docker's default
 
 
 @dataclass
@@ -276,7 +276,7 @@ def look_at_places(problems: list[str], advice: list[str]) -> dict[str, Any]:
             "no folder for compiled code can be written, so each command compiles its loops anew, which takes up to a "
             "minute; set NUMBA_CACHE_DIR to a folder that you may write to"
         )
-    if shared is not None and shared < LITTLE:
+    if shared is not None and shared < LITTLE_BYTES:
         advice.append(
             f"shared memory (/dev/shm) has {shared / MIB:.3g} MiB free, and train.workers may need more; leave "
             "train.workers at 0, or enlarge it (docker run --shm-size=1g)"

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ..data.volumes import Volume
     from ..predict.comparison_evidence import Triple
 
-WHOLE = 2  # times the bytes of both label images that their report takes; 1.4 were measured
+REPORT_BYTES_FACTOR = 2  # times the bytes of both label images that their report takes; 1.4 were measured
 PAGES = (".html", ".htm")
 
 
@@ -59,7 +59,7 @@ def room(pairs: "Sequence[tuple[Volume, Volume]]", left: float, asked: bool) -> 
 
     If it does not fit, a message says so; if it was `asked` for, this is a UserError.
     """
-    largest = max(WHOLE * (one.array.nbytes + other.array.nbytes) for one, other in pairs)
+    largest = max(REPORT_BYTES_FACTOR * (one.array.nbytes + other.array.nbytes) for one, other in pairs)
     if largest <= left:
         return True
     words = (

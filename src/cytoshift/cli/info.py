@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..data.volumes import Volume
 
-ROOM = 1.5e9  # bytes that a plane may take while it is read
+PLANE_BYTES = 1.5e9  # bytes that a plane may take while it is read
 ROWS = 12  # images listed, and shown, of a long folder
 
 
@@ -91,7 +91,7 @@ class MiddlePlane:
 
         self.name, self.labels, self.why_not = volume.name, labels, ""
         try:
-            refuse_pieces(volume.array, volume.origin, ROOM, allow="")
+            refuse_pieces(volume.array, volume.origin, PLANE_BYTES, allow="")
         except UserError as error:
             self.why_not = str(error)
             return

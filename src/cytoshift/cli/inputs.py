@@ -21,7 +21,7 @@ large = partial(typer.Option, rich_help_panel="Large images")
 advanced = partial(typer.Option, rich_help_panel="Advanced")
 
 UNITS = {"": 1e9, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12, "KIB": 2.0**10, "MIB": 2.0**20, "GIB": 2.0**30}
-BASE = 0.4e9  # bytes of a process that has loaded what it needs; measured
+BASE_BYTES = 0.4e9  # bytes of a process that has loaded what it needs; measured
 
 # What is read.
 Images = Annotated[list[str], typer.Argument(help="Raw images: file, folder or glob; file.h5::raw names a dataset.")]
@@ -126,8 +126,8 @@ def choose_device(device: str) -> "torch.device":
 def memory_budget(words: str) -> float:
     """Bytes that are left for images and tables. Raises UserError where the program alone takes more."""
     memory = parse_amount(words)
-    if memory <= BASE:
+    if memory <= BASE_BYTES:
         raise UserError(
-            f"a memory of {words} is not enough, the program alone takes {BASE / 1e9:g} GB; pass a larger one"
+            f"a memory of {words} is not enough, the program alone takes {BASE_BYTES / 1e9:g} GB; pass a larger one"
         )
-    return memory - BASE
+    return memory - BASE_BYTES

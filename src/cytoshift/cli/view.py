@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from ..view.layers import Layer
     from ..view.server import Server
 
-ROOM = 4e9  # bytes that one chunk may take while it is read
-ROUGH = 2**22  # voxels that are enough to normalise by
+CHUNK_BYTES = 4e9  # bytes that one chunk may take while it is read
+ROUGH_VOXELS = 2**22  # voxels that are enough to normalise by
 
 
 def view(
@@ -107,7 +107,7 @@ def image_pyramids(source: "ImageSource") -> "Iterator[Layer]":
 
     found = open_pyramid(source)
     for image in found:
-        refuse_pieces(image.volume.array, image.volume.origin, ROOM, allow="")
+        refuse_pieces(image.volume.array, image.volume.origin, CHUNK_BYTES, allow="")
     each = [split_image(image) for image in found]
     colour = colours(len(each[0]))
     for number, parts in enumerate(zip(*each)):
@@ -169,7 +169,7 @@ def model_layers(model: Path, device: str, source: "ImageSource") -> "list[Layer
             f"a model is shown on one image, but {len(found)} are given; name one of them, or one of --frames"
         )
     volume = found[0].volume
-    rough = next((level for level in reversed(found[0].levels) if level.array.size >= ROUGH), found[0].levels[0])
+    rough = next((level for level in reversed(found[0].levels) if level.array.size >= ROUGH_VOXELS), found[0].levels[0])
     segmenter, _ = fit_to_sizes(Segmenter.load(model, inputs.choose_device(device)), [volume])
     live = LiveSegmentation(segmenter, volume, replace(volume, array=rough.array))
     if not live.is_whole and live.segmenter.scale is None and rough is not found[0].levels[0]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..data.volumes import Volume
     from ..predict.outputs import Outputs
 
-PART = 16  # bytes of memory for each voxel of a mask whose connected parts are found
+PARTS_BYTES = 16  # bytes of memory for each voxel of a mask whose connected parts are found
 
 Labels = Annotated[
     list[str],
@@ -143,7 +143,7 @@ def refuse_large_masks(voters: "list[list[Volume]]", masks: dict[int, float], me
 
     for each in voters:
         for place in masks:
-            if (takes := prod(each[place].shape) * PART) > memory:
+            if (takes := prod(each[place].shape) * PARTS_BYTES) > memory:
                 raise UserError(
                     f"{each[place].origin} is a mask whose parts are found in one piece, which takes {takes / 1e9:.1f} "
                     f"GB; pass `memory={takes / 1e9 + 0.5:.0f}GB`, or labels of it"
@@ -204,11 +204,11 @@ def outputs_of(
     from ..data.resumable_statistics import fingerprint
     from ..data.volumes import ImageSource
     from ..predict.outputs import is_single
-    from ..predict.voting import WHOLE
+    from ..predict.voting import WHOLE_VOXELS
     from .results import open_outputs
 
     volumes = [each[0] for each in voters]
-    large = any(prod(volume.shape) > WHOLE for volume in volumes)
+    large = any(prod(volume.shape) > WHOLE_VOXELS for volume in volumes)
     if large and is_single(out) and ".zarr" not in str(out):
         raise UserError(
             f"{volumes[0].name} is written box by box, as OME-Zarr; pass {out.with_suffix('')}.ome.zarr to -o"

@@ -13,7 +13,7 @@ from ..data.volumes import ImageSource, open_volumes
 from ..labels.filters import remove_border
 from ..labels.objects import objects
 from ..measure.measurement import Measurement, quantiles
-from ..measure.notes import DOUBT
+from ..measure.notes import DOUBTFUL_CONFIDENCE
 from ..methods import METHODS, MaskCycleGAN, Supervised
 from ..synth import CLASSES, PAIR_PRIORS, PairPrior, draw_pairs
 from ..train.run_settings import Run
@@ -21,10 +21,10 @@ from . import recipe
 from .recipe import SMALLEST, Polarity, Survey, commented_yaml, round_digits
 from .source_labels import SourceSurvey, assume_same_size, settings_from_source, survey_source
 
-DARK, LIGHT = 4.0, 0.5  # of the share that objects cover: what is darker becomes black, what is lighter white
-LEAST = 6  # voxels across the smaller objects
+BLACK_COVER, WHITE_COVER = 4.0, 0.5  # of the share that objects cover: what is darker is black, what is lighter white
+LEAST_ACROSS = 6  # voxels across the smaller objects
 HEAVIEST = 3.5  # the paper's weight of Golgi, found by experiments
-DRAWN, ACROSS, SHAPE = 16, 6, (64, 96, 96)  # volumes that tell what a prior draws; voxels across its Golgi; their size
+DRAWN_VOLUMES, GOLGI_ACROSS, DRAWN_SHAPE = 16, 6, (64, 96, 96)  # to know a prior: volumes, voxels across a Golgi, size
 
 Labels = dict[str, ImageSource]  # files of each class
 
@@ -51,7 +51,7 @@ def look(
 def refuse_noise(name: str, survey: Survey, channel: int | str) -> None:
     """Raises UserError where what was measured is no more than noise."""
     seen = survey.measured
-    if seen.objects and seen.evidence["separation"] < DOUBT:
+    if seen.objects and seen.evidence["separation"] < DOUBTFUL_CONFIDENCE:
         raise UserError(
             f"{name} cannot be measured in channel {channel}: the {seen.objects} {seen.polarity} structures that stand "
             f"out are {seen.evidence['contrast_to_background']:.2g} standard deviations of the background above it, as "
@@ -151,13 +151,13 @@ def settings_from_class_source(
 def base(runs: dict[str, Run], known: dict[str, ClassSizes]) -> Run:
     """The run whose voxel size and patch are taken for all: of the largest objects, unless the smallest ones are lost.
 
-    Networks are to see as much as they can around large objects; but those with less than LEAST voxels across, as Golgi
-    have beside nuclei, would come out as dots.
+    Networks are to see as much as they can around large objects; but those with less than LEAST_ACROSS voxels
+    across, as Golgi have beside nuclei, would come out as dots.
     """
     *_, large = order = sorted(known, key=lambda name: known[name].median)
     small = order[0]
     voxel = runs[large].data.voxel
-    return runs[large] if voxel is None or known[small].median >= LEAST * min(voxel) else runs[small]
+    return runs[large] if voxel is None or known[small].median >= LEAST_ACROSS * min(voxel) else runs[small]
 
 
 def join_runs(
@@ -202,14 +202,14 @@ def sample_diameters(prior: PairPrior, names: tuple[str, ...], voxel: Voxel) -> 
 
     voxel: of the images, whose unit the prior is in.
     """
-    grid = Voxel((2 * prior.golgi.middle / ACROSS,) * 3, voxel.unit)
-    volumes = [draw_pairs(prior, SHAPE, grid, stream(0, "known", i)) for i in range(DRAWN)]
+    grid = Voxel((2 * prior.golgi.middle / GOLGI_ACROSS,) * 3, voxel.unit)
+    volumes = [draw_pairs(prior, DRAWN_SHAPE, grid, stream(0, "known", i)) for i in range(DRAWN_VOLUMES)]
     known = {}
     for name in names:
         each = [labels[CLASSES.index(name)] for labels in volumes]
         sizes = np.concatenate([objects(remove_border(one), grid).diameter for one in each])
         if not sizes.size:
-            raise UserError(f"the prior draws no whole {name} in {SHAPE} voxels of {grid}; take another `cells`")
+            raise UserError(f"the prior draws no whole {name} in {DRAWN_SHAPE} voxels of {grid}; take another `cells`")
         known[name] = sizes, float(np.mean([one > 0 for one in each]))
     return known
 
@@ -234,7 +234,7 @@ def stretch_contrast(run: Run, share: float) -> Run:
     The paper's 95 to 98 does so where they cover a few per cent. Without it a generator has to hand all of the noise
     on to its mask, or else the image could not come back from it.
     """
-    low, high = max(100 * (1 - DARK * share), 0.5), 100 * (1 - LIGHT * share)
+    low, high = max(100 * (1 - BLACK_COVER * share), 0.5), 100 * (1 - WHITE_COVER * share)
     (plain,) = recipes(run.data.normalise)
     ends = (100 - high, 100 - low) if plain.invert else (low, high)
     normalise = plain.model_copy(update=dict(zip(("low", "high"), (round_digits(end, 4) for end in ends))))

@@ -11,7 +11,7 @@ from ..methods import Supervised
 from ..methods.backbone import Backbone
 from ..train.run_settings import Run, Source
 
-SLOWER = 0.1  # times the learning rate of the first training (the authors: 1e-4 after 1e-3)
+FINETUNE_RATE = 0.1  # times the learning rate of the first training (the authors: 1e-4 after 1e-3)
 
 
 def finetuning_run(
@@ -33,7 +33,7 @@ def finetuning_run(
         corrupt=data.corrupt, mask_above=mask_above, fraction=fraction,
     )  # fmt: skip
     options = run.options.get("segment", run.options)  # of a recipe of two stages
-    train = run.train.model_copy(update={"lr": SLOWER * run.train.lr})
+    train = run.train.model_copy(update={"lr": FINETUNE_RATE * run.train.lr})
     return run.model_copy(
         update={
             "method": Supervised.name,

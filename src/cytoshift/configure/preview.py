@@ -19,7 +19,7 @@ from ..train.run_settings import Run
 from ..train.start import working_voxel
 
 SHOWN = 4  # rows
-WIDE = 2.0  # extent of what is shown, in patches
+SHOWN_PATCHES = 2.0  # extent of what is shown, in patches
 SIZE = 320  # pixels of a picture's longer side
 SYMMETRIC, SHARES = (-1.0, 1.0), (0.0, 1.0)  # ranges of normalised images and of channels
 
@@ -54,7 +54,7 @@ def preview_masks(run: Run, volumes: Sequence[Volume], working: Voxel) -> Pictur
     square, rows, captions = Voxel(working.size, working.unit), [], []
     for i, which in enumerate(middles_of_parts(len(volumes), min(SHOWN, len(volumes)))):
         volume = volumes[which]
-        wanted = [WIDE * n * s for n, s in zip(run.patch, working.size)]
+        wanted = [SHOWN_PATCHES * n * s for n, s in zip(run.patch, working.size)]
         seen = [max(min(round(w / s), n), 1) for w, s, n in zip(wanted, volume.voxel.size, volume.shape)]
         cut = volume.array[middle_box(volume.shape, seen)]
         shape = tuple(max(round(m * s / w), 1) for m, s, w in zip(seen, volume.voxel.size, working.size))

@@ -9,7 +9,7 @@ from ..methods.randomised import Randomised
 from ..train.run_settings import Run
 from .recipe import (
     AIMS,
-    LONGEST,
+    SLENDEREST,
     SMALLEST,
     Survey,
     commented_yaml,
@@ -69,7 +69,7 @@ def settings(survey: Survey, preset: str = "laptop", *, represent: Written = "bc
             Randomised.name: {
                 "diameter": (round_digits(max(low / WIDER, 3 * min(working.size))), round_digits(high * WIDER)),
                 "cover": (round_digits(COVERED[0] * share), round_digits(min(COVERED[1] * share, FULLEST))),
-                "elongation": round_digits(min(max((seen.elongation[75] - 1) / 2, 0.15), (LONGEST - 1) / 4), 2),
+                "elongation": round_digits(min(max((seen.elongation[75] - 1) / 2, 0.15), (SLENDEREST - 1) / 4), 2),
             },
             "represent": writing,
             "tune": True,

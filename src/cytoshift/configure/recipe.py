@@ -50,17 +50,17 @@ AIMS = {
 }
 AIMS |= {f"stretched-{ndim}d": AIMS[f"laptop-{ndim}d"] for ndim in (2, 3)}  # another contrast, else the same
 AIMS |= {f"zhu-{ndim}d": AIMS[f"paper-{ndim}d"] for ndim in (2, 3)}  # another paper's numbers
-ROOM = 400e6  # bytes of raw images that are kept in memory while they are measured
-LOOKED = 0.9  # share of the voxels below which it is said how many were looked at
-ROUND = 1.15  # objects stretched along z by less than this count as not stretched
-LONGEST = 3.0  # times as long as wide, at most: beyond, two objects were taken for one
-FEW, MOST_GROUPS = 4, 16  # images: fewer make no groups, of more some are chosen
-ROUNDS, DRAWN = 3, 64  # of masks drawn to find the density that covers what is covered
-FINER = 2.0  # an image is stretched at most by this: beyond, nothing is added but work
-SHORTEST = 24  # voxels: what the networks can take
+ROOM_BYTES = 400e6  # bytes of raw images that are kept in memory while they are measured
+LOOKED_SHARE = 0.9  # share of the voxels below which it is said how many were looked at
+ROUND_ELONGATION = 1.15  # objects stretched along z by less than this count as not stretched
+SLENDEREST = 3.0  # times as long as wide, at most: beyond, two objects were taken for one
+FEW_GROUPED, MOST_GROUPS = 4, 16  # images: fewer make no groups, of more some are chosen
+DENSITY_ROUNDS, DRAWN_MASKS = 3, 64  # of masks drawn to find the density that covers what is covered
+FINEST_STRETCH = 2.0  # an image is stretched at most by this: beyond, nothing is added but work
+SHORTEST_SIDE = 24  # voxels: what the networks can take
 SMALLEST = 2 / 3  # of the diameter that 95 % of the whole objects exceed: below, it is none
-FEW_IMAGES, PART = 8, 1 / 2  # of fewer images a patch is not more than this part along every axis
-COARSE = 3.0  # a coarse z is stretched at most by this
+FEW_IMAGES, PATCH_PART = 8, 1 / 2  # of fewer images a patch is not more than this part along every axis
+COARSEST_STRETCH = 3.0  # a coarse z is stretched at most by this
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class Survey:
         seen, unit = self.measured, self.measured.unit
         low, middle, high = (f"{seen.whole_diameters[q]:.3g}" for q in (5, 50, 95))
         share = seen.evidence.get("looked_at", 1.0)
-        part = f", {100 * share:.2g} % of their voxels looked at" if share < LOOKED else ""
+        part = f", {100 * share:.2g} % of their voxels looked at" if share < LOOKED_SHARE else ""
         return (
             f"{seen.objects} {seen.polarity} objects in {len(seen.images)} of {len(self.volumes)} images{part}: "
             f"diameter {middle} {unit} (90 % within {low} to {high}), {seen.density[50]:.3g} per {unit}^{seen.ndim}, "
@@ -99,7 +99,7 @@ def survey_images(source: ImageSource, polarity: Polarity = "auto", progress: To
     """
     volumes = open_volumes(source)
     measured = estimate(
-        load_small(volumes, ROOM), [v.voxel for v in volumes], None if polarity == "auto" else polarity, progress
+        load_small(volumes, ROOM_BYTES), [v.voxel for v in volumes], None if polarity == "auto" else polarity, progress
     )
     return Survey(source, volumes, measured, polarity != "auto")
 
@@ -188,13 +188,13 @@ def resolution(survey: Survey, aim: Aim) -> Voxel:
 
     Images are resampled only if necessary: a size between `least` and `most` is not changed, nor is a z step if objects
     are `deep` enough. A coarser z step is stretched to cubic voxels, as all are in the paper ("normalised to the same
-    spacing"), up to COARSE.
+    spacing"), up to COARSEST_STRETCH.
     """
     voxels = [volume.voxel for volume in survey.volumes]
     unit, median = voxels[0].unit, survey.measured.whole_diameters[50]
     own = float(np.median([min(voxel.size) for voxel in voxels]))
     across = median / own
-    fine = own if aim.least <= across <= aim.most else max(median / aim.best, own / FINER)
+    fine = own if aim.least <= across <= aim.most else max(median / aim.best, own / FINEST_STRETCH)
     z = float(np.median([voxel.size[0] for voxel in voxels]))
     stays = aim.deep is not None and median / z >= aim.deep
     if fine == own and len(set(voxels)) == 1 and (stays or len(set(voxels[0].size)) == 1):
@@ -202,10 +202,10 @@ def resolution(survey: Survey, aim: Aim) -> Voxel:
     fine = round_digits(fine)
     if len(voxels[0].size) == 2:
         return Voxel((fine, fine), unit)
-    return Voxel((max(fine, round_digits(z if stays else z / COARSE)), fine, fine), unit)
+    return Voxel((max(fine, round_digits(z if stays else z / COARSEST_STRETCH)), fine, fine), unit)
 
 
-def patch(survey: Survey, working: Voxel, wish: tuple[int, ...], least: int = SHORTEST) -> tuple[int, ...]:
+def patch(survey: Survey, working: Voxel, wish: tuple[int, ...], least: int = SHORTEST_SIDE) -> tuple[int, ...]:
     """Voxels of a patch: `wish` for cubic voxels, shorter along a coarse axis and where every image is shorter.
 
     Of a few small images a patch takes a part: always shown whole, they are soon known by heart. No axis has fewer
@@ -213,8 +213,8 @@ def patch(survey: Survey, working: Voxel, wish: tuple[int, ...], least: int = SH
     """
     room = np.maximum(np.max([working_shape(v.shape, v.voxel, working) for v in survey.volumes], axis=0), least)
     fits = np.minimum([n * min(working.size) / step for n, step in zip(wish, working.size)], room)
-    if len(survey.volumes) < FEW_IMAGES and (fits >= PART * room).all():
-        fits = np.maximum(PART * room, least)
+    if len(survey.volumes) < FEW_IMAGES and (fits >= PATCH_PART * room).all():
+        fits = np.maximum(PATCH_PART * room, least)
     return tuple(max(int(n) // 4 * 4, least) for n in fits)
 
 
@@ -228,7 +228,7 @@ def prior(survey: Survey, working: Voxel, patch: tuple[int, ...]) -> Prior:
     sizes, law = seen.whole_diameters, density(seen)
     median = sizes[50]
     axial = min(max(seen.axial_elongation or 1.0, 0.5), 2.0)
-    if max(axial, 1 / axial) < ROUND:
+    if max(axial, 1 / axial) < ROUND_ELONGATION:
         axial = 1.0
     # the quartiles of a normal law lie 1.349 standard deviations apart
     variance = (math.log(sizes[75] / sizes[25]) / 1.349) ** 2
@@ -259,15 +259,15 @@ def elongation(seen: Measurement, axial: float) -> tuple[float, float]:
     else:  # the longest over the shortest of three axes: of two uniform draws, the larger has its median at 0.707
         low = 1.0
         high = 1 + (seen.elongation[50] / max(axial, 1 / axial) - 1) / 0.707
-    low = min(max(low, 1.0), LONGEST)
-    return round_digits(low), round_digits(min(max(high, low, 1.1), LONGEST))
+    low = min(max(low, 1.0), SLENDEREST)
+    return round_digits(low), round_digits(min(max(high, low, 1.1), SLENDEREST))
 
 
 def density(seen: Measurement) -> Groups | tuple[float, float]:
     """How many objects: groups of diameter and density as the images show them; of few images, half to one and a half
     times what was seen."""
     shown = [(image.diameter, image.density) for image in seen.images if image.diameter]
-    if len(shown) < FEW:
+    if len(shown) < FEW_GROUPED:
         middle = seen.density[50]
         return round_digits(min(seen.density[5], 0.5 * middle)), round_digits(max(seen.density[95], 1.5 * middle))
     shown.sort(key=lambda pair: pair[1])
@@ -283,8 +283,8 @@ def scale_to_cover(guess: Prior, share: float, working: Voxel, patch: tuple[int,
     dozen drawn masks do not. A crowd in which no more find room is left as it is.
     """
     total, law = 1.0, guess.density
-    for round_ in range(ROUNDS):
-        drawn = [draw_labels(guess, patch, working, stream(0, "cover", round_, i)) > 0 for i in range(DRAWN)]
+    for round_ in range(DENSITY_ROUNDS):
+        drawn = [draw_labels(guess, patch, working, stream(0, "cover", round_, i)) > 0 for i in range(DRAWN_MASKS)]
         total *= min(max(share / max(float(np.mean(drawn)), 1e-6), 0.5), 2.0)
         guess = guess.model_copy(update={"density": scale_density(law, total)})
     return guess

@@ -17,8 +17,8 @@ from ..trust.size_fit import fit
 from . import class_settings, randomise, recipe, self_training, source_labels
 
 POLARITIES = ("auto", "bright", "dark")
-DRAWN = ("ternary", "semantic")  # representations of masks that are drawn
-LEARNT = ("bcd", "bc", "semantic", "ternary")  # and of labels that are given
+DRAWN_REPRESENTATIONS = ("ternary", "semantic")  # representations of masks that are drawn
+LEARNT_REPRESENTATIONS = ("bcd", "bc", "semantic", "ternary")  # and of labels that are given
 
 Labels = str | Path | Mapping[str, str | Path]  # files of one class, or of several by their names
 
@@ -184,7 +184,7 @@ def configure(
     asked = requests or Requests()
     refuse_misfits(method, target, source, asked)
     whole = source is not None or randomise.synthesises(method)  # images come with labels
-    known = LEARNT if whole or method in TWO_STAGES else DRAWN
+    known = LEARNT_REPRESENTATIONS if whole or method in TWO_STAGES else DRAWN_REPRESENTATIONS
     represent: Any = asked.represent or ("bcd" if whole else "semantic")
     if represent not in known:
         raise unknown_value("represent", represent, known)

@@ -19,10 +19,10 @@ from ..methods.selftrain import SelfTrain
 from ..model import Segmenter
 from ..train.run_settings import Run
 from .recipe import commented_yaml, preset_name, round_digits
-from .source_labels import SHALLOW, SourceSurvey, survey_source
+from .source_labels import SHORTEST_SIDE, SourceSurvey, survey_source
 
 METHOD = SelfTrain.name
-LEAST = 4  # voxels of the network that synthetic objects are across
+LEAST_ACROSS = 4  # voxels of the network that synthetic objects are across
 WIDER = 1.5  # the medians that are drawn reach so far beyond the quartiles of the labelled objects
 # The student's view. Stronger than what the images show: what is left after it has to be told by its surroundings.
 VIEW = Corrupt(
@@ -78,7 +78,7 @@ def settings(
     ndim = model.voxel.ndim
     fixed = METHODS[METHOD].presets[preset_name(METHOD, preset, ndim)]
     low, high = (stock.diameters[q] for q in (25, 75))
-    smallest = round_digits(max(low / WIDER, LEAST * min(model.voxel.size)))
+    smallest = round_digits(max(low / WIDER, LEAST_ACROSS * min(model.voxel.size)))
     shared: dict[str, Any] = {
         "normalise": dump(recipes(model.normalisation)[0]),
         "voxel": model.voxel.size,
@@ -119,7 +119,7 @@ def dump(part: Settings) -> dict[str, Any]:
 def patch(volumes: Sequence[Volume], model: Segmenter, wish: tuple[int, ...]) -> tuple[int, ...]:
     """Voxels of a patch: `wish`, shorter along axes along which every image is shorter."""
     room = np.max([working_shape(one.shape, one.voxel, model.voxel) for one in volumes], axis=0)
-    return tuple(min(n, max(int(most) // 4 * 4, SHALLOW)) for n, most in zip(wish, room))
+    return tuple(min(n, max(int(most) // 4 * 4, SHORTEST_SIDE)) for n, most in zip(wish, room))
 
 
 def to_commented_yaml(run: Run, stock: SourceSurvey) -> str:

@@ -40,15 +40,15 @@ AIMS = {
 # At 17 pixels across, in the gentle game, nuclei and the ground between them changed places (simulated micrographs of
 # electrons for fluorescence, one seed); at 10 they did not, for whatever reason, and steps take a third of the time.
 FAR_2D = Aim(6, 10, 12, (64, 64))
-SAME = 1.5  # sizes that differ by less are one size, where both sides are calibrated
-SHALLOW = 16  # voxels: what these networks can take
-FINER = 2.0  # the target is stretched at most by this
-PLAIN = 0.65  # Dice from which on brightness alone tells objects: the modalities are near to each other
+SAME_SIZE = 1.5  # sizes that differ by less are one size, where both sides are calibrated
+SHORTEST_SIDE = 16  # voxels: what these networks can take
+FINEST_STRETCH = 2.0  # the target is stretched at most by this
+PLAIN_DICE = 0.65  # Dice from which on brightness alone tells objects: the modalities are near to each other
 # Objects; fewer do not show discriminators how a target looks: with 8, CySGAN did far worse than no adaptation.
-FEW = 30
+FEW_OBJECTS = 30
 CROWDED = 3.0  # times as much covered by objects: a source this much emptier has failed, one about as crowded has not
-MEASURED = 2**26  # voxels of a labelled image that are measured
-RING = 3  # voxels around objects that tell what is beside them
+MEASURED_VOXELS = 2**26  # voxels of a labelled image that are measured
+RING_VOXELS = 3  # voxels around objects that tell what is beside them
 # Measured on the simulated pair of another seed (F1@0.5 of `supervised`): in 2D after 400 steps 0.23 with none, 0.71
 # with all patches repainted; from the weights of nuclei-2d 0.54, 0.72 with half of them and 0.74 with all; in 3D after
 # 1000 steps 0.21 and 0.76 (with `levels`). Only where the polarity of the target's objects was measured, as objects
@@ -108,7 +108,7 @@ def survey_source(
     """Open labelled images and measure their objects. Raises UserError where they do not pair or hold no object."""
     pairs = match_names(open_volumes(images), open_labels(labels), "source")
     whole, every, contrast, found, cover = [], [], [], [], []
-    for image, truth in ([crop_middle(one, MEASURED) for one in pair] for pair in pairs):
+    for image, truth in ([crop_middle(one, MEASURED_VOXELS) for one in pair] for pair in pairs):
         array = known_labels(connected_objects(truth, mask_above, ignore_id), ignore_id).load()
         numbered = compact_labels(array)
         cover.append(float((array != 0).mean()))
@@ -159,7 +159,7 @@ def assume_same_size(images: ImageSource, source: SourceSurvey) -> Survey:
 
 
 def adopt_source_sizes(survey: Survey, source: SourceSurvey) -> Survey:
-    """The target with the sizes of the source's objects, where both are in micrometres and differ by less than SAME.
+    """The target with the sizes of the source's objects, where both are in micrometres and alike up to SAME_SIZE.
 
     Without labels, the objects of a dim and noisy volume appear in pieces, and so too small: objects of 3.6 um were
     measured as 2.8 um in simulated expansion microscopy, and 16 % too small in a real embryo. A calibration is more
@@ -167,7 +167,7 @@ def adopt_source_sizes(survey: Survey, source: SourceSurvey) -> Survey:
     """
     seen, source_size = survey.measured, source.diameter
     ratio = source_size / seen.whole_diameters[50]
-    if {seen.unit, source.voxel.unit} != {MICROMETRE} or not 1 / SAME < ratio < SAME:
+    if {seen.unit, source.voxel.unit} != {MICROMETRE} or not 1 / SAME_SIZE < ratio < SAME_SIZE:
         return survey
     note = (
         f"objects of the source are {ratio:.2f} times as large as those seen here; both sides are calibrated, so "
@@ -184,7 +184,7 @@ def add_source_notes(survey: Survey, source: SourceSurvey, method: str) -> Surve
     seen, notes = survey.measured, []
     if not (method in KNOWN and KNOWN[method].translates) or not seen.images:  # nothing was measured
         return survey
-    if seen.objects < FEW:
+    if seen.objects < FEW_OBJECTS:
         notes.append(
             f"the target shows {seen.objects} objects, too few to learn its look from; compare with "
             f"'new {Supervised.name}', which adapts nothing"
@@ -204,7 +204,7 @@ def brightness_difference(image: Volume, inside: NDArray[np.bool_]) -> float:
     from scipy.ndimage import binary_dilation
 
     raw = np.asarray(fill_by_median(image.load())).astype(np.float32)
-    around = binary_dilation(inside, iterations=RING) & ~inside
+    around = binary_dilation(inside, iterations=RING_VOXELS) & ~inside
     if not around.any():
         return 0.0
     return float((np.median(raw[inside]) - np.median(raw[around])) / max(float(raw.std()), 1e-12))
@@ -237,7 +237,7 @@ def settings_from_source(
             f"the source is {source.voxel.ndim}D, but the target is {ndim}D; give slices of both, or volumes of both"
         )
     name = preset if preset.endswith("d") else f"{preset}-{ndim}d"
-    far = source.alone < PLAIN
+    far = source.alone < PLAIN_DICE
     fixed = presets(method, name, far)
     if start is not None:
         fixed = begin_from(start, method, survey, represent, fixed)
@@ -270,7 +270,7 @@ def settings_from_source(
                 **({} if source.mask_above is None else {"mask_above": source.mask_above}),
                 **({} if source.ignore_id is None else {"ignore_id": source.ignore_id}),
             },
-            "patch": patch(survey, working, fixed.get("patch", aim.patch), SHALLOW),
+            "patch": patch(survey, working, fixed.get("patch", aim.patch), SHORTEST_SIDE),
             "represent": {
                 "kind": represent,
                 **({"threshold": EVEN} if represent == "semantic" else {}),
@@ -317,7 +317,7 @@ def resolution(survey: Survey, aim: Aim) -> Voxel:
     fine = float(np.median([voxel.size[-1] for voxel in voxels]))
     across = median / fine
     if not aim.least <= across <= aim.most:
-        fine = round_digits(max(median / aim.best, fine / FINER))
+        fine = round_digits(max(median / aim.best, fine / FINEST_STRETCH))
     elif len(set(voxels)) == 1:
         return voxels[0]
     if voxels[0].ndim == 2:

@@ -12,7 +12,7 @@ from .signals import defer_signals
 
 TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.cytoshift(?:\.\w+)?")  # of `atomic_path`
 REPLACED = re.compile(r"\.(?P<name>.+)\.cytoshift\.old")  # of `swap`
-DEEPEST = 5  # folders below an output that files are written into by `atomic_path`
+DEEPEST_FOLDER = 5  # folders below an output that files are written into by `atomic_path`
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def clean_up(place: Path) -> None:
         for path in inside:
             if path.name.startswith("."):
                 clean_up_one(path)
-            elif depth < DEEPEST and path.suffix.lower() != ".zarr" and path.is_dir() and not path.is_symlink():
+            elif depth < DEEPEST_FOLDER and path.suffix.lower() != ".zarr" and path.is_dir() and not path.is_symlink():
                 folders.append((path, depth + 1))
 
 

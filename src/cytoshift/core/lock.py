@@ -23,9 +23,9 @@ from .atomic import clean_up, is_alive
 from .errors import UserError
 from .json_files import now
 
-UNKNOWN = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)  # the file system has no flock
-LONGEST = 120  # letters of a command that are shown
-PATIENCE = 1.0  # seconds in which who takes a lock has written its name
+NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)  # the file system has no flock
+SHOWN_LETTERS = 120  # letters of a command that are shown
+NAMING_SECONDS = 1.0  # seconds in which who takes a lock has written its name
 HELD: set[int] = set()  # file descriptors of locks, which forked processes do not keep
 
 
@@ -96,7 +96,7 @@ def open_lock(path: Path, place: Path) -> int | None:
             os.close(descriptor)
         except OSError as error:
             os.close(descriptor)
-            if error.errno in UNKNOWN:
+            if error.errno in NO_LOCKS:
                 path.unlink(missing_ok=True)
                 return None
             if isinstance(error, FileNotFoundError):
@@ -159,12 +159,12 @@ def command() -> str:
     name = Path(sys.argv[0]).name if sys.argv else ""
     words = shlex.join(["cytoshift" if name == "__main__.py" else name or "python", *sys.argv[1:]])
     words = "".join(letter if letter.isprintable() else "?" for letter in words)
-    return words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}..."
+    return words if len(words) <= SHOWN_LETTERS else f"{words[: SHOWN_LETTERS - 3]}..."
 
 
 def describe_owner(path: Path, place: Path) -> str:
     """Who works there, as the file says; it may be about to be written."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + NAMING_SECONDS
     while not (found := read(path)) and time.monotonic() < end:
         time.sleep(0.02)
     if not found:

@@ -14,7 +14,7 @@ from .errors import UserError
 from .lazy_array import LazyArray
 from .provenance import SayOnce
 
-SAMPLED = 1_000_000  # voxels that tell the median
+MEDIAN_VOXELS = 1_000_000  # voxels that tell the median
 
 
 def missing_voxels(raw: NDArray[np.generic], ndim: int, name: str) -> NDArray[np.bool_] | None:
@@ -80,7 +80,7 @@ def fill_by_median(image: Any) -> Any:
     """
     if np.dtype(image.dtype).kind != "f":
         return image
-    step = max(int(np.ceil((np.prod(image.shape) / SAMPLED) ** (1 / len(image.shape)))), 1)
+    step = max(int(np.ceil((np.prod(image.shape) / MEDIAN_VOXELS) ** (1 / len(image.shape)))), 1)
     known = known_values(np.asarray(image[tuple(slice(None, None, step) for _ in image.shape)]).ravel())
     if not known.size:
         raise UserError("the image holds nothing but NaN, which is no data; leave it out")

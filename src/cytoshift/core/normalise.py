@@ -14,7 +14,7 @@ from .settings import Settings
 from .statistics import Engine, Sliceable, summary
 
 # Enough for the shape of a histogram.
-SAMPLE = 4_000_000
+SAMPLE_VOXELS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -151,11 +151,11 @@ def channel_engine(engine: Engine, channel: int) -> Engine:
 
 
 def sample_voxels(volume: NDArray[np.generic]) -> NDArray[np.float32]:
-    """At most SAMPLE voxels on a regular grid: deterministic, and every region is heard. Those that are known stand in
+    """At most SAMPLE_VOXELS on a regular grid: deterministic, and every region is heard. Those that are known stand in
     for NaN."""
     array = volume
-    if (size := int(np.prod(array.shape))) > SAMPLE:
-        step = int(np.ceil((size / SAMPLE) ** (1 / len(array.shape))))
+    if (size := int(np.prod(array.shape))) > SAMPLE_VOXELS:
+        step = int(np.ceil((size / SAMPLE_VOXELS) ** (1 / len(array.shape))))
         array = array[tuple(slice(step // 2, None, step) for _ in array.shape)]
     values = np.asarray(array, dtype=np.float32).ravel()
     known = known_values(values)

@@ -20,7 +20,7 @@ from .text import make_printable
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-EVERY = 10.0  # seconds between two plain lines
+LINE_SECONDS = 10.0  # seconds between two plain lines
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 Follower = Callable[[str, float, float], None]  # what is being done, how much of it is done, how much there is
@@ -113,7 +113,7 @@ class Progress:
             self.bar.update(
                 self.task, completed=done, description=make_printable(self.stage), rate=words, memory=memory_text()
             )
-        elif time.monotonic() - self.told >= EVERY:
+        elif time.monotonic() - self.told >= LINE_SECONDS:
             self.line()
 
     def advance(self, amount: float = 1, stage: str | None = None) -> None:

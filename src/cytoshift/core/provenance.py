@@ -3,7 +3,7 @@
     picture   a PNG whose text says "Software: Cytoshift"; such a picture is never read as an image of a folder
     page      HTML that says that Cytoshift generated it
     table     CSV whose first column is "image"
-    numbers   JSON with all the names of one of KINDS
+    numbers   JSON with all the names of one of RESULT_KEYS
 
 Labels carry the mark of the request that they were made by: a TIFF as its software, an OME-Zarr among its attributes.
 So a command that goes on after a kill tells its own labels from those that another program has put there meanwhile.
@@ -26,10 +26,10 @@ SOFTWARE = "Cytoshift"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MARK = b"Software\0" + SOFTWARE.encode()
 GENERATOR = '<meta name="generator" content="Cytoshift'
-HEAD = 4096  # bytes in which a mark stands
+HEAD_BYTES = 4096  # bytes in which a mark stands
 ATTRIBUTES = ("zarr.json", ".zattrs")  # of a Zarr group
-LARGEST = 2**28  # bytes of a JSON that is looked into
-KINDS: tuple[set[str], ...] = (
+LARGEST_JSON = 2**28  # bytes of a JSON that is looked into
+RESULT_KEYS: tuple[set[str], ...] = (
     {"pred", "truth", "iou", "reading"},  # evaluate
     {"iou", "classes"},  # evaluate, of several classes
     {"model", "score", "calibrated", "images"},  # trust
@@ -52,7 +52,7 @@ def is_marked(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            head = file.read(HEAD)
+            head = file.read(HEAD_BYTES)
     except OSError:
         return False
     return head.startswith(SIGNATURE) and b"tEXt" + MARK in head
@@ -72,7 +72,7 @@ def carries_mark(labels: Path, mark: str) -> bool:
                 mark.encode() in (labels / name).read_bytes() for name in ATTRIBUTES if (labels / name).is_file()
             )
         with labels.open("rb") as file:
-            return mark.encode() in file.read(HEAD)
+            return mark.encode() in file.read(HEAD_BYTES)
     except OSError:
         return False
 
@@ -85,13 +85,13 @@ def is_own_result(path: Path) -> bool:
             return is_marked(path)
         if suffix in (".html", ".htm"):
             with path.open("rb") as file:
-                return GENERATOR.encode() in file.read(HEAD)
+                return GENERATOR.encode() in file.read(HEAD_BYTES)
         if suffix == ".csv":
             with path.open("rb") as file:
                 return file.read(len(b"image,")) == b"image,"
-        if suffix == ".json" and path.stat().st_size <= LARGEST:
+        if suffix == ".json" and path.stat().st_size <= LARGEST_JSON:
             found: Any = json.loads(path.read_text(encoding="utf-8"))
-            return isinstance(found, dict) and any(names <= set(found) for names in KINDS)
+            return isinstance(found, dict) and any(names <= set(found) for names in RESULT_KEYS)
     except (OSError, ValueError):
         return False
     return False

@@ -21,10 +21,10 @@ from .blocks import Slices, chunk_boxes
 from .errors import UserError
 from .no_data import known_values
 
-BINS = 1 << 16  # one for every value of half a key of 32 bits
-PIECE = 1 << 20  # voxels that are counted at once: what is made of them on the way stays in the processor's cache
-BLOCK = 1 << 24  # voxels that are read at once
-SIGN = np.uint32(1 << 31)
+KEY_BINS = 1 << 16  # one for every value of half a key of 32 bits
+COUNTED_VOXELS = 1 << 20  # that are counted at once: what is made of them on the way stays in the processor's cache
+READ_VOXELS = 1 << 24  # that are read at once
+SIGN_BIT = np.uint32(1 << 31)
 
 
 class Sliceable(Protocol):
@@ -43,7 +43,7 @@ class Sliceable(Protocol):
 class PartialStatistics:
     """Counts of some voxels; parts of different voxels add up."""
 
-    counts: NDArray[np.int64]  # (bins that are looked into, BINS)
+    counts: NDArray[np.int64]  # (bins that are looked into, KEY_BINS)
     moments: NDArray[np.float64]  # (3,): number, mean and sum of squared differences to it
 
     def __add__(self, other: "PartialStatistics") -> "PartialStatistics":
@@ -63,22 +63,22 @@ class StatisticsPass:
     bins: tuple[int, ...] = ()
 
     def __call__(self, block: NDArray[np.generic]) -> PartialStatistics:
-        total = PartialStatistics(np.zeros((max(len(self.bins), 1), BINS), np.int64), np.zeros(3))
+        total = PartialStatistics(np.zeros((max(len(self.bins), 1), KEY_BINS), np.int64), np.zeros(3))
         flat = block.reshape(-1)
-        for start in range(0, flat.size, PIECE):
-            total += self.measure_block(flat[start : start + PIECE])
+        for start in range(0, flat.size, COUNTED_VOXELS):
+            total += self.measure_block(flat[start : start + COUNTED_VOXELS])
         return total
 
     def measure_block(self, values: NDArray[np.generic]) -> PartialStatistics:
         if not self.wide:
-            counts = np.bincount(narrow_keys(values), minlength=BINS)[None]
+            counts = np.bincount(narrow_keys(values), minlength=KEY_BINS)[None]
             return PartialStatistics(counts, np.zeros(3))
         keys = wide_keys(known_values(values))
         upper = keys >> 16
         if self.bins:
-            lower = [np.bincount(keys[upper == one] & 0xFFFF, minlength=BINS) for one in self.bins]
+            lower = [np.bincount(keys[upper == one] & 0xFFFF, minlength=KEY_BINS) for one in self.bins]
             return PartialStatistics(np.stack(lower), np.zeros(3))
-        counts = np.bincount(upper, minlength=BINS)[None]
+        counts = np.bincount(upper, minlength=KEY_BINS)[None]
         if not is_finite(counts[0]):
             return PartialStatistics(counts, np.zeros(3))
         exact = known_values(values).astype(np.float64)
@@ -157,7 +157,7 @@ def mean_and_std(counts: NDArray[np.int64], lowest: int) -> tuple[float, float]:
 
 def sequential_engine(_: str, look: StatisticsPass, arrays: Sequence[Sliceable]) -> PartialStatistics:
     """The engine for one process: block after block."""
-    total = PartialStatistics(np.zeros((1, BINS), np.int64), np.zeros(3))
+    total = PartialStatistics(np.zeros((1, KEY_BINS), np.int64), np.zeros(3))
     for array in arrays:
         for region in cover_blocks(array):
             total += look(np.asarray(array[region]))
@@ -165,8 +165,8 @@ def sequential_engine(_: str, look: StatisticsPass, arrays: Sequence[Sliceable])
 
 
 def cover_blocks(array: Sliceable) -> Iterator[Slices]:
-    """Boxes that cover an array, of at most BLOCK voxels or of one of its chunks."""
-    return chunk_boxes(array.shape, getattr(array, "chunks", None), BLOCK)
+    """Boxes that cover an array, of at most READ_VOXELS or of one of its chunks."""
+    return chunk_boxes(array.shape, getattr(array, "chunks", None), READ_VOXELS)
 
 
 def is_finite(upper: NDArray[np.int64]) -> bool:
@@ -190,9 +190,9 @@ def wide_keys(values: NDArray[np.generic]) -> NDArray[np.uint32]:
     array([0, 1, 2, 3])
     """
     bits = np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
-    return np.where(bits & SIGN, ~bits, bits | SIGN)
+    return np.where(bits & SIGN_BIT, ~bits, bits | SIGN_BIT)
 
 
 def values_of(keys: NDArray[np.uint32]) -> NDArray[np.float32]:
     """What `wide_keys` was given."""
-    return np.where(keys & SIGN, keys ^ SIGN, ~keys).view(np.float32)
+    return np.where(keys & SIGN_BIT, keys ^ SIGN_BIT, ~keys).view(np.float32)

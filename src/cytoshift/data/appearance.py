@@ -23,8 +23,8 @@ from ..core.settings import Settings
 from ..synth.prior import Share
 
 Image = NDArray[np.float32]
-SEEN = (-1.2, 3.0)  # the range of a normalised image; what random changes leave of it is cut off
-KERNELS = (1, 3, 5)  # sides of random kernels, voxels
+SEEN_RANGE = (-1.2, 3.0)  # the range of a normalised image; what random changes leave of it is cut off
+KERNEL_SIDES = (1, 3, 5)  # sides of random kernels, voxels
 
 
 class Appearance(Settings):
@@ -86,7 +86,7 @@ def change_appearance(
         image = match_histograms(image, target(rng))
     if target is not None and rng.random() < law.amplitude:
         image = mix_amplitudes(image, target(rng), rng.uniform(0, law.reach))
-    return np.clip(image, *SEEN).astype(np.float32)
+    return np.clip(image, *SEEN_RANGE).astype(np.float32)
 
 
 def through_curve(image: Image, rng: np.random.Generator) -> Image:
@@ -100,7 +100,7 @@ def through_curve(image: Image, rng: np.random.Generator) -> Image:
 
 def through_kernel(image: Image, rng: np.random.Generator) -> Image:
     """A random kernel in the plane, with the mean and spread of the image restored, mixed with the image."""
-    side = int(rng.choice(KERNELS))
+    side = int(rng.choice(KERNEL_SIDES))
     kernel = rng.normal(0, 1 / side, (1,) * (image.ndim - 2) + (side, side)).astype(np.float32)
     kernel *= np.sign(kernel.sum()) or 1  # objects stay bright
     changed = ndimage.convolve(image, kernel, mode="reflect")

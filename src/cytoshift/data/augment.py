@@ -18,10 +18,10 @@ from ..core.settings import Settings
 from ..core.voxel import Voxel
 from .corrupt import Corrupt
 
-GROUND = 0.2  # so much of a patch is not brighter than its ground
-SHADED = (-1.2, 3.0)  # the range of a normalised image under another light
-REGIONS = 4  # of a light along an axis: about as large as an object, of which a patch shows several
-STEEP = 1.5  # standard deviations at most
+GROUND_SHARE = 0.2  # so much of a patch is not brighter than its ground
+SHADED_RANGE = (-1.2, 3.0)  # the range of a normalised image under another light
+LIGHT_REGIONS = 4  # of a light along an axis: about as large as an object, of which a patch shows several
+STEEPEST_LIGHT = 1.5  # standard deviations at most
 
 
 class Augment(Settings):
@@ -78,18 +78,18 @@ class BiasField:
 
     def __call__(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """image (*S), normalised."""
-        ground = np.quantile(image, GROUND)
-        return np.clip(ground + (image - ground) * self.gain, *SHADED).astype(np.float32)
+        ground = np.quantile(image, GROUND_SHARE)
+        return np.clip(ground + (image - ground) * self.gain, *SHADED_RANGE).astype(np.float32)
 
 
 def sample_bias_field(octaves: float, patch: tuple[int, ...], rng: np.random.Generator) -> BiasField:
-    """A field with REGIONS hills or valleys along each axis of the patch."""
+    """A field with LIGHT_REGIONS hills or valleys along each axis of the patch."""
     from scipy.ndimage import zoom
 
-    heights = rng.standard_normal([REGIONS] * len(patch)).astype(np.float32)
-    field = zoom(heights, [n / REGIONS for n in patch], order=3, mode="nearest", grid_mode=True)
+    heights = rng.standard_normal([LIGHT_REGIONS] * len(patch)).astype(np.float32)
+    field = zoom(heights, [n / LIGHT_REGIONS for n in patch], order=3, mode="nearest", grid_mode=True)
     field /= max(float(field.std()), 1e-6)
-    return BiasField(np.exp2(octaves * np.clip(field, -STEEP, STEEP)).astype(np.float32))
+    return BiasField(np.exp2(octaves * np.clip(field, -STEEPEST_LIGHT, STEEPEST_LIGHT)).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +126,8 @@ class SamplingGrid:
         ends = [(p.min(), p.max()) for p in self.plane]
         corners = np.array([(y, x, 1) for y in ends[0] for x in ends[1]], np.float32).T
         places = self.motions @ corners  # (Z, 2, 4)
-        low = [int(self.sections.min()), *(math.floor(places[:, a].min() + ROUND) for a in (0, 1))]
-        high = [int(self.sections.max()) + 1, *(math.ceil(places[:, a].max() - ROUND) + 1 for a in (0, 1))]
+        low = [int(self.sections.min()), *(math.floor(places[:, a].min() + ROUNDING_VOXELS) for a in (0, 1))]
+        high = [int(self.sections.max()) + 1, *(math.ceil(places[:, a].max() - ROUNDING_VOXELS) + 1 for a in (0, 1))]
         return tuple(low[-self.ndim :]), tuple(high[-self.ndim :])
 
     def take(self, window: NDArray[np.float32], first: tuple[int, ...]) -> NDArray[np.float32]:
@@ -145,7 +145,7 @@ class SamplingGrid:
         return out if self.ndim == 3 else out[0]
 
 
-ROUND = 1e-3  # places computed in 32 bits that lie so little beyond a voxel are that voxel
+ROUNDING_VOXELS = 1e-3  # places computed in 32 bits that lie so little beyond a voxel are that voxel
 Step = Callable[[SamplingGrid], SamplingGrid]
 
 

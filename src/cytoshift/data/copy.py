@@ -16,7 +16,7 @@ from .lazy import refuse_pieces
 from .resumable_statistics import fingerprint
 from .store import COPIED, Store
 
-SHARE = 6  # of the memory one box takes: it is there as read, as wanted and in pieces that are compressed
+COPIES_OF_A_BOX = 6  # of the memory one box takes: it is there as read, as wanted and in pieces that are compressed
 Run = Callable[[Callable[[Slices], None], Iterable[Slices]], Iterable[None]]  # `map`, or what an engine has for it
 
 
@@ -30,7 +30,7 @@ def copy_array(
     A store that was begun with another array is begun again.
     """
     refuse_pieces(array, origin, memory)
-    voxels = int(memory / SHARE / max(np.dtype(array.dtype).itemsize, 1))
+    voxels = int(memory / COPIES_OF_A_BOX / max(np.dtype(array.dtype).itemsize, 1))
     if voxels < np.prod(store.unit):
         raise UserError(
             f"{store.path} is written in pieces of {' x '.join(map(str, store.unit))} voxels, and "

@@ -32,11 +32,11 @@ from ..core.lock import lock_outputs
 from .public_sets import File, Public
 
 PLACE = "CYTOSHIFT_DATA"  # environment: another cache
-BLOCK = 2**18  # bytes that are read at once
+READ_BYTES = 2**18  # bytes that are read at once
 TRIES = 4  # until a connection that breaks off is given up
 TIMEOUT = 60.0  # seconds without a byte
 CHECKSUMS = "checksums.json"
-PAGE = (b"<!doctype html", b"<html")  # how a web page begins
+WEB_PAGE = (b"<!doctype html", b"<html")  # how a web page begins
 SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 Told = Callable[[int, int], None]  # bytes that are there, bytes in all, 0 where the server does not say
 
@@ -197,8 +197,8 @@ class ResumedDownload:
                 discard(note)
             first, kind = not have, answer.headers.get_content_type() if "Content-Type" in answer.headers else ""
             with part.open("ab" if have else "wb") as out:
-                while block := answer.read(BLOCK):
-                    if first and (kind == "text/html" or block.lstrip().lower().startswith(PAGE)):
+                while block := answer.read(READ_BYTES):
+                    if first and (kind == "text/html" or block.lstrip().lower().startswith(WEB_PAGE)):
                         discard_part(part)
                         raise UserError(
                             f"{url} returned a web page instead of an archive, perhaps a login; open it in a "

@@ -30,19 +30,19 @@ from .augment import Augment, SamplingGrid, change_gamma, lay_steps, sample_pose
 from .channel_axis import map_channels
 from .corrupt import Corrupt, sample_corruptions, sample_gray
 from .resample import ResampledAxis, image_at, labels_at
-from .streams import DRAWS, EMPTY, Images
+from .streams import EMPTY_SHARE, MOST_DRAWS, Images
 from .volumes import Volume, load_small
 
 # Part of the patch, on each side, that labels are encoded with and that is cut off again: an object at the border of
 # the patch has its distances, and its largest one, from what lies beyond.
-HALO = 1 / 8
+HALO_PART = 1 / 8
 # A labelled patch with less of it in objects is drawn again with that chance (1000 voxels of 17 x 129 x 129).
-FEW, REJECTED = 0.0035, 0.9
-ALIKE = 1e-3  # over a patch, voxel sizes that differ by so small a part make no difference
+FEW_OBJECTS_SHARE, REJECTED_CHANCE = 0.0035, 0.9
+ALIKE_PART = 1e-3  # over a patch, voxel sizes that differ by so small a part make no difference
 
 Image = NDArray[np.float32]
 Place = tuple[int, tuple[int, ...], NDArray]  # volume, corner of the patch in it, labels there
-BLANK = 0.05  # share of the patches that may show no object at all
+BLANK_SHARE = 0.05  # share of the patches that may show no object at all
 
 
 class ImagePairs(Images):
@@ -66,9 +66,9 @@ class ImagePairs(Images):
         grid = self.grid(index, (0,) * len(self.patch))
         rng = stream(self.seed, "pairs", index, "window")
         which = self.choose(rng)
-        for _ in range(DRAWS):
+        for _ in range(MOST_DRAWS):
             image = self.look(which, self.corner(which, rng), grid)
-            if self.foreground_share(image, which) >= EMPTY:
+            if self.foreground_share(image, which) >= EMPTY_SHARE:
                 break
         pose = sample_pose(self.augment, self.patch, self.working, stream(self.seed, "pairs", index, "pose"))
         return self.pair(pose(image), index)
@@ -91,7 +91,7 @@ class ImagePairs(Images):
     def ratio(self, which: int) -> tuple[float, ...]:
         """Own voxels per working voxel; what is the same but for rounding is the same."""
         ratios = (w / o for w, o in zip(self.working.size, self.voxels[which].size))
-        return tuple(1.0 if abs(r - 1) < ALIKE else r for r in ratios)
+        return tuple(1.0 if abs(r - 1) < ALIKE_PART else r for r in ratios)
 
     def read(
         self, array: Any, which: int, corner: tuple[int, ...], grid: SamplingGrid
@@ -162,7 +162,7 @@ class LabelledPairs(ImagePairs):
         self.ignore_id: int | None = None
         self.target: Images | None = None
         self.covered: NDArray[np.float64] | None = None
-        self.halo = tuple(math.ceil(n * HALO) for n in patch)
+        self.halo = tuple(math.ceil(n * HALO_PART) for n in patch)
         self.inside: Any = (..., *(slice(h, -h) for h in self.halo))  # of the halo
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
@@ -203,11 +203,11 @@ class LabelledPairs(ImagePairs):
 
     def place(self, grid: SamplingGrid, rng: np.random.Generator) -> Place:
         """Any volume, and a corner in it from which the patch shows objects, mostly."""
-        which, particular = self.choose(rng), rng.random() < REJECTED
-        for _ in range(DRAWS):
+        which, particular = self.choose(rng), rng.random() < REJECTED_CHANCE
+        for _ in range(MOST_DRAWS):
             corner = self.corner(which, rng)
             labels = self.look_up(which, corner, grid)
-            if not particular or float((self.split(labels[self.inside])[0] > 0).mean()) >= FEW:
+            if not particular or float((self.split(labels[self.inside])[0] > 0).mean()) >= FEW_OBJECTS_SHARE:
                 break
         return which, corner, labels
 
@@ -219,7 +219,7 @@ class LabelledPairs(ImagePairs):
         """
         assert self.covered is not None, "the caller has looked"
         wish = float(rng.choice(self.covered))
-        places = [(which := self.choose(rng), self.corner(which, rng)) for _ in range(DRAWS)]
+        places = [(which := self.choose(rng), self.corner(which, rng)) for _ in range(MOST_DRAWS)]
         which, corner = min(places, key=lambda place: abs(self.cover(*place) - wish))
         return which, corner, self.look_up(which, corner, grid)
 
@@ -283,16 +283,16 @@ class DrawnImages:
     ):  # fmt: skip
         self.law, self.represent, self.working, self.patch, self.seed = law, represent, working, patch, seed
         self.augment = augment or Augment()
-        halo = tuple(math.ceil(n * HALO) for n in patch)
+        halo = tuple(math.ceil(n * HALO_PART) for n in patch)
         self.shape = tuple(n + 2 * h for n, h in zip(patch, halo))
         self.inside: Any = (..., *(slice(h, -h) for h in halo))
 
     def pair(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
         """Image and labels (*S) of sample `index`, with the rim."""
         rng = stream(self.seed, "drawn", index)
-        for _ in range(DRAWS):
+        for _ in range(MOST_DRAWS):
             image, labels = draw_pair(self.law, self.shape, self.working, rng)
-            if float((labels[self.inside] > 0).mean()) >= EMPTY or rng.random() < BLANK:
+            if float((labels[self.inside] > 0).mean()) >= EMPTY_SHARE or rng.random() < BLANK_SHARE:
                 break
         pose = sample_pose(self.augment, self.shape, self.working, stream(self.seed, "drawn", index, "pose"))
         return pose(image), pose(labels)

@@ -14,7 +14,7 @@ from .lazy import StackedArray
 from .pyramid import plan_levels
 from .volumes import ImageSource, Volume, open_source
 
-FARTHEST = 64  # voxels that are read for one which is shown, where a file has no coarser copy of itself
+MOST_READ_PER_SHOWN = 64  # voxels that are read for one which is shown, where a file has no coarser copy of itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ def add_strided_levels(image: PyramidVolume) -> PyramidVolume:
     front = len(first.array.shape) - len(image.volume.axes)
     levels = [first]
     for level in plan_levels(first.array.shape[front:], image.volume.voxel.size)[1:]:
-        if prod(level.factors) > FARTHEST:
+        if prod(level.factors) > MOST_READ_PER_SHOWN:
             break
         steps = (1,) * front + level.factors
         levels.append(CoarseLevel(StridedArray(first.array, steps), tuple(map(float, steps))))

@@ -13,7 +13,7 @@ from .formats import is_zarr
 
 CHUNK = {2: (1024, 1024), 3: (64, 128, 128)}
 COLOURS = ("FF00FF", "00FF00", "00FFFF", "FFBF00", "FFFFFF")  # of channels; the colour-blind tell the first two apart
-KINDS = {"t": "time", "c": "channel"}  # of an axis; the others are space
+TYPES = {"t": "time", "c": "channel"}  # of an axis; the others are space
 Ngff = Literal["0.4", "0.5"]
 
 
@@ -62,7 +62,7 @@ def describe_levels(
         shift = [s * (f - 1) / 2 for s, f in zip(size, steps)]
         changes = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": shift}]
         datasets.append({"path": str(number), "coordinateTransformations": changes if any(shift) else changes[:1]})
-    named = [{"name": a, "type": KINDS[a]} if a in KINDS else {"name": a, "type": "space", **physical} for a in axes]
+    named = [{"name": a, "type": TYPES[a]} if a in TYPES else {"name": a, "type": "space", **physical} for a in axes]
     multiscale = {"datasets": datasets, "name": name, "axes": named}
     if ngff == "0.4":
         add_ngff(group, {"multiscales": [{**multiscale, "version": ngff}]})

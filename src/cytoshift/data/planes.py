@@ -10,15 +10,15 @@ from ..core.voxel import Voxel
 from ..draw import composite, image_grid
 from .volumes import Volume
 
-LONGEST = 2048  # voxels read along each axis of a plane
+LONGEST_SIDE = 2048  # voxels read along each axis of a plane
 
 
 def plane_of(volume: Volume, z: int | None = None) -> tuple[NDArray[np.generic], Voxel]:
     """One plane (Y, X), or (C, Y, X) of several channels, and the size of its pixels; nothing else is read.
 
-    z: its number; None: the middle one. In an image longer than LONGEST, voxels are read at equal distances.
+    z: its number; None: the middle one. In an image longer than LONGEST_SIDE, voxels are read at equal distances.
     """
-    step = max(-(-max(volume.shape[-2:]) // LONGEST), 1)
+    step = max(-(-max(volume.shape[-2:]) // LONGEST_SIDE), 1)
     here = () if volume.axes == "yx" else (volume.shape[0] // 2 if z is None else z,)
     plane = volume.array[(..., *here, slice(None, None, step), slice(None, None, step))]
     return np.asarray(plane), Voxel(tuple(s * step for s in volume.voxel.size[-2:]), volume.voxel.unit)

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-SMALLEST = 256  # an image that fits into this many voxels along every axis needs no coarser copy
+COARSEST_SIDE = 256  # an image that fits into this many voxels along every axis needs no coarser copy
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def plan_levels(shape: tuple[int, ...], size: tuple[float, ...]) -> list[Level]:
     """
     ones = (1,) * len(shape)
     levels = [Level(tuple(shape), ones, ones)]
-    while max(levels[-1].shape) > SMALLEST:
+    while max(levels[-1].shape) > COARSEST_SIDE:
         last = levels[-1]
         extents = [s * f for s, f in zip(size, last.factors)]
         finest = min(e for e, n in zip(extents, last.shape) if n > 1)

@@ -11,7 +11,7 @@ from ..labels.ids import sizes
 
 # Standard deviation of the Gaussian that rounds the corners of up-sampled labels, in voxels of their own grid. With
 # it the next but one voxel has no say, and what is one voxel wide outweighs its surroundings along that axis.
-SMOOTH = 0.5
+LABEL_SIGMA = 0.5
 
 
 def working_shape(shape: tuple[int, ...], own: Voxel, working: Voxel) -> tuple[int, ...]:
@@ -74,7 +74,7 @@ class ResampledAxis:
             from scipy.special import ndtr
 
             faces = index[:, :1] + np.array([-0.5, 0.5, 1.5, 2.5])
-            below = ndtr((faces - self.places[:, None]) / SMOOTH)
+            below = ndtr((faces - self.places[:, None]) / LABEL_SIGMA)
             share[:] = np.diff(below, axis=1) / (below[:, -1:] - below[:, :1])
         return np.clip(index, 0, old - 1), share
 
@@ -100,7 +100,7 @@ def labels_at(window: NDArray[np.generic], axes: list[ResampledAxis]) -> NDArray
     """Labels (*S) at the places of the axes, ids and dtype as they were.
 
     Where voxels become larger, or stay, the nearest one is taken. Where they become smaller, the staircase of the
-    nearest voxel is smoothed by a Gaussian of SMOOTH, object by object: foreground is where all objects together
+    nearest voxel is smoothed by a Gaussian of LABEL_SIGMA, object by object: foreground is where all objects together
     reach one half, and the strongest one has the voxel, so objects that touch stay apart (CySGAN IV-2 smooths one
     mask for all). An object too thin to win a voxel keeps its nearest ones.
     """

@@ -22,13 +22,13 @@ from ..core.atomic import atomic_path
 from ..core.blocks import Slices
 from ..core.errors import UserError
 from ..core.normalise import Recipe, Scale, Scales, measure
-from ..core.statistics import BINS, PartialStatistics, Sliceable, StatisticsPass, cover_blocks
+from ..core.statistics import KEY_BINS, PartialStatistics, Sliceable, StatisticsPass, cover_blocks
 from .channel_axis import split_channels
 from .volumes import Volume
 
-GRID, CUBE = 3, 8  # a fingerprint looks at cubes of 8 voxels, three along every axis
-BATCH = 16  # blocks that are under way together
-PAUSE = 20.0  # seconds between two notes of what is done
+CUBES, CUBE = 3, 8  # a fingerprint looks at cubes of 8 voxels, three along every axis
+BLOCKS_TOGETHER = 16  # blocks that are under way together
+NOTE_SECONDS = 20.0  # seconds between two notes of what is done
 Run = Callable[
     [Callable[[Slices], PartialStatistics], Iterable[Slices]], Iterable[PartialStatistics]
 ]  # `map`, or what an engine has for it
@@ -66,12 +66,12 @@ class CountingEngine:
         noted = time.monotonic()
         for number, inside in itertools.groupby(places[done:], key=lambda place: place[0]):
             regions = [region for _, region in inside]
-            for start in range(0, len(regions), BATCH):
-                batch = regions[start : start + BATCH]
+            for start in range(0, len(regions), BLOCKS_TOGETHER):
+                batch = regions[start : start + BLOCKS_TOGETHER]
                 for part in self.run(partial(count_block, look, arrays[number]), batch):
                     total += part
                 done += len(batch)
-                if file and (time.monotonic() - noted > PAUSE or done == len(places)):
+                if file and (time.monotonic() - noted > NOTE_SECONDS or done == len(places)):
                     append_counts(file, key, done, total)
                     noted = time.monotonic()
         return total
@@ -87,7 +87,7 @@ def count_block(look: StatisticsPass, array: Sliceable, region: Slices) -> Parti
 
 def read_counts(file: Path | None, key: str, look: StatisticsPass) -> tuple[int, PartialStatistics]:
     """How many blocks were counted before, and what they gave."""
-    nothing = PartialStatistics(np.zeros((max(len(look.bins), 1), BINS), np.int64), np.zeros(3))
+    nothing = PartialStatistics(np.zeros((max(len(look.bins), 1), KEY_BINS), np.int64), np.zeros(3))
     if file is None or not file.is_file():
         return 0, nothing
     try:
@@ -107,7 +107,7 @@ def append_counts(file: Path, key: str, done: int, total: PartialStatistics) -> 
 def fingerprint(array: Any) -> str:
     """A short text that differs between arrays of other shapes, dtypes or voxels, as far as some cubes tell."""
     digest = hashlib.sha256(f"{tuple(array.shape)} {np.dtype(array.dtype).str}".encode())
-    starts = [sorted({round((n - min(n, CUBE)) * i / (GRID - 1)) for i in range(GRID)}) for n in array.shape]
+    starts = [sorted({round((n - min(n, CUBE)) * i / (CUBES - 1)) for i in range(CUBES)}) for n in array.shape]
     for at in itertools.product(*starts):
         cube: NDArray[np.generic] = np.asarray(array[tuple(slice(a, a + CUBE) for a in at)])
         digest.update(np.ascontiguousarray(cube).tobytes())

@@ -27,15 +27,15 @@ from .shape_library import Drawer
 from .volumes import Volume, load_small
 
 # A patch with less of it in the foreground is empty; so many are drawn until one is not.
-EMPTY, DRAWS = 0.005, 8
-COVERED = 256  # patches that tell how much of a patch objects cover
+EMPTY_SHARE, MOST_DRAWS = 0.005, 8
+COVER_PATCHES = 256  # patches that tell how much of a patch objects cover
 
 
 Levels = Callable[[NDArray[np.generic]], NDArray[np.float32]]  # raw intensities to what networks see
 # Of shared memory, in which workers hand batches over.
-PLENTY = 1 << 30  # bytes; with so much, no batch is drawn to find out
-AHEAD = 2  # batches that torch's loader has each worker prepare
-PAGE = 1 << 12  # bytes; the least that a tensor or a semaphore takes
+PLENTY_BYTES = 1 << 30  # bytes; with so much, no batch is drawn to find out
+BATCHES_AHEAD = 2  # batches that torch's loader has each worker prepare
+PAGE_BYTES = 1 << 12  # bytes; the least that a tensor or a semaphore takes
 SEMAPHORES = 8  # of the queues between a worker and the training, and as many of their own
 
 
@@ -76,7 +76,7 @@ class Images:
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
         rng = stream(self.seed, "images", index)
-        image = self.window(rng, EMPTY)
+        image = self.window(rng, EMPTY_SHARE)
         if self.augment.gamma:
             image = change_gamma(image, 2.0 ** rng.uniform(-self.augment.gamma, self.augment.gamma))
         return (self.channels(sample_pose(self.augment, self.patch, self.working, rng)(image)),)
@@ -107,20 +107,20 @@ class Images:
             which = int(rng.choice(len(self.arrays), p=self.chances))
         array, voxel = self.arrays[which], self.voxels[which]
         size = tuple(max(round(n * w / o), 1) for n, w, o in zip(self.patch, self.working.size, voxel.size))
-        for _ in range(DRAWS):
+        for _ in range(MOST_DRAWS):
             image = self.scales[which](random_crop(array, size, rng))
             if self.foreground_share(image, which) >= least:
                 break
         return resample(image, self.patch)
 
 
-def foreground_shares(images: Images, count: int = COVERED) -> NDArray[np.float64]:
+def foreground_shares(images: Images, count: int = COVER_PATCHES) -> NDArray[np.float64]:
     """Shares of random patches that lie above the level which tells objects from the background, (count,)."""
     out = []
     for i in range(count):
         rng = stream(images.seed, "covered", i)
         which = int(rng.choice(len(images.arrays), p=images.chances))
-        out.append(images.foreground_share(images.window(rng, EMPTY, which), which))
+        out.append(images.foreground_share(images.window(rng, EMPTY_SHARE, which), which))
     return np.array(out)
 
 
@@ -150,9 +150,9 @@ class SyntheticMasks:
 
     def sample(self, index: int) -> tuple[NDArray[np.float32], ...]:
         rng = stream(self.seed, "masks", index)
-        for _ in range(DRAWS):
+        for _ in range(MOST_DRAWS):
             labels = self.draw(self.patch, self.working, rng)
-            if float((labels > 0).mean()) >= EMPTY:
+            if float((labels > 0).mean()) >= EMPTY_SHARE:
                 break
         return (self.representation.encode(labels, self.working),)
 
@@ -236,11 +236,11 @@ def check_shared_memory(batches: Batches, workers: int) -> None:
     Containers often have a small one, docker by default 64 MB; torch would end in the middle of a training.
     """
     free = shared_memory() if workers else None
-    if free is None or free >= PLENTY:
+    if free is None or free >= PLENTY_BYTES:
         return
     tensors = [tensor.nbytes for part in batches[0] for tensor in part]
-    batch = sum(-(-size // PAGE) * PAGE for size in tensors)
-    needed = (workers * AHEAD + 1) * batch + (workers + 1) * SEMAPHORES * PAGE
+    batch = sum(-(-size // PAGE_BYTES) * PAGE_BYTES for size in tensors)
+    needed = (workers * BATCHES_AHEAD + 1) * batch + (workers + 1) * SEMAPHORES * PAGE_BYTES
     if free < needed:
         raise UserError(
             f"train.workers={workers} hands batches over in shared memory and needs {needed / 1e6:.3g} MB of it, "

@@ -28,8 +28,8 @@ from .picture import explain_read_errors
 from .public_sets import Public
 
 ABOUT = "dataset.json"
-PIECE = 2**20  # bytes that are copied at once
-MOST = 2**30  # bytes of an image that has to be changed
+COPIED_BYTES = 2**20  # bytes that are copied at once
+MOST_BYTES = 2**30  # bytes of an image that has to be changed
 SAFE = re.compile(r"[\w.+-]+")  # of each part of a name that is written
 
 
@@ -85,7 +85,7 @@ def extract_members(data: Public, path: Path, out: Path) -> Iterator[str]:
                     place.write_bytes(content)
                 else:
                     with archive.open(info) as source, place.open("wb") as target:
-                        shutil.copyfileobj(source, target, PIECE)
+                        shutil.copyfileobj(source, target, COPIED_BYTES)
                 yield name
             for image, files in sorted(masks.items()):
                 if SAFE.fullmatch(image):
@@ -131,10 +131,10 @@ def refuse_large(path: Path, members: Sequence[zipfile.ZipInfo], out: Path) -> N
 
 def read_member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """A member in memory. Raises UserError for one that no image of these sets is as large as."""
-    if info.file_size > MOST:
+    if info.file_size > MOST_BYTES:
         raise UserError(
-            f"{info.filename} of {path} has {info.file_size / 1e9:.3g} GB, its images have less than {MOST / 1e9:.2g}; "
-            "it is not the archive that is meant, remove it and give the command again"
+            f"{info.filename} of {path} has {info.file_size / 1e9:.3g} GB, its images have less than "
+            f"{MOST_BYTES / 1e9:.2g}; it is not the archive that is meant, remove it and give the command again"
         )
     return archive.read(info)
 

@@ -16,8 +16,8 @@ from .multiscale import Ngff, chunks_of, create_level, describe_levels, keep_not
 from .picture import name_stem
 from .pyramid import build_pyramid
 
-CLASSIC = 2**32 - 2**25  # bytes of pixels that fit into a TIFF with 32-bit offsets, headers aside
-IMAGEJ = (np.uint8, np.uint16, np.float32)  # what ImageJ's own TIFFs hold
+CLASSIC_TIFF_BYTES = 2**32 - 2**25  # bytes of pixels that fit into a TIFF with 32-bit offsets, headers aside
+IMAGEJ_TYPES = (np.uint8, np.uint16, np.float32)  # what ImageJ's own TIFFs hold
 
 
 def write_labels(
@@ -106,7 +106,7 @@ def write_image(path: Path | str, image: NDArray[np.generic], voxel: Voxel, axes
     """
     image = np.asarray(image)
     check_array(image, voxel, axes, "image")
-    if image.dtype.newbyteorder("=") not in IMAGEJ:
+    if image.dtype.newbyteorder("=") not in IMAGEJ_TYPES:
         raise UserError(
             f"image is {image.dtype}, but only uint8, uint16 and float32 are written; convert it to one of these"
         )
@@ -156,7 +156,7 @@ def write_tiff(
     import tifffile
 
     physical = voxel.unit == MICROMETRE
-    big = prod(shape) * dtype.itemsize > CLASSIC
+    big = prod(shape) * dtype.itemsize > CLASSIC_TIFF_BYTES
     common: dict[str, Any] = {"photometric": "minisblack", "compression": "zlib"}
     common |= {"software": mark} if mark else {}
     common |= {} if isinstance(pages, np.ndarray) else {"shape": shape, "dtype": dtype}
@@ -164,7 +164,7 @@ def write_tiff(
     if dtype.itemsize == 8:  # neither ImageJ nor OME knows 64-bit integers
         metadata |= {"voxel": list(voxel.size), "unit": voxel.unit}
         tifffile.imwrite(path, pages, bigtiff=big, metadata=metadata, **common)
-    elif ome or big or dtype not in IMAGEJ:
+    elif ome or big or dtype not in IMAGEJ_TYPES:
         for axis, size in zip(axes.upper()[-voxel.ndim :], voxel.size):
             metadata |= {f"PhysicalSize{axis}": size, f"PhysicalSize{axis}Unit": "µm" if physical else "pixel"}
         tifffile.imwrite(path, pages, ome=True, bigtiff=big, metadata=metadata, **common)

@@ -50,8 +50,8 @@ from .voters import GivenVoter, Measurements, NetworkVoter, Voter, voters
 JSON = "run.json"
 FOLDERS = ("labels", "voters", "training", "model")  # of OUT
 FIRST, FINAL = "first", "final"
-AGREED = 0.85  # expected F1@0.5 of a first vote from which on no network is trained unless that is asked for
-FEWEST = 10  # objects on which voters agree, below which nothing is learnt
+AGREED_F1 = 0.85  # expected F1@0.5 of a first vote from which on no network is trained unless that is asked for
+FEWEST_OBJECTS = 10  # objects on which voters agree, below which nothing is learnt
 Told = Callable[[str, float], None]  # what is being done, and which share of it is done
 
 
@@ -263,7 +263,7 @@ class Ensemble:
         request = self.decided.request
         if request.budget is not None or request.steps is not None:
             return bool(request.budget or request.steps)
-        return float(np.mean(list(self.decided.stages[FIRST]["f1"].values()))) < AGREED
+        return float(np.mean(list(self.decided.stages[FIRST]["f1"].values()))) < AGREED_F1
 
     def improve(self, engine: Engine, told: Told = lambda *_: None) -> StageResult:
         """The vote of the same voters and of a network that has learnt these images from their vote."""
@@ -286,7 +286,7 @@ class Ensemble:
             if not place.exists():
                 arrays = [self.places(one).open(volume).array for one in every]
                 write_pseudo_labels(place, volume, arrays, memory=self.memory)
-        if sum(count_sure(folder / "labels" / f"{one.name}.tif") for one in self.volumes) < FEWEST:
+        if sum(count_sure(folder / "labels" / f"{one.name}.tif") for one in self.volumes) < FEWEST_OBJECTS:
             return
         assert self.decided.measured is not None, "the first stage has measured it"
         fitted = self.decided.measured.fit_to(self.model, self.volumes)

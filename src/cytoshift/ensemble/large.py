@@ -18,18 +18,18 @@ from ..data.volumes import Volume, box_volume
 from ..data.write import write_image
 from ..labels.overlap import overlap
 from ..metrics.evaluation import report
-from ..predict.voting import WHOLE
+from ..predict.voting import WHOLE_VOXELS
 from .ensemble import Ensemble, StageResult
 from .voters import NetworkVoter
 
-SIDES = {2: (1024, 1024), 3: (64, 160, 160)}  # voxels of a box
-MOST, LOOKED_AT = 6, 64  # boxes that are kept, and that are looked at
-CONTRAST = (0.5, 99.8)  # percentiles whose distance says how much is to be seen in a box
+BOX_SIDES = {2: (1024, 1024), 3: (64, 160, 160)}  # voxels of a box
+MOST_BOXES, LOOKED_AT_BOXES = 6, 64  # boxes that are kept, and that are looked at
+CONTRAST_PERCENTILES = (0.5, 99.8)  # percentiles whose distance says how much is to be seen in a box
 
 
 def is_large(volumes: Sequence[Volume]) -> bool:
     """Whether some image has more voxels than are labelled in several ways in one piece."""
-    return any(prod(volume.shape) > WHOLE for volume in volumes)
+    return any(prod(volume.shape) > WHOLE_VOXELS for volume in volumes)
 
 
 def write_boxes(volumes: Sequence[Volume], folder: Path, overwrite: bool) -> list[Path]:
@@ -54,18 +54,18 @@ def choose_boxes(volumes: Sequence[Volume]) -> list[tuple[int, Slices]]:
     rng = np.random.default_rng(0)
     every = []
     for number, volume in enumerate(volumes):
-        sides = tuple(min(n, s) for n, s in zip(volume.shape, SIDES[len(volume.axes)]))
+        sides = tuple(min(n, s) for n, s in zip(volume.shape, BOX_SIDES[len(volume.axes)]))
         grid = BlockGrid(volume.shape, sides, (0,) * len(sides))
         whole = [block.write for block in grid if all(s.stop - s.start == n for s, n in zip(block.write, sides))]
         every += [(number, box) for box in whole]
-    few = sorted(rng.choice(len(every), min(LOOKED_AT, len(every)), replace=False).tolist())
+    few = sorted(rng.choice(len(every), min(LOOKED_AT_BOXES, len(every)), replace=False).tolist())
     seen = []
     for at in few:
         number, box = every[at]
         known = known_values(np.asarray(box_volume(volumes[number], box).load()).ravel()).astype(np.float32)
-        low, high = np.percentile(known, CONTRAST) if known.size else (0.0, 0.0)
+        low, high = np.percentile(known, CONTRAST_PERCENTILES) if known.size else (0.0, 0.0)
         seen.append((-float(high - low), at))
-    return [every[at] for at in sorted(at for _, at in sorted(seen)[:MOST])]
+    return [every[at] for at in sorted(at for _, at in sorted(seen)[:MOST_BOXES])]
 
 
 def best_network(ensemble: Ensemble, found: StageResult) -> tuple[NetworkVoter, dict[str, float]]:

@@ -16,21 +16,21 @@ from ..data.volumes import Volume
 from ..labels.opinion import Opinion, opinion
 from ..model import Segmenter, fingerprint
 from ..model.shipped import model_folder, nuclei_model
-from ..trust.judge import WHOLE, Told, share_of_progress, silent
+from ..trust.judge import WHOLE_VOXELS, Told, share_of_progress, silent
 from ..trust.score import Score, too_few
 from ..trust.size_fit import fit
 from ..trust.trust_tables import JudgedLabels
 from .expected_f1 import Calibration, calibration
 from .voters import Measurements, Voter, voters
 
-OWN = 0.98  # mean IoU from which on a voter's labels are those that are judged, and no other opinion
+SAME_LABELS_IOU = 0.98  # mean IoU from which on a voter's labels are those that are judged, and no other opinion
 BASIS = "images on which several ways to label voted so"
 
 
 def may_vote(volumes: Sequence[Volume], classes: Sequence[str]) -> bool:
     """Whether there are ways to label such images: of one channel, in one class, all of them judged in one piece."""
     single = len(classes) == 1 and all(volume.channels == 1 for volume in volumes)
-    return single and all(prod(volume.shape) <= WHOLE for volume in volumes)
+    return single and all(prod(volume.shape) <= WHOLE_VOXELS for volume in volumes)
 
 
 def vote_on(
@@ -87,7 +87,7 @@ def opinion_of(every: Sequence[Voter], volume: Volume, labels: NDArray[np.generi
 def is_same(labels: NDArray[np.generic], other: NDArray[np.generic]) -> bool:
     """Whether both come from one source."""
     found = opinion(labels, [other, other])
-    return found.votes.size > 0 and float(found.votes.mean()) > OWN
+    return found.votes.size > 0 and float(found.votes.mean()) > SAME_LABELS_IOU
 
 
 def by_votes(judged: JudgedLabels, found: Opinion, curve: Calibration) -> JudgedLabels:

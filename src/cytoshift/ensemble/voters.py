@@ -32,7 +32,7 @@ from ..predict.pipeline import Instances, Options, Prediction, predict
 from ..trust.judge import Told
 from ..trust.size_fit import Fit, fit_segmenter
 
-FACTORS = (1.0, 0.75, 1.33)  # of the measured diameter, for which networks look
+DIAMETER_FACTORS = (1.0, 0.75, 1.33)  # of the measured diameter, for which networks look
 
 
 class Measurements(Settings):
@@ -208,7 +208,7 @@ def voters(
 ) -> list[Voter]:
     """All that answer at once, the network at the measured size first, labels that are there already last."""
     out: list[Voter] = []
-    for factor in FACTORS:
+    for factor in DIAMETER_FACTORS:
         name = "network" if factor == 1 else f"network-size-{factor:g}"
         out.append(NetworkVoter(name, measured.fit_to(model, volumes, factor), digest))
     dark = measured.polarity == "dark"

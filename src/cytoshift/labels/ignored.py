@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from .overlap import Overlap, overlap
 
-MOST = 0.5  # share of a predicted object in ignored voxels up to which the rest of it counts
+MOST_IGNORED_SHARE = 0.5  # share of a predicted object in ignored voxels up to which the rest of it counts
 
 
 def split_ignored(
@@ -65,7 +65,7 @@ def keep_known(pred: NDArray[np.generic], ignored: NDArray[np.bool_] | None) -> 
         return pred
     ids, place = np.unique(pred, return_inverse=True)
     place = place.reshape(pred.shape)
-    hidden = np.bincount(place[ignored], minlength=ids.size) > MOST * np.bincount(place.ravel())
+    hidden = np.bincount(place[ignored], minlength=ids.size) > MOST_IGNORED_SHARE * np.bincount(place.ravel())
     return np.where(ignored | hidden[place], pred.dtype.type(0), pred)
 
 

@@ -14,7 +14,7 @@ from .ids import compact_labels
 from .kernels import moments
 from .regionprops import MARGIN, Columns, columns_of
 
-LARGEST = 2**25  # voxels of the box of an object that is measured by itself
+LARGEST_BOX = 2**25  # voxels of the box of an object that is measured by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +129,7 @@ def measure_objects(labels: NDArray[np.generic], voxel: Voxel, image: NDArray[np
     return replace(found, measured=measured)
 
 
-def measure_parts(labels: Any, image: Any, found: Objects, region: Slices, largest: int = LARGEST) -> Columns:
+def measure_parts(labels: Any, image: Any, found: Objects, region: Slices, largest: int = LARGEST_BOX) -> Columns:
     """What `measure_objects` measures besides size and place, for objects of an image that is read box by box.
 
     Parameters

@@ -19,9 +19,9 @@ from ..core.errors import UserError
 from .dtypes import flatten_unsigned, refuse_negative
 from .kernels import count_pairs
 
-BLOCK = 1 << 24  # voxels read at once at most: 0.13 GB for two images of 32 bits
-ROW = 250  # bytes that a row of a table takes while tables are added up, or turned into a report; measured
-FEW = 1 << 20  # rows of which several tables are kept apart
+READ_VOXELS = 1 << 24  # voxels read at once at most: 0.13 GB for two images of 32 bits
+ROW_BYTES = 250  # bytes that a row of a table takes while tables are added up, or turned into a report; measured
+FEW_ROWS = 1 << 20  # rows of which several tables are kept apart
 
 
 class SliceableLabels(Protocol):
@@ -123,9 +123,9 @@ def overlap_by_blocks(truth: SliceableLabels, pred: SliceableLabels, memory: flo
         part = overlap(np.asarray(truth[region]), np.asarray(pred[region]))
         parts.append(part)
         rows += part.count.size
-        if rows > max(total.count.size, FEW):
+        if rows > max(total.count.size, FEW_ROWS):
             total, parts, rows = sum_tables((total, *parts)), [], 0
-            if total.count.size * ROW > memory:
+            if total.count.size * ROW_BYTES > memory:
                 raise UserError(
                     f"the table of overlaps of these images needs more than {memory / 1e9:.3g} GB, for it has "
                     f"{total.count.size} rows already; pass a larger `memory`, or compare them in parts"
@@ -136,7 +136,7 @@ def overlap_by_blocks(truth: SliceableLabels, pred: SliceableLabels, memory: flo
 def voxels_in_memory(memory: float, *images: SliceableLabels) -> int:
     """How many voxels of all images together a quarter of the memory holds; reading takes about as much again."""
     each = sum(np.dtype(image.dtype).itemsize for image in images)
-    return int(min(BLOCK, max(memory / 4 / each, 1)))
+    return int(min(READ_VOXELS, max(memory / 4 / each, 1)))
 
 
 def common_chunks(*images: SliceableLabels) -> tuple[int, ...] | None:

@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from .vote import Election
 
 IGNORED = 65535  # id of voxels that nothing is learnt from; objects have all other numbers
-SURE = 0.6  # least vote of an object: above it, 90 % of the objects of fluorescence images are right
-MARGIN = 2  # voxels around objects with a low vote, within which nothing is called background
+SURE_VOTE = 0.6  # least vote of an object: above it, 90 % of the objects of fluorescence images are right
+MARGIN_VOXELS = 2  # voxels around objects with a low vote, within which nothing is called background
 
 
 def pseudo_labels(
-    election: Election, blocks: Sequence[NDArray[np.generic]], margin: int = MARGIN
+    election: Election, blocks: Sequence[NDArray[np.generic]], margin: int = MARGIN_VOXELS
 ) -> NDArray[np.uint32]:
     """Labels of a box, with `IGNORED` where the voters do not agree.
 
     Parameters
     ----------
     election
-        Of the objects that are kept: `elect` with the least vote `SURE`.
+        Of the objects that are kept: `elect` with the least vote `SURE_VOTE`.
     blocks
         The same box (*S) of each voter. Background is only right in voxels farther than `margin` from the box's faces,
         except at the faces of the image.
@@ -42,7 +42,7 @@ def pseudo_labels(
     --------
     >>> from .vote import elect
     >>> voters = [np.array([3, 3, 3, 0, 0, 0, 7, 0]), np.array([1, 1, 0, 0, 0, 0, 0, 0])]
-    >>> pseudo_labels(elect(voters, SURE), voters, 1).tolist()
+    >>> pseudo_labels(elect(voters, SURE_VOTE), voters, 1).tolist()
     [1, 1, 1, 0, 0, 65535, 65535, 65535]
     """
     labels = election.paint(blocks).astype(np.uint32)

@@ -19,7 +19,7 @@ from ..core.errors import UserError
 from .overlap import Overlap, SliceableLabels, overlap_by_blocks
 
 AGREE = 0.5  # IoU above which two objects are one: of disjoint objects, only one can exceed it
-FREE = 0.7  # share of an object that objects with higher votes must have left free
+FREE_SHARE = 0.7  # share of an object that objects with higher votes must have left free
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ def take(
     taken, agreed = list[int](), list[float]()
     for at in order:
         i, one = int(voter[at]), int(index[at])
-        if numbers[i][one] or held[i][one] > (1 - FREE) * sizes[i][one]:
+        if numbers[i][one] or held[i][one] > (1 - FREE_SHARE) * sizes[i][one]:
             continue
         taken.append(int(at))
         numbers[i][one] = len(taken)

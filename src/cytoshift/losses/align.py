@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 LADDER = (4.0, 2.0, 1.0, 0.5, 0.25)  # bandwidths in multiples of the median squared distance, each half of the former
 ROUNDING, TINY = 1e-8, 1e-12  # squared distances below this part of a squared feature, or below this, are none
-ASKED = 256  # vectors whose distances give the median
+MEDIAN_VECTORS = 256  # vectors whose distances give the median
 
 
 def mmd(x: Tensor, y: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Discrepancy(torch.autograd.Function):
 
 def typical_distance(apart: Tensor, least: float) -> float:
     """Median of the distances (N, N) between two different ones, or their mean where it is 0; at least `least`."""
-    step = -(-len(apart) // ASKED)
+    step = -(-len(apart) // MEDIAN_VECTORS)
     some = apart[::step, ::step]
     pairs = some[torch.ones_like(some, dtype=torch.bool).triu(1)]
     middle = float(pairs.median())

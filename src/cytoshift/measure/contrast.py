@@ -11,9 +11,9 @@ from ..core.voxel import Voxel
 from ..labels.ids import compact_labels
 from ..labels.objects import equivalent_diameter
 
-RING = 0.2  # of the median diameter: how far the ring around an object reaches, at least two voxels
-SLAB = 2**22  # voxels of a large image in which nearest objects are looked for at once
-SMOOTH = 1.0  # voxels of the finest axis, before slopes are taken
+RING_DIAMETERS = 0.2  # of the median diameter: how far the ring around an object reaches, at least two voxels
+SLAB_VOXELS = 2**22  # voxels of a large image in which nearest objects are looked for at once
+SMOOTH_VOXELS = 1.0  # voxels of the finest axis, before slopes are taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ def contrast(image: NDArray[np.floating], labels: NDArray[np.generic], voxel: Vo
         return Contrast(np.zeros(0), np.zeros(0))
     names = numbered.labels
     size = equivalent_diameter(numbered.voxels.astype(np.float64) * voxel.volume, labels.ndim)
-    reach = max(RING * float(np.median(size)), 2 * min(voxel.size))
+    reach = max(RING_DIAMETERS * float(np.median(size)), 2 * min(voxel.size))
     owner = nearest_object(names, voxel, reach)
     parts = [region_statistics(image, side, count) for side in (names, owner)]
     (inside, one), (around, other) = parts
@@ -54,7 +54,7 @@ def nearest_object(names: NDArray[np.int32], voxel: Voxel, reach: float) -> NDAr
     """
     owner = np.zeros_like(names)
     halo = int(reach / voxel.size[0]) + 1
-    rows = max(SLAB // prod(names.shape[1:]), halo)
+    rows = max(SLAB_VOXELS // prod(names.shape[1:]), halo)
     for start in range(0, len(names), rows):
         first = max(start - halo, 0)
         part = names[first : start + rows + halo]
@@ -83,7 +83,7 @@ def outline_slope(
     image: NDArray[np.floating], names: NDArray[np.int32], count: int, voxel: Voxel
 ) -> NDArray[np.float64]:
     """Per object: slope within a voxel of its outline over the sum of it and the slope further inside."""
-    sigma = [SMOOTH / a for a in voxel.anisotropy]
+    sigma = [SMOOTH_VOXELS / a for a in voxel.anisotropy]
     steps = np.gradient(ndimage.gaussian_filter(image.astype(np.float32), sigma), *voxel.size)
     slope = np.sqrt(sum(np.square(step) for step in steps))
     rim = np.zeros(names.shape, bool)

@@ -25,19 +25,19 @@ from .light import gaussian_blur, remove_hot_pixels, remove_trend
 from .measurement import ImageMeasurement, Measurement, Polarity, quantiles
 from .notes import notes_on
 from .outlined_objects import OutlinedObjects, objects, softness
-from .regions import SMOOTH, regions
+from .regions import SMOOTH_PART, regions
 from .scale import ScaleSpace, analyse_scale_space
 
-RAW = 2**28  # voxels read of one image at most, where so many are binned that fewer are looked at
-SLAB = 2**25  # of these are in memory at once
-BUDGET = 6_000_000  # voxels looked at in one image; more of them sharpen no quantile, they only cost time
+RAW_VOXELS = 2**28  # voxels read of one image at most, where so many are binned that fewer are looked at
+SLAB_VOXELS = 2**25  # of these are in memory at once
+LOOKED_AT_VOXELS = 6_000_000  # voxels looked at in one image; more of them sharpen no quantile, they only cost time
 SMALLEST_SIDE = 16  # voxels; less shows no object with surroundings
-RESOLVED = 24  # samples across an object are enough to outline it; finer images are binned
-SILENT = 1.0  # contrast over noise at the best scale, below which an image is said to show nothing
+RESOLVED_SAMPLES = 24  # samples across an object are enough to outline it; finer images are binned
+SILENT_CONTRAST = 1.0  # contrast over noise at the best scale, below which an image is said to show nothing
 # Contrast of the outlined objects in deviations of what lies between them: noise that a threshold has cut comes to 0.9
 # to 1.6, stained tissue and dense ovules to 2.7 to 5, cells in culture to 10 and more.
 SEPARATE = (1.5, 3.0)  # not at all, and surely
-IMAGES = 200  # more images than this are thinned out evenly
+MOST_IMAGES = 200  # more images than this are thinned out evenly
 ENOUGH_WHOLE = 5  # uncut objects that make a distribution
 
 
@@ -94,7 +94,7 @@ def estimate(
     """
     check_images(images, voxels, polarity)
     images = [fill_by_median(image) for image in images]
-    chosen = take_evenly(range(len(images)), IMAGES)
+    chosen = take_evenly(range(len(images)), MOST_IMAGES)
     told = progress or (lambda done, total: None)
     looks = []
     for number, i in enumerate(chosen):
@@ -102,7 +102,7 @@ def estimate(
         told(number + 1, 2 * len(chosen))
     vote, trust = decide_polarity(looks)
     polarity = polarity or vote
-    silent = [one.signal < SILENT for one in looks]
+    silent = [one.signal < SILENT_CONTRAST for one in looks]
     if all(silent):  # then the best effort, and a confidence that says so
         silent = [False] * len(looks)
     seen = []
@@ -148,7 +148,7 @@ def check_images(images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel],
 
 def analyse_image(image: NDArray[np.generic], voxel: Voxel) -> ScaleSpace:
     """Step 1 for one image, at its full resolution, on boxes where it is large."""
-    boxes = [np.asarray(image[box], dtype=np.float32) for box in sample_boxes(image.shape, voxel, BUDGET)]
+    boxes = [np.asarray(image[box], dtype=np.float32) for box in sample_boxes(image.shape, voxel, LOOKED_AT_VOXELS)]
     if not all(np.isfinite(box).all() for box in boxes):
         raise UserError("the image holds infinite values; replace them (by NaN, which is read as no data)")
     if all(box.max() == box.min() for box in boxes):
@@ -168,7 +168,7 @@ def decide_polarity(looks: Sequence[ScaleSpace]) -> tuple[Polarity, float]:
     A score counts for five standard errors at most, so that no single image outvotes the others. The sureness is what
     Sellke, Bayarri and Berger (Am. Stat. 55, 2001) leave at most to chance with a p value, from even odds (0) on.
     """
-    scores = np.clip([one.asymmetry for one in looks if one.signal >= SILENT] or [0.0], -5, 5)
+    scores = np.clip([one.asymmetry for one in looks if one.signal >= SILENT_CONTRAST] or [0.0], -5, 5)
     together = float(scores.sum() / math.sqrt(len(scores)))
     agreeing = float(np.abs(scores[np.sign(scores) == np.sign(together)]).sum() / max(np.abs(scores).sum(), 1e-12))
     p = max(math.erfc(abs(together) / math.sqrt(2)), 1e-300)
@@ -183,7 +183,7 @@ def outline_image(image: NDArray[np.generic], voxel: Voxel, seen: ScaleSpace, po
     for box, array, labels, grid in outlines(image, voxel, seen, polarity):
         inner = tuple((where.start > 0, where.stop < size) for where, size in zip(box, image.shape))
         parts.append(objects(labels, grid, inner))
-        smooth = gaussian_blur(array, grid, SMOOTH * seen.diameter)
+        smooth = gaussian_blur(array, grid, SMOOTH_PART * seen.diameter)
         soft.append(softness(smooth, labels, grid, seen.diameter / 6))
         apart.append(separation(smooth, labels))
     return ImageObservation(seen, OutlinedObjects.join(parts), known_median(soft), known_median(apart))
@@ -210,10 +210,10 @@ Outline = tuple[tuple[slice, ...], NDArray[np.float32], NDArray[np.int32], Voxel
 
 def outlines(image: NDArray[np.generic], voxel: Voxel, seen: ScaleSpace, polarity: Polarity) -> list[Outline]:
     """(where in the image, the levelled image there on its working grid, labels on that grid, its voxel), per box."""
-    factors = factors_for(voxel, seen.diameter / RESOLVED, image.shape)
+    factors = factors_for(voxel, seen.diameter / RESOLVED_SAMPLES, image.shape)
     grid = binned_voxel(voxel, factors)
     found = []
-    for box in sample_boxes(image.shape, voxel, min(BUDGET * math.prod(factors), RAW)):
+    for box in sample_boxes(image.shape, voxel, min(LOOKED_AT_VOXELS * math.prod(factors), RAW_VOXELS)):
         array = remove_trend(by_slabs(image, box, factors))
         array = -array if polarity == "dark" else array
         found.append((box, array, regions(array, grid, seen), grid))
@@ -221,13 +221,13 @@ def outlines(image: NDArray[np.generic], voxel: Voxel, seen: ScaleSpace, polarit
 
 
 def by_slabs(image: NDArray[np.generic], box: tuple[slice, ...], factors: Sequence[int]) -> NDArray[np.float32]:
-    """A box of the image without hot pixels, binned; of more than SLAB voxels one slab after the other.
+    """A box of the image without hot pixels, binned; of more than SLAB_VOXELS one slab after the other.
 
     What does not fill a bin is left out, of an axis shorter than a bin all of it is one.
     """
     first, rest = box[0], box[1:]
     row = math.prod(s.stop - s.start for s in rest)
-    step = max(SLAB // max(row, 1) // factors[0], 1) * factors[0]
+    step = max(SLAB_VOXELS // max(row, 1) // factors[0], 1) * factors[0]
     edges = range(first.start, first.stop, step)
     slabs = (slice(start, min(start + step, first.stop)) for start in edges)
     parts = [
@@ -269,7 +269,7 @@ def pool_observations(
         "contrast_to_noise": signal,
         "contrast_to_background": apart,
         "characteristic_diameter": median_of(heard, lambda one: one.look.diameter) or 0.0,
-        "silent_images": float(sum(one.look.signal < SILENT for one in seen)),
+        "silent_images": float(sum(one.look.signal < SILENT_CONTRAST for one in seen)),
     }
     measured = Measurement(
         unit=voxel.unit,

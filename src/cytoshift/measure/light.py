@@ -7,11 +7,11 @@ from scipy import ndimage
 from ..core.voxel import Voxel
 from .grid import bin_image, binned_voxel, factors_for
 
-COARSE = 48  # samples per axis that a quadratic surface is fitted to
-ROUNDS = 6  # of reweighting; the fit has settled by then
+SURFACE_SAMPLES = 48  # samples per axis that a quadratic surface is fitted to
+FIT_ROUNDS = 6  # of reweighting; the fit has settled by then
 TUKEY = 4.685  # of the biweight, for 95 % efficiency on normal residuals
-HOT = 10  # spreads above all neighbours
-WIDEST = 4  # nothing wider than this many diameters is an object; it is background
+HOT_SPREADS = 10  # spreads above all neighbours
+WIDEST_DIAMETERS = 4  # nothing wider than this many diameters is an object; it is background
 
 
 def remove_hot_pixels(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -26,7 +26,7 @@ def remove_hot_pixels(image: NDArray[np.float32]) -> NDArray[np.float32]:
         np.maximum(there[:-1], here[1:], out=there[:-1])
     excess = image - around
     middle = np.median(excess)
-    hot = excess > max(HOT * 1.4826 * float(np.median(np.abs(excess - middle))), 0)
+    hot = excess > max(HOT_SPREADS * 1.4826 * float(np.median(np.abs(excess - middle))), 0)
     return np.where(hot, around, image)
 
 
@@ -38,7 +38,7 @@ def remove_trend(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     if image.max() == image.min():  # what rounding leaves of it is not to be measured
         return np.zeros(image.shape, dtype=np.float32)
-    factors = [max(1, n // COARSE) for n in image.shape]
+    factors = [max(1, n // SURFACE_SAMPLES) for n in image.shape]
     coarse = bin_image(image, factors)
     axes = [((np.arange(n // f) + 0.5) * f) / n * 2 - 1 for n, f in zip(image.shape, factors)]
     terms = quadratic_terms(axes)
@@ -46,7 +46,7 @@ def remove_trend(image: NDArray[np.float32]) -> NDArray[np.float32]:
     values = coarse.ravel().astype(float)
     weight = np.ones(len(values))
     factor = np.zeros(len(terms))
-    for _ in range(ROUNDS):
+    for _ in range(FIT_ROUNDS):
         root = np.sqrt(weight)
         factor = np.linalg.lstsq(matrix * root[:, None], values * root, rcond=None)[0]
         residual = values - matrix @ factor
@@ -74,11 +74,11 @@ def gaussian_blur(image: NDArray[np.float32], voxel: Voxel, sigma: float) -> NDA
 
 
 def background(image: NDArray[np.float32], voxel: Voxel, diameter: float) -> NDArray[np.float32]:
-    """Grey opening by a box of WIDEST diameters on a coarse grid, smoothed and interpolated back to (*S)."""
+    """Grey opening by a box of WIDEST_DIAMETERS diameters on a coarse grid, smoothed and interpolated back to (*S)."""
     factors = factors_for(voxel, diameter / 6, image.shape)
     grid = binned_voxel(voxel, factors)
     coarse = bin_image(gaussian_blur(image, voxel, diameter / 12), factors)
-    box = [max(1, round(WIDEST * s)) for s in grid.voxels(diameter)]
+    box = [max(1, round(WIDEST_DIAMETERS * s)) for s in grid.voxels(diameter)]
     opened = ndimage.grey_opening(coarse, size=box, mode="nearest")
     opened = ndimage.gaussian_filter(opened, [b / 4 for b in box], mode="nearest")
     for axis, (n, f) in enumerate(zip(image.shape, factors)):

@@ -26,14 +26,14 @@ from .light import background, gaussian_blur
 from .saddle import join_shallow_maxima, touching_pairs
 from .scale import ScaleSpace
 
-SMOOTH = 1 / 16  # noise and texture finer than this much of a diameter do not move an outline
-STEADY = 2.5  # contrast over noise of the image that is thresholded, at least
-REACH = 1 / 2  # how far an object's surroundings reach
-SADDLE = 0.1  # two cores with a waist less than this below the slimmer one's (log) radius are one
-SURE = 3.5  # standard errors of the noise that an object's answer must exceed
-WEAKEST = 1 / 4  # of the typical object's answer: weaker ones are out of focus or debris
-SUREST = 6  # of the background's own answers that a weak object must exceed: texture
-SMALLEST = 1 / 5  # of the diameter: debris
+SMOOTH_PART = 1 / 16  # noise and texture finer than this much of a diameter do not move an outline
+STEADY_CONTRAST = 2.5  # contrast over noise of the image that is thresholded, at least
+SURROUNDINGS_REACH = 1 / 2  # how far an object's surroundings reach
+SADDLE_DEPTH = 0.1  # two cores with a waist less than this below the slimmer one's (log) radius are one
+SURE_ERRORS = 3.5  # standard errors of the noise that an object's answer must exceed
+WEAKEST_ANSWER = 1 / 4  # of the typical object's answer: weaker ones are out of focus or debris
+TEXTURE_ANSWERS = 6  # of the background's own answers that a weak object must exceed: texture
+DEBRIS_DIAMETERS = 1 / 5  # of the diameter: debris
 
 
 def regions(image: NDArray[np.float32], voxel: Voxel, seen: ScaleSpace) -> NDArray[np.int32]:
@@ -42,9 +42,9 @@ def regions(image: NDArray[np.float32], voxel: Voxel, seen: ScaleSpace) -> NDArr
     The noisier the image, the more is smoothed.
     """
     diameter, matched = seen.diameter, seen.diameter / (2 * math.sqrt(voxel.ndim))
-    # Noise falls as sigma ** (-n / 2): this sigma leaves one part of noise to STEADY parts of contrast.
-    needed = matched * (STEADY / max(seen.power, 1e-6)) ** (2 / voxel.ndim)
-    sigma = min(max(SMOOTH * diameter, needed), matched / 2)
+    # Noise falls as sigma ** (-n / 2): this sigma leaves one part of noise to STEADY_CONTRAST parts of contrast.
+    needed = matched * (STEADY_CONTRAST / max(seen.power, 1e-6)) ** (2 / voxel.ndim)
+    sigma = min(max(SMOOTH_PART * diameter, needed), matched / 2)
     flat = image - background(image, voxel, diameter)
     smooth = gaussian_blur(flat, voxel, sigma)
     if smooth.max() <= smooth.min():
@@ -53,7 +53,7 @@ def regions(image: NDArray[np.float32], voxel: Voxel, seen: ScaleSpace) -> NDArr
     answer = laplacian(flat, voxel, matched)
     level = float(threshold_otsu(smooth))
     found = split_touching(smooth > level, curved, voxel, diameter)
-    sure = label_maximum(answer, found) >= SURE * seen.noise
+    sure = label_maximum(answer, found) >= SURE_ERRORS * seen.noise
     found = add_weak_objects(renumber(found, sure), answer, voxel, diameter)
     if not found.any():
         return found
@@ -77,14 +77,14 @@ def split_touching(
     """Labels of the objects in a mask: step 4 above. `curved`: the Laplacian that is negative in valleys."""
     core = mask & (curved > 0)
     depth = ndimage.distance_transform_edt(core, sampling=voxel.size).astype(np.float32)
-    depth = gaussian_blur(depth, voxel, SMOOTH * diameter)
+    depth = gaussian_blur(depth, voxel, SMOOTH_PART * diameter)
     # In the logarithm a fixed height is a fixed ratio of the core's radius to that of its waist.
     height = np.log(np.maximum(depth, 0.3 * min(voxel.size)))
     seeds, _ = ndimage.label(core & (depth == ndimage.maximum_filter(depth, 3)), np.ones((3,) * mask.ndim))
     pieces = watershed(-depth, seeds, mask=mask)
     peaks = label_maximum(height, seeds)
-    pieces = join_shallow_maxima(peaks, *touching_pairs(pieces, height), SADDLE)[pieces]
-    return drop_small(merge_ellipses(pieces, voxel), voxel, SMALLEST * diameter)
+    pieces = join_shallow_maxima(peaks, *touching_pairs(pieces, height), SADDLE_DEPTH)[pieces]
+    return drop_small(merge_ellipses(pieces, voxel), voxel, DEBRIS_DIAMETERS * diameter)
 
 
 def label_maximum(values: NDArray[np.float32], labels: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -120,7 +120,7 @@ def add_weak_objects(
     quiet = answer[far]
     noise = 1.4826 * float(np.median(np.abs(quiet - np.median(quiet))))
     islands, _ = ndimage.label(far & (answer > 0))
-    weak = (label_maximum(answer, islands) >= max(WEAKEST * typical, SUREST * noise))[islands]
+    weak = (label_maximum(answer, islands) >= max(WEAKEST_ANSWER * typical, TEXTURE_ANSWERS * noise))[islands]
     seeds, _ = ndimage.label(weak & (answer == ndimage.maximum_filter(answer, 3)))
     more = watershed(-answer, seeds, mask=weak)
     return np.where(more > 0, more + found.max(), found).astype(np.int32)
@@ -130,7 +130,7 @@ def outline_regions(
     labels: NDArray[np.int32], smooth: NDArray[np.float32], level: float, voxel: Voxel, diameter: float
 ) -> NDArray[np.bool_]:
     """Mask of all objects, each by the threshold of its own territory: step 3. `level`: the threshold of all."""
-    territory = expand_labels(labels, distance=REACH * diameter, spacing=voxel.size)
+    territory = expand_labels(labels, distance=SURROUNDINGS_REACH * diameter, spacing=voxel.size)
     count = int(labels.max()) + 1
     inside, outside = labels.ravel(), np.where(labels > 0, 0, territory).ravel()
     sizes = [np.bincount(where, minlength=count) for where in (inside, outside)]
@@ -141,7 +141,7 @@ def outline_regions(
     # An object hemmed in by others has no outside of its own: it keeps the threshold of all.
     threshold = np.where(sizes[1] > sizes[0] / 10, (means[0] + means[1]) / 2, np.minimum(level, means[0]))
     mask = (territory > 0) & (smooth > threshold[territory])
-    mask = ndimage.gaussian_filter(mask.astype(np.float32), voxel.voxels(SMOOTH * diameter), mode="nearest") > 0.5
+    mask = ndimage.gaussian_filter(mask.astype(np.float32), voxel.voxels(SMOOTH_PART * diameter), mode="nearest") > 0.5
     holes, _ = ndimage.label(~mask)
     small = equivalent_diameter(np.bincount(holes.ravel()) * voxel.volume, voxel.ndim) < diameter / 2
     return mask | small[holes]

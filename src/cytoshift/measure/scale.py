@@ -18,10 +18,10 @@ from ..core.voxel import Voxel
 from .grid import bin_image, binned_voxel
 
 # A structure that fills more than this share of the image cannot be told from uneven light.
-LARGEST = 1 / 1.5
+LARGEST_SHARE = 1 / 1.5
 # Of several peaks of energy the finest counts that has this share of the greatest (half its contrast): objects come
 # in tissues, clusters and glow, and those are coarser than what is looked for.
-WORTH = 1 / 4
+PEAK_SHARE = 1 / 4
 LOUDEST = 1000.0  # contrast over noise of an image without noise
 
 
@@ -82,7 +82,7 @@ def responses(image: NDArray[np.float32], voxel: Voxel) -> list[tuple[float, NDA
     Between sigma and sqrt(2) sigma the difference of Gaussians is the scale-normalised Laplacian, averaged over the
     logarithm of that range, times -ln(2) / 2.
     """
-    n, limit = voxel.ndim, LARGEST * visible_extent(image.shape, voxel)
+    n, limit = voxel.ndim, LARGEST_SHARE * visible_extent(image.shape, voxel)
     sigma = max(min(voxel.size), max(voxel.size) / 2)
     smooth = ndimage.gaussian_filter(image, voxel.voxels(sigma), mode="nearest")
     levels = []
@@ -116,7 +116,7 @@ def finest_peak(energy: NDArray[np.float64]) -> int:
     2
     """
     inner = energy[1:-1]
-    peaks = np.flatnonzero((inner >= energy[:-2]) & (inner > energy[2:]) & (inner >= WORTH * energy.max())) + 1
+    peaks = np.flatnonzero((inner >= energy[:-2]) & (inner > energy[2:]) & (inner >= PEAK_SHARE * energy.max())) + 1
     return int(peaks[0]) if len(peaks) else int(np.argmax(energy))
 
 

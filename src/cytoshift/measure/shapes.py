@@ -17,7 +17,7 @@ from ..labels.objects import equivalent_diameter
 from .ellipse import moments
 from .measurement import QUANTILES, quantiles
 
-FEW = 5  # whole objects that make a distribution
+FEW_OBJECTS = 5  # whole objects that make a distribution
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class ObjectShapes:
 
     def whole_objects(self) -> "ObjectShapes":
         """Whole objects alone, where they are enough to tell a distribution."""
-        stays = self.whole if self.whole.sum() >= FEW else np.ones_like(self.whole)
+        stays = self.whole if self.whole.sum() >= FEW_OBJECTS else np.ones_like(self.whole)
         return ObjectShapes(
             self.diameter[stays], self.elongation[stays], self.solidity[stays], self.whole[stays],
             self.density, self.foreground,

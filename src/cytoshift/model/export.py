@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import onnx
 
 EXTRA = "pip install 'cytoshift[export]'"
-LEAST = 4  # multiples along each axis: the coarsest level of a network must have room to reflect
+LEAST_MULTIPLES = 4  # multiples along each axis: the coarsest level of a network must have room to reflect
 TOLERANCE = 1e-3  # of the activated channels, between onnxruntime and torch in 32 bits
 
 
@@ -108,7 +108,7 @@ def describe_model(segmenter: Segmenter) -> dict[str, Any]:
         "axes": segmenter.axes,
         "voxel": {"size": list(segmenter.voxel.size), "unit": segmenter.voxel.unit},
         "multiple": list(size_multiple(segmenter)),
-        "least": [LEAST * m for m in size_multiple(segmenter)],
+        "least": [LEAST_MULTIPLES * m for m in size_multiple(segmenter)],
         "normalisation": [one.model_dump(mode="json") for one in channel_recipes(segmenter)],
         "scale": None if numbers is None else [[one.offset, one.gain, *one.clip] for one in numbers],
         "channels": dict(zip(segmenter.representation.channels, segmenter.representation.ranges)),

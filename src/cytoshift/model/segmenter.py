@@ -25,7 +25,7 @@ from ..represent import RepresentationSettings
 from .shipped import JSON, WEIGHTS, model_folder, model_names
 
 FORMAT = 1  # of model.json; raised when an older reader would misread it
-LONGEST = 2**26  # bytes of a model.json; ours are some ten thousand
+LONGEST_JSON = 2**26  # bytes of a model.json; ours are some ten thousand
 HEAVIEST = 2**33  # bytes of weights; ours are some million
 STRANGERS = f"{JSON} and {WEIGHTS} are not of one model; copy the model folder again"
 # What safetensors calls the numbers that torch computes with.
@@ -245,9 +245,9 @@ def read_model_file(folder: Path) -> ModelFile:
         inner = folder / "model"
         cure = f"pass {inner}" if (inner / JSON).is_file() else "pass the folder 'model' of a finished run"
         raise UserError(f"{folder} is not a model folder, it holds no {JSON}; {cure}")
-    if path.stat().st_size > LONGEST:
+    if path.stat().st_size > LONGEST_JSON:
         raise UserError(
-            f"{path} has {path.stat().st_size / 1e9:.3g} GB, a model's has less than {LONGEST / 1e9:.1g}; it "
+            f"{path} has {path.stat().st_size / 1e9:.3g} GB, a model's has less than {LONGEST_JSON / 1e9:.1g}; it "
             "is damaged, copy the model folder again"
         )
     try:

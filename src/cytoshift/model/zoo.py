@@ -20,7 +20,7 @@ from ..core.errors import UserError
 from ..core.papers import field, library, paper_link, short_citation
 from ..core.voxel import MICROMETRE
 from .export import (
-    LEAST,
+    LEAST_MULTIPLES,
     TOLERANCE,
     channel_recipes,
     dataset_scales,
@@ -33,8 +33,8 @@ from .segmenter import Segmenter
 from .shipped import JSON, WEIGHTS
 
 PACKAGE = ("rdf.yaml", "bioimageio.yaml")  # what a package is known by
-SIDE = {2: 16, 3: 8}  # multiples along each axis of the test image, at most
-LONGEST = {2: 128, 3: 32}  # voxels of it, unless the network needs more
+TEST_MULTIPLES = {2: 16, 3: 8}  # multiples along each axis of the test image, at most
+TEST_VOXELS = {2: 128, 3: 32}  # voxels of it, unless the network needs more
 BIOIMAGE = {"text": "The BioImage Model Zoo, Ouyang et al. 2022", "doi": "10.1101/2022.06.07.495102"}
 
 
@@ -118,7 +118,7 @@ def input_entry(segmenter: Segmenter, test: Path) -> Any:
 
     unit = {"unit": "micrometer"} if segmenter.voxel.unit == MICROMETRE else {}
     space = [
-        spec.SpaceInputAxis(id=axis, size=spec.ParameterizedSize(min=LEAST * m, step=m), scale=size, **unit)
+        spec.SpaceInputAxis(id=axis, size=spec.ParameterizedSize(min=LEAST_MULTIPLES * m, step=m), scale=size, **unit)
         for axis, m, size in zip(segmenter.axes, size_multiple(segmenter), segmenter.voxel.size)
     ]
     names = [f"channel{i}" for i in range(segmenter.spec.channels)]
@@ -195,7 +195,7 @@ def test_tensors(segmenter: Segmenter, parts: Path) -> None:
     import onnxruntime
 
     ndim, step = len(segmenter.axes), size_multiple(segmenter)
-    shape = tuple(max(min(SIDE[ndim] * m, LONGEST[ndim] // m * m), LEAST * m) for m in step)
+    shape = tuple(max(min(TEST_MULTIPLES[ndim] * m, TEST_VOXELS[ndim] // m * m), LEAST_MULTIPLES * m) for m in step)
     raw = noise_image((segmenter.spec.channels, *shape), dataset_scales(segmenter))
     normal = np.stack([drop_gamma(one, channel) for one, channel in zip(scales_of(segmenter, raw), raw)])
     session = onnxruntime.InferenceSession(str(parts / "network.onnx"), providers=["CPUExecutionProvider"])
@@ -234,7 +234,7 @@ def drop_gamma(scale: Any, channel: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def documentation(segmenter: Segmenter, name: str) -> str:
     """README.md of the package."""
-    sizes = " or ".join(" x ".join(str(LEAST * m + i * m) for m in size_multiple(segmenter)) for i in range(2))
+    sizes = " or ".join(" x ".join(str((LEAST_MULTIPLES + i) * m) for m in size_multiple(segmenter)) for i in range(2))
     return f"""# {name}
 
 Written by Cytoshift {__version__} from a model of the method {segmenter.card.get("method", "not named")};

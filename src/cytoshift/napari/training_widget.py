@@ -28,9 +28,9 @@ from ..data.write import write_image
 from ..draw import image_grid
 from .glue import volume_of
 
-EVERY = 0.5  # seconds between two looks at what a run has written
-PANEL = (150, 70)  # pixels of a curve, width and height
-ACROSS = 3  # curves in a row
+LOOK_SECONDS = 0.5  # seconds between two looks at what a run has written
+CURVE_PIXELS = (150, 70)  # pixels of a curve, width and height
+CURVES_ACROSS = 3  # curves in a row
 INK, PAPER = (0, 114, 178), (255, 255, 255)
 
 
@@ -57,7 +57,7 @@ class TrainingJob:
         write_image(self.folder / "images" / f"{safe_name(volume.name)}.tif", image, volume.voxel, volume.axes)
 
     def watch(self) -> Iterator[RunState]:
-        """Settings if there are none, then the training; what is to be seen every EVERY seconds, until its end."""
+        """Settings if there are none, then the training; what is to be seen every LOOK_SECONDS, until its end."""
         settings = self.folder / "run.yaml"
         if not settings.exists():
             yield RunState("measuring the image", {}, None)
@@ -84,7 +84,7 @@ class TrainingJob:
                 process.terminate()
             while process.poll() is None:
                 yield self.read_state()
-                time.sleep(EVERY)
+                time.sleep(LOOK_SECONDS)
             words = (process.stderr.read() if process.stderr else "").strip().splitlines()
         self.process = None
         if process.returncode and not self.stopped:
@@ -126,10 +126,10 @@ def curves(terms: dict[str, list[float]]) -> NDArray[np.uint8]:
     for name, values in terms.items():
         cells.append(curve(values))
         words.append(f"{name} {values[-1]:.3g}")
-    rest = -len(cells) % ACROSS
+    rest = -len(cells) % CURVES_ACROSS
     blank: list[NDArray[np.uint8] | None] = [None] * rest
-    rows = [[*cells, *blank][i : i + ACROSS] for i in range(0, len(cells) + rest, ACROSS)]
-    captions = [[*words, *[""] * rest][i : i + ACROSS] for i in range(0, len(cells) + rest, ACROSS)]
+    rows = [[*cells, *blank][i : i + CURVES_ACROSS] for i in range(0, len(cells) + rest, CURVES_ACROSS)]
+    captions = [[*words, *[""] * rest][i : i + CURVES_ACROSS] for i in range(0, len(cells) + rest, CURVES_ACROSS)]
     return image_grid(rows, captions=captions)
 
 
@@ -137,12 +137,12 @@ def curve(values: list[float]) -> NDArray[np.uint8]:
     from PIL import Image as Page
     from PIL import ImageDraw
 
-    page = Page.new("RGB", PANEL, PAPER)
+    page = Page.new("RGB", CURVE_PIXELS, PAPER)
     told = np.array(values, dtype=np.float64)
     told = np.nan_to_num(told, posinf=0.0, neginf=0.0)
     low, high = float(told.min()), float(told.max())
-    across = np.linspace(3, PANEL[0] - 4, len(told)) if len(told) > 1 else np.array([PANEL[0] / 2])
-    down = (PANEL[1] - 4) - (told - low) / (high - low or 1.0) * (PANEL[1] - 8)
+    across = np.linspace(3, CURVE_PIXELS[0] - 4, len(told)) if len(told) > 1 else np.array([CURVE_PIXELS[0] / 2])
+    down = (CURVE_PIXELS[1] - 4) - (told - low) / (high - low or 1.0) * (CURVE_PIXELS[1] - 8)
     pen = ImageDraw.Draw(page)
     points = [(float(x), float(y)) for x, y in zip(across, down)]
     if len(points) > 1:

@@ -26,7 +26,7 @@ from ..view.properties import SURE
 from .glue import label_layer, volume_of
 from .reader import read_labels
 
-WINDOW = 2**22  # voxels that synthetic masks are drawn for, in the middle of the image
+MASK_VOXELS = 2**22  # voxels that synthetic masks are drawn for, in the middle of the image
 
 
 def preview_masks(image: Image, diameter: float = 1.0, density: float = 1.0, seed: int = 0) -> LayerDataTuple:
@@ -38,7 +38,7 @@ def preview_masks(image: Image, diameter: float = 1.0, density: float = 1.0, see
     measured = estimate([np.asarray(volume.array)], [volume.voxel])
     if not measured.objects:
         raise UserError(f"nothing in {volume.name} stands out that could be measured; choose another layer")
-    region = centre_box(volume.shape, WINDOW)
+    region = centre_box(volume.shape, MASK_VOXELS)
     shape = extent(region)
     guess = prior(Survey(ImageSource(paths=volume.name), [volume], measured, False), volume.voxel, shape)
     known: Any = guess.diameter

@@ -9,7 +9,7 @@ from .chain import ChainSpec
 from .nd import stages
 from .resnet import ResNetSpec
 from .translator import Decoder, Encoder, Translator
-from .unet import MOST, UNetSpec
+from .unet import MOST_CHANNELS, UNetSpec
 
 
 class TranslatorSpec(Settings):
@@ -20,14 +20,14 @@ class TranslatorSpec(Settings):
 
     kind: Literal["translator"] = "translator"
     ndim: Literal[2, 3]
-    channels: int = Field(1, ge=1, le=MOST)
-    width: int = Field(64, ge=1, le=MOST)
+    channels: int = Field(1, ge=1, le=MOST_CHANNELS)
+    width: int = Field(64, ge=1, le=MOST_CHANNELS)
     blocks: int = Field(4, ge=1, le=64)
     stem: int = Field(7, ge=1, le=63)
-    hidden: int = Field(256, ge=1, le=MOST)
+    hidden: int = Field(256, ge=1, le=MOST_CHANNELS)
     up: Literal[3, 4] = 3
     adaptive_encoder: bool = True
-    style: int = Field(0, ge=0, le=MOST)
+    style: int = Field(0, ge=0, le=MOST_CHANNELS)
     frozen: bool = False  # norms hold statistics measured after training
 
     def build(self) -> Translator:

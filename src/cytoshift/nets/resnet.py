@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..core.settings import Settings
 from ..core.voxel import Voxel
 from .nd import CONV_TRANSPOSE, INSTANCE_NORM, Axes, add, add_residual_image, conv, stages, upsample_linear
-from .unet import MOST, check_levels, total_stride, widen_kernel
+from .unet import MOST_CHANNELS, check_levels, total_stride, widen_kernel
 
 LEVELS = 3  # the paper: two strided convolutions, and the image itself
 
@@ -39,9 +39,9 @@ class ResNetSpec(Settings):
 
     kind: Literal["resnet"] = "resnet"
     ndim: Literal[2, 3]
-    channels: int = Field(1, ge=1, le=MOST)
-    out: int = Field(1, ge=1, le=MOST)
-    width: int = Field(64, ge=1, le=MOST)
+    channels: int = Field(1, ge=1, le=MOST_CHANNELS)
+    out: int = Field(1, ge=1, le=MOST_CHANNELS)
+    width: int = Field(64, ge=1, le=MOST_CHANNELS)
     kernels: tuple[Axes, ...]
     strides: tuple[Axes, ...]
     blocks: int = Field(9, ge=0, le=64)

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from .nd import CONV, Axes, conv
 
-ATTENTION = 2**27  # pairs of voxels that attention holds at once, three numbers of four bytes each
+ATTENTION_PAIRS = 2**27  # pairs of voxels that attention holds at once, three numbers of four bytes each
 PER_HEAD = 32  # channels
-WIDER = 4  # the hidden layer of a token's own network is so many times as wide
+HIDDEN_FACTOR = 4  # the hidden layer of a token's own network is so many times as wide
 
 
 def attention(ask: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention of (B, N, C) without a scale; of many voxels for as many of them at once as ATTENTION allows."""
-    most = max(ATTENTION // (len(key) * key.shape[1]), 1)
+    """Attention of (B, N, C) without a scale; of many voxels for as many of them at once as ATTENTION_PAIRS allows."""
+    most = max(ATTENTION_PAIRS // (len(key) * key.shape[1]), 1)
     if ask.shape[1] <= most:
         return F.scaled_dot_product_attention(ask, key, value, scale=1.0)
     parts = [F.scaled_dot_product_attention(part, key, value, scale=1.0) for part in ask.split(most, dim=1)]
@@ -50,7 +50,7 @@ class TransformerLayer(nn.Module):
         self.scale = (self.heads / width) ** 0.5
         self.norms = nn.ModuleList(ChannelNorm(width) for _ in range(2))
         self.ask, self.key, self.value, self.back = (point(width, width, 1) for _ in range(4))
-        self.wide, self.narrow = point(width, WIDER * width, 1), point(WIDER * width, width, 1)
+        self.wide, self.narrow = point(width, HIDDEN_FACTOR * width, 1), point(HIDDEN_FACTOR * width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         seen = self.norms[0](x)

@@ -34,8 +34,8 @@ from .norms import FixedMean, FixedNorm
 from .transformer import Transformer, attention
 
 SLOPE = 0.2  # of LeakyReLU
-MOST = 2**14  # channels of anything: a file with a damaged size must not ask for days or all memory
-Width = Annotated[int, Field(ge=1, le=MOST)]
+MOST_CHANNELS = 2**14  # channels of anything: a file with a damaged size must not ask for days or all memory
+Width = Annotated[int, Field(ge=1, le=MOST_CHANNELS)]
 NormKind = Literal["group", "instance", "batch"]
 
 
@@ -56,15 +56,15 @@ class UNetSpec(Settings):
 
     kind: Literal["unet"] = "unet"
     ndim: Literal[2, 3]
-    channels: int = Field(1, ge=1, le=MOST)
-    out: int = Field(ge=1, le=MOST)
+    channels: int = Field(1, ge=1, le=MOST_CHANNELS)
+    out: int = Field(ge=1, le=MOST_CHANNELS)
     widths: tuple[Width, ...] = Field(min_length=1, max_length=16)
     kernels: tuple[Axes, ...]
     strides: tuple[Axes, ...]
     stem: int = Field(5, ge=1, le=63)
     blocks: int = Field(1, ge=1, le=64)
-    se: int = Field(4, ge=0, le=MOST)
-    groups: int = Field(8, ge=1, le=MOST)
+    se: int = Field(4, ge=0, le=MOST_CHANNELS)
+    groups: int = Field(8, ge=1, le=MOST_CHANNELS)
     padding: Literal["replicate", "zeros"] = "replicate"
     plus: bool = False
     non_local: bool = False

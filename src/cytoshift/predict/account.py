@@ -22,8 +22,8 @@ from .pipeline import Options, decoder
 from .ways import proof_of
 
 Objects = dict[tuple[str, str], list[EvidenceObject]]  # by image and class
-MOST = 200_000  # objects that are looked at
-SPARED = 20  # facts are written whenever one in so many of the images is new in them
+MOST_OBJECTS = 200_000  # objects that are looked at
+IMAGES_PER_NOTE = 20  # facts are written whenever one in so many of the images is new in them
 
 
 def account_folder(outputs: Outputs) -> Path:
@@ -53,7 +53,7 @@ class Account:
                 discard(path)
         self.content["seconds"] |= {volume.name: dict(each) for volume, each in seconds.items()}
         self.unsaved += len(seconds)
-        if self.unsaved * SPARED >= len(self.content["seconds"]):
+        if self.unsaved * IMAGES_PER_NOTE >= len(self.content["seconds"]):
             self.save()
 
     def save(self) -> None:
@@ -101,7 +101,7 @@ def dump_recipe(recipe: Any) -> Any:
     return [dump_recipe(one) for one in recipe] if isinstance(recipe, list | tuple) else recipe.model_dump(mode="json")
 
 
-def count_objects(table: Path, most: int = MOST) -> tuple[Objects, dict[str, int]]:
+def count_objects(table: Path, most: int = MOST_OBJECTS) -> tuple[Objects, dict[str, int]]:
     """Rows of a table of objects by image and class, and how many there are of each class.
 
     If there are more than `most`, evenly spaced ones are taken: a table may be larger than memory.

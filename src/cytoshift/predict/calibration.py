@@ -15,9 +15,9 @@ from ..data.volumes import Volume
 from ..measure.shapes import expectations
 from ..model import Segmenter
 
-SIZES = 4.0  # the largest objects in multiples of the model's smallest, which is two thirds of a small one
-UNKNOWN = 32  # voxels of the finest axis: the largest object of a model that knows no size
-CONTEXT = 4  # voxels that smoothing and contours of a decoder look around
+LARGEST_FACTOR = 4.0  # the largest objects in multiples of the model's smallest, which is two thirds of a small one
+UNKNOWN_DIAMETER = 32  # voxels of the finest axis: the largest object of a model that knows no size
+CONTEXT_VOXELS = 4  # voxels that smoothing and contours of a decoder look around
 ODD, ABSURD = 5.0, 20.0  # factors between two sizes: from the one on it is said, from the other on refused
 
 
@@ -103,5 +103,5 @@ def expected_extent(segmenter: Segmenter, voxel: Voxel) -> tuple[tuple[int, ...]
     """Extent of the largest objects in voxels, and whether the model says so."""
     smallest = segmenter.representation.smallest_object
     if smallest is None:
-        return tuple(ceil(UNKNOWN / a) for a in voxel.anisotropy), False
-    return tuple(ceil(n) for n in voxel.voxels(SIZES * smallest)), True
+        return tuple(ceil(UNKNOWN_DIAMETER / a) for a in voxel.anisotropy), False
+    return tuple(ceil(n) for n in voxel.voxels(LARGEST_FACTOR * smallest)), True

@@ -19,7 +19,7 @@ from .cellprofiler_threshold import CellProfilerThreshold, threshold_image
 
 FWHM = 2.35  # width of a Gaussian at half its height, in sigmas
 HALF_WITHIN = 0.6744  # of a Gaussian lies within so many sigmas
-COARSE = 10.0  # pixels of the smallest diameter in the image in which maxima are looked for
+COARSE_DIAMETER = 10.0  # pixels of the smallest diameter in the image in which maxima are looked for
 COARSE_REACH = 7.0  # pixels there between two maxima
 JITTER = 0.001  # pixels: makes plateaus of the distance map have one peak
 
@@ -197,11 +197,11 @@ def find_maxima(
     from scipy import ndimage
 
     smallest = options.diameter[0]
-    coarse = options.coarse_maxima and smallest > COARSE
+    coarse = options.coarse_maxima and smallest > COARSE_DIAMETER
     if not coarse:
         reach = smallest / 1.5 if options.suppression is None else options.suppression
         return local_maxima(height, clumps, max(1.0, reach - 0.5), scale)
-    shrink = COARSE / smallest
+    shrink = COARSE_DIAMETER / smallest
     reach = COARSE_REACH if options.suppression is None else options.suppression * shrink + 0.5
     factors = np.minimum(shrink * scale, 1.0)  # an axis with voxels as long as that has none to spare
     places = np.meshgrid(*(np.arange(0, n * f) / f for n, f in zip(height.shape, factors)), indexing="ij")

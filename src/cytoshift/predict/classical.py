@@ -14,7 +14,7 @@ from ..labels.ids import relabel
 from ..represent.watershed import peaks
 
 SIGMA = {2: 1.0, 3: 1.5}
-LOWEST = 2.0  # voxels: a shallower hill of the distance map is a dent of the outline, not an object
+LOWEST_HILL = 2.0  # voxels: a shallower hill of the distance map is a dent of the outline, not an object
 
 
 class Classical(Settings):
@@ -57,7 +57,7 @@ def segment_classically(
     mask = ndimage.binary_fill_holes(smooth > threshold_otsu(smooth))  # type: ignore[no-untyped-call]
     # The same blur rounds the distance map off, so that a rough outline does not cut its object in two.
     distance = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask, sampling=voxel.size), blur)
-    labels = peaks(distance.astype(np.float32), mask, options.saddle, LOWEST * finest)
+    labels = peaks(distance.astype(np.float32), mask, options.saddle, LOWEST_HILL * finest)
     diameter = options.smallest * finest
     size = np.pi / 4 * diameter**2 if image.ndim == 2 else np.pi / 6 * diameter**3
     return relabel(filter_small(labels, size, voxel))

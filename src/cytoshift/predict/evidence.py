@@ -27,12 +27,12 @@ from ..data.planes import plane_of
 from ..data.volumes import Volume, open_labels
 from ..draw import composite, outline_layer, save_jpeg, save_layer, value_layer
 
-IMAGES = {2: 6, 3: 3}  # are shown, by the number of their axes
-SLICES = 24  # of a volume
-SIZE = {2: 1024, 3: 640}  # pixels of a picture's longer side at most
-LEAST = 480  # small images are enlarged to that
-CROPS, CROP, AROUND = 6, 200, 2.5  # of a kind; pixels of one; extent of it in diameters of its object
-SCALE = (0.5, 1.0)  # of the colours of confidence
+SHOWN_IMAGES = {2: 6, 3: 3}  # are shown, by the number of their axes
+SHOWN_SLICES = 24  # of a volume
+LONGEST_SIDE = {2: 1024, 3: 640}  # pixels of a picture's longer side at most
+SHORTEST_SIDE = 480  # small images are enlarged to that
+CROPS, CROP_PIXELS, CROP_DIAMETERS = 6, 200, 2.5  # of a kind; pixels of one; extent of it in diameters of its object
+CONFIDENCE_SCALE = (0.5, 1.0)  # of the colours of confidence
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ class EvidenceImage:
 
 def evidence(
     shown: Sequence[EvidenceImage], objects: Mapping[tuple[str, str], Sequence[EvidenceObject]], folder: Path,
-    scale: tuple[float, float] = SCALE,
+    scale: tuple[float, float] = CONFIDENCE_SCALE,
 ) -> Path:  # fmt: skip
     """Draw it. shown: every image, and of several classes each of them; objects: by image and class; scale: ends of the
     colours of confidence."""
     discard(folder)
     ndim = len(shown[0].image.axes)
-    chosen = first_of_parts(shown, max(IMAGES[ndim], len({one.kind for one in shown})))
+    chosen = first_of_parts(shown, max(SHOWN_IMAGES[ndim], len({one.kind for one in shown})))
     pictures = [
         slices(one, number, {o.id: o.confidence for o in objects.get((one.image.name, one.kind), ())}, folder, scale)
         for number, one in enumerate(chosen)
@@ -97,14 +97,14 @@ def slices(
     """The planes of one image; all of them are stretched alike."""
     image = shown.image
     depth = 1 if image.axes == "yx" else image.shape[0]
-    planes = sorted({round(z) for z in np.linspace(0, depth - 1, min(depth, SLICES))})
+    planes = sorted({round(z) for z in np.linspace(0, depth - 1, min(depth, SHOWN_SLICES))})
     limits = stretch(image, planes)
     longest = square_extent(image)
     rows = []
     for z in planes:
         plane, pixel = plane_of(image, z)
         labels, grid = plane_of(shown.labels, z)
-        size = int(np.clip(longest, LEAST, SIZE[len(image.axes)]))
+        size = int(np.clip(longest, SHORTEST_SIDE, LONGEST_SIDE[len(image.axes)]))
         picture = composite(plane.reshape(-1, *plane.shape[-2:]), pixel, size=size, limits=limits)
         name = f"{number}-{image.name}{f'-{shown.kind}' * bool(shown.kind)}-{z:03d}"
         base = folder / "slices" / name
@@ -144,7 +144,7 @@ def crop_object(shown: EvidenceImage, found: EvidenceObject, usual: float, folde
     image = shown.image
     place, pixel = square_window(image, found, usual)
     plane, labels = np.asarray(image.array[(..., *place)]), np.asarray(shown.labels.array[place])
-    picture = composite(plane.reshape(-1, *plane.shape[-2:]), pixel, size=CROP)
+    picture = composite(plane.reshape(-1, *plane.shape[-2:]), pixel, size=CROP_PIXELS)
     if shown.truth is None:  # the object amber, all others blue
         mine, others = np.where(labels == found.id, labels, 0), np.where(labels == found.id, 0, labels)
     else:  # it is blue, what was found is amber
@@ -163,7 +163,7 @@ def square_window(image: Volume, found: EvidenceObject, usual: float) -> tuple[t
     """A square around the object, as an index, and the size of its pixels; at the border of the image it is moved."""
     middle = [(a + b) // 2 for a, b in zip(found.low, found.high)]
     pixel = Voxel(image.voxel.size[-2:], image.voxel.unit)
-    side = AROUND * max(usual, *((b - a) * s for a, b, s in zip(found.low[-2:], found.high[-2:], pixel.size)))
+    side = CROP_DIAMETERS * max(usual, *((b - a) * s for a, b, s in zip(found.low[-2:], found.high[-2:], pixel.size)))
     place: list[int | slice] = list(middle[:-2])
     for centre, spacing, length in zip(middle[-2:], pixel.size, image.shape[-2:]):
         wide = min(max(round(side / spacing), 8), length)

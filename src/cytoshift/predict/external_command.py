@@ -24,9 +24,9 @@ from ..data.write import write_image
 from ..labels.ids import compact_labels
 
 KEYS = ("images", "labels", "voxel", "diameter", "anisotropy", "ndim", "python", "script")
-SHOWN, WIDTH = 3, 300  # of the last lines of an output, and letters of them, in a sentence
-GRACE = 5.0  # seconds between asking a command to end and ending it
-LOOK = 0.05  # seconds between looks whether it has ended
+SHOWN_LINES, SHOWN_LETTERS = 3, 300  # of the last lines of an output, and letters of them, in a sentence
+GRACE_SECONDS = 5.0  # seconds between asking a command to end and ending it
+LOOK_SECONDS = 0.05  # seconds between looks whether it has ended
 READABLE = (".tif", ".tiff", ".png", ".npy")
 FOREIGN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX", "__PYVENV_LAUNCHER__")
 
@@ -168,7 +168,7 @@ def run_command(words: Sequence[str], log: Path, limit: float | None = None) -> 
             while (code := process.poll()) is None:
                 if limit is not None and time.monotonic() - started > limit:
                     return None
-                time.sleep(LOOK)
+                time.sleep(LOOK_SECONDS)
             return code
         finally:
             end_group(process)
@@ -184,9 +184,9 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
                 os.killpg(process.pid, number)
             except (ProcessLookupError, PermissionError):
                 break
-            until = time.monotonic() + GRACE
+            until = time.monotonic() + GRACE_SECONDS
             while process.poll() is None and time.monotonic() < until:
-                time.sleep(LOOK)
+                time.sleep(LOOK_SECONDS)
     process.wait()
 
 
@@ -199,8 +199,8 @@ def quote_command(words: Sequence[str]) -> str:
 def last_lines(log: Path) -> str:
     """The end of an output, on one line."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    text = make_printable(" | ".join(lines[-SHOWN:]))
-    return text[-WIDTH:] if text else "(it printed nothing)"
+    text = make_printable(" | ".join(lines[-SHOWN_LINES:]))
+    return text[-SHOWN_LETTERS:] if text else "(it printed nothing)"
 
 
 def read_output(folder: Path, name: str, volume: Volume, log: Path) -> NDArray[np.int32]:

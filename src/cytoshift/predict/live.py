@@ -25,11 +25,11 @@ from ..data.channel_axis import split_channels
 from ..data.multiscale import CHUNK
 from ..data.volumes import Volume
 from ..model import Segmenter
-from .calibration import CONTEXT, expected_extent
+from .calibration import CONTEXT_VOXELS, expected_extent
 from .pipeline import Options, Pipeline, decode, predict, refuse_mismatch
 
-WHOLE = 2**23  # voxels of a volume that goes through in one piece
-KEPT = 4096  # blocks that are remembered, packed
+WHOLE_VOXELS = 2**23  # voxels of a volume that goes through in one piece
+KEPT_BLOCKS = 4096  # blocks that are remembered, packed
 Ids = NDArray[np.uint64]
 
 
@@ -54,14 +54,14 @@ class LiveSegmentation:
 
     @property
     def is_whole(self) -> bool:
-        return prod(self.volume.shape) <= WHOLE
+        return prod(self.volume.shape) <= WHOLE_VOXELS
 
     @cached_property
     def grid(self) -> BlockGrid:
         if self.is_whole:
             return BlockGrid(self.volume.shape, self.volume.shape, (0,) * len(self.volume.shape))
         objects, _ = expected_extent(self.segmenter, self.volume.voxel)
-        return BlockGrid(self.volume.shape, CHUNK[len(self.volume.shape)], tuple(n + CONTEXT for n in objects))
+        return BlockGrid(self.volume.shape, CHUNK[len(self.volume.shape)], tuple(n + CONTEXT_VOXELS for n in objects))
 
     @cached_property
     def classes(self) -> dict[str, "LiveClass"]:
@@ -86,7 +86,7 @@ class LiveSegmentation:
                 if not draw:
                     return None
                 self.blocks[number] = [zlib.compress(found.tobytes(), 1) for found in self.ids_in_block(number)]
-                if len(self.blocks) > KEPT:
+                if len(self.blocks) > KEPT_BLOCKS:
                     self.blocks.popitem(last=False)
             packed = self.blocks[number]
         return [np.frombuffer(zlib.decompress(one), np.uint64).reshape(shape) for one in packed]

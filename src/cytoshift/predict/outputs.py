@@ -50,7 +50,7 @@ from .claims import Claims, claimed_folder
 from .pipeline import Prediction
 from .raw import RawFiles
 
-LONGEST, ROOM = 255, 24  # bytes of a name; of these for what is added while a file is written
+NAME_BYTES, SPARE_BYTES = 255, 24  # bytes of a name; of these for what is added while a file is written
 SUFFIXES = (".tif", ".tiff", ".zarr")
 
 
@@ -333,10 +333,10 @@ def refuse_names(paths: Iterable[Path]) -> None:
             length = len(claimed_folder(path).name.encode())
         except UnicodeEncodeError:
             raise UserError(f"{path} is not a UTF-8 name; choose another `out`") from None
-        if length + ROOM > LONGEST:
+        if length + SPARE_BYTES > NAME_BYTES:
             raise UserError(
-                f"{path} has a name of {length} bytes, and files have {LONGEST}, of which {ROOM} are needed while they "
-                "are written; rename the image, or choose a shorter `out`"
+                f"{path} has a name of {length} bytes, and files have {NAME_BYTES}, of which {SPARE_BYTES} are needed "
+                "while they are written; rename the image, or choose a shorter `out`"
             )
 
 

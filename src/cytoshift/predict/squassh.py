@@ -15,9 +15,9 @@ from ..core.voxel import Voxel
 from ..labels.ids import relabel
 from .split_bregman import Array, two_regions
 
-AXIAL = 3.0  # times the lateral sigma: a confocal microscope's PSF
-MARGIN = 2  # voxels around a region, beside the reach of the PSF, in which its outline may move
-DIM = 0.0003  # intensity of the background at first, as Squassh has it: a Poisson model needs some
+AXIAL_SIGMAS = 3.0  # times the lateral sigma: a confocal microscope's PSF
+REGION_MARGIN = 2  # voxels around a region, beside the reach of the PSF, in which its outline may move
+DIM_BACKGROUND = 0.0003  # intensity of the background at first, as Squassh has it: a Poisson model needs some
 LOCAL_ROUNDS = 3  # of intensities, then outline, of each region
 
 
@@ -88,7 +88,7 @@ def segment_by_regions(
         return np.zeros(raw.shape, np.int32)
     values /= values.max()
     psf = psf_sigmas(options, raw.ndim) / scale
-    soft = two_regions(values, known, psf, scale, (DIM, 1.0), options)
+    soft = two_regions(values, known, psf, scale, (DIM_BACKGROUND, 1.0), options)
     regions = connected_regions((soft >= options.least_intensity) & known, options.smallest)
     if options.local and regions.any():
         regions = refine_regions(values, known, regions, psf, scale, options)
@@ -97,7 +97,7 @@ def segment_by_regions(
 
 def psf_sigmas(options: Squassh, ndim: int) -> NDArray[np.float64]:
     """Sigmas of the PSF along each axis, in multiples of the finest side of a voxel."""
-    axial = AXIAL * options.psf if options.psf_axial is None else options.psf_axial
+    axial = AXIAL_SIGMAS * options.psf if options.psf_axial is None else options.psf_axial
     return np.array([axial, options.psf, options.psf][-ndim:])
 
 
@@ -140,7 +140,7 @@ def refine_regions(
     """
     from scipy import ndimage
 
-    reach = [int(np.ceil(3 * sigma)) + MARGIN for sigma in psf]
+    reach = [int(np.ceil(3 * sigma)) + REGION_MARGIN for sigma in psf]
     boxes = ndimage.find_objects(regions)
     places = ndimage.distance_transform_edt(regions == 0, sampling=scale, return_distances=False, return_indices=True)
     cells = regions[tuple(places)]
@@ -166,7 +166,7 @@ def refine_region(
         if high <= low or high < options.least_intensity:
             return np.zeros(mask.shape, bool)
         # Dim objects have the same say against the length of their outline as bright ones
-        levels = max(low / high, DIM), 1.0
+        levels = max(low / high, DIM_BACKGROUND), 1.0
         soft = two_regions(image / np.float32(high), mine, psf, scale, levels, options)
         before, mask = mask, (soft >= 0.5) & mine
         if not mask.any() or np.array_equal(mask, before):

@@ -17,14 +17,14 @@ from ..data.store import LabelStore
 from ..data.volumes import Volume
 from ..data.write import write_labels
 from ..labels.objects import Objects, join_objects, measure_objects, measure_parts, objects
-from ..labels.pseudo import IGNORED, MARGIN, SURE, pseudo_labels
+from ..labels.pseudo import IGNORED, MARGIN_VOXELS, SURE_VOTE, pseudo_labels
 from ..labels.regionprops import Columns
 from ..labels.vote import Election, elect
 from .outputs import Outputs, write_rows
 from .pipeline import Instances, Prediction
 
-WHOLE = 2**26  # voxels of an image that is painted in one piece
-BOX = 2**22  # voxels of a box whose objects are measured at once
+WHOLE_VOXELS = 2**26  # voxels of an image that is painted in one piece
+BOX_VOXELS = 2**22  # voxels of a box whose objects are measured at once
 
 Confidence = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -52,7 +52,7 @@ class VotedArray(LazyArray):
 class PseudoLabelArray(VotedArray):
     """Labels to train with (labels.pseudo), painted where they are sliced."""
 
-    margin: int = MARGIN
+    margin: int = MARGIN_VOXELS
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -75,8 +75,8 @@ class PseudoLabels:
 
 
 def write_pseudo_labels(
-    place: Path, volume: Volume, voters: Sequence[Any], groups: Sequence[int] | None = None, *, sure: float = SURE,
-    margin: int = MARGIN, memory: float = 4e9, run: Run = map, mark: str | None = None,
+    place: Path, volume: Volume, voters: Sequence[Any], groups: Sequence[int] | None = None, *, sure: float = SURE_VOTE,
+    margin: int = MARGIN_VOXELS, memory: float = 4e9, run: Run = map, mark: str | None = None,
 ) -> PseudoLabels:  # fmt: skip
     """Write labels of an image to train a network with, from label images of it that vote.
 
@@ -127,7 +127,7 @@ def write_pseudo_labels(
     painted = PseudoLabelArray(elect(voters, sure, groups, memory), tuple(voters), margin)
     whole = tuple(slice(0, n) for n in painted.shape)
     objects_kept = painted.election.votes.size
-    if prod(painted.shape) <= WHOLE:
+    if prod(painted.shape) <= WHOLE_VOXELS:
         labels = painted.fetch(whole)
         write_labels(place, labels, volume.voxel, volume.axes, mark=mark)
         return PseudoLabels(place, objects_kept, float((labels == IGNORED).mean()))
@@ -140,7 +140,7 @@ def write_pseudo_labels(
 
 def slabs(shape: tuple[int, ...]) -> Iterator[Slices]:
     """Boxes that go over an image along its first axis."""
-    rows = max(1, BOX // prod(shape[1:]))
+    rows = max(1, BOX_VOXELS // prod(shape[1:]))
     for start in range(0, shape[0], rows):
         yield (slice(start, min(start + rows, shape[0])), *(slice(0, n) for n in shape[1:]))
 
@@ -182,7 +182,7 @@ def vote_image(
     election = elect([one.array for one in voters], least, groups, memory)
     painted = VotedArray(election, tuple(one.array for one in voters))
     whole = tuple(slice(0, n) for n in volume.shape)
-    if prod(volume.shape) <= WHOLE:
+    if prod(volume.shape) <= WHOLE_VOXELS:
         labels = election.paint([np.asarray(one.array[whole]) for one in voters])
         table = measure_objects(labels, volume.voxel, None if image is None else image.load())
         sure = confidence(votes_of(election, table))

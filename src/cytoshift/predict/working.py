@@ -19,8 +19,8 @@ from ..data.resample import ResampledAxis, image_at, resample, working_shape
 from ..data.volumes import Volume
 from .network import LEAST, pad_to_step, round_up
 
-HELD = 2e8  # bytes of a volume that are kept for the boxes that share them
-FAR = 4  # standard deviations of the Gaussian that shrinking takes
+HELD_BYTES = 2e8  # bytes of a volume that are kept for the boxes that share them
+GAUSSIAN_SIGMAS = 4  # standard deviations of the Gaussian that shrinking takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,11 +118,11 @@ class Working:
     def read_boxes(self, boxes: Sequence[Slices]) -> "Working":
         """The same, with what some boxes (*T) read of the volume in memory: where they overlap, chunks are read once.
 
-        Where that is more than HELD bytes, each box reads for itself.
+        Where that is more than HELD_BYTES, each box reads for itself.
         """
         read = [[room for room, _ in self.source(box)] for box in boxes]
         room = tuple(slice(min(s.start for s in along), max(s.stop for s in along)) for along in zip(*read))
-        if prod(extent(room)) * self.volume.channels * self.volume.dtype.itemsize > HELD:
+        if prod(extent(room)) * self.volume.channels * self.volume.dtype.itemsize > HELD_BYTES:
             return self
         array: Any = self.volume.array
         part: Any = MemoryBox(array[(..., *room)], room, array.shape)
@@ -181,6 +181,6 @@ def centres(box: slice, ratio: float) -> NDArray[np.float64]:
 
 def surrounding_voxels(places: NDArray[np.float64], ratio: float, length: int) -> slice:
     """The voxels that an interpolation at these places reads; `ratio` of them become one."""
-    far = ceil(FAR * (ratio - 1) / 2) if ratio > 1 else 0
+    far = ceil(GAUSSIAN_SIGMAS * (ratio - 1) / 2) if ratio > 1 else 0
     first, last = floor(places[0]) - far, ceil(places[-1]) + far
     return slice(min(max(first, 0), length - 1), max(min(last + 1, length), 1))

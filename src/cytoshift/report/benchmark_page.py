@@ -17,9 +17,9 @@ SCORES = {
     "train_minutes": "train minutes", "cpu_hours": "CPU hours", "segment_seconds": "segment seconds",
 }  # fmt: skip
 COSTS = ("train_minutes", "cpu_hours", "segment_seconds")
-SHOWN = "f1_50"  # is drawn
-SHEET = 2600  # pixels of a picture's longer side: it has several columns
-LEAST = 260_000  # bytes that a sheet of samples may take
+SCORE = "f1_50"  # is drawn
+SHEET_PIXELS = 2600  # pixels of a picture's longer side: it has several columns
+SHEET_BYTES = 260_000  # bytes that a sheet of samples may take
 
 
 def is_benchmark(folder: Path) -> bool:
@@ -56,7 +56,7 @@ def dataset_section(
     mine = [row for row in rows if row["dataset"] == name]
     there = [cell for cell in cells if cell["settings"]["dataset"]["name"] == name]
     points = {
-        row["method"]: [cell["mean"][SHOWN] for cell in there if cell["settings"]["method"]["name"] == row["method"]]
+        row["method"]: [cell["mean"][SCORE] for cell in there if cell["settings"]["method"]["name"] == row["method"]]
         for row in mine
     }
     images = images_of(there[0]) if there else []
@@ -64,7 +64,7 @@ def dataset_section(
         "": f"{name}: images and what each method found; prediction amber, truth blue, both white",
         "-parts": f"{name}: score against the part of the target's labels",
     }
-    pictures = [album.sheet(folder / "pictures" / f"{name}{end}.png", alt, SHEET) for end, alt in shown.items()]
+    pictures = [album.sheet(folder / "pictures" / f"{name}{end}.png", alt, SHEET_PIXELS) for end, alt in shown.items()]
     known = {**SCORES, **{key: key for row in mine for key, value in row.items() if isinstance(value, dict)}}
     names = {key: SCORES.get(key, key) for key in known if any(key in row for row in mine)}
     columns = list(names)
@@ -120,7 +120,7 @@ def training_viewers(folder: Path, album: Album) -> list[dict[str, Any]]:
         parts = log.relative_to(folder / "cells").parts
         sheets = sorted((log.parent / "samples").glob("step_*.png"))
         title = " · ".join([*parts[:2], *parts[3:-1]])
-        small = album.left > LEAST
+        small = album.left > SHEET_BYTES
         found.append({
             "title": title, "last": told.last_step, "said": told.sentences(), "players": told.curves(),
             "samples": (

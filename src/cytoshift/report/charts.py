@@ -7,8 +7,8 @@ from markupsafe import Markup, escape
 
 WIDE, HIGH = 320, 96  # units of a drawing, which is stretched to its place
 POINTS = 400  # of a curve; a longer one is thinned out
-WINDOW, PART = 15, 5  # rows that the smooth line is the median of at most, and the part of all rows
-SPIKE = 0.99  # the quantile of its values that a curve has room for; what is beyond is cut off
+WINDOW, WINDOW_PART = 15, 5  # rows that the smooth line is the median of at most, and the part of all rows
+SPIKE_QUANTILE = 0.99  # the quantile of its values that a curve has room for; what is beyond is cut off
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ def curve(name: str, points: Sequence[tuple[float, float]], marks: Sequence[floa
     values = [y for _, y in points]
     ranked = sorted(values)
     low = min(0.0, ranked[0])
-    high = max(ranked[min(int(SPIKE * len(ranked)), len(ranked) - 1)], low + 1e-12)
+    high = max(ranked[min(int(SPIKE_QUANTILE * len(ranked)), len(ranked) - 1)], low + 1e-12)
     first, last = steps[0], max(steps[-1], steps[0] + 1)
     place = lambda x, y: (WIDE * (x - first) / (last - first), HIGH * (1 - (min(y, high) - low) / (high - low)))
-    half = min(WINDOW, len(values) // PART) // 2 if noisy else 0
+    half = min(WINDOW, len(values) // WINDOW_PART) // 2 if noisy else 0
     smooth = [sorted(values[max(i - half, 0) : i + half + 1]) for i in range(len(values))]
     thick = [(x, window[len(window) // 2]) for x, window in zip(steps, smooth)]
     lines = "".join(

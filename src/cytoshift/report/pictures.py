@@ -7,8 +7,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-BUDGET = 10_500_000  # bytes of all pictures of a page: as text a third more, and the page stays below 15 MB
-LONGEST = 1400  # pixels of the longer side of a sheet
+PAGE_BYTES = 10_500_000  # bytes of all pictures of a page: as text a third more, and the page stays below 15 MB
+LONGEST_SIDE = 1400  # pixels of the longer side of a sheet
 QUALITY = 80  # of JPEG, of 100
 TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
 
@@ -26,10 +26,10 @@ class Picture:
 class Album:
     """All pictures of one page. What does not fit is left out and counted, so that the page can say so."""
 
-    def __init__(self, budget: int = BUDGET) -> None:
+    def __init__(self, budget: int = PAGE_BYTES) -> None:
         self.left, self.dropped = budget, 0
 
-    def sheet(self, path: Path, alt: str, longest: int = LONGEST) -> Picture | None:
+    def sheet(self, path: Path, alt: str, longest: int = LONGEST_SIDE) -> Picture | None:
         """A picture as it is where that is small, else as a JPEG of limited size; None where there is none."""
         from PIL import Image
 

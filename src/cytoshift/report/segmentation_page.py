@@ -15,12 +15,12 @@ from . import methods_text
 from .charts import bars, format_number
 from .citations import keys_of, title_of
 from .parts import Image, Time, Viewer, copy_entries, describe_inputs, flatten_settings, format_time, peak_memory_text
-from .pictures import BUDGET, Album, select_groups
+from .pictures import PAGE_BYTES, Album, select_groups
 from .training_sizes import TrainingSizes, drop_unreadable, training_sizes
 
-CROPS = 1_200_000  # bytes kept for crops
-STEPS = 6  # colours of the legend
-MOST = 160  # bins of a histogram
+CROPS_BYTES = 1_200_000  # bytes kept for crops
+LEGEND_COLOURS = 6  # colours of the legend
+MOST_BINS = 160  # bins of a histogram
 NAMED: Mapping[str, str] = {"outlines": "outlines", "confidence": "confidence"}  # layers, in words
 # Criteria in words; trust/judge.py says what each one is.
 COLUMNS = {
@@ -117,10 +117,10 @@ def figures(found: Mapping[str, Any], facts: Mapping[str, Any]) -> list[tuple[st
 def pictures(seen: Mapping[str, Any], folder: Path, album: Album, names: Mapping[str, str] = NAMED) -> dict[str, Any]:
     """Viewers of the images that were drawn, within the budget of the page."""
     each = seen.get("images", [])
-    share = (min(BUDGET, album.left) - CROPS) // max(len(each), 1)
+    share = (min(PAGE_BYTES, album.left) - CROPS_BYTES) // max(len(each), 1)
     viewers = [one for n, image in enumerate(each) if (one := viewer(image, n, folder, album, share, names))]
     low, high = seen.get("scale", (0.5, 1.0))
-    parts = [i / (STEPS - 1) for i in range(STEPS)]
+    parts = [i / (LEGEND_COLOURS - 1) for i in range(LEGEND_COLOURS)]
     legend = [(f"{low + (high - low) * part:.1f}", "#" + bytes(colour_at(part)).hex()) for part in parts]
     return {"viewers": viewers, "legend": legend, "more": max(seen.get("of", 0) - len(each), 0)}
 
@@ -181,7 +181,7 @@ def sizes(name: str, one: Mapping[str, Any], expected: TrainingSizes | None, uni
     over, theirs = None, 0.0
     if expected:
         width = edges[1] - edges[0]
-        while edges[-1] < expected.quantile(0.98) and len(counts) < MOST:  # room for what was not found
+        while edges[-1] < expected.quantile(0.98) and len(counts) < MOST_BINS:  # room for what was not found
             edges.append(edges[-1] + width)
             counts.append(0)
         over, theirs = expected.share_per_bin(edges), expected.quantile(0.5)

@@ -17,8 +17,8 @@ from .parts import Image, Time, Viewer, copy_entries, describe_inputs, flatten_s
 from .pictures import Album, spaced_numbers
 from .training_sizes import TrainingSizes, drop_unreadable, training_sizes
 
-PARTS = {"translate": "Translation", "segment": "Segmentation"}  # stages of a recipe: see train/stages.py
-SAMPLES = 12  # sheets of samples on a page, for each stage
+TITLES = {"translate": "Translation", "segment": "Segmentation"}  # stages of a recipe: see train/stages.py
+SAMPLE_SHEETS = 12  # sheets of samples on a page, for each stage
 STEP = re.compile(r"step_(\d+)")
 
 
@@ -33,7 +33,7 @@ class Stage:
 
 
 def is_training(folder: Path) -> bool:
-    return any((folder / part / "run.yaml").exists() for part in ("", *PARTS))
+    return any((folder / part / "run.yaml").exists() for part in ("", *TITLES))
 
 
 def context(folder: Path, album: Album) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def precision_proof(facts: dict[str, Any]) -> dict[str, Any]:
 
 def stages_of(folder: Path) -> list[Stage]:
     found = [
-        (title, folder / part) for part, title in {"": "", **PARTS}.items() if (folder / part / "run.yaml").exists()
+        (title, folder / part) for part, title in {"": "", **TITLES}.items() if (folder / part / "run.yaml").exists()
     ]
     return [Stage(title, here, read_yaml(here / "run.yaml"), read_json(here / FACTS)) for title, here in found]
 
@@ -142,7 +142,7 @@ def samples(stage: Stage, album: Album) -> Viewer | None:
     paths = sorted((stage.folder / "samples").glob("step_*.png"))
     if not paths:
         return None
-    chosen = [paths[i] for i in spaced_numbers(len(paths), SAMPLES)]
+    chosen = [paths[i] for i in spaced_numbers(len(paths), SAMPLE_SHEETS)]
     frames = []
     for path in chosen:
         found = STEP.search(path.name)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-LARGEST = 1e12  # diameter of any object, in whatever unit
-KINDS: Mapping[str, tuple[type, ...]] = {
+LARGEST_DIAMETER = 1e12  # diameter of any object, in whatever unit
+CARD_TYPES: Mapping[str, tuple[type, ...]] = {
     "method": (str,), "title": (str,), "papers": (list,), "step": (int,), "images": (int,), "settings": (dict,),
     "objects": (dict,), "ended": (str,),
 }  # fmt: skip
@@ -70,7 +70,7 @@ def training_sizes(card: Mapping[str, Any]) -> dict[str, TrainingSizes]:
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
             continue
         parts, sizes = zip(*points) if points else ((), ())
-        if len(set(parts)) > 1 and list(sizes) == sorted(sizes) and 0 < sizes[0] <= sizes[-1] < LARGEST:
+        if len(set(parts)) > 1 and list(sizes) == sorted(sizes) and 0 < sizes[0] <= sizes[-1] < LARGEST_DIAMETER:
             found[name] = said
     return found
 
@@ -79,4 +79,4 @@ def drop_unreadable(card: Any) -> dict[str, Any]:
     """A model's card without what is not as Cytoshift writes it: people may change cards."""
     if not isinstance(card, Mapping):
         return {}
-    return {name: value for name, value in card.items() if name not in KINDS or type(value) in KINDS[name]}
+    return {name: value for name, value in card.items() if name not in CARD_TYPES or type(value) in CARD_TYPES[name]}

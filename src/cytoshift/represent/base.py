@@ -23,7 +23,7 @@ Channels = NDArray[np.float32]
 StoredChannels = NDArray[np.float32] | NDArray[np.uint8]  # floats in their ranges, or 0 to 255 for these
 Ranges = tuple[tuple[float, float], ...]
 WATERSHED = "and decoded by a marker-controlled watershed: seeds with"  # of methods sections
-SLACK = 1e-3  # blending of tiles and resampling leave a range by so much at most
+RANGE_SLACK = 1e-3  # blending of tiles and resampling leave a range by so much at most
 # How two blocks tell that they see one object. "best": each other's best match by IoU where both look, as objects that
 # a watershed parts may touch. "contact": one voxel that both count in, as it is with connected components.
 Link = Literal["best", "contact"]
@@ -298,7 +298,7 @@ def to_eight_bits(channels: NDArray[np.generic], ranges: Ranges) -> NDArray[np.u
     out = np.empty(channels.shape, np.uint8)
     for place, channel, (low, high) in zip(out, channels, ranges):
         least, most = float(channel.min(initial=low)), float(channel.max(initial=high))
-        if not (least >= low - SLACK and most <= high + SLACK):  # NaN is out of range, too
+        if not (least >= low - RANGE_SLACK and most <= high + RANGE_SLACK):  # NaN is out of range, too
             raise UserError(
                 f"this channel of floats lies between {low:g} and {high:g}, not {least:g} and {most:g}; activate it "
                 f"first, or pass uint8"

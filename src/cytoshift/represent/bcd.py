@@ -38,8 +38,8 @@ Eight = NDArray[np.uint8]  # channels (K, *S)
 TUNABLE = {
     "threshold": (0.3, 0.5, 0.7), "seed_foreground": (0.5, 0.7, 0.8, 0.9), "seed_contour": (0.7, 0.5, 0.35, 0.2),
 }  # fmt: skip
-BALANCE = (0.05, 0.95)  # the share of the foreground that decides the weights is taken to lie in this range
-SMOOTH = 100.0  # of the Dice loss
+FOREGROUND_SHARES = (0.05, 0.95)  # the share of the foreground that decides the weights is taken to lie in this range
+DICE_SMOOTHING = 100.0  # of the Dice loss
 RANGES: Ranges = ((0, 1), (0, 1), (-1, 1))  # of foreground, contour and signed distance
 
 
@@ -364,11 +364,11 @@ def mask_loss(logits: "Tensor", target: "Tensor", dice: float) -> "Tensor":
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     space = tuple(range(2, logits.ndim))
-    share = target.mean(space, keepdim=True).clamp(*BALANCE)
+    share = target.mean(space, keepdim=True).clamp(*FOREGROUND_SHARES)
     one, other = (1 - share) / share, share / (1 - share)
     weight = torch.where(target > 0.5, one.clamp(min=1), other.clamp(min=1))
     entropy = binary_cross_entropy_with_logits(logits, target, weight, reduction="none").mean(space)
     drawn = logits.sigmoid()
     overlap, total = (drawn * target).sum(space), (drawn + target).sum(space)
-    unlike = 1 - (2 * overlap + SMOOTH) / (total + SMOOTH)
+    unlike = 1 - (2 * overlap + DICE_SMOOTHING) / (total + DICE_SMOOTHING)
     return (entropy + dice * unlike).mean(0).sum()

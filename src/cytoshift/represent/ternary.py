@@ -32,9 +32,9 @@ from .watershed import grow
 if TYPE_CHECKING:
     from torch import Tensor
 
-EDGE, CORE = 127 / 255, 1.0  # the gray levels of the authors' code (synthesisPatch.py:36)
-STEPS = 255  # the flood tells so many levels of probability apart
-MARKER = 1 / 4  # part of the smallest object's core that a marker must have
+EDGE_GREY, CORE_GREY = 127 / 255, 1.0  # the gray levels of the authors' code (synthesisPatch.py:36)
+PROBABILITY_LEVELS = 255  # the flood tells so many levels of probability apart
+MARKER_CORE_PART = 1 / 4  # part of the smallest object's core that a marker must have
 
 
 class Ternary(Representation):
@@ -82,7 +82,7 @@ class Ternary(Representation):
         gray = depth < limit[numbered]
         # Along a coarse axis one slice may be deeper than the limit; where objects touch there, it parts them.
         gray |= touching_voxels(numbered) & (depth < largest[numbered])
-        out = np.where(gray, np.float32(EDGE), np.float32(CORE))
+        out = np.where(gray, np.float32(EDGE_GREY), np.float32(CORE_GREY))
         out[numbered == 0] = 0
         return out[None]
 
@@ -97,7 +97,7 @@ class Ternary(Representation):
 
     def foreground(self, channels: StoredChannels) -> Channels:
         """An edge voxel is as much a part of its object as a core voxel: its level counts as 1."""
-        return np.asarray(np.minimum(to_floats(channels, self.ranges)[0] / np.float32(EDGE), 1), dtype=np.float32)
+        return np.asarray(np.minimum(to_floats(channels, self.ranges)[0] / np.float32(EDGE_GREY), 1), dtype=np.float32)
 
     def decode(self, channels: StoredChannels, voxel: Voxel) -> Labels:
         """Three levels by two thresholds; the cores are markers, and a watershed spreads them over the foreground.
@@ -117,7 +117,7 @@ class Ternary(Representation):
             return np.zeros(gray.shape, np.int32)
         mask = fill_enclosed(mask, self.smallest, voxel)
         markers = self.markers(mask, level > high, voxel)
-        falling = np.rint((1 - np.clip(level, 0, 1)) * STEPS).astype(np.int16)
+        falling = np.rint((1 - np.clip(level, 0, 1)) * PROBABILITY_LEVELS).astype(np.int16)
         return relabel(grow(markers, falling, mask))
 
     def markers(self, mask: NDArray[np.bool_], core: NDArray[np.bool_], voxel: Voxel) -> Labels:
@@ -126,7 +126,7 @@ class Ternary(Representation):
         pieces, _ = label_components(mask)
         if self.smallest is not None:
             # A core has half the diameter of its object, so a quarter of it is ball(smallest / 2) / 4.
-            markers = is_large(markers, MARKER * ball(self.smallest / 2, voxel.ndim), voxel)
+            markers = is_large(markers, MARKER_CORE_PART * ball(self.smallest / 2, voxel.ndim), voxel)
         has_core = np.zeros(int(pieces.max(initial=0)) + 1, dtype=bool)
         has_core[pieces[markers > 0]] = True
         coreless = np.where(has_core[pieces], 0, pieces)

@@ -6,17 +6,17 @@ from typing import Any
 from ..core.errors import UserError
 from ..core.settings import parse
 
-ROUNDS = 2  # over all thresholds; the second finds next to nothing
-BETTER = 1e-3  # of the score, or a threshold stays
+SEARCH_ROUNDS = 2  # over all thresholds; the second finds next to nothing
+LEAST_GAIN = 1e-3  # of the score, or a threshold stays
 
 
-def search_thresholds(here: Any, score: Callable[[Any], float], better: float = BETTER) -> tuple[Any, float]:
+def search_thresholds(here: Any, score: Callable[[Any], float], better: float = LEAST_GAIN) -> tuple[Any, float]:
     """Each tunable threshold of a representation in turn to its best value, and the score that is reached.
 
     better: what a change has to gain.
     """
     reached = score(here)
-    for _ in range(ROUNDS):
+    for _ in range(SEARCH_ROUNDS):
         for name, values in here.tunable_thresholds.items():
             for value in values:
                 candidate = with_value(here, name, value)

@@ -14,8 +14,8 @@ from ..core.compiled import njit
 from .fields import noise
 
 Float = NDArray[np.float32]
-BUMPS = 2  # harmonics of each object
-SPINDLES, POPULATIONS = 0.25, 0.25  # share of images with spindles, and with small and large objects
+HARMONICS = 2  # harmonics of each object
+SPINDLE_SHARE, TWO_SIZES_SHARE = 0.25, 0.25  # share of images with spindles, and with small and large objects
 DENT = 0.3  # of the radius: how far roughness moves the surface outwards at most
 
 
@@ -77,7 +77,7 @@ def crowd(
     centres = positions(count, diameter, extent, margin, flat, rng)
     count = len(centres)
     radii = diameter / 2 * np.exp(np.clip(logarithms(rng.uniform(*kinds.spread), count, rng), -1, 1))
-    spindle = rng.uniform(*kinds.spindle) if rng.random() < SPINDLES else 0.0
+    spindle = rng.uniform(*kinds.spindle) if rng.random() < SPINDLE_SHARE else 0.0
     inverse, reach = frames(radii, rng.uniform(*kinds.elongation), spindle, flat, rng)
     bumps = harmonics(count, rng.uniform(*kinds.lobes) if rng.random() < 0.5 else 0.0, flat, rng)
     bend = diameter * rng.uniform(*kinds.bend)
@@ -124,7 +124,7 @@ def positions(
 def logarithms(spread: float, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """(N,) logarithms of sizes relative to their median: of one population, or of small and large objects together."""
     values = rng.normal(0, spread, count)
-    if rng.random() < POPULATIONS:
+    if rng.random() < TWO_SIZES_SHARE:
         apart, share = rng.uniform(0.3, 0.9), rng.uniform(0.2, 0.8)
         values += np.where(rng.random(count) < share, -apart * (1 - share), apart * share)
     return values
@@ -158,11 +158,11 @@ def frames(
 
 
 def harmonics(count: int, amplitude: float, flat: bool, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(N, BUMPS, 5) amplitude, order (2, 3 or 4) and axis of each."""
-    bumps = np.zeros((count, BUMPS, 5))
-    bumps[..., 1] = rng.integers(2, 5, (count, BUMPS))
-    bumps[..., 0] = amplitude * rng.uniform(-1, 1, (count, BUMPS)) * 2 / bumps[..., 1]
-    axes = rng.standard_normal((count, BUMPS, 3))
+    """(N, HARMONICS, 5) amplitude, order (2, 3 or 4) and axis of each."""
+    bumps = np.zeros((count, HARMONICS, 5))
+    bumps[..., 1] = rng.integers(2, 5, (count, HARMONICS))
+    bumps[..., 0] = amplitude * rng.uniform(-1, 1, (count, HARMONICS)) * 2 / bumps[..., 1]
+    axes = rng.standard_normal((count, HARMONICS, 3))
     axes[..., 0] *= not flat
     bumps[..., 2:] = axes / np.linalg.norm(axes, axis=-1, keepdims=True)
     return bumps

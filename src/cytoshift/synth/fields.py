@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 # Mean square of a cubic B-spline's weights: the variance that one axis leaves of normal nodes.
-LEFT = 0.4793
+SPLINE_VARIANCE = 0.4793
 
 
 def noise(shape: Sequence[int], cell: NDArray[np.float64], rng: np.random.Generator) -> Float:
@@ -29,7 +29,7 @@ def noise(shape: Sequence[int], cell: NDArray[np.float64], rng: np.random.Genera
     for axis, one in enumerate(weights):
         if one is not None:
             field = apply_along(field, one, axis)
-            gain /= LEFT**0.5
+            gain /= SPLINE_VARIANCE**0.5
     return field * np.float32(gain)
 
 

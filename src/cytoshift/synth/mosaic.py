@@ -20,7 +20,7 @@ from .ellipses import draw_labels
 from .optics import render
 from .phantoms import look_up
 
-DRAWN = 8  # different tiles; each is laid in all ways of mirroring it
+DRAWN_TILES = 8  # different tiles; each is laid in all ways of mirroring it
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Mosaic:
         pairs: list[tuple[NDArray[np.generic], NDArray[np.int32]]] = []
         prior = kind.prior.model_copy(update={"border": "inside"})
         optics = kind.optics.model_copy(update={"gradient": 0.0, "mottle": 0.0, "attenuation": None})
-        for index in range(DRAWN):
+        for index in range(DRAWN_TILES):
             labels = draw_labels(prior, self.tile, kind.voxel, stream(self.seed, "mosaic", index, "labels"))
             pairs.append((render(labels, kind.voxel, optics, stream(self.seed, "mosaic", index, "image")), labels))
         return pairs
@@ -71,7 +71,7 @@ class Mosaic:
     def layout(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Which tile lies at each place, which way mirrored (a bit per axis); both in C order."""
         rng, places = stream(self.seed, "mosaic", "laid"), int(np.prod(self.counts))
-        return rng.integers(DRAWN, size=places), rng.integers(2 ** len(self.shape), size=places)
+        return rng.integers(DRAWN_TILES, size=places), rng.integers(2 ** len(self.shape), size=places)
 
     @cached_property
     def last_ids(self) -> NDArray[np.int64]:

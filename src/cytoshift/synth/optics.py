@@ -14,7 +14,7 @@ from .prior import Positive, Range, Share, refuse_descending
 
 Float = NDArray[np.float32]
 NotNegative = Annotated[float, Field(ge=0)]
-CHUNK = 3.0  # debris is painted within this many standard deviations
+DEBRIS_SIGMAS = 3.0  # debris is painted within this many standard deviations
 
 
 class Stain(Settings):
@@ -229,7 +229,7 @@ def blob(light: Float, centre: NDArray[np.float64], sigma: NDArray[np.float64], 
     """Add one Gaussian, in place. centre, sigma: in voxels."""
     box, profiles = [], []
     for c, s, n in zip(centre, sigma, light.shape):
-        part = slice(max(int(c - CHUNK * s), 0), min(int(c + CHUNK * s) + 1, n))
+        part = slice(max(int(c - DEBRIS_SIGMAS * s), 0), min(int(c + DEBRIS_SIGMAS * s) + 1, n))
         box.append(part)
         profiles.append(np.exp(-0.5 * ((np.arange(part.start, part.stop) + 0.5 - c) / s) ** 2).astype(np.float32))
     light[tuple(box)] += np.float32(peak) * reduce(np.multiply.outer, profiles)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .solids import PosedSolids
 
 Array = NDArray[np.float64]
-FINE = 512  # quantiles of the cells' height in layers
+HEIGHT_QUANTILES = 512  # quantiles of the cells' height in layers
 
 
 class Crowd(NamedTuple):
@@ -225,12 +225,12 @@ def heights(layers: Layers | None, low: float, high: float, rng: np.random.Gener
     """Quantiles of the cells' y, evenly from 0 to 1."""
     if layers is None:
         return np.array([low, high])
-    y = np.linspace(low, high, FINE)
+    y = np.linspace(low, high, HEIGHT_QUANTILES)
     apart = (y / layers.spacing + rng.random() + 0.5) % 1 - 0.5  # from the nearest layer, in spacings
     profile = np.exp(-0.5 * (apart * layers.spacing / (layers.thickness / 2)) ** 2)
     density = layers.between + (1 - layers.between) * profile
     total = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    return np.interp(np.linspace(0, total[-1], FINE), total, y)
+    return np.interp(np.linspace(0, total[-1], HEIGHT_QUANTILES), total, y)
 
 
 def lay_cells(

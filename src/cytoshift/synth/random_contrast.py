@@ -16,7 +16,7 @@ from .crowd import Crowd, Kinds, crowd
 from .fields import apply_along, blob, linear, noise, octaves, pool_weights
 
 Float = NDArray[np.float32]
-BLOCK = 8  # pixels of a side of a JPEG block
+JPEG_BLOCK = 8  # pixels of a side of a JPEG block
 
 
 class Chances(NamedTuple):
@@ -321,10 +321,10 @@ def expose(scene: Scene, light: Float, top: float) -> Float:
 def jpeg(scene: Scene, image: Float) -> Float:
     """Planes in blocks whose cosine transforms are rounded, the finer waves more coarsely."""
     z, y, x = image.shape
-    wide = np.pad(image, ((0, 0), (0, -y % BLOCK), (0, -x % BLOCK)), mode="edge")
-    blocks = wide.reshape(z, wide.shape[1] // BLOCK, BLOCK, wide.shape[2] // BLOCK, BLOCK)
+    wide = np.pad(image, ((0, 0), (0, -y % JPEG_BLOCK), (0, -x % JPEG_BLOCK)), mode="edge")
+    blocks = wide.reshape(z, wide.shape[1] // JPEG_BLOCK, JPEG_BLOCK, wide.shape[2] // JPEG_BLOCK, JPEG_BLOCK)
     waves = dctn(blocks, axes=(2, 4), norm="ortho")
-    order = np.arange(BLOCK, dtype=np.float32)
+    order = np.arange(JPEG_BLOCK, dtype=np.float32)
     step = np.float32(scene.rng.uniform(0.01, 0.06)) * (1 + order[:, None, None] + order)
     rounded = idctn(np.round(waves / step) * step, axes=(2, 4), norm="ortho")
     return np.clip(rounded.reshape(wide.shape)[:, :y, :x], -1, 1).astype(np.float32)

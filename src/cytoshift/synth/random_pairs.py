@@ -20,7 +20,7 @@ from .prior import Positive, Range, Share, refuse_descending
 from .random_contrast import Chances, paint_objects
 
 FLUORESCENCE = Chances(tissue=0.15, walls=0.1, fibres=0.1, dim=0.6, faintest=0.07, coarse=0.3, noise=1.2)
-TYPICAL = 10.0  # voxels of the finest axis: the diameter of an object where the patch shows none
+TYPICAL_DIAMETER = 10.0  # voxels of the finest axis: the diameter of an object where the patch shows none
 
 
 class Randomised(Settings):
@@ -159,7 +159,7 @@ def as_crowd(labels: NDArray[np.integer], size: NDArray[np.float64]) -> Crowd:
     volumes = np.bincount(numbered.ravel())[1:] * float(np.prod(size))
     flat = labels.shape[0] == 1
     widths = 2 * (volumes / np.pi) ** 0.5 if flat else (6 * volumes / np.pi) ** (1 / 3)
-    return Crowd(numbered, depth, centres, float(np.median(widths)) if count else TYPICAL)
+    return Crowd(numbered, depth, centres, float(np.median(widths)) if count else TYPICAL_DIAMETER)
 
 
 def inner_distance(labels: NDArray[np.int32], size: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..core.compiled import njit
 
-CONTACT = 0.2  # of the finest side of a voxel: how exactly the distance of two touching objects is found
+CONTACT_PRECISION = 0.2  # of the finest side of a voxel: how exactly the distance of two touching objects is found
 # Polynomials of the cosine, lowest power first, of unit rms: Chebyshev on the circle, Legendre on the sphere.
 CIRCLE = np.sqrt(2) * np.array(
     [[-1, 0, 2, 0, 0, 0], [0, -3, 0, 4, 0, 0], [1, 0, -8, 0, 8, 0], [0, 5, 0, -20, 0, 16]], dtype=np.float64
@@ -117,7 +117,7 @@ def touching_centre(scene: Scene, rng: Any, i: int, j: int, host: Any, centre: A
     """Put object i in contact with object j at `host`, in a random direction. As `trace`; sets `centre`."""
     region, voxel = scene.rule.region, scene.canvas.voxel
     flat = scene.canvas.labels.shape[0] == 1
-    exact = CONTACT * (min(voxel[1], voxel[2]) if flat else min(voxel[0], voxel[1], voxel[2]))
+    exact = CONTACT_PRECISION * (min(voxel[1], voxel[2]) if flat else min(voxel[0], voxel[1], voxel[2]))
     w = 0.0 if flat else rng.standard_normal()
     v, u = rng.standard_normal(), rng.standard_normal()
     length = np.sqrt(w * w + v * v + u * u)

@@ -13,12 +13,12 @@ Array = NDArray[np.float64]
 
 ROLL_OFF = np.array([1.0, 0.7, 0.5, 0.35])  # harmonics of orders 2..5: the higher, the weaker; 1 would only shift
 ROLL_OFF /= np.sqrt((ROLL_OFF**2).sum())
-DEEPEST = 0.5  # no radius leaves half to one and a half of the ellipsoid's
-ROUND = 128  # directions in which the radius is looked at
-MARGIN = 1.15  # radii between the directions that are looked at may be longer
+DEEPEST_DENT = 0.5  # no radius leaves half to one and a half of the ellipsoid's
+DIRECTIONS = 128  # directions in which the radius is looked at
+RADIUS_MARGIN = 1.15  # radii between the directions that are looked at may be longer
 POINTS = 256  # along a fibre
 NO_GRIDS = np.zeros((0, 0, 0, 0), np.float32)
-TILT = 0.25  # an object's long axis and its fibre: about 20 degrees
+FIBRE_TILT = 0.25  # an object's long axis and its fibre: about 20 degrees
 
 
 class PosedSolids(NamedTuple):
@@ -35,7 +35,7 @@ def solids(prior: Prior, axes: Array, ways: Array, flat: bool, rng: np.random.Ge
     fibre = rng.integers(0, max(len(ways), 1), number)
     first = rng.standard_normal((number, 3))
     if len(ways):
-        first = ways[fibre] + TILT * first
+        first = ways[fibre] + FIBRE_TILT * first
     frame = frames(first, flat, rng)
     stretch = np.ones(3) if flat else prior.axial ** np.array([2 / 3, -1 / 3, -1 / 3])
     matrix = stretch[:, None] * frame * axes[:, None, :]  # unit ball -> object
@@ -77,7 +77,7 @@ def frames(first: Array, flat: bool, rng: np.random.Generator) -> Array:
 def dents(irregularity: float, number: int, flat: bool, rng: np.random.Generator) -> tuple[Array, Array]:
     """Harmonics of the radius: (N, K, 4) amplitudes and axes, and (N, 2) the smallest and the largest radius.
 
-    K is 0 without any. The bounds are those of ROUND directions, and a margin for what lies between them.
+    K is 0 without any. The bounds are those of DIRECTIONS directions, and a margin for what lies between them.
     """
     if irregularity == 0:
         return np.zeros((number, 0, 4)), np.ones((number, 2))
@@ -87,22 +87,22 @@ def dents(irregularity: float, number: int, flat: bool, rng: np.random.Generator
     if flat:  # the unit ball's third axis is the image's z, see `frames`
         way[..., 2] = 0
     way /= np.linalg.norm(way, axis=2, keepdims=True)
-    cosine = way @ around.T  # (N, K, ROUND)
+    cosine = way @ around.T  # (N, K, DIRECTIONS)
     value = np.zeros_like(cosine)
     for power in (CIRCLE if flat else SPHERE).T[::-1]:
         value = value * cosine + power[:, None]
-    total = MARGIN * (amplitude[..., None] * value).sum(axis=1)
-    scale = DEEPEST / np.maximum(np.abs(total).max(axis=1), DEEPEST)
+    total = RADIUS_MARGIN * (amplitude[..., None] * value).sum(axis=1)
+    scale = DEEPEST_DENT / np.maximum(np.abs(total).max(axis=1), DEEPEST_DENT)
     bounds = 1 + scale[:, None] * np.stack([total.min(axis=1), total.max(axis=1)], axis=1)
     return np.concatenate([scale[:, None, None] * amplitude[..., None], way], axis=2), bounds
 
 
 @lru_cache
 def even_directions(flat: bool) -> Array:
-    """(ROUND, 3) directions, evenly on the circle of the first two axes or (Fibonacci's spiral) on the sphere."""
-    step = np.arange(ROUND)
-    height = np.zeros(ROUND) if flat else 1 - (2 * step + 1) / ROUND
-    angle = step * (2 * np.pi / ROUND if flat else np.pi * (3 - np.sqrt(5)))
+    """(DIRECTIONS, 3) directions, evenly on the circle of the first two axes or (Fibonacci's spiral) on the sphere."""
+    step = np.arange(DIRECTIONS)
+    height = np.zeros(DIRECTIONS) if flat else 1 - (2 * step + 1) / DIRECTIONS
+    angle = step * (2 * np.pi / DIRECTIONS if flat else np.pi * (3 - np.sqrt(5)))
     radius = np.sqrt(1 - height**2)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle), height], axis=1)
 

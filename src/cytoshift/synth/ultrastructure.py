@@ -12,8 +12,8 @@ from ..core.voxel import PIXEL, Voxel
 from .optics import Float, NotNegative, blob, grain
 from .prior import Positive, Range, Share
 
-RESIN = 0.93  # grey of what holds no tissue
-SHEET = 0.12  # grey of tissue that lies on itself: twice as thick, half as light
+RESIN_GREY = 0.93  # grey of what holds no tissue
+FOLD_GREY = 0.12  # grey of tissue that lies on itself: twice as thick, half as light
 ARTEFACTS = ("fold", "gap", "dirt", "unfocused")
 
 
@@ -257,8 +257,8 @@ def damage_section(section: Float, kind: str, size: NDArray[np.float64], rng: np
     if kind == "fold":
         away = np.abs(across - rng.uniform(low + 0.2 * (high - low), high - 0.2 * (high - low)))
         covered = 1 / (1 + np.exp(np.clip((away - rng.uniform(0.2, 0.5)) / 0.05, -30, 30)))
-        return section + covered * (SHEET - section)
+        return section + covered * (FOLD_GREY - section)
     edge = high - rng.uniform(0.1, 0.3) * (high - low)
     edge = max(edge, high - float(extent.max()) / 3)
     lost = 1 / (1 + np.exp(np.clip((edge - across) / 0.1, -30, 30)))
-    return section + lost * (RESIN - section)
+    return section + lost * (RESIN_GREY - section)

@@ -17,7 +17,7 @@ from ..draw import save_png
 from ..methods import Method
 from .run_settings import Run
 
-SHOWN = 8  # images of the input picture
+SHOWN_IMAGES = 8  # images of the input picture
 SIZE = 320  # pixels of each
 
 
@@ -50,7 +50,7 @@ class Facts:
         for side, found in sides.items():
             picture = self.out / ("input.png" if side == "images" else f"{side}.png")
             if not picture.exists():
-                save_png(picture, middle_planes(found, SHOWN, SIZE))
+                save_png(picture, middle_planes(found, SHOWN_IMAGES, SIZE))
 
     def write(self, step: int) -> None:
         """Where the session stands."""

@@ -127,7 +127,7 @@ def check_pictures(drawing: Translation, pictures: dict[str, Samples], subject: 
         expected = symptoms.agreement(pictures[drawing.answer_to], like)
         # Where brightness does not tell the objects of the source it may tell those of the target, and settings are
         # made so that networks see them bright.
-        sign = expected if drawing.of == drawing.answer_to or abs(expected) > symptoms.CLEAR else 1.0
+        sign = expected if drawing.of == drawing.answer_to or abs(expected) > symptoms.CLEAR_CORRELATION else 1.0
     checks: dict[str, Callable[[], str | None]] = {
         "collapse": lambda: symptoms.find_collapse(of, made),
         "inversion": lambda: symptoms.find_inversion(of, made, sign),

@@ -21,9 +21,9 @@ from .step import DivergenceError, advance, backward
 # A loss term of a right step in bfloat16 differs by 0.001 to 0.01 of itself, one of kernels that are wrong by a tenth
 # by 0.07 to 0.2. Gradients are noisier: where norms divide by small numbers, those of a right step have a cosine of
 # 0.93 with those of 32 bits; wrong kernels leave none.
-TERMS = 0.05
+TERM_ERROR = 0.05
 LEAST_TERM = 0.02  # a term is taken to be this large at least
-COSINE = 0.5  # between the gradients of a player in both precisions, at least
+LEAST_COSINE = 0.5  # between the gradients of a player in both precisions, at least
 HALF, WHOLE = "bf16-mixed", "32"
 
 
@@ -34,8 +34,8 @@ class Proof:
     Attributes
     ----------
     precision : the one that is used, "32" or "bf16-mixed".
-    term : largest relative difference of a loss term (`TERMS` is allowed); None where nothing was compared.
-    cosine : smallest cosine between gradients of a player (`COSINE` at least).
+    term : largest relative difference of a loss term (`TERM_ERROR` is allowed); None where nothing was compared.
+    cosine : smallest cosine between gradients of a player (`LEAST_COSINE` at least).
     sentence : what the user has to know, or "".
     """
 
@@ -82,7 +82,7 @@ def prove_precision(method: Method, batch: Any, precision: str, device: torch.de
     whole = terms.keys() == exact.keys() and all(map(math.isfinite, terms.values()))
     term, cosine = differences(terms, exact, gradients, true) if whole and not broken else (None, None)
     right = all_processes_agree(
-        broken or (term is not None and cosine is not None and term <= TERMS and cosine >= COSINE)
+        broken or (term is not None and cosine is not None and term <= TERM_ERROR and cosine >= LEAST_COSINE)
     )
     seconds = time.perf_counter() - started
     if right:
@@ -97,16 +97,16 @@ def describe_fault(term: float | None, cosine: float | None, place: str) -> str:
     """What is wrong with a step in bfloat16. Near a minimum, gradients are small and differ though nothing is wrong."""
     if term is None or cosine is None:
         fault = "a loss term is NaN or infinite, in 32 bits all terms are finite"
-    elif term <= TERMS:
+    elif term <= TERM_ERROR:
         return (
             f"a step in bfloat16 is too coarse for this training ({place}): its gradients have a cosine of "
-            f"{cosine:.2g} with those of 32 bits, where {COSINE} is the least allowed; its loss terms agree, so the "
+            f"{cosine:.2g} with those of 32 bits, where {LEAST_COSINE} is the least allowed; its loss terms agree, so the "
             "gradients may just be small"
         )
     else:
         fault = (
-            f"a loss term differs from that of 32 bits by {term:.2g} of itself, where {TERMS} is allowed; gradients "
-            f"have a cosine of {cosine:.2g}, where {COSINE} is the least allowed"
+            f"a loss term differs from that of 32 bits by {term:.2g} of itself, where {TERM_ERROR} is allowed; gradients "
+            f"have a cosine of {cosine:.2g}, where {LEAST_COSINE} is the least allowed"
         )
     return f"a step in bfloat16 is wrong on this processor ({place}): {fault}"
 

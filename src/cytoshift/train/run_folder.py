@@ -22,7 +22,7 @@ STAGES = ("translate", "segment")  # runs of their own, of recipes of two stages
 WRITTEN = ("log.jsonl", "facts.json", "report.html", "selection.json", "model", "snapshots", "checkpoints")
 BESIDE = (SETTINGS, "input.png", "source.png", "samples", "tensorboard", "translated", *STAGES)
 # Settings that may change when the same run goes on.
-FREE = {
+FREE_SETTINGS = {
     "steps", "max_minutes", "log_every", "samples_every", "checkpoint_every", "workers", "accelerator", "on_failure",
     "rollbacks", "snapshots", "select",
 }  # fmt: skip
@@ -95,6 +95,6 @@ def claim_settings(out: Path, run: Run) -> None:
 def differences(there: Any, wish: Any, key: str = "") -> list[str]:
     """Settings that change what is learnt, as "train.lr: 0.0001 there, 0.0004 requested"."""
     if isinstance(there, dict) and isinstance(wish, dict):
-        names = [n for n in [*wish, *(set(there) - set(wish))] if not (key == "train." and n in FREE)]
+        names = [n for n in [*wish, *(set(there) - set(wish))] if not (key == "train." and n in FREE_SETTINGS)]
         return [d for n in names for d in differences(there.get(n), wish.get(n), f"{key}{n}.")]
     return [] if there == wish else [f"{key[:-1]}: {there} there, {wish} requested"]

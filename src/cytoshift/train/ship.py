@@ -42,13 +42,13 @@ from .domain_streams import fit_sides, image_stream, mask_drawer, source_pairs, 
 from .facts import Facts
 from .run_settings import Run
 
-VOXELS = 4_000_000  # that go through the network together when statistics of norms are measured
-LEAST, MOST = 4, 256  # windows of these
-MASKS = 16  # that are drawn to measure their objects
-WIDER = 2  # times a patch along each axis: more objects are whole
-IMAGES = 16  # of the source, or of the target for its intensities
-LOOKED_AT = 1_000_000  # of each that are looked at, in its middle
-RANGE = (0.5, 50.0, 99.8)  # percentages of raw intensities that are kept
+NORM_VOXELS = 4_000_000  # that go through the network together when statistics of norms are measured
+LEAST_WINDOWS, MOST_WINDOWS = 4, 256  # windows of these
+DRAWN_MASKS = 16  # that are drawn to measure their objects
+MASK_PATCHES = 2  # times a patch along each axis: more objects are whole
+MEASURED_IMAGES = 16  # of the source, or of the target for its intensities
+LOOKED_AT_VOXELS = 1_000_000  # of each that are looked at, in its middle
+PERCENTAGES = (0.5, 50.0, 99.8)  # percentages of raw intensities that are kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +171,7 @@ def windows(images: Images, seed: int) -> NDArray[np.float32]:
     Each image gives its share of them, and none is left out where there are enough: which images are among a random
     few dozen moves the Dice of a very mixed set by half a percent.
     """
-    count = int(np.clip(VOXELS // int(np.prod(images.patch)), LEAST, MOST))
+    count = int(np.clip(NORM_VOXELS // int(np.prod(images.patch)), LEAST_WINDOWS, MOST_WINDOWS))
     shares = np.searchsorted(np.cumsum(images.chances), (np.arange(count) + 0.5) / count)
     return np.stack(
         [images.channels(images.window(stream(seed, "norms", i), which=int(n))) for i, n in enumerate(shares)]
@@ -224,9 +224,9 @@ def expected_objects(run: Run, working: Voxel) -> dict[str, Any]:
 def objects_of_masks(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[str, ExpectedObjects | None]:
     draw = mask_drawer(run)
     assert draw is not None, "it was asked for above"
-    shape = tuple(WIDER * n for n in run.patch)
+    shape = tuple(MASK_PATCHES * n for n in run.patch)
     seen: dict[str, list[ObjectShapes]] = {name: [] for name in names}
-    for i in range(MASKS):
+    for i in range(DRAWN_MASKS):
         labels = draw(shape, working, stream(run.seed, "expected", i))
         for name, one in zip(names, labels.reshape(-1, *shape)):
             seen[name].append(shapes(one, working))
@@ -240,7 +240,7 @@ def objects_of_source(run: Run, working: Voxel, names: tuple[str, ...]) -> dict[
     lent = source_voxel(source, [image for image, _ in pairs], len(run.patch))
     seen: dict[str, list[ObjectShapes]] = {name: [] for name in names}
     stands: dict[str, list[NDArray[np.float64]]] = {name: [] for name in names}
-    for image, truth in take_evenly(pairs, IMAGES):
+    for image, truth in take_evenly(pairs, MEASURED_IMAGES):
         ratio = [w / v for w, v in zip(working.size, lent.size)]
         voxel = Voxel(tuple(s * r for s, r in zip(image.voxel.size, ratio)), working.unit)
         raw = read_middle(image.array, voxel.ndim)
@@ -263,16 +263,16 @@ def normalise_raw(recipe: Recipe, raw: NDArray[np.generic], ndim: int) -> NDArra
 
 def raw_intensities(volumes: list[Volume]) -> list[dict[str, float]]:
     """Quantiles of the raw intensities of the images learnt from, channel by channel."""
-    parts = [read_middle(volume.array, len(volume.axes)) for volume in take_evenly(volumes, IMAGES)]
+    parts = [read_middle(volume.array, len(volume.axes)) for volume in take_evenly(volumes, MEASURED_IMAGES)]
     channels = [
         np.concatenate([c.ravel() for c in each])
         for each in zip(*(split_channels(p, volumes[0].voxel.ndim) for p in parts))
     ]
-    return [{f"{q:g}": float(v) for q, v in zip(RANGE, np.percentile(one, RANGE))} for one in channels]
+    return [{f"{q:g}": float(v) for q, v in zip(PERCENTAGES, np.percentile(one, PERCENTAGES))} for one in channels]
 
 
 def read_middle(array: Any, ndim: int) -> NDArray[Any]:
-    """The middle of a volume (*S) or (C, *S), some LOOKED_AT of it."""
+    """The middle of a volume (*S) or (C, *S), some LOOKED_AT_VOXELS of it."""
     space = array.shape[-ndim:]
-    part = side_factor(space, LOOKED_AT)
+    part = side_factor(space, LOOKED_AT_VOXELS)
     return np.asarray(array[(..., *middle_box(space, [max(round(n * part), 1) for n in space]))])

@@ -3,8 +3,8 @@
 The rule (`train.select: rule`), of the snapshots of a training:
 
 (1) source   the mean Dice of each on labelled source images that were kept from the training (`source.held_out`); those
-             within MARGIN of the best stay. Where no such images are, or the network is never shown the source as it
-             is (translators), all stay.
+             within DICE_MARGIN of the best stay. Where no such images are, or the network is never shown the source as
+             it is (translators), all stay.
 (2) target   of these the one that is steadiest on windows of the target: it segments a view in a mirror, under another
              exposure, as it does the plain one (`steady`), is sure of what it calls an object (`sure`), and, where it
              learns from synthetic masks, covers as much of the field as these do (`cover`). The product decides, the
@@ -39,9 +39,9 @@ from .run_settings import Run
 from .ship import SnapshotFolder, TrainingResult
 from .tune import predict_source
 
-MARGIN = 0.02  # of the source's Dice: seeds differ by as much
-WINDOWS, MASKS = 16, 64  # of the target, and synthetic masks, that are looked at
-EXPOSURES = (2**0.5, 2**-0.5)  # powers that the intensities of the other views are raised to
+DICE_MARGIN = 0.02  # of the source's Dice: seeds differ by as much
+TARGET_WINDOWS, DRAWN_MASKS = 16, 64  # of the target, and synthetic masks, that are looked at
+GAMMAS = (2**0.5, 2**-0.5)  # powers that the intensities of the other views are raised to
 
 Channels = NDArray[np.float32]
 
@@ -93,7 +93,7 @@ def choose_snapshot(judged: Sequence[SnapshotScore]) -> SnapshotScore:
     3
     """
     best = max(one.source or 0.0 for one in judged)
-    good = [one for one in judged if (one.source or 0.0) >= best - MARGIN]
+    good = [one for one in judged if (one.source or 0.0) >= best - DICE_MARGIN]
     return max(good, key=lambda one: (one.worth, one.step))
 
 
@@ -103,7 +103,7 @@ def judge_snapshot(
     """Look at one snapshot. share: of the field that objects of each class are expected to cover."""
     plain = foreground(model, windows)
     mirror = tuple(range(2, windows.ndim))
-    views = [np.flip(foreground(model, np.flip(change_gamma(windows, power), mirror)), mirror) for power in EXPOSURES]
+    views = [np.flip(foreground(model, np.flip(change_gamma(windows, power), mirror)), mirror) for power in GAMMAS]
     steady = float(np.mean([view_agreement(plain, view) for view in views]))
     return SnapshotScore(
         step, steady, certainty(plain), source_dice(model.network, run, learnt), cover_agreement(plain, share)
@@ -113,7 +113,7 @@ def judge_snapshot(
 def target_windows(run: Run, learnt: TrainingResult) -> Channels:
     """Windows (N, C, *patch) of the target, the same for all snapshots."""
     target: Images = image_stream(run, learnt.volumes, learnt.working)
-    return np.stack([target.channels(target.window(stream(run.seed, "select", i))) for i in range(WINDOWS)])
+    return np.stack([target.channels(target.window(stream(run.seed, "select", i))) for i in range(TARGET_WINDOWS)])
 
 
 def foreground(model: Segmenter, windows: Channels) -> Channels:
@@ -156,8 +156,8 @@ def expected_cover(learnt: TrainingResult) -> NDArray[np.float64] | None:
     masks = next((one for one in learnt.domains.values() if isinstance(one, SyntheticMasks)), None)
     if masks is None:
         return None
-    drawn = [masks.representation.foreground(masks.sample(i)[0]) for i in range(MASKS)]
-    each = np.stack(drawn).reshape(MASKS, -1, *masks.patch)
+    drawn = [masks.representation.foreground(masks.sample(i)[0]) for i in range(DRAWN_MASKS)]
+    each = np.stack(drawn).reshape(DRAWN_MASKS, -1, *masks.patch)
     return np.asarray(each.mean((0, *range(2, each.ndim))), dtype=np.float64)
 
 

@@ -40,7 +40,7 @@ from .trainer import Trainer
 
 Shipped = tuple[TrainingResult, NetSpec, nn.Module]
 Redraw = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (*S) in [-1, 1] -> the same
-PAIRS = 64  # drawn by default (DeepSynth, its supplement; there of 64 x 64 x 64 voxels)
+DRAWN_PAIRS = 64  # drawn by default (DeepSynth, its supplement; there of 64 x 64 x 64 voxels)
 AS_IT_IS = Normalisation(kind="range", low=-1, high=1)
 
 
@@ -135,7 +135,7 @@ def draw_pairs(run: Run, out: Path, learnt: TrainingResult) -> Source:
     assert draw is not None, "the first network has learnt from masks"
     axes, working = learnt.volumes[0].axes, learnt.working
     draw_image = VolumePredictor(learnt.method.drawing_network(), axes, ReadTanh())
-    shape, count = tuple(2 * n for n in run.patch), int(run.options.get("pairs", PAIRS))
+    shape, count = tuple(2 * n for n in run.patch), int(run.options.get("pairs", DRAWN_PAIRS))
     if learnt.fabric.is_global_zero:
         for i in range(count):
             there = [out / kind / f"{i:03d}.tif" for kind in ("images", "labels")]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..methods.base import Method, Update
 from .run_settings import Train
 
-COLD = 1e-3  # factor of the learning rate at the first step of a warm-up
+COLD_FACTOR = 1e-3  # factor of the learning rate at the first step of a warm-up
 
 
 class DivergenceError(ArithmeticError):
@@ -146,7 +146,7 @@ def rate(step: int, progress: float, settings: Train) -> float:
 
     It rises over the first `warm_up` steps, is 1 up to `decay_from`, and falls to 0 at the end (linearly: AD-GAN, 4.2).
     """
-    warm = 1.0 if step >= settings.warm_up else COLD + (1 - COLD) * step / settings.warm_up
+    warm = 1.0 if step >= settings.warm_up else COLD_FACTOR + (1 - COLD_FACTOR) * step / settings.warm_up
     if progress < settings.decay_from or settings.decay_from == 1:
         return warm
     gone = (progress - settings.decay_from) / (1 - settings.decay_from)

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 
-ALIKE, DIFFERENT = 0.8, 0.6  # correlation between samples above which they are the same, below which they are not
-CLEAR, NONE = 0.2, 0.05  # correlation that is clear, and one that is none
-KEPT = 0.1  # contrast of objects, as a part of what it ought to be, below which they are gone
-FEW, MANY = 0.05, 5.0  # share of foreground, in multiples of the expected one
-TIE, LOST = 0.1, 0.8  # a discriminator's loss as a part of that at a tie; a fooling term as a part of its highest
-GROWN = 10.0  # a loss in multiples of what is usual
+ALIKE_CORRELATION, DIFFERENT_CORRELATION = 0.8, 0.6  # of samples: above, they are the same; below, they are not
+CLEAR_CORRELATION, NO_CORRELATION = 0.2, 0.05  # correlation that is clear, and one that is none
+KEPT_CONTRAST = 0.1  # contrast of objects, as a part of what it ought to be, below which they are gone
+FEW_FOREGROUND, MANY_FOREGROUND = 0.05, 5.0  # share of foreground, in multiples of the expected one
+TIE_PART, LOST_PART = 0.1, 0.8  # of a discriminator's loss at a tie; of the highest value of a fooling term
+GROWN_FACTOR = 10.0  # a loss in multiples of what is usual
 
 
 def find_collapse(inputs: Samples, outputs: Samples) -> str | None:
     """Different inputs, one output: outputs correlate by more than 0.8 with one another, inputs by less than 0.6."""
     one, many = mean_similarity(outputs), mean_similarity(inputs)
-    if one > ALIKE and many < DIFFERENT:
+    if one > ALIKE_CORRELATION and many < DIFFERENT_CORRELATION:
         return f"different inputs give the same output (correlation {one:.2f} between outputs, {many:.2f} of inputs)"
     return None
 
@@ -33,7 +33,7 @@ def find_inversion(inputs: Samples, outputs: Samples, expected: float = 1.0) -> 
     0.2, as these objects are not told by brightness.
     """
     found = agreement(inputs, outputs)
-    if abs(expected) > CLEAR and abs(found) > CLEAR and found * expected < 0:
+    if abs(expected) > CLEAR_CORRELATION and abs(found) > CLEAR_CORRELATION and found * expected < 0:
         return f"bright became dark (correlation {found:.2f} of input and output)"
     return None
 
@@ -42,7 +42,7 @@ def find_empty_masks(inputs: Samples, masks: Samples, like: Samples) -> str | No
     """Objects vanished: less than a twentieth is left of the foreground (voxels above 0) that masks ought to have, and
     of what is bright in the input, as some samples are emptier than others."""
     found, expected = share(masks), share(like)
-    if found < FEW * min(expected, float((inputs > middle_level(inputs)).mean())):
+    if found < FEW_FOREGROUND * min(expected, float((inputs > middle_level(inputs)).mean())):
         return f"objects vanish: {found:.2%} of the masks is foreground, {expected:.1%} expected"
     return None
 
@@ -59,10 +59,10 @@ def find_full_masks(inputs: Samples, masks: Samples, like: Samples, expected: fl
     if 1 - found < 0.1 * (1 - usual):
         return f"background became objects: {found:.1%} of the masks is foreground, {usual:.1%} expected"
     bright = float((inputs > middle_level(inputs)).mean())
-    if found > max(MANY * usual, 2 * bright):
+    if found > max(MANY_FOREGROUND * usual, 2 * bright):
         return f"objects are invented: {found:.1%} of the masks is foreground, {usual:.1%} expected"
     agree = agreement(inputs, masks)
-    if abs(expected) > CLEAR and found > 0.2 * usual and abs(agree) < NONE:
+    if abs(expected) > CLEAR_CORRELATION and found > 0.2 * usual and abs(agree) < NO_CORRELATION:
         return f"objects are invented: the input shows none where they are (correlation {agree:.2f})"
     return None
 
@@ -71,7 +71,7 @@ def find_vanished(inputs: Samples, outputs: Samples, like: Samples) -> str | Non
     """A translation without the objects of its input: what is bright there has less than a tenth of the contrast that
     bright things have in pictures of the output's kind, and the output is flat (half their deviation, or less)."""
     kept, deviation = contrast(inputs, outputs, like), float(outputs.std() / max(like.std(), 1e-6))
-    if abs(kept) < KEPT and deviation <= 0.5:
+    if abs(kept) < KEPT_CONTRAST and deviation <= 0.5:
         return f"the translation loses the objects ({max(kept, 0):.0%} of their contrast is left)"
     return None
 
@@ -79,7 +79,7 @@ def find_vanished(inputs: Samples, outputs: Samples, like: Samples) -> str | Non
 def find_invented(inputs: Samples, outputs: Samples, like: Samples) -> str | None:
     """As `find_vanished`, of an output that is not flat: it shows other objects than its input."""
     kept, deviation = contrast(inputs, outputs, like), float(outputs.std() / max(like.std(), 1e-6))
-    if abs(kept) < KEPT and deviation > 0.5:
+    if abs(kept) < KEPT_CONTRAST and deviation > 0.5:
         return f"the translation shows other objects than its input ({max(kept, 0):.0%} of their contrast is left)"
     return None
 
@@ -88,7 +88,7 @@ def find_saturation(discriminator: float, tie: float, fool: float, highest: floa
     """A discriminator that is always right, so that the generator learns nothing from it: its loss is below a tenth of
     that at a tie, and the generator's loss is above 0.8 of its value when every fake is recognised. A term with the
     weight 0 is not examined."""
-    if highest > 0 and discriminator < TIE * tie and fool > LOST * highest:
+    if highest > 0 and discriminator < TIE_PART * tie and fool > LOST_PART * highest:
         return (
             f"the discriminator is saturated (its loss is {discriminator:.3g}, where {tie:g} is a tie; the loss of the "
             f"generator is {fool:.3g}, where {highest:.3g} means that every fake is recognised)"
@@ -103,7 +103,7 @@ def find_growth(loss: float, usual: float) -> str | None:
     Losses of a network that has learnt nothing are as high as they usually get: healthy trainings stay below three and
     a half times that, and games below four times an even one.
     """
-    if loss > GROWN * usual:
+    if loss > GROWN_FACTOR * usual:
         return f"the loss has grown to {loss:.3g}, where {usual:.3g} is usual"
     return None
 

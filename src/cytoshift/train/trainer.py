@@ -38,12 +38,12 @@ from .ship import SnapshotFolder, TrainingResult
 from .start import build, working_voxel
 from .step import DivergenceError, Mean, mean_terms, optimizers, rate, train_step
 
-SHEET = 4  # samples that are looked at again and again
+SHEET_SAMPLES = 4  # samples that are looked at again and again
 LAST, GOOD = "last.pt", "good.pt"
 # Pictures of networks that know nothing yet are not judged: for a fifth of the training, within these limits of steps.
-EARLY, AT_LEAST, AT_MOST = 0.2, 100, 1000
+EARLY_PART, EARLY_AT_LEAST, EARLY_AT_MOST = 0.2, 100, 1000
 # After each rollback the samples of steps that no training reaches: those at hand have led to a failure.
-LAP = 1_000_000_000
+ROLLBACK_SAMPLES = 1_000_000_000
 
 
 class Trainer:
@@ -92,7 +92,7 @@ class Trainer:
 
         Raises UserError where the training fails and there is no good state to come back to.
         """
-        samples = move(Batches(self.batches.kind, self.batches.domains, SHEET)[0], self.device)
+        samples = move(Batches(self.batches.kind, self.batches.domains, SHEET_SAMPLES)[0], self.device)
         with Log(self.out, self.step, self.train.steps, self.fabric.is_global_zero, self.quiet) as log:
             self.find_precision(log)
             if self.monitor.ended and not self.may_go_on():
@@ -113,7 +113,7 @@ class Trainer:
 
     def steps(self, samples: Any, log: Log) -> Symptom | None:
         """Steps to the end of the training, or to a failure that is to be acted upon. samples: for the sheets."""
-        train, lap = self.train, self.monitor.rollbacks * LAP
+        train, lap = self.train, self.monitor.rollbacks * ROLLBACK_SAMPLES
         before = self.progress(self.step - 1)
         loader = DataLoader(
             self.batches, batch_size=None, sampler=range(lap + self.step, lap + train.steps),
@@ -193,7 +193,7 @@ class Trainer:
         if row:
             found += self.monitor.numbers(self.row(terms, lr, log))
         if sheet:
-            early = self.step < min(max(EARLY * train.steps, AT_LEAST), AT_MOST)
+            early = self.step < min(max(EARLY_PART * train.steps, EARLY_AT_LEAST), EARLY_AT_MOST)
             found += self.monitor.pictures(self.sheet(samples, log), early)
         act = train.on_failure != "warn"
         found = self.fabric.broadcast(found)

@@ -21,13 +21,13 @@ from ..data.resample import resample, resample_labels, working_shape
 from ..labels.ignored import known_overlap
 from ..metrics.evaluation import report
 from ..represent import RepresentationSettings
-from ..represent.threshold_search import BETTER, search_thresholds, settings_of
+from ..represent.threshold_search import LEAST_GAIN, search_thresholds, settings_of
 from .drawer import VolumePredictor
 from .run_settings import Run
 from .ship import TrainingResult
 
-VOXELS = 2_000_000  # of the working grid that are looked at
-SYNTHETIC, UNSEEN = 64, 2**40  # synthetic images at most, and a number that no sample of a training has
+LOOKED_AT_VOXELS = 2_000_000  # of the working grid that are looked at
+SYNTHETIC_IMAGES, UNSEEN_SAMPLE = 64, 2**40  # synthetic images at most, and a number that no sample of a training has
 
 Drawn = tuple[NDArray[np.float32], NDArray[np.generic]]  # channels (K, *S) and truth (*S)
 
@@ -79,7 +79,7 @@ def tune(network: nn.Module, source: LabelledPairs | DrawnImages, represent: Rep
     after = before
     for start in (represent, most_lenient(represent)):
         here, reached = search_thresholds(start, score)
-        if reached > after + BETTER:
+        if reached > after + LEAST_GAIN:
             best, after = here, reached
     return TunedThresholds(best, before, after)
 
@@ -94,10 +94,10 @@ def predict_source(network: nn.Module, source: LabelledPairs, represent: Represe
     """What the network draws of the source, and the truth, on the working grid; systematic over all volumes."""
     drawer = VolumePredictor(network, "zyx"[-len(source.patch) :], represent)
     extent = [float(np.prod(working_shape(a.shape, v, source.working))) for a, v in zip(source.arrays, source.voxels)]
-    count = int(np.clip(VOXELS // max(np.median(extent), 1), 1, len(extent)))
+    count = int(np.clip(LOOKED_AT_VOXELS // max(np.median(extent), 1), 1, len(extent)))
     out = []
     for which in np.linspace(0, len(extent) - 1, count).round().astype(int):
-        image, labels = labelled_middle(source, int(which), VOXELS / count)
+        image, labels = labelled_middle(source, int(which), LOOKED_AT_VOXELS / count)
         out.append((drawer(image), labels))
     return out
 
@@ -105,8 +105,8 @@ def predict_source(network: nn.Module, source: LabelledPairs, represent: Represe
 def rehearse_drawn(network: nn.Module, source: DrawnImages, represent: RepresentationSettings) -> list[Drawn]:
     """The outputs of the network for synthetic images that no training has seen, and their truth."""
     drawer = VolumePredictor(network, "zyx"[-len(source.patch) :], represent)
-    count = min(max(VOXELS // int(np.prod(source.shape)), 1), SYNTHETIC)
-    pairs = (source.pair(UNSEEN + i) for i in range(count))
+    count = min(max(LOOKED_AT_VOXELS // int(np.prod(source.shape)), 1), SYNTHETIC_IMAGES)
+    pairs = (source.pair(UNSEEN_SAMPLE + i) for i in range(count))
     return [(drawer(image), labels) for image, labels in pairs if labels.any()]
 
 

@@ -25,13 +25,13 @@ from .snapshot_choice import total_score
 
 Verdict = Literal["use", "adapt", "train"]
 
-GOOD, POOR = 0.75, 0.4  # scores: from the one on a model is used, below the other a new one is trained
-ALIKE = 1.5  # by this factor the median diameter may differ
-CERTAIN = 0.5  # confidence of a measurement that is evidence
-VOXELS = 1_000_000  # of an image that are segmented
-IMAGES = 4  # that are segmented at most
-LOOKED = 0.9  # share of the voxels below which it is said how many were looked at
-OBJECTS = 30  # from which on images show enough of them to learn from
+GOOD_SCORE, POOR_SCORE = 0.75, 0.4  # scores: from the one on a model is used, below the other a new one is trained
+ALIKE_DIAMETERS = 1.5  # by this factor the median diameter may differ
+CERTAIN_CONFIDENCE = 0.5  # confidence of a measurement that is evidence
+SEGMENTED_VOXELS = 1_000_000  # of an image that are segmented
+SEGMENTED_IMAGES = 4  # that are segmented at most
+LOOKED_SHARE = 0.9  # share of the voxels below which it is said how many were looked at
+ENOUGH_OBJECTS = 30  # from which on images show enough of them to learn from
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def assess(
             refuse_mismatch(segmenter, volume, Options())
     except UserError as error:
         return Assessment("train", [str(error)])
-    parts = [crop_middle(volume, VOXELS) for volume in take_evenly(volumes, IMAGES)]
+    parts = [crop_middle(volume, SEGMENTED_VOXELS) for volume in take_evenly(volumes, SEGMENTED_IMAGES)]
     score = total_score(
         [judge(segmenter, part, told=share_of_progress(told, i, len(parts))) for i, part in enumerate(parts)]
     )
@@ -68,11 +68,11 @@ def assess(
         ratio, words = sizes(seen, next(iter(expected.values())))
         evidence.append(words)
     evidence += intensities(segmenter, volumes)
-    unlike = ratio is not None and not 1 / ALIKE <= ratio <= ALIKE
-    if opposite or score.value < POOR:
+    unlike = ratio is not None and not 1 / ALIKE_DIAMETERS <= ratio <= ALIKE_DIAMETERS
+    if opposite or score.value < POOR_SCORE:
         verdict: Verdict = "train"
     else:
-        verdict = "use" if score.value >= GOOD and not score.outside and not unlike else "adapt"
+        verdict = "use" if score.value >= GOOD_SCORE and not score.outside and not unlike else "adapt"
     return Assessment(verdict, evidence, score, {"diameter_ratio": ratio, "opposite_polarity": opposite})
 
 
@@ -80,7 +80,7 @@ def polarity(segmenter: Segmenter, seen: Measurement) -> tuple[bool, str]:
     """Whether the images' objects are surely on the other side of the background than the model takes them to be."""
     dark = recipes(segmenter.normalisation)[0].invert
     wanted = "dark" if dark else "bright"
-    opposite = seen.polarity != wanted and seen.polarity_confidence >= CERTAIN
+    opposite = seen.polarity != wanted and seen.polarity_confidence >= CERTAIN_CONFIDENCE
     words = f"objects of the images look {seen.polarity} (confidence {seen.polarity_confidence:.2f})"
     return opposite, f"{words}, but the model takes {wanted} ones"
 
@@ -95,7 +95,7 @@ def sizes(seen: Measurement, expected: ExpectedObjects) -> tuple[float | None, s
         f"their median diameter is {mine:.3g} {seen.unit} (confidence of the measurement {seen.confidence:.2f}), "
         f"in the training {theirs:.3g} ({expected.origin}); they cover {share}"
     )
-    return (mine / theirs if seen.confidence >= CERTAIN else None), words
+    return (mine / theirs if seen.confidence >= CERTAIN_CONFIDENCE else None), words
 
 
 def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
@@ -103,7 +103,7 @@ def intensities(segmenter: Segmenter, volumes: Sequence[Volume]) -> list[str]:
     learnt = segmenter.card.get("intensities")
     if not isinstance(learnt, list) or volumes[0].channels != len(learnt) or not all(map(is_described, learnt)):
         return []
-    raw = np.concatenate([sample_values(volume) for volume in take_evenly(volumes, IMAGES)], axis=1)
+    raw = np.concatenate([sample_values(volume) for volume in take_evenly(volumes, SEGMENTED_IMAGES)], axis=1)
     out = []
     for number, (values, known) in enumerate(zip(raw, learnt)):
         low, high = np.percentile(values, (0.5, 99.8))
@@ -127,7 +127,7 @@ def is_described(said: Any) -> bool:
 
 def sample_values(volume: Volume) -> np.ndarray:
     """(C, N) raw values from the middle."""
-    raw = crop_middle(volume, VOXELS).load()
+    raw = crop_middle(volume, SEGMENTED_VOXELS).load()
     return raw.reshape(volume.channels, -1)
 
 
@@ -144,17 +144,17 @@ def describe_learnability(seen: Measurement | None, count: int) -> tuple[bool, l
         return False, ["no object stands out by its brightness: labels of another modality have to say what one is"]
     low, median, high = (seen.whole_diameters[q] for q in (5, 50, 95))
     share = seen.evidence.get("looked_at", 1.0)
-    part = f", {100 * share:.2g} % of their voxels looked at" if share < LOOKED else ""
+    part = f", {100 * share:.2g} % of their voxels looked at" if share < LOOKED_SHARE else ""
     why = [
         f"{seen.objects} {seen.polarity} objects stand out in {count_of(count, 'image')}{part}: diameter "
         f"{median:.3g} {seen.unit} (90 % within {low:.3g} to {high:.3g}), {100 * seen.foreground:.0f} % of the field; "
         f"confidence {seen.confidence:.2f} of 1"
     ]
     why += [f"{note}" for note in seen.notes]
-    if seen.confidence < CERTAIN:
+    if seen.confidence < CERTAIN_CONFIDENCE:
         least = min(("polarity", "signal", "agreement", "number"), key=lambda name: seen.evidence[name])
         why.append(f"the weakest point for learning without labels is the {least} ({seen.evidence[least]:.2f} of 1)")
         return False, why
-    if seen.objects < OBJECTS:
+    if seen.objects < ENOUGH_OBJECTS:
         why.append(f"{seen.objects} objects are few to learn from; give more images of the kind if there are any")
     return True, why

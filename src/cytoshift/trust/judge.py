@@ -36,10 +36,10 @@ from ..predict.pipeline import Options, Pipeline, clip_ranges, decode, measure_s
 from ..predict.translate import draw_styles
 from .agree import stability
 
-HESITANT = (0.2, 0.8)  # foreground probabilities in between are no answer
-WHOLE = 2**24  # voxels of an image that is judged in one piece, in some 3 GB
-TAIL = 25  # percentage: merged and torn objects show in the less solid ones
-REDRAWN = 2**19  # voxels of an image that are drawn again from its labels, without tiles
+HESITANT_RANGE = (0.2, 0.8)  # foreground probabilities in between are no answer
+WHOLE_VOXELS = 2**24  # voxels of an image that is judged in one piece, in some 3 GB
+TAIL_PERCENTAGE = 25  # percentage: merged and torn objects show in the less solid ones
+REDRAWN_VOXELS = 2**19  # voxels of an image that are drawn again from its labels, without tiles
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.generic]
@@ -174,8 +174,8 @@ def criteria(
 
 
 def decided_share(probability: Image) -> float:
-    """Share of what may be foreground that is: voxels above HESITANT, among these and those in between."""
-    low, high = HESITANT
+    """Share of what may be foreground that is: voxels above HESITANT_RANGE, among these and those in between."""
+    low, high = HESITANT_RANGE
     sure, between = int((probability > high).sum()), int(((probability > low) & (probability <= high)).sum())
     return sure / (sure + between) if sure + between else 0.0
 
@@ -209,7 +209,7 @@ def variance_between(image: Image, inside: NDArray[np.bool_]) -> float:
 
 def redraw_correlation(segmenter: Segmenter, volume: Volume, image: Image, labels: Labels) -> float:
     """Correlation of the image with what the model draws of its labels, at least 0; in the middle of a large image."""
-    region = centre_box(labels.shape, REDRAWN)
+    region = centre_box(labels.shape, REDRAWN_VOXELS)
     image = image[region]
     drawn = draw_styles(segmenter, replace(volume, array=np.asarray(labels)[region]), 2)[-1]
     if drawn.std() == 0 or image.std() == 0:
@@ -263,7 +263,7 @@ def likeness(found: ObjectShapes, expected: ExpectedObjects) -> dict[str, float]
     settled = found.whole_objects()
     if not len(settled.diameter):
         return {}
-    lacking = expected.solidity[str(TAIL)] - float(np.percentile(settled.solidity, TAIL))
+    lacking = expected.solidity[str(TAIL_PERCENTAGE)] - float(np.percentile(settled.solidity, TAIL_PERCENTAGE))
     return {
         "size": float(np.exp(-quantile_distance(quantiles(settled.diameter), expected.diameter))),
         "elongation": float(np.exp(-quantile_distance(quantiles(settled.elongation), expected.elongation))),

@@ -20,35 +20,35 @@ from ..data.resumable_statistics import measure_scale
 from ..data.volumes import Volume, box_volume
 from ..model import Segmenter
 from ..predict.blockwise.plan import grow_block
-from ..predict.calibration import CONTEXT, expected_extent
+from ..predict.calibration import CONTEXT_VOXELS, expected_extent
 from ..predict.pipeline import Options, refuse_mismatch
-from .judge import WHOLE, Told, judge, predict_views, refuse_other_labels, share_of_progress, silent
+from .judge import WHOLE_VOXELS, Told, judge, predict_views, refuse_other_labels, share_of_progress, silent
 from .trust_tables import JudgedLabels, join_boxes
 
-ROOM = 2e9  # bytes that a part of a file may take while it is read
-BOX = 2**23  # voxels that a box reads
-GRAIN = 16  # voxels: the sides of boxes are multiples of it
-MOST = 32  # boxes
+ROOM_BYTES = 2e9  # bytes that a part of a file may take while it is read
+BOX_VOXELS = 2**23  # voxels that a box reads
+SIDE_MULTIPLE = 16  # voxels: the sides of boxes are multiples of it
+BOXES = 32  # boxes
 
 
 def judge_image(
-    segmenter: Segmenter, volume: Volume, labels: Mapping[str, Volume], most: int = MOST, notes: Path | None = None,
+    segmenter: Segmenter, volume: Volume, labels: Mapping[str, Volume], most: int = BOXES, notes: Path | None = None,
     told: Told = silent,
 ) -> list[JudgedLabels]:  # fmt: skip
-    """Each class of an image of any size; nothing larger than a box is in memory where that has more than WHOLE voxels.
+    """Each class of an image of any size; nothing larger than a box is in memory where that has more than WHOLE_VOXELS.
 
     labels: of each class, by name, "" of a single one. most: boxes that are judged of a large image, evenly drawn from
     all. notes: folder for what is known of its intensities, so that the same call after a kill has them.
     Raises UserError where labels, volume and model do not fit.
     """
-    if prod(volume.shape) <= WHOLE:
+    if prod(volume.shape) <= WHOLE_VOXELS:
         found = judge(segmenter, volume, {name: one.load() for name, one in labels.items()}, told=told)
         return [JudgedLabels.of(volume, name, one) for name, one in found.items()]
     segmenter = segmenter.for_image(volume.name)
     refuse_mismatch(segmenter, volume, Options(any_voxel_size=True))
     refuse_other_labels(segmenter, volume, labels)
     for read in (volume, *labels.values()):
-        refuse_pieces(read.array, read.origin, ROOM, allow="")
+        refuse_pieces(read.array, read.origin, ROOM_BYTES, allow="")
     scale = segmenter.scale or measure_scale(segmenter.normalisation, volume, notes)
     chosen = sample_boxes(segmenter, volume, most)
     out: dict[str, list[JudgedLabels]] = {name: [] for name, *_ in segmenter.representation.parts()}
@@ -64,8 +64,8 @@ def judge_image(
 def sample_boxes(segmenter: Segmenter, volume: Volume, most: int) -> Sequence[Block]:
     """At most so many of the boxes of a volume, drawn without regard to rows and planes; always the same ones."""
     objects, _ = expected_extent(segmenter, volume.voxel)
-    halo = tuple(-(-o // 2) + CONTEXT for o in objects)
-    size = grow_block(volume.shape, tuple(min(GRAIN, n) for n in volume.shape), halo, BOX)
+    halo = tuple(-(-o // 2) + CONTEXT_VOXELS for o in objects)
+    size = grow_block(volume.shape, tuple(min(SIDE_MULTIPLE, n) for n in volume.shape), halo, BOX_VOXELS)
     grid = BlockGrid(volume.shape, size, halo)
     if len(grid) <= most:
         return grid

@@ -18,9 +18,9 @@ from ..core.text import count_of
 
 JSON = Path(__file__).with_name("calibration.json")
 RIDGE = 0.02  # per criterion: of two that say the same, both get half
-BEYOND = 0.03  # a criterion may be so much lower than all that was calibrated
-FEWEST = 5  # objects; of less there is no telling
-WEAK = 0.7  # a criterion below it is worth a word
+BEYOND_CALIBRATED = 0.03  # a criterion may be so much lower than all that was calibrated
+FEWEST_OBJECTS = 5  # objects; of less there is no telling
+WEAK_CRITERION = 0.7  # a criterion below it is worth a word
 # What a low criterion means.
 AGAINST = {
     "flips": "other objects are found in the mirrored image",
@@ -62,7 +62,7 @@ class Map(Settings):
         return tuple(
             f"{name} {given[name]:.2f} below {low:.2f}"
             for name, low in zip(self.criteria, self.low)
-            if given[name] < low - BEYOND
+            if given[name] < low - BEYOND_CALIBRATED
         )
 
 
@@ -130,7 +130,7 @@ def score(criteria: Mapping[str, float], objects: int, calibration: Calibration 
 
 def too_few(objects: int) -> tuple[str, ...]:
     """Why a score of so many objects says little; nothing where they are enough."""
-    return (f"only {count_of(objects, 'object')}",) if objects < FEWEST else ()
+    return (f"only {count_of(objects, 'object')}",) if objects < FEWEST_OBJECTS else ()
 
 
 def weakest_criterion(images: Sequence[Mapping[str, float]]) -> str | None:
@@ -141,7 +141,7 @@ def weakest_criterion(images: Sequence[Mapping[str, float]]) -> str | None:
     """
     means = {name: float(np.mean(found)) for name in AGAINST if (found := [one[name] for one in images if name in one])}
     name = min(means, key=lambda name: means[name], default=None)
-    return None if name is None or means[name] >= WEAK else f"{AGAINST[name]} ({name} {means[name]:.2f})"
+    return None if name is None or means[name] >= WEAK_CRITERION else f"{AGAINST[name]} ({name} {means[name]:.2f})"
 
 
 def mean_score(scores: Sequence[Score]) -> Score:

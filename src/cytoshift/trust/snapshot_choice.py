@@ -20,7 +20,7 @@ from ..model.folders import snapshots
 from ..represent.threshold_search import search_thresholds
 from .agree import agreement
 from .judge import (
-    WHOLE,
+    WHOLE_VOXELS,
     ClassCriteria,
     Told,
     ViewPredictions,
@@ -31,7 +31,7 @@ from .judge import (
 )
 from .score import Score, mean_score, score
 
-GAIN = 0.01  # of the score, or thresholds stay as they are
+LEAST_GAIN = 0.01  # of the score, or thresholds stay as they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +90,10 @@ def select(
 ) -> Choice:  # fmt: skip
     """Score every state on the images and take the best; where two are alike, the later one.
 
-    Of an image with more than WHOLE voxels its middle is looked at. decode: also choose thresholds. say: hears every
+    Of an image with more than WHOLE_VOXELS its middle is looked at. decode: also choose thresholds. say: hears every
     state's score; told: what share of the states is done. Raises UserError where images and models do not fit.
     """
-    volumes = [crop_middle(volume, WHOLE) for volume in volumes]
+    volumes = [crop_middle(volume, WHOLE_VOXELS) for volume in volumes]
     candidates = []
     for number, (name, path) in enumerate(paths.items()):
         one = candidate(name, path, Segmenter.load(path, device), volumes, share_of_progress(told, number, len(paths)))
@@ -145,7 +145,7 @@ def tune_thresholds(
         decoder = replace(model, representation=represent)
         return total_score([judge(decoder, volume, seen=one, redraw=False) for volume, one in zip(volumes, seen)])
 
-    chosen, _ = search_thresholds(model.representation, lambda represent: score_of(represent).value, GAIN)
+    chosen, _ = search_thresholds(model.representation, lambda represent: score_of(represent).value, LEAST_GAIN)
     before, after = model.representation.model_dump(), chosen.model_dump()
     moved = {name: (before[name], after[name]) for name in chosen.tunable_thresholds if before[name] != after[name]}
     return Choice(best, candidates, replace(model, representation=chosen), score_of(chosen), moved)

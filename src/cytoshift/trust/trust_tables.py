@@ -28,7 +28,7 @@ from ..labels.objects import objects
 from .judge import ClassCriteria
 from .score import Score, confidence, mean_score, score
 
-BLOCK = 8.0  # median diameters along each side of a block
+BLOCK_DIAMETERS = 8.0  # median diameters along each side of a block
 PROPERTIES = 100_000  # objects: 4 MB of metadata
 
 
@@ -58,7 +58,7 @@ class JudgedLabels:
         sure = confidence(found.objects) if found.criteria else np.zeros(0)
         table = objects(found.labels, volume.voxel)
         place = np.round(table.centroid / np.array(volume.voxel.size)).astype(np.int64)
-        side = BLOCK * float(np.median(table.diameter)) if len(sure) else 1.0
+        side = BLOCK_DIAMETERS * float(np.median(table.diameter)) if len(sure) else 1.0
         rows = blocks(place, [max(round(n), 1) for n in volume.voxel.voxels(side)], found.labels.shape, sure)
         total = score(found.criteria, len(sure))
         voxels = found.labels.size

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-BODY = 2**25  # bytes of a request: a picture that the browser has drawn, as text, is the largest
-FREE = ("/favicon.ico",)  # what browsers ask for unasked
+BODY_BYTES = 2**25  # bytes of a request: a picture that the browser has drawn, as text, is the largest
+OPEN_PATHS = ("/favicon.ico",)  # what browsers ask for unasked
 LOGGERS = ("tornado.access", "tornado.application", "tornado.general")
 
 
@@ -36,7 +36,7 @@ class Tickets:
 
     def is_allowed(self, path: str) -> bool:
         """Whether a request of that path is answered at all."""
-        if path in FREE:
+        if path in OPEN_PATHS:
             return True
         parts = unquote(path.partition("?")[0]).split("/")
         known = any(hmac.compare_digest(part.encode(), self.token.encode()) for part in parts)
@@ -98,7 +98,7 @@ def guard_server(server: Any, tickets: Tickets) -> None:
             self.application.on_close(server_conn)
 
     server.request_callback = Guard(server.request_callback)
-    server.conn_params.max_body_size = BODY
+    server.conn_params.max_body_size = BODY_BYTES
 
 
 class TokenFilter(logging.Filter):

@@ -11,8 +11,8 @@ from ..draw.paint import CHANNELS
 from .properties import SURE, Properties
 from .virtual_zarr import FRONT, VirtualZarr
 
-LOOKED = 2**21  # voxels that contrast is measured on
-ENDS = (0.5, 99.8)  # percentiles that become black and white
+CONTRAST_VOXELS = 2**21  # voxels that contrast is measured on
+CONTRAST_PERCENTILES = (0.5, 99.8)  # percentiles that become black and white
 GREY = "#uicontrol invlerp normalized\nvoid main() { emitGrayscale(normalized()); }\n"
 COLOUR = (
     '#uicontrol invlerp normalized\n#uicontrol vec3 colour color(default="{}")\n'
@@ -79,15 +79,15 @@ def contrast(image: PyramidVolume) -> tuple[float, float]:
     """Black and white: percentiles of the middle plane, or frame, of the coarsest level that has enough voxels."""
     array = image.levels[0].array
     for level in image.levels:
-        if np.prod(level.array.shape[-2:]) >= LOOKED // 8 or level is image.levels[0]:
+        if np.prod(level.array.shape[-2:]) >= CONTRAST_VOXELS // 8 or level is image.levels[0]:
             array = level.array
     before = tuple(n // 2 for n in array.shape[:-2])
-    step = max(int(np.ceil(np.sqrt(np.prod(array.shape[-2:]) / LOOKED))), 1)
+    step = max(int(np.ceil(np.sqrt(np.prod(array.shape[-2:]) / CONTRAST_VOXELS))), 1)
     plane = np.asarray(array[(*before, slice(None, None, step), slice(None, None, step))], dtype=np.float64)
     plane = plane[np.isfinite(plane)]
     if not plane.size:
         return 0.0, 1.0
-    low, high = (float(q) for q in np.percentile(plane, ENDS))
+    low, high = (float(q) for q in np.percentile(plane, CONTRAST_PERCENTILES))
     if high <= low:
         low, high = float(plane.min()), float(plane.max())
     return (low, high) if high > low else (low, low + 1)

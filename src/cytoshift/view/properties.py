@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..core.lazy_array import LazyArray
 from ..core.text import unescape_cell
 
-MOST = 1_000_000  # objects whose properties a browser is given
+MOST_OBJECTS = 1_000_000  # objects whose properties a browser is given
 SURE = "confidence"
 DRAWN = "foreground"  # the same column of `segment`, the mean foreground probability, beside that of `trust`
 PARTIAL = "intensity_contrast"  # columns that not every object has
@@ -92,7 +92,7 @@ def properties(labels: str, name: str, origin: str) -> Properties | None:
             there = out.setdefault(number, {})
             for column, value in row.items():
                 there.setdefault(DRAWN if column == SURE and there.get(SURE, value) != value else column, value)
-    if not out or len(out) > MOST:
+    if not out or len(out) > MOST_OBJECTS:
         return None
     ids = np.array(sorted(out), dtype=np.uint64)
     names = dict.fromkeys(column for row in out.values() for column in row)
@@ -150,7 +150,7 @@ def read(path: Path, image: str | None, kind: str | None) -> dict[int, dict[str,
             )
             if mine and (row.get("class") and unescape_cell(row["class"])) == kind and number.isdecimal():
                 found[int(number)] = dict(numbers(row))
-            if len(found) > MOST:
+            if len(found) > MOST_OBJECTS:
                 break
     return found
 

@@ -30,7 +30,7 @@ HEADLESS = (
     "--headless=new", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-first-run",
     "--disable-dev-shm-usage", "--disable-background-networking", "--hide-scrollbars",
 )  # fmt: skip
-PATIENCE = 300.0  # seconds that a picture may take
+PICTURE_SECONDS = 300.0  # seconds that a picture may take
 
 
 class Server:
@@ -102,7 +102,7 @@ class Server:
     def picture(self, path: Path, size: tuple[int, int] = (1280, 960), browser: str | None = None) -> Path:
         """Have a browser without a screen draw the view, when all chunks have arrived, and write it as PNG.
 
-        Raises UserError where there is no Chromium, or where it draws nothing for PATIENCE seconds.
+        Raises UserError where there is no Chromium, or where it draws nothing for PICTURE_SECONDS.
         """
         binary = browser or next(filter(None, map(shutil.which, BROWSERS)), None)
         if binary is None:
@@ -128,13 +128,13 @@ class Server:
             command = [binary, *HEADLESS, window, f"--user-data-dir={profile}", start]
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
-                found = arrived.wait(PATIENCE)
+                found = arrived.wait(PICTURE_SECONDS)
             finally:
                 process.terminate()
                 process.wait()
         if not found:
             raise UserError(
-                f"{binary} showed nothing for {PATIENCE:.0f} s; leave `screenshot` out to see why in a browser"
+                f"{binary} showed nothing for {PICTURE_SECONDS:.0f} s; leave `screenshot` out to see why in a browser"
             )
         with atomic_path(path) as beside:
             beside.write_bytes(add_mark(answers[0].image))

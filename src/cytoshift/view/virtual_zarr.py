@@ -17,7 +17,7 @@ from ..core.voxel import MICROMETRE
 from ..data.levels import PyramidVolume
 
 CHUNK = {2: (512, 512), 3: (64, 64, 64)}  # of arrays that are not stored in pieces
-SMALL, LARGE = 2**18, 2**22  # voxels of a chunk that is sent
+SMALL_CHUNK, LARGE_CHUNK = 2**18, 2**22  # voxels of a chunk that is sent
 DIGITS = 20  # of a number in a path
 JSON = "application/json"
 BYTES = "application/octet-stream"
@@ -120,11 +120,11 @@ def chunk_shape(array: Any, space: int) -> tuple[int, ...]:
     stored = getattr(array, "chunks", None)
     size = list(stored or ((1,) * (len(shape) - space) + CHUNK[space]))
     size = [min(c, n) for c, n in zip(size, shape)]
-    while prod(size) > LARGE:
+    while prod(size) > LARGE_CHUNK:
         axis = max(range(len(size)), key=lambda a: size[a])
         size[axis] = -(-size[axis] // 2)
     front = len(size) - space
-    while prod(size) * 2 <= SMALL:
+    while prod(size) * 2 <= SMALL_CHUNK:
         rest = [a for a in range(front, len(size)) if size[a] < shape[a]]
         if not rest:
             break

@@ -11,7 +11,7 @@ from ...core.errors import UserError
 from ...labels.ids import compact_labels
 from .label_series import LabelSeries
 
-MOST = 2**16 - 1  # ids of a mask of 16 bits
+MOST_IDS = 2**16 - 1  # ids of a mask of 16 bits
 
 
 def refuse_ctc(labels: LabelSeries) -> None:
@@ -38,9 +38,9 @@ def write_ctc(path: Path, labels: Sequence[LabelSeries]) -> None:
         tracks, before = list[str](), 0
         for t, frame in enumerate(frames):
             numbered, ids, _ = compact_labels(frame.load())
-            if before + ids.size > MOST:
+            if before + ids.size > MOST_IDS:
                 raise UserError(
-                    f"{one.name} has more than the {MOST} objects that masks of the Cell Tracking Challenge hold; "
+                    f"{one.name} has more than the {MOST_IDS} objects that masks of the Cell Tracking Challenge hold; "
                     "write fewer frames at a time, by `frames`"
                 )
             tifffile.imwrite(

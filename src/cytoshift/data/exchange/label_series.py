@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..frames import Series
 
-SLAB = 2**25  # voxels that are read at once, where chunks hold several planes
+READ_VOXELS = 2**25  # voxels that are read at once, where chunks hold several planes
 
 Measurements = Mapping[int, Mapping[str, float]]  # of the objects of a frame, by id
 
@@ -57,7 +57,7 @@ def planes_of(series: Series) -> Iterator[Plane]:
             continue
         depth, plane = volume.shape[0], volume.shape[1] * volume.shape[2]
         chunks = getattr(volume.array, "chunks", None)
-        step = max(1, min(chunks[-3] if chunks else 1, SLAB // plane))
+        step = max(1, min(chunks[-3] if chunks else 1, READ_VOXELS // plane))
         for first in range(0, depth, step):
             slab = np.asarray(volume.array[first : min(first + step, depth)])
             for z, labels in enumerate(slab, first):

@@ -15,7 +15,7 @@ from ..store import LabelStore
 from ..write import is_ome_name, write_labels, write_tiff
 from .label_series import LabelSeries
 
-BOX = 2**26  # voxels that are copied at once
+COPIED_VOXELS = 2**26  # voxels that are copied at once
 
 
 def write_stack(path: Path, labels: Sequence[LabelSeries]) -> None:
@@ -37,7 +37,7 @@ def write_series(path: Path, series: Series, mark: str | None = None, ngff: Ngff
         shape = (len(series.frames),) * series.is_timed + first.shape
         store = LabelStore.create(path, shape, dtype, first.voxel, series.axes, ngff)
         for t, frame in enumerate(series.frames):
-            for box in chunk_boxes(first.shape, store.chunks[-len(first.shape) :], BOX):
+            for box in chunk_boxes(first.shape, store.chunks[-len(first.shape) :], COPIED_VOXELS):
                 there = (slice(t, t + 1),) * series.is_timed + box
                 labels = np.asarray(frame.array[box])
                 store[there] = labels.astype(dtype).reshape((1,) * series.is_timed + labels.shape)

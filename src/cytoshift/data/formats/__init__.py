@@ -22,7 +22,7 @@ VENDOR = (".czi", ".nd2", ".lif")
 # What needs an extra is called so in a sentence.
 READERS = dict.fromkeys(NIFTI, "NIfTI") | dict.fromkeys(MRC, "MRC") | {s: f"a {s[1:].upper()} file" for s in VENDOR}
 OUTLINES = (".json", ".geojson", ".roi")  # of objects, which are no image
-READ = 2**28  # bytes of chunks that are decoded at once
+DECODED_BYTES = 2**28  # bytes of chunks that are decoded at once
 OBJECTS = "masks"  # the folder of an image that has one mask for each object
 MARKS = ("zarr.json", ".zgroup", ".zarray")  # one of these makes a folder Zarr
 SUFFIXES = TIFF + PHOTO + NUMPY + HDF5 + IMARIS + ZARR + ZIPPED + NIFTI + MRC + VENDOR
@@ -106,14 +106,14 @@ def is_zarr(folder: Path) -> bool:
 
 @contextmanager
 def limit_concurrency(array: Any) -> Iterator[None]:
-    """Zarr reads ten chunks at once; of large ones as few as fit into READ bytes."""
+    """Zarr reads ten chunks at once; of large ones as few as fit into DECODED_BYTES."""
     import zarr
 
     held = prod(array.chunks) * array.dtype.itemsize
-    if held * 10 <= READ:
+    if held * 10 <= DECODED_BYTES:
         yield
         return
-    with zarr.config.set({"async.concurrency": max(READ // held, 1)}):
+    with zarr.config.set({"async.concurrency": max(DECODED_BYTES // held, 1)}):
         yield
 
 

@@ -21,9 +21,9 @@ from ..orientation import InvertedArray, apply_orientation
 from ..picture import AXES, RGB, UNKNOWN, Picture, StoredArray, explain_read_errors, known_extent
 from . import limit_concurrency, number_range, select_series
 
-PAGE = 1 << 23  # bytes of a page that is decoded whole
+LARGEST_PAGE = 1 << 23  # bytes of a page that is decoded whole
 ORIENTATION = 274  # number of the tag
-PLANE = 8  # bytes of a file that a plane of an OME-TIFF takes at least
+PLANE_BYTES = 8  # bytes of a file that a plane of an OME-TIFF takes at least
 JPEGS = (tifffile.COMPRESSION.OJPEG, tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.JPEG_LOSSY)
 # Photometric interpretations that are neither gray nor RGB.
 INKS = {5: "CMYK", 8: "CIELab", 9: "ICCLab", 10: "ITULab", 32803: "colour filter array", 32845: "LogLuv"}
@@ -74,7 +74,7 @@ class TiffArray:
     def as_zarr(self, series: tifffile.TiffPageSeries) -> zarr.Array:
         """The series by its tiles. Strips are many and small: small pages are one chunk, of large ones each strip."""
         page = series.levels[self.level].keyframe
-        mode = "strile" if page.is_tiled or page.nbytes > PAGE else "page"
+        mode = "strile" if page.is_tiled or page.nbytes > LARGEST_PAGE else "page"
         return zarr.open_array(series.aszarr(level=self.level, squeeze=False, chunkmode=mode), mode="r")
 
 
@@ -172,7 +172,7 @@ def refuse_empty_promises(path: Path, page: tifffile.TiffPage) -> None:
         )
     piece, most = prod(page.chunks) * np.dtype(page.dtype).itemsize, max(page.databytecounts, default=0)
     ratio = RATIOS.get(int(page.compression))
-    if ratio and most and piece > max(ratio * most, PAGE):
+    if ratio and most and piece > max(ratio * most, LARGEST_PAGE):
         raise UserError(
             f"{path} declares tiles or strips of {piece / 1e9:.3g} GB, of which {most} bytes are there; it is damaged, "
             "copy or save it again"
@@ -352,7 +352,7 @@ def refuse_endless(path: Path, file: tifffile.TiffFile) -> None:
     size = sum(place.stat().st_size for place in places if place.is_file())
     for pixels in (part for part in root.iter() if part.tag.endswith("Pixels")):
         planes = prod(int(pixels.get(f"Size{axis}", "1")) for axis in "ZCT")
-        if planes > size / PLANE:
+        if planes > size / PLANE_BYTES:
             raise UserError(
                 f"{path} declares {planes} planes, which its {size} bytes cannot hold; it is damaged, copy or save it "
                 "again"

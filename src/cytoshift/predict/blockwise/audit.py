@@ -24,11 +24,11 @@ from ...labels.overlap import overlap
 from .job import Job
 
 INSIDE = 4  # planes of a block and axis without a face, evenly spread
-ALIKE = 0.5  # IoU from which two sections are one object's
-LEAST = {1: 3, 2: 9}  # voxels of a section that counts, by the number of its axes
-EXCESS = 0.01  # more of the sections than this must be cut, lost ...
-GROWTH = 0.05  # ... or crossing objects larger by this part ...
-SIGMA = 4.0  # ... as rarely by chance as a normal number beyond so many standard errors, before it counts as a seam
+SAME_OBJECT_IOU = 0.5  # IoU from which two sections are one object's
+LEAST_SECTION_VOXELS = {1: 3, 2: 9}  # voxels of a section that counts, by the number of its axes
+EXCESS_SHARE = 0.01  # more of the sections than this must be cut, lost ...
+GROWTH_PART = 0.05  # ... or crossing objects larger by this part ...
+CHANCE_ERRORS = 4.0  # ... as rarely by chance as a normal number beyond so many standard errors: then it is a seam
 # Of a plane: sections, and of these cut and lost; objects that cross, sums of the logarithm of their sizes and of its
 # square; area.
 FIELDS = ("sections", "cut", "lost", "crossing", "log", "square", "area")
@@ -66,8 +66,8 @@ def count_plane(
 ) -> NDArray[np.float64]:
     """FIELDS of one plane. before, after: (*S) of one axis less than the volume; sizes: voxels of objects 1..N."""
     table = overlap(before, after)
-    least = LEAST[before.ndim]
-    pairs = table.pairs.at_least(ALIKE)
+    least = LEAST_SECTION_VOXELS[before.ndim]
+    pairs = table.pairs.at_least(SAME_OBJECT_IOU)
     ids = table.truth_ids[pairs.truth], table.pred_ids[pairs.pred]
     large = np.minimum(table.truth_sizes[pairs.truth], table.pred_sizes[pairs.pred]) >= least
     cut = int((large & (ids[0] != ids[1])).sum())
@@ -118,7 +118,7 @@ class Audit:
         return {
             "verdict": "passed" if self.passed else "failed", "seams": list(self.seams), "faces": self.faces,
             "between": self.between, "excess": self.excess, "sigmas": self.sigmas,
-            "limits": {"excess": EXCESS, "growth": GROWTH, "sigmas": SIGMA},
+            "limits": {"excess": EXCESS_SHARE, "growth": GROWTH_PART, "sigmas": CHANCE_ERRORS},
         }  # fmt: skip
 
 
@@ -140,9 +140,9 @@ def judge_seams(planes: Sequence[NDArray[np.float64]]) -> Audit:
     for word, measure in (("cut", rate("cut")), ("lost", rate("lost")), ("growth", logarithm)):
         difference, sigmas[word] = compare_faces([measure(one) for one in faces], [measure(one) for one in inside])
         excess[word] = float(np.expm1(difference)) if word == "growth" else difference
-    limits = {"cut": EXCESS, "lost": EXCESS, "growth": GROWTH}
+    limits = {"cut": EXCESS_SHARE, "lost": EXCESS_SHARE, "growth": GROWTH_PART}
     names = {"cut": "objects cut", "lost": "objects lost", "growth": "objects merged"}
-    found = tuple(names[w] for w in limits if excess[w] > limits[w] and sigmas[w] > SIGMA)
+    found = tuple(names[w] for w in limits if excess[w] > limits[w] and sigmas[w] > CHANCE_ERRORS)
     return Audit(at, between, excess, sigmas, found)
 
 

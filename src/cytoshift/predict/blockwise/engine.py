@@ -16,10 +16,10 @@ from ...core.processes import Workers, WorkersDied
 
 T = TypeVar("T")
 R = TypeVar("R")
-AHEAD = 4  # blocks given out per worker: nobody waits, and few are lost where all is stopped
+TASKS_AHEAD = 4  # blocks given out per worker: nobody waits, and few are lost where all is stopped
 CLUSTERS = {"slurm": "SLURMCluster", "lsf": "LSFCluster"}
-ANSWER = 30  # seconds that a scheduler has to answer
-STARTED = 600  # seconds that a batch system has for the first worker
+ANSWER_SECONDS = 30  # seconds that a scheduler has to answer
+START_SECONDS = 600  # seconds that a batch system has for the first worker
 NO_MEMORY = (
     "workers died repeatedly at the same task, probably because memory ran out; pass a smaller `memory` or fewer "
     "`workers`, the same command goes on where this one stopped"
@@ -94,7 +94,7 @@ class Dask:
         as_completed, killed = dask().as_completed, dask().KilledWorker
 
         rest = iter(enumerate(tasks))
-        many = AHEAD * max(len(self.client.scheduler_info(n_workers=-1)["workers"]), 1)
+        many = TASKS_AHEAD * max(len(self.client.scheduler_info(n_workers=-1)["workers"]), 1)
 
         def give(count: int) -> list[Any]:
             return [
@@ -153,15 +153,16 @@ def cluster(scheduler: str, workers: int) -> Iterator[Any]:
     if scheduler in CLUSTERS:
         with batch(scheduler, workers) as jobs, Client(jobs) as client:
             try:
-                client.wait_for_workers(1, timeout=STARTED)
+                client.wait_for_workers(1, timeout=START_SECONDS)
             except TimeoutError:
                 raise UserError(
-                    f"no job of {scheduler} has started for {STARTED} seconds; look at its queue and at jobqueue.yaml"
+                    f"no job of {scheduler} has started for {START_SECONDS} seconds; look at its queue and at "
+                    "jobqueue.yaml"
                 ) from None
             yield client
     else:
         try:
-            client = Client(scheduler, timeout=ANSWER)
+            client = Client(scheduler, timeout=ANSWER_SECONDS)
         except (OSError, TimeoutError, ValueError) as error:
             raise UserError(
                 f"no dask scheduler answers at {scheduler} ({error}); start one with 'dask scheduler', or pass "

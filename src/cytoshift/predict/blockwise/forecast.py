@@ -16,18 +16,18 @@ from ...core.blocks import BlockGrid
 from ...core.settings import Settings
 from ...data.multiscale import CHUNK
 from ...represent import BCD
-from ..calibration import CONTEXT
-from .plan import BASE, DRAWN, LARGEST, grow_block
+from ..calibration import CONTEXT_VOXELS
+from .plan import BASE_BYTES, LARGEST_BLOCK, TASK_VOXELS, grow_block
 
-LINE = 9  # bytes of a finished block in the ledger of a pass
-OBJECT = 104  # bytes of an object in the tables of passes 2 and 4, in all
-LINK = 16  # bytes of two objects that are one
-KEPT = 90  # bytes of a finished block in the memory of the process that gives out the work: a Python number in a set
-JOINED = 300  # bytes of an object at a face of blocks in the process that merges: names, forest and sums of its parts
-FILES = 4e-3  # seconds that this process takes for the four small files of a block; an assumption, as TASK is
-TASK = 2e-3  # seconds that this process takes to give out a block and to write it down
-PASSES = 4  # that touch every block: decode, link, write, audit; predict has tasks of its own, merge is one
-PYRAMID = 8 / 7  # the finest level and all coarser ones, in 3D
+LINE_BYTES = 9  # of a finished block in the ledger of a pass
+OBJECT_BYTES = 104  # of an object in the tables of passes 2 and 4, in all
+LINK_BYTES = 16  # of two objects that are one
+KEPT_BYTES = 90  # of a finished block in the memory of the process that gives out the work: a Python number in a set
+JOINED_BYTES = 300  # of an object at a face of blocks in the process that merges: names, forest and sums of its parts
+FILES_SECONDS = 4e-3  # that this process takes for the four small files of a block; an assumption, as TASK_SECONDS is
+TASK_SECONDS = 2e-3  # that this process takes to give out a block and to write it down
+GRID_PASSES = 4  # that touch every block: decode, link, write, audit; predict has tasks of its own, merge is one
+PYRAMID_FACTOR = 8 / 7  # the finest level and all coarser ones, in 3D
 
 
 class Rates(Settings):
@@ -96,39 +96,39 @@ def forecast(
     shape: tuple[int, ...], rates: Rates, workers: int, memory: float = 16e9, objects: float = 32.0
 ) -> Forecast:
     """shape: (Y, X) or (Z, Y, X). memory: bytes per worker. objects: extent of the largest one in voxels."""
-    voxels, halo = prod(shape), (ceil(objects) + CONTEXT,) * len(shape)
+    voxels, halo = prod(shape), (ceil(objects) + CONTEXT_VOXELS,) * len(shape)
     chunk = tuple(min(c, n) for c, n in zip(CHUNK[len(shape)], shape))
-    block = grow_block(shape, chunk, halo, min((memory - BASE) / BCD.decode_bytes, LARGEST))
+    block = grow_block(shape, chunk, halo, min((memory - BASE_BYTES) / BCD.decode_bytes, LARGEST_BLOCK))
     grid = BlockGrid(shape, block, halo)
     reads = prod(sum(min(b + h, n) - max(a - h, 0) for a, b in spans(n, s)) / n for n, s, h in zip(shape, block, halo))
     count, found = len(grid), voxels * rates.objects
-    done = count * PASSES + voxels / DRAWN  # tasks of all passes
+    done = count * GRID_PASSES + voxels / TASK_VOXELS  # tasks of all passes
     image, channels = voxels * rates.image_bytes, voxels * rates.channel_bytes
-    stored, output = voxels * rates.work_bytes, voxels * rates.label_bytes * PYRAMID
-    tables = found * (OBJECT + LINK)
+    stored, output = voxels * rates.work_bytes, voxels * rates.label_bytes * PYRAMID_FACTOR
+    tables = found * (OBJECT_BYTES + LINK_BYTES)
     crossing = found * (1 - prod(max(1 - objects / 2 / s, 0.0) for s, n in zip(block, shape) if s < n))
     speed = min(rates.storage, rates.link * workers)
     cores = workers * rates.cores
 
     def stage(name: str, work: float, read: float, write: float, tasks: float) -> Stage:
         bounds = {"computing": work, "storage" if speed == rates.storage else "network": (read + write) / speed,
-                  "giving out blocks": tasks * TASK}  # fmt: skip
+                  "giving out blocks": tasks * TASK_SECONDS}  # fmt: skip
         bound = max(bounds, key=lambda key: bounds[key])
         return Stage(name, bounds[bound], bound)
 
     drawn = voxels / (workers * (rates.card or rates.network * rates.cores))
     stages = (
         stage("statistics of the intensities", voxels / (rates.count * cores), image, 0.0, 0.0),
-        stage("(1) predict", drawn, image, channels, voxels / DRAWN),
+        stage("(1) predict", drawn, image, channels, voxels / TASK_VOXELS),
         stage("(2, 3, 5, 6) decode, link, write, audit", voxels * reads / (rates.stitch * cores),
-              channels * reads + 3 * stored + tables, stored + output + tables, count * PASSES),
-        Stage("(4) merge", count * FILES + tables / speed, "one process"),
+              channels * reads + 3 * stored + tables, stored + output + tables, count * GRID_PASSES),
+        Stage("(4) merge", count * FILES_SECONDS + tables / speed, "one process"),
     )  # fmt: skip
-    chunk_files = voxels / prod(chunk) * PYRAMID
-    shard_files = voxels / prod(block) * PYRAMID
-    kept = max(done * KEPT, crossing * JOINED) + BASE
+    chunk_files = voxels / prod(chunk) * PYRAMID_FACTOR
+    shard_files = voxels / prod(block) * PYRAMID_FACTOR
+    kept = max(done * KEPT_BYTES, crossing * JOINED_BYTES) + BASE_BYTES
     made = Forecast(
-        voxels, block, halo, count, reads, found, image, channels + stored + tables, output, done * LINE,
+        voxels, block, halo, count, reads, found, image, channels + stored + tables, output, done * LINE_BYTES,
         tables, kept, chunk_files, shard_files, stages, (),
     )  # fmt: skip
     return Forecast(**{**vars(made), "limits": limits(made, memory)})

@@ -53,7 +53,7 @@ ROW = np.dtype([
     ("sure", np.float64),
 ])  # fmt: skip
 # Folders with a file for each class and block that a pass leaves.
-KINDS: dict[PassName, tuple[str, ...]] = {"decode": ("objects",), "link": ("links",), "audit": ("seams", "measured")}
+TABLES: dict[PassName, tuple[str, ...]] = {"decode": ("objects",), "link": ("links",), "audit": ("seams", "measured")}
 
 
 class DamagedFile(UserError):
@@ -213,7 +213,7 @@ class Job:
 
     def begin(self, name: PassName) -> None:
         """Make the empty arrays that the blocks of a pass write into; what an earlier one has left is discarded."""
-        for kind in KINDS.get(name, ()):
+        for kind in TABLES.get(name, ()):
             discard(self.folder / kind)
         if name == "predict":
             tile, count = self.cover.extent, len(self.represent.channels)

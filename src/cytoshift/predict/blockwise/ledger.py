@@ -21,7 +21,7 @@ import numpy as np
 
 from ...core.blocks import Slices
 from ...core.errors import UserError
-from .job import KINDS, DamagedFile, Job
+from .job import TABLES, DamagedFile, Job
 from .plan import PassName, pass_title
 
 
@@ -125,7 +125,7 @@ def files(job: Job, name: PassName, number: int) -> Iterator[Path]:
     """What a block has left."""
     for array, region in regions(job, name, number):
         yield from chunks(array, region)
-    for kind in KINDS.get(name, ()):
+    for kind in TABLES.get(name, ()):
         for part in range(len(job.parts)):
             yield job.file(kind, part, number)
     if name == "merge":

@@ -16,13 +16,13 @@ from ...labels.overlap import overlap
 from ...represent.base import Link
 from .job import Job, load
 
-BITS = 32  # of a name: the number of the block above, the object's label in the block below
-AGREE = 0.5  # least IoU of two objects that are one
+NAME_BITS = 32  # of a name: the number of the block above, the object's label in the block below
+SAME_OBJECT_IOU = 0.5  # least IoU of two objects that are one
 
 
 def name_of(number: int, labels: NDArray[np.integer]) -> NDArray[np.uint64]:
     """The 64-bit names of a block's objects, unique in the volume."""
-    return (np.uint64(number) << np.uint64(BITS)) | labels.astype(np.uint64)
+    return (np.uint64(number) << np.uint64(NAME_BITS)) | labels.astype(np.uint64)
 
 
 def links(job: Job, part: int, rule: Link, number: int) -> NDArray[np.uint64]:
@@ -45,14 +45,14 @@ def owned_labels(job: Job, part: int, number: int) -> NDArray[np.int32]:
 
 
 def best_pairs(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Pairs (P, 2) of objects that are each other's best match, with an IoU of AGREE or more; both (*S).
+    """Pairs (P, 2) of objects that are each other's best match, with an IoU of SAME_OBJECT_IOU or more; both (*S).
 
     >>> best_pairs(np.array([[1, 1, 1, 2]]), np.array([[5, 5, 7, 7]])).tolist()
     [[1, 5], [2, 7]]
     """
     table = overlap(a, b)
-    pairs = table.pairs.at_least(AGREE)
-    # From AGREE = 1/2 on, an object that has two such partners shares half with each, and with neither more.
+    pairs = table.pairs.at_least(SAME_OBJECT_IOU)
+    # From SAME_OBJECT_IOU = 1/2 on, an object that has two such partners shares half with each, and with neither more.
     order = np.lexsort((pairs.pred, pairs.truth, -pairs.iou))
     truth, pred = pairs.truth[order], pairs.pred[order]
     first = np.zeros(order.size, bool)

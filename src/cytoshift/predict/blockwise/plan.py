@@ -12,16 +12,16 @@ from ...core.settings import LaterSettings, Settings
 from ...core.text import count_of
 from ...data.multiscale import CHUNK, Ngff
 from ...model import Segmenter
-from ..calibration import CONTEXT
+from ..calibration import CONTEXT_VOXELS
 from ..pipeline import Options
 from ..tiles import Cover
 
 Ints = tuple[int, ...]
 
-BASE = 700e6  # bytes of a process that has loaded torch and a model
-LARGEST = 2**27  # voxels that a block reads at most: larger ones spare little and are lost more easily
-REACH = 4  # voxels to each side of a face in which two blocks compare their objects
-DRAWN = 2**24  # voxels of the working grid that one task of pass 1 draws at most
+BASE_BYTES = 700e6  # bytes of a process that has loaded torch and a model
+LARGEST_BLOCK = 2**27  # voxels that a block reads at most: larger ones spare little and are lost more easily
+FACE_REACH = 4  # voxels to each side of a face in which two blocks compare their objects
+TASK_VOXELS = 2**24  # voxels of the working grid that one task of pass 1 draws at most
 
 
 class BlockOptions(LaterSettings):
@@ -94,7 +94,7 @@ class Plan(Settings):
                 f"warning: the halo {shape_text(self.halo)} is smaller than the objects, about "
                 f"{shape_text(self.objects)} "
                 f"voxels, and those at block faces may come out cut; pass `halo` "
-                f"{','.join(str(o + CONTEXT) for o in self.objects)}"
+                f"{','.join(str(o + CONTEXT_VOXELS) for o in self.objects)}"
             )
         elif not known:
             out.append(
@@ -122,24 +122,24 @@ def make_plan(
     Raises UserError where wishes do not fit the axes, or the memory not even one block.
     """
     refuse_options(wishes, len(shape))
-    halo = wishes.halo or tuple(o + CONTEXT for o in objects)
-    reach = tuple(max(min(REACH, h), 1) for h in halo)
-    budget = (wishes.memory - BASE) / bytes_each
+    halo = wishes.halo or tuple(o + CONTEXT_VOXELS for o in objects)
+    reach = tuple(max(min(FACE_REACH, h), 1) for h in halo)
+    budget = (wishes.memory - BASE_BYTES) / bytes_each
     if wishes.block is None:
         chunk = tuple(min(c, n) for c, n in zip(CHUNK[len(shape)], shape))
-        block = grow_block(shape, chunk, halo, min(budget, LARGEST))
+        block = grow_block(shape, chunk, halo, min(budget, LARGEST_BLOCK))
     else:
         block, chunk = whole_chunks(wishes.block, shape)
     need = prod(min(b + 2 * h, n) for b, h, n in zip(block, halo, shape))
     if need > budget:
         raise UserError(
             f"a memory of {wishes.memory / 1e9:.3g} GB is not enough: a block of {shape_text(block)} voxels with halo "
-            f"{shape_text(halo)} needs {(BASE + need * bytes_each) / 1e9:.3g} GB; pass a larger `memory` or a smaller "
-            f"`block`"
+            f"{shape_text(halo)} needs {(BASE_BYTES + need * bytes_each) / 1e9:.3g} GB; pass a larger `memory` or a "
+            "smaller `block`"
         )
     working, step, tile = grid
     ones = (1,) * len(shape)
-    room = min(DRAWN, prod(block)) // prod(tile)  # small blocks are wished for where little is to be lost
+    room = min(TASK_VOXELS, prod(block)) // prod(tile)  # small blocks are wished for where little is to be lost
     group = grow_block(Cover(working, tile, options.overlap, step).counts, ones, (0,) * len(shape), room)
     return Plan(
         shape=shape, block=block, halo=halo, chunk=chunk, working=working, tile=tile, overlap=options.overlap,
@@ -196,7 +196,7 @@ def fits_in_memory(segmenter: Segmenter, voxels: int, itemsize: int, workers: in
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     represent = segmenter.representation
     each = represent.decode_bytes + 12 * len(represent.channels) + itemsize
-    return BASE + voxels * each < memory / 2 / workers
+    return BASE_BYTES + voxels * each < memory / 2 / workers
 
 
 PassName = Literal["predict", "decode", "link", "merge", "write", "audit"]

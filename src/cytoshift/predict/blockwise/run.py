@@ -42,7 +42,7 @@ from .engine import Engine
 from .job import JOBS, DamagedFile, Job, StoredPlan, load
 from .ledger import Ledger, digest, mend, missing_blocks
 from .passes import damaged_as_error, numbers_of, work_of
-from .plan import BASE, PASSES, BlockOptions, PassName, make_plan, pass_title
+from .plan import BASE_BYTES, PASSES, BlockOptions, PassName, make_plan, pass_title
 from .tissue import find_tissue
 
 Say = Callable[[str], None]
@@ -56,8 +56,8 @@ DECIDES: dict[PassName, tuple[str, ...]] = {
     "write": ("chunk", "ngff", "outputs"),
     "audit": (),
 }
-SMALL = 64e6  # bytes of pieces of a file that every process has room for
-SAMPLES, SAMPLE = 8, 32  # windows of an image that know it again, and their edge
+SMALL_PIECES_BYTES = 64e6  # bytes of pieces of a file that every process has room for
+SAMPLE_WINDOWS, SAMPLE_SIDE = 8, 32  # windows of an image that know it again, and their edge
 
 
 def segment_blockwise(
@@ -81,7 +81,7 @@ def segment_blockwise(
     """
     wishes, options, say = wishes or BlockOptions(), options or Options(), report[0]
     refuse_mismatch(segmenter, volume, options)
-    refuse_pieces(volume.array, volume.origin, max(wishes.memory - BASE, SMALL))
+    refuse_pieces(volume.array, volume.origin, max(wishes.memory - BASE_BYTES, SMALL_PIECES_BYTES))
     with lock_outputs(work):
         begin_job(work)
         job, asked, before = prepare_job(segmenter, volume, outputs, work, wishes, options, source)
@@ -143,7 +143,7 @@ def prepare_job(
         scale = segmenter.scale or measure_scale(segmenter.normalisation, volume, work / "intensities")
         step = multiple(segmenter)
         working = Working(volume, scale, segmenter.voxel, step)
-        tile = tile_in_memory(segmenter, working.shape[1:], options, wishes.memory - BASE)
+        tile = tile_in_memory(segmenter, working.shape[1:], options, wishes.memory - BASE_BYTES)
         save_statistics(measure(segmenter, working, tile, options.precision), work / STATISTICS)
         shape = tuple(int(n) for n in volume.shape)
         objects, _ = expected_extent(segmenter, volume.voxel)
@@ -242,8 +242,8 @@ def coarsen_box(path: str, level: int, number: int) -> None:
 def image_fingerprint(volume: Volume, source: ImageSource | None) -> dict[str, Any]:
     """What tells an image from another, or from itself after a change: the files' dates, and some windows of it."""
     space = tuple(int(n) for n in volume.shape)
-    size = tuple(min(SAMPLE, n) for n in space)
-    places = islice(place_tiles(space, size, (1,) * len(space)), SAMPLES)
+    size = tuple(min(SAMPLE_SIDE, n) for n in space)
+    places = islice(place_tiles(space, size, (1,) * len(space)), SAMPLE_WINDOWS)
     array: Any = volume.array
     seen = [np.ascontiguousarray(array[(..., *place)]).tobytes() for place in places]
     dates = []

@@ -22,7 +22,7 @@ from ...data.volumes import ImageSource, Volume, open_volumes
 
 FILE = "tissue.npy"
 LOOKED_AT = 4_000_000  # voxels of the coarse copy at most
-MARGIN = 2  # voxels of the coarse copy around tissue, at least
+TISSUE_MARGIN = 2  # voxels of the coarse copy around tissue, at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def find_tissue(volume: Volume, source: ImageSource | None, normalise: Recipe, o
 
     coarse = coarse_copy(volume, source)
     channels = coarse.reshape(-1, *coarse.shape[-len(volume.axes) :])
-    margin = [max(ceil(o * m / n), MARGIN) for o, m, n in zip(objects, channels.shape[1:], volume.shape)]
+    margin = [max(ceil(o * m / n), TISSUE_MARGIN) for o, m, n in zip(objects, channels.shape[1:], volume.shape)]
     each = recipes(normalise)
     mask = np.zeros(channels.shape[1:], bool)
     for number, channel in enumerate(channels):
