@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from cytoshift.cli.new import new
-from cytoshift.configure.recipe import overlay_settings, recipe, round_digits, scale_to_cover, survey_images
+from cytoshift.configure.recipe import overlay_settings, round_digits, scale_to_cover, settings, survey_images
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse, read_yaml
 from cytoshift.core.voxel import Voxel
@@ -15,6 +15,10 @@ from cytoshift.data.write import write_image, write_labels
 from cytoshift.synth import Lognormal, Prior, draw_labels, pair
 from cytoshift.synth.phantoms import phantom
 from cytoshift.train.run_settings import Run
+
+
+def recipe(source, **more):
+    return settings(survey_images(source), **more)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cytoshift.core.voxel import Voxel
-from cytoshift.draw import colour_labels, image_grid, orthogonal_views, outline, plane, save_png, thumbnail
+from cytoshift.draw import colour_labels, image_grid, outline, plane, save_png, thumbnail
 from cytoshift.draw.caption import wrap_text
 from cytoshift.draw.paint import AGREED, PREDICTED, TRUE, label_colour, outline_mask
 
@@ -15,16 +15,6 @@ def test_plane_cuts_the_middle_or_projects() -> None:
     assert plane(volume[0]) is not None and (plane(volume[0]) == volume[0]).all()
     with pytest.raises(ValueError, match="shape"):
         plane(np.zeros(3))
-
-
-def test_orthogonal_makes_pixels_square_and_keeps_ids() -> None:
-    labels = np.zeros((4, 6, 5), np.int32)
-    labels[:, 3, 2] = 7
-    picture = orthogonal_views(labels, Voxel((2.0, 1.0, 1.0), "um"), gap=1)
-    assert picture.shape == (6 + 1 + 8, 5)  # Y, the rule, Z twice as thick
-    assert (picture[7:, 2] == 7).all() and picture[3, 2] == 7
-    fine_z = orthogonal_views(labels, Voxel((0.5, 1.0, 1.0), "um"), gap=1)
-    assert fine_z.shape == (12 + 1 + 4, 10)
 
 
 def test_thumbnail_stretches_any_dtype() -> None:

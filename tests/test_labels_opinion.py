@@ -21,7 +21,6 @@ def test_votes_and_what_is_missed():
     assert found.ids.tolist() == [10, 20]
     assert found.votes == pytest.approx([(1 + 1 + 0.5) / 3, 0])
     assert found.missed == pytest.approx([0.5])  # of two others, one has it
-    assert opinion(labels, voters, groups=(0, 0, 1)).votes == pytest.approx([0.75, 0])
 
 
 def test_a_merged_pair_is_one_doubtful_object_and_two_missed_ones():
@@ -40,10 +39,3 @@ def test_empty_labels_miss_everything():
     assert opinion(one, [nothing, nothing]).votes == pytest.approx([0])
     with pytest.raises(UserError, match="a vote takes two or more"):
         opinion(one, [one])
-
-
-def test_large_labels_are_read_in_parts():
-    rng = np.random.default_rng(0)
-    labels, *voters = (np.kron(rng.integers(0, 9, (8, 8)), np.ones((4, 4), int)) for _ in range(4))
-    whole, parts = opinion(labels, voters), opinion(labels, voters, memory=2000)
-    assert (whole.votes == parts.votes).all() and (whole.missed == parts.missed).all()

@@ -1,6 +1,7 @@
 """Objects measured in images whose truth is known, and what is said about images that have none."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -70,7 +71,6 @@ def test_balls_in_coarse_slices_in_micrometres():
     assert seen.objects == pytest.approx(len(truth), abs=3)
     assert seen.density[50] == pytest.approx(seen.objects / (60 * 96 * 96 / 8), rel=0.01)
     assert seen.axial_elongation == pytest.approx(1, abs=0.2)
-    assert seen.axial_softness is not None
 
 
 def test_what_is_stretched_along_z_is_said_to_be():
@@ -194,7 +194,7 @@ def test_outlines_say_where_they_lie():
 
 def test_the_result_is_plain_and_repeatable():
     image, _ = field((96, 96), 8, 9)
-    first, second = (json.dumps(estimate([image], [PIXEL]).to_dict(), allow_nan=False) for _ in range(2))
+    first, second = (json.dumps(asdict(estimate([image], [PIXEL])), allow_nan=False) for _ in range(2))
     assert first == second
     assert {"5", "25", "50", "75", "95"} == set(json.loads(first)["diameters"])
 

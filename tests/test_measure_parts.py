@@ -18,7 +18,7 @@ from cytoshift.measure.ellipse import merge_ellipses, moments
 from cytoshift.measure.grid import bin_image, binned_voxel, factors_for, sample_boxes
 from cytoshift.measure.light import background, remove_hot_pixels, remove_trend
 from cytoshift.measure.measurement import quantiles
-from cytoshift.measure.outlined_objects import objects, softness
+from cytoshift.measure.outlined_objects import objects
 from cytoshift.measure.regions import regions
 from cytoshift.measure.saddle import join_shallow_maxima, touching_pairs
 from cytoshift.measure.scale import ScaleSpace, analyse_scale_space, finest_peak
@@ -268,16 +268,6 @@ def test_numbers_of_objects_know_the_border():
     assert seen.chance[0] == pytest.approx(0.75 * 0.8)
     assert seen.diameter[0] == pytest.approx(math.sqrt(4 * 400 / math.pi))
     assert (seen.covered, seen.field) == (800, 8000)
-
-
-def test_blur_along_z_shows_as_softness():
-    ball = ellipse((48, 48, 48), (24, 24, 24), (12, 12, 12))
-    labels = ball.astype(np.int32)
-    sharp = ndimage.gaussian_filter(ball.astype(np.float32), 1)
-    soft = ndimage.gaussian_filter(ball.astype(np.float32), (4, 1, 1))
-    assert softness(sharp, labels, CUBE, 4) == pytest.approx(1, rel=0.05)
-    assert softness(soft, labels, CUBE, 4) > 1.3
-    assert softness(sharp[24], labels[24], PIXEL, 4) is None
 
 
 def test_weighted_quantiles_stand_for_the_middle_of_their_weight():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import paper_networks
 from cytoshift.core.batch import LabelledBatch, LabelledPair, UnlabelledBatch, UnlabelledPair
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
@@ -10,8 +11,6 @@ from cytoshift.core.voxel import Voxel
 from cytoshift.losses.adversarial import discriminator_loss, generator_loss
 from cytoshift.methods import METHODS, Task
 from cytoshift.methods.cyclegan import patchgan
-from cytoshift.nets.discriminator import DiscriminatorSpec
-from cytoshift.nets.unet import UNetSpec
 from cytoshift.represent import BCD, Semantic
 from cytoshift.train.run_settings import Run
 from tiny_methods import BORROWED, batch_of, build, optimizers_of, step, terms_of
@@ -160,9 +159,9 @@ def test_cysgan_ships_the_plain_segmenter(ndim, represent):
 def test_the_papers_generator_is_the_default():
     voxel = Voxel((2.5, 0.325, 0.325), "um")
     method = METHODS["cysgan"](Task(voxel, BCD()), METHODS["cysgan"].settings())
-    assert method.options.unet(voxel, 4) == UNetSpec.cysgan(voxel)
+    assert method.options.unet(voxel, 4) == paper_networks.cysgan_generator(voxel)
     assert sum(p.numel() for p in method.F.parameters()) == sum(
-        p.numel() for p in UNetSpec.cysgan(voxel).build().parameters()
+        p.numel() for p in paper_networks.cysgan_generator(voxel).build().parameters()
     )
 
 
@@ -190,7 +189,7 @@ def test_cyclegan_terms_are_the_equations(ndim):
 
 @both
 def test_the_discriminator_of_cyclegan_is_the_papers_where_voxels_are_cubes(ndim):
-    assert patchgan(Voxel((1.0,) * ndim), (64, 128, 256, 512)) == DiscriminatorSpec.patchgan(ndim)
+    assert patchgan(Voxel((1.0,) * ndim), (64, 128, 256, 512)) == paper_networks.patchgan(ndim)
 
 
 @both

@@ -19,6 +19,7 @@ from cytoshift.nets.network_spec import NetSpec, TranslatorSpec, UNetSpec, stage
 from cytoshift.nets.resnet import ResNetSpec
 from cytoshift.predict.pipeline import segment
 from cytoshift.represent import Ternary
+from paper_networks import cysgan_discriminator, cysgan_generator, patchgan
 from predicting import nuclei, volume
 
 EXPANSION = Voxel((2.5, 0.325, 0.325), "um")
@@ -70,25 +71,25 @@ def test_an_axis_waits_until_the_others_have_caught_up(size, strides):
 
 def test_the_sizes_are_those_of_the_reference():
     with torch.device("meta"):
-        assert parameters(UNetSpec.cysgan(EXPANSION, flat=True).build()) == 3_649_012
+        assert parameters(cysgan_generator(EXPANSION, flat=True).build()) == 3_649_012
         # At the two coarse levels the blocks convolve along z too: three of the nine, with two convolutions each.
         more = sum(2 * 2 * 9 * width**2 for width in (128, 160, 128))
         assert more == 5_750_260 - 3_649_012
-        assert parameters(UNetSpec.cysgan(EXPANSION).build()) == 5_750_260
-        assert parameters(DiscriminatorSpec.cysgan().build()) == 1_446_209
-        assert parameters(DiscriminatorSpec.cysgan(3).build()) == 1_449_409
+        assert parameters(cysgan_generator(EXPANSION).build()) == 5_750_260
+        assert parameters(cysgan_discriminator().build()) == 1_446_209
+        assert parameters(cysgan_discriminator(3).build()) == 1_449_409
         # CycleGAN's generator has 11.37 M with biases before its norms, which do nothing.
         assert parameters(ResNetSpec.for_voxel(FLAT).build()) == 11_360_385
 
 
 def test_discriminators_score_as_many_patches_as_the_papers():
-    narrow = DiscriminatorSpec.cysgan().model_copy(update={"widths": (2,) * 5})
+    narrow = cysgan_discriminator().model_copy(update={"widths": (2,) * 5})
     assert narrow.build()(picture(1, 1, 17, 129, 129)).shape == (1, 1, 9, 9, 9)
-    assert DiscriminatorSpec.patchgan(2, width=2).build()(picture(1, 1, 256, 256)).shape == (1, 1, 30, 30)
+    assert patchgan(2, width=2).build()(picture(1, 1, 256, 256)).shape == (1, 1, 30, 30)
 
 
 def test_a_score_of_patchgan_sees_seventy_pixels():
-    discriminator = DiscriminatorSpec.patchgan(2, width=2).build()
+    discriminator = patchgan(2, width=2).build()
     linear = nn.Sequential(
         *[layer for layer in (*discriminator.body, discriminator.score) if isinstance(layer, nn.Conv2d)]
     )
@@ -272,7 +273,7 @@ def test_attention_is_nothing_at_first():
 @pytest.mark.parametrize(
     "spec",
     [
-        UNetSpec.cysgan(EXPANSION, residual_image=True),
+        cysgan_generator(EXPANSION, residual_image=True),
         ResNetSpec.for_voxel(FLAT, up="linear"),
         TranslatorSpec(ndim=2),
     ],
@@ -282,7 +283,7 @@ def test_specs_come_back_from_json_told_apart_by_kind(spec):
 
 
 def test_a_discriminator_comes_back_from_json():
-    spec = DiscriminatorSpec.patchgan(3)
+    spec = patchgan(3)
     assert DiscriminatorSpec.model_validate_json(spec.model_dump_json()) == spec
 
 

@@ -105,9 +105,9 @@ def volumes(
     return of_array(array, name, source, labels)
 
 
-def open_single(image: Image, said: ImageOptions, axes: str | None = None, labels: bool = False) -> Volume:
+def open_single(image: Image, said: ImageOptions, axes: str | None = None) -> Volume:
     """The one volume of an image."""
-    found = volumes(image, said, axes, labels=labels)
+    found = volumes(image, said, axes)
     if len(found) > 1:
         what = image if isinstance(image, str | Path) else "the array"
         raise UserError(

@@ -71,7 +71,7 @@ def replace_by_prior(sources: dict[str, ImageSource], cells: str, polarity: Pola
         measured = Measurement(
             unit=volumes[name][0].voxel.unit, ndim=3, polarity=side, polarity_confidence=1.0, objects=sizes.size,
             diameters=quantiles(sizes), whole_diameters=quantiles(sizes), density={}, foreground=share, elongation={},
-            axial_elongation=None, axial_softness=None, confidence=1.0, evidence={}, images=(), notes=(),
+            axial_elongation=None, confidence=1.0, evidence={}, images=(), notes=(),
         )  # fmt: skip
         words = f"{side} objects of {np.median(sizes):.3g} {measured.unit}, as {cells} draws them; nothing was measured"
         surveys[name] = Survey(source, volumes[name], measured, declared=True, words=words)

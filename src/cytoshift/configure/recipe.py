@@ -104,14 +104,6 @@ def survey_images(source: ImageSource, polarity: Polarity = "auto", progress: To
     return Survey(source, volumes, measured, polarity != "auto")
 
 
-def recipe(
-    source: ImageSource, preset: str = "laptop", *, method: str = ADGAN.name, polarity: Polarity = "auto",
-    represent: str = "semantic", seed: int = 0,
-) -> Run:  # fmt: skip
-    """Settings of a run for these images, from what they show; no label is read."""
-    return settings(survey_images(source, polarity), preset, method=method, represent=represent, seed=seed)
-
-
 def settings(
     survey: Survey, preset: str = "laptop", *, method: str = ADGAN.name,
     represent: str = "semantic", seed: int = 0, drawn: bool = True,

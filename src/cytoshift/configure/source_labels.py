@@ -1,8 +1,8 @@
 """Settings of a run with source labels: objects of two modalities get the same size and polarity.
 
-The target is measured without labels (recipe.look), the source by its labels. The voxel size of the networks is chosen
-so that the median object of the target is some 20 voxels across (10 in 3D on a laptop), that of the source so that its
-objects have the same size. Dark objects are inverted on either side.
+The target is measured without labels (`recipe.survey_images`), the source by its labels. The voxel size of the networks
+is chosen so that the median object of the target is some 20 voxels across (10 in 3D on a laptop), that of the source so
+that its objects have the same size. Dark objects are inverted on either side.
 """
 
 from dataclasses import dataclass, replace
@@ -151,7 +151,7 @@ def assume_same_size(images: ImageSource, source: SourceSurvey) -> Survey:
     seen = Measurement(
         unit=voxel.unit, ndim=voxel.ndim, polarity="dark" if source.dark else "bright", polarity_confidence=1.0,
         objects=source.objects, diameters=source.diameters, whole_diameters=source.diameters, density={},
-        foreground=0.0, elongation={}, axial_elongation=None, axial_softness=None, confidence=1.0, evidence={},
+        foreground=0.0, elongation={}, axial_elongation=None, confidence=1.0, evidence={},
         images=(), notes=(),
     )  # fmt: skip
     words = "objects of the target are taken to be like the source's"

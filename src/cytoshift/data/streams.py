@@ -114,10 +114,10 @@ class Images:
         return resample(image, self.patch)
 
 
-def foreground_shares(images: Images, count: int = COVER_PATCHES) -> NDArray[np.float64]:
-    """Shares of random patches that lie above the level which tells objects from the background, (count,)."""
+def foreground_shares(images: Images) -> NDArray[np.float64]:
+    """Shares of random patches that lie above the level which tells objects from the background."""
     out = []
-    for i in range(count):
+    for i in range(COVER_PATCHES):
         rng = stream(images.seed, "covered", i)
         which = int(rng.choice(len(images.arrays), p=images.chances))
         out.append(images.foreground_share(images.window(rng, EMPTY_SHARE, which), which))

@@ -5,7 +5,7 @@ from .files import save_jpeg, save_layer
 from .image_grid import image_grid, png_path, save_png
 from .overlays import colour_at, outline_layer, value_layer
 from .paint import colour_labels, composite, outline, thumbnail
-from .plane import Kind, orthogonal_views, plane
+from .plane import Kind, plane
 
 __all__ = [
     "Kind",
@@ -14,7 +14,6 @@ __all__ = [
     "colour_labels",
     "composite",
     "image_grid",
-    "orthogonal_views",
     "outline",
     "outline_layer",
     "plane",

@@ -29,7 +29,6 @@ def draw_text(
     at: tuple[float, float],
     *,
     size: int = 14,
-    ink: tuple[int, int, int] | None = None,
     anchor: str = "la",
     halo: bool = False,
 ) -> None:
@@ -41,7 +40,7 @@ def draw_text(
 
     canvas = Image.fromarray(picture)
     rim: dict[str, Any] = {"stroke_width": 2, "stroke_fill": (0, 0, 0)} if halo else {}
-    fill = ink or ((255, 255, 255) if halo else (20, 20, 20))
+    fill = (255, 255, 255) if halo else (20, 20, 20)
     ImageDraw.Draw(canvas).text(at, words.translate(PLAIN), font=font(size), fill=fill, anchor=anchor, **rim)
     picture[...] = np.asarray(canvas)
 

@@ -13,6 +13,7 @@ from .caption import draw_text, wrap_text
 RGB = NDArray[np.uint8]
 PAPER = (255, 255, 255)  # between the pictures
 GAP = 8  # pixels between cells and around them
+LETTERS = 14  # pixels of a letter
 LINE = 1.3  # line pitch in multiples of the letter size
 
 
@@ -22,13 +23,12 @@ def image_grid(
     captions: Sequence[str | Sequence[str]] | None = None,
     *,
     heading: str | None = None,
-    size: int = 14,
 ) -> RGB:
     """Pictures in a grid on white paper.
 
     rows: RGB pictures (h, w, 3) uint8 of any size, cells of a column are centred; None leaves a cell empty.
     titles: one per column, above the grid. captions: per row one string beneath the whole row, or one string
-    per cell beneath each cell. heading: above everything. size: letters in pixels. Long text wraps.
+    per cell beneath each cell. heading: above everything. Long text wraps.
     Returns (H, W, 3) uint8.
     """
     if not rows or not any(cell is not None for row in rows for cell in row):
@@ -42,14 +42,14 @@ def image_grid(
     total = sum(widths) + GAP * (count + 1)
     page = [blank_paper(GAP, total)]
     if heading:
-        page.append(caption_row(heading, total, [GAP], [total - 2 * GAP], size + 4))
+        page.append(caption_row(heading, total, [GAP], [total - 2 * GAP], LETTERS + 4))
     if titles:
-        page.append(caption_row(titles, total, lefts, widths, size + 1))
+        page.append(caption_row(titles, total, lefts, widths, LETTERS + 1))
     for index, row in enumerate(rows):
         page += [picture_row(row, total, lefts, widths), blank_paper(GAP // 2, total)]
         if captions is not None and captions[index]:
             whole = isinstance(captions[index], str)
-            page.append(caption_row(captions[index], total, lefts, [total - 2 * GAP] if whole else widths, size))
+            page.append(caption_row(captions[index], total, lefts, [total - 2 * GAP] if whole else widths, LETTERS))
     return np.concatenate([*page, blank_paper(GAP, total)])
 
 

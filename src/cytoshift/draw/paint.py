@@ -46,19 +46,17 @@ def composite(
     voxel: Voxel | None = None,
     *,
     size: int = SIZE,
-    kind: Kind = "middle",
     limits: tuple[float, float] | None = None,
-    bar: bool = True,
 ) -> RGB:
     """`thumbnail` of an image of several channels (C, Y, X) or (C, Z, Y, X): each in a colour, added up, one in gray.
 
     Magenta, green, amber and sky blue, and again from the first. limits: of all channels.
     """
     if len(channels) == 1:
-        return thumbnail(channels[0], voxel, size=size, kind=kind, limits=limits, bar=bar)
+        return thumbnail(channels[0], voxel, size=size, limits=limits)
     total = np.zeros(1)
     for number, channel in enumerate(channels):
-        shade = thumbnail(channel, voxel, size=size, kind=kind, limits=limits, bar=bar and number == 0)
+        shade = thumbnail(channel, voxel, size=size, limits=limits, bar=number == 0)
         total = total + shade * np.array(CHANNELS[number % len(CHANNELS)])
     return np.minimum(total, 255).astype(np.uint8)
 
@@ -70,30 +68,27 @@ def outline(
     voxel: Voxel | None = None,
     *,
     size: int = SIZE,
-    kind: Kind = "middle",
 ) -> RGB:
     """`thumbnail` with the objects' outlines: `labels` amber, `truth` sky blue, white where both run.
 
     image, labels, truth: one shape, (Y, X) or (Z, Y, X). Returns (h, w, 3) uint8.
     """
-    picture = thumbnail(image, voxel, size=size, kind=kind, bar=False)
+    picture = thumbnail(image, voxel, size=size, bar=False)
     shape = picture.shape[:2]
-    mine = outline_mask(resize_nearest(square_plane(labels, voxel, kind), shape))
+    mine = outline_mask(resize_nearest(square_plane(labels, voxel), shape))
     picture[mine] = PREDICTED
     if truth is not None:
-        other = outline_mask(resize_nearest(square_plane(truth, voxel, kind), shape))
+        other = outline_mask(resize_nearest(square_plane(truth, voxel), shape))
         picture[other] = TRUE
         picture[mine & other] = AGREED
     if voxel is not None and voxel.unit == MICROMETRE:
-        scale_bar(picture, min(voxel.size[-2:]) * max(square_plane(image, voxel, kind).shape) / size)
+        scale_bar(picture, min(voxel.size[-2:]) * max(square_plane(image, voxel).shape) / size)
     return picture
 
 
-def colour_labels(
-    labels: NDArray[np.generic], voxel: Voxel | None = None, *, size: int = SIZE, kind: Kind = "middle"
-) -> RGB:
+def colour_labels(labels: NDArray[np.generic], voxel: Voxel | None = None, *, size: int = SIZE) -> RGB:
     """Every object in a colour of its own (a function of its id alone), background black. Returns (h, w, 3) uint8."""
-    view = fit_to_size(square_plane(labels, voxel, kind), size, smooth=False).astype(np.int64)
+    view = fit_to_size(square_plane(labels, voxel), size, smooth=False).astype(np.int64)
     ids, inverse = np.unique(view, return_inverse=True)
     table = np.array([(0, 0, 0) if i == 0 else label_colour(int(i)) for i in ids], dtype=np.uint8)
     return np.asarray(table[inverse.reshape(view.shape)])
@@ -108,7 +103,7 @@ def label_colour(index: int) -> tuple[int, int, int]:
     return round(255 * r), round(255 * g), round(255 * b)
 
 
-def square_plane(volume: NDArray[np.generic], voxel: Voxel | None, kind: Kind) -> NDArray[np.generic]:
+def square_plane(volume: NDArray[np.generic], voxel: Voxel | None, kind: Kind = "middle") -> NDArray[np.generic]:
     """The shown plane with square pixels."""
     view = plane(volume, kind)
     return view if voxel is None else square_pixels(view, voxel.size[-2:])

@@ -5,8 +5,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.voxel import Voxel
-
 Kind = Literal["middle", "max"]
 
 
@@ -22,27 +20,6 @@ def plane(volume: NDArray[np.generic], kind: Kind = "middle", axis: int = 0) -> 
     if volume.ndim != 3:
         raise ValueError(f"a picture is made of (Y, X) or (Z, Y, X), not of shape {volume.shape}")
     return np.asarray(volume.max(axis=axis) if kind == "max" else volume.take(volume.shape[axis] // 2, axis=axis))
-
-
-def orthogonal_views(
-    volume: NDArray[np.generic], voxel: Voxel, kind: Kind = "middle", gap: int = 2
-) -> NDArray[np.generic]:
-    """The (Y, X) view above, the (Z, X) view beneath it, as one 2D array with square pixels.
-
-    The `gap` lines in between hold the highest value, a bright rule in an image (0 in integer labels would be
-    taken for background; ids stay untouched). A 2D image comes back with square pixels only.
-    """
-    if volume.ndim == 2:
-        return square_pixels(volume, voxel.size)
-    z, y, x = voxel.size
-    top, bottom = square_pixels(plane(volume, kind, 0), (y, x)), square_pixels(plane(volume, kind, 1), (z, x))
-    if top.shape[1] != bottom.shape[1]:  # both start from the same X, but the finer axis decides
-        width = max(top.shape[1], bottom.shape[1])
-        top, bottom = (
-            resize_nearest(view, (round(len(view) * width / view.shape[1]), width)) for view in (top, bottom)
-        )
-    rule = np.full((gap, top.shape[1]), max(top.max(), bottom.max()), dtype=top.dtype)
-    return np.concatenate([top, rule, bottom])
 
 
 def square_pixels(view: NDArray[np.generic], size: tuple[float, ...]) -> NDArray[np.generic]:

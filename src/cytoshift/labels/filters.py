@@ -33,13 +33,10 @@ def filter_small(labels: NDArray[L], min_size: float, voxel: Voxel, min_cut: flo
     )
 
 
-def remove_border(labels: NDArray[L], axes: Iterable[int] | None = None) -> NDArray[L]:
-    """Without the objects that touch the edge of the image, along all axes or along those given.
-
-    For a stack whose first and last slices are fine, `axes=(1, 2)` looks at the four sides only.
-    """
+def remove_border(labels: NDArray[L]) -> NDArray[L]:
+    """Without the objects that touch the edge of the image."""
     numbered = compact_labels(labels)
-    return keep_objects(labels, numbered, ~touches_border(numbered, range(labels.ndim) if axes is None else axes))
+    return keep_objects(labels, numbered, ~touches_border(numbered, range(labels.ndim)))
 
 
 def touches_border(numbered: CompactLabels, axes: Iterable[int]) -> NDArray[np.bool_]:
@@ -51,19 +48,15 @@ def touches_border(numbered: CompactLabels, axes: Iterable[int]) -> NDArray[np.b
     return touch[1:]
 
 
-def fill_holes(labels: NDArray[L], voxel: Voxel, max_size: float = np.inf, per_slice: bool = False) -> NDArray[L]:
+def fill_holes(labels: NDArray[L], voxel: Voxel, max_size: float = np.inf) -> NDArray[L]:
     """Fill the holes of every object with its id.
 
     A hole is a face-connected piece of background that touches one object only and not the edge of the image;
     a gap between two touching objects belongs to neither, and what lies around another object is left alone.
-    Holes larger than `max_size` stay open (unit ** ndim of the voxel size; unit ** 2 with `per_slice`, which takes
-    each slice of a volume on its own and so closes tunnels along z).
+    Holes larger than `max_size` stay open (unit ** ndim of the voxel size).
     """
     refuse_other_axes(labels, voxel)
-    limit = max_size * EXACT / (voxel.size[-1] * voxel.size[-2] if per_slice else voxel.volume)
-    if not per_slice or labels.ndim == 2:
-        return fill_up_to(labels, limit)
-    return np.stack([fill_up_to(plane, limit) for plane in labels]) if len(labels) else labels.copy()
+    return fill_up_to(labels, max_size * EXACT / voxel.volume)
 
 
 def fill_holes_in_place(labels: NDArray[np.integer], voxel: Voxel, max_size: float = np.inf) -> NDArray[np.int32]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import Slices
+from ..core.blocks import Slices, grow_region
 from ..core.voxel import Voxel
 from .filters import refuse_other_axes
 from .ids import compact_labels
@@ -154,9 +154,7 @@ def measure_parts(labels: Any, image: Any, found: Objects, region: Slices, large
     margin = np.array(MARGIN[-ndim:])
     low = np.maximum(found.low - margin, 0)
     high = np.minimum(found.high + margin, found.shape)
-    room = tuple(
-        slice(max(side.start - m, 0), min(side.stop + m, n)) for side, m, n in zip(region, margin.tolist(), found.shape)
-    )
+    room = grow_region(region, margin.tolist(), found.shape)
     start, stop = np.array([side.start for side in room]), np.array([side.stop for side in room])
     inside = ((low >= start) & (high <= stop)).all(1)
     out: Columns = {}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .overlap import SliceableLabels, overlap_by_blocks
-from .vote import AGREE, elect, voices
+from .vote import AGREE, elect
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +25,7 @@ class Opinion:
     missed: NDArray[np.float64]
 
 
-def opinion(
-    labels: SliceableLabels, voters: Sequence[SliceableLabels], groups: Sequence[int] | None = None,
-    memory: float = np.inf,
-) -> Opinion:  # fmt: skip
+def opinion(labels: SliceableLabels, voters: Sequence[SliceableLabels]) -> Opinion:
     """Let label images vote on other labels of their field.
 
     Parameters
@@ -37,10 +34,6 @@ def opinion(
         (*S) any ids. None of the voters should have made them.
     voters
         Two or more label images (*S).
-    groups
-        As of `labels.vote.elect`.
-    memory
-        Bytes for reading two label images at once.
 
     Returns
     -------
@@ -60,14 +53,13 @@ def opinion(
     >>> found.votes, found.missed
     (array([0.75]), array([1.]))
     """
-    election, weights = elect(voters, None, groups, memory), voices(range(len(voters)) if groups is None else groups)
-    tables = [overlap_by_blocks(labels, voter, memory) for voter in voters]
+    election, tables = elect(voters), [overlap_by_blocks(labels, voter) for voter in voters]
     ids = tables[0].truth_ids
     votes, there = np.zeros(ids.size), np.zeros(election.votes.size + 1, bool)
-    for table, numbers, weight in zip(tables, election.numbers, weights):
+    for table, numbers in zip(tables, election.numbers):
         pairs = table.pairs
         best = np.zeros(ids.size)
         np.maximum.at(best, pairs.truth, pairs.iou)
-        votes += weight * best / weights.sum()
+        votes += best / len(voters)
         there[numbers[pairs.pred[pairs.iou > AGREE]]] = True
     return Opinion(ids, votes, election.votes[~there[1:]])

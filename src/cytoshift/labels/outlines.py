@@ -33,11 +33,6 @@ class Outline:
     label: int
     parts: list[list[Ring]]
 
-    @property
-    def area(self) -> int:
-        """Pixels."""
-        return sum(ring_area(ring) for part in self.parts for ring in part)
-
 
 def outlines(plane: NDArray[np.generic]) -> Iterator[Outline]:
     """The outline of every object of a label image, by ascending id.
@@ -62,8 +57,8 @@ def outlines(plane: NDArray[np.generic]) -> Iterator[Outline]:
     >>> square = np.zeros((4, 5), np.uint8)
     >>> square[1:3, 1:4] = 7
     >>> [found] = outlines(square)
-    >>> found.label, found.parts[0][0].tolist(), found.area
-    (7, [[1, 1], [1, 4], [3, 4], [3, 1]], 6)
+    >>> found.label, found.parts[0][0].tolist()
+    (7, [[1, 1], [1, 4], [3, 4], [3, 1]])
     """
     numbered, ids, _ = compact_labels(plane)
     if not ids.size:
@@ -83,16 +78,6 @@ def outlines(plane: NDArray[np.generic]) -> Iterator[Outline]:
             if outer[ring] != ring:
                 parts[outer[ring]].append(points[starts[ring] : starts[ring + 1]])
         yield Outline(label, list(parts.values()))
-
-
-def ring_area(ring: Ring) -> int:
-    """Pixels that a ring encloses; negative for a hole.
-
-    >>> ring_area(np.array([[0, 0], [0, 2], [2, 2], [2, 0]], np.int32))
-    4
-    """
-    y, x = ring[:, 0].astype(np.int64), ring[:, 1].astype(np.int64)
-    return int((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) // 2
 
 
 @njit

@@ -24,7 +24,7 @@ from .grid import bin_image, binned_voxel, factors_for, sample_boxes
 from .light import gaussian_blur, remove_hot_pixels, remove_trend
 from .measurement import ImageMeasurement, Measurement, Polarity, quantiles
 from .notes import notes_on
-from .outlined_objects import OutlinedObjects, objects, softness
+from .outlined_objects import OutlinedObjects, objects
 from .regions import SMOOTH_PART, regions
 from .scale import ScaleSpace, analyse_scale_space
 
@@ -47,7 +47,6 @@ class ImageObservation:
 
     look: ScaleSpace
     objects: OutlinedObjects
-    softness: float | None
     separation: float | None = None
 
 
@@ -179,14 +178,13 @@ def decide_polarity(looks: Sequence[ScaleSpace]) -> tuple[Polarity, float]:
 
 def outline_image(image: NDArray[np.generic], voxel: Voxel, seen: ScaleSpace, polarity: Polarity) -> ImageObservation:
     """Step 3 for one image."""
-    parts, soft, apart = [], [], []
+    parts, apart = [], []
     for box, array, labels, grid in outlines(image, voxel, seen, polarity):
         inner = tuple((where.start > 0, where.stop < size) for where, size in zip(box, image.shape))
         parts.append(objects(labels, grid, inner))
         smooth = gaussian_blur(array, grid, SMOOTH_PART * seen.diameter)
-        soft.append(softness(smooth, labels, grid, seen.diameter / 6))
         apart.append(separation(smooth, labels))
-    return ImageObservation(seen, OutlinedObjects.join(parts), known_median(soft), known_median(apart))
+    return ImageObservation(seen, OutlinedObjects.join(parts), known_median(apart))
 
 
 def separation(image: NDArray[np.float32], labels: NDArray[np.int32]) -> float | None:
@@ -242,7 +240,7 @@ def blank_observation(image: NDArray[np.generic], voxel: Voxel, seen: ScaleSpace
     """An image that shows nothing: no objects in all its field."""
     none = np.zeros(0)
     field = math.prod(image.shape) * voxel.volume
-    return ImageObservation(seen, OutlinedObjects(none, none, none, none, none.astype(bool), none, 0.0, field), None)
+    return ImageObservation(seen, OutlinedObjects(none, none, none, none, none.astype(bool), none, 0.0, field))
 
 
 def pool_observations(
@@ -283,7 +281,6 @@ def pool_observations(
         foreground=float(np.mean([one.objects.covered / one.objects.field for one in seen])),
         elongation=quantiles(every.elongation[shaped]),
         axial_elongation=float(np.median(every.axial[shaped])) if voxel.ndim == 3 and count else None,
-        axial_softness=median_of(heard, lambda one: one.softness) if voxel.ndim == 3 else None,
         confidence=min(evidence[name] for name in ("polarity", "signal", "agreement", "number", "separation")),
         evidence=evidence,
         images=tuple(summarise_image(one) for one in seen),

@@ -1,8 +1,8 @@
 """The result of a measurement: numbers with their unit, how far to trust them, and what a person should know."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class Measurement:
         Equal to `diameters` where too few objects are whole (a note says so).
     density: of objects seen, quantiles over images. foreground: mean share of the field covered by objects.
     elongation: longest over shortest axis of the objects. axial_elongation (3D): median extent along z over that in
-        the plane. axial_softness (3D): how many times gentler edges are along z than in the plane.
+        the plane.
     confidence: 0..1, the least of its reasons in `evidence`: polarity, signal, agreement (of the scale space with the
         outlined objects), number, separation (of the objects from what lies between them). evidence also has the raw
         figures behind them.
@@ -68,17 +68,7 @@ class Measurement:
     foreground: float
     elongation: Quantiles
     axial_elongation: float | None
-    axial_softness: float | None
     confidence: float
     evidence: dict[str, float]
     images: tuple[ImageMeasurement, ...]
     notes: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON or YAML; percentages become strings."""
-        plain = asdict(self)
-        for name, value in plain.items():
-            if isinstance(value, dict):
-                plain[name] = {str(key): number for key, number in value.items()}
-        plain["images"], plain["notes"] = list(plain["images"]), list(self.notes)
-        return plain

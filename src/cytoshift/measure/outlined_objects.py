@@ -1,6 +1,5 @@
 """Numbers of the objects in one image, from the label images of its boxes."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -74,19 +73,3 @@ def objects(labels: NDArray[np.int32], voxel: Voxel, inner: tuple[tuple[bool, bo
         covered=float(known.volume.sum()),
         field=labels.size * voxel.volume,
     )
-
-
-def softness(image: NDArray[np.float32], labels: NDArray[np.int32], voxel: Voxel, margin: float) -> float | None:
-    """How many times gentler edges are along z than in the plane (3D): ratio of the root mean square slopes.
-
-    Taken within `margin` of the outlines, on the image (*S) that was outlined; None without an outline or in 2D.
-    """
-    if labels.ndim != 3 or min(labels.shape) < 3:
-        return None
-    inside = labels > 0
-    within, without = (ndimage.distance_transform_edt(side, sampling=voxel.size) for side in (inside, ~inside))
-    edge = np.asarray(within) + np.asarray(without) < margin
-    if not inside.any() or not edge.any():
-        return None
-    slope = [float((np.asarray(step)[edge] ** 2).mean()) for step in np.gradient(image, *voxel.size)]
-    return math.sqrt((slope[1] + slope[2]) / 2 / slope[0]) if slope[0] > 0 else None

@@ -24,7 +24,7 @@ from ..labels.objects import equivalent_diameter
 from .ellipse import merge_ellipses
 from .light import background, gaussian_blur
 from .saddle import join_shallow_maxima, touching_pairs
-from .scale import ScaleSpace
+from .scale import ScaleSpace, robust_deviation
 
 SMOOTH_PART = 1 / 16  # noise and texture finer than this much of a diameter do not move an outline
 STEADY_CONTRAST = 2.5  # contrast over noise of the image that is thresholded, at least
@@ -117,8 +117,7 @@ def add_weak_objects(
     if not found.any() or not far.any():
         return found
     typical = float(np.median(label_maximum(answer, found)[1:]))
-    quiet = answer[far]
-    noise = 1.4826 * float(np.median(np.abs(quiet - np.median(quiet))))
+    noise = robust_deviation(answer[far])
     islands, _ = ndimage.label(far & (answer > 0))
     weak = (label_maximum(answer, islands) >= max(WEAKEST_ANSWER * typical, TEXTURE_ANSWERS * noise))[islands]
     seeds, _ = ndimage.label(weak & (answer == ndimage.maximum_filter(answer, 3)))

@@ -4,13 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..labels.overlap import Overlap
 from ..labels.owners import Owners
 from .matching import hit_rate, matched_ids
-
-Ids = NDArray[np.uint64]
 
 
 class Pairing(NamedTuple):

@@ -57,24 +57,6 @@ class DiscriminatorSpec(Settings):
             strides=(*strides[1:], unit), last=kernels[-1], **rest,
         )  # fmt: skip
 
-    @classmethod
-    def cysgan(cls, channels: int = 1) -> Self:
-        """CySGAN's, in 3D for slices further apart than their pixels: five layers, a norm in each."""
-        flat, cube, unit = (1, 3, 3), (3, 3, 3), (1, 1, 1)
-        return cls(
-            ndim=3, channels=channels, widths=(64, 64, 128, 128, 256), kernels=((1, 5, 5), flat, flat, cube, cube),
-            strides=((1, 2, 2), (1, 2, 2), (1, 2, 2), (2, 2, 2), unit), last=cube, norm_first=True,
-        )  # fmt: skip
-
-    @classmethod
-    def patchgan(cls, ndim: Literal[2, 3], channels: int = 1, width: int = 64) -> Self:
-        """CycleGAN's, whose scores see 70 pixels: kernels of 4, strides 2 2 2 1, zeros around, no norm at first."""
-        four, two, unit = (4,) * ndim, (2,) * ndim, (1,) * ndim
-        return cls(
-            ndim=ndim, channels=channels, widths=tuple(width * 2**i for i in range(4)), kernels=(four,) * 4,
-            strides=(two, two, two, unit), last=four, padding="zeros",
-        )  # fmt: skip
-
     def build(self) -> "Discriminator":
         return Discriminator(self)
 

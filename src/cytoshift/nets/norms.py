@@ -50,10 +50,10 @@ class FixedNorm(nn.Module):
         self.eval()
 
     @classmethod
-    def unknown(cls, width: int, eps: float = EPS) -> "FixedNorm":
+    def unknown(cls, width: int) -> "FixedNorm":
         """For weights and statistics that are loaded into it."""
         affine = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
-        return cls(torch.zeros(width), torch.ones(width), *affine, eps)
+        return cls(torch.zeros(width), torch.ones(width), *affine, EPS)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)

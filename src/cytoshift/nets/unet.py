@@ -93,11 +93,6 @@ class UNetSpec(Settings):
         kernels, strides = stages(voxel, len(widths))
         return cls(ndim=voxel.ndim, channels=channels, out=out, widths=widths, kernels=kernels, strides=strides, **rest)
 
-    @classmethod
-    def cysgan(cls, voxel: Voxel, channels: int = 1, out: int = 4, **rest: Any) -> Self:
-        """The paper's generator, at 2.5 x 0.325 x 0.325 um with the strides of its configuration."""
-        return cls.for_voxel(voxel, channels, out, (32, 64, 96, 128, 160), **{"plus": True, "non_local": True} | rest)
-
     @property
     def multiple(self) -> Axes:
         """The stride from the image to the bottleneck."""

@@ -101,13 +101,13 @@ def dump_recipe(recipe: Any) -> Any:
     return [dump_recipe(one) for one in recipe] if isinstance(recipe, list | tuple) else recipe.model_dump(mode="json")
 
 
-def count_objects(table: Path, most: int = MOST_OBJECTS) -> tuple[Objects, dict[str, int]]:
+def count_objects(table: Path) -> tuple[Objects, dict[str, int]]:
     """Rows of a table of objects by image and class, and how many there are of each class.
 
-    If there are more than `most`, evenly spaced ones are taken: a table may be larger than memory.
+    If there are more than MOST_OBJECTS, evenly spaced ones are taken: a table may be larger than memory.
     """
     with table.open(newline="", encoding="utf-8") as file:
-        step = max(-(-(sum(1 for _ in file) - 1) // most), 1)
+        step = max(-(-(sum(1 for _ in file) - 1) // MOST_OBJECTS), 1)
     found: Objects = {}
     counts: dict[str, int] = {}
     with table.open(newline="", encoding="utf-8") as file:

@@ -172,7 +172,7 @@ def square_window(image: Volume, found: EvidenceObject, usual: float) -> tuple[t
     return tuple(place), pixel
 
 
-def statistics(objects: Sequence[EvidenceObject], total: int | None = None, bins: int = 32) -> dict[str, Any]:
+def statistics(objects: Sequence[EvidenceObject], total: int | None = None) -> dict[str, Any]:
     """Number, quantiles and histograms of diameter and confidence of many objects, in few numbers.
 
     total: how many there are, where these are only some of them.
@@ -181,7 +181,7 @@ def statistics(objects: Sequence[EvidenceObject], total: int | None = None, bins
     if not len(objects):
         return {"objects": 0}
     high = float(np.quantile(diameters, 0.995)) * 1.1
-    counts, edges = np.histogram(np.minimum(diameters, high), bins, (0.0, high))
+    counts, edges = np.histogram(np.minimum(diameters, high), 32, (0.0, high))
     steps, ends = np.histogram(np.clip(sure, 0, 1), 20, (0.0, 1.0))
     quantiles: NDArray[np.float64] = np.quantile(diameters, (0.05, 0.5, 0.95))
     return {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.blocks import Slices
+from ..core.blocks import Slices, grow_region, relative_region
 from ..core.errors import UserError
 from ..core.lazy_array import LazyArray
 from ..data.copy import Run, copy_array
@@ -17,7 +17,7 @@ from ..data.store import LabelStore
 from ..data.volumes import Volume
 from ..data.write import write_labels
 from ..labels.objects import Objects, join_objects, measure_objects, measure_parts, objects
-from ..labels.pseudo import IGNORED, MARGIN_VOXELS, SURE_VOTE, pseudo_labels
+from ..labels.pseudo import MARGIN_VOXELS, SURE_VOTE, pseudo_labels
 from ..labels.regionprops import Columns
 from ..labels.vote import Election, elect
 from .outputs import Outputs, write_rows
@@ -48,36 +48,23 @@ class VotedArray(LazyArray):
         return self.election.paint([np.asarray(one[region]) for one in self.voters])
 
 
-@dataclass(frozen=True, eq=False)
 class PseudoLabelArray(VotedArray):
     """Labels to train with (labels.pseudo), painted where they are sliced."""
-
-    margin: int = MARGIN_VOXELS
 
     @property
     def dtype(self) -> np.dtype[Any]:
         return np.dtype(np.uint32)
 
     def fetch(self, region: Slices) -> NDArray[np.generic]:
-        starts = [max(side.start - self.margin, 0) for side in region]
-        wide = tuple(slice(a, min(side.stop + self.margin, n)) for a, side, n in zip(starts, region, self.shape))
-        inside = tuple(slice(side.start - a, side.stop - a) for a, side in zip(starts, region))
-        return pseudo_labels(self.election, [np.asarray(one[wide]) for one in self.voters], self.margin)[inside]
-
-
-@dataclass(frozen=True)
-class PseudoLabels:
-    """What was written. objects: their number. ignored: share of the voxels that nothing is learnt from."""
-
-    place: Path
-    objects: int
-    ignored: float
+        wide = grow_region(region, (MARGIN_VOXELS,) * len(region), self.shape)
+        labels = pseudo_labels(self.election, [np.asarray(one[wide]) for one in self.voters])
+        return labels[relative_region(region, wide)]
 
 
 def write_pseudo_labels(
-    place: Path, volume: Volume, voters: Sequence[Any], groups: Sequence[int] | None = None, *, sure: float = SURE_VOTE,
-    margin: int = MARGIN_VOXELS, memory: float = 4e9, run: Run = map, mark: str | None = None,
-) -> PseudoLabels:  # fmt: skip
+    place: Path, volume: Volume, voters: Sequence[Any], groups: Sequence[int] | None = None, *, memory: float = 4e9,
+    run: Run = map, mark: str | None = None,
+) -> None:  # fmt: skip
     """Write labels of an image to train a network with, from label images of it that vote.
 
     Objects whose vote is high keep their numbers. Those whose vote is low, and a margin around them, are
@@ -93,21 +80,12 @@ def write_pseudo_labels(
         Two or more label images (*S) of it: arrays, or what gives boxes of them.
     groups
         As of `labels.vote.elect`.
-    sure
-        Least vote of an object.
-    margin
-        Voxels around objects with a lower vote that are no background.
     memory
         Bytes that are used at a time.
     run
         What runs a function over boxes.
     mark
         Of the request that the labels are of, see `predict.claims`.
-
-    Returns
-    -------
-    PseudoLabels
-        How much there is to learn from.
 
     Raises
     ------
@@ -121,21 +99,15 @@ def write_pseudo_labels(
     >>> square = np.zeros((16, 16), np.uint8)
     >>> square[4:8, 4:8] = 1
     >>> image = Volume("a", square, "yx", Voxel((1.0, 1.0)), "made here")
-    >>> write_pseudo_labels(Path(tempfile.mkdtemp()) / "a.tif", image, [square, square]).objects
-    1
+    >>> write_pseudo_labels(Path(tempfile.mkdtemp()) / "a.tif", image, [square, square])
     """
-    painted = PseudoLabelArray(elect(voters, sure, groups, memory), tuple(voters), margin)
-    whole = tuple(slice(0, n) for n in painted.shape)
-    objects_kept = painted.election.votes.size
+    painted = PseudoLabelArray(elect(voters, SURE_VOTE, groups, memory), tuple(voters))
     if prod(painted.shape) <= WHOLE_VOXELS:
-        labels = painted.fetch(whole)
-        write_labels(place, labels, volume.voxel, volume.axes, mark=mark)
-        return PseudoLabels(place, objects_kept, float((labels == IGNORED).mean()))
+        write_labels(place, painted[...], volume.voxel, volume.axes, mark=mark)
+        return
     store = LabelStore.create(place, painted.shape, painted.dtype, volume.voxel, volume.axes)
     copy_array(painted, store, volume.origin, memory, run)
-    ignored = sum(int((store[box] == IGNORED).sum()) for box in slabs(painted.shape))
     store.finish(run, {"request": mark})
-    return PseudoLabels(place, objects_kept, ignored / prod(painted.shape))
 
 
 def slabs(shape: tuple[int, ...]) -> Iterator[Slices]:

@@ -66,19 +66,16 @@ def svg_path(points: Sequence[tuple[float, float]], place: object) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in (place(*point) for point in chosen))  # type: ignore[operator]
 
 
-def svg_picture(words: str, body: str, high: int = HIGH) -> Markup:
+def svg_picture(words: str, body: str) -> Markup:
     """A picture for readers of pages as well. body: SVG made of numbers alone."""
     return Markup(
-        f'<svg role="img" aria-label="{escape(words)}" viewBox="0 0 {WIDE} {high}" preserveAspectRatio="none">'
+        f'<svg role="img" aria-label="{escape(words)}" viewBox="0 0 {WIDE} {HIGH}" preserveAspectRatio="none">'
         f"{body}</svg>"
     )
 
 
-def bars(
-    counts: Sequence[float], words: str, over: Sequence[float] | None = None, marks: Sequence[float] = ()
-) -> Markup:
-    """A histogram; over: another one with the same bins, as a line. Each is drawn by its share. marks: places along the
-    axis, from 0 to 1."""
+def bars(counts: Sequence[float], words: str, over: Sequence[float] | None = None) -> Markup:
+    """A histogram; over: another one with the same bins, as a line. Each is drawn by its share."""
     share = lambda values: [value / (sum(values) or 1) for value in values]
     mine, other = share(counts), share(over) if over else []
     top = max([*mine, *other]) or 1
@@ -92,9 +89,6 @@ def bars(
     if other:
         steps = [(x, HIGH * (1 - v / top)) for i, v in enumerate(other) for x in (i * wide, (i + 1) * wide)]
         body += '<path class="over" d="M' + "L".join(f"{x:.1f} {y:.1f}" for x, y in steps) + '"/>'
-    body += "".join(
-        f'<line class="mark" x1="{WIDE * m:.1f}" x2="{WIDE * m:.1f}" y1="0" y2="{HIGH}"/>' for m in marks if 0 <= m <= 1
-    )
     return svg_picture(words, body)
 
 

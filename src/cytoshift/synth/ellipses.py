@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.blocks import grow_region
 from ..core.errors import UserError
 from ..core.voxel import PIXEL, Voxel
 from .prior import Count, Eccentricity, Groups, Lognormal, Prior, Range, SemiMajor, prior_of_patch
@@ -193,7 +194,7 @@ def smooth_objects(labels: NDArray[np.int32], sigma: NDArray[np.float64], stenci
     before = labels.copy()
     boxes = find_objects(before)
     for own, box in enumerate(boxes, start=1):
-        wide = tuple(slice(max(s.start - m, 0), min(s.stop + m, n)) for s, m, n in zip(box, margin, labels.shape))
+        wide = grow_region(box, margin.tolist(), labels.shape)
         rounded = gaussian_filter((before[wide] == own).astype(np.float32), sigma, mode="nearest", truncate=3) > 0.5
         reshape_object(labels, stencil, np.array([s.start for s in wide]), rounded, own)
     left = np.unique(labels)

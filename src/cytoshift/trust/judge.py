@@ -106,7 +106,7 @@ def predict_views(
 
 def judge(
     segmenter: Segmenter, volume: Volume, labels: dict[str, Labels] | None = None, seen: ViewPredictions | None = None,
-    options: Options | None = None, redraw: bool = True, told: Told = silent,
+    redraw: bool = True, told: Told = silent,
 ) -> dict[str, ClassCriteria]:  # fmt: skip
     """Criteria of each class ("" of a single one).
 
@@ -115,7 +115,7 @@ def judge(
     network. told: hears what share of the way is done.
     Raises UserError where labels, volume and model do not fit.
     """
-    options, segmenter = options or Options(), segmenter.for_image(volume.name)
+    options, segmenter = Options(), segmenter.for_image(volume.name)
     if labels is not None:
         refuse_other_labels(segmenter, volume, labels)
     seen = seen or predict_views(segmenter, volume, options, told=told)

@@ -28,7 +28,7 @@ import torch
 from numpy.typing import NDArray
 
 from ...core.atomic import atomic_path, discard
-from ...core.blocks import Block, BlockGrid, Slices, extent, relative_region
+from ...core.blocks import Block, BlockGrid, Slices, extent, grow_region, relative_region
 from ...core.errors import UserError
 from ...core.no_data import missing_voxels
 from ...core.normalise import Scale, Scales
@@ -188,7 +188,7 @@ class Job:
 
     def room(self, block: Block) -> Slices:
         """Of the volume, what is kept of the labels of a block."""
-        return self.grid.grow(block.write, self.plan.reach)
+        return grow_region(block.write, self.plan.reach, self.grid.shape)
 
     def read_labels(self, part: int, number: int, region: Slices) -> NDArray[np.int32]:
         """Labels of a block in a region of the volume that lies in its room."""
