@@ -135,7 +135,7 @@ def test_every_channel_has_its_intensities():
 
 
 @pytest.mark.parametrize("size", [SIZES[2][1], SIZES[3][1]])
-def test_box_by_box_the_columns_are_the_same_to_the_last_bit(size):
+def test_box_by_box_the_columns_are_the_same_to_the_last_bit(size, monkeypatch):
     shape = (90, 100) if len(size) == 2 else (14, 40, 42)
     labels, voxel = blobs(shape, 3), Voxel(size, "um")
     image = np.random.default_rng(1).integers(0, 4000, shape).astype(np.uint16)
@@ -145,7 +145,8 @@ def test_box_by_box_the_columns_are_the_same_to_the_last_bit(size):
         assert parts.keys() == whole.measured.keys()
         for name, values in parts.items():
             np.testing.assert_array_equal(values, whole.measured[name], err_msg=name)
-    few = measure_parts(labels, image, objects(labels, voxel), (slice(0, 1),) * len(shape), largest=700)
+    monkeypatch.setattr("cytoshift.labels.objects.LARGEST_BOX", 700)
+    few = measure_parts(labels, image, objects(labels, voxel), (slice(0, 1),) * len(shape))
     assert 0 < np.isnan(few["solidity"]).sum() < len(whole.ids)
 
 

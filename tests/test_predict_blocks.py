@@ -15,7 +15,7 @@ from cytoshift.data.volumes import open_labels
 from cytoshift.predict.blockwise import audit_classes, finish, passes, segment_blockwise
 from cytoshift.predict.blockwise.engine import Serial, Threads
 from cytoshift.predict.blockwise.link import RULES
-from cytoshift.predict.blockwise.plan import CONTEXT, BlockOptions
+from cytoshift.predict.blockwise.plan import CONTEXT_VOXELS, BlockOptions
 from stitching import PLAIN, blocks_of, crowd, encoded, image_of, same_objects, stand_in
 
 
@@ -38,7 +38,7 @@ def test_blocks_of_any_size_give_the_objects_of_one_piece(models, tmp_path, data
     eight, whole = encoded(made, labels, volume)
     # In a crowd of small cells the decoder may see one object where many were drawn: the halo is what whole has.
     extents = [[side.stop - side.start for side in box] for box in find_objects(whole)] or [[0] * ndim]
-    halo = tuple(max(14, n + CONTEXT) + data.draw(st.integers(0, 6)) for n in np.max(extents, axis=0).tolist())
+    halo = tuple(max(14, n + CONTEXT_VOXELS) + data.draw(st.integers(0, 6)) for n in np.max(extents, axis=0).tolist())
     with pytest.MonkeyPatch.context() as patch:
         stand_in(patch, eight)
         options = PLAIN.model_copy(update={"tile": data.draw(st.sampled_from([None, (24,) * ndim]))})

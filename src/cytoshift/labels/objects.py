@@ -129,7 +129,7 @@ def measure_objects(labels: NDArray[np.generic], voxel: Voxel, image: NDArray[np
     return replace(found, measured=measured)
 
 
-def measure_parts(labels: Any, image: Any, found: Objects, region: Slices, largest: int = LARGEST_BOX) -> Columns:
+def measure_parts(labels: Any, image: Any, found: Objects, region: Slices) -> Columns:
     """What `measure_objects` measures besides size and place, for objects of an image that is read box by box.
 
     Parameters
@@ -141,9 +141,8 @@ def measure_parts(labels: Any, image: Any, found: Objects, region: Slices, large
     found
         Some objects with their bounding boxes in the image, and the shape of the image.
     region
-        A box; objects that lie in it with their margin are measured together, each other one in a box of its own.
-    largest
-        Voxels of such a box, beyond which an object is not measured: its columns are NaN.
+        A box; objects that lie in it with their margin are measured together, each other one in a box of its own. One
+        whose box has more than LARGEST_BOX voxels is not measured: its columns are NaN.
 
     Returns
     -------
@@ -159,7 +158,7 @@ def measure_parts(labels: Any, image: Any, found: Objects, region: Slices, large
     inside = ((low >= start) & (high <= stop)).all(1)
     out: Columns = {}
     groups = [(room, np.flatnonzero(inside))]  # of no object, too: it has the names of the columns
-    alone = np.flatnonzero(~inside & ((high - low).prod(1) <= largest))
+    alone = np.flatnonzero(~inside & ((high - low).prod(1) <= LARGEST_BOX))
     groups += [(tuple(map(slice, low[one].tolist(), high[one].tolist())), np.array([one])) for one in alone]
     for box, which in groups:
         for name, values in measure_box(labels, image, found, box, which).items():

@@ -12,13 +12,11 @@ from .overlap import overlap
 
 @dataclass(frozen=True, eq=False)
 class Owners:
-    """Of each of N objects, by ascending id, the one that it belongs to; M of the other kind."""
+    """Of each of N objects, by ascending id, the one of the other kind that it belongs to."""
 
     ids: NDArray[np.uint64]  # (N,)
     owner: NDArray[np.uint64]  # (N,) id of the other kind, 0 where none is near enough
     distance: NDArray[np.float64]  # (N,) from surface to surface, in the unit of the voxel; 0 of one that overlaps
-    owners: NDArray[np.uint64]  # (M,) all ids of the other kind, ascending
-    counts: NDArray[np.int64]  # (M,) how many objects belong to each
 
     def columns(self) -> dict[str, NDArray[np.generic]]:
         """For a CSV file: objects that belong to none have the owner 0."""
@@ -34,8 +32,8 @@ def assign_owners(labels: NDArray[np.generic], others: NDArray[np.generic], voxe
 
     >>> nuclei, golgi = np.array([[1, 1, 0, 0, 2]]), np.array([[0, 1, 0, 7, 0]])
     >>> found = assign_owners(golgi, nuclei, Voxel((1.0, 1.0)), 1.0)
-    >>> found.owner.tolist(), found.distance.tolist(), found.counts.tolist()
-    ([1, 2], [0.0, 0.0], [1, 1])
+    >>> found.owner.tolist(), found.distance.tolist()
+    ([1, 2], [0.0, 0.0])
     """
     table = overlap(others, labels)
     mine, theirs = compact_labels(labels), compact_labels(others)
@@ -47,9 +45,7 @@ def assign_owners(labels: NDArray[np.generic], others: NDArray[np.generic], voxe
     if theirs.ids.size and (distance > 0).any():
         find_nearest(mine.labels, theirs.labels, voxel, owner, distance)
     owner[distance > reach] = 0
-    counts = np.bincount(owner, minlength=len(theirs.ids) + 1)[1:]
-    names = np.append(np.uint64(0), theirs.ids)
-    return Owners(mine.ids, names[owner], distance, theirs.ids, counts)
+    return Owners(mine.ids, np.append(np.uint64(0), theirs.ids)[owner], distance)
 
 
 def find_nearest(

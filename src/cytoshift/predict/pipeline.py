@@ -269,16 +269,13 @@ def predict_group(
     started = time.perf_counter()
     channels = channels_together(pipelines, progress)
     network = (time.perf_counter() - started) / len(volumes)
-    for number, pipeline in enumerate(pipelines):
-        started, kept = time.perf_counter(), None
-        if keep:
-            kept = round_to_eight_bits(
-                images[number], clip_ranges(scales[number]), channels[number], pipeline.represent
-            )
-        raw_image = (volumes[number].load() if kept_raw[number] is None else kept_raw[number]) if measure else None
-        found = pipeline.instances(channels[number], missing[number], raw_image)
+    for i, (pipeline, mine) in enumerate(zip(pipelines, channels)):
+        started = time.perf_counter()
+        kept = round_to_eight_bits(images[i], clip_ranges(scales[i]), mine, pipeline.represent) if keep else None
+        raw_image = (volumes[i].load() if kept_raw[i] is None else kept_raw[i]) if measure else None
+        found = pipeline.instances(mine, missing[i], raw_image)
         belongs = pipeline.pairs(found)
-        seconds = {"read": read[number], "network": network, "decode": time.perf_counter() - started}
+        seconds = {"read": read[i], "network": network, "decode": time.perf_counter() - started}
         yield Prediction(found, belongs, seconds, kept)
 
 
