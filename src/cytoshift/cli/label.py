@@ -80,7 +80,7 @@ def label(
     from ..data.volumes import image_source, open_volumes
     from ..predict.also import write_also
     from ..predict.blockwise.engine import engine
-    from .results import claimed, describe_objects, open_outputs, picture
+    from .results import claim_outputs, describe_objects, open_outputs, picture
 
     if polarity not in ("bright", "dark"):
         raise UserError(f"--polarity {polarity} is not known; pass bright or dark")
@@ -90,7 +90,7 @@ def label(
     with open_voter(way, volumes, settings, polarity, command, diameter, time_limit) as voter:
         outputs = open_outputs(out, volumes, {"label": way, **voter.request}, also)
         refuse_inputs(outputs.written_paths(), [source], filled=outputs.folders)
-        with claimed(overwrite, outputs), engine(None, workers) as each:
+        with claim_outputs(overwrite, outputs), engine(None, workers) as each:
             with Progress(f"label by {way}", 1, quiet=quiet) as progress:
                 voter.write(outputs, each, progress.update)
             outputs.join_frames()

@@ -37,7 +37,7 @@ def open_outputs(
 
 
 @contextmanager
-def claimed(overwrite: bool, *outputs: "Outputs") -> "Iterator[None]":
+def claim_outputs(overwrite: bool, *outputs: "Outputs") -> "Iterator[None]":
     """Within, results are locked and claimed. A command that is stopped says how many images of the first are finished.
 
     Raises UserError where another command works on them, and where they are of another request.
@@ -45,13 +45,14 @@ def claimed(overwrite: bool, *outputs: "Outputs") -> "Iterator[None]":
     from ..core.lock import lock_outputs
     from ..core.signals import explain_stop
 
-    with lock_outputs(*(place for one in outputs for place in one.locks)), explain_stop(lambda: kept(outputs[0])):
+    places = [place for one in outputs for place in one.locks]
+    with lock_outputs(*places), explain_stop(lambda: describe_kept(outputs[0])):
         for one in outputs:
             one.claim(overwrite)
         yield
 
 
-def kept(outputs: "Outputs") -> str:
+def describe_kept(outputs: "Outputs") -> str:
     """Says how many images are finished when the command is stopped."""
     count, every = sum(map(outputs.is_finished, outputs.volumes)), len(outputs.volumes)
     return f"{count} of {every} images {'is' if count == 1 else 'are'} finished, the same command goes on"

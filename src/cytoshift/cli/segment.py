@@ -10,7 +10,7 @@ import typer
 from ..core.errors import UserError
 from . import blockwise, inputs
 from .console import conclude, report_on, say
-from .results import claimed, count_pairs, describe_others, factor_of, mismatches, open_outputs, picture, summary
+from .results import claim_outputs, count_pairs, describe_others, factor_of, mismatches, open_outputs, picture, summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -237,7 +237,7 @@ def write_results(
     from ..predict.account import account_folder
 
     refuse_inputs(outputs.written_paths(), [source], [model_folder(model)], filled=outputs.folders)
-    with claimed(overwrite, outputs):
+    with claim_outputs(overwrite, outputs):
         if fitted:
             model = segmenter.save(account_folder(outputs) / "model")
         if blocks:

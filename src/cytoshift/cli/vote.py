@@ -74,7 +74,7 @@ def vote(
     from ..data.label_pairs import connected_objects
     from ..predict.also import write_also
     from .convert import process_map
-    from .results import claimed
+    from .results import claim_outputs
 
     shares = inputs.whole_numbers(groups, "--groups", "1,1,2")
     if len(labels) < 2:
@@ -90,7 +90,7 @@ def vote(
     taught = pseudo_outputs(pseudo_labels, outputs, voters, labels, request)
     both = [one for one in (outputs, taught) if one]
     warn_of_masks(voters, masks)
-    with claimed(overwrite, *both), process_map(workers) as run:
+    with claim_outputs(overwrite, *both), process_map(workers) as run:
         todo = [number for number, volume in enumerate(volumes) if not all(one.is_finished(volume) for one in both)]
         with Progress("vote", len(volumes), "image", quiet) as progress:
             for done, number in enumerate(todo):
