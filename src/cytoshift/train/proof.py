@@ -100,13 +100,13 @@ def describe_fault(term: float | None, cosine: float | None, place: str) -> str:
     elif term <= TERM_ERROR:
         return (
             f"a step in bfloat16 is too coarse for this training ({place}): its gradients have a cosine of "
-            f"{cosine:.2g} with those of 32 bits, where {LEAST_COSINE} is the least allowed; its loss terms agree, so the "
-            "gradients may just be small"
+            f"{cosine:.2g} with those of 32 bits, where {LEAST_COSINE} is the least allowed; its loss terms agree, so "
+            "the gradients may just be small"
         )
     else:
         fault = (
-            f"a loss term differs from that of 32 bits by {term:.2g} of itself, where {TERM_ERROR} is allowed; gradients "
-            f"have a cosine of {cosine:.2g}, where {LEAST_COSINE} is the least allowed"
+            f"a loss term differs from that of 32 bits by {term:.2g} of itself, where {TERM_ERROR} is allowed; "
+            f"gradients have a cosine of {cosine:.2g}, where {LEAST_COSINE} is the least allowed"
         )
     return f"a step in bfloat16 is wrong on this processor ({place}): {fault}"
 
