@@ -160,7 +160,9 @@ def test_labels_of_a_method_that_trains_vote_in_a_run_with_its_seed(done):
     assert len(folders) == len(said) == 2 and (out / "results.json").exists()
     decided = json.loads((folders[0] / "run" / "run.json").read_text())
     assert "given-1" in decided["stages"]["first"]["voters"]
-    with pytest.raises(UserError, match="'vote-with-gan' needs 'floor', which is no method that trains; those are gan"):
+    with pytest.raises(
+        UserError, match="'vote-with-gan' needs 'floor', which is no method of kind train; those are gan"
+    ):
         parse(Spec, SPEC | {"methods": [*SPEC["methods"], more | {"given": "floor"}]})
 
 

@@ -109,6 +109,6 @@ def test_what_others_go_on_from_comes_first_and_once():
 def test_a_spec_goes_on_after_what_trains():
     lost = SPEC["methods"][1] | {"after": "nobody"}
     with pytest.raises(
-        UserError, match="'coral-50' needs 'nobody', which is no method that trains; those are coral, upper"
+        UserError, match="'coral-50' needs 'nobody', which is no method of kind train; those are coral, upper"
     ):
         parse(Spec, SPEC | {"methods": [SPEC["methods"][0], lost, SPEC["methods"][2]]})

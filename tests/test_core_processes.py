@@ -11,7 +11,7 @@ import pytest
 
 from cytoshift.core.errors import UserError
 from cytoshift.core.processes import Workers, WorkersDied
-from cytoshift.core.threads import cores
+from cytoshift.core.threads import own_cores, threads_at_hand
 
 
 def squared(n):
@@ -54,19 +54,20 @@ def unpicklable(n):
     return lambda: n
 
 
-def own_cores(_):
-    return cores()
+def count_cores(_):
+    return own_cores()
 
 
 def test_processes_share_the_cores_of_the_machine(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    here = cores()
+    here = own_cores()
     with Workers(2) as workers:
-        assert set(workers.map(own_cores, range(4))) == {max(here // 2, 1)}
+        assert set(workers.map(count_cores, range(4))) == {max(here // 2, 1)}
     monkeypatch.setenv("OMP_NUM_THREADS", "1,2")
-    assert cores() == 1
-    monkeypatch.setenv("OMP_NUM_THREADS", "all")
-    assert cores() == here
+    assert threads_at_hand() == 1 and own_cores() == here
+    for meaningless in ("all", "0", ""):
+        monkeypatch.setenv("OMP_NUM_THREADS", meaningless)
+        assert threads_at_hand() == here
 
 
 def test_results_come_in_order_and_the_same_processes_do_more():

@@ -171,7 +171,7 @@ def test_one_thread_computes_where_cores_are_few_and_it_gives_the_same_bytes(mon
         made = frozen()
         found[count, wrong] = probabilities(made, image(), Tiling(tile=(64, 64))).tobytes()
         assert ways.proof_of(made).one_thread == (not wrong)
-        assert used[-1] == (not wrong and threads.cores() == 1)
+        assert used[-1] == (not wrong and threads.threads_at_hand() == 1)
     assert len(set(found.values())) == 1
 
 

@@ -1,5 +1,9 @@
 """How many voxels objects are brought to: python benchmarks/generalist/diameter.py NAME [--images DIR --labels DIR]
 
+    python benchmarks/generalist/diameter.py nuclei-3d
+    python benchmarks/generalist/diameter.py nuclei-2d --images ../shared/data/nuclei2d/fluo256/train/images \\
+        --labels ../shared/data/nuclei2d/fluo256/train/labels --every 2
+
 F1@0.5 and AP-50 of a model of the package that brings objects to more voxels or to fewer than the 13.5 and 15 of its
 training: means over phantoms of other seeds than those of the tables, or over images of a development set. Sizes are
 measured, as `cytoshift segment` does.
@@ -37,10 +41,10 @@ def phantoms(ndim: int) -> Pairs:
     return out
 
 
-def development(images: str, labels: str) -> Pairs:
-    """All images together, as a folder is fitted."""
+def development(images: str, labels: str, every: int) -> Pairs:
+    """The last of every so many images, all together, as a folder is fitted."""
     truths = {one.name: one for one in open_labels(labels)}
-    volumes = open_volumes(images)
+    volumes = open_volumes(images)[every - 1 :: every]
     return [(volumes, [truths[one.name].load() for one in volumes])]
 
 
@@ -49,9 +53,10 @@ def main() -> None:
     parser.add_argument("name", choices=sorted(TRAINED))
     parser.add_argument("--images")
     parser.add_argument("--labels")
+    parser.add_argument("--every", type=int, default=1, help="of so many images one is taken")
     asked = parser.parse_args()
     model = Segmenter.load(Path(asked.name))
-    pairs = development(asked.images, asked.labels) if asked.images else phantoms(model.voxel.ndim)
+    pairs = development(asked.images, asked.labels, asked.every) if asked.images else phantoms(model.voxel.ndim)
     print("| voxels across | Dice | F1@0.5 | AP-50 |\n| ---: | ---: | ---: | ---: |")
     for factor in FACTORS:
         larger = replace(model, diameter=factor * TRAINED[asked.name])

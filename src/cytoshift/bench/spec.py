@@ -66,7 +66,7 @@ class Spec(Settings):
         for method in self.methods:
             if (needed := begun_by(method)) is not None and needed not in there:
                 raise ValueError(
-                    f"'{method.name}' needs '{needed}', which is no method that trains; those are {', '.join(there)}"
+                    f"'{method.name}' needs '{needed}', which is no method of kind train; those are {', '.join(there)}"
                 )
         return self
 

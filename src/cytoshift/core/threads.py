@@ -3,8 +3,9 @@
 Kernels share out their sums among threads, so another number of threads may round otherwise, and a training that rounds
 otherwise ends elsewhere. The number is therefore a constant and not what a machine happens to have: the same command
 gives the same bytes with any number of cores, any OMP_NUM_THREADS and any load. Where a process has less than two
-cores to itself, one thread computes in place of two once it has proven that it gives the same bytes (predict/ways.py):
-two threads that share a core wait for each other, and two processes with two each were slower than one.
+cores to itself, one thread computes in place of two, once it has given the same bytes on windows of the image (see
+predict/ways.py): two threads that share a core wait for each other, and two processes with two each were slower than
+one.
 """
 
 import os
@@ -34,12 +35,16 @@ def share_cores(processes: int) -> None:
     BESIDE[0] = max(processes, 1)
 
 
-def cores() -> int:
-    """Cores that this process has to itself: those it may run on, or OMP_NUM_THREADS, divided by those that share."""
+def own_cores() -> int:
+    """Cores that this process has to itself: those it may run on, divided by the processes that share them."""
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(here // BESIDE[0], 1)
+
+
+def threads_at_hand() -> int:
+    """`own_cores`, or OMP_NUM_THREADS where that is less; dask and batch systems set it."""
     wished = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    most = min(int(wished), here) if wished.isdecimal() and int(wished) else here
-    return max(most // BESIDE[0], 1)
+    return min(int(wished), own_cores()) if wished.isdecimal() and int(wished) > 0 else own_cores()
 
 
 @cache

@@ -25,7 +25,7 @@ from safetensors.torch import save as serialise
 from ..core.atomic import atomic_path
 from ..core.blocks import Slices
 from ..core.settings import Settings
-from ..core.threads import THREADS, cores
+from ..core.threads import THREADS, own_cores
 from ..model import Segmenter
 from ..nets.folded import has_frozen_norms
 from ..nets.norms import MeasuredNorms, Statistics
@@ -188,7 +188,7 @@ def probabilities(segmenter: Segmenter, image: Image, tiling: Tiling, progress: 
 
 def windows_at_once() -> int:
     """Groups of tiles that are predicted at the same time: one for every THREADS cores, MOST at most."""
-    return min(max(cores() // THREADS, 1), MOST)
+    return min(max(own_cores() // THREADS, 1), MOST)
 
 
 def largest_tile(segmenter: Segmenter, shape: tuple[int, ...], tiling: Tiling) -> tuple[int, ...]:

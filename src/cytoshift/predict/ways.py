@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..core.errors import UserError
 from ..core.machine import processor
-from ..core.threads import THREADS, cores, torch_threads
+from ..core.threads import THREADS, threads_at_hand, torch_threads
 from ..model import Segmenter
 from ..nets.folded import fold, is_supported
 from ..nets.formats import computes_bf16, instructions
@@ -53,7 +53,7 @@ class Proof:
     errors : of each way that was tried, its largest error over the channels (`TOLERANCE` is allowed).
     seconds : what the proof took.
     sentence : what the user has to know, or "".
-    one_thread : a single thread gives the same bytes as THREADS do.
+    one_thread : on these windows a single thread gave the same bytes as THREADS.
     """
 
     way: Way
@@ -116,9 +116,9 @@ def proof_of(segmenter: Segmenter) -> Proof | None:
 
 
 def one_thread(segmenter: Segmenter) -> bool:
-    """Whether one thread computes: this process has less than THREADS cores, and one is proven to give the same."""
-    found = PROOFS.get(segmenter.network, {})
-    return cores() < THREADS and bool(found) and all(proof.one_thread for proof in found.values())
+    """Whether one thread computes: this process has less than THREADS, and one has given the bytes of THREADS."""
+    found = list(PROOFS.get(segmenter.network, {}).values())
+    return threads_at_hand() < THREADS and bool(found) and all(proof.one_thread for proof in found)
 
 
 def prove(
@@ -128,26 +128,32 @@ def prove(
     started = time.perf_counter()
     network: nn.Module = segmenter.network
     device = next(network.parameters()).device
-    fast = ways(network, device, precision, statistics is not None)
+    fast, on_cpu = ways(network, device, precision, statistics is not None), device.type == "cpu"
     errors: dict[str, float] = {}
-    chosen: Way = PLAIN
+    if not fast and not on_cpu:
+        return Proof(PLAIN, errors, time.perf_counter() - started, processor(), "")
     seen = [torch.from_numpy(window[None]).to(device) for window in windows(segmenter, image, size)]
-    if fast:
-        wanted = channels(segmenter, seen, PLAIN, statistics)
-        for way in fast:
-            errors[way] = relative_error(channels(segmenter, seen, way, statistics), wanted)
-            if errors[way] <= TOLERANCE or not all(np.isfinite(one).all() for one in wanted):
-                chosen = way
-                break
-            if precision == "bf16" and way.endswith("bf16"):
-                raise UserError(
-                    f"precision bf16 is too coarse on this processor ({processor()}, {instructions()}): its channels "
-                    f"differ from those of 32 bits by {errors[way]:.2g} of their standard deviation, {TOLERANCE} is "
-                    "allowed; choose the precision 32 or auto"
-                )
+    wanted = channels(segmenter, seen, PLAIN, statistics)
+    chosen, computed = PLAIN, wanted
+    for way in fast:
+        found = channels(segmenter, seen, way, statistics)
+        errors[way] = relative_error(found, wanted)
+        if errors[way] <= TOLERANCE or not all(np.isfinite(one).all() for one in wanted):
+            chosen, computed = way, found
+            break
+        if precision == "bf16" and way.endswith("bf16"):
+            raise UserError(
+                f"precision bf16 is too coarse on this processor ({processor()}, {instructions()}): its channels "
+                f"differ from those of 32 bits by {errors[way]:.2g} of their standard deviation, {TOLERANCE} is "
+                "allowed; choose the precision 32 or auto"
+            )
+    single = on_cpu and all(
+        compute(segmenter, x, chosen, statistics, single=True).tobytes() == one.tobytes()
+        for x, one in zip(seen, computed)
+    )
     return Proof(
-        chosen, errors, time.perf_counter() - started, processor(), instructions() if device.type == "cpu" else "",
-        sentence(chosen, errors), one_thread_agrees(segmenter, seen, chosen, statistics),
+        chosen, errors, time.perf_counter() - started, processor(), instructions() if on_cpu else "",
+        sentence(chosen, errors), single,
     )  # fmt: skip
 
 
@@ -188,15 +194,6 @@ def channels(
 ) -> list[NDArray[np.float32]]:
     """Activated channels of windows, one by one."""
     return [compute(segmenter, x, way, statistics) for x in seen]
-
-
-def one_thread_agrees(segmenter: Segmenter, seen: Sequence[Tensor], way: Way, statistics: Statistics | None) -> bool:
-    """Whether one thread gives the bytes of THREADS."""
-    return all(
-        compute(segmenter, x, way, statistics, single=True).tobytes()
-        == compute(segmenter, x, way, statistics).tobytes()
-        for x in seen
-    )
 
 
 def relative_error(found: Sequence[NDArray[np.float32]], wanted: Sequence[NDArray[np.float32]]) -> float:

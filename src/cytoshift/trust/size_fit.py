@@ -256,7 +256,7 @@ def found_diameter(model: Segmenter, parts: Sequence[Volume]) -> float | None:
     """Median diameter of the objects that a model finds; None of too few.
 
     Each whole object stands for those of its size that the edge of a part cuts (Miles and Lantuejoul): a small part
-    shows whole small objects and cut large ones.
+    shows whole small objects and cut large ones. Where few are whole, the visible parts of cut ones count as well.
     """
     seen = OutlinedObjects.join(
         objects(predict(model, part).labels, part.voxel, ((True, True),) * part.voxel.ndim) for part in parts
