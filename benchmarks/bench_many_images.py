@@ -28,6 +28,7 @@ import torch
 
 from cytoshift.core.processes import Workers
 from cytoshift.core.threads import wait_briefly
+from cytoshift.core.voxel import Voxel
 from cytoshift.data.write import write_image
 from cytoshift.model import Segmenter
 from cytoshift.predict.images import TOGETHER
@@ -36,15 +37,15 @@ from record import Wanted, conclude
 from workload import cytoshift, filled
 
 
-def network_seconds(side: int, model: str) -> float:
-    """CPU seconds of the network for one image of a full group, the best of five."""
+def network_seconds(side: int, model: Path, voxel: Voxel) -> float:
+    """CPU seconds of the network for one image of a full group, the best of five. model: fitted to the images."""
     torch.set_num_threads(1)
     segmenter = Segmenter.load(model)
     image = np.random.default_rng(0).uniform(-1, 1, (side, side)).astype(np.float32)
     count = max(TOGETHER // side**2, 1)
     best = float("inf")
     for _ in range(6):
-        pipelines = [Pipeline.of_image(segmenter, image, segmenter.voxel, Options()) for _ in range(count)]
+        pipelines = [Pipeline.of_image(segmenter, image, voxel, Options()) for _ in range(count)]
         started = time.process_time()
         channels_together(pipelines)
         best = min(best, (time.process_time() - started) / count)
@@ -158,8 +159,10 @@ def main() -> None:
             print(f"  {name}, with its start: {wall / args.images * 1e3:.1f} ms and {cpu / args.images * 1e3:.1f} ms "
                   "of CPU per image", flush=True)  # fmt: skip
             seen.append(labels_in(out))
-    with Workers(1) as pool:
-        (network,) = pool.map(partial(network_seconds, model=args.model), [side])
+        fitted = room / f"all{args.workers[0]}-0" / "report" / "model"  # of a model for any size
+        model = fitted if fitted.exists() else Path(args.model)
+        with Workers(1) as pool:
+            (network,) = pool.map(partial(network_seconds, model=model, voxel=segmenter.voxel), [side])
     print(f"  network alone: {network * 1e3:.1f} ms of CPU per image")
     numbers = {"images": args.images, "side": side, "rows": rows, "network": network} | extra
     conclude(args.json, numbers, [
