@@ -143,14 +143,13 @@ class RunWithoutLabels(LaterSettings, NamedEntry):
 
     steps: of the training on the images; 0: the first result, None: those that the command takes. voter: labels of this
     one, in place of those on which all agree; "trained" is the network that has learnt from the first vote. given: the
-    name of an entry that trains, whose labels vote, too; with its seed.
+    name of an entry that trains, whose labels vote, too, for each seed of the spec.
     """
 
     kind: Literal["run"]
     steps: int | None = Field(None, ge=0)
     voter: str | None = None
     given: str | None = None
-    seeds: list[int] | None = Field(None, min_length=1)
 
     later = frozenset({"voter", "given"})
 
@@ -177,6 +176,6 @@ def begun_by(method: Contender) -> str | None:
 
 def seeds_of(method: Contender, default: list[int]) -> Sequence[int | None]:
     """Its own, or the spec's; none where no training is part of it that the seed decides."""
-    if isinstance(method, TrainedMethod | FinetunedMethod) or (isinstance(method, RunWithoutLabels) and method.given):
+    if isinstance(method, TrainedMethod | FinetunedMethod):
         return method.seeds or default
-    return [None]
+    return [None] if begun_by(method) is None else default

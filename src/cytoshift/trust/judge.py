@@ -25,7 +25,6 @@ from ..core.no_data import missing_voxels
 from ..core.normalise import Scale, Scales, sample_voxels
 from ..core.voxel import Voxel
 from ..data.volumes import Volume
-from ..data.volumes import crop_middle as crop_middle
 from ..measure.contrast import Contrast, contrast
 from ..measure.measurement import quantiles
 from ..measure.shapes import ExpectedObjects, ObjectShapes, expectations, shapes

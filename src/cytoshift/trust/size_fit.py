@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import UserError
+from ..core.evenly import first_of_parts
 from ..core.normalise import Recipe, recipes
 from ..core.voxel import Voxel
-from ..data.volumes import Volume, load_small
+from ..data.volumes import Volume, crop_middle, load_small
 from ..measure.estimate import UnmeasurableObjects, estimate
 from ..measure.measurement import Measurement, Polarity, quantiles
 from ..measure.outlined_objects import OutlinedObjects, objects
 from ..measure.shapes import ExpectedObjects, expectations
 from ..model import Segmenter
 from ..predict.pipeline import predict
-from .judge import Told, crop_middle, judge, share_of_progress, silent
+from .judge import Told, judge, share_of_progress, silent
 from .snapshot_choice import total_score
 
 POLARITIES = ("auto", "bright", "dark")
@@ -244,11 +245,10 @@ def sample(volumes: Sequence[Volume], side: float) -> list[Volume]:
     Of small images there are more. IMAGES times SAMPLE are tried if there is so much: a part with few whole objects
     says little of their size.
     """
-    least = min(prod(one.shape) * one.voxel.volume for one in volumes)
     room = IMAGES * SAMPLE[len(volumes[0].axes)] * side ** len(volumes[0].axes)
-    count = min(len(volumes), max(IMAGES, min(int(room / least), MANY)))
-    few = [volumes[i * len(volumes) // count] for i in range(count)]
-    each = max(room / len(few), SAMPLE[len(volumes[0].axes)] * side ** len(volumes[0].axes))
+    least = min(prod(one.shape) * one.voxel.volume for one in volumes)
+    few = first_of_parts(volumes, max(IMAGES, min(int(room / least), MANY)))
+    each = room / min(len(few), IMAGES)
     return [crop_middle(one, max(int(each / one.voxel.volume), 1)) for one in few]
 
 
