@@ -1,5 +1,6 @@
 """Objects measured in images whose truth is known, and what is said about images that have none."""
 
+import itertools
 import json
 from dataclasses import asdict
 
@@ -221,3 +222,13 @@ def test_what_cannot_be_measured_is_refused_in_one_sentence(images, voxels, pola
     with pytest.raises(UserError, match=sentence) as error:
         estimate(images, voxels, polarity)
     assert "\n" not in str(error.value)
+
+
+def test_pieces_of_walls_are_not_trusted():
+    rng, walls = np.random.default_rng(0), np.zeros((48, 64, 64))
+    for z, y, x in itertools.product(range(6, 48, 12), range(8, 64, 16), range(8, 64, 16)):
+        walls[z : z + 2, y - 6 : y + 6, x - 6 : x + 6] = 1
+    walls = ndimage.gaussian_filter(walls, 1) + 0.01 * rng.standard_normal(walls.shape)
+    seen = estimate([walls], [Voxel((1.0, 1.0, 1.0), "px")], "bright")
+    assert seen.evidence["shape"] < 0.5 and seen.confidence < 0.5
+    assert any("pieces of walls" in note for note in seen.notes)

@@ -53,8 +53,8 @@ class Measurement:
     elongation: longest over shortest axis of the objects. axial_elongation (3D): median extent along z over that in
         the plane.
     confidence: 0..1, the least of its reasons in `evidence`: polarity, signal, agreement (of the scale space with the
-        outlined objects), number, separation (of the objects from what lies between them). evidence also has the raw
-        figures behind them.
+        outlined objects), number, separation (of the objects from what lies between them), shape (in 3D long outlines
+        may be pieces of walls between cells). evidence also has the raw figures behind them.
     """
 
     unit: str

@@ -30,6 +30,11 @@ def doubt_notes(measured: Measurement, vote: Polarity) -> list[str]:
             f"objects are {seen['contrast_to_background']:.2g} standard deviations of the background above it, hardly "
             "more than noise that a threshold has cut"
         )
+    if measured.objects and seen["shape"] < DOUBTFUL_CONFIDENCE:
+        notes.append(
+            f"the median outline is {measured.elongation[50]:.2g} times as long as wide: these may be pieces of walls "
+            "between cells; 'cytoshift segment nuclei-3d' says which size a network finds"
+        )
     if seen["polarity"] < DOUBTFUL_CONFIDENCE:
         notes.append(
             "bright and dark structures look the same, as in noise: look at the images and declare the polarity "
