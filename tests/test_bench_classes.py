@@ -155,3 +155,10 @@ def test_data_sets_that_do_not_fit_are_one_sentence(changes, sentence):
     files = {"name": "a", "images": "i", "labels": {"golgi": "g", "nuclei": "n"}, "channel": [0, 1]} | changes
     with pytest.raises(UserError, match=sentence):
         parse(Spec, SPEC | {"datasets": [files]})
+
+
+def test_a_run_says_that_it_labels_one_class_before_anything_is_trained(tmp_path):
+    methods = [SPEC["methods"][1], {"name": "first-vote", "kind": "run", "steps": 0, "given": "gan"}]
+    with pytest.raises(UserError, match="'first-vote' labels a single class, the data set has golgi, nuclei"):
+        bench(parse(Spec, SPEC | {"methods": methods}), tmp_path, only=["first-vote"], say=str, quiet=True)
+    assert not list(tmp_path.rglob("model"))

@@ -200,6 +200,7 @@ def prepare_segment(
         return segment_with_fit(contender, here), {}
     folder = cell.folder(out, material.files)
     if isinstance(contender, RunWithoutLabels):
+        here.refuse_classes(contender.name)
         given = None
         if cell.before is not None:
             run_cell(cell.before, material, out, quiet)

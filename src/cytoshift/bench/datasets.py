@@ -90,6 +90,11 @@ class Material:
         channel = self.where.channel
         return dict(zip(self.classes, channel)) if self.classes != ("",) and isinstance(channel, tuple) else {}
 
+    def refuse_classes(self, method: str) -> None:
+        """Raises UserError where a method that labels a single class meets several."""
+        if self.classes != ("",):
+            raise UserError(f"'{method}' labels a single class, the data set has {', '.join(self.classes)}")
+
     def fold(self, fold: tuple[int, ...]) -> "Material":
         """What there is in a fold: its images to segment, the others to learn from; () is the whole.
 

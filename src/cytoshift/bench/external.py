@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from ..configure.recipe import survey_images
-from ..core.errors import UserError
 from ..data.volumes import Volume
 from ..measure.shapes import ObjectShapes, shapes
 from ..predict.external_command import run_external
@@ -17,8 +16,7 @@ from .scoring import FoundObjects, Segment
 
 def segment_externally(contender: ExternalMethod, here: Material) -> tuple[Segment, dict[str, Any]]:
     """How a command labels the images, which it has done when this returns, and its time and its environment."""
-    if here.classes != ("",):
-        raise UserError(f"'{contender.name}' labels a single class, the data set has {', '.join(here.classes)}")
+    here.refuse_classes(contender.name)
     images = [pair.image for pair in here.pairs]
     with open_system(contender.recipe, contender.command, images) as system:
         if system.needs_diameter:
