@@ -16,6 +16,7 @@ from cytoshift.ensemble import Calibration, Measurements, budget, calibration, e
 from cytoshift.ensemble.voters import ClassicalVoter
 from cytoshift.labels.vote import elect
 from cytoshift.metrics.evaluation import evaluate
+from cytoshift.model import Segmenter
 from cytoshift.synth.phantoms import phantom
 
 
@@ -219,18 +220,26 @@ def test_a_stage_is_not_done_twice(first, images, monkeypatch, tmp_path):
     assert run(images, "-o", out, "--budget", "0")[0] == 0
 
 
-def test_a_network_learns_from_the_vote_and_votes_too(images, tmp_path):
+@pytest.mark.parametrize("surer", [True, False])
+def test_a_network_that_learnt_from_the_vote_votes_too_where_it_makes_it_surer(images, tmp_path, monkeypatch, surer):
     from cytoshift.data.volumes import ImageSource, open_volumes
     from cytoshift.ensemble import Wishes, open_ensemble
     from cytoshift.predict.blockwise.engine import Serial
 
+    monkeypatch.setattr(Calibration, "f1", lambda self, election: (1 if surer else -1) * len(election.weights) / 10)
     source = ImageSource(paths=str(images))
     made = open_ensemble(tmp_path / "out", open_volumes(source), source, "nuclei-2d", Wishes(steps=2))
     made.claim(overwrite=False)
-    made.label_at_once(Serial())
-    found = made.improve(Serial())
-    assert found.stage == "final" and found.voters[-1] == "trained"
+    before = made.label_at_once(Serial())
+    first = [before.outputs.open(volume).load() for volume in made.volumes]
+    found = made.run(Serial())
+    assert found.stage == "final" and ("trained" in found.voters) == surer
+    assert [one.name for one in made.deciding(found)] == found.voters and made.every("final")[-1].name == "trained"
     assert (tmp_path / "out" / "voters" / "trained" / "1.tif").exists() and made.trained_model.exists()
+    assert (Segmenter.load(tmp_path / "out" / "model").card == Segmenter.load(made.trained_model).card) == surer
+    if not surer:
+        assert found.f1 == before.f1
+        assert all(map(np.array_equal, first, [found.outputs.open(volume).load() for volume in made.volumes]))
     again = open_ensemble(tmp_path / "out", open_volumes(source), source, "nuclei-2d", Wishes(steps=2))
     again.claim(overwrite=False)
     assert again.improve(Serial()).f1 == found.f1

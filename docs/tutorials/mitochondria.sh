@@ -18,7 +18,7 @@ cytoshift segment runs/teacher/model microscopes/second/images -o labels-teacher
 # [lower]
 cytoshift new supervised --source microscopes/first/images microscopes/first/masks --source-mask-above 0 \
     --target microscopes/second/images --assume-same-size --represent semantic -o lower.yaml
-cytoshift train lower.yaml train.steps=400
+cytoshift train lower.yaml train.steps=400 options.norm=batch
 cytoshift segment runs/lower/model microscopes/second/images -o labels-lower
 # [evaluate]
 cytoshift evaluate microscopes/second/labels labels-dann

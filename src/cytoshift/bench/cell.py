@@ -268,13 +268,14 @@ def label_by_run(
 
 def voter_labels(contender: RunWithoutLabels, ensemble: Ensemble, each: Engine) -> Outputs:
     """The labels of one voter after all stages. Raises UserError where it did not vote."""
-    names = ensemble.run(each).voters
-    if contender.voter not in names:
+    ensemble.run(each)
+    found = {one.name: one for one in ensemble.every(FINAL)}
+    if contender.voter not in found:
         raise UserError(
-            f"'{contender.name}' wants the labels of '{contender.voter}', but the voters are {', '.join(names)}; give "
+            f"'{contender.name}' wants the labels of '{contender.voter}', but the voters are {', '.join(found)}; give "
             "one of them, or steps for the training, which also needs some objects on which the voters agree"
         )
-    return next(ensemble.places(one) for one in ensemble.every(FINAL) if one.name == contender.voter)
+    return ensemble.places(found[contender.voter])
 
 
 def labelled_amount(contender: TrainedMethod | FinetunedMethod, here: Material) -> float:

@@ -162,7 +162,7 @@ def show(ensemble: "Ensemble", found: "StageResult") -> tuple[str, dict[str, Any
         f"model {ensemble.out / 'model'}{describe_others(found.outputs, others)}"
     )
     steps = list[Command]()
-    for voter in (every := ensemble.every(found.stage)):
+    for voter in (every := ensemble.deciding(found)):
         if (model := account_folder(ensemble.places(voter)) / "model").exists():
             steps.append(["cytoshift", "segment", model, "-o", f"by-hand/{voter.name}"])
     voters = [ensemble.out / "voters" / voter.name for voter in every]
@@ -242,6 +242,8 @@ def tell(ensemble: "Ensemble", found: "StageResult", quiet: bool) -> None:
         say(measured.words, err=True)
     words = f"{found.stage} result after {found.seconds:.0f} s: {sentence_of(found)}; labels in {found.outputs.out}"
     say(words, err=True)
+    if found.stage == "final" and ensemble.trained_model.exists() and "trained" not in found.voters:
+        say("a network that learns from this vote does not make it surer, so the first vote stands", err=True)
     if found.stage == "first" and ensemble.decided.request.budget is None and not ensemble.needs_training():
         say("the ways to label agree, so no network is trained on them; --budget 10m trains one", err=True)
 

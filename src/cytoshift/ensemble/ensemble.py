@@ -4,7 +4,8 @@
     ensemble.claim(overwrite)
     found = ensemble.run(engine)    both stages:
         ensemble.label_at_once      voters that answer at once, and a vote over them
-        ensemble.improve            a network that learns from the vote on these images votes, too
+        ensemble.improve            a network that learns from the vote on these images votes, too; where the
+                                    vote is no surer then, the first one stands
 
 What is on disk, in OUT:
 
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,7 @@ from .voters import GivenVoter, Measurements, NetworkVoter, Voter, voters
 JSON = "run.json"
 FOLDERS = ("labels", "voters", "training", "model")  # of OUT
 FIRST, FINAL = "first", "final"
+TRAINED = "trained"  # name of the voter that has learnt from the first vote
 AGREED_F1 = 0.85  # expected F1@0.5 of a first vote from which on no network is trained unless that is asked for
 FEWEST_OBJECTS = 10  # objects on which voters agree, below which nothing is learnt
 Told = Callable[[str, float], None]  # what is being done, and which share of it is done
@@ -105,8 +108,8 @@ class Decisions(Settings):
 
 @dataclass(frozen=True, eq=False)
 class StageResult:
-    """The labels after a stage. f1: what is expected of each image, by name. seconds: that the stage took. voters:
-    their names."""
+    """The labels after a stage. f1: what is expected of each image, by name. seconds: that the stage took. voters: the
+    names of those that decided."""
 
     stage: str
     outputs: Outputs
@@ -118,7 +121,7 @@ class StageResult:
     @property
     def score(self) -> float:
         """Mean of the images."""
-        return float(np.mean(list(self.f1.values())))
+        return fmean(self.f1.values())
 
 
 class Ensemble:
@@ -237,7 +240,7 @@ class Ensemble:
         if self.needs_training():
             found = self.improve(engine, told)
             heard(found)
-        self.finish(found.seconds)
+        self.finish(found)
         return found
 
     def label_at_once(self, engine: Engine, told: Told = lambda *_: None) -> StageResult:
@@ -246,16 +249,17 @@ class Ensemble:
         self.measure(told)
         return self.take_vote(FIRST, engine, told, started)
 
+    def deciding(self, found: StageResult) -> list[Voter]:
+        """The voters that decided a stage: all of it, or those of the first one, where training made it no surer."""
+        return [one for one in self.every(found.stage) if one.name in found.voters]
+
     def every(self, stage: str) -> list[Voter]:
         """The voters of a stage."""
         assert self.decided.measured is not None, "a stage begins with measuring"
         every = voters(self.model, self.decided.request.model, self.volumes, self.decided.measured, self.given)
         if stage == FINAL and self.trained_model.exists():
-            every.append(
-                NetworkVoter(
-                    "trained", Segmenter.load(self.trained_model, self.device), fingerprint(self.trained_model)
-                )
-            )
+            model = Segmenter.load(self.trained_model, self.device)
+            every.append(NetworkVoter(TRAINED, model, fingerprint(self.trained_model)))
         return every
 
     def needs_training(self) -> bool:
@@ -263,10 +267,12 @@ class Ensemble:
         request = self.decided.request
         if request.budget is not None or request.steps is not None:
             return bool(request.budget or request.steps)
-        return float(np.mean(list(self.decided.stages[FIRST]["f1"].values()))) < AGREED_F1
+        return fmean(self.decided.stages[FIRST]["f1"].values()) < AGREED_F1
 
     def improve(self, engine: Engine, told: Told = lambda *_: None) -> StageResult:
-        """The vote of the same voters and of a network that has learnt these images from their vote."""
+        """The vote of the same voters and of a network that has learnt these images from their vote.
+
+        The first vote stands where this one is not expected to be better."""
         started = time.perf_counter()
         if FINAL not in self.decided.stages and not self.trained_model.exists():
             self.teach(told)
@@ -302,20 +308,31 @@ class Ensemble:
 
     def take_vote(self, stage: str, engine: Engine, told: Told, started: float) -> StageResult:
         """The labels on which the voters of a stage agree."""
-        every = self.every(stage)
-        names = [one.name for one in every]
         if stage in self.decided.stages:
             done = self.decided.stages[stage]
-            return StageResult(stage, self.labels, Table.read(self.labels.table), done["f1"], done["seconds"], names)
-        places = [self.label(one, engine, told) for one in every]
-        request = self.labels.request | {"stage": stage, "voters": names}
+            table = Table.read(self.labels.table)
+            return StageResult(stage, self.labels, table, done["f1"], done["seconds"], done["voters"])
+        every = self.every(stage)
+        for one in every:
+            self.label(one, engine, told)
+        table, f1 = self.elect(stage, every, told)
+        if stage == FINAL and fmean(f1.values()) < fmean(self.decided.stages[FIRST]["f1"].values()):
+            every = self.every(FIRST)  # what the network has learnt makes the vote no surer
+            table, f1 = self.elect(stage, every, told)
+        seconds, names = time.perf_counter() - started, [one.name for one in every]
+        self.decide(stages=self.decided.stages | {stage: {"f1": f1, "seconds": seconds, "voters": names}})
+        return StageResult(stage, self.labels, table, f1, seconds, names)
+
+    def elect(self, stage: str, every: list[Voter], told: Told) -> tuple[Table, dict[str, float]]:
+        """Write the labels on which voters agree; the table of their objects, and the F1 expected of each image."""
+        request = self.labels.request | {"stage": stage, "voters": [one.name for one in every]}
         join, also = self.labels.joined, self.labels.also
         outputs = Outputs(self.labels.out, self.volumes, request, join=join, also=also)
         outputs.claim(overwrite=True)
         curve, f1 = calibration(), dict[str, float]()
         for number, volume in enumerate(self.volumes):
             told("vote", number / len(self.volumes))
-            found = [place.open(volume) for place in places]
+            found = [self.places(one).open(volume) for one in every]
             election = vote_image(
                 outputs, volume, found, None, None, self.memory, confidence=curve.confidence, image=volume
             )
@@ -324,25 +341,23 @@ class Ensemble:
         table = outputs.join()
         outputs.complete()
         self.labels = outputs
-        seconds = time.perf_counter() - started
-        self.decide(stages=self.decided.stages | {stage: {"f1": f1, "seconds": seconds, "voters": names}})
-        return StageResult(stage, outputs, table, f1, seconds, names)
+        return table, f1
 
     def written_paths(self) -> list[Path]:
         """All that is written, and folders that are replaced as a whole."""
         return [*self.labels.written_paths(), *(self.out / name for name in (*FOLDERS, JSON))]
 
-    def finish(self, seconds: float) -> None:
+    def finish(self, found: StageResult) -> None:
         """The model that fits these images best, and what the report of the labels reads."""
         assert self.decided.measured is not None, "a stage has measured it"
         best = self.decided.measured.fit_to(self.model, self.volumes)
-        if self.trained_model.exists():
+        if TRAINED in found.voters:
             best = Segmenter.load(self.trained_model)
         if not (self.out / "model").exists():
             best.save(self.out / "model")
         account = Account(self.labels, best, Options())
         account.images({})
-        account.end(seconds)
+        account.end(found.seconds)
         self.decide(complete=True)
 
 

@@ -71,7 +71,7 @@ def choose_boxes(volumes: Sequence[Volume]) -> list[tuple[int, Slices]]:
 def best_network(ensemble: Ensemble, found: StageResult) -> tuple[NetworkVoter, dict[str, float]]:
     """The network whose labels are closest to the vote, and the F1@0.5 of each against the vote, by name."""
     scores = dict[str, float]()
-    networks = [one for one in ensemble.every(found.stage) if isinstance(one, NetworkVoter)]
+    networks = [one for one in ensemble.deciding(found) if isinstance(one, NetworkVoter)]
     for voter in networks:
         hits, every = 0.0, 0
         for volume in ensemble.volumes:
