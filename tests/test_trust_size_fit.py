@@ -1,5 +1,6 @@
 """The size of objects, from what a network finds in parts of the images."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -30,6 +31,15 @@ def find_all(monkeypatch):
     monkeypatch.setattr(
         size_fit, "predict", lambda model, part: SimpleNamespace(labels=relabel(np.asarray(part.load(), np.int32)))
     )
+
+
+def test_only_images_that_are_measured_are_read(monkeypatch):
+    read = []
+    monkeypatch.setattr(size_fit, "MOST_IMAGES", 2)
+    monkeypatch.setattr(size_fit, "load_small", lambda volumes, room: read.extend(one.name for one in volumes))
+    monkeypatch.setattr(size_fit, "estimate", lambda images, voxels, *rest: len(voxels))
+    many = [replace(volume(np.zeros((20, 20), np.uint8)), name=str(number)) for number in range(5)]
+    assert size_fit.measure_objects(many, None, None, lambda done: None) == 2 and read == ["0", "4"]
 
 
 def test_parts_with_few_whole_objects_are_not_taken_for_small_objects(find_all):

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import UserError
-from ..core.evenly import first_of_parts
+from ..core.evenly import first_of_parts, take_evenly
 from ..core.normalise import Recipe, recipes
 from ..core.voxel import Voxel
 from ..data.volumes import Volume, crop_middle, load_small
-from ..measure.estimate import UnmeasurableObjects, estimate
+from ..measure.estimate import MOST_IMAGES, UnmeasurableObjects, estimate
 from ..measure.measurement import Measurement, Polarity, quantiles
 from ..measure.outlined_objects import OutlinedObjects, objects
 from ..measure.shapes import ExpectedObjects, expectations
@@ -130,8 +130,9 @@ def measure_objects(
 ) -> Measurement | None:  # fmt: skip
     """What the images show; None where nothing can be measured and the diameter is known."""
     step = lambda done, total: told(0.5 * done / total)
+    few = take_evenly(volumes, MOST_IMAGES)  # more of them would be read for nothing
     try:
-        return estimate(load_small(volumes, ROOM), [one.voxel for one in volumes], polarity, step)
+        return estimate(load_small(few, ROOM), [one.voxel for one in few], polarity, step)
     except UnmeasurableObjects as error:
         if diameter is None:
             raise UserError(f"{error}; or pass `diameter` of the objects") from None
