@@ -6,6 +6,7 @@ file systems that ignore case, `..` and trailing slashes.
 
 import os
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from .errors import UserError
@@ -22,30 +23,35 @@ def refuse_overlap(
     inside of an image, which may be read. inputs: files, and folders of which every file counts (a Zarr, a model).
     filled: folders that files are put into; they may hold an input, whose name is another output's.
     """
+    folders = cache(folder_identities)  # thousands of files share a few
     read: dict[Identity, Path | str] = {}
     above: dict[Identity, Path | str] = {}
     for path in inputs:
         if (found := path_identity(path)) is not None:
             read[found] = path
-            for folder in Path(os.path.realpath(path)).parents:
-                if (one := path_identity(folder)) is not None:
-                    above.setdefault(one, path)
+            for one in folders(os.path.dirname(os.path.realpath(path))):
+                above.setdefault(one, path)
     for output, whole in [*((one, True) for one in outputs), *((one, False) for one in filled)]:
         head, inside, part = str(output).partition("::")
-        place = Path(os.path.realpath(Path(head) / part if inside else head))
+        place = os.path.realpath(os.path.join(head, part) if inside else head)
         image = path_identity(head) if inside else None
         here = path_identity(place)
         if here is not None and here in read:
             raise UserError(f"cannot write {output}: it is the same as {read[here]}, which is read; {CURE}")
         if whole and here is not None and here in above:
             raise UserError(f"cannot write {output} as a whole: it holds {above[here]}, which is read; {CURE}")
-        for folder in place.parents:
-            one = path_identity(folder)
-            if one is not None and one in read and one != image:
+        for one in folders(os.path.dirname(place)):
+            if one in read and one != image:
                 raise UserError(f"cannot write {output}: it lies in {read[one]}, which is read; {CURE}")
 
 
 CURE = "no input is written to, choose another output"
+
+
+def folder_identities(folder: str) -> list[Identity]:
+    """Of a folder and of all that it lies in, as far as they are there."""
+    each = (path_identity(path) for path in (folder, *map(str, Path(folder).parents)))
+    return [one for one in each if one is not None]
 
 
 def path_identity(path: Path | str) -> Identity | None:

@@ -6,7 +6,7 @@ import unicodedata
 # Control characters, marks that turn the direction of writing, line separators, bytes that are no UTF-8 (surrogates).
 UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 KEPT = frozenset("\n\t\u200c\u200d")  # the last two join letters in some scripts and in emoji
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("'", "=", "+", "-", "@", "\t", "\r", "\n")  # and what stands before one
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|nan)", re.IGNORECASE)
 
 
@@ -44,11 +44,11 @@ def escape_cell(text: str) -> str:
     >>> escape_cell("=1+1"), escape_cell("-3.5"), escape_cell("cells")
     ("'=1+1", '-3.5', 'cells')
     """
-    if text.startswith(("'", *FORMULA)) and not NUMBER.fullmatch(text):
+    if text.startswith(FORMULA) and not NUMBER.fullmatch(text):
         return f"'{text}"
     return text
 
 
 def unescape_cell(text: str) -> str:
     """What `escape_cell` was given."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(("'", *FORMULA)) else text
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text

@@ -127,6 +127,8 @@ class NameFilter:
     def __call__(self, path: Path) -> bool:
         if not is_image(path, self.labels and self.suffix is not None):
             return False
+        if not self.suffix and not self.without:
+            return True
         stem = name_stem(path)
         if self.without and stem.endswith(unicodedata.normalize("NFC", self.without)):
             return False
