@@ -1,6 +1,7 @@
 """Many images: small ones share the network's passes, whoever works on them, and the labels are the same bytes."""
 
 import os
+import pickle
 import signal
 from functools import partial
 from pathlib import Path
@@ -69,6 +70,17 @@ def test_groups_are_bounded_and_do_not_depend_on_what_is_finished(folder, tmp_pa
     assert [sorted(group.missing) for group in group_all(model, outputs)] == [["1"], [], [], ["6"], []]
     again, counts = written(folder, tmp_path / "out", Serial())
     assert again == whole and counts == [1, 1]
+
+
+def test_what_travels_to_a_worker_does_not_grow_with_the_images(folder, tmp_path):
+    sizes = []
+    for count in (3, 8):
+        outputs = Outputs(tmp_path / str(count), open_volumes(folder / "images")[:count], {"of": "a test"})
+        outputs.claims.finished = {f"{number}.tif" for number in range(count)}
+        part = outputs.of(outputs.volumes[:2])
+        assert part.claims.mark == outputs.claims.mark and part.labels(part.volumes[0]).is_absolute()
+        sizes.append(len(pickle.dumps(part)))
+    assert sizes[0] == sizes[1]
 
 
 def kill_once(marker: Path, work, group):

@@ -7,6 +7,7 @@ do not. What is in a folder once everything was finished may be corrected by han
 """
 
 import json
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,11 +40,11 @@ class Claims:
     def make(self, overwrite: bool) -> None:
         """Take the place, or go on in it. Raises UserError where results of another request are there."""
         outputs = self.outputs
-        for path in outputs.label_paths():
-            refuse_other_kind(claimed_folder(path), "::" in str(path) or path.suffix.lower() == ".zarr")
+        labels = {claimed_folder(path): path for path in outputs.label_paths()}  # places, as they are named
+        for place, path in labels.items():
+            refuse_other_kind(place, "::" in str(path) or path.suffix.lower() == ".zarr")
         there = self.read(overwrite)
         changed = [] if there is None else self.list_changes(there)
-        labels = [claimed_folder(path) for path in outputs.label_paths()]
         images, old = self.images, [path for path in labels if path.exists()]
         if there is not None and self.is_continued(overwrite):
             self.replaces, self.finished = there[REPLACES], set(map(str, there[FINISHED]))
@@ -51,7 +52,7 @@ class Claims:
             foreign = [path for path in old if not self.knows(path)]
             if foreign and not overwrite:
                 raise UserError(
-                    f"{label_name(outputs, foreign[0])} is not what this command writes there, another program has put "
+                    f"{labels[foreign[0]]} is not what this command writes there, another program has put "
                     "or changed it; pass `overwrite` to replace it when its successor is whole, or another `out`"
                 )
             self.replaces |= {self.name(path): change_time(path) for path in foreign}
@@ -66,15 +67,20 @@ class Claims:
                 f"another `out`"
             )
         elif old and (outputs.single or there is None):
-            there_already = f"{label_name(outputs, old[0])} already exists"
-            raise UserError(f"{there_already}; pass `overwrite` to replace it or another `out`")
+            raise UserError(f"{labels[old[0]]} already exists; pass `overwrite` to replace it or another `out`")
         else:
             if there is None:
-                beside = [path for path in outputs.written_paths() if path not in labels and not path.is_dir()]
-                own = outputs.raw is not None and [outputs.raw.path(volume) for volume in outputs.volumes]
-                refuse_foreign_files([path for path in beside if not own or path not in own], overwrite)
+                raw = set() if outputs.raw is None else {outputs.raw.path(volume) for volume in outputs.volumes}
+                beside = [path for path in outputs.written_paths() if path not in labels and path not in raw]
+                refuse_foreign_files([path for path in beside if not path.is_dir()], overwrite)
             images = images if there is None or outputs.single else there["images"] | images
         self.write(images)
+
+    def of_part(self, outputs: "Outputs") -> "Claims":
+        """What another process has to know that writes labels, which is their mark."""
+        part = copy(self)
+        part.outputs, part.images, part.content, part.replaces, part.finished = outputs, {}, {}, {}, set()
+        return part
 
     def is_continued(self, overwrite: bool) -> bool:
         """Whether a call of this request was stopped here; of a folder, or has ended."""
@@ -118,7 +124,7 @@ class Claims:
     def holds(self, labels: Path) -> bool:
         """Whether these labels are there and not those of an earlier request."""
         path = claimed_folder(labels)
-        return path.exists() and self.replaces.get(self.name(path)) != change_time(path)
+        return path.exists() and not (self.replaces and self.replaces.get(self.name(path)) == change_time(path))
 
     def knows(self, path: Path) -> bool:
         """Whether what stands at the place of labels is of this request, or stood there before its first call."""
@@ -144,15 +150,10 @@ def change_time(path: Path) -> int:
     return path.stat().st_mtime_ns
 
 
-def label_name(outputs: "Outputs", place: Path) -> Path:
-    """Labels as the user names them."""
-    return next(path for path in outputs.label_paths() if claimed_folder(path) == place)
-
-
 def claimed_folder(path: Path) -> Path:
     """Labels inside of an OME-Zarr image have a place in its folder; all others are a file or folder themselves."""
-    head, _, inside = str(path).partition("::")
-    return Path(head) / inside
+    head, inside, part = str(path).partition("::")
+    return Path(head, part) if inside else path
 
 
 def differences(there: dict[str, Any], wish: dict[str, Any]) -> list[str]:

@@ -31,6 +31,7 @@ for, it is finished.
 
 import csv
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -84,17 +85,19 @@ class Outputs:
         if not self.single and self.out.is_file():
             raise UserError(f"labels cannot be written to a file like {out}; pass a folder, .tif or .ome.zarr to `out`")
         self.opened: dict[Path, list[Volume]] = {}
-        self.request, self.where = request, raw
+        self.request = request
         self.claims = Claims(self, request)
         self.raw = None if raw is None else self.raw_files(raw, request)
-        beside = [path for volume in volumes for path in self.beside_labels(volume)]
-        refuse_names([self.file, *self.label_paths(), *beside])
+        refuse_names([self.file, *self.label_paths(), *(path for one in volumes for path in self.beside_labels(one))])
 
     def of(self, volumes: Sequence[Volume]) -> "Outputs":
         """The places of some of the images, wherever a process works."""
-        where = None if self.where is None else self.where.absolute()
-        out = self.out.absolute()
-        return Outputs(out, volumes, self.request, where, self.classes, self.pairs, self.suffix, self.joined, self.also)
+        part = copy(self)
+        part.out, part.file, part.volumes = self.out.absolute(), self.file.absolute(), volumes
+        if self.raw is not None:
+            part.raw = RawFiles(self.raw.where.absolute(), volumes, self.request)
+        part.claims = self.claims.of_part(part)
+        return part
 
     def raw_files(self, where: Path, request: dict[str, Any]) -> RawFiles:
         found = RawFiles(where, self.volumes, request)
@@ -143,14 +146,15 @@ class Outputs:
         return list(dict.fromkeys(self.labels(volume, name) for volume in self.volumes for name in self.classes))
 
     def beside_labels(self, volume: Volume) -> list[Path]:
-        """Files of an image that are named after it, besides its labels."""
+        """The files with the longest names that are named after an image, besides its labels."""
         raw = [] if self.raw is None else [self.raw.path(volume)]
-        return [self.part(volume), self.part(volume, "pairs"), self.seams(volume), self.work(volume), *raw]
+        return [self.part(volume), self.seams(volume), *raw]
 
     def labels(self, volume: Volume, name: str = "") -> Path:
         """Of one class, in the end."""
         if not self.single:
-            return self.out / name / f"{series_name(volume) if self.is_frame(volume) else volume.name}{self.suffix}"
+            stem = series_name(volume) if self.is_frame(volume) else volume.name
+            return self.out.joinpath(name, f"{stem}{self.suffix}")
         if not name:
             return self.out
         if "::" in str(self.out):  # labels inside of an image have no suffix
@@ -226,7 +230,7 @@ class Outputs:
 
     def work(self, volume: Volume) -> Path:
         """The folder of blockwise work on an image, until it is finished."""
-        return self.path_beside("blocks") if self.single else self.out / "report" / "blocks" / volume.name
+        return self.path_beside("blocks") if self.single else self.out.joinpath("report", "blocks", volume.name)
 
     def seams(self, volume: Volume) -> Path:
         """The report on what faces of blocks have left."""
@@ -235,7 +239,7 @@ class Outputs:
     def part(self, volume: Volume, what: str = "objects") -> Path:
         """The rows of one image; of a single image they are the table. what: "objects" or "pairs"."""
         if not self.single:
-            return self.out / "report" / what / f"{volume.name}.csv"
+            return self.out.joinpath("report", what, f"{volume.name}.csv")
         return self.frames / what / f"{volume.name}.csv" if self.is_frame(volume) else self.joint_path(what)
 
     def joint_path(self, what: str) -> Path:
