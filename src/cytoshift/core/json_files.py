@@ -15,10 +15,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def write_json(path: Path, content: Any) -> Path:
-    """Whole or not at all; numbers of numpy become those of Python."""
+def write_json(path: Path, content: Any, indent: int | None = 1) -> Path:
+    """Whole or not at all; numbers of numpy become those of Python. indent: None for one line, which is faster."""
     with atomic_path(path) as beside:
-        beside.write_text(json.dumps(content, indent=1, default=to_plain) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(content, indent=indent, default=to_plain) + "\n", encoding="utf-8")
     return path
 
 

@@ -60,7 +60,7 @@ class Account:
         """On disk, for a call that continues this one."""
         if proof := proof_of(self.segmenter):
             self.content["computed"] = proof.dump()
-        write_json(self.path, self.content)
+        write_json(self.path, self.content, indent=None)  # written often
         self.unsaved = 0
 
     def end(self, seconds: float) -> None:
