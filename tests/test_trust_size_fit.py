@@ -42,6 +42,16 @@ def test_only_images_that_are_measured_are_read(monkeypatch):
     assert size_fit.measure_objects(many, None, None, lambda done: None) == 2 and read == ["0", "4"]
 
 
+def test_a_size_belongs_to_the_image_that_it_was_measured_in(monkeypatch):
+    monkeypatch.setattr(size_fit, "MOST_IMAGES", 2)
+    many = [replace(volume(np.zeros((20, 20), np.uint8)), name=str(number)) for number in range(5)]
+    seen = SimpleNamespace(
+        whole_diameters={50: 10.0},
+        images=[SimpleNamespace(diameter=10.0, objects=9), SimpleNamespace(diameter=40.0, objects=9)],
+    )
+    assert size_fit.image_diameters(many, seen, 10.0) == {"0": 10.0, "4": 20.0}
+
+
 def test_parts_with_few_whole_objects_are_not_taken_for_small_objects(find_all):
     rng = np.random.default_rng(0)
     labels, median = discs((880, 880), rng)

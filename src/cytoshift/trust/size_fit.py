@@ -227,14 +227,15 @@ def image_diameters(volumes: Sequence[Volume], seen: Measurement, size: float) -
     """The diameters that a model is fitted to, by name of the image, where they differ from image to image.
 
     Half of what one image differs from all of them is believed (the geometric mean): a single image has few objects,
-    and the images of a folder are mostly of one kind. Images with few objects have none.
+    and the images of a folder are mostly of one kind. Images with few objects, or not measured, have none.
     """
     if len(volumes) == 1:
         return {}
     median = seen.whole_diameters[50]
     each = {
         volume.name: size * min(max(float(one.diameter / median) ** 0.5, 1 / MOST_APART), MOST_APART)
-        for volume, one in zip(volumes, seen.images) if one.diameter and one.objects >= FEW
+        for volume, one in zip(take_evenly(volumes, MOST_IMAGES), seen.images)
+        if one.diameter and one.objects >= FEW
     }  # fmt: skip
     alike = all(max(one / size, size / one) <= SAME for one in each.values())
     return {} if alike else each
