@@ -95,6 +95,16 @@ def test_the_same_command_goes_on_and_another_one_is_refused(first, images, tmp_
     assert json.loads((out / "run.json").read_text())["measured"]["diameter"] == 9
 
 
+def test_the_advice_after_a_first_failure_can_be_followed(tmp_path):
+    """Nothing was found, so nothing is lost by another request."""
+    write_image(tmp_path / "empty.tif", np.zeros((32, 32), np.uint8), Voxel((1.0, 1.0)), "yx")
+    out = ("-o", tmp_path / "out", "--budget", "0")
+    code, said = run(tmp_path / "empty.tif", *out)
+    assert code and "--diameter" in said
+    code, said = run(tmp_path / "empty.tif", *out, "--diameter", "9")
+    assert code == 0, said
+
+
 @pytest.mark.parametrize("note", [None, "[1]", "damaged", '{"of": "somebody"}'])
 @pytest.mark.parametrize("more", [(), ("--overwrite",)])
 def test_files_of_the_user_stay(images, tmp_path, note, more):

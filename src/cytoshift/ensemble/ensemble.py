@@ -174,7 +174,8 @@ class Ensemble:
             {"images": before.images} | before.request.without_training(),
             {"images": wish.images} | wish.request.without_training(),
         )  # fmt: skip
-        if changed and not overwrite:
+        begun = before.measured is not None or any((self.out / name).exists() for name in FOLDERS)
+        if changed and begun and not overwrite:
             raise UserError(
                 f"{self.out} holds results of another request ({changed[0]}); pass `overwrite` to replace them or "
                 "another `out`"
