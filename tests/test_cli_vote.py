@@ -165,6 +165,15 @@ def test_what_does_not_fit_is_said(folders, tmp_path):
     assert "shape" in run(folders[0], folders[1], *out)[1] and not (tmp_path / "out" / "one.tif").exists()
 
 
+def test_labels_to_train_with_do_not_replace_those_of_the_vote(folders, tmp_path):
+    out = tmp_path / "out"
+    code, said = run(*folders, "-o", out, "--pseudo-labels", out)
+    assert code and "no folder of its own" in said
+    files = [folder / "one.tif" for folder in folders]
+    code, said = run(*files, "-o", out / "one.tif", "--pseudo-labels", out)
+    assert code and "would replace" in said and not out.exists()
+
+
 def test_labels_to_train_with_are_written_beside(folders, tmp_path, monkeypatch):
     out, taught = tmp_path / "out", tmp_path / "pseudo"
     assert run(*folders, "-o", out)[0] == 0

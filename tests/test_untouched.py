@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cytoshift.cli.main import app
-from cytoshift.core.collisions import refuse_overlap
+from cytoshift.core.collisions import is_same_path, refuse_overlap
 from cytoshift.core.errors import UserError
 from cytoshift.core.normalise import Normalisation
 from cytoshift.core.provenance import is_marked, is_own_result
@@ -399,6 +399,8 @@ def test_two_spellings_of_one_file_are_one(tmp_path):
     with pytest.raises(UserError, match="lies in"):
         refuse_overlap([], [tmp_path / "d"], filled=[tmp_path / "d" / "new" / "deep"])
     refuse_inputs([tmp_path / "c"], [str(tmp_path / "nothing")], [tmp_path / "none"])
+    assert is_same_path(tmp_path / "d" / "new", tmp_path / "e" / "new")
+    assert not is_same_path(tmp_path / "d" / "new", tmp_path / "new")
 
 
 def test_files_that_an_ome_tiff_names_are_inputs(place):

@@ -187,7 +187,11 @@ def pseudo_outputs(
 
     if is_single(folder) or is_same_path(folder, outputs.out):
         raise UserError(f"--pseudo-labels {folder} is no folder of its own; pass another one, such as pseudo/")
-    return outputs_of(folder, voters, labels, request | {"pseudo_labels_of": labels})
+    taught = outputs_of(folder, voters, labels, request | {"pseudo_labels_of": labels})
+    for one, other in zip(outputs.label_paths(), taught.label_paths()):
+        if is_same_path(one, other):
+            raise UserError(f"--pseudo-labels {folder} would replace {one}, the labels of the vote; pass another one")
+    return taught
 
 
 def outputs_of(

@@ -64,5 +64,6 @@ def path_identity(path: Path | str) -> Identity | None:
 
 
 def is_same_path(one: Path | str, other: Path | str) -> bool:
-    """Whether two paths lead to the same file or folder."""
-    return (found := path_identity(one)) is not None and found == path_identity(other)
+    """Whether two paths lead to the same file or folder, or will: one that is not there yet counts by its name."""
+    here, there = path_identity(one), path_identity(other)
+    return here == there and (here is not None or os.path.realpath(one) == os.path.realpath(other))
