@@ -82,6 +82,8 @@ def test_a_bug_keeps_its_traceback(monkeypatch, capsys, bug):
         (["segment", "-h"], 0, "Usage: cytoshift segment", ""),
         (["segmemt"], 2, "", "No such command 'segmemt'"),
         (["doctor", "--jsom"], 2, "", "No such option: --jsom"),
+        (["segment", "nuclei-2d", "", "-o", "out"], 2, "", "an argument is empty"),
+        (["segment", "nuclei-2d", "a.tif", "--out="], 2, "", "an argument is empty"),
     ],
 )
 def test_words_on_the_command_line(monkeypatch, capsys, words, code, out, err):

@@ -27,6 +27,14 @@ def panel_sections(records: Iterable[tuple[str, tuple[str, str]]], formatter: An
 class Verb(TyperCommand):
     """A command whose help shows options by panel, those without one first."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        # An empty path would be the folder that the user is in.
+        if any(not word or (word.startswith("--") and word.endswith("=")) for word in args):
+            raise UserError(
+                "an argument is empty, as where a variable of the shell is not set; give it a value, or leave it out"
+            )
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         titled = []
         for param in self.get_params(ctx):
