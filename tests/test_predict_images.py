@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cytoshift.core.errors import UserError
 from cytoshift.core.processes import Workers
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_labels, open_volumes
@@ -42,6 +43,14 @@ def written(folder: Path, out: Path, engine) -> tuple[dict[str, bytes], list[int
     model = Segmenter.load(folder / "model")
     counts = [len(done) for done in segment_images(model, folder / "model", outputs, Options(precision="32"), engine)]
     return {path.name: path.read_bytes() for path in sorted(out.glob("*.tif"))}, counts
+
+
+@pytest.mark.parametrize("name", ["labels.png", "labels.npy", "labels.h5"])
+def test_a_file_of_a_format_that_is_not_written_does_not_become_a_folder(folder, tmp_path, name):
+    with pytest.raises(UserError, match="labels are not written as"):
+        Outputs(tmp_path / name, open_volumes(folder / "images"), {"of": "a test"})
+    (tmp_path / name).mkdir()
+    Outputs(tmp_path / name, open_volumes(folder / "images"), {"of": "a test"})
 
 
 def test_images_of_one_shape_go_through_the_network_together(folder, tmp_path, monkeypatch):

@@ -42,9 +42,11 @@ from numpy.typing import NDArray
 from ..core.atomic import atomic_path, clean_up, discard
 from ..core.errors import UserError
 from ..core.text import escape_cell, unescape_cell
+from ..data import formats
 from ..data.exchange.exchange_formats import place_of
 from ..data.exchange.label_stacks import write_series
 from ..data.frames import Series, has_all_frames, series_name, series_of
+from ..data.picture import format_suffix
 from ..data.volumes import Volume, open_labels
 from ..data.write import write_labels
 from .claims import Claims, claimed_folder
@@ -53,6 +55,7 @@ from .raw import RawFiles
 
 NAME_BYTES, SPARE_BYTES = 255, 24  # bytes of a name; of these for what is added while a file is written
 SUFFIXES = (".tif", ".tiff", ".zarr")
+READ_ONLY = frozenset(formats.SUFFIXES) - {*SUFFIXES}  # a file of such labels is expected, where a folder would be made
 
 
 def is_single(out: Path) -> bool:
@@ -82,6 +85,8 @@ class Outputs:
         self.single, self.joined, self.also = is_single(out), frozenset(join), tuple(also)
         if self.single and len(volumes) > 1 and len(joined_names(volumes, self.joined)) > 1:
             raise UserError(f"{len(volumes)} images do not fit into the one file {out}; pass a folder to `out`")
+        if not self.single and format_suffix(self.out) in READ_ONLY and not self.out.is_dir():
+            raise UserError(f"labels are not written as {self.out.suffix}; pass a folder, .tif or .ome.zarr to `out`")
         if not self.single and self.out.is_file():
             raise UserError(f"labels cannot be written to a file like {out}; pass a folder, .tif or .ome.zarr to `out`")
         self.opened: dict[Path, list[Volume]] = {}
