@@ -215,6 +215,8 @@ ONE = np.random.default_rng(0).random((32, 32)).astype(np.float32)
         ([ONE + 1j], [PIXEL], None, "complex"),
         ([np.full((32, 32), np.nan)], [PIXEL], None, "nothing but NaN"),
         ([np.full((32, 32), np.inf)], [PIXEL], None, "infinite"),
+        ([ONE.astype(np.float32), 1e38 * ONE.astype(np.float32)], [PIXEL] * 2, None, "image 1 holds .* too large"),
+        ([1e300 * ONE.astype(np.float64)], [PIXEL], None, "too large to compute with"),
         ([np.ones((32, 32))], [PIXEL], None, "none stands out"),
     ],
 )
@@ -222,6 +224,13 @@ def test_what_cannot_be_measured_is_refused_in_one_sentence(images, voxels, pola
     with pytest.raises(UserError, match=sentence) as error:
         estimate(images, voxels, polarity)
     assert "\n" not in str(error.value)
+
+
+def test_an_image_that_cannot_be_measured_is_named():
+    with pytest.raises(UserError, match=r"^b is 10 x "):
+        estimate([ONE, ONE[:10]], [PIXEL, PIXEL], names=["a", "b"])
+    with pytest.raises(UserError, match="a has 2 in px, b 2 in um"):
+        estimate([ONE, ONE], [PIXEL, Voxel((1.0, 1.0), "um")], names=["a", "b"])
 
 
 def test_pieces_of_walls_are_not_trusted():

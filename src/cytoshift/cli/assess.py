@@ -111,7 +111,9 @@ def measure_images(volumes: "Sequence[Volume]", told: "Told") -> "Measurement | 
         return None
     try:
         step = lambda done, total: told(done / total)
-        return estimate(load_small(volumes, ROOM_BYTES), [one.voxel for one in volumes], None, step)
+        return estimate(
+            load_small(volumes, ROOM_BYTES), [one.voxel for one in volumes], None, step, [one.name for one in volumes]
+        )
     except UserError as error:
         say(f"not measured: {error}", err=True)
         return None

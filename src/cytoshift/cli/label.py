@@ -156,4 +156,6 @@ def diameter_of(volumes: "list[Volume]", diameter: float | None) -> float:
     from ..data.volumes import load_small
     from ..measure.estimate import estimate
 
-    return estimate(load_small(volumes), [volume.voxel for volume in volumes]).diameters[50]
+    return estimate(
+        load_small(volumes), [volume.voxel for volume in volumes], names=[volume.name for volume in volumes]
+    ).diameters[50]

@@ -98,9 +98,8 @@ def survey_images(source: ImageSource, polarity: Polarity = "auto", progress: To
     Raises UserError where nothing is found, or nothing that could be measured.
     """
     volumes = open_volumes(source)
-    measured = estimate(
-        load_small(volumes, ROOM_BYTES), [v.voxel for v in volumes], None if polarity == "auto" else polarity, progress
-    )
+    given, names = None if polarity == "auto" else polarity, [v.name for v in volumes]
+    measured = estimate(load_small(volumes, ROOM_BYTES), [v.voxel for v in volumes], given, progress, names)
     return Survey(source, volumes, measured, polarity != "auto")
 
 

@@ -73,7 +73,7 @@ class FilledImage(LazyArray):
         return np.where(np.isnan(raw), raw.dtype.type(self.level), raw)
 
 
-def fill_by_median(image: Any) -> Any:
+def fill_by_median(image: Any, name: str = "the image") -> Any:
     """An image (*S) with the median of what is known in place of NaN, for those who measure what stands out from it.
 
     An image of integers is the image itself. Raises UserError where nothing is known.
@@ -83,5 +83,5 @@ def fill_by_median(image: Any) -> Any:
     step = max(int(np.ceil((np.prod(image.shape) / MEDIAN_VOXELS) ** (1 / len(image.shape)))), 1)
     known = known_values(np.asarray(image[tuple(slice(None, None, step) for _ in image.shape)]).ravel())
     if not known.size:
-        raise UserError("the image holds nothing but NaN, which is no data; leave it out")
+        raise UserError(f"{name} holds nothing but NaN, which is no data; leave it out")
     return FilledImage(image, float(np.median(known.astype(np.float64))))

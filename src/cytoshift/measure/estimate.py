@@ -31,6 +31,7 @@ from .scale import ScaleSpace, analyse_scale_space
 RAW_VOXELS = 2**28  # voxels read of one image at most, where so many are binned that fewer are looked at
 SLAB_VOXELS = 2**25  # of these are in memory at once
 LOOKED_AT_VOXELS = 6_000_000  # voxels looked at in one image; more of them sharpen no quantile, they only cost time
+LARGEST_VALUE = 1.9e19  # the square of more is no float32; uint64 ends below
 SMALLEST_SIDE = 16  # voxels; less shows no object with surroundings
 RESOLVED_SAMPLES = 24  # samples across an object are enough to outline it; finer images are binned
 SILENT_CONTRAST = 1.0  # contrast over noise at the best scale, below which an image is said to show nothing
@@ -60,7 +61,7 @@ class UnmeasurableObjects(UserError):
 
 def estimate(
     images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: Polarity | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None, names: Sequence[str] | None = None,
 ) -> Measurement:  # fmt: skip
     """Measure the objects in raw images without labels: polarity, sizes, density and shape.
 
@@ -76,6 +77,8 @@ def estimate(
         "bright" or "dark" where it is known. Default: measured.
     progress
         Function of the looks that are done and of all looks, two for each image.
+    names
+        Of the images, for errors. Default: their numbers.
 
     Returns
     -------
@@ -85,8 +88,8 @@ def estimate(
     Raises
     ------
     UserError
-        For images that cannot be measured (no image, infinite values, too small, different axes), and where no object
-        is found.
+        For images that cannot be measured (no image, infinite or too large values, too small, different axes), and
+        where no object is found.
 
     Examples
     --------
@@ -95,13 +98,14 @@ def estimate(
     >>> estimate([image], [voxel]).polarity
     'bright'
     """
-    check_images(images, voxels, polarity)
-    images = [fill_by_median(image) for image in images]
+    names = names or [f"image {number}" for number in range(len(images))]
+    check_images(images, voxels, polarity, names)
+    images = [fill_by_median(image, name) for image, name in zip(images, names)]
     chosen = take_evenly(range(len(images)), MOST_IMAGES)
     told = progress or (lambda done, total: None)
     looks = []
     for number, i in enumerate(chosen):
-        looks.append(analyse_image(images[i], voxels[i]))
+        looks.append(analyse_image(images[i], voxels[i], names[i]))
         told(number + 1, 2 * len(chosen))
     vote, trust = decide_polarity(looks)
     polarity = polarity or vote
@@ -124,7 +128,9 @@ def estimate(
     return replace(measured, evidence=measured.evidence | {"looked_at": share})
 
 
-def check_images(images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: str | None) -> None:
+def check_images(
+    images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel], polarity: str | None, names: Sequence[str]
+) -> None:
     """Refuse what cannot be measured, each with its own sentence."""
     if polarity not in (None, "bright", "dark"):
         raise UserError(f"polarity '{polarity}' is not known; use bright or dark, or leave it out to have it measured")
@@ -132,28 +138,35 @@ def check_images(images: Sequence[NDArray[np.generic]], voxels: Sequence[Voxel],
         raise UserError("objects are to be measured, but there is no image; give at least one")
     if len(images) != len(voxels):
         raise UserError(f"{len(images)} images but {len(voxels)} voxel sizes; give one voxel size for each image")
-    if len({(voxel.ndim, voxel.unit) for voxel in voxels}) > 1:
-        raise UserError("the images differ in dimensions or unit of length; measure 2D and 3D, um and px apart")
-    for number, (image, voxel) in enumerate(zip(images, voxels)):
+    for name, voxel in zip(names, voxels):
+        if (voxel.ndim, voxel.unit) != (voxels[0].ndim, voxels[0].unit):
+            raise UserError(
+                f"the images differ in dimensions or unit of length: {names[0]} has {voxels[0].ndim} in "
+                f"{voxels[0].unit}, {name} {voxel.ndim} in {voxel.unit}; measure 2D and 3D, um and px apart"
+            )
+    for name, image, voxel in zip(names, images, voxels):
         if image.ndim != voxel.ndim:
             raise UserError(
-                f"image {number} has the shape {image.shape}, but its voxel size has {voxel.ndim} axes; pick one "
+                f"{name} has the shape {image.shape}, but its voxel size has {voxel.ndim} axes; pick one "
                 f"channel and one frame"
             )
         if min(image.shape[-2:]) < SMALLEST_SIDE:
             raise UnmeasurableObjects(
-                f"image {number} is {' x '.join(map(str, image.shape))} voxels, too small to hold objects and their "
+                f"{name} is {' x '.join(map(str, image.shape))} voxels, too small to hold objects and their "
                 f"surroundings; give at least {SMALLEST_SIDE} in the plane"
             )
         if np.iscomplexobj(image):
-            raise UserError(f"image {number} is complex; take its magnitude first")
+            raise UserError(f"{name} is complex; take its magnitude first")
 
 
-def analyse_image(image: NDArray[np.generic], voxel: Voxel) -> ScaleSpace:
+def analyse_image(image: NDArray[np.generic], voxel: Voxel, name: str) -> ScaleSpace:
     """Step 1 for one image, at its full resolution, on boxes where it is large."""
-    boxes = [np.asarray(image[box], dtype=np.float32) for box in sample_boxes(image.shape, voxel, LOOKED_AT_VOXELS)]
-    if not all(np.isfinite(box).all() for box in boxes):
-        raise UserError("the image holds infinite values; replace them (by NaN, which is read as no data)")
+    found = [np.asarray(image[box]) for box in sample_boxes(image.shape, voxel, LOOKED_AT_VOXELS)]
+    if not all(np.isfinite(box).all() for box in found):
+        raise UserError(f"{name} holds infinite values; replace them (by NaN, which is read as no data)")
+    if (largest := max(float(np.abs(box).max()) for box in found)) > LARGEST_VALUE:
+        raise UserError(f"{name} holds {largest:.3g}, too large to compute with; divide the image by a constant")
+    boxes = [box.astype(np.float32, copy=False) for box in found]
     if all(box.max() == box.min() for box in boxes):
         return ScaleSpace(
             diameter=min(n * s for n, s in zip(image.shape, voxel.size)),

@@ -132,7 +132,8 @@ def measure_objects(
     step = lambda done, total: told(0.5 * done / total)
     few = take_evenly(volumes, MOST_IMAGES)  # more of them would be read for nothing
     try:
-        return estimate(load_small(few, ROOM), [one.voxel for one in few], polarity, step)
+        voxels, names = [one.voxel for one in few], [one.name for one in few]
+        return estimate(load_small(few, ROOM), voxels, polarity, step, names)
     except UnmeasurableObjects as error:
         if diameter is None:
             raise UserError(f"{error}; or pass `diameter` of the objects") from None
