@@ -159,6 +159,8 @@ PATHS = [
         "run.yaml: paths = 3: a path or a list of paths is needed"),
     Bad("the same file twice", npy("a.npy", FLAT, lambda d: open_volumes(image_source([d / "a.npy", d / "a.npy"]))),
         "{d}/a.npy is listed twice, or shares its name and folder with another; name every image once"),
+    Bad("two colons in a name", npy("a::b.npy", FLAT, images("")),
+        "{d}/a::b.npy has '::' in its name, which stands between a file and its parts; rename it"),
     Bad("part of a file without parts", npy("a.npy", FLAT, images("a.npy::raw")),
         "{d}/a.npy has no part 'raw', it holds one image; leave '::raw' out"),
 ]  # fmt: skip

@@ -52,7 +52,7 @@ def test_a_plain_2d_image_needs_nothing(tmp_path):
     assert one(tmp_path / "a.tif", voxel="0.5,0.25", unit="um").voxel == Voxel((0.5, 0.25), "um")
 
 
-@pytest.mark.parametrize("unit", [b"micron", b"um", b"\\u00B5m", "µm".encode(), "µm".encode("latin-1")])
+@pytest.mark.parametrize("unit", [b"micron", b"um", b"\\u00B5m", b"\\u03BCm", "µm".encode(), "µm".encode("latin-1")])
 def test_imagej_hyperstack_with_channels_and_frames(tmp_path, unit):
     image = ramp(3, 4, 2, 16, 20)  # t z c y x
     metadata = {"axes": "TZCYX", "unit": "u" * len(unit), "spacing": 1.5}
@@ -71,6 +71,8 @@ def test_imagej_hyperstack_with_channels_and_frames(tmp_path, unit):
 def test_imagej_without_a_unit_is_not_calibrated(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", ramp(5, 6), imagej=True, resolution=(3, 3))
     assert one(tmp_path / "a.tif").voxel == PX2
+    tifffile.imwrite(tmp_path / "d.tif", ramp(5, 6), imagej=True, resolution=(3, 3), metadata={"unit": " "})
+    assert one(tmp_path / "d.tif").voxel == PX2
     tifffile.imwrite(tmp_path / "b.tif", ramp(4, 5, 6), imagej=True, metadata={"axes": "ZYX", "spacing": 2.0})
     assert one(tmp_path / "b.tif", voxel="2,1,1", unit="px").voxel == PX3
     tifffile.imwrite(
@@ -234,8 +236,15 @@ def test_hdf5_by_dataset_with_its_metadata(tmp_path):
     assert volume.voxel == Voxel((2.0, 0.5, 0.5), "um") and (volume.load() == image).all()
     (labels,) = open_labels(image_source(f"{tmp_path / 'a.h5'}::/seg/ids", **STACK))
     assert (labels.array[1] == image[1]).all()
-    with pytest.raises(UserError, match=r"it has raw, seg/ids; write a\.h5::raw"):
+    with pytest.raises(UserError, match=r"it has raw, seg/ids; write .*/a\.h5::raw"):
         one(tmp_path / "a.h5")
+
+
+def test_hdf5_whose_groups_lead_back_to_themselves(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["g/raw"] = ramp(4, 5)
+        file["g/above"] = file["g"]
+    assert (one(tmp_path / "a.h5", axes="yx").load() == ramp(4, 5)).all()
 
 
 def ngff(folder: Path, image: np.ndarray, axes: list[dict], version: int, **extra) -> Path:
@@ -272,6 +281,18 @@ def test_the_scale_of_the_whole_ome_zarr_image_counts_too(tmp_path):
     whole = {"coordinateTransformations": [{"type": "scale", "scale": [3.0, 10.0, 10.0]}]}
     path = ngff(tmp_path / "a.zarr", ramp(3, 8, 10), SPACE, 2, **whole)
     assert one(path).voxel == Voxel((6.0, 5.0, 5.0), "um")
+
+
+def test_ome_zarr_without_a_scale_has_no_voxel_size(tmp_path):
+    """A unit of the axes says nothing of it, nor does a scale of another number of axes."""
+    for number, scale in enumerate(([], [{"type": "scale", "scale": [0.5]}])):
+        path = ngff(tmp_path / f"{number}.zarr", ramp(3, 8, 10), SPACE, 3)
+        said = json.loads((path / "zarr.json").read_text())
+        for level in said["attributes"]["ome"]["multiscales"][0]["datasets"]:
+            level["coordinateTransformations"] = scale
+        (path / "zarr.json").write_text(json.dumps(said))
+        with pytest.raises(UserError, match=r"voxel size of .* is not in its metadata"):
+            one(path)
 
 
 def test_ome_zarr_without_a_unit_asks_for_it(tmp_path):

@@ -211,7 +211,7 @@ ROWS = [
         lambda d: image_set(d, ("a.ome.tif", "b.ome.tif"), missing=True),
         "info {d}/in",
         2,
-        "is incomplete (OME series failed to read 'b.ome.tif'",
+        "is incomplete (OME series failed to read 'b.ome.tif'); copy or save it again",
     ),
     Row(
         "a set with files elsewhere (fault 10)",
@@ -238,7 +238,7 @@ ROWS = [
         "{d}/a.tif has no channel DAPI; it has one channel, leave --channel out",
     ),
     # files/08-hdf5
-    Row("BigDataViewer", bigdataviewer, "info {d}/a.h5", 2, "write a.h5::t00000/s00/0/cells"),
+    Row("BigDataViewer", bigdataviewer, "info {d}/a.h5", 2, "write {d}/a.h5::t00000/s00/0/cells"),
     Row("BigDataViewer's numbers", bigdataviewer, f"info {{d}}/a.h5::t00000/s00/0/cells {STACK}", 0, "uint16, "),
     *(
         Row(

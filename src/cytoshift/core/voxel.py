@@ -10,7 +10,7 @@ SMALLEST, LARGEST = 1e-9, 1e12  # extents that are taken for one, in either unit
 # What file formats call a unit, in micrometres.
 UNITS = {
     "um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "micrometre": 1.0,
-    "\\u00b5m": 1.0, "nm": 1e-3, "nanometer": 1e-3, "nanometre": 1e-3, "mm": 1e3, "millimeter": 1e3,
+    "\\u00b5m": 1.0, "\\u03bcm": 1.0, "nm": 1e-3, "nanometer": 1e-3, "nanometre": 1e-3, "mm": 1e3, "millimeter": 1e3,
     "millimetre": 1e3, "cm": 1e4, "centimeter": 1e4, "m": 1e6, "meter": 1e6, "metre": 1e6,
     "angstrom": 1e-4, "å": 1e-4, "\u212b": 1e-4, "pm": 1e-6, "picometer": 1e-6, "picometre": 1e-6, "fm": 1e-9,
     "femtometer": 1e-9, "dm": 1e5, "decimeter": 1e5, "decimetre": 1e5, "km": 1e9, "kilometer": 1e9, "kilometre": 1e9,

@@ -73,6 +73,8 @@ def is_short(path: Path) -> bool:
 
 def refuse_name(file: Path) -> None:
     """Raises UserError for a name that results could not carry, and for a link to nothing."""
+    if "::" in file.name:
+        raise UserError(f"{file} has '::' in its name, which stands between a file and its parts; rename it")
     if not is_text(str(file)):
         raise UserError(f"{file} has a name that is not UTF-8, so results cannot carry it; rename it, or take it out")
     if file.is_symlink() and not file.exists():

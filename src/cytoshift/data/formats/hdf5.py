@@ -39,7 +39,7 @@ def open_hdf5(path: Path, name: str, part: str | None) -> Picture:
         keys = datasets(file)
         stock = ", ".join(keys[:20]) + f" and {len(keys) - 20} more" * (len(keys) > 20) or "no dataset"
         if part is None and len(keys) != 1:
-            cure = f"write {path.name}::{largest_image(file, keys)}" if keys else "save an array into it"
+            cure = f"write {path}::{largest_image(file, keys)}" if keys else "save an array into it"
             raise UserError(f"one dataset of {path} must be named, it has {stock}; {cure}")
         key = keys[0] if part is None else part.strip("/")
         if key not in keys:
@@ -59,14 +59,15 @@ def largest_image(file: h5py.File, keys: list[str]) -> str:
     return max(arrays, key=lambda key: file[key].size, default=keys[0])
 
 
-def datasets(group: h5py.Group, prefix: str = "") -> list[str]:
-    """Paths of all datasets below a group."""
+def datasets(group: h5py.Group, prefix: str = "", above: tuple[h5py.Group, ...] = ()) -> list[str]:
+    """Paths of all datasets below a group; a link back to a group above is not followed."""
+    above = (*above, group)
     found = []
     for name, item in group.items():
         if isinstance(item, h5py.Dataset):
             found.append(prefix + name)
-        elif isinstance(item, h5py.Group):
-            found += datasets(item, f"{prefix}{name}/")
+        elif isinstance(item, h5py.Group) and item not in above:
+            found += datasets(item, f"{prefix}{name}/", above)
     return found
 
 

@@ -213,6 +213,8 @@ class ZarrReader:
         # An image without units carries our own note where its voxels are counted in pixels.
         units |= dict.fromkeys("zyx", "px") if group.attrs.get("cytoshift", {}).get("unit") == "px" else {}
         extents = {a: e for a, e in zip(axes, factors.tolist()) if known_extent(e)}
+        if not has_scale(levels[self.level]) and not has_scale(image):
+            extents = {}  # axes may have a unit, and their voxels no size
         finest = scale(levels[0], array.ndim) * scale(image, array.ndim)
         if not any(axis in units for axis in "zyx") and all(f == 1 for a, f in zip(axes, finest) if a in "zyx"):
             extents = {}  # scale 1 without a unit is what writers fill in when they know nothing
@@ -283,12 +285,18 @@ def groups_around(path: Path) -> list[tuple[str, Any]]:
 
 
 def scale(holder: dict[str, Any], ndim: int) -> Any:
-    """Product of the scale transformations; translations do not change a voxel's size."""
+    """Product of the scale transformations; translations do not change a voxel's size. NaN where a scale has not one
+    number for each axis."""
     factors = np.ones(ndim)
     for step in holder.get("coordinateTransformations", []):
         if step["type"] == "scale":
-            factors *= np.asarray(step["scale"], dtype=np.float64)
+            numbers = np.asarray(step["scale"], dtype=np.float64)
+            factors *= numbers if numbers.shape == (ndim,) else np.nan
     return factors
+
+
+def has_scale(holder: dict[str, Any]) -> bool:
+    return any(step["type"] == "scale" for step in holder.get("coordinateTransformations", []))
 
 
 def ome(group: Any) -> dict[str, Any]:

@@ -234,6 +234,8 @@ def imagej(file: tifffile.TiffFile) -> tuple[dict[str, float], dict[str, str], t
     said = file.imagej_metadata or {}
     units, extents = {}, {}
     unit = said.get("unit")
+    if isinstance(unit, str) and not unit.strip():
+        unit = None
     for axis, code in (("y", 283), ("x", 282)):
         tag = file.pages.first.tags.get(code)
         per_unit = tag.value[0] / tag.value[1] if tag and tag.value[0] and tag.value[1] else None
@@ -372,7 +374,8 @@ class TiffWarnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
         if record.thread == self.thread and any(word in message for word in self.SERIOUS):
-            self.said.append(message.rpartition("> ")[2][:120])
+            reason = message.rpartition("> ")[2].partition(", raised FileNotFoundError")[0]
+            self.said.append(reason.partition(". Missing data are zeroed")[0][:120])
 
     def __enter__(self) -> "TiffWarnings":
         logging.getLogger("tifffile").addHandler(self)
