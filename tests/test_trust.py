@@ -328,6 +328,15 @@ def test_trust_without_votes_is_asked_for(trained, tmp_path):
         assert "vote" not in next(csv.reader(file))
 
 
+def test_trust_names_what_does_not_look_like_labels(trained, tmp_path):
+    mask = np.zeros_like(tifffile.imread(trained / "labels" / "0.tif"), dtype=np.uint8)
+    mask[2:9, 2:9] = mask[20:27, 20:27] = 255
+    place = write_labels(tmp_path / "mask.tif", mask, Voxel((1.0, 1.0), "um"), "yx")
+    image, model = trained / "images" / "0.tif", trained / "run" / "model"
+    done = called("trust", place, image, "-m", model, "--no-votes", "--quiet")
+    assert done.exit_code == 0 and "looks like a mask" in done.output and "convert --mask-above" in done.output
+
+
 def test_trust_of_a_folder_needs_labels_of_every_image(trained, tmp_path):
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "0.tif").write_bytes((trained / "labels" / "0.tif").read_bytes())

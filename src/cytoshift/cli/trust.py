@@ -8,7 +8,7 @@ import typer
 
 from ..core.errors import UserError
 from . import inputs
-from .console import conclude
+from .console import conclude, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..data.volumes import Volume
     from ..model import Segmenter
     from ..trust.trust_tables import JudgedLabels
+
+CONVERT = "cytoshift convert --mask-above"  # makes labels of a mask
 
 
 def trust(
@@ -53,6 +55,7 @@ def trust(
     from ..core.lock import lock_outputs
     from ..core.provenance import refuse_foreign_files
     from ..data.input_files import refuse_inputs
+    from ..data.label_checks import check_labels
     from ..data.volumes import image_source, open_volumes
     from ..model import Segmenter
     from ..model.shipped import model_folder
@@ -68,8 +71,11 @@ def trust(
         refuse_foreign_files(places(Path(labels)), overwrite)
         segmenter = Segmenter.load(model, inputs.choose_device(device))
         volumes = open_volumes(source)
+        truths = {name: by_image(volumes, labels, name) for name, *_ in segmenter.representation.parts()}
+        for sentence in check_labels([one for each in truths.values() for one in each], CONVERT):
+            say(f"warning: {sentence}", err=True)
         segmenter, _ = fit_to_sizes(segmenter, volumes, quiet=quiet)
-        judged = run(segmenter, volumes, labels, boxes, votes, quiet)
+        judged = run(segmenter, volumes, truths, labels, boxes, votes, quiet)
         table, scores = write(judged, Path(labels), str(model))
         page = write_report(place) if (place := account_of(Path(labels.partition("::")[0]))) else None
     total, many = mean_score([one.score for one in judged]), len(judged) > 1
@@ -88,16 +94,16 @@ def trust(
 
 
 def run(
-    segmenter: "Segmenter", volumes: "Sequence[Volume]", labels: str, boxes: int, votes: bool, quiet: bool
-) -> "list[JudgedLabels]":
-    """What the model says of the labels, and what others say where they may vote."""
+    segmenter: "Segmenter", volumes: "Sequence[Volume]", truths: "dict[str, list[Volume]]", labels: str, boxes: int,
+    votes: bool, quiet: bool,
+) -> "list[JudgedLabels]":  # fmt: skip
+    """What the model says of the labels of each class, and what others say where they may vote."""
     from ..core.atomic import discard
     from ..core.progress import Progress
     from ..ensemble.second_opinion import may_vote, vote_on
     from ..trust.sampled_boxes import judge_image
     from ..trust.trust_tables import places
 
-    truths = {name: by_image(volumes, labels, name) for name, *_ in segmenter.representation.parts()}
     notes = (table := places(Path(labels))[0]).with_name(f"{table.stem}.work")
     out, done = [], 0
     with Progress("", sum(math.prod(volume.shape) for volume in volumes), "voxel", quiet) as progress:
