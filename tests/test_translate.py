@@ -1,5 +1,7 @@
 """AD-GAN run backwards: from masks to images, through the styles in between."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,13 @@ def test_styles_move_from_the_mask_to_the_image_on_the_labels_own_grid(ndim, siz
     apart = np.abs(first - last).mean()
     assert apart > 0
     assert max(np.abs(first - middle).mean(), np.abs(middle - last).mean()) < apart
+
+
+def test_a_model_that_draws_no_images_leaves_no_folder(tmp_path):
+    write_labels(tmp_path / "a.tif", squares(2), Voxel((1.0, 1.0), "px"), "yx")
+    with pytest.raises(UserError, match="draws no images from masks"):
+        translate(Path("nuclei-2d"), str(tmp_path / "a.tif"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_command_writes_images_and_a_sheet(tmp_path):

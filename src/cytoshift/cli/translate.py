@@ -31,13 +31,14 @@ def translate(
     from ..data.write import write_image
     from ..draw import image_grid, save_png, thumbnail
     from ..model import Segmenter, fingerprint
-    from ..predict.translate import draw_styles
+    from ..predict.translate import draw_styles, reversible_network
 
     if steps < 2:
         raise UserError(f"--steps {steps} is not enough, a series has at least a beginning and an end; pass 2 or more")
     source = image_source(labels, axes=axes, voxel=voxel, unit=unit)
     refuse_inputs([out / "styles.png"], files=[model], labels=[source], filled=[out])
     segmenter = Segmenter.load(model)
+    reversible_network(segmenter)
     rows, names = [], []
     volumes = open_labels(source)
     images = {volume.name: out / f"{volume.name}.tif" for volume in volumes}

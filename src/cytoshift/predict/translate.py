@@ -11,15 +11,21 @@ from ..model import Segmenter
 from ..nets.translator import MASK, Translator
 
 
+def reversible_network(segmenter: Segmenter) -> Translator:
+    """The network of a model that draws images from masks, too. Raises UserError for any other."""
+    network = segmenter.network
+    if not isinstance(network, Translator) or not network.goes_both_ways:
+        raise UserError(f"this {segmenter.spec.kind} draws no images from masks; take the model of an AD-GAN run")
+    return network
+
+
 def draw_styles(segmenter: Segmenter, volume: Volume, steps: int) -> list[NDArray[np.float32]]:
     """Label volume (*S) -> `steps` images (*S) in [-1, 1]: styles from mask to photograph in equal steps.
 
     The domain code moves linearly from (0, 1) to (1, 0) (AD-GAN 5.5). Raises UserError where the model has no
     way back from masks to images.
     """
-    network = segmenter.network
-    if not isinstance(network, Translator) or not network.goes_both_ways:
-        raise UserError(f"this {segmenter.spec.kind} draws no images from masks; take the model of an AD-GAN run")
+    network = reversible_network(segmenter)
     labels = volume.load()
     # Encoded on the labels' own grid: there every object has its own rim.
     mask = segmenter.representation.encode(labels, volume.voxel)[0]
