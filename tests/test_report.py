@@ -150,6 +150,10 @@ def test_the_page_of_a_benchmark(tmp_path):
 def test_a_folder_of_something_else_is_a_sentence(tmp_path):
     with pytest.raises(UserError, match="holds no run of 'cytoshift train', no results of 'segment' and none of"):
         write_report(tmp_path)
+    (tmp_path / "labels" / "report").mkdir(parents=True)
+    (tmp_path / "labels" / "report" / "facts.json").write_text('{"kind": "segment"}')
+    with pytest.raises(UserError, match=r"pass .*labels, which does"):
+        write_report(tmp_path)
     (tmp_path / "facts.json").write_text("[1, 2")
     with pytest.raises(UserError, match="holds no run"):
         write_report(tmp_path)

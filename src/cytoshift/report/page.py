@@ -37,9 +37,10 @@ def write_report(folder: Path, out: Path | None = None) -> Path:
     elif training_page.is_training(folder):
         template, content = "training.html", training_page.context(folder, album)
     else:
+        inside = segmentation_page.account_of(folder / "labels") is not None  # of `cytoshift run`
         raise UserError(
-            f"{folder} holds no run of 'cytoshift train', no results of 'segment' and none of 'bench'; pass a folder "
-            "that one of these has written"
+            f"{folder} holds no run of 'cytoshift train', no results of 'segment' and none of 'bench'; pass "
+            + (f"{folder / 'labels'}, which does" if inside else "a folder that one of these has written")
         )
     return write_page(template, content, album, out or page_path(folder))
 

@@ -82,7 +82,7 @@ def polarity(segmenter: Segmenter, seen: Measurement) -> tuple[bool, str]:
     wanted = "dark" if dark else "bright"
     opposite = seen.polarity != wanted and seen.polarity_confidence >= CERTAIN_CONFIDENCE
     words = f"objects of the images look {seen.polarity} (confidence {seen.polarity_confidence:.2f})"
-    return opposite, f"{words}, but the model takes {wanted} ones"
+    return opposite, f"{words}, {'and' if seen.polarity == wanted else 'but'} the model takes {wanted} ones"
 
 
 def sizes(seen: Measurement, expected: ExpectedObjects) -> tuple[float | None, str]:
