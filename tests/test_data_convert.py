@@ -59,6 +59,11 @@ def test_slices_labels_colours_and_what_lies_in_an_image(tmp_path):
     options = "--axes", "zyx", "--voxel", "2,0.5,0.5", "--unit", "um", "--labels"
     run(tmp_path / "l.npy", f"{tmp_path / 'a.ome.zarr'}::labels/nuclei", *options)
     assert (open_labels(tmp_path / "a.ome.zarr")[0].load() == stack).all()
+    np.save(tmp_path / "other.npy", stack[:, 1:])
+    place, more = f"{tmp_path / 'a.ome.zarr'}::labels/other", {"axes": "zyx", "voxel": "2,0.5,0.5", "unit": "um"}
+    with pytest.raises(UserError, match=r"has the shape \(4, 19, 30\), .* \(4, 20, 30\); pass labels of this very"):
+        convert([str(tmp_path / "other.npy")], place, labels=True, **more)
+    assert not (tmp_path / "a.ome.zarr" / "labels" / "other").exists()
     colours = np.random.default_rng(0).integers(0, 255, (16, 20, 3)).astype(np.uint8)
     tifffile.imwrite(tmp_path / "rgb.tif", colours, photometric="rgb")
     run(tmp_path / "rgb.tif", tmp_path / "rgb.ome.zarr", "--voxel", "1,1", "--unit", "px")

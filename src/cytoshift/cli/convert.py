@@ -106,6 +106,7 @@ def copy_image(
     from ..data.input_files import refuse_inputs
     from ..data.multiscale import Ngff as Version
     from ..data.store import ImageStore, LabelStore, is_finished, resolve_target
+    from ..data.volumes import open_volumes
 
     version: Version = "0.4" if ngff == "0.4" else "0.5"
     refuse_inputs([out], [None if labels else wish], labels=[wish if labels else None])
@@ -113,11 +114,15 @@ def copy_image(
     taken = UserError(f"{out} already exists; pass --overwrite to replace it, or choose another name")
     if Path(out).is_file() and not overwrite:
         raise taken
-    place = resolve_target(out, version, labels)[0]
+    place, image, _ = resolve_target(out, version, labels)
     with lock_outputs(out), explain_stop(lambda: "what has been copied is kept, the same command goes on"):
         if (is_finished(place) or place.exists()) and not overwrite:
             raise taken
         source = gather_image(wish, labels)
+        if image is not None and (room := open_volumes(image)[0].shape) != source.array.shape[-len(room) :]:
+            raise UserError(
+                f"{source.origin} has the shape {source.array.shape}, {image} {room}; pass labels of this very image"
+            )
         store = kind.create(
             out, source.array.shape, written_dtype(source.array.dtype, labels), source.voxel, source.axes, version
         )
