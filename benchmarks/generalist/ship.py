@@ -33,7 +33,7 @@ FAILURES = {
         "not measured, to be expected: objects that differ more than fivefold in diameter within one image",
     ],
     "nuclei-3d": [
-        "noisy stacks of closely packed nuclei: F1@0.5 0.77 on phantoms, a local threshold 0.89",
+        "stacks of closely packed nuclei: F1@0.5 0.83 to 0.85 on phantoms, a threshold 0.86 to 0.89",
         "embryos of few nuclei, some of them faint: F1@0.5 0.82 on eight cells, a threshold 0.88; outlines are "
         "narrower than those of a person",
         "not measured, to be expected: stacks whose planes lie further apart than half a nucleus; images in which only "
