@@ -236,13 +236,15 @@ def show_progress(quiet: bool) -> "Iterator[Told]":
 
 def tell(ensemble: "Ensemble", found: "StageResult", quiet: bool) -> None:
     """Say what there is by now."""
+    from ..ensemble.ensemble import TRAINED
+
     if quiet:
         return
     if found.stage == "first" and (measured := ensemble.decided.measured) is not None:
         say(measured.words, err=True)
     words = f"{found.stage} result after {found.seconds:.0f} s: {sentence_of(found)}; labels in {found.outputs.out}"
     say(words, err=True)
-    if found.stage == "final" and ensemble.trained_model.exists() and "trained" not in found.voters:
+    if found.stage == "final" and ensemble.trained_model.exists() and TRAINED not in found.voters:
         say("a network that learns from this vote does not make it surer, so the first vote stands", err=True)
     if found.stage == "first" and ensemble.decided.request.budget is None and not ensemble.needs_training():
         say("the ways to label agree, so no network is trained on them; --budget 10m trains one", err=True)

@@ -186,7 +186,7 @@ class Ensemble:
             return
         self.decided = before
         if before.request != wish.request:  # the labels of a former training are on disk: both votes are taken again
-            self.remove("training", "model", "voters/trained")
+            self.remove("training", "model", f"voters/{TRAINED}")
             stages = {} if FINAL in before.stages else before.stages
             self.decide(request=wish.request, steps=None, stages=stages, complete=False)
 

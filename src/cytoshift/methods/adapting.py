@@ -4,8 +4,9 @@
 
 f_i are the features of level i of the encoder, the finest first. Unlike in the authors' code, L_d sees those of the
 encoder, all of them or the bottleneck alone, and not the last ones of the decoder, which nearly are the segmentation.
-Both domains get the same augmentation, or the augmentation would tell the domains apart. Norms take the statistics of
-each domain apart, and ship with those of the target.
+Both domains get the same augmentation, or the augmentation would tell the domains apart. Batch norm, which
+the presets in 2D have, takes the statistics of each domain apart, and ships with those of the target; other norms take
+those of each sample.
 """
 
 from typing import Any, ClassVar, NamedTuple, Self
@@ -56,8 +57,6 @@ class Levels(Backbone):
 
 
 LAPTOP = {"lr": 1e-3, "betas": (0.9, 0.99), "steps": 1000, "batch": 2, "precision": "auto"}
-
-
 # As the authors' networks have it. Measured in 2D alone: benchmarks/specs/what-adapts-mito.yaml.
 BATCH_NORM = {"norm": "batch"}
 
