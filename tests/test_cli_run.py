@@ -230,6 +230,14 @@ def test_a_stage_is_not_done_twice(first, images, monkeypatch, tmp_path):
     assert run(images, "-o", out, "--budget", "0")[0] == 0
 
 
+def test_steps_of_a_budget_are_not_led_by_what_a_process_does_once_or_by_a_busy_machine(monkeypatch):
+    clock = iter([0.0, 9.0, 10.0, 13.0, 20.0, 22.0])  # 9 s with what is done once, 3 s for 3 steps, 2 s for 9
+    monkeypatch.setattr(budget.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(budget, "fit", lambda run, folder, quiet: None)
+    monkeypatch.setattr(budget, "with_steps", lambda run, steps: run)
+    assert budget.steps_within(10, None) == 450
+
+
 @pytest.mark.parametrize("surer", [True, False])
 def test_a_network_that_learnt_from_the_vote_votes_too_where_it_makes_it_surer(images, tmp_path, monkeypatch, surer):
     from cytoshift.data.volumes import ImageSource, open_volumes

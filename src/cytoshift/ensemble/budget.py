@@ -10,7 +10,10 @@ from ..core.progress import follow_progress
 from ..train.fit import fit
 from ..train.run_settings import Run
 
-TIMED_STEPS = (3, 9)  # of two short trainings, whose difference in time says what a step takes
+# Of short trainings: the difference in time of the last two says what a step takes. What is done once in a process is
+# done in the first one. At least STEPS_SHARE of the longest is its steps: on a busy machine the difference may be none.
+TIMED_STEPS = (3, 3, 9)
+STEPS_SHARE = 0.1
 LEAST_STEPS = 50  # of a training; fewer change nothing that can be seen
 
 
@@ -18,11 +21,11 @@ def steps_within(seconds: float, run: Run) -> int:
     """So many steps as fit, to two digits. They are timed on this machine, by trainings whose results are dropped."""
     took = []
     with tempfile.TemporaryDirectory() as folder, follow_progress(lambda *_: None):
-        for steps in TIMED_STEPS:
+        for number, steps in enumerate(TIMED_STEPS):
             began = time.perf_counter()
-            fit(with_steps(run, steps), Path(folder) / str(steps), quiet=True)
+            fit(with_steps(run, steps), Path(folder) / str(number), quiet=True)
             took.append(time.perf_counter() - began)
-    each = max(took[1] - took[0], 1e-3) / (TIMED_STEPS[1] - TIMED_STEPS[0])
+    each = max((took[-1] - took[-2]) / (TIMED_STEPS[-1] - TIMED_STEPS[-2]), STEPS_SHARE * took[-1] / TIMED_STEPS[-1])
     return max(round_down(seconds / each), LEAST_STEPS)
 
 
