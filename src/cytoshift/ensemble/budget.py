@@ -11,9 +11,9 @@ from ..train.fit import fit
 from ..train.run_settings import Run
 
 # Of short trainings: the difference in time of the last two says what a step takes. What is done once in a process is
-# done in the first one. At least STEPS_SHARE of the longest is its steps: on a busy machine the difference may be none.
+# done in the first one.
 TIMED_STEPS = (3, 3, 9)
-STEPS_SHARE = 0.1
+STEPS_SHARE = 0.1  # of the longest is its steps, at least: on a busy machine the difference in time may be none
 LEAST_STEPS = 50  # of a training; fewer change nothing that can be seen
 
 
