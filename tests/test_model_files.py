@@ -59,6 +59,7 @@ def test_saving_replaces_and_leaves_nothing_behind(tmp_path):
     before = fingerprint(folder)
     assert fingerprint(segmenter().save(folder)) == before
     assert fingerprint(segmenter(representation=Semantic()).save(folder)) != before
+    assert fingerprint(segmenter(card={"scores": "better"}).save(folder)) == before  # a card decides no instance
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert sorted(path.name for path in folder.iterdir()) == ["model.json", "weights.safetensors"]
 

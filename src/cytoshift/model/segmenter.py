@@ -224,12 +224,13 @@ def entry_numbers(entry: ScaleEntry | tuple[ScaleEntry, ...] | None) -> Scale | 
 
 
 def fingerprint(folder: Path | str) -> str:
-    """A digest of a model folder: two that are equal give the same instances."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name in (JSON, WEIGHTS):
-        with (model_folder(folder) / name).open("rb") as file:
-            while part := file.read(2**20):
-                digest.update(part)
+    """A digest of a model folder: two that are equal give the same instances, whatever its card says."""
+    place = model_folder(folder)
+    content = read_model_file(place).model_dump(mode="json", exclude={"card", "cytoshift"}, exclude_unset=True)
+    digest = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16)
+    with (place / WEIGHTS).open("rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
     return digest.hexdigest()
 
 
