@@ -16,7 +16,7 @@ from cytoshift.train.run_settings import Train
 from cytoshift.train.step import DivergenceError, Mean, train_step
 from tiny_methods import VOXELS, batch_of, build, double, optimizers_of, shape_of, step
 
-everywhere = pytest.mark.parametrize(("name", "ndim"), [(m, n) for m in METHODS for n in (2, 3)])
+everywhere = pytest.mark.parametrize(("name", "ndim"), [(m, n) for m, kind in METHODS.items() for n in kind.ndims])
 
 
 @everywhere
@@ -289,6 +289,14 @@ GOLDEN = {
     ("mean_teacher", 2): {
         "net/segment": 3.19983,
         "net/agree": 0.00348889,
+    },
+    ("da_isc", 3): {
+        "net/segment": 3.28184,
+        "net/residual": 0.712924,
+        "net/cross": 0.00110804,
+        "net/fool": 0.00140071,
+        "discriminators/s": 0.694671,
+        "discriminators/r": 0.695157,
     },
     ("mean_teacher", 3): {
         "net/segment": 3.28195,

@@ -74,6 +74,13 @@ PUBLISHED = {
         CYCLEGAN | {"batch": 4},
         {"patch": (16, 96, 96)},  # code of the precursor: 17 x 97 x 97
     ),
+    # Huang et al., code (vnc2lucchi1.yaml, main.py, CoDetectionCNN.py): pairs of 512 x 512; 0.1 rises for 50 000 steps
+    ("da_isc", "paper-3d"): (
+        {"cross": 0.1, "ramp": 50_000 / 200_000, "adversarial": 0.001, "widths": (64, 128, 256, 512, 512)}
+        | {"norm": "instance", "discriminator": (64, 128, 256, 512)},
+        ADAM | {"lr": 1e-4, "betas": (0.9, 0.99), "weight_decay": 0.0, "steps": 200_000, "decay_from": 0.0, "batch": 1},
+        {"patch": (2, 512, 512)},
+    ),
     ("mask_cyclegan", "paper-3d"): (
         SSSEG_LAMBDAS | {"width": 32, "blocks": 9, "discriminator": (64, 128, 256, 512, 512)},
         SSSEG,

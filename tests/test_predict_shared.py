@@ -54,7 +54,7 @@ def blocks_and_piece(made, volume, options, folder):
     return found.astype(float), 255 * (whole - lows) / (1 - lows), job
 
 
-@pytest.mark.parametrize(("name", "ndim"), [(name, ndim) for name in METHODS for ndim in (2, 3)])
+@pytest.mark.parametrize(("name", "ndim"), [(name, ndim) for name, kind in METHODS.items() for ndim in kind.ndims])
 def test_channels_of_blocks_are_those_of_one_piece_for_every_method(name, ndim, tmp_path):
     made = segmenter_of(name, ndim)
     images = [nuclei(SHAPES[ndim], 25, seed, empty=0.4)[0] for seed in range(made.spec.channels)]

@@ -32,6 +32,7 @@ SMALL = {
     "dann": LEAN | {"hidden": 4},
     "ynet": LEAN,
     "mean_teacher": LEAN,
+    "da_isc": LEAN | {"discriminator": (4, 4)},
     "mask_cyclegan": GAN,
     "vox2vox": LEAN | {"discriminator": (4, 4)},
     "selftrain": LEAN,

@@ -18,8 +18,8 @@ Method = Annotated[
     str,
     typer.Argument(
         help="adgan, randomised, mask_cyclegan, udct, spcyclegan, munit, ufdn, cgunet, deepsynth, adgan-unet; or with "
-        "--source: cysgan, feature, mmd, coral, dann, ynet, mean_teacher, supervised, selftrain, vox2vox, cyclegan-xy, "
-        "cyclegan-yx, histogram-xy, histogram-yx."
+        "--source: cysgan, feature, mmd, coral, dann, ynet, mean_teacher, da_isc, supervised, selftrain, vox2vox, "
+        "cyclegan-xy, cyclegan-yx, histogram-xy, histogram-yx."
     ),
 ]
 Targets = Annotated[

@@ -5,6 +5,7 @@ from .base import Method, Task
 from .coral import CORAL
 from .cyclegan import CycleGAN
 from .cysgan import CySGAN
+from .da_isc import DAISC
 from .dann import DANN
 from .feature import Feature
 from .mask_cyclegan import MaskCycleGAN
@@ -25,7 +26,7 @@ METHODS: dict[str, type[Method]] = {
     kind.name: kind
     for kind in (
         ADGAN, CySGAN, Supervised, Randomised, CycleGAN, Feature, MMD, CORAL, DANN, YNet, MeanTeacher, MaskCycleGAN,
-        Vox2Vox, SelfTrain, UDCT, SpCycleGAN, MUNIT, UFDN,
+        DAISC, Vox2Vox, SelfTrain, UDCT, SpCycleGAN, MUNIT, UFDN,
     )
 }  # fmt: skip
 KNOWN: dict[str, type[Method] | TwoStages] = {**METHODS, **TWO_STAGES}  # what settings may name

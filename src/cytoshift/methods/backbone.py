@@ -1,6 +1,6 @@
 """The network that segments, the same for all methods that borrow labels, so that a table compares methods alone."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 from torch import Tensor, nn
@@ -64,6 +64,8 @@ class UNetMethod(Method):
     options
         A `Backbone`, or settings that extend it.
     """
+
+    least_depth: ClassVar = 2  # sections of a stack: no level of the U-Net needs more
 
     def __init__(self, task: Task, options: Any, seed: int = 0):
         super().__init__(task, options, seed)

@@ -175,8 +175,8 @@ def parameters_of(moves: nn.Module, **terms: Tensor) -> Objective:
 class Method(nn.Module):
     """A training method. A subclass is one file with the equations of its paper; `METHODS` lists all of them.
 
-    The class attributes say what other parts of the program have to know: name, title, papers, smallest patch, whether
-    it translates, its batch, settings and presets.
+    The class attributes say what other parts of the program have to know: name, title, papers, axes, smallest patch,
+    whether it translates, its batch, settings and presets.
 
     Parameters
     ----------
@@ -200,7 +200,9 @@ class Method(nn.Module):
     name: ClassVar[str]  # in settings files
     title: ClassVar[str]  # in sentences
     papers: ClassVar[tuple[str, ...]]  # BibTeX keys: the paper of the method first, then what it builds on
+    ndims: ClassVar[tuple[int, ...]] = (2, 3)  # numbers of spatial axes that it works in
     least_patch: ClassVar[int] = 8  # voxels along each axis of a patch
+    least_depth: ClassVar[int | None] = None  # along z, where fewer than `least_patch`, and any number, will do
     translates: ClassVar[bool] = False  # plays an adversarial game that brings source and target to one look
     segments: ClassVar[bool] = True  # trained alone it leaves a segmenter
     batch: ClassVar[type]  # NamedTuple: which domains a step eats, and how they are labelled

@@ -42,6 +42,14 @@ class TwoStages(NamedTuple):
         return max(one.least_patch for one in (self.translator, self.segmenter) if one)
 
     @property
+    def least_depth(self) -> int | None:
+        return None if self.translator else self.segmenter.least_depth
+
+    @property
+    def ndims(self) -> tuple[int, ...]:
+        return (2, 3)
+
+    @property
     def segments(self) -> bool:
         return True
 

@@ -19,6 +19,7 @@ from ..core.voxel import Voxel
 from ..data.histogram import MatchedScale, histogram_lookup
 from ..data.label_pairs import Pairs, label_images, leave_out, take_portion
 from ..data.labelled import DrawnImages, ImagePairs, LabelledImages, LabelledPairs
+from ..data.sections import space_sections
 from ..data.shape_library import Drawer, drawer
 from ..data.streams import BiasFieldImages, Domain, Images, SyntheticMasks, draw_classes, foreground_shares
 from ..data.volumes import ImageSource, Volume, open_volumes, stack_channels
@@ -150,8 +151,14 @@ def stream_of_pairs(run: Run, found: Pairs, kind: type[LabelledPairs], target: T
 def split_source(run: Run) -> tuple[Pairs, Pairs]:
     """Labelled source images to learn from, and those that are kept from the training."""
     source = source_volumes(run)
-    found = source_pairs(source, run.represent.names)
-    return leave_out(found, source.held_out) if source.held_out else (found, [])
+    found = whole_source_pairs(source, run.represent.names)
+    learnt, held = leave_out(found, source.held_out) if source.held_out else (found, [])
+    return space_pairs(learnt, source.section_step), space_pairs(held, source.section_step)
+
+
+def space_pairs(found: Pairs, step: int) -> Pairs:
+    """Images and labels with sections that lie `step` times as far apart."""
+    return [pair for both in found for pair in zip(*(space_sections(one, step) for one in both))]
 
 
 def held_out_source(run: Run, volumes: list[Volume], working: Voxel) -> LabelledPairs:
@@ -168,7 +175,12 @@ def match_source_levels(source: Images, target: Images) -> None:
 
 
 def source_pairs(source: Source, names: tuple[str, ...] = ()) -> Pairs:
-    """Images and labels to learn from; of several classes, the labels are stacked in the order of their `names`.
+    """Images and labels to learn from, with sections as far apart as `section_step` says."""
+    return space_pairs(whole_source_pairs(source, names), source.section_step)
+
+
+def whole_source_pairs(source: Source, names: tuple[str, ...] = ()) -> Pairs:
+    """The same as they are on disk; of several classes, the labels are stacked in the order of their `names`.
 
     Raises UserError where they do not belong together.
     """
@@ -185,7 +197,7 @@ def source_pairs(source: Source, names: tuple[str, ...] = ()) -> Pairs:
 
 def plain_source(run: Run, target: Target) -> Images:
     source = source_volumes(run)
-    volumes = open_volumes(source.images)
+    volumes = [piece for one in open_volumes(source.images) for piece in space_sections(one, source.section_step)]
     voxel = source_voxel(source, volumes, len(run.patch))
     made = Images(volumes, source.normalise, voxel, run.patch, integer(run.seed, "source"), source.augment)
     if source.match_levels:

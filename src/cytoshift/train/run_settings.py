@@ -67,7 +67,8 @@ class Source(Settings):
     above this value. fraction: of the labelled images that the training uses, the same images for every seed
     (data.label_pairs.take_portion). held_out: fraction of these that the training does not see; `train.select` chooses
     a snapshot by them. ignore_id: voxels of the labels with this number are neither an object nor background; nothing
-    is learnt from them, and nothing is scored there.
+    is learnt from them, and nothing is scored there. section_step: every so many-th section of a stack makes an image
+    of its own, and each stack so many images, so that sections lie as far apart as those of `data`; `voxel` is theirs.
     """
 
     renamed: ClassVar[dict[str, str]] = {
@@ -85,6 +86,7 @@ class Source(Settings):
     match_levels: bool = False
     appearance: Appearance = Appearance()
     mask_above: float | None = None
+    section_step: int = Field(1, ge=1)
     ignore_id: int | None = Field(None, ge=1, lt=2**32)
     fraction: float = Field(1.0, gt=0, le=1)
     held_out: float = Field(0.0, ge=0, lt=1)
@@ -239,7 +241,19 @@ class Run(Settings):
     def patch_has_room(self) -> "Run":
         from .. import methods
 
-        least = methods.KNOWN[self.method].least_patch
-        if len(self.patch) not in (2, 3) or any(n < least or n % 4 for n in self.patch):
-            raise ValueError(f"patch {self.patch} needs two or three sizes, multiples of 4 and at least {least}")
+        kind = methods.KNOWN[self.method]
+        if len(self.patch) not in (2, 3):
+            raise ValueError(f"patch {self.patch} needs two or three sizes")
+        if len(self.patch) not in kind.ndims:
+            raise ValueError(
+                f"method {self.method} needs images in {kind.ndims[0]}D, and patch {self.patch} has {len(self.patch)} "
+                "sizes; take another method, or read a stack of sections as one image, with the axes zyx"
+            )
+        flat = kind.least_depth if len(self.patch) == 3 else None
+        plane = self.patch[1:] if flat else self.patch
+        if any(n < kind.least_patch or n % 4 for n in plane) or (flat and self.patch[0] < flat):
+            depth = f", but for the first, which needs at least {flat}" if flat else ""
+            raise ValueError(
+                f"patch {self.patch} needs sizes that are multiples of 4 and at least {kind.least_patch}{depth}"
+            )
         return self
