@@ -148,3 +148,12 @@ def test_single_sections_and_flat_patches_are_refused(stacks):
         settings(stacks, patch=(1, 32, 32))
     with pytest.raises(UserError, match="multiples of 4"):
         settings(stacks, patch=(2, 30, 32))
+
+
+def test_a_voxel_in_another_unit_is_refused_before_anything_is_read(stacks):
+    """Nanometres where micrometres are wanted: a patch would have taken terabytes."""
+    run = settings(stacks)
+    run = run.model_copy(update={"data": run.data.model_copy(update={"voxel": (10.0, 5.0, 5.0)})})
+    volumes = open_volumes(run.data.images)
+    with pytest.raises(UserError, match=r"times as long as the image target.*data\.voxel.*in um"):
+        domain_streams(run, build("da_isc", 3).batch, volumes, Voxel(run.data.voxel, "um"))

@@ -28,6 +28,7 @@ from .volumes import Volume, load_small
 
 # A patch with less of it in the foreground is empty; so many are drawn until one is not.
 EMPTY_SHARE, MOST_DRAWS = 0.005, 8
+WIDEST_PATCH = 100  # times the length of an image: no patch that is meant so, as a unit too large is 1000 times
 COVER_PATCHES = 256  # patches that tell how much of a patch objects cover
 
 
@@ -66,6 +67,8 @@ class Images:
                 f"working voxel size is in {working.unit}, but {volumes[0].name} in {volumes[0].voxel.unit}; "
                 "declare the images' voxel size and unit"
             )
+        for one in volumes:
+            refuse_wide_patch(one, working, patch)
         self.arrays = load_small(volumes)
         self.voxels = [v.voxel for v in volumes]
         self.working, self.patch, self.seed, self.augment = working, patch, seed, augment or Augment()
@@ -187,6 +190,17 @@ class Batches(Dataset):
             samples = [domain.sample(first + i) for i in range(size)]
             parts[name] = domain.kind(*(torch.from_numpy(np.stack(field)) for field in zip(*samples)))
         return self.kind(**parts)
+
+
+def refuse_wide_patch(volume: Volume, working: Voxel, patch: tuple[int, ...]) -> None:
+    """Raises UserError where the working voxel is so large that it can only be of another unit than was meant."""
+    extents = [n * own for n, own in zip(volume.shape, volume.voxel.size)]
+    times = max(n * side / extent for n, side, extent in zip(patch, working.size, extents))
+    if times > WIDEST_PATCH:
+        raise UserError(
+            f"a patch {patch} with voxels of {working} would be {times:.0f} times as long as the image {volume.name}, "
+            f"whose voxels have {volume.voxel}; give data.voxel, or source.voxel of the source, in {working.unit}"
+        )
 
 
 def volume_scales(arrays: list[Any], names: list[str], normalise: Recipe, ndim: int) -> list[Scale | Scales]:

@@ -100,12 +100,12 @@ def estimate(
     """
     names = names or [f"image {number}" for number in range(len(images))]
     check_images(images, voxels, polarity, names)
-    images = [fill_by_median(image, name) for image, name in zip(images, names)]
     chosen = take_evenly(range(len(images)), MOST_IMAGES)
+    filled = {i: fill_by_median(images[i], names[i]) for i in chosen}
     told = progress or (lambda done, total: None)
     looks = []
     for number, i in enumerate(chosen):
-        looks.append(analyse_image(images[i], voxels[i], names[i]))
+        looks.append(analyse_image(filled[i], voxels[i], names[i]))
         told(number + 1, 2 * len(chosen))
     vote, trust = decide_polarity(looks)
     polarity = polarity or vote
@@ -114,7 +114,7 @@ def estimate(
         silent = [False] * len(looks)
     seen = []
     for i, one, quiet in zip(chosen, looks, silent):
-        here = images[i], voxels[i], one
+        here = filled[i], voxels[i], one
         seen.append(blank_observation(*here) if quiet else outline_image(*here, polarity))
         told(len(chosen) + len(seen), 2 * len(chosen))
     if not any(len(one.objects.diameter) for one in seen):
