@@ -267,3 +267,9 @@ def test_where_the_voters_agree_nothing_is_trained(first, images, tmp_path):
     out = tmp_path / "out"
     code, said = run(images, "-o", out)
     assert code == 0 and "no network is trained" in said and not (out / "training").exists()
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.png", "labels.ome.zarr"])
+def test_the_name_of_a_file_does_not_become_a_folder(images, tmp_path, name):
+    code, said = run(images, "-o", tmp_path / name)
+    assert code and "results are a folder" in said and not (tmp_path / name).exists()

@@ -117,7 +117,9 @@ def refuse_places(out: Path, source: "ImageSource", labels: "list[ImageSource]")
     from ..core.atomic import refuse_other_kind
     from ..data.input_files import refuse_inputs
     from ..ensemble.ensemble import FOLDERS
+    from ..predict.outputs import refuse_file_name
 
+    refuse_file_name(out)
     refuse_other_kind(out, folder=True)
     refuse_inputs([out / name for name in (*FOLDERS, SAMPLE)], [source], labels=labels, filled=[out])
 

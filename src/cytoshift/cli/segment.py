@@ -287,8 +287,9 @@ def refuse_places(out: Path, raw: Path | None, source: "ImageSource", model: Pat
     from ..data.input_files import files_of, refuse_inputs
     from ..data.picture import name_stem
     from ..model.shipped import model_folder
-    from ..predict.outputs import is_single
+    from ..predict.outputs import is_single, refuse_out
 
+    refuse_out(out)
     single = is_single(out)
     names = [f"{name_stem(path)}{suffix}" for path in files_of(source, False) for suffix in (".tif", ".ome.zarr")]
     places = [out] if single else [out / name for name in names]

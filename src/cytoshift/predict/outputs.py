@@ -64,6 +64,22 @@ def is_single(out: Path) -> bool:
     return bool(inside) or Path(head).suffix.lower() in SUFFIXES
 
 
+def refuse_out(out: Path) -> None:
+    """Raises UserError for a file of a kind that labels are not written as."""
+    if is_single(out):
+        return
+    if format_suffix(out) in READ_ONLY and not out.is_dir():
+        raise UserError(f"labels are not written as {out.suffix}; pass a folder, .tif or .ome.zarr to `out`")
+    if out.is_file():
+        raise UserError(f"labels cannot be written to a file like {out}; pass a folder, .tif or .ome.zarr to `out`")
+
+
+def refuse_file_name(out: Path) -> None:
+    """Raises UserError for the name of an image where results are a folder."""
+    if not out.is_dir() and (is_single(out) or format_suffix(out) in READ_ONLY):
+        raise UserError(f"results are a folder, and {out} has the name of a file; pass a folder to `out`")
+
+
 class Outputs:
     """Paths of one call.
 
@@ -85,10 +101,7 @@ class Outputs:
         self.single, self.joined, self.also = is_single(out), frozenset(join), tuple(also)
         if self.single and len(volumes) > 1 and len(joined_names(volumes, self.joined)) > 1:
             raise UserError(f"{len(volumes)} images do not fit into the one file {out}; pass a folder to `out`")
-        if not self.single and format_suffix(self.out) in READ_ONLY and not self.out.is_dir():
-            raise UserError(f"labels are not written as {self.out.suffix}; pass a folder, .tif or .ome.zarr to `out`")
-        if not self.single and self.out.is_file():
-            raise UserError(f"labels cannot be written to a file like {out}; pass a folder, .tif or .ome.zarr to `out`")
+        refuse_out(self.out)
         self.opened: dict[Path, list[Volume]] = {}
         self.request = request
         self.claims = Claims(self, request)
