@@ -82,6 +82,25 @@ def test_results_come_in_order_and_the_same_processes_do_more():
     assert not any(process.is_alive() for process in left)
 
 
+def imported(name):
+    return name in sys.modules
+
+
+def test_processes_that_start_ahead_have_imported_the_module():
+    with Workers(2, module="wave") as workers:
+        assert len(workers.workers) == 2 and all(worker.number is None for worker in workers.workers)
+        assert list(workers.map(imported, ["wave"] * 4)) == [True] * 4
+    with Workers(2) as workers:
+        assert not workers.workers
+
+
+def test_after_an_error_nobody_gets_ready_any_more():
+    with pytest.raises(UserError), Workers(2, module="torch") as workers:
+        left = [worker.process for worker in workers.workers]
+        raise UserError("no images")
+    assert not any(process.is_alive() for process in left)
+
+
 def test_what_a_task_raises_is_raised_here_and_the_pool_goes_on():
     with Workers(2) as workers:
         with pytest.raises(UserError, match="no threes") as caught:

@@ -107,8 +107,9 @@ def refuse_options(outputs: "Outputs") -> None:
 
 
 def run(
-    segmenter: "Segmenter", outputs: "Outputs", options: "Options", how: Blockwise, source: "ImageSource", quiet: bool
-) -> tuple[list[str], dict[str, Any]]:
+    segmenter: "Segmenter", outputs: "Outputs", options: "Options", how: Blockwise, each: "Engine",
+    source: "ImageSource", quiet: bool,
+) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
     """Segment one image after the other, also the frames of a series. Returns the last lines for a person, and the
     result as names and values; "audit" says whether objects are cut at faces of blocks.
     """
@@ -116,7 +117,6 @@ def run(
     from ..predict.account import Account
     from ..predict.also import write_also
     from ..predict.blockwise import clear_job
-    from ..predict.blockwise.engine import engine
     from ..predict.blockwise.tables import join_tables
     from ..predict.calibration import mismatch_of_objects
     from .results import describe_others, picture
@@ -125,25 +125,24 @@ def run(
     source = source.model_copy(update={"paths": make_absolute(source.paths)})
     account = Account(outputs, segmenter, options)
     lines, failed, factor = [], False, 1.0
-    with engine(how.scheduler, how.workers) as each:
-        for volume in outputs.volumes:
-            if outputs.is_finished(volume):
-                if not how.keep:
-                    clear_job(outputs.work(volume))
-                failed = failed or read_json(outputs.seams(volume)).get("verdict") == "failed"
-                continue
-            began = time.perf_counter()
-            done = segment_one(segmenter, outputs, volume, options, wishes, only, (each, how.keep), source, quiet)
-            if done is None:
-                continue
-            account.images({volume: {"blocks": time.perf_counter() - began}})
-            for found, audit in zip(*done):
-                if odd := mismatch_of_objects(segmenter.card, found.name, found.diameter, volume.voxel.unit):
-                    say(f"warning: {volume.name}: {odd.message}", err=True)
-                    factor = max(factor, odd.factor)
-                name = f"{volume.name}{f', {found.name}' * bool(found.name)}"
-                lines += [f"{name}: {found.words(volume.voxel.unit)}", audit.sentence()]
-                failed = failed or not audit.passed
+    for volume in outputs.volumes:
+        if outputs.is_finished(volume):
+            if not how.keep:
+                clear_job(outputs.work(volume))
+            failed = failed or read_json(outputs.seams(volume)).get("verdict") == "failed"
+            continue
+        began = time.perf_counter()
+        done = segment_one(segmenter, outputs, volume, options, wishes, only, (each, how.keep), source, quiet)
+        if done is None:
+            continue
+        account.images({volume: {"blocks": time.perf_counter() - began}})
+        for found, audit in zip(*done):
+            if odd := mismatch_of_objects(segmenter.card, found.name, found.diameter, volume.voxel.unit):
+                say(f"warning: {volume.name}: {odd.message}", err=True)
+                factor = max(factor, odd.factor)
+            name = f"{volume.name}{f', {found.name}' * bool(found.name)}"
+            lines += [f"{name}: {found.words(volume.voxel.unit)}", audit.sentence()]
+            failed = failed or not audit.passed
     work = outputs.work(outputs.volumes[0]).parent
     if only not in (None, "write"):
         return [f"{only} is finished, in {work}"], {"only": only, "work": work}

@@ -119,8 +119,8 @@ def refuse_places(out: Path, source: "ImageSource", labels: "list[ImageSource]")
     from ..ensemble.ensemble import FOLDERS
     from ..predict.outputs import refuse_file_name
 
-    refuse_file_name(out)
     refuse_other_kind(out, folder=True)
+    refuse_file_name(out)
     refuse_inputs([out / name for name in (*FOLDERS, SAMPLE)], [source], labels=labels, filled=[out])
 
 
@@ -184,6 +184,7 @@ def by_blocks(
     `show` says."""
     from ..ensemble.large import best_network
     from ..predict.account import account_folder
+    from ..predict.blockwise.engine import engine
     from ..predict.pipeline import Options
     from . import blockwise
     from .results import open_outputs
@@ -196,7 +197,8 @@ def by_blocks(
     outputs.claim(overwrite)
     model = voter.segmenter.save(account_folder(outputs) / "model")
     how = blockwise.Blockwise(None, None, None, workers, None, None, False, "0.5")
-    lines, result = blockwise.run(voter.segmenter, outputs, Options(), how, source, quiet)
+    with engine(None, workers) as each:
+        lines, result = blockwise.run(voter.segmenter, outputs, Options(), how, each, source, quiet)
     outputs.complete()
     return "\n".join(lines), result, [["cytoshift", "segment", model, "-o", "by-hand/labels"]]
 

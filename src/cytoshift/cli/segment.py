@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..data.volumes import ImageSource, Volume
     from ..model import Segmenter
+    from ..predict.blockwise.engine import Engine
     from ..predict.outputs import Outputs
     from ..predict.pipeline import Options
 
@@ -142,6 +143,7 @@ def segment(
     """
     from ..core.settings import parse
     from ..data.volumes import image_source
+    from ..predict.blockwise.engine import engine
     from ..predict.pipeline import Options
 
     wishes = {
@@ -153,13 +155,17 @@ def segment(
     source = image_source(list(images), axes, channel, level, voxel, unit, frames, skip_bad)
     refuse_places(out, raw, source, model)
     segmenter = load_for(source, model, device)
-    segmenter, volumes, fit = open_fitted(segmenter, source, diameter, polarity, options, quiet)
-    if adapt:
-        segmenter, fit = adapt_model(segmenter, model, fit)
     how = blockwise.Blockwise(block, halo, memory, workers, scheduler, only, keep, ngff, tissue)
-    blocks = how.is_requested(len(volumes), out) or blockwise.first_too_large(segmenter, volumes, workers) is not None
-    outputs = outputs_of(segmenter, model, volumes, options, out, raw, blocks, fit, also)
-    words, result = write_results(segmenter, model, outputs, options, how, source, blocks, bool(fit), overwrite, quiet)
+    with engine(scheduler, workers, ahead=True) as each:
+        segmenter, volumes, fit = open_fitted(segmenter, source, diameter, polarity, options, quiet)
+        if adapt:
+            segmenter, fit = adapt_model(segmenter, model, fit)
+        large = blockwise.first_too_large(segmenter, volumes, workers) is not None
+        blocks = large or how.is_requested(len(volumes), out)
+        outputs = outputs_of(segmenter, model, volumes, options, out, raw, blocks, fit, also)
+        words, result = write_results(
+            segmenter, model, outputs, options, how, each, source, blocks, bool(fit), overwrite, quiet
+        )
     conclude(as_json, "\n".join(words), verb="segment", **result)
     end(result, any_voxel_size)
 
@@ -226,7 +232,7 @@ def outputs_of(
 
 def write_results(
     segmenter: "Segmenter", model: Path, outputs: "Outputs", options: "Options", how: blockwise.Blockwise,
-    source: "ImageSource", blocks: bool, fitted: bool, overwrite: bool, quiet: bool,
+    each: "Engine", source: "ImageSource", blocks: bool, fitted: bool, overwrite: bool, quiet: bool,
 ) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
     """Segment what is missing, under a lock. Returns the last lines for a person, and the result as names and values.
 
@@ -241,9 +247,9 @@ def write_results(
         if fitted:
             model = segmenter.save(account_folder(outputs) / "model")
         if blocks:
-            words, result = blockwise.run(segmenter, outputs, options, how, source, quiet)
+            words, result = blockwise.run(segmenter, outputs, options, how, each, source, quiet)
         else:
-            words, result = run(segmenter, model, outputs, options, how, source, quiet)
+            words, result = run(segmenter, model, outputs, options, how, each, source, quiet)
         if how.one_pass() in (None, "write"):
             outputs.complete()
     return words, {"model": model, **result}
@@ -298,14 +304,13 @@ def refuse_places(out: Path, raw: Path | None, source: "ImageSource", model: Pat
 
 def run(
     segmenter: "Segmenter", model: Path, outputs: "Outputs", options: "Options", how: blockwise.Blockwise,
-    source: "ImageSource", quiet: bool,
+    each: "Engine", source: "ImageSource", quiet: bool,
 ) -> tuple[list[str], dict[str, Any]]:  # fmt: skip
     """Segment images in groups; each finished image is complete on disk. Returns the last lines for a person, and the
     result as names and values."""
     from ..core.progress import Progress
     from ..predict.account import Account
     from ..predict.also import write_also
-    from ..predict.blockwise.engine import engine
     from ..predict.images import segment_images
 
     account = Account(outputs, segmenter, options)
@@ -319,11 +324,10 @@ def run(
         progress.update(0, f"segment {todo[0].name if len(todo) == 1 else f'{len(todo)} images'}" if todo else "")
         step = lambda volume, i, n: progress.update(done + size(volume) * i / n)
         try:
-            with engine(how.scheduler, how.workers) as each:
-                for seconds in segment_images(segmenter, model, outputs, options, each, step):
-                    account.images(seconds)
-                    finished, done = finished + len(seconds), done + sum(map(size, seconds))
-                    progress.update(done, f"segment, {finished} of {len(todo)} images are finished")
+            for seconds in segment_images(segmenter, model, outputs, options, each, step):
+                account.images(seconds)
+                finished, done = finished + len(seconds), done + sum(map(size, seconds))
+                progress.update(done, f"segment, {finished} of {len(todo)} images are finished")
         finally:
             account.save()
         progress.update(done, "tables and pictures")

@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from threading import Thread
@@ -50,6 +51,9 @@ class Workers:
         How many.
     tries
         Workers that may die of the same task before it is given up.
+    module
+        If given, all processes start at once and import it while this process prepares their tasks. Default: a process
+        starts with its first task.
 
     Examples
     --------
@@ -58,16 +62,20 @@ class Workers:
     [1, 2]
     """
 
-    def __init__(self, count: int, tries: int = TRIES) -> None:
-        self.count, self.tries = count, tries
+    def __init__(self, count: int, tries: int = TRIES, module: str | None = None) -> None:
+        self.count, self.tries, self.module = count, tries, module
         self.workers: list[Worker] = []
 
     def __enter__(self) -> "Workers":
+        for _ in range(self.count if self.module else 0):
+            self.hire()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:  # the user waits for a sentence
+            self.dismiss(self.workers)
         for worker in self.workers:
             worker.pipe.close()  # an idle worker leaves by itself
         for worker in self.workers:
@@ -135,7 +143,9 @@ class Workers:
     def hire(self) -> Worker:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, self.count))  # no daemon: those may not have children
+        process = context.Process(
+            target=serve, args=(theirs, self.count, self.module)
+        )  # no daemon: those may not have children
         process.start()
         theirs.close()  # so that ours ends when the process does
         worker = Worker(process, ours)
@@ -156,11 +166,13 @@ class Workers:
             worker.process.join()
 
 
-def serve(pipe: Connection, workers: int) -> None:
-    """What one of so many workers does: tasks until the pipe is closed."""
+def serve(pipe: Connection, workers: int, module: str | None) -> None:
+    """What one of so many workers does: tasks until the pipe is closed; a module is imported before the first one."""
     ignore_signals()
     share_cores(workers)
     follow_parent()
+    if module is not None:
+        import_module(module)
     while True:
         try:
             work, task = pipe.recv()

@@ -20,6 +20,7 @@ TASKS_AHEAD = 4  # blocks given out per worker: nobody waits, and few are lost w
 CLUSTERS = {"slurm": "SLURMCluster", "lsf": "LSFCluster"}
 ANSWER_SECONDS = 30  # seconds that a scheduler has to answer
 START_SECONDS = 600  # seconds that a batch system has for the first worker
+WORK = "cytoshift.predict.images"  # what processes import ahead: most of the seconds in which they get ready
 NO_MEMORY = (
     "workers died repeatedly at the same task, probably because memory ran out; pass a smaller `memory` or fewer "
     "`workers`, the same command goes on where this one stopped"
@@ -115,11 +116,12 @@ class Dask:
 
 
 @contextmanager
-def engine(scheduler: str | None, workers: int) -> Iterator[Engine]:
+def engine(scheduler: str | None, workers: int, ahead: bool = False) -> Iterator[Engine]:
     """The engine of that name.
 
     scheduler: "serial", "threads", the address of a dask scheduler, "slurm" or "lsf" (whose jobs are described in
     dask's own jobqueue.yaml); by default serial, or with several workers so many processes on this machine.
+    ahead: processes on this machine start now and not with their first task, so that they are ready when that is known.
     Raises UserError where dask is needed and missing, or does not answer.
     """
     if scheduler == "serial" or (scheduler is None and workers < 2):
@@ -127,7 +129,7 @@ def engine(scheduler: str | None, workers: int) -> Iterator[Engine]:
     elif scheduler == "threads":
         yield Threads(max(workers, 1))
     elif scheduler is None:
-        with Workers(workers) as pool:
+        with Workers(workers, module=WORK if ahead else None) as pool:
             yield Processes(pool)
     else:
         with cluster(scheduler, max(workers, 1)) as client:
