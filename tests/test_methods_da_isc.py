@@ -8,11 +8,17 @@ import tifffile
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as entropy
 
+from cytoshift.configure.source_labels import (
+    assume_same_size,
+    settings_from_source,
+    survey_source,
+    to_commented_yaml,
+)
 from cytoshift.core.errors import UserError
 from cytoshift.core.settings import parse
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.sections import space_sections
-from cytoshift.data.volumes import Volume, open_volumes
+from cytoshift.data.volumes import ImageSource, Volume, open_volumes
 from cytoshift.methods.da_isc import sections
 from cytoshift.model import Segmenter
 from cytoshift.predict.pipeline import segment
@@ -139,6 +145,17 @@ def test_pairs_of_sections_are_learnt_from_and_a_stack_is_segmented(stacks, tmp_
     assert image.shape == (1, 2, 32, 32) and target.shape == (1, 2, 32, 32)
     labels = segment(Segmenter.load(fit(run, tmp_path / "run", quiet=True)), volumes[0])
     assert labels.shape == (4, 48, 48)
+
+
+def test_new_settings_space_the_sections_and_take_pairs(stacks):
+    where = lambda name, z: ImageSource(paths=str(stacks / name), axes="zyx", voxel=(z, 5, 5), unit="nm")
+    stock = survey_source(where("source.tif", 5), where("source-mask.tif", 5), mask_above=0)
+    target = assume_same_size(where("target.tif", 15), stock)
+    made = settings_from_source(target, stock, method="da_isc", represent="semantic")
+    assert made.source.section_step == 3 and made.patch[0] == 2
+    assert "section_step: every" in to_commented_yaml(made, target, stock)
+    others = settings_from_source(target, stock, method="dann", represent="semantic")
+    assert others.source.section_step == 1 and others.patch[0] > 2
 
 
 def test_single_sections_and_flat_patches_are_refused(stacks):

@@ -48,6 +48,7 @@ PLAIN_DICE = 0.65  # Dice from which on brightness alone tells objects: the moda
 FEW_OBJECTS = 30
 CROWDED = 3.0  # times as much covered by objects: a source this much emptier has failed, one about as crowded has not
 MEASURED_VOXELS = 2**26  # voxels of a labelled image that are measured
+PAIR = 2  # sections of a patch, for methods that compare them
 RING_VOXELS = 3  # voxels around objects that tell what is beside them
 # Measured on the simulated pair of another seed (F1@0.5 of `supervised`): in 2D after 400 steps 0.23 with none, 0.71
 # with all patches repainted; from the weights of nuclei-2d 0.54, 0.72 with half of them and 0.74 with all; in 3D after
@@ -247,6 +248,10 @@ def settings_from_source(
     lenders = tuple(round_digits(size * ratio) for size in working.size)
     corrupt = CORRUPTIONS["laptop" in name, ndim].model_dump(mode="json", exclude_defaults=True)
     normalise = {"kind": "percentile", "low": 0.5, "high": 99.8}
+    box = patch(survey, working, fixed.get("patch", aim.patch), SHORTEST_SIDE)
+    gap = 1
+    if KNOWN[method].compares_sections:
+        gap, box = section_gap(survey, source), (PAIR, *box[1:])
     return parse(
         Run,
         {
@@ -269,8 +274,9 @@ def settings_from_source(
                 **({"appearance": REPAINTED} if far and is_paintable(survey, represent, name) else {}),
                 **({} if source.mask_above is None else {"mask_above": source.mask_above}),
                 **({} if source.ignore_id is None else {"ignore_id": source.ignore_id}),
+                **({} if gap == 1 else {"section_step": gap}),
             },
-            "patch": patch(survey, working, fixed.get("patch", aim.patch), SHORTEST_SIDE),
+            "patch": box,
             "represent": {
                 "kind": represent,
                 **({"threshold": EVEN} if represent == "semantic" else {}),
@@ -282,6 +288,14 @@ def settings_from_source(
         },
         "the measured settings",
     )
+
+
+def section_gap(survey: Survey, source: SourceSurvey) -> int:
+    """Every how many-th section of the source lies as far from the next one as sections of the target do, as far as its
+    stacks have two of them."""
+    depth = min(volume.shape[0] for volume in open_volumes(source.images))
+    apart = survey.volumes[0].voxel.size[0] / source.voxel.size[0]
+    return max(min(round(apart), depth // 2), 1)
 
 
 def is_paintable(survey: Survey, represent: str, preset: str) -> bool:
@@ -329,6 +343,8 @@ def resolution(survey: Survey, aim: Aim) -> Voxel:
 def to_commented_yaml(run: Run, survey: Survey, source: SourceSurvey) -> str:
     """run.yaml: what was set, group by group, each with what it is and where its numbers come from."""
     across = survey.measured.whole_diameters[50] / min(run.data.voxel or survey.volumes[0].voxel.size)
+    is_spaced = run.source is not None and run.source.section_step > 1
+    spaced = ("section_step: every so many-th section, as they then lie as far apart as the target's.",) * is_spaced
     words = {
         "data": (
             "The target: what the model is for. Its labels are not known.",
@@ -343,6 +359,7 @@ def to_commented_yaml(run: Run, survey: Survey, source: SourceSurvey) -> str:
             "match_foreground: patches are chosen to be covered by objects as much as those of the target seem to be.",
             "match_levels: intensities get the distribution of the target's, where the two differ much.",
             "appearance: chance that a patch is shown as a synthetic image of its labels, by random contrast.",
+            *spaced,
         ),
         "represent": (
             "How instances are written and read.",

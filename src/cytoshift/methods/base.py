@@ -203,6 +203,7 @@ class Method(nn.Module):
     ndims: ClassVar[tuple[int, ...]] = (2, 3)  # numbers of spatial axes that it works in
     least_patch: ClassVar[int] = 8  # voxels along each axis of a patch
     least_depth: ClassVar[int | None] = None  # along z, where fewer than `least_patch`, and any number, will do
+    compares_sections: ClassVar[bool] = False  # of a stack, which then lie as far apart in source and target
     translates: ClassVar[bool] = False  # plays an adversarial game that brings source and target to one look
     segments: ClassVar[bool] = True  # trained alone it leaves a segmenter
     batch: ClassVar[type]  # NamedTuple: which domains a step eats, and how they are labelled

@@ -84,7 +84,7 @@ class DAISC(Adapting):
     name: ClassVar = "da_isc"
     title: ClassVar = "DA-ISC"
     papers: ClassVar = ("huang2022daisc",)
-    settings, ndims = Options, (3,)
+    settings, ndims, compares_sections = Options, (3,), True
     presets: ClassVar = {
         "paper-3d": {
             "options": LEAN | {"widths": (64, 128, 256, 512, 512), "norm": "instance"},

@@ -50,6 +50,10 @@ class TwoStages(NamedTuple):
         return (2, 3)
 
     @property
+    def compares_sections(self) -> bool:
+        return False
+
+    @property
     def segments(self) -> bool:
         return True
 
