@@ -51,7 +51,8 @@ def test_terms_are_the_equations():
             "segment": method.represent.loss(s_x, s),
             "residual": entropy(r_x, change.float()),
             "cross": 0.3 * math.exp(-5 * 0.5**2) * 2 * torch.stack(cross).mean(),
-            "fool": 0.2 * sum(fool),
+            "fool_s": 0.2 * fool[0],
+            "fool_r": 0.2 * fool[1],
         }
     assert {k: v.item() for k, v in terms.items()} == pytest.approx(
         {k: v.item() for k, v in expected.items()}, rel=1e-4

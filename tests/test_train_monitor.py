@@ -159,8 +159,10 @@ def test_the_memory_is_kept_in_a_checkpoint():
 @pytest.mark.parametrize("name", METHODS)
 def test_what_a_method_says_to_the_monitor_is_there(name):
     """Every picture and every loss term by its name, and terms that a game of the least squares gives."""
-    method = build(name)
-    pictures, terms = method.sample_images(batch_of(method)), step(method, optimizers_of(method), batch_of(method))
+    ndim = METHODS[name].ndims[0]
+    method = build(name, ndim)
+    batch = batch_of(method, ndim)
+    pictures, terms = method.sample_images(batch), step(method, optimizers_of(method), batch)
     watch = method.monitor_spec()
     known = [d for d in watch.translations if d.picture in pictures]
     assert known

@@ -40,7 +40,7 @@ def space_sections(volume: Volume, step: int) -> list[Volume]:
 
     Raises UserError for a single section, and where there would be stacks of one section.
 
-    >>> stack = Volume("a", np.arange(5)[:, None, None], "zyx", Voxel((5.0, 4.0, 4.0), "nm"), "an array")
+    >>> stack = Volume("a", np.arange(5)[:, None, None], "zyx", Voxel((2.0, 1.0, 1.0)), "an array")
     >>> [one.load().ravel().tolist() for one in space_sections(stack, 2)]
     [[0, 2, 4], [1, 3]]
     """

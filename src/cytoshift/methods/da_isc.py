@@ -18,6 +18,7 @@ Its residuals come from a decoder of their own; here two convolutions read the l
 discriminators have kernels of 4, here of 5 and 3.
 """
 
+import math
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -33,8 +34,10 @@ from ..nets.nd import conv
 from ..nets.unet import ConvNorm, UNetSpec
 from .adapting import LAPTOP, Adapting, Batch
 from .backbone import LEAN, Backbone
-from .base import Task, Update
+from .base import SEGMENTED, AdversarialPair, MonitorSpec, Task, Update
 from .mean_teacher import ramp
+
+SURE_ENTROPY = 4.0  # of a generator whose discriminator gives it one chance in fifty
 
 
 class Options(Backbone):
@@ -125,13 +128,22 @@ class DAISC(Adapting):
             cross=lam.cross
             * ramp(progress, lam.ramp)
             * (entropy(second(s_y[:, :1]), first(o_y) ^ d_y) + entropy(first(s_y[:, :1]), second(o_y) ^ d_y)),
-            fool=lam.adversarial * (softplus(D_s(p_y)).mean() + softplus(D_r(q_y)).mean()),
+            fool_s=lam.adversarial * softplus(D_s(p_y)).mean(),
+            fool_r=lam.adversarial * softplus(D_r(q_y)).mean(),
         )
         yield self.update(
             "discriminators",
             s=domain_entropy(D_s(p_x.detach()), D_s(p_y.detach())),
             r=domain_entropy(D_r(q_x.detach()), D_r(q_y.detach())),
         )
+
+    def monitor_spec(self) -> MonitorSpec:
+        lost = self.options.adversarial * SURE_ENTROPY
+        games = [
+            AdversarialPair((f"discriminators/{k}",), (f"net/fool_{k}",), lost, saturation_level=math.log(2))
+            for k in ("s", "r")
+        ]
+        return MonitorSpec(SEGMENTED, tuple(games))
 
 
 class Residual(nn.Module):
