@@ -85,6 +85,7 @@ def sections() -> dict[str, list[str]]:
 def main() -> int:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "walk").resolve()
     folder.mkdir(parents=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so its children
     blocks, walk = sections(), Walk(folder)
     started = time.perf_counter()
     walk.all("one", ["cytoshift synth sparse-2d -n 2 -o phantoms"])
