@@ -15,10 +15,10 @@ from cytoshift.core.errors import UserError
 from cytoshift.core.lazy_array import LazyArray
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.channel_tiff import write_stack
+from cytoshift.data.lazy import StridedArray
 from cytoshift.data.levels import (
     CoarseLevel,
     PyramidVolume,
-    StridedArray,
     add_strided_levels,
     open_pyramid,
     split_image,

@@ -155,7 +155,8 @@ def model_layers(model: Path, device: str, source: "ImageSource") -> "list[Layer
     """A layer for each class that a model finds."""
     from dataclasses import replace
 
-    from ..data.levels import CoarseLevel, PyramidVolume, StridedArray, add_strided_levels, open_pyramid
+    from ..data.lazy import StridedArray
+    from ..data.levels import CoarseLevel, PyramidVolume, add_strided_levels, open_pyramid
     from ..data.pyramid import plan_levels
     from ..model import Segmenter
     from ..predict.live import LiveClass, LiveSegmentation

@@ -143,9 +143,8 @@ class Workers:
     def hire(self) -> Worker:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(
-            target=serve, args=(theirs, self.count, self.module)
-        )  # no daemon: those may not have children
+        # No daemon: those may not have children.
+        process = context.Process(target=serve, args=(theirs, self.count, self.module))
         process.start()
         theirs.close()  # so that ours ends when the process does
         worker = Worker(process, ours)

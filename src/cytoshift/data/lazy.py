@@ -138,6 +138,31 @@ class RegionArray(LazyArray):
         return np.asarray(self.whole[tuple(moved)])
 
 
+@dataclass(frozen=True, eq=False)
+class StridedArray(LazyArray):
+    """Every so manieth voxel of another array, from the first one on."""
+
+    whole: LazyArray | NDArray[np.generic]
+    steps: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(-(-n // s) for n, s in zip(self.whole.shape, self.steps))
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.whole.dtype
+
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        stored = getattr(self.whole, "chunks", None)
+        return stored and tuple(max(c // s, 1) for c, s in zip(stored, self.steps))
+
+    def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
+        places = (slice(r.start * s, (r.stop - 1) * s + 1, s * r.step) for r, s in zip(region, self.steps))
+        return np.asarray(self.whole[tuple(places)])
+
+
 def smallest_piece(array: Any) -> tuple[int, ...]:
     """Shape of the piece that is always read whole, channels and colours included; () if any box can be read."""
     if isinstance(array, SpatialView):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..core.errors import UserError
 from ..core.lazy_array import LazyArray
 from .channel_axis import split_channels
-from .lazy import StackedArray
+from .lazy import StackedArray, StridedArray
 from .pyramid import plan_levels
 from .volumes import ImageSource, Volume, open_source
 
@@ -31,31 +31,6 @@ class PyramidVolume:
 
     volume: Volume
     levels: tuple[CoarseLevel, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class StridedArray(LazyArray):
-    """Every so manieth voxel of another array, from the first one on."""
-
-    whole: LazyArray | NDArray[np.generic]
-    steps: tuple[int, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(-(-n // s) for n, s in zip(self.whole.shape, self.steps))
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.whole.dtype
-
-    @property
-    def chunks(self) -> tuple[int, ...] | None:
-        stored = getattr(self.whole, "chunks", None)
-        return stored and tuple(max(c // s, 1) for c, s in zip(stored, self.steps))
-
-    def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
-        places = (slice(r.start * s, (r.stop - 1) * s + 1, s * r.step) for r, s in zip(region, self.steps))
-        return np.asarray(self.whole[tuple(places)])
 
 
 def open_pyramid(source: ImageSource, labels: bool = False) -> list[PyramidVolume]:

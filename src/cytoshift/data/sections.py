@@ -1,38 +1,11 @@
 """Every n-th section of a stack, as sections of another microscope lie further apart."""
 
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import replace
 
 from ..core.errors import UserError
-from ..core.lazy_array import LazyArray
 from ..core.voxel import Voxel
-from .volumes import Volume
-
-
-@dataclass(frozen=True, eq=False)
-class EveryNthSection(LazyArray):
-    """Sections `first`, `first + step`, ... of an array (..., Z, Y, X). Only these are read."""
-
-    stored: Any
-    step: int
-    first: int
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        *channels, depth, height, width = self.stored.shape
-        return (*channels, len(range(self.first, depth, self.step)), height, width)
-
-    @property
-    def dtype(self) -> np.dtype:
-        return np.dtype(self.stored.dtype)
-
-    def fetch(self, region: tuple[slice, ...]) -> NDArray[np.generic]:
-        *channels, along, rows, columns = region
-        wanted = range(self.first, self.stored.shape[-3], self.step)[along]
-        return np.stack([self.stored[(*channels, z, rows, columns)] for z in wanted], axis=-3)
+from .lazy import StridedArray
+from .volumes import Volume, box_volume
 
 
 def space_sections(volume: Volume, step: int) -> list[Volume]:
@@ -40,6 +13,7 @@ def space_sections(volume: Volume, step: int) -> list[Volume]:
 
     Raises UserError for a single section, and where there would be stacks of one section.
 
+    >>> import numpy as np
     >>> stack = Volume("a", np.arange(5)[:, None, None], "zyx", Voxel((2.0, 1.0, 1.0)), "an array")
     >>> [one.load().ravel().tolist() for one in space_sections(stack, 2)]
     [[0, 2, 4], [1, 3]]
@@ -54,7 +28,10 @@ def space_sections(volume: Volume, step: int) -> list[Volume]:
         )
     depth, *plane = volume.voxel.size
     voxel = Voxel((depth * step, *plane), volume.voxel.unit)
+    rest = [slice(0, n) for n in volume.shape[1:]]
+    steps = (1,) * (len(volume.array.shape) - 3) + (step, 1, 1)
+    from_each = [box_volume(volume, (slice(k, volume.shape[0]), *rest)) for k in range(step)]
     return [
-        replace(volume, name=f"{volume.name}_z{k}", array=EveryNthSection(volume.array, step, k), voxel=voxel)
-        for k in range(step)
+        replace(one, name=f"{volume.name}_z{k}", array=StridedArray(one.array, steps), voxel=voxel)
+        for k, one in enumerate(from_each)
     ]

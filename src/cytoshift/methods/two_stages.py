@@ -47,11 +47,11 @@ class TwoStages(NamedTuple):
 
     @property
     def ndims(self) -> tuple[int, ...]:
-        return (2, 3)
+        return self.segmenter.ndims
 
     @property
     def compares_sections(self) -> bool:
-        return False
+        return self.segmenter.compares_sections
 
     @property
     def segments(self) -> bool:
