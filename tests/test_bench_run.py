@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from skimage.io import imread
 
 from cytoshift.bench import cell as cells
 from cytoshift.bench import figures
@@ -52,6 +53,16 @@ def test_what_is_finished_is_not_done_again(done, monkeypatch):
     out, _, _ = done
     monkeypatch.setattr(cells, "prepare_segment", None)
     bench(parse(Spec, SPEC), out, say=lambda line: None, quiet=True)
+
+
+def test_many_methods_go_on_below_beside_the_image(done, monkeypatch):
+    out, _, _ = done
+    path = out / "pictures" / "made.png"
+    height, width, _ = imread(path).shape
+    monkeypatch.setattr(figures, "METHODS_BESIDE", 1)
+    bench(parse(Spec, SPEC), out, say=lambda line: None, quiet=True)
+    taller, narrower, _ = imread(path).shape
+    assert taller > 1.7 * height and narrower < 0.8 * width
 
 
 def test_two_at_a_time_give_the_same_numbers(done, tmp_path):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cytoshift.core.voxel import Voxel
-from cytoshift.draw import colour_labels, image_grid, outline, plane, save_png, thumbnail
+from cytoshift.draw import colour_labels, image_grid, outline, plane, save_png, stack_pictures, thumbnail
 from cytoshift.draw.caption import wrap_text
 from cytoshift.draw.paint import AGREED, PREDICTED, TRUE, label_colour, outline_mask
 
@@ -83,6 +83,11 @@ def test_sheet_holds_every_cell_and_caption() -> None:
         image_grid([[None]])
     with pytest.raises(ValueError, match="captions"):
         image_grid([[red]], captions=["a", "b"])
+
+
+def test_stacked_pictures_stand_on_paper_as_wide_as_the_widest() -> None:
+    stack = stack_pictures([np.zeros((2, 5, 3), np.uint8), np.zeros((3, 4, 3), np.uint8)])
+    assert stack.shape == (5, 5, 3) and (stack[2:, 4] == 255).all() and not stack[:, :4].any()
 
 
 def test_long_captions_wrap() -> None:

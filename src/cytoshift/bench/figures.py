@@ -1,24 +1,28 @@
 """Truth and prediction drawn over a few images, one column per method."""
 
+import math
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from ..data.volumes import open_labels
-from ..draw import chart, image_grid, outline, save_png, thumbnail
+from ..draw import chart, image_grid, outline, save_png, stack_pictures, thumbnail
 from .cell import Cell
 from .datasets import Material, Pair
 from .method_spec import FinetunedMethod
 from .scoring import label_path
 
 SIZE = 320  # pixels of a picture's longer side
+METHODS_BESIDE = 8  # methods side by side on a sheet: with more, pictures are too small to be read on a screen
 
 
 def draw_comparison(
     material: Material, cells: list[tuple[Cell, dict[str, Any]]], out: Path, judged_by: str | None = None
 ) -> Path | None:
     """One sheet of a data set: images evenly over the set, or those with the highest and the lowest F1@0.5 of the
-    method `judged_by`; the first seed of each method. Returns its path.
+    method `judged_by`; the first seed of each method. Many methods go on below, beside the images once more. Returns
+    its path.
 
     Prediction amber, truth sky blue, white where both run. Of several classes each has a row, in its channel. None
     where the spec wants no pictures.
@@ -44,7 +48,18 @@ def draw_comparison(
             captions.append(words)
     heading = f"{material.dataset.name}: prediction amber, truth blue, both white"
     path = out / "pictures" / f"{material.dataset.name}.png"
-    return save_png(path, image_grid(rows, titles=["image", *names], captions=captions, heading=heading))
+    titles, lines = ["image", *names], math.ceil(len(names) / METHODS_BESIDE)
+    ends = [1 + round(line * len(names) / lines) for line in range(lines + 1)]
+    grids = [
+        image_grid(
+            [row[:1] + row[start:stop] for row in rows],
+            titles=titles[:1] + titles[start:stop],
+            captions=[words[:1] + words[start:stop] for words in captions],
+            heading=None if start > 1 else heading,
+        )
+        for start, stop in pairwise(ends)
+    ]
+    return save_png(path, stack_pictures(grids))
 
 
 def even_images(material: Material, wanted: int) -> list[int]:

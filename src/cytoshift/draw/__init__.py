@@ -2,7 +2,7 @@
 
 from .chart import chart
 from .files import save_jpeg, save_layer
-from .image_grid import image_grid, png_path, save_png
+from .image_grid import image_grid, png_path, save_png, stack_pictures
 from .overlays import colour_at, outline_layer, value_layer
 from .paint import colour_labels, composite, outline, thumbnail
 from .plane import Kind, plane
@@ -21,6 +21,7 @@ __all__ = [
     "save_jpeg",
     "save_layer",
     "save_png",
+    "stack_pictures",
     "thumbnail",
     "value_layer",
 ]

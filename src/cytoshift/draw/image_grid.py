@@ -53,6 +53,12 @@ def image_grid(
     return np.concatenate([*page, blank_paper(GAP, total)])
 
 
+def stack_pictures(pictures: Sequence[RGB]) -> RGB:
+    """Pictures (h, w, 3) uint8 below each other, on white paper as wide as the widest; (H, W, 3) uint8."""
+    widest = max(picture.shape[1] for picture in pictures)
+    return np.concatenate([np.hstack([one, blank_paper(len(one), widest - one.shape[1])]) for one in pictures])
+
+
 def blank_paper(height: int, width: int) -> RGB:
     return np.full((height, width, 3), PAPER, dtype=np.uint8)
 
