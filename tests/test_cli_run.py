@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import cytoshift
 from cytoshift.cli.main import app
 from cytoshift.core.voxel import Voxel
 from cytoshift.data.volumes import open_labels
 from cytoshift.data.write import write_image, write_labels
 from cytoshift.ensemble import Calibration, Measurements, budget, calibration, ensemble, large, voters
 from cytoshift.ensemble.voters import ClassicalVoter
+from cytoshift.labels.ids import relabel
 from cytoshift.labels.vote import elect
 from cytoshift.metrics.evaluation import evaluate
 from cytoshift.model import Segmenter
+from cytoshift.predict.outputs import Table
 from cytoshift.synth.phantoms import phantom
 
 
@@ -273,3 +276,69 @@ def test_where_the_voters_agree_nothing_is_trained(first, images, tmp_path):
 def test_the_name_of_a_file_does_not_become_a_folder(images, tmp_path, name):
     code, said = run(images, "-o", tmp_path / name)
     assert code and "results are a folder" in said and not (tmp_path / name).exists()
+
+
+@pytest.fixture(scope="module")
+def flat_stack(tmp_path_factory):
+    """Five sections of nuclei that are 9 um wide in a stack of 4 um."""
+    image, labels, voxel = phantom("hl60-3d-00", 5, (24, 128, 128))
+    path = tmp_path_factory.mktemp("flat") / "flat.tif"
+    write_image(path, image[9:14], voxel, "zyx")
+    return path, relabel(labels[9:14])
+
+
+@pytest.fixture(scope="module")
+def by_sections(flat_stack):
+    out = flat_stack[0].with_name("sections")
+    code, said = run(flat_stack[0], "-o", out, "--budget", "0", "--sections", "--json")
+    assert code == 0, said
+    return out, said
+
+
+def test_sections_of_a_stack_become_objects_of_it(flat_stack, by_sections, tmp_path, monkeypatch):
+    out, said = by_sections
+    (found,) = open_labels(str(out / "labels" / "flat.tif"))
+    assert found.axes == "zyx" and evaluate(flat_stack[1], found.load()).f1_50 > 0.7
+    result = told(said)
+    assert result["images"] == 1 and result["objects"] == found.load().max() and 0.4 < result["expected_f1"] <= 1
+    for name in ("labels/report/report.html", "labels/report/overview.png", "sections/images/flat_z4.tif",
+                 "sections/model/model.json", "sections/labels/flat_z0.tif"):  # fmt: skip
+        assert (out / name).exists(), name
+    sure = Table.read(out / "labels" / "report" / "objects.csv").numbers("confidence")
+    assert len(sure) == result["objects"] and (sure > 0).all() and (sure <= 1).all()
+    monkeypatch.chdir(tmp_path)
+    for command in result["commands"]:
+        assert CliRunner().invoke(app, shlex.split(command)[1:]).exit_code == 0, command
+    assert np.array_equal(open_labels("by-hand/stacks/flat.tif")[0].load(), found.load())
+
+
+def test_python_labels_sections_as_the_command_does(flat_stack, by_sections, tmp_path):
+    found = cytoshift.run(str(flat_stack[0]), tmp_path / "out", budget=0, sections=True)
+    assert np.array_equal(found.labels("flat"), open_labels(str(by_sections[0] / "labels" / "flat.tif"))[0].load())
+    assert (found.model / "model.json").exists() and list(found.expected_f1) == ["flat"]
+
+
+def test_sections_go_on_where_they_were(flat_stack, by_sections):
+    out, _ = by_sections
+    before = (out / "labels" / "flat.tif").read_bytes()
+    (out / "labels" / "flat.tif").unlink()
+    decided = json.loads((out / "sections" / "run.json").read_text())
+    (out / "sections" / "run.json").write_text(json.dumps(decided | {"stages": {}}))  # as if stopped in the vote
+    (out / "sections" / "voters" / "otsu" / "flat_z2.tif").unlink()
+    code, said = run(flat_stack[0], "-o", out, "--budget", "0", "--sections")
+    assert code == 0, said
+    assert (out / "labels" / "flat.tif").read_bytes() == before
+    code, said = run(flat_stack[0], "-o", out, "--budget", "0")
+    assert code and "already exists" in said, "labels of another kind of call stay"
+
+
+def test_a_flat_stack_is_said_to_be_one(flat_stack, tmp_path):
+    code, said = run(flat_stack[0], "-o", tmp_path / "out", "--budget", "0")
+    assert code == 0 and "--sections" in said
+    code, said = run(flat_stack[0], "-o", tmp_path / "out", "--budget", "0", "--sections")
+    assert code and "without `sections`" in said.replace("--sections", "`sections`")
+
+
+def test_images_in_2d_have_no_sections(images, tmp_path):
+    code, said = run(images, "-o", tmp_path / "out", "--sections")
+    assert code and "is 2D" in said and not (tmp_path / "out" / "labels").exists()

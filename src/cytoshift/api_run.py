@@ -16,6 +16,8 @@ from .core.voxel import Voxel
 from .data.input_files import refuse_inputs
 from .data.volumes import ImageSource, open_labels, open_volumes
 from .ensemble import Wishes, open_ensemble
+from .ensemble.by_section import SECTIONS, open_sections, write_account, write_stacks
+from .ensemble.ensemble import FOLDERS
 from .ensemble.large import is_large
 from .model.shipped import nuclei_model
 from .predict.blockwise.engine import engine
@@ -69,8 +71,8 @@ class RunResult:
 
 def run(
     images: Image | Sequence[Image], out: str | Path = "results", *, budget: float | None = None,
-    voters: Sequence[str | Path] = (), overwrite: bool = False, progress: "Progress | None" = None,
-    **options: Unpack[RunOptions],
+    voters: Sequence[str | Path] = (), sections: bool = False, overwrite: bool = False,
+    progress: "Progress | None" = None, **options: Unpack[RunOptions],
 ) -> RunResult:  # fmt: skip
     """Label images of which nothing is known. The same as `cytoshift run`, for images that fit into memory.
 
@@ -90,6 +92,9 @@ def run(
         label differ (expected F1@0.5 below 0.85).
     voters
         Files or folders with labels of these images, of any program, that vote, too. Default: none.
+    sections
+        Label each section of a stack as an image in 2D, and join objects along z: for stacks that are no deeper than
+        their objects. Default: False.
     overwrite
         Replace results of another call. Default: False.
     progress
@@ -129,19 +134,26 @@ def run(
     wishes = {name: given.pop(name) for name in ("diameter", "polarity", "model", "seed") if name in given}
     source = files(images, given, out, "images")  # type: ignore[arg-type]
     volumes = open_volumes(source)
-    if is_large(volumes):
+    if not sections and is_large(volumes):
         raise UserError(
             "an image is too large to be labelled in several ways in memory; use the command `cytoshift run`"
         )
-    name = str(wishes.pop("model", nuclei_model(len(volumes[0].axes))))
+    name = str(wishes.pop("model", nuclei_model(2 if sections else len(volumes[0].axes))))
     others = [ImageSource(paths=str(one)) for one in voters]
     asked = Wishes(budget=budget, given=others, **wishes)  # type: ignore[arg-type]
-    ensemble = open_ensemble(out, volumes, source, name, asked)
-    refuse_inputs(ensemble.written_paths(), [source], labels=others, filled=[out])
+    refuse_inputs([out / folder for folder in (*FOLDERS, SECTIONS)], [source], labels=others, filled=[out])
     with lock_outputs(out), engine(None, 1) as each, follow_progress(progress) as told:
         step = (lambda *_: None) if told is None else lambda what, done: told(what, done, 1.0)
+        if sections:
+            ensemble = open_sections(out, volumes, name, asked, overwrite)
+        else:
+            ensemble = open_ensemble(out, volumes, source, name, asked)
         ensemble.claim(overwrite)
         found = ensemble.run(each, step)
-        write_report(found.outputs.out / "report")
-    paths = {volume.name: found.outputs.labels(volume) for volume in volumes}
-    return RunResult(paths, found.outputs.table, found.f1, out / "model")
+        outputs, f1 = found.outputs, found.f1
+        if sections:
+            outputs, _, f1 = write_stacks(ensemble, found, volumes, out)
+            write_account(ensemble, found, outputs)
+        write_report(outputs.out / "report")
+    paths = {volume.name: outputs.labels(volume) for volume in volumes}
+    return RunResult(paths, outputs.table, f1, ensemble.out / "model")

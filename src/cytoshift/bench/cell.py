@@ -35,6 +35,7 @@ from ..core.settings import parse, read_yaml
 from ..data.channel_axis import split_channels
 from ..data.volumes import ImageSource, Volume, open_volumes
 from ..ensemble import Ensemble, Wishes, open_ensemble
+from ..ensemble.by_section import open_sections, write_stacks
 from ..ensemble.ensemble import FINAL
 from ..model import Segmenter, fingerprint
 from ..model.shipped import JSON, model_folder, nuclei_model
@@ -252,12 +253,21 @@ def label_by_run(
     contender: RunWithoutLabels, here: Material, folder: Path, given: ImageSource | None
 ) -> dict[str, FoundObjects]:
     """What a run finds in each image, by name."""
-    images, name = [pair.image for pair in here.pairs], nuclei_model(len(here.pairs[0].image.axes))
+    images = [pair.image for pair in here.pairs]
     wishes = Wishes(polarity=here.dataset.polarity, steps=contender.steps, given=[given] if given else [])
-    ensemble = open_ensemble(folder, images, here.images, name, wishes)
+    by_section = contender.sections and len(images[0].axes) == 3
+    if by_section:
+        ensemble = open_sections(folder, images, nuclei_model(2), wishes, overwrite=False)
+    else:
+        ensemble = open_ensemble(folder, images, here.images, nuclei_model(len(images[0].axes)), wishes)
     with engine(None, 1) as each:
         ensemble.claim(overwrite=False)
-        outputs = ensemble.run(each).outputs if contender.voter is None else voter_labels(contender, ensemble, each)
+        if by_section:
+            outputs = write_stacks(ensemble, ensemble.run(each), images, folder).outputs
+        elif contender.voter is None:
+            outputs = ensemble.run(each).outputs
+        else:
+            outputs = voter_labels(contender, ensemble, each)
     out = {}
     for image in images:
         labels = outputs.open(image).load().astype(np.int32)

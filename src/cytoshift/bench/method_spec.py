@@ -143,15 +143,23 @@ class RunWithoutLabels(LaterSettings, NamedEntry):
 
     steps: of the training on the images; 0: the first result, None: those that the command takes. voter: labels of this
     one, in place of those on which all agree; "trained" is the network that has learnt from the first vote. given: the
-    name of an entry that trains, whose labels vote, too, for each seed of the spec.
+    name of an entry that trains, whose labels vote, too, for each seed of the spec. sections: stacks are labelled
+    section by section, images in 2D as without it.
     """
 
     kind: Literal["run"]
     steps: int | None = Field(None, ge=0)
     voter: str | None = None
     given: str | None = None
+    sections: bool = False
 
-    later = frozenset({"voter", "given"})
+    later = frozenset({"voter", "given", "sections"})
+
+    @model_validator(mode="after")
+    def sections_fit(self) -> "RunWithoutLabels":
+        if self.sections and (self.voter or self.given):
+            raise ValueError("sections have no voter of stacks; leave voter and given out, or leave sections out")
+        return self
 
 
 Contender = Annotated[

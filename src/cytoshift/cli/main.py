@@ -33,6 +33,7 @@ from .report import report
 from .run import run
 from .segment import segment
 from .select import select
+from .stitch import stitch
 from .synth import synth
 from .train import train
 from .translate import translate
@@ -85,7 +86,7 @@ GROUPS: dict[str, tuple[Callable[..., None], ...]] = {
     "Start here": (run, demo, data, doctor),
     "Look": (info, view),
     "Train": (new, train, select, synth, import_config),
-    "Segment": (models, assess, segment, label, translate),
+    "Segment": (models, assess, segment, label, stitch, translate),
     "Judge": (trust, vote, evaluate, report, bench),
     "Large volumes": (convert, plan),
     "Share": (export,),

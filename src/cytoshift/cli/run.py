@@ -4,6 +4,7 @@ import shlex
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..data.volumes import ImageSource, Volume
     from ..ensemble import Ensemble, StageResult, Told, Wishes
+    from ..predict.outputs import Outputs, Table
 
 SAMPLE = "sample"  # in OUT: boxes of images that do not fit into memory, and what is found in them
 Command = list[str | Path]
@@ -40,6 +42,14 @@ Voters = Annotated[
         "--voter", help="Labels of these images that vote, too, of any program: a file or a folder. May be repeated."
     ),
 ]
+Sections = Annotated[
+    bool,
+    typer.Option(
+        "--sections",
+        help="Label each section of a stack as an image in 2D, and join objects along z: for stacks that are no deeper "
+        "than their objects.",
+    ),
+]
 Seed = Annotated[int, inputs.advanced(help="Of the random choices in the training.")]
 
 
@@ -52,6 +62,7 @@ def run(
     diameter: Diameter = None,
     polarity: Polarity = "auto",
     voter: Voters = None,
+    sections: Sections = False,
     axes: inputs.Axes = None,
     channel: inputs.Channel = None,
     level: inputs.Level = 0,
@@ -76,7 +87,9 @@ def run(
     from ..core.signals import explain_stop
     from ..data.volumes import ImageSource, image_source, open_volumes
     from ..ensemble import Wishes
+    from ..ensemble.by_section import open_sections, write_stacks
     from ..ensemble.large import is_large
+    from ..model.shipped import nuclei_model
     from ..predict.also import parse_also
     from ..predict.blockwise.engine import engine
 
@@ -88,27 +101,40 @@ def run(
     )  # fmt: skip
     refuse_places(out, source, others)
     volumes = open_volumes(source)
-    large = is_large(volumes)
+    large = is_large(volumes) and not sections
     if large and voter:
         raise UserError(
             f"--voter {voter[0]} given, but an image is too large to be labelled in several ways; label it without "
             "--voter, and combine the results by 'cytoshift vote'"
         )
-    with lock_outputs(out), explain_stop(lambda: describe_kept(out)):
-        with engine(None, workers) as each, show_progress(quiet) as told:
-            ensemble = open_for(volumes, source, out, large, model, overwrite, wishes)
-            ensemble.claim(overwrite)
-            found = ensemble.run(each, told, lambda one: tell(ensemble, one, quiet))
-        if large:
-            words, result, steps = by_blocks(ensemble, found, volumes, source, out, workers, overwrite, quiet, formats)
-        else:
-            words, result, steps = show(ensemble, found)
     flags = inputs.image_flags(axes, channel, level, voxel, unit, frames)
     given = [*images, *(f"--{name}={value}" for name, value in flags.items()), *["--skip-bad"] * skip_bad]
-    commands = [shlex.join(map(str, [*step, *given] if step[1] == "segment" else step)) for step in steps]
+    with lock_outputs(out), explain_stop(lambda: describe_kept(out)):
+        with engine(None, workers) as each, show_progress(quiet) as told:
+            if sections:
+                ensemble = open_sections(out, volumes, model or nuclei_model(2), wishes, overwrite)
+            else:
+                ensemble = open_for(volumes, source, out, large, model, overwrite, wishes)
+            ensemble.claim(overwrite)
+
+            def heard(result: "StageResult") -> None:
+                tell(ensemble, result, quiet)
+                if sections:
+                    write_stacks(ensemble, result, volumes, out, formats)
+
+            found = ensemble.run(each, told, heard)
+        if large:
+            words, result, steps = by_blocks(
+                ensemble, found, volumes, source, out, workers, overwrite, quiet, formats, given
+            )
+        elif sections:
+            words, result, steps = by_sections(ensemble, found, volumes, out, formats)
+        else:
+            words, result, steps = show(ensemble, found, given)
     if not quiet:
-        say("its steps, by single commands:\n  " + "\n  ".join(commands), err=True)
+        say("its steps, by single commands:\n  " + "\n  ".join(shlex.join(map(str, step)) for step in steps), err=True)
     about = {"expected_f1": found.score, "stage": found.stage, "model": ensemble.out / "model"}
+    commands = [shlex.join(map(str, step)) for step in steps]
     conclude(as_json, words, verb="run", **about, **result, commands=commands)
 
 
@@ -116,12 +142,13 @@ def refuse_places(out: Path, source: "ImageSource", labels: "list[ImageSource]")
     """Raises UserError where results would go to what is read, as far as names tell before an image is opened."""
     from ..core.atomic import refuse_other_kind
     from ..data.input_files import refuse_inputs
+    from ..ensemble.by_section import SECTIONS
     from ..ensemble.ensemble import FOLDERS
     from ..predict.outputs import refuse_file_name
 
     refuse_other_kind(out, folder=True)
     refuse_file_name(out)
-    refuse_inputs([out / name for name in (*FOLDERS, SAMPLE)], [source], labels=labels, filled=[out])
+    refuse_inputs([out / name for name in (*FOLDERS, SAMPLE, SECTIONS)], [source], labels=labels, filled=[out])
 
 
 def open_for(
@@ -149,36 +176,51 @@ def open_for(
     return open_ensemble(out / SAMPLE, open_volumes(boxes), boxes, name, replace(wishes, also=()))
 
 
-def show(ensemble: "Ensemble", found: "StageResult") -> tuple[str, dict[str, Any], list[Command]]:
+def show(
+    ensemble: "Ensemble", found: "StageResult", given: "list[str]"
+) -> tuple[str, dict[str, Any], list[Command]]:  # fmt: skip
     """Draw and report the labels; what there is to say of them, in words and in names and numbers, and the single
-    commands. The classical voters have none: the vote reads their labels where they are."""
-    from ..predict.account import account_folder
+    commands. given: images and what is said of them, as a command has it."""
+    words, result = show_labels(ensemble, found.outputs, found.table, found.f1)
+    return words, result, commands_of(ensemble, found, given)
+
+
+def show_labels(
+    ensemble: "Ensemble", outputs: "Outputs", table: "Table", f1: dict[str, float]
+) -> tuple[str, dict[str, Any]]:  # fmt: skip
+    """Draw and report labels; what there is to say of them, in words and in names and numbers."""
     from ..predict.also import write_also
     from .results import describe_others, picture
 
-    picture(found.outputs, found.table)
-    others = write_also(found.outputs)
-    page = report_on(found.outputs)
+    picture(outputs, table)
+    others = write_also(outputs)
+    page = report_on(outputs)
     words = (
-        f"{sentence_of(found)}; labels in {found.outputs.out}, objects in {found.outputs.table}, report {page}, "
-        f"model {ensemble.out / 'model'}{describe_others(found.outputs, others)}"
+        f"{sentence_of(outputs, table, f1)}; labels in {outputs.out}, objects in {outputs.table}, report {page}, "
+        f"model {ensemble.out / 'model'}{describe_others(outputs, others)}"
     )
+    result = {
+        "images": len(outputs.volumes), "objects": len(table.rows), "labels": outputs.out, "table": outputs.table,
+        "report": page, "also": others,
+    }  # fmt: skip
+    return words, result
+
+
+def commands_of(ensemble: "Ensemble", found: "StageResult", given: "list[str]") -> list[Command]:
+    """The single commands of a vote. The classical voters have none: the vote reads their labels where they are."""
+    from ..predict.account import account_folder
+
     steps = list[Command]()
     for voter in (every := ensemble.deciding(found)):
         if (model := account_folder(ensemble.places(voter)) / "model").exists():
-            steps.append(["cytoshift", "segment", model, "-o", f"by-hand/{voter.name}"])
+            steps.append(["cytoshift", "segment", model, "-o", f"by-hand/{voter.name}", *given])
     voters = [ensemble.out / "voters" / voter.name for voter in every]
-    steps.append(["cytoshift", "vote", *voters, "-o", "by-hand/labels"])
-    result = {
-        "images": len(ensemble.volumes), "objects": len(found.table.rows), "labels": found.outputs.out,
-        "table": found.outputs.table, "report": page, "also": others,
-    }  # fmt: skip
-    return words, result, steps
+    return [*steps, ["cytoshift", "vote", *voters, "-o", "by-hand/labels"]]
 
 
 def by_blocks(
     ensemble: "Ensemble", found: "StageResult", volumes: "list[Volume]", source: "ImageSource", out: Path, workers: int,
-    overwrite: bool, quiet: bool, also: "Sequence[str]",
+    overwrite: bool, quiet: bool, also: "Sequence[str]", given: "list[str]",
 ) -> tuple[str, dict[str, Any], list[Command]]:  # fmt: skip
     """Label images that do not fit into memory by the network that agrees best with the vote on boxes of them; what
     `show` says."""
@@ -200,7 +242,24 @@ def by_blocks(
     with engine(None, workers) as each:
         lines, result = blockwise.run(voter.segmenter, outputs, Options(), how, each, source, quiet)
     outputs.complete()
-    return "\n".join(lines), result, [["cytoshift", "segment", model, "-o", "by-hand/labels"]]
+    return "\n".join(lines), result, [["cytoshift", "segment", model, "-o", "by-hand/labels", *given]]
+
+
+def by_sections(
+    ensemble: "Ensemble", found: "StageResult", volumes: "list[Volume]", out: Path, also: "Sequence[str]"
+) -> tuple[str, dict[str, Any], list[Command]]:
+    """Join the labels of sections to objects of their stacks; what `show` says."""
+    from ..ensemble.by_section import write_account, write_stacks
+
+    outputs, table, f1 = write_stacks(ensemble, found, volumes, out, also)
+    write_account(ensemble, found, outputs)
+    words, result = show_labels(ensemble, outputs, table, f1)
+    steps = commands_of(ensemble, found, [str(ensemble.out / "images")])
+    for volume in volumes:
+        sections = f"by-hand/labels/{volume.name}_z*.tif"
+        voxel = ["--axes=zyx", f"--voxel={','.join(map(str, volume.voxel.size))}", f"--unit={volume.voxel.unit}"]
+        steps.append(["cytoshift", "stitch", sections, *voxel, "-o", f"by-hand/stacks/{volume.name}.tif"])
+    return words, result, steps
 
 
 def describe_kept(out: Path) -> str:
@@ -240,13 +299,23 @@ def show_progress(quiet: bool) -> "Iterator[Told]":
 
 def tell(ensemble: "Ensemble", found: "StageResult", quiet: bool) -> None:
     """Say what there is by now."""
+    from ..ensemble.by_section import is_shallow
     from ..ensemble.ensemble import TRAINED
 
     if quiet:
         return
     if found.stage == "first" and (measured := ensemble.decided.measured) is not None:
         say(measured.words, err=True)
-    words = f"{found.stage} result after {found.seconds:.0f} s: {sentence_of(found)}; labels in {found.outputs.out}"
+        if flat := [one.name for one in ensemble.volumes if is_shallow(one, measured.diameter)]:
+            say(
+                f"{flat[0]} is hardly deeper than its objects, so that few of them are seen whole; --sections labels "
+                "each section as an image in 2D and joins objects along z, which is often better for such stacks",
+                err=True,
+            )
+    words = (
+        f"{found.stage} result after {found.seconds:.0f} s: {sentence_of(found.outputs, found.table, found.f1)}; "
+        f"labels in {found.outputs.out}"
+    )
     say(words, err=True)
     if found.stage == "final" and ensemble.trained_model.exists() and TRAINED not in found.voters:
         say("a network that learns from this vote does not make it surer, so the first vote stands", err=True)
@@ -254,12 +323,11 @@ def tell(ensemble: "Ensemble", found: "StageResult", quiet: bool) -> None:
         say("the ways to label agree, so no network is trained on them; --budget 10m trains one", err=True)
 
 
-def sentence_of(found: "StageResult") -> str:
+def sentence_of(outputs: "Outputs", table: "Table", f1: dict[str, float]) -> str:
     """What was found, and how sure that is."""
     from .results import describe_objects
 
-    count, unit = len(found.f1), found.outputs.volumes[0].voxel.unit
-    worst = min(found.f1, key=lambda name: found.f1[name])
-    least = f", lowest {found.f1[worst]:.2f} in {worst}" if count > 1 else ""
-    words = describe_objects(found.table, unit)
-    return f"{count_of(count, 'image')}, {words}, expected F1@0.5 {found.score:.2f}{least}"
+    worst = min(f1, key=lambda name: f1[name])
+    least = f", lowest {f1[worst]:.2f} in {worst}" if len(f1) > 1 else ""
+    words = describe_objects(table, outputs.volumes[0].voxel.unit)
+    return f"{count_of(len(f1), 'image')}, {words}, expected F1@0.5 {fmean(f1.values()):.2f}{least}"

@@ -73,10 +73,15 @@ def describe_axes(axes: str, shape: tuple[int, ...]) -> str:
 
 
 def stacking_axis(picture: Picture, declared: str | None) -> bool:
-    """Whether `declared` has one axis, z or t in front, more than every single file of a set has."""
-    if declared is None or declared[0] not in "zt":
+    """Whether `declared` has one axis, z or t in front, more than every single file of a set has.
+
+    A file that says z = 1 of itself, as OME-TIFF does of any 2D image, is one section, too.
+    """
+    if declared is None or declared[0] not in "zt" or not is_resolvable(picture, declared[1:]):
         return False
-    return is_resolvable(picture, declared[1:]) and not is_resolvable(picture, declared)
+    if not is_resolvable(picture, declared):
+        return True
+    return declared[0] == "z" and picture.array.shape[resolve_axes(picture, declared).index("z")] == 1
 
 
 def is_resolvable(picture: Picture, declared: str) -> bool:

@@ -77,18 +77,19 @@ def segment(image: Image, model: Annotated[Path, {"mode": "d"}] = Path("model"))
 
 def label_without_labels(
     image: Image, results: Annotated[Path, {"mode": "d"}] = Path("results"),
-    minutes: Annotated[float, {"min": 0, "max": 600}] = 0,
+    minutes: Annotated[float, {"min": 0, "max": 600}] = 0, sections: bool = False,
 ) -> FunctionWorker[LayerDataTuple]:  # fmt: skip
     """The objects of a layer of which nothing is known: as `cytoshift run`, without a model and without a label.
 
     results: a folder that is new, or that the same call on the same layer has left; it goes on there. minutes: for a
-    training on this image after the first result; 0 gives the first result, in about a minute.
+    training on this image after the first result; 0 gives the first result, in about a minute. sections: label each
+    section of a stack in 2D and join objects along z, for stacks that are no deeper than their objects.
     """
     volume, out = volume_of(image), Path(results)
 
     @thread_worker  # type: ignore[untyped-decorator, unused-ignore]
     def work() -> Any:
-        found = run(volume, out, budget=60 * minutes)
+        found = run(volume, out, budget=60 * minutes, sections=sections)
         ((path, score),) = zip(found.paths.values(), found.expected_f1.values())
         ((labels, about, kind),) = read_labels(str(path))
         return labels, about | {"name": f"objects in {volume.name}, expected F1 {score:.2f}", "opacity": 0.5}, kind
