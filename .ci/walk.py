@@ -51,6 +51,7 @@ cytoshift translate runs/run/model truth/ -o drawn/
 cytoshift evaluate truth/ labels/
 cytoshift label cellprofiler images/ -o pipeline/ --set "diameter=[5,60]"
 cytoshift vote truth/ labels/ -o voted/
+cytoshift stitch labels/ --axes zyx --voxel 2,1,1 --unit px -o stacks/
 cytoshift report runs/run
 cytoshift export runs/run/model --to onnx -o model.onnx
 cytoshift export runs/run/model --to bioimageio -o model.zip

@@ -328,6 +328,9 @@ def test_sections_go_on_where_they_were(flat_stack, by_sections):
     code, said = run(flat_stack[0], "-o", out, "--budget", "0", "--sections")
     assert code == 0, said
     assert (out / "labels" / "flat.tif").read_bytes() == before
+    (out / "labels" / "flat.tif").unlink()  # as if stopped when the last stage was finished
+    assert run(flat_stack[0], "-o", out, "--budget", "0", "--sections")[0] == 0
+    assert (out / "labels" / "flat.tif").read_bytes() == before
     code, said = run(flat_stack[0], "-o", out, "--budget", "0")
     assert code and "already exists" in said, "labels of another kind of call stay"
 

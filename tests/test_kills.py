@@ -43,6 +43,7 @@ VERBS = {
     "trust": ["trust", "found", "images", "--model", M],
     "vote": ["vote", "labels", "labels", "-o", "v"],
     "vote one": ["vote", "labels/a.tif", "labels/b.tif", "-o", "v.ome.zarr"],
+    "stitch": ["stitch", "labels", "--axes", "zyx", "--voxel", "2,1,1", "--unit", "px", "-o", "st"],
     "select": ["select", "run", "images", "-o", "sel"],
     "evaluate": ["evaluate", "--pred", "found", "--truth", "labels", "--json-file", "e.json", "-o", "e.html"],
     "report": ["report", "found", "-o", "r.html"],

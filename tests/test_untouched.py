@@ -105,6 +105,7 @@ def place(material, tmp_path, monkeypatch):
 
 M = "run/model"
 COMPARE = ("evaluate", "--pred")
+STACK = ("--axes", "zyx", "--voxel", "2,1,1", "--unit", "px")
 REFUSED = [
     # segment: a file, its folder, other spellings of it, links, a Zarr, what lies in it, raw predictions, blocks
     ("segment", M, "images", "-o", "images", "--overwrite"),
@@ -159,6 +160,7 @@ REFUSED = [
     ("trust", "labels", "labels/report/trust.csv", "--model", M, "--overwrite"),
     ("vote", "labels", "labels", "-o", "labels", "--overwrite"),
     ("vote", "labels/a.tif", "labels/b.tif", "-o", "labels/b.tif", "--overwrite"),
+    ("stitch", "labels", *STACK, "-o", "labels", "--overwrite"),
     ("trust", "labels", "images", "--model", "labels/report/trust.json", "--overwrite"),
     ("select", "run", "images", "-o", "run", "--overwrite"),
     ("select", "run", "images", "-o", "run/snapshots/000001", "--overwrite"),
@@ -211,6 +213,7 @@ ALLOWED = [
     ("trust", "labels", "images", "--model", M),
     ("vote", "labels", "labels", "-o", "voted"),
     ("vote", "labels/a.tif", "labels/b.tif", "-o", "voted.tif"),
+    ("stitch", "labels", *STACK, "-o", "stacks"),
     ("select", "run", "images"),
     ("export", M, "--to", "onnx", "-o", "run/x.onnx"),
     ("bench", "spec.yaml", "-o", "out", "--data", "."),

@@ -110,9 +110,9 @@ def write_stacks(
 
     The confidence of an object is the mean over its sections, each weighed by the pixels that it has there.
     """
-    outputs = Outputs(
-        out / "labels", volumes, {"sections": found.outputs.request}, join=whole_files(volumes), also=also
-    )
+    asked = ensemble.decided.request.model_dump(mode="json")
+    request = {"sections": asked, "stage": found.stage, "voters": found.voters}
+    outputs = Outputs(out / "labels", volumes, request, join=whole_files(volumes), also=also)
     outputs.claim(overwrite=True)
     named, f1 = {one.name: one for one in ensemble.volumes}, dict[str, float]()
     for volume in volumes:
