@@ -6,8 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from cytoshift.core.errors import UserError
 from cytoshift.core.voxel import Voxel
+from cytoshift.data.volumes import Volume
 from cytoshift.labels.ids import relabel
+from cytoshift.model import Segmenter
+from cytoshift.model.shipped import model_folder
 from cytoshift.trust import size_fit
 from predicting import volume
 
@@ -35,11 +39,12 @@ def find_all(monkeypatch):
 
 def test_only_images_that_are_measured_are_read(monkeypatch):
     read = []
+    seen = lambda count: SimpleNamespace(count=count, evidence={"silent_images": 0.0})
     monkeypatch.setattr(size_fit, "MOST_IMAGES", 2)
     monkeypatch.setattr(size_fit, "load_small", lambda volumes, room: read.extend(one.name for one in volumes))
-    monkeypatch.setattr(size_fit, "estimate", lambda images, voxels, *rest: len(voxels))
+    monkeypatch.setattr(size_fit, "estimate", lambda images, voxels, *rest: seen(len(voxels)))
     many = [replace(volume(np.zeros((20, 20), np.uint8)), name=str(number)) for number in range(5)]
-    assert size_fit.measure_objects(many, None, None, lambda done: None) == 2 and read == ["0", "4"]
+    assert size_fit.measure_objects(many, None, None, lambda done: None) == seen(2) and read == ["0", "4"]
 
 
 def test_a_size_belongs_to_the_image_that_it_was_measured_in(monkeypatch):
@@ -77,3 +82,15 @@ def test_a_single_image_shows_as_much_as_three():
     three = size_fit.sample([large] * 3, 1.0)
     assert np.prod(alone.shape) == pytest.approx(3 * np.prod(three[0].shape), rel=0.02)
     assert len(three) == 3 and np.prod(three[0].shape) == pytest.approx(size_fit.SAMPLE[2], rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["nuclei-2d", "nuclei-3d"])
+def test_noise_alone_is_no_object_unless_somebody_says_how_large_objects_are(kind):
+    rng = np.random.default_rng(0)
+    flat = kind == "nuclei-2d"
+    voxel = Voxel((0.5, 0.5) if flat else (1.0, 0.5, 0.5))
+    noise = rng.poisson(3, (128, 128) if flat else (24, 64, 64)).astype(np.uint8)
+    image = Volume("noise", noise, "yx" if flat else "zyx", voxel, "made here")
+    with pytest.raises(UserError, match="nothing stands out from the noise in 1 image"):
+        size_fit.fit(Segmenter.load(model_folder(kind)), [image])
+    assert size_fit.fit(Segmenter.load(model_folder(kind)), [image], 8.0).diameter == 8.0

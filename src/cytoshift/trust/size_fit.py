@@ -15,6 +15,7 @@ import numpy as np
 from ..core.errors import UserError
 from ..core.evenly import first_of_parts, take_evenly
 from ..core.normalise import Recipe, recipes
+from ..core.text import count_of
 from ..core.voxel import Voxel
 from ..data.volumes import Volume, crop_middle, load_small
 from ..measure.estimate import MOST_IMAGES, UnmeasurableObjects, estimate
@@ -133,7 +134,13 @@ def measure_objects(
     few = take_evenly(volumes, MOST_IMAGES)  # more of them would be read for nothing
     try:
         voxels, names = [one.voxel for one in few], [one.name for one in few]
-        return estimate(load_small(few, ROOM), voxels, polarity, step, names)
+        seen = estimate(load_small(few, ROOM), voxels, polarity, step, names)
+        if seen.evidence["silent_images"] == 1:  # a network would find objects in the noise, and voters would agree
+            raise UnmeasurableObjects(
+                f"objects are to be measured, but nothing stands out from the noise in {count_of(len(few), 'image')}; "
+                "check the channel"
+            )
+        return seen
     except UnmeasurableObjects as error:
         if diameter is None:
             raise UserError(f"{error}; or pass `diameter` of the objects") from None
