@@ -56,6 +56,10 @@ def open_sections(out: Path, volumes: Sequence[Volume], model: str, wishes: Wish
                 f"`sections` asked for, but {volume.name} is 2D ('{volume.axes}'); leave it out, or pass `axes` zyx "
                 "where its files are the sections of a stack"
             )
+        if volume.channels > 1:
+            raise UserError(
+                f"{volume.name} has {volume.channels} channels, and objects are shown by one; pass its number"
+            )
         if prod(volume.shape[1:]) > WHOLE_VOXELS:
             raise UserError(
                 f"a section of {volume.name} has {prod(volume.shape[1:])} pixels, more than are labelled in several "

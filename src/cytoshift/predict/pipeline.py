@@ -49,6 +49,10 @@ from .working import InMemory, Working
 
 Labels = NDArray[np.int32]
 Missing = NDArray[np.bool_] | None
+# What to do with a stack where the model is one for images in 2D.
+BY_SECTION = (
+    "segment its sections as images in 2D and join them by 'cytoshift stitch', as 'cytoshift run' does with `sections`"
+)
 SMALL = 2**22  # voxels of an image that stays in memory as it was read, to measure intensities in it
 
 
@@ -311,7 +315,7 @@ def refuse_mismatch(segmenter: Segmenter, volume: Volume, options: Options) -> N
         )
     if volume.axes != segmenter.axes:
         flat = len(volume.axes) > len(segmenter.axes)
-        cure = "segment its slices as 2D images" if flat else "pass `axes` if its slices are to make one stack"
+        cure = BY_SECTION if flat else "pass `axes` if its slices are to make one stack"
         raise UserError(
             f"the model works on '{segmenter.axes}' images, but {volume.name} has the axes '{volume.axes}'; {cure}, or "
             f"train a model on images like it"

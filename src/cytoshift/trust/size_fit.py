@@ -23,7 +23,7 @@ from ..measure.measurement import Measurement, Polarity, quantiles
 from ..measure.outlined_objects import OutlinedObjects, objects
 from ..measure.shapes import ExpectedObjects, expectations
 from ..model import Segmenter
-from ..predict.pipeline import predict
+from ..predict.pipeline import BY_SECTION, predict
 from .judge import Told, judge, share_of_progress, silent
 from .snapshot_choice import total_score
 
@@ -151,9 +151,12 @@ def refuse_others(segmenter: Segmenter, volumes: Sequence[Volume]) -> None:
     """Raises UserError for images of other axes or of several channels."""
     for volume in volumes:
         if volume.axes != segmenter.axes or volume.channels != segmenter.spec.channels:
+            flat = len(volume.axes) > len(segmenter.axes)
+            cure = f"choose the model for these axes, or {BY_SECTION}" if flat else "choose the model for these axes"
             raise UserError(
                 f"the model works on '{segmenter.axes}' images of one channel, {volume.name} has the axes "
-                f"'{volume.axes}' and {volume.channels} channels; choose a channel, or the model for these axes"
+                f"'{volume.axes}' and {count_of(volume.channels, 'channel')}; "
+                + ("choose one of them" if volume.axes == segmenter.axes else cure)
             )
 
 
