@@ -137,7 +137,7 @@ def test_an_image_of_one_value_has_no_objects(value):
 
 def test_images_that_do_not_fit_the_model_are_refused():
     flat, deep = np.zeros((20, 20), np.uint8), np.zeros((8, 20, 20), np.uint8)
-    with pytest.raises(UserError, match="works on 'yx' images, but cells has the axes 'zyx'; segment its slices"):
+    with pytest.raises(UserError, match="works on 'yx' images, but cells has the axes 'zyx'; segment its sections"):
         segment(by_eye(2), volume(deep))
     with pytest.raises(UserError, match="works on 'zyx' images, but cells has the axes 'yx'; pass `axes`"):
         segment(by_eye(3), volume(flat))
