@@ -17,7 +17,7 @@ from .data.input_files import refuse_inputs
 from .data.volumes import ImageSource, open_labels, open_volumes
 from .ensemble import Wishes, open_ensemble
 from .ensemble.by_section import SECTIONS, open_sections, write_account, write_stacks
-from .ensemble.ensemble import FOLDERS
+from .ensemble.ensemble import FOLDERS, JSON
 from .ensemble.large import is_large
 from .model.shipped import nuclei_model
 from .predict.blockwise.engine import engine
@@ -141,7 +141,7 @@ def run(
     name = str(wishes.pop("model", nuclei_model(2 if sections else len(volumes[0].axes))))
     others = [ImageSource(paths=str(one)) for one in voters]
     asked = Wishes(budget=budget, given=others, **wishes)  # type: ignore[arg-type]
-    refuse_inputs([out / folder for folder in (*FOLDERS, SECTIONS)], [source], labels=others, filled=[out])
+    refuse_inputs([out / folder for folder in (*FOLDERS, SECTIONS, JSON)], [source], labels=others, filled=[out])
     with lock_outputs(out), engine(None, 1) as each, follow_progress(progress) as told:
         step = (lambda *_: None) if told is None else lambda what, done: told(what, done, 1.0)
         if sections:

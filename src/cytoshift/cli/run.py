@@ -1,5 +1,6 @@
 """cytoshift run: the best labels that can be had without any, by one command, in stages."""
 
+import glob
 import shlex
 from contextlib import contextmanager
 from dataclasses import replace
@@ -256,7 +257,8 @@ def by_sections(
     words, result = show_labels(ensemble, outputs, table, f1)
     steps = commands_of(ensemble, found, [str(ensemble.out / "images")])
     for volume in volumes:
-        sections = f"by-hand/labels/{volume.name}_z*.tif"
+        digits = "[0-9]" * len(str(volume.shape[0] - 1))
+        sections = f"by-hand/labels/{glob.escape(volume.name)}_z{digits}.tif"
         voxel = ["--axes=zyx", f"--voxel={','.join(map(str, volume.voxel.size))}", f"--unit={volume.voxel.unit}"]
         steps.append(["cytoshift", "stitch", sections, *voxel, "-o", f"by-hand/stacks/{volume.name}.tif"])
     return words, result, steps

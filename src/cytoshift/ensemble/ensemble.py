@@ -344,10 +344,6 @@ class Ensemble:
         self.labels = outputs
         return table, f1
 
-    def written_paths(self) -> list[Path]:
-        """All that is written, and folders that are replaced as a whole."""
-        return [*self.labels.written_paths(), *(self.out / name for name in (*FOLDERS, JSON))]
-
     def finish(self, found: StageResult) -> None:
         """The model that fits these images best, and what the report of the labels reads."""
         assert self.decided.measured is not None, "a stage has measured it"

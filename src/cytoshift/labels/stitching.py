@@ -10,6 +10,10 @@ from .ids import relabel
 from .overlap import Overlap, overlap
 
 LEAST_IOU = 0.25  # the IoU from which on two outlines are one object, as in Cellpose's examples of `stitch_threshold`
+# What to do with a stack where a model is one of images in 2D.
+BY_SECTION = (
+    "segment its sections as images in 2D and join them by 'cytoshift stitch', as 'cytoshift run' does with `sections`"
+)
 
 
 def stitch_sections(

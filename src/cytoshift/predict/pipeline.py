@@ -38,6 +38,7 @@ from ..labels.filters import fill_holes_in_place, filter_small
 from ..labels.ids import relabel
 from ..labels.objects import Objects, measure_objects, objects
 from ..labels.owners import Owners, assign_owners
+from ..labels.stitching import BY_SECTION
 from ..metrics.confidence import mean_over_objects
 from ..model import Segmenter
 from ..represent import Part, Representation, RepresentationSettings
@@ -49,10 +50,6 @@ from .working import InMemory, Working
 
 Labels = NDArray[np.int32]
 Missing = NDArray[np.bool_] | None
-# What to do with a stack where the model is one for images in 2D.
-BY_SECTION = (
-    "segment its sections as images in 2D and join them by 'cytoshift stitch', as 'cytoshift run' does with `sections`"
-)
 SMALL = 2**22  # voxels of an image that stays in memory as it was read, to measure intensities in it
 
 

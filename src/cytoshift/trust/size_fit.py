@@ -18,12 +18,13 @@ from ..core.normalise import Recipe, recipes
 from ..core.text import count_of
 from ..core.voxel import Voxel
 from ..data.volumes import Volume, crop_middle, load_small
+from ..labels.stitching import BY_SECTION
 from ..measure.estimate import MOST_IMAGES, UnmeasurableObjects, estimate
 from ..measure.measurement import Measurement, Polarity, quantiles
 from ..measure.outlined_objects import OutlinedObjects, objects
 from ..measure.shapes import ExpectedObjects, expectations
 from ..model import Segmenter
-from ..predict.pipeline import BY_SECTION, predict
+from ..predict.pipeline import predict
 from .judge import Told, judge, share_of_progress, silent
 from .snapshot_choice import total_score
 
@@ -135,7 +136,8 @@ def measure_objects(
     try:
         voxels, names = [one.voxel for one in few], [one.name for one in few]
         seen = estimate(load_small(few, ROOM), voxels, polarity, step, names)
-        if seen.evidence["silent_images"] == 1:  # a network would find objects in the noise, and voters would agree
+        # A network would find objects in the noise, and voters would agree on them.
+        if diameter is None and seen.evidence["silent_images"] == 1:
             raise UnmeasurableObjects(
                 f"objects are to be measured, but nothing stands out from the noise in {count_of(len(few), 'image')}; "
                 "check the channel"
