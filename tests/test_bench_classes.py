@@ -142,6 +142,32 @@ def test_an_overview_has_a_column_for_each_method_and_the_paper_beside_it():
         parse(Spec, spec.model_dump(mode="json") | {"overview": wrong})
 
 
+def test_a_paper_stands_in_the_table_of_its_score_and_ctc_measures_where_asked():
+    said = {
+        "title": "x", "datasets": [{"name": "a", "images": "i", "labels": "l"}],
+        "methods": [{"name": "ft", "kind": "train"}],
+        "overview": {"score": "dice", "also": ["seg"], "published": [
+            {"name": "paper", "dataset": "a", "numbers": {"ft": 28.7}},
+            {"name": "later", "dataset": "a", "score": "seg", "numbers": {"ft": 85.0}},
+        ]},
+    }  # fmt: skip
+    rows = [{"dataset": "a", "method": "ft", "seeds": 1, "dice": {"mean": 0.5}, "seg": {"mean": 0.25}}]
+    cells = [{"settings": {"dataset": {"name": "a"}}, "images": [{"name": "i", "truth_objects": 2}]}]
+    results = {"table": rows, "cells": cells, "machine": {"cores": 2, "cpu": "a", "torch": "b"}}
+    first, _, second = markdown(parse(Spec, said), results, {}, {}).partition("SEG, in percent")
+    assert "| paper | 28.7 |" in first and "later" not in first
+    assert "| later | 85.0 |" in second and "paper" not in second and "| method | seeds | Dice | SEG |" in second
+    said["overview"] = {"score": "dice"}
+    assert "SEG" not in markdown(parse(Spec, said), results, {}, {})
+    for wrong, sentence in (
+        ({"dataset": "b"}, "'paper' is of 'b', but the data sets are a"),
+        ({"dataset": "a", "score": "det"}, "'paper' has det, but the tables are of dice"),
+    ):
+        said["overview"] = {"score": "dice", "published": [{"name": "paper", "numbers": {"ft": 1}} | wrong]}
+        with pytest.raises(UserError, match=sentence):
+            parse(Spec, said)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

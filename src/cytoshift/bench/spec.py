@@ -10,24 +10,29 @@ from ..core.settings import Settings, parse, read_yaml
 from .dataset_spec import Dataset
 from .method_spec import Contender, TrainedMethod, begun_by
 
+Score = Literal[
+    "dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "pq", "op_csb", "seg", "det"
+]  # fmt: skip
+
 
 class PublishedResults(Settings):
-    """Numbers of a paper beside ours: its name, the data set that they belong with, and each method's number there."""
+    """Numbers of a paper beside ours: its name, the data set that they belong with, and each method's number there.
+
+    score: the table that they stand in; None: the first.
+    """
 
     name: str
     dataset: str
+    score: Score | None = None
     numbers: dict[str, float]
-
-
-Score = Literal["dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "pq"]
 
 
 class Overview(Settings):
     """One table of all data sets and methods with a single score, as papers have it.
 
     score: as in results.json; "pooled_iou" is over all images together. also: further ones, a table each; "minutes"
-    are those of the training and of all images. methods: as columns, all without it. published: rows to compare with,
-    in the first table. mean: a last row has the means over the data sets, of the methods that have scores on all.
+    are those of the training and of all images. methods: as columns, all without it. published: rows to compare with.
+    mean: a last row has the means over the data sets, of the methods that have scores on all.
     """
 
     score: Score = "pooled_iou"
@@ -84,6 +89,14 @@ class Spec(Settings):
             there = [method.name for method in self.methods]
             if stranger := next((name for name in wished if name not in there), None):
                 raise ValueError(f"overview names '{stranger}', but the methods are {', '.join(there)}")
+            tables = [self.overview.score, *self.overview.also]
+            for paper in self.overview.published:
+                if paper.dataset not in (names := [dataset.name for dataset in self.datasets]):
+                    raise ValueError(
+                        f"'{paper.name}' is of '{paper.dataset}', but the data sets are {', '.join(names)}"
+                    )
+                if paper.score is not None and paper.score not in tables:
+                    raise ValueError(f"'{paper.name}' has {paper.score}, but the tables are of {', '.join(tables)}")
         return self
 
 

@@ -13,7 +13,10 @@ from .cell import Cell
 from .spec import Spec
 
 # Scores by what they are called in a report; "pooled_iou" is the IoU of all images as one.
-NAMES = ("dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "ap_50_mask", "ap_50_shape", "pq")
+NAMES = (
+    "dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "ap_50_mask", "ap_50_shape", "pq",
+    "op_csb", "seg", "det",
+)  # fmt: skip
 COSTS = ("train_minutes", "segment_seconds", "labelled")
 
 Row = dict[str, Any]

@@ -167,6 +167,28 @@ PHANTOMS: dict[str, Phantom] = {
             camera=Camera(photons=80.0, read=4.0, full=320.0, bits=8),
         ),
     ),
+    "hacat-2d": Phantom(
+        summary="2D, a colony of large round nuclei with a grainy stain, in the spirit of HaCaT cells",
+        shape=(320, 320),
+        voxel=Voxel((0.4, 0.4), "um"),
+        prior=Prior(
+            diameter=Lognormal(median=18.0, sigma=0.16),
+            elongation=(1.0, 1.35),
+            irregularity=0.025,
+            density=(1.3e-3, 1.9e-3),
+            clustering=0.5,
+            unit="um",
+        ),
+        optics=Optics(
+            psf=(0.4, 1.2),
+            haze=0.35,
+            background=0.12,
+            gradient=0.5,
+            stain=Stain(variation=0.3, chromatin=0.25, grain=0.9, nucleoli=(0, 3), dome=0.3),
+            debris=Debris(specks=1e-4, ghosts=4e-5),
+            camera=Camera(photons=120.0, read=4.0, full=400.0, bits=8),
+        ),
+    ),
     **{
         f"hl60-3d-{level:02d}{'-noisy' if noisy else ''}": hl60(level / 100, noisy)
         for noisy in (False, True)
@@ -199,6 +221,29 @@ PHANTOMS: dict[str, Phantom] = {
             stain=Stain(variation=0.3, chromatin=0.25, grain=1.8, nucleoli=(0, 2), dome=0.0),
             debris=Debris(specks=4e-5, ghosts=0.0),
             camera=Camera(photons=40.0, read=3.0, full=150.0),
+        ),
+    ),
+    "cho-3d": Phantom(
+        summary="3D, five thick sections of large nuclei, bright and dim ones, in the spirit of CHO cells",
+        shape=(5, 256, 256),
+        voxel=Voxel((1.0, 0.2, 0.2), "um"),
+        prior=Prior(
+            diameter=Lognormal(median=11.0, sigma=0.14),
+            elongation=(1.0, 1.5),
+            irregularity=0.04,
+            density=(2.2e-4, 3.4e-4),
+            clustering=0.15,
+            border="clip",
+            unit="um",
+        ),
+        optics=Optics(
+            psf=(0.18, 0.9),
+            haze=0.1,
+            attenuation=8.0,
+            background=0.04,
+            stain=Stain(variation=0.5, chromatin=0.35, grain=0.8, nucleoli=(1, 4), dome=0.0),
+            debris=Debris(specks=2e-5, ghosts=0.0),
+            camera=Camera(photons=60.0, read=2.5, full=250.0, bits=8),
         ),
     ),
 }
