@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...core.errors import UserError
 from ..picture import Picture, explain_read_errors, format_suffix, name_stem
@@ -18,14 +20,74 @@ ZARR = (".zarr",)
 ZIPPED = (".ozx", ".zarr.zip")
 NIFTI = (".nii", ".nii.gz")
 MRC = (".mrc", ".rec", ".map")
-VENDOR = (".czi", ".nd2", ".lif")
-# What needs an extra is called so in a sentence.
-READERS = dict.fromkeys(NIFTI, "NIfTI") | dict.fromkeys(MRC, "MRC") | {s: f"a {s[1:].upper()} file" for s in VENDOR}
 OUTLINES = (".json", ".geojson", ".roi")  # of objects, which are no image
 DECODED_BYTES = 2**28  # bytes of chunks that are decoded at once
 OBJECTS = "masks"  # the folder of an image that has one mask for each object
 MARKS = ("zarr.json", ".zgroup", ".zarray")  # one of these makes a folder Zarr
-SUFFIXES = TIFF + PHOTO + NUMPY + HDF5 + IMARIS + ZARR + ZIPPED + NIFTI + MRC + VENDOR
+
+
+class PictureRequest(NamedTuple):
+    """What is to be read of a file. name: of the image. part, level, labels: as of `pictures`."""
+
+    path: Path
+    name: str
+    part: str | None
+    level: int
+    labels: bool
+
+
+@dataclass(frozen=True)
+class ImageFormat:
+    """A family of formats.
+
+    module: of this folder; its `open_pictures` reads a file. suffixes: of its files. has_parts: a file may hold several
+    images, and `part` says which. has_levels: it may be a pyramid. extra: of the package, whose library reads it; ""
+    where the base does. called: in the sentence that asks for the extra.
+    """
+
+    module: str
+    suffixes: tuple[str, ...] = ()
+    has_parts: bool = False
+    has_levels: bool = False
+    extra: str = ""
+    called: str = ""
+
+    def read(self, request: PictureRequest) -> list[Picture]:
+        """The pictures of a file. Raises UserError where it has no such part or level, or its library is missing."""
+        path = request.path
+        if request.part is not None and not self.has_parts:
+            raise UserError(f"{path} has no part '{request.part}', it holds one image; leave '::{request.part}' out")
+        if not self.has_levels:
+            refuse_level(path, request.level)
+        try:
+            # Imported where it is needed: zarr and h5py cost half a second that a folder of TIFFs need not pay.
+            return list(import_module(f".{self.module}", __name__).open_pictures(request))
+        except ModuleNotFoundError as error:
+            if not self.extra:
+                raise
+            raise UserError(
+                f"{path} is {self.called}, which needs the extra '{self.extra}' ({error.name} is missing); run pip "
+                f"install 'cytoshift[{self.extra}]'"
+            ) from None
+
+
+OBJECT_MASKS = ImageFormat("object_masks", has_parts=True, has_levels=True)  # a folder: none is asked for in it
+NGFF = ImageFormat("ngff", ZARR + ZIPPED, has_parts=True, has_levels=True)
+FORMATS = (
+    ImageFormat("tiff", TIFF, has_parts=True, has_levels=True),
+    ImageFormat("png_jpeg", PHOTO),
+    ImageFormat("npy", NUMPY),
+    ImageFormat("hdf5", HDF5, has_parts=True),
+    ImageFormat("imaris", IMARIS, has_levels=True),
+    NGFF,
+    ImageFormat("nifti", NIFTI, extra="formats", called="NIfTI"),
+    ImageFormat("mrc", MRC, extra="formats", called="MRC"),
+    ImageFormat("vendor", (".czi",), has_parts=True, extra="czi", called="a CZI file"),
+    ImageFormat("vendor", (".nd2",), has_parts=True, extra="formats", called="a ND2 file"),
+    ImageFormat("vendor", (".lif",), has_parts=True, extra="formats", called="a LIF file"),
+)
+BY_SUFFIX = {suffix: one for one in FORMATS for suffix in one.suffixes}
+SUFFIXES = tuple(BY_SUFFIX)
 
 
 def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool = False) -> list[Picture]:
@@ -36,67 +98,28 @@ def pictures(path: Path, part: str | None = None, level: int = 0, labels: bool =
     image are meant, not the image.
     Raises UserError where the suffix is not supported, the file is damaged, or `part` or `level` is not there.
     """
-    # Each family is imported where it is needed: zarr and h5py cost half a second that a folder of TIFFs need not pay.
-    suffix, name = format_suffix(path), name_stem(path)
+    request = PictureRequest(path, name_stem(path), part, level, labels)
     with explain_read_errors(path):
-        if path.is_dir() and path.name == OBJECTS and suffix not in ZARR and not is_zarr(path):
-            from . import object_masks
+        return image_format(path).read(request)
 
-            return [object_masks.open_object_masks(path)]
-        if path.is_dir() or suffix in ZIPPED:
-            from . import ngff
 
-            return ngff.open_zarr(path, name, part, level, labels)
-        if suffix in TIFF:
-            from . import tiff
-
-            return tiff.open_tiff(path, name, part, level, labels)
-        if suffix in IMARIS + NIFTI + MRC + PHOTO + NUMPY and part is not None:
-            raise UserError(f"{path} has no part '{part}', it holds one image; leave '::{part}' out")
-        if suffix in IMARIS:
-            from . import imaris
-
-            return [imaris.open_imaris(path, name, level)]
-        if suffix in HDF5 + NUMPY + PHOTO + NIFTI + MRC + VENDOR:
-            refuse_level(path, level)
-        if suffix in HDF5:
-            from . import hdf5
-
-            return [hdf5.open_hdf5(path, name, part)]
-        if suffix in NUMPY:
-            from . import npy
-
-            return [npy.open_npy(path, name, labels)]
-        if suffix in PHOTO:
-            from . import png_jpeg
-
-            return [png_jpeg.open_png_jpeg(path, name, labels)]
-        if suffix in READERS:
-            return open_with_extra(path, name, suffix, part)
+def image_format(path: Path) -> ImageFormat:
+    """How a file or folder is read. Raises UserError where it is not."""
+    suffix = format_suffix(path)
+    if path.is_dir():
+        is_masks = path.name == OBJECTS and suffix not in ZARR and not is_zarr(path)
+        return OBJECT_MASKS if is_masks else NGFF
     if suffix in OUTLINES:
         raise UserError(
             f"{path} is no image; if it holds outlines of objects, cytoshift convert makes labels of them, with the "
             "image that they were drawn on as `like`"
         )
-    raise UserError(
-        f"{path} has the suffix '{suffix}', but only {', '.join(SUFFIXES)} can be read; convert it, for example to TIFF"
-    )
-
-
-def open_with_extra(path: Path, name: str, suffix: str, part: str | None) -> list[Picture]:
-    """What is read by a library that is no part of the required set. Raises UserError where it is not installed."""
-    from . import mrc, nifti, vendor
-
-    try:
-        if suffix in VENDOR:
-            return vendor.open_scenes(path, name, part)
-        return [nifti.open_nifti(path, name) if suffix in NIFTI else mrc.open_mrc(path, name)]
-    except ModuleNotFoundError as error:
-        extra = "czi" if suffix == ".czi" else "formats"
+    if suffix not in BY_SUFFIX or suffix in ZARR:
         raise UserError(
-            f"{path} is {READERS[suffix]}, which needs the extra '{extra}' ({error.name} is missing); run pip install "
-            f"'cytoshift[{extra}]'"
-        ) from None
+            f"{path} has the suffix '{suffix}', but only {', '.join(SUFFIXES)} can be read; convert it, for example to "
+            "TIFF"
+        )
+    return BY_SUFFIX[suffix]
 
 
 def is_zarr(folder: Path) -> bool:

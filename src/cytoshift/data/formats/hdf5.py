@@ -13,6 +13,7 @@ from ...core.errors import UserError
 from ...core.voxel import MICROMETRE, PIXEL
 from ..orientation import UnsignedArray
 from ..picture import AXES, UNKNOWN, Picture, StoredArray, explain_read_errors, known_extent
+from . import PictureRequest
 
 # Where BigDataViewer keeps images: 16 bits without a sign, as HDF5's of Java had none of these.
 BIGDATAVIEWER = re.compile(r"t\d{5,}/s\d{2,}/\d+/cells")
@@ -33,8 +34,9 @@ class Hdf5Array:
             return np.asarray(file[self.key][region])
 
 
-def open_hdf5(path: Path, name: str, part: str | None) -> Picture:
+def open_pictures(request: PictureRequest) -> list[Picture]:
     """The dataset named behind '::', or the only one there is."""
+    path, name, part = request.path, request.name, request.part
     with h5py.File(path, "r") as file:
         keys = datasets(file)
         stock = ", ".join(keys[:20]) + f" and {len(keys) - 20} more" * (len(keys) > 20) or "no dataset"
@@ -50,7 +52,7 @@ def open_hdf5(path: Path, name: str, part: str | None) -> Picture:
         origin = f"{path}::{key}"
         if BIGDATAVIEWER.fullmatch(key) and dataset.dtype == np.int16 and "dataType" not in dataset.attrs:
             array, origin = UnsignedArray(array), f"{origin}, int16 read as the uint16 that BigDataViewer means"
-        return Picture(array, axes, name, origin, extents, units)
+        return [Picture(array, axes, name, origin, extents, units)]
 
 
 def largest_image(file: h5py.File, keys: list[str]) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..picture import Picture, explain_read_errors, known_extent
-from . import number_range
+from . import PictureRequest, number_range
 
 IMAGE = "DataSetInfo/Image"
 AXES_OF = {"x": 0, "y": 1, "z": 2}  # numbers of the extents ExtMin0 to ExtMax2
@@ -35,8 +35,9 @@ class ImarisArray:
         return np.stack(each).reshape(len(times), len(channels), *each[0].shape)
 
 
-def open_imaris(path: Path, name: str, level: int) -> Picture:
+def open_pictures(request: PictureRequest) -> list[Picture]:
     """The image, all times and channels of it."""
+    path, name, level = request.path, request.name, request.level
     with h5py.File(path, "r") as file:
         if "DataSet" not in file:
             raise UserError(f"{path} holds no image of Imaris; save it again, or give it the suffix .h5 if it is HDF5")
@@ -60,7 +61,7 @@ def open_imaris(path: Path, name: str, level: int) -> Picture:
         steps = f", level {level} of {levels}" if levels > 1 else ""
         unit = text(about.get("Unit")) or "um"
         named = tuple(name or "" for name in names) if any(names) else ()
-        return Picture(array, "tczyx", name, f"{path}{steps}", extents, dict.fromkeys(extents, unit), named)
+        return [Picture(array, "tczyx", name, f"{path}{steps}", extents, dict.fromkeys(extents, unit), named)]
 
 
 def data_key(level: int, time: int, channel: int) -> str:

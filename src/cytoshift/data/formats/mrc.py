@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..picture import UNKNOWN, Picture, explain_read_errors, known_extent
+from . import PictureRequest
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ def map_file(path: Path) -> Any:
             raise ValueError(str(warning)) from warning
 
 
-def open_mrc(path: Path, name: str) -> Picture:
+def open_pictures(request: PictureRequest) -> list[Picture]:
     """An image, a volume, or a stack of images, whose first axis the file does not name."""
+    path = request.path
     with map_file(path) as file:
         header, data = file.header, file.data
         order = [int(header[name]) for name in ("mapc", "mapr", "maps")]
@@ -51,4 +53,4 @@ def open_mrc(path: Path, name: str) -> Picture:
         sizes = {axis: known_extent(float(file.voxel_size[axis])) for axis in "xyz"}
         extents = {axis: round(extent, 6) for axis, extent in sizes.items() if extent}
         array = MrcArray(path, tuple(map(int, data.shape)), data.dtype)
-        return Picture(array, axes, name, str(path), extents, dict.fromkeys(extents, "angstrom"))
+        return [Picture(array, axes, request.name, str(path), extents, dict.fromkeys(extents, "angstrom"))]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..picture import AXES, UNKNOWN, FileGone, Picture, explain_read_errors, known_extent
-from . import MARKS, is_zarr, limit_concurrency, number_range, refuse_level
+from . import MARKS, PictureRequest, is_zarr, limit_concurrency, number_range, refuse_level
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,9 @@ def place_in_zip(path: Path) -> str:
     return "/".join(outermost.parts[:-1])
 
 
-def open_zarr(path: Path, name: str, part: str | None, level: int, labels: bool) -> list[Picture]:
+def open_pictures(request: PictureRequest) -> list[Picture]:
     """The image (or all images of a plate or a bioformats2raw collection) of a Zarr, or what `part` leads to in it."""
+    path, name, part, level, labels = request
     reader = ZarrReader(path, name, level, labels)
     if not path.is_dir():
         inside = place_in_zip(path)

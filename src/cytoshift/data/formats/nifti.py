@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..picture import Picture, explain_read_errors, format_suffix, known_extent
+from . import PictureRequest
 
 AXES = "xyztc"  # NIfTI's fifth dimension holds the components of a vector
 
@@ -40,8 +41,9 @@ def open_image(path: Path) -> Any:
         raise UserError(f"{path} does not hold a NIfTI image, or is cut short; copy or save it again") from error
 
 
-def open_nifti(path: Path, name: str) -> Picture:
+def open_pictures(request: PictureRequest) -> list[Picture]:
     """An image, its voxel sizes as the header has them. The affine's rotation and mirroring change no voxel."""
+    path, name = request.path, request.name
     image = open_image(path)
     header = image.header
     shape = tuple(map(int, image.shape))
@@ -52,4 +54,4 @@ def open_nifti(path: Path, name: str) -> Picture:
     space = header.get_xyzt_units()[0]
     extents = {axis: e for axis, e in zip("xyz", map(known_extent, map(float, header.get_zooms()))) if e}
     units = dict.fromkeys(extents, {"micron": "um"}.get(space, space)) if space != "unknown" else {}
-    return Picture(NiftiArray(path, shape, dtype), AXES[: len(shape)], name, str(path), extents, units)
+    return [Picture(NiftiArray(path, shape, dtype), AXES[: len(shape)], name, str(path), extents, units)]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..picture import UNKNOWN, Picture, explain_read_errors
+from . import PictureRequest
 
 CELLPOSE = "_seg.npy"
 MASKS = "masks"  # their name in the dictionary
@@ -58,21 +59,22 @@ class CellposeArray:
             return cellpose_masks(self.path)[region]
 
 
-def open_npy(path: Path, name: str, labels: bool) -> Picture:
+def open_pictures(request: PictureRequest) -> list[Picture]:
     """An npy file. Arrays of Python objects are refused, but for labels in the layout of Cellpose."""
+    path, name = request.path, request.name
     with path.open("rb") as file:
         shape, dtype = read_header(file)
     if not dtype.hasobject:
         if 0 not in shape:
             np.load(path, mmap_mode="r", allow_pickle=False)  # refuses a file that is shorter than its header says
-        return Picture(NumpyArray(path, shape, dtype), UNKNOWN * len(shape), name, str(path))
+        return [Picture(NumpyArray(path, shape, dtype), UNKNOWN * len(shape), name, str(path))]
     if not path.name.endswith(CELLPOSE):
         raise UserError(f"{path} holds Python objects, which are never loaded; save an array of plain numbers")
-    if not labels:
+    if not request.labels:
         raise UserError(f"{path} holds masks of Cellpose and no image; pass the image, or read it as labels")
     masks = cellpose_masks(path)
     axes = "yx" if masks.ndim == 2 else UNKNOWN * masks.ndim
-    return Picture(CellposeArray(path, masks.shape, masks.dtype), axes, name, f"{path}, masks of Cellpose")
+    return [Picture(CellposeArray(path, masks.shape, masks.dtype), axes, name, f"{path}, masks of Cellpose")]
 
 
 def read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:

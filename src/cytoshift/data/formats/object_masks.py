@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ...core.errors import UserError
 from ...core.provenance import SayOnce
 from ..picture import Picture, StoredArray, name_stem
+from . import PictureRequest, pictures
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,14 @@ class ObjectMasks:
         return out[region]
 
 
-def open_object_masks(folder: Path) -> Picture:
+def open_pictures(request: PictureRequest) -> list[Picture]:
     """The masks of a folder as the label image of the one image beside it, or of the folder above where there is none.
 
     Raises UserError where they are not 2D, or differ in shape.
     """
     from ..find import images_in_folder
-    from . import pictures
 
+    folder = request.path
     found = [pictures(file, labels=True)[0] for file in images_in_folder(folder)]
     beside = folder.parent / "images"
     images = images_in_folder(beside) if beside.is_dir() else []
@@ -67,4 +68,4 @@ def open_object_masks(folder: Path) -> Picture:
         )
     name = name_stem(images[0]) if len(images) == 1 else name_stem(folder.parent.resolve())
     array = ObjectMasks(folder, tuple(mask.array for mask in found), shapes[0])
-    return Picture(array, "yx", name, f"{folder}, {len(found)} masks of one object each")
+    return [Picture(array, "yx", name, f"{folder}, {len(found)} masks of one object each")]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...core.errors import UserError
 from ..orientation import apply_orientation
 from ..picture import RGB, Picture, explain_read_errors
+from . import PictureRequest
 
 ORIENTATION = 274  # number of the EXIF tag
 
@@ -56,10 +57,11 @@ class PngJpegArray:
             return data.reshape(self.shape).astype(self.dtype, copy=False)[region]
 
 
-def open_png_jpeg(path: Path, name: str, labels: bool) -> Picture:
+def open_pictures(request: PictureRequest) -> list[Picture]:
     """A PNG or JPEG from its header. The colours of a palette count; of labels, the palette's indices are the ids."""
     from PIL import Image, UnidentifiedImageError
 
+    path, name, labels = request.path, request.name, request.labels
     if labels and path.suffix.lower() != ".png":
         raise UserError(f"labels in {path} were saved as JPEG, which changes numbers; save them as PNG or TIFF")
     try:
@@ -85,7 +87,7 @@ def open_png_jpeg(path: Path, name: str, labels: bool) -> Picture:
         array = PngJpegArray(path, shape, np.dtype(dtype), decoded)
     else:
         raise UserError(f"{path} has the colour mode {mode}; save it as gray or RGB")
-    return apply_orientation(Picture(array, axes, name, str(path), colours=colours), orientation)
+    return [apply_orientation(Picture(array, axes, name, str(path), colours=colours), orientation)]
 
 
 def orientation_of(path: Path, image: Any) -> int:

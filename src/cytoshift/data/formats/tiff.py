@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ...core.errors import UserError
 from ..orientation import InvertedArray, apply_orientation
 from ..picture import AXES, RGB, UNKNOWN, Picture, StoredArray, explain_read_errors, known_extent
-from . import limit_concurrency, number_range, select_series
+from . import PictureRequest, limit_concurrency, number_range, select_series
 
 LARGEST_PAGE = 1 << 23  # bytes of a page that is decoded whole
 ORIENTATION = 274  # number of the tag
@@ -78,8 +78,9 @@ class TiffArray:
         return zarr.open_array(series.aszarr(level=self.level, squeeze=False, chunkmode=mode), mode="r")
 
 
-def open_tiff(path: Path, name: str, part: str | None, level: int, labels: bool) -> list[Picture]:
+def open_pictures(request: PictureRequest) -> list[Picture]:
     """One picture per series. Colour maps of plain TIFFs are refused for images, and are object ids for labels."""
+    path, name, part, level, labels = request
     with open_file(path, known=False) as file:
         chosen = select_series(path, part, len(file.series), "series")
         alone = len(file.series) == 1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import UserError
 from ..picture import AXES, RGB, UNKNOWN, Picture, explain_read_errors, known_extent
-from . import select_series
+from . import PictureRequest, select_series
 
 # Without being told, these readers take all planes of a channel out of the file whatever is asked for.
 PLANES: dict[str, dict[str, Any]] = {"czi": {"chunk_dims": ["Y", "X"]}, "lif": {"chunk_dims": ["Y", "X"]}}
@@ -41,12 +41,12 @@ class VendorArray:
         return reader.get_image_dask_data(reader.dims.order)
 
 
-def open_scenes(path: Path, name: str, part: str | None) -> list[Picture]:
+def open_pictures(request: PictureRequest) -> list[Picture]:
     """One picture per scene, or the scene whose number stands behind '::'."""
-    reader = open_reader(path)
+    reader = open_reader(request.path)
     scenes = reader.scenes
-    chosen = select_series(path, part, len(scenes), "scene")
-    return [picture(path, name, reader, scene, len(scenes)) for scene in chosen]
+    chosen = select_series(request.path, request.part, len(scenes), "scene")
+    return [picture(request.path, request.name, reader, scene, len(scenes)) for scene in chosen]
 
 
 def open_reader(path: Path) -> Any:
