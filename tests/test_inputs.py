@@ -240,6 +240,13 @@ ROWS = [
     # files/08-hdf5
     Row("BigDataViewer", bigdataviewer, "info {d}/a.h5", 2, "write {d}/a.h5::t00000/s00/0/cells"),
     Row("BigDataViewer's numbers", bigdataviewer, f"info {{d}}/a.h5::t00000/s00/0/cells {STACK}", 0, "uint16, "),
+    Row(
+        "a Zarr that is a file",
+        lambda d: (d / "a.zarr").write_bytes(b"\0" * 400),
+        "info {d}/a.zarr",
+        2,
+        "is a file, and an OME-Zarr is a folder",
+    ),
     *(
         Row(
             suffix,

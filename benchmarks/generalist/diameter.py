@@ -26,6 +26,7 @@ from cytoshift.trust.size_fit import fit
 TRAINED = {"nuclei-2d": 13.5, "nuclei-3d": 15.0}
 FACTORS = (1.25, 1.13, 1.0, 0.87)
 SEEDS = (11,)
+LATER = ("hacat-2d", "cho-3d")  # phantoms that came when the sizes were chosen already
 
 Pairs = list[tuple[list[Volume], list[NDArray[np.generic]]]]  # images that are fitted together, and their labels
 
@@ -33,7 +34,7 @@ Pairs = list[tuple[list[Volume], list[NDArray[np.generic]]]]  # images that are 
 def phantoms(ndim: int) -> Pairs:
     """Of each kind and seed, one by one."""
     out = []
-    for name in PHANTOMS:
+    for name in [one for one in PHANTOMS if one not in LATER]:
         for seed in SEEDS:
             image, labels, voxel = phantom(name, seed)
             if image.ndim == ndim:

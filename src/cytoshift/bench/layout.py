@@ -10,6 +10,7 @@ from .dataset_spec import Annotation, Dataset, Files, Stacks
 from .method_spec import ExternalMethod
 from .spec import Spec
 
+# Scores by what they are called in a report, and in a head; "pooled_iou" is the IoU of all images as one.
 SCORES = {
     "dice": "Dice", "iou": "IoU", "pooled_iou": "IoU, pooled", "precision": "precision", "recall": "recall",
     "f1_50": "F1@0.5", "ap_50": "AP-50", "ap_50_mask": "AP-50, by mask", "ap_50_shape": "AP-50, by shape", "pq": "PQ",

@@ -10,13 +10,9 @@ from typing import Any
 from ..core.machine import processor
 from ..methods import KNOWN
 from .cell import Cell
+from .layout import SCORES
 from .spec import Spec
 
-# Scores by what they are called in a report; "pooled_iou" is the IoU of all images as one.
-NAMES = (
-    "dice", "iou", "pooled_iou", "precision", "recall", "f1_50", "ap_50", "ap_50_mask", "ap_50_shape", "pq",
-    "op_csb", "seg", "det",
-)  # fmt: skip
 COSTS = ("train_minutes", "segment_seconds", "labelled")
 
 Row = dict[str, Any]
@@ -89,7 +85,7 @@ def minutes(row: Row) -> float:
 def scores(rows: list[Row]) -> dict[str, list[float]]:
     # Not all methods say how sure they are, and cells of old have nothing pooled.
     has = lambda row, name: "pooled" in row if name == "pooled_iou" else name in row["mean"]
-    there = [name for name in NAMES if all(has(row, name) for row in rows)]
+    there = [name for name in SCORES if all(has(row, name) for row in rows)]
     return {name: [score(row, name) for row in rows] for name in there}
 
 

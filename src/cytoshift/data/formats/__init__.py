@@ -71,7 +71,7 @@ class ImageFormat:
             ) from None
 
 
-OBJECT_MASKS = ImageFormat("object_masks", has_parts=True, has_levels=True)  # a folder: none is asked for in it
+OBJECT_MASKS = ImageFormat("object_masks")  # a folder, known by its name
 NGFF = ImageFormat("ngff", ZARR + ZIPPED, has_parts=True, has_levels=True)
 FORMATS = (
     ImageFormat("tiff", TIFF, has_parts=True, has_levels=True),
@@ -114,7 +114,9 @@ def image_format(path: Path) -> ImageFormat:
             f"{path} is no image; if it holds outlines of objects, cytoshift convert makes labels of them, with the "
             "image that they were drawn on as `like`"
         )
-    if suffix not in BY_SUFFIX or suffix in ZARR:
+    if suffix in ZARR:
+        raise UserError(f"{path} is a file, and an OME-Zarr is a folder; copy the folder whole, or zip it as .zarr.zip")
+    if suffix not in BY_SUFFIX:
         raise UserError(
             f"{path} has the suffix '{suffix}', but only {', '.join(SUFFIXES)} can be read; convert it, for example to "
             "TIFF"
